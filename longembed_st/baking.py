@@ -1,0 +1,136 @@
+"""Write an extended model as a plain sentence-transformers folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import cast
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from torch import Tensor, nn
+
+from longembed_st.errors import ConfigError, ModelError
+from longembed_st.loading import long_transformer
+from longembed_st.positions import interpolate_rows
+from longembed_st.sharing import copy_sharing_weights
+from longembed_st.transformer import LongTransformer
+
+
+class ShortTextsChangeWarning(UserWarning):
+    """A baked model reads short texts at stretched positions too."""
+
+
+def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
+    """Write an extended model so that stock sentence-transformers loads it, without this package.
+
+    The extension becomes a longer position table. A table cannot tell short texts from long ones:
+    with rp, short texts keep their vectors; with gp and pi, they change, which a warning and the
+    model card say.
+
+    Args:
+        model: An extended model.
+        path: A folder that is new or empty.
+
+    Raises:
+        ConfigError: If the folder holds something already.
+        ModelError: If the extension works at run time and cannot be written as a table.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target} exists and is not an empty folder; choose a new one")
+    reader = long_transformer(model)
+    rows = baked_table(reader)
+    plain = SentenceTransformer(
+        modules=[
+            _plain_transformer(reader, rows),
+            *map(copy_sharing_weights, [reader.pooling, *list(model.children())[1:]]),
+        ],
+        device="cpu",
+        prompts=cast(dict[str, str], dict(model.prompts)),
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+        truncate_dim=model.truncate_dim,
+    )
+    note = _note(reader)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A folder under the final name is always a complete model.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        unfinished = Path(folder, "model")
+        plain.save_pretrained(str(unfinished))
+        with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
+            card.write(f"\n\n## Extended context window\n\n{note}\n")
+        os.replace(unfinished, target)
+    if changes_short_texts(reader):
+        warnings.warn(note, ShortTextsChangeWarning, stacklevel=2)
+
+
+def baked_table(reader: LongTransformer) -> Tensor:
+    """The position table of L_t rows, behind the rows that precede the first position.
+
+    Args:
+        reader: The extended module.
+
+    Returns:
+        Shape (first position + L_t, width).
+
+    Raises:
+        ModelError: If the extension cannot be written as a table.
+    """
+    if reader.extension.logn_scaling:
+        raise ModelError(
+            "log-n scaling needs longembed-st at run time and cannot be baked; use "
+            "model.save_pretrained(path), or extend with logn_scaling=False and bake that"
+        )
+    positions = reader.method.baked_positions(reader.extension.context)
+    table = reader.family.table(reader.model)
+    assert table is not None
+    weight = table.weight.detach()
+    first = reader.family.first_position(reader.model)
+    places = (positions + first).to(weight.device)
+    rows = interpolate_rows(weight, places) if places.is_floating_point() else weight[places]
+    return torch.cat([weight[:first], rows])
+
+
+def changes_short_texts(reader: LongTransformer) -> bool:
+    """Whether a baked table moves the positions of texts that fit the original window."""
+    context = reader.extension.context
+    exact = reader.method.position_ids(context.original, context)
+    if exact is None:
+        exact = torch.arange(context.original)
+    baked = reader.method.baked_positions(context)[: context.original]
+    return not torch.equal(exact.double(), baked.double())
+
+
+def _plain_transformer(reader: LongTransformer, rows: Tensor) -> Transformer:
+    """A stock Transformer with the longer table in place of the hooked one."""
+    plain = Transformer.__new__(Transformer)
+    nn.Module.__init__(plain)
+    plain.__dict__.update(copy_sharing_weights(reader).__dict__)
+    plain._modules.pop("pooling")
+    table = cast(nn.Embedding, reader.family.table(plain.model))
+    count, width = rows.shape
+    longer = nn.Embedding(count, width, padding_idx=table.padding_idx, _weight=rows)
+    plain.model.set_submodule(cast(str, reader.family.position_table), longer)
+    plain.config.max_position_embeddings = count
+    plain.tokenizer.model_max_length = reader.max_seq_length
+    return plain
+
+
+def _note(reader: LongTransformer) -> str:
+    extension = reader.extension
+    told = (
+        f"The window of this model was extended from {extension.original_max_seq_length} to "
+        f"{extension.max_seq_length} tokens by {reader.method.summary} ({reader.method.source}), "
+        "with longembed-st. "
+    )
+    if changes_short_texts(reader):
+        return told + (
+            "The longer position table serves every text, so texts that fit the original window "
+            "get other vectors than from the original model: do not mix the two in one collection. "
+            "Saved with save_pretrained instead, the model keeps them."
+        )
+    return told + "Texts that fit the original window get the vectors of the original model."

@@ -1,0 +1,48 @@
+"""From a list of lengths to batches that fit a token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PADDABLE_LENGTH = 512
+"""Tokens. Up to here the mask of a padded batch is small; beyond, texts only share a batch with
+texts of their own length, which needs neither padding nor mask."""
+
+LEAST_FILL = 0.75
+"""Least share of real tokens in the shortest row of a padded batch."""
+
+ALWAYS_PADDABLE_LENGTH = 48
+"""Tokens. Padding texts this short costs less than another call of the model."""
+
+
+def token_budget_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Group texts of like length so that no padded batch exceeds a token budget.
+
+    Args:
+        lengths: Tokens of each text.
+        token_budget: Most tokens of a batch, padding counted. A longer text forms its own batch.
+
+    Returns:
+        Lists of indices into `lengths`, longest texts first, each index exactly once.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if (
+            batches
+            and _can_share(lengths[index], longest)
+            and longest * (len(batches[-1]) + 1) <= token_budget
+        ):
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+            longest = lengths[index]
+    return batches
+
+
+def _can_share(length: int, longest: int) -> bool:
+    if length == longest:
+        return True
+    if longest <= ALWAYS_PADDABLE_LENGTH:
+        return True
+    return longest <= PADDABLE_LENGTH and length >= LEAST_FILL * longest

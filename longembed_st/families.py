@@ -1,0 +1,136 @@
+"""Where each model type keeps its positions, and what can be hooked there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from longembed_st.errors import ModelError
+from longembed_st.method import Encoding, Hook, Method, methods
+
+
+@dataclass(frozen=True)
+class Family:
+    """One model type of transformers.
+
+    Attributes:
+        model_type: `config.model_type`.
+        encoding: How the model encodes positions.
+        hooks: Where an extension can act.
+        position_table: Path of the learned position embedding below the transformers model.
+        after_padding: Whether positions start at `padding_idx + 1` instead of 0.
+        note: What a user should know.
+    """
+
+    model_type: str
+    encoding: Encoding
+    hooks: frozenset[Hook] = frozenset()
+    position_table: str | None = None
+    after_padding: bool = False
+    note: str = ""
+
+    def table(self, model: PreTrainedModel) -> nn.Embedding | None:
+        """The learned position embedding, shape (rows, hidden), or None if there is none."""
+        if self.position_table is None:
+            return None
+        table = model.get_submodule(self.position_table)
+        if not isinstance(table, nn.Embedding):
+            raise ModelError(
+                f"{type(model).__name__}.{self.position_table} is a {type(table).__name__}, not a "
+                "learned position embedding; this model cannot be extended"
+            )
+        return table
+
+    def first_position(self, model: PreTrainedModel) -> int:
+        """The row of the position table that belongs to the first token of a text."""
+        if not self.after_padding:
+            return 0
+        table = self.table(model)
+        assert table is not None
+        assert table.padding_idx is not None
+        return table.padding_idx + 1
+
+    def takes(self, method: type[Method]) -> bool:
+        """Whether the family offers every hook that the method needs."""
+        return method.needs <= self.hooks
+
+    def refuse_unless_takes(self, method: type[Method]) -> None:
+        """Raise `ModelError`, with the reason and the methods that work, if the method does not."""
+        if self.takes(method):
+            return
+        accepted = ", ".join(name for name, other in methods().items() if self.takes(other))
+        missing = ", ".join(sorted(method.needs - self.hooks))
+        raise ModelError(
+            f"method {method.name!r} needs to act on {missing}, which model type "
+            f"{self.model_type!r} does not offer{self._because()}. It can take: {accepted}"
+        )
+
+    def refuse_logn(self) -> None:
+        """Raise `ModelError` unless the attention logits can be scaled."""
+        if "logn" not in self.hooks:
+            raise ModelError(
+                f"logn_scaling is not possible for model type {self.model_type!r}"
+                f"{self._because()}; leave logn_scaling off"
+            )
+
+    def _because(self) -> str:
+        return f" ({self.note})" if self.note else ""
+
+
+def _absolute(model_type: str, **changes: object) -> Family:
+    record = {
+        "encoding": "absolute",
+        "hooks": frozenset({"position_ids", "logn"}),
+        "position_table": "embeddings.position_embeddings",
+        **changes,
+    }
+    return Family(model_type, **record)  # type: ignore[arg-type]
+
+
+_FAMILIES = {
+    family.model_type: family
+    for family in (
+        _absolute("bert"),
+        _absolute("distilbert"),
+        _absolute("electra"),
+        _absolute("albert"),
+        _absolute("roberta", after_padding=True),
+        _absolute("xlm-roberta", after_padding=True),
+        _absolute("camembert", after_padding=True),
+        _absolute(
+            "mpnet",
+            after_padding=True,
+            hooks=frozenset({"position_ids"}),
+            note="its attention adds a relative bias in code of its own that takes no scaling",
+        ),
+    )
+}
+
+
+def families() -> dict[str, Family]:
+    """The model types that can take more than `pcw`, by `config.model_type`."""
+    return dict(_FAMILIES)
+
+
+def family_of(config: PretrainedConfig) -> Family:
+    """The record of a model; for an unknown type, one that offers no hook.
+
+    Args:
+        config: The transformers configuration.
+
+    Raises:
+        ModelError: If the checkpoint uses a position encoding that transformers dropped, so that
+            its vectors would be wrong with any method.
+    """
+    scheme = getattr(config, "position_embedding_type", None) or "absolute"
+    if config.model_type in _FAMILIES and scheme != "absolute":
+        raise ModelError(
+            f"this checkpoint was trained with position_embedding_type={scheme!r}, which "
+            "transformers 5 no longer computes for this model type: its vectors would be wrong"
+        )
+    unknown = Family(
+        config.model_type, "unknown", note="longembed-st does not know where it keeps its positions"
+    )
+    return _FAMILIES.get(config.model_type, unknown)

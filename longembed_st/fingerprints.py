@@ -1,0 +1,69 @@
+"""One hash over everything that changes a vector."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from longembed_st.loading import long_transformer
+
+VERSION = 1
+"""Raise it when the same settings begin to give other vectors."""
+
+NOT_IN_VECTORS = {"on_overflow", "token_budget"}
+"""Fields of the extension that leave every vector as it is."""
+
+
+def fingerprint(model: SentenceTransformer) -> str:
+    """Hash the extension, the weights, the tokenizer, the prompts and the modules of a model.
+
+    Two models with one fingerprint give the same vectors, up to rounding; store it beside vectors
+    to know later whether they can be compared. It reads every weight: seconds for large models.
+
+    Args:
+        model: An extended model.
+
+    Returns:
+        "sha256:" and 64 hexadecimal digits.
+
+    Raises:
+        ModelError: If the model was not extended.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps(_settings(model), sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _settings(model: SentenceTransformer) -> dict[str, Any]:
+    reader = long_transformer(model)
+    tokenizer = reader.text_tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary: Any = sorted(tokenizer.get_vocab().items())
+    if backend is not None:
+        vocabulary = json.loads(backend.to_str())
+        for left_by_last_call in ("truncation", "padding"):
+            vocabulary.pop(left_by_last_call, None)
+    architecture = reader.config.to_dict()
+    for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
+        architecture.pop(volatile, None)
+    return {
+        "version": VERSION,
+        "extension": reader.extension.model_dump(exclude=NOT_IN_VECTORS),
+        "architecture": architecture,
+        "tokenizer": vocabulary,
+        "prompts": model.prompts,
+        "default_prompt_name": model.default_prompt_name,
+        "truncate_dim": model.truncate_dim,
+        "pooling": reader.pooling.get_config_dict(),
+        "modules": [
+            (type(module).__name__, getattr(module, "get_config_dict", dict)())
+            for module in list(model.children())[1:]
+        ],
+    }

@@ -1,0 +1,60 @@
+"""Is there a model of that name? Asked once and quickly, before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError
+
+from longembed_st.errors import ModelError
+
+SECONDS = 10
+"""How long the hub may take to answer."""
+
+_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
+_WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
+
+
+def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) -> None:
+    """Raise `ModelError` if there is neither such a folder nor, as far as can be told, such a model.
+
+    Loading itself would retry every file for minutes when the hub is out of reach.
+
+    Args:
+        model_name_or_path: What the user named.
+        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
+    """
+    if os.path.isdir(model_name_or_path):
+        return
+    if not _NAME.fullmatch(model_name_or_path) or os.path.exists(model_name_or_path):
+        raise ModelError(f"{model_name_or_path!r} is not a folder. {_WAY_OUT}")
+    # sentence-transformers looks for a name without an organization in its own first.
+    names = [model_name_or_path]
+    if "/" not in model_name_or_path:
+        names.insert(0, f"sentence-transformers/{model_name_or_path}")
+    revision, folder = model_kwargs.get("revision"), model_kwargs.get("cache_folder")
+    folder = folder or os.getenv("SENTENCE_TRANSFORMERS_HOME")
+    for name in names:
+        if huggingface_hub.try_to_load_from_cache(name, "config.json", folder, revision):
+            return
+    reason = "it is not in the local cache, and the hub may not be asked"
+    if not (model_kwargs.get("local_files_only") or huggingface_hub.is_offline_mode()):
+        for name in names:
+            try:
+                huggingface_hub.model_info(
+                    name, revision=revision, token=model_kwargs.get("token"), timeout=SECONDS
+                )
+                return
+            except HfHubHTTPError as error:
+                reason = f"the hub has no such model, or not for you (HTTP {_status(error)})"
+            except Exception as error:  # The hub library's transport, and its errors, may change.
+                reason = f"it is not in the local cache, and the hub cannot be reached ({error})"
+                break
+    raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}. {_WAY_OUT}")
+
+
+def _status(error: HfHubHTTPError) -> str:
+    return str(getattr(error.response, "status_code", "error"))

@@ -1,0 +1,428 @@
+"""LongTransformer: the sentence-transformers module that reads texts of any length."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
+from typing_extensions import Self
+
+from longembed_st import checks
+from longembed_st.attention import LOGN_SDPA, logn_scale
+from longembed_st.batching import token_budget_batches
+from longembed_st.config import ExtensionConfig
+from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.families import family_of
+from longembed_st.overflow import Coverage, record, warn_once, will_be_warned
+from longembed_st.positions import FractionalEmbedding
+from longembed_st.sharing import copy_sharing_weights
+from longembed_st.tokens import PARTS, TokenizedText, checked_texts, tokenize
+
+REQUIREMENT = {"longembed-st": ">=0.1"}
+"""Written into saved models, so that sentence-transformers asks for the package by name."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Tokens that go through the model as one sequence.
+
+    Attributes:
+        text: Index of the text in the batch.
+        tokens: Shape (n,): indices into the batch's flat token axis.
+        prompt_length: Tokens at the start that the pooling may be told to leave out.
+    """
+
+    text: int
+    tokens: Tensor
+    prompt_length: int
+
+
+class LongTransformer(Transformer):
+    """A transformer and its pooling that read each text as an extension method says.
+
+    It takes the places of both `Transformer` and `Pooling` in a sentence-transformers pipeline:
+    each text is read in one pass or in several windows, in batches that fit a token budget, and
+    pooled at once, so that the token embeddings of a batch never exist all at the same time.
+
+    Args:
+        model_name_or_path: Folder or hub name of the underlying model.
+        extension: The extension, as an `ExtensionConfig` or its fields.
+        pooling: The fields of the model's own `Pooling` module.
+        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
+
+    Raises:
+        ConfigError: If the extension is not valid.
+        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    """
+
+    # Saved models name the class by this path, whichever file it lives in.
+    __module__ = "longembed_st"
+
+    def __init__(
+        self,
+        model_name_or_path: str,
+        *,
+        extension: ExtensionConfig | dict[str, Any],
+        pooling: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model_name_or_path, **kwargs)
+        checks.refuse_missing_weights(self.model, model_name_or_path)
+        if isinstance(extension, dict):
+            extension = ExtensionConfig(**extension)
+        self._extend(extension, Pooling(**pooling))
+
+    @classmethod
+    def extending(
+        cls, transformer: Transformer, pooling: Pooling, extension: ExtensionConfig
+    ) -> Self:
+        """Extend a loaded model; its modules stay as they are and share their weights.
+
+        Args:
+            transformer: The model's first module.
+            pooling: The model's second module.
+            extension: How to extend it.
+
+        Raises:
+            ConfigError: If the extension is not valid.
+            ModelError: If the model cannot take it.
+        """
+        module = cls.__new__(cls)
+        torch.nn.Module.__init__(module)
+        module.__dict__.update(copy_sharing_weights(transformer).__dict__)
+        module._extend(extension, copy_sharing_weights(pooling))
+        return module
+
+    def _extend(self, extension: ExtensionConfig, pooling: Pooling) -> None:
+        method = extension.build_method()
+        family = family_of(self.config)
+        family.refuse_unless_takes(type(method))
+        checks.refuse_unsupported(self, method)
+        limit = checks.position_limit(self, family)
+        if limit is not None and method.last_position(extension.context) >= limit:
+            raise ConfigError(
+                f"original_max_seq_length={extension.original_max_seq_length} with method "
+                f"{method.name!r} reaches past the {limit} positions that this model has"
+            )
+        if extension.logn_scaling:
+            if not method.scales_logn:
+                raise ConfigError(
+                    f"logn_scaling has no effect with method {method.name!r}, whose passes never "
+                    "exceed the original window; leave it off"
+                )
+            family.refuse_logn()
+            self.model.set_attn_implementation(LOGN_SDPA)
+        elif self.config._attn_implementation == LOGN_SDPA:
+            self.model.set_attn_implementation("sdpa")
+        if family.position_table is not None:
+            table = cast(torch.nn.Embedding, family.table(self.model))
+            self.model.set_submodule(family.position_table, FractionalEmbedding.sharing(table))
+        self.unpad_inputs = False
+        self.extension = extension
+        self.method = method
+        self.family = family
+        self.pooling = pooling
+        self.reports_overflow = True
+        self._takes_type_ids = "token_type_ids" in inspect.signature(self.model.forward).parameters
+
+    # What sentence-transformers asks of a module.
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """The extended window in tokens, special tokens counted; None without an upper length."""
+        return self.extension.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int | None) -> None:
+        if value != self.extension.max_seq_length:
+            raise ConfigError(
+                f"the extended window is {self.extension.max_seq_length}, fixed when the model was "
+                f"extended; use longembed_st.extend(model, max_seq_length={value}) for another one"
+            )
+
+    def get_embedding_dimension(self) -> int:
+        """Width of the pooled vectors."""
+        return self.pooling.get_embedding_dimension()
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """What is saved beside the weights."""
+        return {
+            **super().get_config_dict(),
+            "extension": self.extension.model_dump(),
+            "pooling": self.pooling.get_config_dict(),
+        }
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Save the original model with the extension's settings beside it.
+
+        Args:
+            output_path: The folder.
+            *args: Passed on to sentence-transformers.
+            **kwargs: Passed on to sentence-transformers.
+        """
+        super().save(output_path, *args, **kwargs)
+        model_config = Path(output_path, "config_sentence_transformers.json")
+        if model_config.exists():
+            settings = json.loads(model_config.read_text(encoding="utf8"))
+            settings["requirements"] = {**settings.get("requirements", {}), **REQUIREMENT}
+            model_config.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf8")
+
+    def __repr__(self) -> str:
+        return f"LongTransformer({self.extension!r}, architecture={type(self.model).__name__!r})"
+
+    # From texts to tokens.
+
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, which every model that can be extended has."""
+        return cast(PreTrainedTokenizerBase, self.tokenizer)
+
+    def tokenize_texts(self, inputs: Sequence[Any], prompt: str | None) -> list[TokenizedText]:
+        """Tokenize whole texts, each behind the prompt.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+
+        Raises:
+            InputError: If an input is not a valid string.
+        """
+        return tokenize(self.text_tokenizer, checked_texts(inputs), prompt)
+
+    def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
+        """What is read of a tokenized text.
+
+        Args:
+            text: The text.
+            spans: Whether to find the characters that each pass reads.
+        """
+        cut = max(len(text) - (self.max_seq_length or len(text)), 0)
+        first = cut if self._reads_the_end else 0
+        content = text.content - cut
+        windows = self._windows(content, text.header, text.footer) or [(0, content)]
+        characters = [text.characters(first + a, first + b) for a, b in windows if spans]
+        return Coverage(
+            tokens=len(text),
+            read=len(text) - cut,
+            windows=len(windows),
+            spans=tuple(span for span in characters if span is not None),
+        )
+
+    @property
+    def _reads_the_end(self) -> bool:
+        """Whether the tokenizer is set to cut a long text at its beginning."""
+        return bool(self.text_tokenizer.truncation_side == "left")
+
+    def _windows(self, content: int, header: int, footer: int) -> list[tuple[int, int]] | None:
+        """The ranges of content tokens that a text is read in, or None for one pass."""
+        context = self.extension.context
+        if header + content + footer <= context.original:
+            return None
+        room = self.method.tokens_per_window(context) - header - footer
+        return self.method.windows(content, room)
+
+    def preprocess(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        processing_kwargs: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Tokenize texts into one flat, unpadded sequence of tokens.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            processing_kwargs: Refused: nothing may cut texts unseen.
+            **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
+                else that sentence-transformers passes, the task for instance, has no effect.
+
+        Returns:
+            `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
+            `cu_seq_lens_q`, shape (texts + 1,), where each text begins; perhaps `prompt_length`.
+
+        Raises:
+            InputError: If an input is not a valid string, or too long under the policy "error".
+        """
+        if processing_kwargs:
+            raise InputError(
+                "processing_kwargs are not supported: longembed-st tokenizes the whole text and "
+                "cuts nothing unseen"
+            )
+        texts = self.tokenize_texts(inputs, prompt)
+        self._report(inputs, texts)
+        limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
+        if limits:
+            texts = [text.shortened(min(limits), self._reads_the_end) for text in texts]
+        features: dict[str, Any] = {
+            "input_ids": _flat([text.ids for text in texts]),
+            "token_parts": _flat([text.parts for text in texts]),
+            "cu_seq_lens_q": torch.tensor([0, *map(len, texts)]).cumsum(0),
+            "modality": "text",
+        }
+        if texts[0].type_ids is not None:
+            features["token_type_ids"] = _flat([cast(list[int], text.type_ids) for text in texts])
+        if prompt and not self.pooling.include_prompt:
+            features["prompt_length"] = self._prompt_length(prompt)
+        return features
+
+    def _report(self, inputs: Sequence[str], texts: Sequence[TokenizedText]) -> None:
+        """Note what is read of each text; warn here only if no encode call of ours sums up."""
+        if not self.reports_overflow and self.extension.on_overflow != "error":
+            return
+        alone = self.reports_overflow and not will_be_warned()
+        with warn_once(self.extension, stacklevel=4) if alone else nullcontext():
+            for text, tokenized in zip(inputs, texts, strict=True):
+                record(text, self.coverage_of(tokenized), self.extension)
+
+    def _prompt_length(self, prompt: str) -> int:
+        """Tokens of the prompt as sentence-transformers counts them, leading special ones too."""
+        (text,) = self.tokenize_texts([prompt], None)
+        return len(text) - min(text.footer, 1)
+
+    # From tokens to vectors.
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Read and pool each text.
+
+        Args:
+            features: What `preprocess` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The features with `sentence_embedding`, shape (texts, width).
+
+        Raises:
+            ModelError: If a vector is not finite.
+        """
+        passes = self._passes(features)
+        vectors = self._pooled(passes, features, kwargs)
+        texts = len(features["cu_seq_lens_q"]) - 1
+        if len(passes) > texts:
+            vectors = _mean_by_text(vectors, [one.text for one in passes], texts)
+        if not self.training and not torch.isfinite(vectors).all():
+            raise ModelError(
+                "the model gave NaN or infinite values, so no vector is returned. Half precision "
+                "may overflow on this model: load it with model_kwargs={'dtype': torch.float32}"
+            )
+        features["sentence_embedding"] = vectors
+        return features
+
+    def _passes(self, features: dict[str, Any]) -> list[_Pass]:
+        """Split the flat batch into the sequences that go through the model."""
+        parts = features["token_parts"][0].cpu()
+        starts = features["cu_seq_lens_q"].tolist()
+        prompt_length = features.get("prompt_length", 0)
+        passes = []
+        for text, (start, end) in enumerate(pairwise(starts)):
+            tokens = torch.arange(start, end)
+            header, content, footer = (tokens[parts[start:end] == part] for part in PARTS)
+            windows = self._windows(len(content), len(header), len(footer))
+            if windows is None:
+                passes.append(_Pass(text, tokens, prompt_length))
+            for first, last in windows or ():
+                window = torch.cat([header, content[first:last], footer])
+                passes.append(_Pass(text, window, len(header)))
+        return passes
+
+    def _pooled(
+        self, passes: Sequence[_Pass], features: dict[str, Any], kwargs: dict[str, Any]
+    ) -> Tensor:
+        """Run the passes in token-budget batches; shape (passes, width), in the order given."""
+        context = self.extension.context
+        positions = {
+            n: self.method.position_ids(n, context) for n in {len(one.tokens) for one in passes}
+        }
+        # Texts at their original positions never share a batch with others: their computation stays
+        # that of the unmodified model to the letter.
+        groups = defaultdict(list)
+        for index, one in enumerate(passes):
+            groups[one.prompt_length, positions[len(one.tokens)] is None].append(index)
+        order: list[int] = []
+        vectors: list[Tensor] = []
+        for (prompt_length, _), members in groups.items():
+            lengths = [len(passes[index].tokens) for index in members]
+            for batch in token_budget_batches(lengths, self.extension.token_budget):
+                chosen = [members[index] for index in batch]
+                tokens = [passes[index].tokens for index in chosen]
+                inputs = self._model_inputs(tokens, positions, features)
+                outputs = super().forward(inputs, **kwargs)
+                if prompt_length:
+                    outputs["prompt_length"] = prompt_length
+                vectors.append(self.pooling(outputs)["sentence_embedding"])
+                order.extend(chosen)
+        return torch.cat(vectors)[torch.tensor(order).argsort()]
+
+    def _model_inputs(
+        self,
+        tokens: Sequence[Tensor],
+        positions: dict[int, Tensor | None],
+        features: dict[str, Any],
+    ) -> dict[str, Any]:
+        """One batch for the transformers model; padded and masked only if lengths differ."""
+        device = features["input_ids"].device
+        tokenizer = self.text_tokenizer
+        side = tokenizer.padding_side
+
+        def gathered(name: str, padding: int) -> Tensor:
+            flat = features[name][0]
+            rows = [flat[index.to(device)] for index in tokens]
+            return pad_sequence(rows, True, padding, side)
+
+        lengths = [len(index) for index in tokens]
+        inputs: dict[str, Any] = {"modality": "text"}
+        inputs["input_ids"] = gathered("input_ids", tokenizer.pad_token_id or 0)
+        if "token_type_ids" in features:
+            inputs["token_type_ids"] = gathered("token_type_ids", tokenizer.pad_token_type_id)
+        if len(set(lengths)) > 1 or not self.family.hooks:
+            rows = [torch.ones(n, dtype=torch.long, device=device) for n in lengths]
+            inputs["attention_mask"] = pad_sequence(rows, True, 0, side)
+        places = [positions[n] for n in lengths]
+        if places[0] is not None:
+            first = self.family.first_position(self.model)
+            rows = [cast(Tensor, place).to(device) for place in places]
+            inputs["position_ids"] = pad_sequence(rows, True, 0, side) + first
+            if self._takes_type_ids and "token_type_ids" not in inputs:
+                # BERT would otherwise look them up in a buffer by position.
+                inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
+        if self.extension.logn_scaling:
+            original = self.extension.original_max_seq_length
+            scales = [logn_scale(n, original) for n in lengths]
+            inputs["logn_scales"] = torch.tensor(scales, device=device)
+        return inputs
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> Tensor:
+    """All rows behind each other, shape (1, total)."""
+    return torch.tensor([list(chain.from_iterable(rows))])
+
+
+def _mean_by_text(vectors: Tensor, texts: Sequence[int], count: int) -> Tensor:
+    """Average vectors that belong to one text.
+
+    Args:
+        vectors: Shape (passes, width).
+        texts: The text of each pass.
+        count: Number of texts.
+
+    Returns:
+        Shape (count, width), in the vectors' dtype; summed in single precision at least.
+    """
+    index = torch.tensor(texts, device=vectors.device)
+    summing = vectors.dtype if vectors.dtype.itemsize >= 4 else torch.float32
+    sums = vectors.new_zeros(count, vectors.shape[1], dtype=summing)
+    sums = sums.index_add(0, index, vectors.to(summing))
+    return (sums / torch.bincount(index, minlength=count).unsqueeze(1)).to(vectors.dtype)
