@@ -1,21 +1,42 @@
-"""The attention functions that we register with transformers.
+"""The attention function that we register with transformers.
 
-They are registered when this module is imported, so that a model that was pickled into another
-process finds them there.
+It is registered when this module is imported, so that a model that was pickled into another process
+finds it there.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-LOGN_SDPA = "longembed_logn_sdpa"
-"""Scaled-dot-product attention whose logits grow with the logarithm of the text's length."""
+from longembed_st.kernels import banded_attention, self_extend_attention
+from longembed_st.method import Grouping
+
+if TYPE_CHECKING:
+    from longembed_st.rotary import Rotation
+
+LONG_ATTENTION = "longembed"
+"""The name under which transformers knows `long_attention`."""
+
+
+@dataclass(frozen=True)
+class SelfExtension:
+    """What SelfExtend needs inside the attention.
+
+    Attributes:
+        grouping: Group size and neighbour window.
+        rotation: Turns queries and keys, which arrive unturned.
+    """
+
+    grouping: Grouping
+    rotation: Rotation
 
 
 def logn_scale(n: int, original: int) -> float:
@@ -28,34 +49,65 @@ def logn_scale(n: int, original: int) -> float:
     return max(1.0, math.log(max(n, 1)) / math.log(original))
 
 
-def logn_sdpa(
+def long_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    logn_scales: Tensor | None = None,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    sliding_window: int | None = None,
+    logn: float = 1.0,
+    self_extension: SelfExtension | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Transformers' SDPA attention on queries that are scaled text by text.
+    """Exact attention without a dense mask, with log-n scaling and SelfExtend where asked for.
 
     Args:
         module: The attention layer.
         query: Shape (batch, heads, n, head width).
         key: Shape (batch, key heads, n, head width).
         value: Shape (batch, key heads, n, head width).
-        attention_mask: None, or a mask of shape (batch, 1, n, n).
-        logn_scales: Shape (batch,): the factor of each text's logits.
-        **kwargs: What transformers passes to its own function.
+        attention_mask: None, or for padded texts a mask of shape (batch, 1, n, n).
+        scaling: Multiplies the logits; default `head width ** -0.5`.
+        is_causal: Whether tokens see only what precedes them; default as the layer says.
+        sliding_window: In local layers, w: tokens see others at a distance below w.
+        logn: Multiplies the logits once more, for all texts of the batch.
+        self_extension: How to group relative positions in global layers.
+        **kwargs: What else transformers passes to its own function.
 
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
     """
-    if logn_scales is None:
-        raise RuntimeError("the factors of log-n scaling did not reach the attention")
-    query = query * logn_scales.to(query.dtype)[:, None, None, None]
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    scaling = (query.shape[-1] ** -0.5 if scaling is None else scaling) * logn
+    causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    if attention_mask is None and sliding_window is not None and sliding_window < query.shape[2]:
+        attend = partial(banded_attention, window=sliding_window)
+    elif attention_mask is None and self_extension is not None and sliding_window is None:
+        attend = partial(
+            self_extend_attention,
+            rotate=self_extension.rotation.rotate,
+            group_size=self_extension.grouping.group_size,
+            neighbor_window=self_extension.grouping.neighbor_window,
+        )
+    else:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, is_causal=causal, **kwargs
+        )
+    output = attend(query, key, value, causal=causal, scaling=scaling)
+    return output.transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(LOGN_SDPA, logn_sdpa)
-AttentionMaskInterface.register(LOGN_SDPA, sdpa_mask)
+def mask_of_padded_texts(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """A dense mask if texts were padded; otherwise none: `long_attention` knows the rest.
+
+    Args:
+        attention_mask: Shape (batch, n), or None if no text was padded.
+        **kwargs: As for transformers' `sdpa_mask`.
+    """
+    return None if attention_mask is None else sdpa_mask(attention_mask=attention_mask, **kwargs)
+
+
+AttentionInterface.register(LONG_ATTENTION, long_attention)
+AttentionMaskInterface.register(LONG_ATTENTION, mask_of_padded_texts)

@@ -14,8 +14,10 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor, nn
 
 from longembed_st.errors import ConfigError, ModelError
+from longembed_st.hooks import RotaryHook, within_table
 from longembed_st.loading import long_transformer
 from longembed_st.positions import interpolate_rows
+from longembed_st.rotary import GLOBAL_LAYERS
 from longembed_st.sharing import copy_sharing_weights
 from longembed_st.transformer import LongTransformer
 
@@ -27,9 +29,9 @@ class ShortTextsChangeWarning(UserWarning):
 def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
     """Write an extended model so that stock sentence-transformers loads it, without this package.
 
-    The extension becomes a longer position table. A table cannot tell short texts from long ones:
-    with rp, short texts keep their vectors; with gp and pi, they change, which a warning and the
-    model card say.
+    The extension becomes a longer position table, or the rotary settings of transformers. Neither
+    can tell short texts from long ones: with rp, short texts keep their vectors; otherwise they
+    change, which a warning and the model card say.
 
     Args:
         model: An extended model.
@@ -43,10 +45,9 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target} exists and is not an empty folder; choose a new one")
     reader = long_transformer(model)
-    rows = baked_table(reader)
     plain = SentenceTransformer(
         modules=[
-            _plain_transformer(reader, rows),
+            _plain_transformer(reader),
             *map(copy_sharing_weights, [reader.pooling, *list(model.children())[1:]]),
         ],
         device="cpu",
@@ -80,14 +81,9 @@ def baked_table(reader: LongTransformer) -> Tensor:
     Raises:
         ModelError: If the extension cannot be written as a table.
     """
-    if reader.extension.logn_scaling:
-        raise ModelError(
-            "log-n scaling needs longembed-st at run time and cannot be baked; use "
-            "model.save_pretrained(path), or extend with logn_scaling=False and bake that"
-        )
-    positions = reader.method.baked_positions(reader.extension.context)
-    table = reader.family.table(reader.model)
-    assert table is not None
+    context = reader.extension.context
+    positions = within_table(reader.method.baked_positions(context), context)
+    table = cast(nn.Embedding, reader.family.table(reader.model))
     weight = table.weight.detach()
     first = reader.family.first_position(reader.model)
     places = (positions + first).to(weight.device)
@@ -98,26 +94,52 @@ def baked_table(reader: LongTransformer) -> Tensor:
 def changes_short_texts(reader: LongTransformer) -> bool:
     """Whether a baked table moves the positions of texts that fit the original window."""
     context = reader.extension.context
-    exact = reader.method.position_ids(context.original, context)
-    if exact is None:
-        exact = torch.arange(context.original)
-    baked = reader.method.baked_positions(context)[: context.original]
+    window = context.original
+    if reader.family.encoding == "rotary":
+        return reader.method.reads_originally(window, context)
+    exact = torch.arange(window)
+    if not reader.method.reads_originally(window, context):
+        exact = cast(Tensor, reader.method.position_ids(window, context))
+    baked = reader.method.baked_positions(context)[:window]
     return not torch.equal(exact.double(), baked.double())
 
 
-def _plain_transformer(reader: LongTransformer, rows: Tensor) -> Transformer:
-    """A stock Transformer with the longer table in place of the hooked one."""
+def _plain_transformer(reader: LongTransformer) -> Transformer:
+    """A stock Transformer whose own table or configuration holds the extension."""
+    if reader.extension.logn_scaling:
+        raise ModelError(
+            "log-n scaling needs longembed-st at run time and cannot be baked; use "
+            "model.save_pretrained(path), or extend with logn_scaling=False and bake that"
+        )
+    write = _write_rope if reader.family.encoding == "rotary" else _write_table
     plain = Transformer.__new__(Transformer)
     nn.Module.__init__(plain)
     plain.__dict__.update(copy_sharing_weights(reader).__dict__)
     plain._modules.pop("pooling")
-    table = cast(nn.Embedding, reader.family.table(plain.model))
+    write(plain, reader)
+    plain.tokenizer.model_max_length = reader.max_seq_length
+    return plain
+
+
+def _write_table(plain: Transformer, reader: LongTransformer) -> None:
+    rows = baked_table(reader)
     count, width = rows.shape
+    table = cast(nn.Embedding, reader.family.table(plain.model))
     longer = nn.Embedding(count, width, padding_idx=table.padding_idx, _weight=rows)
     plain.model.set_submodule(cast(str, reader.family.position_table), longer)
     plain.config.max_position_embeddings = count
-    plain.tokenizer.model_max_length = reader.max_seq_length
-    return plain
+
+
+def _write_rope(plain: Transformer, reader: LongTransformer) -> None:
+    context = reader.extension.context
+    width = 2 * len(cast(RotaryHook, reader.hook).frequencies.inverse)
+    parameters = plain.config.rope_parameters
+    if GLOBAL_LAYERS in parameters:
+        baked = reader.method.baked_rope(parameters[GLOBAL_LAYERS], width, context)
+        plain.config.rope_parameters = {**parameters, GLOBAL_LAYERS: baked}
+    else:
+        plain.config.rope_parameters = reader.method.baked_rope(parameters, width, context)
+    plain.config.max_position_embeddings = context.extended
 
 
 def _note(reader: LongTransformer) -> str:
@@ -129,7 +151,7 @@ def _note(reader: LongTransformer) -> str:
     )
     if changes_short_texts(reader):
         return told + (
-            "The longer position table serves every text, so texts that fit the original window "
+            "The baked positions serve every text, so texts that fit the original window "
             "get other vectors than from the original model: do not mix the two in one collection. "
             "Saved with save_pretrained instead, the model keeps them."
         )

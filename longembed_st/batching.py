@@ -15,12 +15,15 @@ ALWAYS_PADDABLE_LENGTH = 48
 """Tokens. Padding texts this short costs less than another call of the model."""
 
 
-def token_budget_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+def token_budget_batches(
+    lengths: Sequence[int], token_budget: int, paddable_length: int = PADDABLE_LENGTH
+) -> list[list[int]]:
     """Group texts of like length so that no padded batch exceeds a token budget.
 
     Args:
         lengths: Tokens of each text.
         token_budget: Most tokens of a batch, padding counted. A longer text forms its own batch.
+        paddable_length: Longest text, in tokens, that others may be padded to.
 
     Returns:
         Lists of indices into `lengths`, longest texts first, each index exactly once.
@@ -30,7 +33,7 @@ def token_budget_batches(lengths: Sequence[int], token_budget: int) -> list[list
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if (
             batches
-            and _can_share(lengths[index], longest)
+            and _can_share(lengths[index], longest, paddable_length)
             and longest * (len(batches[-1]) + 1) <= token_budget
         ):
             batches[-1].append(index)
@@ -40,9 +43,9 @@ def token_budget_batches(lengths: Sequence[int], token_budget: int) -> list[list
     return batches
 
 
-def _can_share(length: int, longest: int) -> bool:
+def _can_share(length: int, longest: int, paddable_length: int) -> bool:
     if length == longest:
         return True
-    if longest <= ALWAYS_PADDABLE_LENGTH:
-        return True
-    return longest <= PADDABLE_LENGTH and length >= LEAST_FILL * longest
+    if longest > paddable_length:
+        return False
+    return longest <= ALWAYS_PADDABLE_LENGTH or length >= LEAST_FILL * longest

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sentence_transformers.base.modules import Transformer
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.families import Family
-from longembed_st.method import Method
+from longembed_st.method import Context, Method
 
 UNUSED_WEIGHTS = ("pooler.",)
 """Weights that no token embedding depends on; embedding checkpoints often omit them."""
@@ -83,6 +83,33 @@ def refuse_unsupported(transformer: Transformer, method: Method) -> None:
             f"attn_implementation={implementation!r} takes repeated positions for the start of "
             "another text; load the model with model_kwargs={'attn_implementation': 'sdpa'}, which "
             "uses the same kernels where it can"
+        )
+
+
+def lift_sliding_window(
+    config: PretrainedConfig, family: Family, method: Method, context: Context
+) -> None:
+    """Let all layers see the whole text, where the window they are limited to exceeds L_o anyway.
+
+    Args:
+        config: The configuration of an extended copy.
+        family: The model's family.
+        method: The extension method.
+        context: The original and the extended window.
+
+    Raises:
+        ModelError: If lifting the limit would change short texts, or cannot be done.
+    """
+    window = getattr(config, "sliding_window", None)
+    local = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+    if not method.needs or family.local_layers or window is None:
+        return
+    if family.lifts_sliding_window and window >= context.original:
+        config.sliding_window = None
+    elif family.lifts_sliding_window or local:
+        raise ModelError(
+            f"this model attends to {window} tokens at most, in layers that share their rotation "
+            f"with the others; method {method.name!r} cannot extend it, pcw can"
         )
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from longembed_st.errors import ModelError
-from longembed_st.method import Encoding, Hook, Method, methods
+from longembed_st.method import Context, Encoding, Hook, Method, methods
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,10 @@ class Family:
         hooks: Where an extension can act.
         position_table: Path of the learned position embedding below the transformers model.
         after_padding: Whether positions start at `padding_idx + 1` instead of 0.
+        local_layers: Whether some layers attend to near tokens only, with a rotation of their own;
+            no method touches them.
+        lifts_sliding_window: Whether all layers attend to near tokens only, a limit that extension
+            lifts as LongEmbed does for E5-Mistral.
         note: What a user should know.
     """
 
@@ -29,6 +33,8 @@ class Family:
     hooks: frozenset[Hook] = frozenset()
     position_table: str | None = None
     after_padding: bool = False
+    local_layers: bool = False
+    lifts_sliding_window: bool = False
     note: str = ""
 
     def table(self, model: PreTrainedModel) -> nn.Embedding | None:
@@ -56,12 +62,23 @@ class Family:
         """Whether the family offers every hook that the method needs."""
         return method.needs <= self.hooks
 
-    def refuse_unless_takes(self, method: type[Method]) -> None:
-        """Raise `ModelError`, with the reason and the methods that work, if the method does not."""
-        if self.takes(method):
+    def refuse_unless_takes(self, method: Method, context: Context) -> None:
+        """Raise `ModelError`, with the reason and the methods that work, if the method does not.
+
+        Args:
+            method: The method with its options.
+            context: The original and the extended window.
+        """
+        if method.required(context) <= self.hooks:
             return
         accepted = ", ".join(name for name, other in methods().items() if self.takes(other))
-        missing = ", ".join(sorted(method.needs - self.hooks))
+        missing = ", ".join(sorted(method.required(context) - self.hooks)).replace("_", " ")
+        if "extrapolation" in method.required(context):
+            raise ModelError(
+                f"method {method.name!r} reads {context.original} tokens with this model, whose "
+                f"position encoding ({self.encoding}) does not reach max_seq_length="
+                f"{context.extended} by itself{self._because()}. Methods that extend it: {accepted}"
+            )
         raise ModelError(
             f"method {method.name!r} needs to act on {missing}, which model type "
             f"{self.model_type!r} does not offer{self._because()}. It can take: {accepted}"
@@ -82,12 +99,20 @@ class Family:
 def _absolute(model_type: str, **changes: object) -> Family:
     record = {
         "encoding": "absolute",
-        "hooks": frozenset({"position_ids", "logn"}),
+        "hooks": frozenset({"position_ids", "position_table", "logn"}),
         "position_table": "embeddings.position_embeddings",
         **changes,
     }
     return Family(model_type, **record)  # type: ignore[arg-type]
 
+
+def _rotary(model_type: str, **changes: object) -> Family:
+    hooks = frozenset({"position_ids", "frequencies", "relative_positions", "logn"})
+    record = {"encoding": "rotary", "hooks": hooks, **changes}
+    return Family(model_type, **record)  # type: ignore[arg-type]
+
+
+_DENSE_BIAS = "it reads on past its window by itself; its bias takes memory quadratic in length"
 
 _FAMILIES = {
     family.model_type: family
@@ -102,9 +127,24 @@ _FAMILIES = {
         _absolute(
             "mpnet",
             after_padding=True,
-            hooks=frozenset({"position_ids"}),
+            hooks=frozenset({"position_ids", "position_table"}),
             note="its attention adds a relative bias in code of its own that takes no scaling",
         ),
+        *(
+            Family(model_type, "relative", frozenset({"extrapolation"}), note=_DENSE_BIAS)
+            for model_type in ("t5", "mt5", "umt5")
+        ),
+        Family("bloom", "alibi", frozenset({"extrapolation"}), note=_DENSE_BIAS),
+        _rotary("nomic_bert"),
+        _rotary("gte"),
+        _rotary("jina_embeddings_v3"),
+        _rotary("modernbert", local_layers=True),
+        _rotary("eurobert"),
+        _rotary("gemma3_text", local_layers=True),
+        _rotary("llama"),
+        _rotary("mistral", lifts_sliding_window=True),
+        _rotary("qwen2"),
+        _rotary("qwen3"),
     )
 }
 

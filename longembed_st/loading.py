@@ -17,6 +17,7 @@ from torch import nn
 
 from longembed_st import checks
 from longembed_st.config import DEFAULT_TOKEN_BUDGET, ExtensionConfig, OverflowPolicy
+from longembed_st.converting import native_checkpoint
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.families import Family, family_of
 from longembed_st.hub import refuse_unknown_model
@@ -92,7 +93,8 @@ def load(
                 model_name_or_path, {SAVED_TYPE: LongTransformer}, **model_kwargs
             )
             return extend(model, **given) if given else model
-        model = SentenceTransformer(model_name_or_path, **model_kwargs)
+        with native_checkpoint(model_name_or_path, model_kwargs) as source:
+            model = SentenceTransformer(source, **model_kwargs)
     except LongEmbedError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:

@@ -7,10 +7,10 @@ answers go is the business of `longembed_st.families`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -19,11 +19,20 @@ from longembed_st.errors import ConfigError, ModelError
 
 ENTRY_POINT_GROUP = "longembed_st.methods"
 
-Encoding = Literal["absolute", "unknown"]
+Encoding = Literal["absolute", "rotary", "relative", "alibi", "unknown"]
 """How a model encodes positions."""
 
-Hook = Literal["position_ids", "logn"]
-"""A place in a model where an extension can act: the position ids, the attention logits."""
+Hook = Literal[
+    "position_ids",
+    "position_table",
+    "frequencies",
+    "relative_positions",
+    "logn",
+    "extrapolation",
+]
+"""What a model offers to an extension: to set the positions of tokens, the table of learned ones,
+the frequencies of rotary ones, relative positions inside the attention, a scale of its logits, or
+simply to read on past the original window."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,41 @@ class Context:
     def factor_for(self, n: int) -> int:
         """`ceil(n / L_o)` for a text of n tokens."""
         return math.ceil(n / self.original)
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """How fast the channels of a rotary embedding turn.
+
+    Attributes:
+        inverse: Shape (d / 2,): the angle theta_j of one position step, in radians.
+        base: The rotary base, of which `theta_j = base^(-2j/d)` unless scaled since.
+        attention_factor: Multiplies cosine and sine.
+        rope_type: The scheme of transformers that they follow.
+    """
+
+    inverse: Tensor
+    base: float
+    attention_factor: float = 1.0
+    rope_type: str = "default"
+
+    def with_inverse(self, inverse: Tensor, attention_factor: float | None = None) -> Frequencies:
+        """The same with other angles, and perhaps another factor."""
+        factor = self.attention_factor if attention_factor is None else attention_factor
+        return replace(self, inverse=inverse, attention_factor=factor)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The two position maps of SelfExtend.
+
+    Attributes:
+        group_size: G: tokens that share a position outside the neighbour window.
+        neighbor_window: w, in tokens: relative positions below it stay exact.
+    """
+
+    group_size: int
+    neighbor_window: int
 
 
 @dataclass(frozen=True)
@@ -106,6 +150,14 @@ class Method(BaseModel):
             context: The original and the extended window.
         """
 
+    def required(self, context: Context) -> frozenset[Hook]:
+        """The hooks that the method needs with these windows.
+
+        Args:
+            context: The original and the extended window.
+        """
+        return self.needs
+
     def windows(self, n: int, room: int) -> list[tuple[int, int]] | None:
         """Cut the content of a text that is longer than L_o into windows that are read one by one.
 
@@ -122,8 +174,17 @@ class Method(BaseModel):
         """Tokens of one window, prompt and special tokens counted."""
         return context.original
 
+    def reads_originally(self, n: int, context: Context) -> bool:
+        """Whether a pass of n tokens is read exactly as by the unmodified model.
+
+        Args:
+            n: Tokens of the pass, special tokens counted.
+            context: The original and the extended window.
+        """
+        return n <= context.original
+
     def position_ids(self, n: int, context: Context) -> Tensor | None:
-        """Where the n tokens of one pass stand, counted from the first position of the model.
+        """Where the tokens of a pass stand that is not read originally, from 0 on.
 
         Args:
             n: Tokens of the pass, special tokens counted.
@@ -132,6 +193,31 @@ class Method(BaseModel):
         Returns:
             Shape (n,): int64, or float64 where positions lie between two learned ones; None to
             leave the positions to the model.
+        """
+        return None
+
+    def frequencies(self, n: int, context: Context, original: Frequencies) -> Frequencies | None:
+        """How fast a rotary embedding turns in a pass that is not read originally.
+
+        Args:
+            n: Tokens of the pass, special tokens counted.
+            context: The original and the extended window.
+            original: The model's own frequencies.
+
+        Returns:
+            The frequencies, or None for the model's own.
+        """
+        return None
+
+    def grouping(self, n: int, context: Context) -> Grouping | None:
+        """How relative positions are grouped in a pass that is not read originally.
+
+        Args:
+            n: Tokens of the pass, special tokens counted.
+            context: The original and the extended window.
+
+        Returns:
+            The grouping, or None for exact relative positions.
         """
         return None
 
@@ -151,9 +237,30 @@ class Method(BaseModel):
         Raises:
             ModelError: If the method cannot be written as a longer table.
         """
-        raise ModelError(
+        raise self._needs_run_time()
+
+    def baked_rope(
+        self, rope_parameters: dict[str, Any], width: int, context: Context
+    ) -> dict[str, Any]:
+        """The method as transformers' own `rope_parameters`.
+
+        Args:
+            rope_parameters: The model's own, of its global layers.
+            width: d, the channels of a head that are rotated.
+            context: The original and the extended window.
+
+        Returns:
+            The parameters of the extended model.
+
+        Raises:
+            ModelError: If the method cannot be written as a configuration.
+        """
+        raise self._needs_run_time()
+
+    def _needs_run_time(self) -> ModelError:
+        return ModelError(
             f"method {self.name!r} needs longembed-st at run time and cannot be baked. Use "
-            "model.save_pretrained(path), or extend with gp, rp or pi and bake that"
+            "model.save_pretrained(path) instead"
         )
 
 

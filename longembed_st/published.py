@@ -33,5 +33,9 @@ PUBLISHED = {
         },
         prompts={"query": "query: ", "document": "passage: "},
     ),
+    "dwzhu/e5rope-base": Published(
+        extension={"original_max_seq_length": 512},
+        prompts={"query": "query: ", "document": "passage: "},
+    ),
 }
 """By the name that a user gives to `longembed_st.load`."""

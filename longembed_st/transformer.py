@@ -21,13 +21,13 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import Self
 
 from longembed_st import checks
-from longembed_st.attention import LOGN_SDPA, logn_scale
-from longembed_st.batching import token_budget_batches
+from longembed_st.attention import LONG_ATTENTION, logn_scale
+from longembed_st.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.config import ExtensionConfig
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.families import family_of
+from longembed_st.hooks import install_hook
 from longembed_st.overflow import Coverage, record, warn_once, will_be_warned
-from longembed_st.positions import FractionalEmbedding
 from longembed_st.sharing import copy_sharing_weights
 from longembed_st.tokens import PARTS, TokenizedText, checked_texts, tokenize
 
@@ -109,7 +109,7 @@ class LongTransformer(Transformer):
     def _extend(self, extension: ExtensionConfig, pooling: Pooling) -> None:
         method = extension.build_method()
         family = family_of(self.config)
-        family.refuse_unless_takes(type(method))
+        family.refuse_unless_takes(method, extension.context)
         checks.refuse_unsupported(self, method)
         limit = checks.position_limit(self, family)
         if limit is not None and method.last_position(extension.context) >= limit:
@@ -124,17 +124,18 @@ class LongTransformer(Transformer):
                     "exceed the original window; leave it off"
                 )
             family.refuse_logn()
-            self.model.set_attn_implementation(LOGN_SDPA)
-        elif self.config._attn_implementation == LOGN_SDPA:
+        acts_inside = extension.logn_scaling or "relative_positions" in method.needs
+        if acts_inside or (family.local_layers and method.needs):
+            self.model.set_attn_implementation(LONG_ATTENTION)
+        elif self.config._attn_implementation == LONG_ATTENTION:
             self.model.set_attn_implementation("sdpa")
-        if family.position_table is not None:
-            table = cast(torch.nn.Embedding, family.table(self.model))
-            self.model.set_submodule(family.position_table, FractionalEmbedding.sharing(table))
+        checks.lift_sliding_window(self.config, family, method, extension.context)
         self.unpad_inputs = False
         self.extension = extension
         self.method = method
         self.family = family
         self.pooling = pooling
+        self.hook = install_hook(self.model, family)
         self.reports_overflow = True
         self._takes_type_ids = "token_type_ids" in inspect.signature(self.model.forward).parameters
 
@@ -335,73 +336,84 @@ class LongTransformer(Transformer):
                 passes.append(_Pass(text, tokens, prompt_length))
             for first, last in windows or ():
                 window = torch.cat([header, content[first:last], footer])
-                passes.append(_Pass(text, window, len(header)))
+                passes.append(_Pass(text, window, len(header) if prompt_length else 0))
         return passes
 
     def _pooled(
         self, passes: Sequence[_Pass], features: dict[str, Any], kwargs: dict[str, Any]
     ) -> Tensor:
         """Run the passes in token-budget batches; shape (passes, width), in the order given."""
-        context = self.extension.context
-        positions = {
-            n: self.method.position_ids(n, context) for n in {len(one.tokens) for one in passes}
-        }
-        # Texts at their original positions never share a batch with others: their computation stays
-        # that of the unmodified model to the letter.
+        # Texts that fit never share a batch with others: their computation stays that of the
+        # unmodified model to the letter.
         groups = defaultdict(list)
         for index, one in enumerate(passes):
-            groups[one.prompt_length, positions[len(one.tokens)] is None].append(index)
+            original = self.method.reads_originally(len(one.tokens), self.extension.context)
+            groups[original, one.prompt_length].append(index)
         order: list[int] = []
         vectors: list[Tensor] = []
-        for (prompt_length, _), members in groups.items():
+        for (original, prompt_length), members in groups.items():
             lengths = [len(passes[index].tokens) for index in members]
-            for batch in token_budget_batches(lengths, self.extension.token_budget):
+            paddable = PADDABLE_LENGTH if original else 0
+            for batch in token_budget_batches(lengths, self.extension.token_budget, paddable):
                 chosen = [members[index] for index in batch]
-                tokens = [passes[index].tokens for index in chosen]
-                inputs = self._model_inputs(tokens, positions, features)
-                outputs = super().forward(inputs, **kwargs)
+                inputs = self._model_inputs([passes[i].tokens for i in chosen], features, original)
+                outputs = self._read(inputs, original, **kwargs)
                 if prompt_length:
                     outputs["prompt_length"] = prompt_length
                 vectors.append(self.pooling(outputs)["sentence_embedding"])
                 order.extend(chosen)
         return torch.cat(vectors)[torch.tensor(order).argsort()]
 
+    def token_embeddings(self, input_ids: Tensor) -> Tensor:
+        """Read tokens in one pass, as the method says, and keep the embedding of each.
+
+        Args:
+            input_ids: Shape (batch, n), special tokens included, no padding.
+
+        Returns:
+            Shape (batch, n, width).
+        """
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": input_ids}
+        if self._takes_type_ids:
+            inputs["token_type_ids"] = torch.zeros_like(input_ids)
+        original = self.method.reads_originally(input_ids.shape[1], self.extension.context)
+        return cast(Tensor, self._read(inputs, original)["token_embeddings"])
+
+    def _read(self, inputs: dict[str, Any], original: bool, **kwargs: Any) -> dict[str, Any]:
+        """One forward pass of the transformers model, extended unless the texts fit."""
+        if original:
+            return super().forward(inputs, **kwargs)
+        context = self.extension.context
+        if self.extension.logn_scaling:
+            inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
+        with self.hook.reading(inputs, self.method, context):
+            return super().forward(inputs, **kwargs)
+
     def _model_inputs(
-        self,
-        tokens: Sequence[Tensor],
-        positions: dict[int, Tensor | None],
-        features: dict[str, Any],
+        self, tokens: Sequence[Tensor], features: dict[str, Any], original: bool
     ) -> dict[str, Any]:
         """One batch for the transformers model; padded and masked only if lengths differ."""
         device = features["input_ids"].device
         tokenizer = self.text_tokenizer
-        side = tokenizer.padding_side
 
         def gathered(name: str, padding: int) -> Tensor:
             flat = features[name][0]
             rows = [flat[index.to(device)] for index in tokens]
-            return pad_sequence(rows, True, padding, side)
+            return pad_sequence(rows, True, padding, tokenizer.padding_side)
 
-        lengths = [len(index) for index in tokens]
-        inputs: dict[str, Any] = {"modality": "text"}
-        inputs["input_ids"] = gathered("input_ids", tokenizer.pad_token_id or 0)
+        ids = gathered("input_ids", tokenizer.pad_token_id or 0)
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": ids}
         if "token_type_ids" in features:
             inputs["token_type_ids"] = gathered("token_type_ids", tokenizer.pad_token_type_id)
-        if len(set(lengths)) > 1 or not self.family.hooks:
-            rows = [torch.ones(n, dtype=torch.long, device=device) for n in lengths]
-            inputs["attention_mask"] = pad_sequence(rows, True, 0, side)
-        places = [positions[n] for n in lengths]
-        if places[0] is not None:
-            first = self.family.first_position(self.model)
-            rows = [cast(Tensor, place).to(device) for place in places]
-            inputs["position_ids"] = pad_sequence(rows, True, 0, side) + first
-            if self._takes_type_ids and "token_type_ids" not in inputs:
-                # BERT would otherwise look them up in a buffer by position.
-                inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
-        if self.extension.logn_scaling:
-            original = self.extension.original_max_seq_length
-            scales = [logn_scale(n, original) for n in lengths]
-            inputs["logn_scales"] = torch.tensor(scales, device=device)
+        elif self._takes_type_ids and not original:
+            # The models would look them up in a buffer that is as long as the original window.
+            inputs["token_type_ids"] = torch.zeros_like(ids)
+        padded = any(len(index) < ids.shape[1] for index in tokens)
+        # Unknown models get what stock sentence-transformers gives them, and so do local layers.
+        hooked = self.family.encoding in ("absolute", "rotary")
+        if padded or not hooked or (original and self.family.local_layers):
+            rows = [torch.ones_like(index, device=device) for index in tokens]
+            inputs["attention_mask"] = pad_sequence(rows, True, 0, tokenizer.padding_side)
         return inputs
 
 

@@ -1,4 +1,4 @@
-"""Methods that say where the tokens of a long text stand in a table of learned positions.
+"""Methods that say where the tokens of a long text stand: grouped, recurrent, interpolated.
 
 All follow LongEmbed (Zhu et al., 2024), section 4.2. Texts that fit the original window keep their
 original positions.
@@ -7,7 +7,7 @@ original positions.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -28,8 +28,8 @@ class _Positions(Method):
             raise ConfigError(f"method {self.name!r} needs a max_seq_length")
 
     def position_ids(self, n: int, context: Context) -> Tensor | None:
-        """The model's own up to L_o, the method's beyond."""
-        return None if n <= context.original else self.long_position_ids(torch.arange(n), context)
+        """The method's own positions."""
+        return self.long_position_ids(torch.arange(n), context)
 
     def baked_positions(self, context: Context) -> Tensor:
         """The positions of a text that fills the extended window."""
@@ -97,20 +97,30 @@ class GroupedPositions(_ScaledPositions):
 
 
 class PositionInterpolation(_ScaledPositions):
-    """Squeeze the positions linearly: `f(i) = i / s`, vectors interpolated between neighbours.
+    """Squeeze the positions linearly: `f(i) = i / s`.
 
-    The last `s - 1` tokens of a text that fills L_t lie beyond the last learned position, L_o - 1,
-    where the paper names no right neighbour; they get the last learned vector.
+    Learned vectors are interpolated between neighbours; rotary angles need no neighbours.
     """
 
     name: ClassVar[str] = "pi"
     summary: ClassVar[str] = "linear position interpolation: i / s"
     source: ClassVar[str] = "LongEmbed section 4.2, f_pi; Chen et al. 2023, arXiv 2306.15595"
 
+    def baked_rope(
+        self, rope_parameters: dict[str, Any], width: int, context: Context
+    ) -> dict[str, Any]:
+        """The `linear` type of transformers."""
+        if self.factor == "dynamic":
+            raise ModelError("factor='dynamic' cannot be baked: bake with factor='static'")
+        return {
+            **rope_parameters,
+            "rope_type": "linear",
+            "factor": float(context.scaling_factor),
+        }
+
     def long_position_ids(self, ids: Tensor, context: Context) -> Tensor:
-        """`min(i / s, L_o - 1)`, in float64 so that no position is rounded to another."""
-        factor = self._scaling_factor(len(ids), context)
-        return (ids.double() / factor).clamp(max=context.original - 1)
+        """`i / s`, in float64 so that no position is rounded to another."""
+        return ids.double() / self._scaling_factor(len(ids), context)
 
 
 class ExtendedTable(_Positions):
@@ -128,6 +138,7 @@ class ExtendedTable(_Positions):
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "the checkpoint's own longer, tuned position table"
     source: ClassVar[str] = "LongEmbed section 4.2 'Further Tuning' and appendix B"
+    needs: ClassVar[frozenset[Hook]] = frozenset({"position_table"})
     tied_to_checkpoint: ClassVar[bool] = True
 
     stride: int = Field(ge=1)
@@ -146,6 +157,10 @@ class ExtendedTable(_Positions):
         """The last row of the table."""
         assert context.extended is not None
         return context.extended - 1
+
+    def reads_originally(self, n: int, context: Context) -> bool:
+        """Only if original positions are the table's first rows."""
+        return self.stride == 1 and n <= context.original
 
     def position_ids(self, n: int, context: Context) -> Tensor | None:
         """`stride * i` up to L_o tokens, `i` beyond."""

@@ -7,11 +7,15 @@ from typing import ClassVar
 from pydantic import Field
 
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context, Encoding, Method, Recommendation
+from longembed_st.method import Context, Encoding, Hook, Method, Recommendation
 
 
 class Unchanged(Method):
-    """The model as shipped, with our batching and our count of what was read."""
+    """The model as shipped, with our batching and our count of what was read.
+
+    A larger window is possible where the position encoding extrapolates by itself: relative biases
+    and ALiBi.
+    """
 
     name: ClassVar[str] = "none"
     summary: ClassVar[str] = "the model as it is; text beyond its window is reported, not read"
@@ -22,13 +26,14 @@ class Unchanged(Method):
         """L_o: nothing is extended."""
         return original
 
-    def check(self, context: Context) -> None:
-        """Refuse a window that the model does not have."""
-        if context.extended != context.original:
-            raise ConfigError(
-                f"method 'none' reads {context.original} tokens, the model's own window, but "
-                f"max_seq_length={context.extended} was asked for; choose an extension method"
-            )
+    def required(self, context: Context) -> frozenset[Hook]:
+        """Nothing, or for a larger window a position encoding that reads on by itself."""
+        extended = context.extended is not None and context.extended > context.original
+        return frozenset({"extrapolation"}) if extended else frozenset()
+
+    def reads_originally(self, n: int, context: Context) -> bool:
+        """Always: longer texts too go through the unmodified model."""
+        return True
 
 
 class ParallelContextWindows(Method):
@@ -51,6 +56,9 @@ class ParallelContextWindows(Method):
         "absolute": Recommendation(
             2, "it led the training-free methods on long meetings (docs/METHODS.md)"
         ),
+        "rotary": Recommendation(1, "it works for every model"),
+        "relative": Recommendation(1, "it works for every model"),
+        "alibi": Recommendation(1, "it works for every model"),
         "unknown": Recommendation(1, "it works for every model"),
     }
 

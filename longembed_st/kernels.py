@@ -1,0 +1,321 @@
+"""SelfExtend attention for whole texts, exact and with memory linear in the length.
+
+SelfExtend (Jin et al., 2024; bidirectional form: Zhu et al., 2024, section 4.3)
+lets a rotary model read texts longer than it was trained on. With group size
+``G``, neighbour window ``w`` and shift ``s = w - w // G``, a query at ``i`` sees
+a key at ``j`` at the relative position (query minus key)::
+
+    i - j               if |i - j| < w      the band
+    i//G - j//G + s     if i - j >= w       left of the band
+    i//G - j//G - s     if j - i >= w       right of it, bidirectional models only
+
+Each of the three regions is ordinary rotary attention at positions of its own,
+so each is handed to a fused attention call that returns its log-sum-exp, and the
+three partial softmaxes are then joined. The regions beyond the band have the
+shape of a causal mask: row ``i - w`` of the queries from ``w`` on sees keys ``0``
+to ``i - w``. The right region has that shape once the text is read backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+Rotate = Callable[[Tensor, Tensor], Tensor]
+
+_MIN_BAND_ROWS, _MAX_BAND_ROWS = 64, 256
+_PORTABLE_ROWS, _PORTABLE_KEYS = 512, 1024
+
+
+def self_extend_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    rotate: Rotate,
+    *,
+    group_size: int,
+    neighbor_window: int,
+    causal: bool,
+    scaling: float,
+) -> Tensor:
+    """Attend over texts of ``n`` tokens at SelfExtend's relative positions.
+
+    For inference only: no gradient is defined. Padding is not supported either;
+    every text in the call has exactly ``n`` tokens.
+
+    Args:
+        query: Unrotated queries, shape ``(B, H, n, D)``.
+        key: Unrotated keys, shape ``(B, Hkv, n, D)``, ``H`` a multiple of ``Hkv``.
+        value: Values, shape ``(B, Hkv, n, Dv)``.
+        rotate: ``rotate(x, positions)`` returns ``x`` of shape ``(1, h, n, D)``
+            rotated to ``positions`` of shape ``(n,)``, which may be negative.
+        group_size: ``G``, how many neighbouring tokens share a position outside
+            the band.
+        neighbor_window: ``w``, the distance from which positions are grouped.
+        causal: Whether a query sees only keys up to its own position.
+        scaling: Factor on the scores before the softmax.
+
+    Returns:
+        The attention output, shape ``(B, H, n, Dv)``.
+    """
+    if group_size < 1 or neighbor_window < 1:
+        raise ValueError(
+            "group_size and neighbor_window must be at least 1, "
+            f"got {group_size} and {neighbor_window}"
+        )
+    batch, heads, length, _ = query.shape
+    group = heads // key.shape[1]
+    out = query.new_empty(batch, heads, length, value.shape[-1])
+    for text, kv_heads in _head_chunks(batch, key.shape[1], group):
+        q_heads = slice(kv_heads.start * group, kv_heads.stop * group)
+        out[text, q_heads] = _attend_heads(
+            query[text, q_heads],
+            key[text, kv_heads],
+            value[text, kv_heads],
+            rotate,
+            group_size=group_size,
+            window=neighbor_window,
+            causal=causal,
+            scaling=scaling,
+        )
+    return out
+
+
+def grouped_positions(
+    length: int, group_size: int, window: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Positions at which plain rotary attention gives each region of SelfExtend.
+
+    Returns:
+        Four ``(n,)`` tensors: the position of queries and keys inside the band,
+        of queries left of it, of queries right of it, and the grouped position of
+        keys, which serves both sides.
+    """
+    exact = torch.arange(length, device=device)
+    grouped = exact // group_size
+    shift = window - window // group_size
+    return exact, grouped + shift, grouped - shift, grouped
+
+
+def _head_chunks(batch: int, kv_heads: int, group: int) -> Iterator[tuple[int, slice]]:
+    """Yield texts and slices of key heads: enough query heads to occupy every thread.
+
+    Working memory grows with the chunk, and temporaries that fit the allocator's
+    pools are much cheaper than fresh pages.
+    """
+    step = max(1, -(-2 * torch.get_num_threads() // group))
+    for text in range(batch):
+        for start in range(0, kv_heads, step):
+            yield text, slice(start, min(start + step, kv_heads))
+
+
+def _attend_heads(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    rotate: Rotate,
+    *,
+    group_size: int,
+    window: int,
+    causal: bool,
+    scaling: float,
+) -> Tensor:
+    """SelfExtend attention of some heads of one text.
+
+    Queries are ``(h * g, n, D)``, keys ``(h, n, D)``, values ``(h, n, Dv)``; the output is
+    ``(h * g, n, Dv)``, in float32 or wider.
+    """
+    kv_heads, length, _ = key.shape
+    group = query.shape[0] // kv_heads
+
+    def queries_at(positions: Tensor) -> Tensor:
+        return rotate(query[None], positions).reshape(kv_heads, group, length, -1)
+
+    def keys_at(positions: Tensor) -> Tensor:
+        return rotate(key[None], positions).reshape(kv_heads, 1, length, -1)
+
+    exact, left, right, grouped = grouped_positions(length, group_size, window, query.device)
+    values = value[:, None]
+    out, lse = _band(queries_at(exact), keys_at(exact), values, window, causal, scaling)
+    if length > window:
+        keys = keys_at(grouped)
+        part = _beyond(queries_at(left), keys, values, window, scaling)
+        _merge_(out[:, :, window:], lse[:, :, window:], *part)
+        if not causal:
+            part = _beyond_right(queries_at(right), keys, values, window, scaling)
+            _merge_(out[:, :, :-window], lse[:, :, :-window], *part)
+    return out.flatten(0, 1)
+
+
+def _band(
+    query: Tensor, key: Tensor, value: Tensor, window: int, causal: bool, scaling: float
+) -> tuple[Tensor, Tensor]:
+    """Attend where ``|i - j| < w``, in blocks of rows that share one small mask."""
+    length = query.shape[2]
+    if length <= window:
+        out, lse = _attend(query, key, value, scaling, causal=causal)
+        return _widen(out), lse
+    rows = min(max(window, _MIN_BAND_ROWS), _MAX_BAND_ROWS)
+    mask = _band_mask(rows, window, causal, query)
+    out = _widen(query.new_empty(*query.shape[:3], value.shape[-1]))
+    lse = out.new_empty(query.shape[:3])
+    for start in range(0, length, rows):
+        stop = min(start + rows, length)
+        origin = start - window + 1
+        first, last = max(0, origin), min(length, origin + mask.shape[1])
+        out[:, :, start:stop], lse[:, :, start:stop] = _attend(
+            query[:, :, start:stop],
+            key[:, :, first:last],
+            value[:, :, first:last],
+            scaling,
+            mask=mask[: stop - start, first - origin : last - origin],
+        )
+    return out, lse
+
+
+def _band_mask(rows: int, window: int, causal: bool, like: Tensor) -> Tensor:
+    """Additive mask of a block of rows against its keys, the first ``w - 1`` before it."""
+    ahead = 0 if causal else window - 1
+    offset = torch.arange(1 - window, rows + ahead, device=like.device)
+    offset = offset - torch.arange(rows, device=like.device)[:, None]
+    outside = (offset <= -window) | (offset > ahead)
+    return like.new_zeros(outside.shape).masked_fill_(outside, float("-inf"))
+
+
+def _beyond(
+    query: Tensor, key: Tensor, value: Tensor, window: int, scaling: float
+) -> tuple[Tensor, Tensor]:
+    """Attend where ``i - j >= w``; the result belongs to the rows from ``w`` on."""
+    return _attend(
+        query[:, :, window:], key[:, :, :-window], value[:, :, :-window], scaling, causal=True
+    )
+
+
+def _beyond_right(
+    query: Tensor, key: Tensor, value: Tensor, window: int, scaling: float
+) -> tuple[Tensor, Tensor]:
+    """Attend where ``j - i >= w``; the result belongs to the rows before ``n - w``."""
+    out, lse = _beyond(query.flip(2), key.flip(2), value.flip(2), window, scaling)
+    return out.flip(2), lse.flip(2)
+
+
+def _merge_(out: Tensor, lse: Tensor, part_out: Tensor, part_lse: Tensor) -> None:
+    """Join a softmax over further keys into ``out`` and ``lse``, in place."""
+    total = torch.logaddexp(lse, part_lse)
+    out.mul_((lse - total).exp_()[..., None])
+    out.addcmul_(part_out.to(out.dtype), (part_lse - total).exp_()[..., None])
+    lse.copy_(total)
+
+
+def _widen(x: Tensor) -> Tensor:
+    """``x`` in float32 if it is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    *,
+    causal: bool = False,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Softmax attention that also returns its log-sum-exp.
+
+    Every row must see at least one key.
+
+    Args:
+        query: Shape ``(h, g, m, D)``.
+        key: Shape ``(h, 1, k, D)``, shared by the ``g`` query heads.
+        value: Shape ``(h, 1, k, Dv)``.
+        scaling: Factor on the scores.
+        causal: Whether row ``r`` sees only keys up to ``r``.
+        mask: Additive mask, shape ``(m, k)``.
+
+    Returns:
+        The output ``(h, g, m, Dv)`` and the log-sum-exp ``(h, g, m)``.
+    """
+    if query.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
+        group = query.shape[1]
+        # The fused call wants equal head counts; an expanded head costs no memory.
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query,
+            key.expand(-1, group, -1, -1),
+            value.expand(-1, group, -1, -1),
+            0.0,
+            causal,
+            attn_mask=mask,
+            scale=scaling,
+        )
+    return attend_portably(query, key, value, scaling, causal=causal, mask=mask)
+
+
+def attend_portably(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    *,
+    causal: bool = False,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """``_attend`` in public torch operations, for any device and any head widths."""
+    length = query.shape[2]
+    out = _widen(query.new_empty(*query.shape[:3], value.shape[-1]))
+    lse = out.new_empty(query.shape[:3])
+    for start in range(0, length, _PORTABLE_ROWS):
+        rows = slice(start, min(start + _PORTABLE_ROWS, length))
+        keys = min(key.shape[2], rows.stop) if causal else key.shape[2]
+        for first in range(0, keys, _PORTABLE_KEYS):
+            cols = slice(first, min(first + _PORTABLE_KEYS, keys))
+            scores = _widen(query[:, :, rows] @ key[:, :, cols].mT) * scaling
+            if mask is not None:
+                scores += mask[rows, cols]
+            if causal:
+                hidden = _indices(cols, scores) > _indices(rows, scores)[:, None]
+                scores.masked_fill_(hidden, float("-inf"))
+            part_lse = scores.logsumexp(-1)
+            # A row that sees none of these keys would otherwise give NaN.
+            weights = (scores - part_lse.clamp_min(torch.finfo(scores.dtype).min)[..., None]).exp_()
+            part = _widen(weights.to(value.dtype) @ value[:, :, cols])
+            if first == 0:
+                out[:, :, rows], lse[:, :, rows] = part, part_lse
+            else:
+                _merge_(out[:, :, rows], lse[:, :, rows], part, part_lse)
+    return out, lse
+
+
+def _indices(span: slice, like: Tensor) -> Tensor:
+    return torch.arange(span.start, span.stop, device=like.device)
+
+
+def banded_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, window: int, causal: bool, scaling: float
+) -> Tensor:
+    """Attend where ``|i - j| < w``, without a mask of the whole text.
+
+    Args:
+        query: Shape ``(B, H, n, D)``, rotated.
+        key: Shape ``(B, Hkv, n, D)``, rotated, ``H`` a multiple of ``Hkv``.
+        value: Shape ``(B, Hkv, n, Dv)``.
+        window: ``w``.
+        causal: Whether a query sees only keys up to its own position.
+        scaling: Factor on the scores before the softmax.
+
+    Returns:
+        The attention output, shape ``(B, H, n, Dv)``.
+    """
+    batch, heads, length, width = query.shape
+    kv_heads = key.shape[1]
+    out, _ = _band(
+        query.reshape(batch * kv_heads, heads // kv_heads, length, width),
+        key.reshape(batch * kv_heads, 1, length, -1),
+        value.reshape(batch * kv_heads, 1, length, -1),
+        window,
+        causal,
+        scaling,
+    )
+    return out.reshape(batch, heads, length, -1).to(query.dtype)
