@@ -28,6 +28,7 @@ bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/batching.py
+	$(BIN)/python benchmarks/self_extend.py
 
 clean:
 	rm -rf $(VENV) demo-store

@@ -12,7 +12,6 @@ from typing import Any
 
 import psutil
 
-
 SHORT_WORDS = [
     "the",
     "of",

@@ -9,18 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from longembed_st.kernels import banded_attention, self_extend_attention
-from longembed_st.method import Grouping
-
-if TYPE_CHECKING:
-    from longembed_st.rotary import Rotation
+from longembed_st.kernels import SelfExtendTurns, banded_attention, self_extend_attention
 
 LONG_ATTENTION = "longembed"
 """The name under which transformers knows `long_attention`."""
@@ -31,12 +27,12 @@ class SelfExtension:
     """What SelfExtend needs inside the attention.
 
     Attributes:
-        grouping: Group size and neighbour window.
-        rotation: Turns queries and keys, which arrive unturned.
+        neighbor_window: w, in tokens.
+        turns: Rotations of queries and keys, which arrive unrotated.
     """
 
-    grouping: Grouping
-    rotation: Rotation
+    neighbor_window: int
+    turns: SelfExtendTurns
 
 
 def logn_scale(n: int, original: int) -> float:
@@ -73,23 +69,25 @@ def long_attention(
         scaling: Multiplies the logits; default `head width ** -0.5`.
         is_causal: Whether tokens see only what precedes them; default as the layer says.
         sliding_window: In local layers, w: tokens see others at a distance below w.
-        logn: Multiplies the logits once more, for all texts of the batch.
+        logn: Multiplies the logits of global layers once more, for all texts of the batch: in
+            local layers a token sees no more others than before.
         self_extension: How to group relative positions in global layers.
         **kwargs: What else transformers passes to its own function.
 
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
     """
-    scaling = (query.shape[-1] ** -0.5 if scaling is None else scaling) * logn
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if sliding_window is None:
+        scaling *= logn
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
     if attention_mask is None and sliding_window is not None and sliding_window < query.shape[2]:
         attend = partial(banded_attention, window=sliding_window)
     elif attention_mask is None and self_extension is not None and sliding_window is None:
         attend = partial(
             self_extend_attention,
-            rotate=self_extension.rotation.rotate,
-            group_size=self_extension.grouping.group_size,
-            neighbor_window=self_extension.grouping.neighbor_window,
+            turns=self_extension.turns,
+            neighbor_window=self_extension.neighbor_window,
         )
     else:
         return sdpa_attention_forward(

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longembed_st.errors import ConfigError, LongEmbedError
+from longembed_st.options import parse_option
 
 if TYPE_CHECKING:
     from longembed_st.estimate import Cost
@@ -138,19 +139,8 @@ def _load(
         method,
         max_seq_length=max_seq_length,
         original_max_seq_length=original_max_seq_length,
-        **dict(map(_option, options or [])),
+        **dict(map(parse_option, options or [])),
     )
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """`overlap=16` as a name and a JSON value; what is no JSON is a string."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise ConfigError(f"--option {text!r}: write name=value, for instance overlap=16")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
 
 
 def _show(facts: dict[str, Any], costs: list[Cost]) -> None:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from longembed_st.attention import SelfExtension
 from longembed_st.families import Family
+from longembed_st.kernels import SelfExtendTurns, self_extend_positions
 from longembed_st.method import Context, Method
 from longembed_st.positions import FractionalEmbedding
 from longembed_st.rotary import MethodRotary, Rotation, own_frequencies, rotating
@@ -24,11 +25,16 @@ class PositionHook(Protocol):
     """Makes a model read one batch at a method's positions."""
 
     def reading(
-        self, inputs: dict[str, Any], method: Method, context: Context
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
     ) -> AbstractContextManager[None]:
         """Prepare one forward pass.
 
         Args:
+            model: The extended copy.
             inputs: The model's inputs, of texts of one length n; may be added to.
             method: The extension method.
             context: The original and the extended window.
@@ -42,7 +48,11 @@ class NoHook:
     """For models of which nothing is known: they only ever see texts that fit."""
 
     def reading(
-        self, inputs: dict[str, Any], method: Method, context: Context
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
     ) -> AbstractContextManager[None]:
         """Leave the model alone."""
         return nullcontext()
@@ -62,7 +72,11 @@ class TableHook:
         model.set_submodule(cast(str, family.position_table), FractionalEmbedding.sharing(table))
 
     def reading(
-        self, inputs: dict[str, Any], method: Method, context: Context
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
     ) -> AbstractContextManager[None]:
         """Hand over the method's positions as `position_ids`."""
         ids = inputs["input_ids"]
@@ -88,7 +102,11 @@ class RotaryHook:
         model.set_submodule("rotary_emb", MethodRotary(rotary))
 
     def reading(
-        self, inputs: dict[str, Any], method: Method, context: Context
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
     ) -> AbstractContextManager[None]:
         """Turn by the method's positions and frequencies, or inside the attention."""
         n = inputs["input_ids"].shape[1]
@@ -96,7 +114,13 @@ class RotaryHook:
         grouping = method.grouping(n, context)
         if grouping is not None:
             rotation = Rotation(None, frequencies)
-            inputs["self_extension"] = SelfExtension(grouping, rotation)
+            window = grouping.neighbor_window
+            like = torch.empty(0, dtype=model.dtype, device=inputs["input_ids"].device)
+            turns = (
+                rotation.turn(positions, like)
+                for positions in self_extend_positions(n, grouping.group_size, window)
+            )
+            inputs["self_extension"] = SelfExtension(window, SelfExtendTurns(*turns))
             return rotating(rotation)
         positions = method.position_ids(n, context)
         return rotating(Rotation(torch.arange(n) if positions is None else positions, frequencies))

@@ -2,8 +2,8 @@
 
 SelfExtend (Jin et al., 2024; bidirectional form: Zhu et al., 2024, section 4.3)
 lets a rotary model read texts longer than it was trained on. With group size
-``G``, neighbour window ``w`` and shift ``s = w - w // G``, a query at ``i`` sees
-a key at ``j`` at the relative position (query minus key)::
+`G`, neighbour window `w` and shift `s = w - w // G`, a query at `i` sees
+a key at `j` at the relative position (query minus key)::
 
     i - j               if |i - j| < w      the band
     i//G - j//G + s     if i - j >= w       left of the band
@@ -12,59 +12,84 @@ a key at ``j`` at the relative position (query minus key)::
 Each of the three regions is ordinary rotary attention at positions of its own,
 so each is handed to a fused attention call that returns its log-sum-exp, and the
 three partial softmaxes are then joined. The regions beyond the band have the
-shape of a causal mask: row ``i - w`` of the queries from ``w`` on sees keys ``0``
-to ``i - w``. The right region has that shape once the text is read backwards.
+shape of a causal mask: row `i - w` of the queries from `w` on sees keys `0`
+to `i - w`. The right region has that shape once the text is read backwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-Rotate = Callable[[Tensor, Tensor], Tensor]
-
 _MIN_BAND_ROWS, _MAX_BAND_ROWS = 64, 256
+_ROTATE_NUMBERS = 1 << 17
+_HEADS_PER_THREAD = 2
 _PORTABLE_ROWS, _PORTABLE_KEYS = 512, 1024
+
+
+class Turn(NamedTuple):
+    """A rotation of every token to one position, channel `c` with channel `c + d / 2`.
+
+    Attributes:
+        cos: Shape `(n, d / 2)`, of the dtype of queries and keys.
+        sin: Shape `(n, d / 2)`.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+
+class SelfExtendTurns(NamedTuple):
+    """Rotations at which plain attention gives each region of SelfExtend.
+
+    Attributes:
+        exact: Of queries and keys inside the band.
+        left: Of queries whose keys lie left of it.
+        right: Of queries whose keys lie right of it.
+        grouped: Of keys beyond the band, on either side.
+    """
+
+    exact: Turn
+    left: Turn
+    right: Turn
+    grouped: Turn
 
 
 def self_extend_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    rotate: Rotate,
+    turns: SelfExtendTurns,
     *,
-    group_size: int,
     neighbor_window: int,
     causal: bool,
     scaling: float,
 ) -> Tensor:
-    """Attend over texts of ``n`` tokens at SelfExtend's relative positions.
+    """Attend over texts of `n` tokens at SelfExtend's relative positions.
 
     For inference only: no gradient is defined. Padding is not supported either;
-    every text in the call has exactly ``n`` tokens.
+    every text in the call has exactly `n` tokens.
 
     Args:
-        query: Unrotated queries, shape ``(B, H, n, D)``.
-        key: Unrotated keys, shape ``(B, Hkv, n, D)``, ``H`` a multiple of ``Hkv``.
-        value: Values, shape ``(B, Hkv, n, Dv)``.
-        rotate: ``rotate(x, positions)`` returns ``x`` of shape ``(1, h, n, D)``
-            rotated to ``positions`` of shape ``(n,)``, which may be negative.
-        group_size: ``G``, how many neighbouring tokens share a position outside
-            the band.
-        neighbor_window: ``w``, the distance from which positions are grouped.
+        query: Unrotated queries, shape `(B, H, n, D)`.
+        key: Unrotated keys, shape `(B, Hkv, n, D)`, `H` a multiple of `Hkv`.
+        value: Values, shape `(B, Hkv, n, Dv)`.
+        turns: Rotations to the positions of `self_extend_positions`.
+        neighbor_window: `w`, the distance from which positions are grouped.
         causal: Whether a query sees only keys up to its own position.
         scaling: Factor on the scores before the softmax.
 
     Returns:
-        The attention output, shape ``(B, H, n, Dv)``.
+        The attention output, shape `(B, H, n, Dv)`.
+
+    Raises:
+        RuntimeError: If a gradient is asked for.
     """
-    if group_size < 1 or neighbor_window < 1:
-        raise ValueError(
-            "group_size and neighbor_window must be at least 1, "
-            f"got {group_size} and {neighbor_window}"
-        )
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
+        raise RuntimeError("SelfExtend defines no gradient; train the model unextended")
     batch, heads, length, _ = query.shape
     group = heads // key.shape[1]
     out = query.new_empty(batch, heads, length, value.shape[-1])
@@ -74,8 +99,7 @@ def self_extend_attention(
             query[text, q_heads],
             key[text, kv_heads],
             value[text, kv_heads],
-            rotate,
-            group_size=group_size,
+            turns,
             window=neighbor_window,
             causal=causal,
             scaling=scaling,
@@ -83,17 +107,20 @@ def self_extend_attention(
     return out
 
 
-def grouped_positions(
-    length: int, group_size: int, window: int, device: torch.device | None = None
+def self_extend_positions(
+    length: int, group_size: int, window: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Positions at which plain rotary attention gives each region of SelfExtend.
 
+    Args:
+        length: `n`, in tokens.
+        group_size: `G`, how many neighbouring tokens share a position outside the band.
+        window: `w`, the distance from which positions are grouped.
+
     Returns:
-        Four ``(n,)`` tensors: the position of queries and keys inside the band,
-        of queries left of it, of queries right of it, and the grouped position of
-        keys, which serves both sides.
+        Four `(n,)` tensors, in the order of `SelfExtendTurns`; positions may be negative.
     """
-    exact = torch.arange(length, device=device)
+    exact = torch.arange(length)
     grouped = exact // group_size
     shift = window - window // group_size
     return exact, grouped + shift, grouped - shift, grouped
@@ -105,7 +132,7 @@ def _head_chunks(batch: int, kv_heads: int, group: int) -> Iterator[tuple[int, s
     Working memory grows with the chunk, and temporaries that fit the allocator's
     pools are much cheaper than fresh pages.
     """
-    step = max(1, -(-2 * torch.get_num_threads() // group))
+    step = max(1, -(-_HEADS_PER_THREAD * torch.get_num_threads() // group))
     for text in range(batch):
         for start in range(0, kv_heads, step):
             yield text, slice(start, min(start + step, kv_heads))
@@ -115,44 +142,54 @@ def _attend_heads(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    rotate: Rotate,
+    turns: SelfExtendTurns,
     *,
-    group_size: int,
     window: int,
     causal: bool,
     scaling: float,
 ) -> Tensor:
     """SelfExtend attention of some heads of one text.
 
-    Queries are ``(h * g, n, D)``, keys ``(h, n, D)``, values ``(h, n, Dv)``; the output is
-    ``(h * g, n, Dv)``, in float32 or wider.
+    Queries are `(h * g, n, D)`, keys `(h, n, D)`, values `(h, n, Dv)`; the output is
+    `(h * g, n, Dv)`, in float32 or wider.
     """
     kv_heads, length, _ = key.shape
     group = query.shape[0] // kv_heads
 
-    def queries_at(positions: Tensor) -> Tensor:
-        return rotate(query[None], positions).reshape(kv_heads, group, length, -1)
+    def queries_at(turn: Turn) -> Tensor:
+        return _rotated(query, turn).view(kv_heads, group, length, -1)
 
-    def keys_at(positions: Tensor) -> Tensor:
-        return rotate(key[None], positions).reshape(kv_heads, 1, length, -1)
+    def keys_at(turn: Turn) -> Tensor:
+        return _rotated(key, turn)[:, None]
 
-    exact, left, right, grouped = grouped_positions(length, group_size, window, query.device)
     values = value[:, None]
-    out, lse = _band(queries_at(exact), keys_at(exact), values, window, causal, scaling)
+    out, lse = _band(queries_at(turns.exact), keys_at(turns.exact), values, window, causal, scaling)
     if length > window:
-        keys = keys_at(grouped)
-        part = _beyond(queries_at(left), keys, values, window, scaling)
+        keys = keys_at(turns.grouped)
+        part = _beyond(queries_at(turns.left), keys, values, window, scaling)
         _merge_(out[:, :, window:], lse[:, :, window:], *part)
         if not causal:
-            part = _beyond_right(queries_at(right), keys, values, window, scaling)
+            part = _beyond_right(queries_at(turns.right), keys, values, window, scaling)
             _merge_(out[:, :, :-window], lse[:, :, :-window], *part)
     return out.flatten(0, 1)
+
+
+def _rotated(x: Tensor, turn: Turn) -> Tensor:
+    """Rotate `x` of shape `(h, n, D)`; channels past `d` stay as they are."""
+    half = turn.cos.shape[-1]
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    first, second = x[..., :half], x[..., half : 2 * half]
+    # Written in place: a temporary of this size costs more than the arithmetic.
+    torch.mul(first, turn.cos, out=out[..., :half]).addcmul_(second, turn.sin, value=-1)
+    torch.mul(second, turn.cos, out=out[..., half : 2 * half]).addcmul_(first, turn.sin)
+    out[..., 2 * half :] = x[..., 2 * half :]
+    return out
 
 
 def _band(
     query: Tensor, key: Tensor, value: Tensor, window: int, causal: bool, scaling: float
 ) -> tuple[Tensor, Tensor]:
-    """Attend where ``|i - j| < w``, in blocks of rows that share one small mask."""
+    """Attend where `|i - j| < w`, in blocks of rows that share one small mask."""
     length = query.shape[2]
     if length <= window:
         out, lse = _attend(query, key, value, scaling, causal=causal)
@@ -176,7 +213,7 @@ def _band(
 
 
 def _band_mask(rows: int, window: int, causal: bool, like: Tensor) -> Tensor:
-    """Additive mask of a block of rows against its keys, the first ``w - 1`` before it."""
+    """Additive mask of a block of rows against its keys, the first `w - 1` before it."""
     ahead = 0 if causal else window - 1
     offset = torch.arange(1 - window, rows + ahead, device=like.device)
     offset = offset - torch.arange(rows, device=like.device)[:, None]
@@ -187,7 +224,7 @@ def _band_mask(rows: int, window: int, causal: bool, like: Tensor) -> Tensor:
 def _beyond(
     query: Tensor, key: Tensor, value: Tensor, window: int, scaling: float
 ) -> tuple[Tensor, Tensor]:
-    """Attend where ``i - j >= w``; the result belongs to the rows from ``w`` on."""
+    """Attend where `i - j >= w`; the result belongs to the rows from `w` on."""
     return _attend(
         query[:, :, window:], key[:, :, :-window], value[:, :, :-window], scaling, causal=True
     )
@@ -196,13 +233,13 @@ def _beyond(
 def _beyond_right(
     query: Tensor, key: Tensor, value: Tensor, window: int, scaling: float
 ) -> tuple[Tensor, Tensor]:
-    """Attend where ``j - i >= w``; the result belongs to the rows before ``n - w``."""
+    """Attend where `j - i >= w`; the result belongs to the rows before `n - w`."""
     out, lse = _beyond(query.flip(2), key.flip(2), value.flip(2), window, scaling)
     return out.flip(2), lse.flip(2)
 
 
 def _merge_(out: Tensor, lse: Tensor, part_out: Tensor, part_lse: Tensor) -> None:
-    """Join a softmax over further keys into ``out`` and ``lse``, in place."""
+    """Join a softmax over further keys into `out` and `lse`, in place."""
     total = torch.logaddexp(lse, part_lse)
     out.mul_((lse - total).exp_()[..., None])
     out.addcmul_(part_out.to(out.dtype), (part_lse - total).exp_()[..., None])
@@ -210,7 +247,7 @@ def _merge_(out: Tensor, lse: Tensor, part_out: Tensor, part_lse: Tensor) -> Non
 
 
 def _widen(x: Tensor) -> Tensor:
-    """``x`` in float32 if it is narrower."""
+    """`x` in float32 if it is narrower."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -228,15 +265,15 @@ def _attend(
     Every row must see at least one key.
 
     Args:
-        query: Shape ``(h, g, m, D)``.
-        key: Shape ``(h, 1, k, D)``, shared by the ``g`` query heads.
-        value: Shape ``(h, 1, k, Dv)``.
+        query: Shape `(h, g, m, D)`.
+        key: Shape `(h, 1, k, D)`, shared by the `g` query heads.
+        value: Shape `(h, 1, k, Dv)`.
         scaling: Factor on the scores.
-        causal: Whether row ``r`` sees only keys up to ``r``.
-        mask: Additive mask, shape ``(m, k)``.
+        causal: Whether row `r` sees only keys up to `r`.
+        mask: Additive mask, shape `(m, k)`.
 
     Returns:
-        The output ``(h, g, m, Dv)`` and the log-sum-exp ``(h, g, m)``.
+        The output `(h, g, m, Dv)` and the log-sum-exp `(h, g, m)`.
     """
     if query.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
         group = query.shape[1]
@@ -262,7 +299,7 @@ def attend_portably(
     causal: bool = False,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``_attend`` in public torch operations, for any device and any head widths."""
+    """`_attend` in public torch operations, for any device and any head widths."""
     length = query.shape[2]
     out = _widen(query.new_empty(*query.shape[:3], value.shape[-1]))
     lse = out.new_empty(query.shape[:3])
@@ -277,9 +314,9 @@ def attend_portably(
             if causal:
                 hidden = _indices(cols, scores) > _indices(rows, scores)[:, None]
                 scores.masked_fill_(hidden, float("-inf"))
-            part_lse = scores.logsumexp(-1)
-            # A row that sees none of these keys would otherwise give NaN.
-            weights = (scores - part_lse.clamp_min(torch.finfo(scores.dtype).min)[..., None]).exp_()
+            # A row that sees none of these keys needs a finite log-sum-exp to merge.
+            part_lse = scores.clamp_min_(torch.finfo(scores.dtype).min).logsumexp(-1)
+            weights = (scores - part_lse[..., None]).exp_()
             part = _widen(weights.to(value.dtype) @ value[:, :, cols])
             if first == 0:
                 out[:, :, rows], lse[:, :, rows] = part, part_lse
@@ -295,18 +332,18 @@ def _indices(span: slice, like: Tensor) -> Tensor:
 def banded_attention(
     query: Tensor, key: Tensor, value: Tensor, *, window: int, causal: bool, scaling: float
 ) -> Tensor:
-    """Attend where ``|i - j| < w``, without a mask of the whole text.
+    """Attend where `|i - j| < w`, without a mask of the whole text.
 
     Args:
-        query: Shape ``(B, H, n, D)``, rotated.
-        key: Shape ``(B, Hkv, n, D)``, rotated, ``H`` a multiple of ``Hkv``.
-        value: Shape ``(B, Hkv, n, Dv)``.
-        window: ``w``.
+        query: Shape `(B, H, n, D)`, rotated.
+        key: Shape `(B, Hkv, n, D)`, rotated, `H` a multiple of `Hkv`.
+        value: Shape `(B, Hkv, n, Dv)`.
+        window: `w`.
         causal: Whether a query sees only keys up to its own position.
         scaling: Factor on the scores before the softmax.
 
     Returns:
-        The attention output, shape ``(B, H, n, Dv)``.
+        The attention output, shape `(B, H, n, Dv)`.
     """
     batch, heads, length, width = query.shape
     kv_heads = key.shape[1]

@@ -18,10 +18,10 @@ from torch import nn
 from longembed_st import checks
 from longembed_st.config import DEFAULT_TOKEN_BUDGET, ExtensionConfig, OverflowPolicy
 from longembed_st.converting import native_checkpoint
-from longembed_st.errors import ConfigError, LongEmbedError, ModelError
+from longembed_st.errors import ConfigError, InputError, LongEmbedError, ModelError
 from longembed_st.families import Family, family_of
 from longembed_st.hub import refuse_unknown_model
-from longembed_st.method import get_method, methods
+from longembed_st.method import Context, get_method, methods
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.overflow import Coverage
 from longembed_st.published import PUBLISHED
@@ -143,15 +143,13 @@ def extend(
     """
     transformer, pooling, rest = _take_apart(model)
     family = family_of(transformer.config)
-    name = _choose(family) if method == AUTO else method
     original = original_max_seq_length
     if original is None:
         original = _original_window(transformer, family)
-    method_class = get_method(name)
+    name = _choose(family, original, max_seq_length) if method == AUTO else method
     _refuse_tied_table(transformer, name)
     if max_seq_length is None:
-        # Options may be missing or wrong here; ExtensionConfig below says so better.
-        max_seq_length = method_class.default_max_seq_length(original)
+        max_seq_length = get_method(name).default_max_seq_length(original)
     extension = ExtensionConfig(
         method=name,
         original_max_seq_length=original,
@@ -203,6 +201,8 @@ def coverage(
         ModelError: If the model was not extended.
     """
     reader = long_transformer(model)
+    if isinstance(texts, str):
+        raise InputError("coverage counts a list of texts; put the single text into a list")
     if prompt is None and prompt_name is not None:
         if prompt_name not in model.prompts:
             known = ", ".join(model.prompts) or "none"
@@ -265,13 +265,14 @@ def _refuse_tied_table(transformer: Transformer, method: str) -> None:
             )
 
 
-def _choose(family: Family) -> str:
-    """The method of highest rank for the family's position encoding."""
-    candidates = [
-        (method.recommended_for[family.encoding], name)
-        for name, method in methods().items()
-        if family.encoding in method.recommended_for and family.takes(method)
-    ]
+def _choose(family: Family, original: int, extended: int | None) -> str:
+    """The affordable method of highest rank for the family's position encoding."""
+    candidates = []
+    for name, method in methods().items():
+        if family.encoding in method.recommended_for and family.takes(method):
+            reach = extended or method.default_max_seq_length(original)
+            if method.is_affordable(Context(original, reach)):
+                candidates.append((method.recommended_for[family.encoding], name))
     if not candidates:
         raise ConfigError(
             f"no installed method recommends itself for {family.encoding} positions; name one"

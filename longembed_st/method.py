@@ -143,6 +143,15 @@ class Method(BaseModel):
         """
         return 8 * original
 
+    @classmethod
+    def is_affordable(cls, context: Context) -> bool:
+        """Whether `method="auto"` may choose it for these windows.
+
+        Args:
+            context: The original and the extended window.
+        """
+        return True
+
     def check(self, context: Context) -> None:
         """Raise `ConfigError` if the options contradict the windows.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from longembed_st.kernels import Turn
 from longembed_st.method import Frequencies
 
 GLOBAL_LAYERS, LOCAL_LAYERS = "full_attention", "sliding_attention"
@@ -29,40 +30,34 @@ class Rotation:
     positions: Tensor | None
     frequencies: Frequencies
 
-    def cos_sin(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The two factors of the rotation (Su et al., 2021, eq. 34), in half-split order.
+    def turn(self, positions: Tensor, like: Tensor) -> Turn:
+        """The rotation of tokens to given positions (Su et al., 2021, equation 34).
 
         Args:
             positions: Shape (n,); integer, fractional or negative.
             like: A tensor of the wanted device and dtype.
-
-        Returns:
-            Cosine and sine, each of shape (1, n, rotary width), computed in single precision.
         """
         inverse = self.frequencies.inverse.to(like.device)
         # In double precision, a fractional position far out keeps its fraction.
         angles = (positions.to(like.device).double()[:, None] * inverse.double()).float()
-        angles = torch.cat([angles, angles], dim=-1)[None]
         factor = self.frequencies.attention_factor
-        return (angles.cos() * factor).to(like.dtype), (angles.sin() * factor).to(like.dtype)
+        return Turn((angles.cos() * factor).to(like.dtype), (angles.sin() * factor).to(like.dtype))
 
-    def rotate(self, states: Tensor, positions: Tensor) -> Tensor:
-        """Turn queries or keys to given positions.
+    def cos_sin(self, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine as rotary embeddings of transformers give them.
 
         Args:
-            states: Shape (batch, heads, n, head width); a head wider than the rotation keeps its
-                last channels unturned.
-            positions: Shape (n,).
+            n: Tokens.
+            like: A tensor of the wanted device and dtype.
 
         Returns:
-            The shape of `states`.
+            Two tensors of shape (1, n, d), each half the same.
         """
-        cos, sin = (factor.unsqueeze(1) for factor in self.cos_sin(positions, states))
-        width = cos.shape[-1]
-        turned, passed = states[..., :width], states[..., width:]
-        first, second = turned.chunk(2, dim=-1)
-        turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
-        return torch.cat([turned, passed], dim=-1) if passed.shape[-1] else turned
+        if self.positions is None:
+            ones = like.new_ones(1, n, 2 * len(self.frequencies.inverse))
+            return ones, torch.zeros_like(ones)
+        cos, sin = self.turn(self.positions, like)
+        return torch.cat([cos, cos], dim=-1)[None], torch.cat([sin, sin], dim=-1)[None]
 
 
 _rotation: ContextVar[Rotation | None] = ContextVar("longembed_rotation", default=None)
@@ -110,10 +105,7 @@ class MethodRotary(nn.Module):
         if rotation is None or layer_type == LOCAL_LAYERS:
             kind = () if layer_type is None else (layer_type,)
             return self.original(x, position_ids, *kind)
-        if rotation.positions is None:
-            ones, zeros = rotation.cos_sin(torch.zeros(position_ids.shape[-1]), x)
-            return ones / rotation.frequencies.attention_factor, zeros
-        return rotation.cos_sin(rotation.positions, x)
+        return rotation.cos_sin(position_ids.shape[-1], x)
 
 
 def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:

@@ -14,6 +14,9 @@ from longembed_st.errors import InputError
 PARTS = HEADER, CONTENT, FOOTER = 0, 1, 2
 """The part of a text that a token belongs to; windows repeat the outer two."""
 
+_PROBES = ("a", "1", ".", "\u4e00")
+"""Texts of which a tokenizer knows at least one."""
+
 
 @dataclass(frozen=True)
 class TokenizedText:
@@ -144,6 +147,8 @@ def tokenize(
     Returns:
         One record a text, in order.
     """
+    if not texts:
+        return []
     prompt = prompt or ""
     batch: BatchEncoding = tokenizer(
         [prompt + text for text in texts],
@@ -177,11 +182,12 @@ def tokenize(
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """How many special tokens the tokenizer puts before and after a text."""
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    full = tokenizer("a")["input_ids"]
-    for leading in range(len(full) - len(plain) + 1):
-        if full[leading : leading + len(plain)] == plain:
-            return leading, len(full) - len(plain) - leading
+    for probe in _PROBES:
+        plain = tokenizer(probe, add_special_tokens=False)["input_ids"]
+        full = tokenizer(probe)["input_ids"]
+        for leading in range(len(full) - len(plain) + 1):
+            if plain and full[leading : leading + len(plain)] == plain:
+                return leading, len(full) - len(plain) - leading
     raise InputError(
         f"{type(tokenizer).__name__} changes a text's own tokens when it adds special ones; "
         "longembed-st cannot tell the two apart"

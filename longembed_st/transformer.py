@@ -264,6 +264,10 @@ class LongTransformer(Transformer):
                 "cuts nothing unseen"
             )
         texts = self.tokenize_texts(inputs, prompt)
+        if not all(map(len, texts)):
+            raise InputError(
+                "a text gives no tokens at all: it is empty or blank; leave such texts out"
+            )
         self._report(inputs, texts)
         limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
         if limits:
@@ -386,7 +390,7 @@ class LongTransformer(Transformer):
         context = self.extension.context
         if self.extension.logn_scaling:
             inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
-        with self.hook.reading(inputs, self.method, context):
+        with self.hook.reading(self.model, inputs, self.method, context):
             return super().forward(inputs, **kwargs)
 
     def _model_inputs(
@@ -399,7 +403,8 @@ class LongTransformer(Transformer):
         def gathered(name: str, padding: int) -> Tensor:
             flat = features[name][0]
             rows = [flat[index.to(device)] for index in tokens]
-            return pad_sequence(rows, True, padding, tokenizer.padding_side)
+            # On the right whatever the tokenizer says: on the left, padding moves the positions.
+            return pad_sequence(rows, True, padding)
 
         ids = gathered("input_ids", tokenizer.pad_token_id or 0)
         inputs: dict[str, Any] = {"modality": "text", "input_ids": ids}
@@ -413,7 +418,7 @@ class LongTransformer(Transformer):
         hooked = self.family.encoding in ("absolute", "rotary")
         if padded or not hooked or (original and self.family.local_layers):
             rows = [torch.ones_like(index, device=device) for index in tokens]
-            inputs["attention_mask"] = pad_sequence(rows, True, 0, tokenizer.padding_side)
+            inputs["attention_mask"] = pad_sequence(rows, True, 0)
         return inputs
 
 

@@ -31,9 +31,11 @@ class NtkAware(_Frequencies):
     `theta_j = (base * lambda)^(-2j/d)` (LongEmbed, section 4.3; bloc97, 2023).
 
     Attributes:
-        base_factor: lambda. "formula" is `s^(d / (d - 2))`, which slows the lowest frequency by
-            exactly s; "paper" is LongEmbed's table 6, lambda 3, 5, 10 for s = 2, 4, 8, and between
-            and beyond these a straight line on logarithmic scales; or a number.
+        base_factor: lambda. "square" is s^2, with which a real model's loss stays lowest over the
+            whole extended window (docs/METHODS.md); "formula" is `s^(d / (d - 2))`, which slows
+            the lowest frequency by exactly s; "paper" is LongEmbed's table 6, lambda 3, 5, 10 for
+            s = 2, 4, 8, and between and beyond these a straight line on logarithmic scales; or a
+            number.
         factor: "static" takes s from the extended window, `ceil(L_t / L_o)`; "dynamic" from the
             text's own n tokens, as a fraction, `n / L_o`.
     """
@@ -42,23 +44,24 @@ class NtkAware(_Frequencies):
     summary: ClassVar[str] = "NTK-aware scaling: a larger rotary base"
     source: ClassVar[str] = "LongEmbed section 4.3 and table 6; bloc97 2023"
 
-    base_factor: float | str = "formula"
+    base_factor: float | str = "square"
     factor: str = "static"
 
     def check(self, context: Context) -> None:
         """Refuse a lambda below 1, which would speed the rotation up, and unknown words."""
         super().check(context)
         if isinstance(self.base_factor, str):
-            if self.base_factor not in ("formula", "paper"):
+            if self.base_factor not in ("square", "formula", "paper"):
                 raise ConfigError(
-                    f"base_factor={self.base_factor!r}: use 'formula', 'paper' or a number"
+                    f"base_factor={self.base_factor!r}: use 'square', 'formula', 'paper' or a "
+                    "number"
                 )
         elif not self.base_factor >= 1 or math.isinf(self.base_factor):
             raise ConfigError(f"base_factor={self.base_factor} must be a finite number from 1 on")
         if self.factor not in ("static", "dynamic"):
             raise ConfigError(f"factor={self.factor!r}: use 'static' or 'dynamic'")
         if self.factor == "dynamic" and not isinstance(self.base_factor, str):
-            raise ConfigError("factor='dynamic' needs base_factor='formula' or 'paper'")
+            raise ConfigError("factor='dynamic' needs a base_factor that follows the length")
 
     def frequencies(self, n: int, context: Context, original: Frequencies) -> Frequencies | None:
         """The original ones, slowed down."""
@@ -74,6 +77,8 @@ class NtkAware(_Frequencies):
             scale: s.
             width: d, the channels of a head that are rotated.
         """
+        if self.base_factor == "square":
+            return float(scale**2)
         if self.base_factor == "formula":
             return float(scale ** (width / (width - 2)))
         if self.base_factor == "paper":

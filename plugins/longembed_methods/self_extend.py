@@ -9,6 +9,9 @@ from pydantic import Field
 from longembed_st.errors import ConfigError
 from longembed_st.method import Context, Encoding, Grouping, Hook, Method, Recommendation
 
+LONGEST_AFFORDABLE = 32_768
+"""Tokens. The paper's longest; beyond, one pass takes many times as long as its windows."""
+
 
 class SelfExtend(Method):
     """Near a query, keys keep their relative positions; beyond, positions are grouped.
@@ -33,6 +36,12 @@ class SelfExtend(Method):
             2, "it led the training-free methods of the paper's table 3 (docs/METHODS.md)"
         ),
     }
+
+    @classmethod
+    def is_affordable(cls, context: Context) -> bool:
+        """Up to eight times L_o, as far as the paper went, and 32,768 tokens in one pass."""
+        reach = context.extended
+        return reach is not None and reach <= min(8 * context.original, LONGEST_AFFORDABLE)
 
     group_size: int | None = Field(default=None, ge=2)
     neighbor_window: int | None = Field(default=None, ge=1)

@@ -20,6 +20,7 @@ class Unchanged(Method):
     name: ClassVar[str] = "none"
     summary: ClassVar[str] = "the model as it is; text beyond its window is reported, not read"
     source: ClassVar[str] = "-"
+    scales_logn: ClassVar[bool] = False
 
     @classmethod
     def default_max_seq_length(cls, original: int) -> int | None:

@@ -1,0 +1,151 @@
+"""What the commands print: the progress bar, the closing table, the hits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from chroma_longembed.ingestion import Outcome, Report
+    from chroma_longembed.store import Hit
+
+_NAMES_SHOWN = 3
+
+
+@contextmanager
+def progress_bar(console: Console, sizes: Sequence[int]) -> Iterator[Callable[[Outcome], None]]:
+    """Show how far an ingestion is: documents, tokens, time left.
+
+    Args:
+        console: Where to draw.
+        sizes: The size of each document in bytes.
+
+    Yields:
+        To be called with each outcome.
+    """
+    columns = (
+        TextColumn("{task.fields[documents]:,}/{task.fields[of]:,} documents"),
+        BarColumn(),
+        TextColumn("{task.fields[tokens]:,} tokens"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    # The bar goes by size, not by number: one long report may be worth a hundred notes.
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=sum(sizes), documents=0, of=len(sizes), tokens=0)
+
+        def on_outcome(outcome: Outcome) -> None:
+            fields = progress.tasks[task].fields
+            progress.update(
+                task,
+                advance=outcome.size,
+                documents=fields["documents"] + 1,
+                tokens=fields["tokens"] + outcome.tokens,
+            )
+
+        yield on_outcome
+
+
+def show_report(console: Console, report: Report, in_store: int) -> None:
+    """Print what became of the documents, and why some were not stored.
+
+    Args:
+        console: Where to print.
+        report: The ingestion's report.
+        in_store: Documents that the store has now.
+    """
+    table = Table(title="Index", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for status, count in report.counts.items():
+        table.add_row(f"documents {status}", f"{count:,}")
+    if report.gone:
+        label = "documents removed" if report.pruned else "documents whose file is gone"
+        table.add_row(label, f"{len(report.gone):,}")
+    table.add_row("documents in the store", f"{in_store:,}")
+    table.add_row("tokens embedded", f"{report.tokens:,}")
+    table.add_row("share of tokens read", _percent(report.share_read) if report.tokens else "-")
+    table.add_row("seconds", f"{report.seconds:.1f}")
+    console.print(table)
+    show_failed(console, report.failed)
+    _show_list(
+        console,
+        "Stored, but not read to the end (method pcw has no upper length):",
+        [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+    )
+    gone = [_short(name) for name in report.gone]
+    _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
+
+
+def show_failed(console: Console, failed: Sequence[tuple[str, str]]) -> None:
+    """Print which documents were not stored, and why.
+
+    Args:
+        console: Where to print.
+        failed: Name and reason.
+    """
+    _show_list(console, "Not stored:", [f"{_short(name)}: {why}" for name, why in failed])
+
+
+def show_skipped(console: Console, paths: Sequence[Path]) -> None:
+    """Print which files nobody tried to read, by type.
+
+    Args:
+        console: Where to print.
+        paths: The files.
+    """
+    by_suffix: dict[str, list[str]] = {}
+    for path in paths:
+        by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
+    lines = []
+    for suffix, names in sorted(by_suffix.items()):
+        more = ", ..." if len(names) > _NAMES_SHOWN else ""
+        lines.append(f"{suffix}: {len(names):,} ({', '.join(names[:_NAMES_SHOWN])}{more})")
+    _show_list(console, "Skipped, of a type that is not read:", lines)
+
+
+def show_hits(console: Console, hits: Sequence[Hit]) -> None:
+    """Print the hits of a search.
+
+    Args:
+        console: Where to print.
+        hits: The best first.
+    """
+    table = Table()
+    for heading in ("rank", "score", "document", "tokens", "read"):
+        table.add_column(heading, justify="left" if heading == "document" else "right")
+    for rank, hit in enumerate(hits, 1):
+        name = Text(_short(hit.source), overflow="fold")
+        table.add_row(
+            str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", _percent(hit.share_read)
+        )
+    console.print(table)
+
+
+def _show_list(console: Console, heading: str, lines: list[str]) -> None:
+    if lines:
+        console.print(heading, style="bold")
+        for line in lines:
+            # As text: a file name may hold what looks like markup.
+            console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _short(name: str) -> str:
+    """A path as seen from here, if it is below here, in characters that can be printed."""
+    from chroma_longembed.sources import printable
+
+    path = Path(name)
+    here = Path.cwd()
+    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _percent(share: float) -> str:
+    # Rounding must not turn "almost all" into "all".
+    return "100%" if share == 1 else f"{min(share, 0.999):.1%}"

@@ -1,0 +1,339 @@
+"""The ingestion loop: from documents to records in a store, resumable and never halfway.
+
+A record's id is made of the document's name and content. What the store already has under that id
+is not touched, so a run that was cut off is finished by running it again. The loop knows neither
+files nor Chroma.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import longembed_st as le
+from chroma_longembed.errors import StoreError
+from chroma_longembed.sources import Source
+from longembed_st.errors import InputError, LongEmbedError, TextNotReadWarning
+
+BATCH_CHARACTERS = 65_536
+"""Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
+
+Embed = Callable[[list[str]], Sequence[Any]]
+"""From texts to one vector each, in their order."""
+
+Status = Literal["added", "replaced", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One vector and what it stands for.
+
+    Attributes:
+        id: From the document's name and content.
+        text: The whole document.
+        vector: Its embedding.
+        metadata: Where it is from, and how much of it was read.
+    """
+
+    id: str
+    text: str
+    vector: Any
+    metadata: Mapping[str, str | int]
+
+
+class Store(Protocol):
+    """Where records are kept."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most records it takes at once."""
+
+    def names(self) -> Iterable[tuple[str, str]]:
+        """The id and the document's name of every record."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write records, all or none; one of an id that exists is overwritten."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove records."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one document.
+
+    Attributes:
+        name: The document.
+        status: What happened.
+        size: The source's size, in bytes.
+        tokens: Tokens of the document; 0 unless it was embedded now.
+        read: How many of them its vector was computed from.
+        reason: Why it failed; empty otherwise.
+    """
+
+    name: str
+    status: Status
+    size: int = 0
+    tokens: int = 0
+    read: int = 0
+    reason: str = ""
+
+
+@dataclass
+class Report:
+    """What became of all documents of a run.
+
+    Attributes:
+        counts: Documents by status.
+        tokens: Tokens of the documents embedded in this run.
+        read: How many of them were read.
+        failed: Documents that were not stored, with the reason.
+        partly_read: Documents that were stored but not read to their end.
+        gone: Stored documents whose source is gone.
+        pruned: Whether these were removed.
+        seconds: Wall-clock time of the run.
+    """
+
+    counts: dict[Status, int] = field(
+        default_factory=lambda: {"added": 0, "replaced": 0, "unchanged": 0, "failed": 0}
+    )
+    tokens: int = 0
+    read: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    partly_read: list[Outcome] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    pruned: bool = False
+    seconds: float = 0.0
+
+    @property
+    def share_read(self) -> float:
+        """The share of the embedded documents' tokens that was read, from 0 to 1."""
+        return self.read / self.tokens if self.tokens else 1.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome in."""
+        self.counts[outcome.status] += 1
+        self.tokens += outcome.tokens
+        self.read += outcome.read
+        if outcome.status == "failed":
+            self.failed.append((outcome.name, outcome.reason))
+        elif outcome.read < outcome.tokens:
+            self.partly_read.append(outcome)
+
+
+@dataclass(frozen=True)
+class _Document:
+    source: Source
+    id: str
+    digest: str
+    text: str
+
+
+def ingest(
+    sources: Iterable[Source],
+    store: Store,
+    embed: Embed,
+    *,
+    is_gone: Callable[[str], bool] = lambda name: False,
+    prune: bool = False,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    batch_characters: int = BATCH_CHARACTERS,
+) -> Report:
+    """Bring a store up to date with some documents.
+
+    Args:
+        sources: The documents; read one at a time.
+        store: Where their records go.
+        embed: Gives the vectors; what of a text was read is taken from the core's observer.
+        is_gone: Whether a document in the store that is not among the sources has been deleted.
+        prune: Remove the records of such documents.
+        on_outcome: Told of every document as soon as its fate is settled.
+        batch_characters: Characters that are embedded, and then written, together.
+
+    Returns:
+        What became of every document. One that cannot be embedded is reported, and never stored.
+
+    Raises:
+        StoreError: If the store fails, or does not hold in the end what was written to it.
+    """
+    began = time.perf_counter()
+    run = _Run(store, embed, on_outcome, batch_characters)
+    for source in sources:
+        run.take(source)
+    run.flush()
+    run.drop_gone(is_gone, prune)
+    run.read_back()
+    run.report.seconds = time.perf_counter() - began
+    return run.report
+
+
+class _Run:
+    """One pass over the sources: what the store had, what waits, what became of the rest."""
+
+    def __init__(
+        self,
+        store: Store,
+        embed: Embed,
+        on_outcome: Callable[[Outcome], None],
+        batch_characters: int,
+    ) -> None:
+        self.report = Report()
+        self._store = store
+        self._embed = embed
+        self._on_outcome = on_outcome
+        self._batch_characters = batch_characters
+        self._had = _ids_by_name(store)
+        self._has: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._batch: list[_Document] = []
+        self._waiting = 0
+
+    def take(self, source: Source) -> None:
+        """Settle a document that needs no vector; let the others wait for their batch."""
+        try:
+            document = self._read(source)
+        except InputError as error:
+            self._fail(source, str(error))
+            return
+        if document is None:
+            return
+        self._batch.append(document)
+        self._waiting += len(document.text)
+        if self._waiting >= self._batch_characters or len(self._batch) >= self._store.max_batch:
+            self.flush()
+
+    def flush(self) -> None:
+        """Embed and write what waits."""
+        batch, self._batch, self._waiting = self._batch, [], 0
+        records, failures = _embed(batch, self._embed)
+        if records:
+            self._store.write([record for _, record in records])
+        for document, record in records:
+            name = document.source.name
+            # Old versions go only after the new one is there: a kill in between loses nothing.
+            had_other = self._drop_others(name, record.id)
+            self._settle(
+                Outcome(
+                    name,
+                    "replaced" if had_other else "added",
+                    document.source.size,
+                    int(record.metadata["tokens"]),
+                    int(record.metadata["read"]),
+                )
+            )
+        for document, reason in failures:
+            self._fail(document.source, reason)
+
+    def drop_gone(self, is_gone: Callable[[str], bool], prune: bool) -> None:
+        """List the stored documents whose source is gone, and remove their records if asked."""
+        gone = sorted(name for name in self._had.keys() - self._seen if is_gone(name))
+        self.report.gone, self.report.pruned = gone, prune
+        if prune:
+            self._delete([record_id for name in gone for record_id in self._had[name]])
+
+    def read_back(self) -> None:
+        """Make sure that the store holds one current record for every document taken."""
+        there = _ids_by_name(self._store)
+        lost = [name for name, record_id in self._has.items() if there.get(name) != {record_id}]
+        if lost:
+            raise StoreError(
+                f"{len(lost)} documents are not in the store as they were written, {lost[0]!r} "
+                "among them: another program has changed it, or the disk has failed. Run again"
+            )
+
+    def _read(self, source: Source) -> _Document | None:
+        if source.name in self._seen:
+            raise InputError("has the name of an earlier document of this run")
+        self._seen.add(source.name)
+        _check_unicode("name", source.name)
+        content = source.content()
+        digest = hashlib.sha256(content).hexdigest()
+        record_id = hashlib.sha256(f"{source.name}\0{digest}".encode()).hexdigest()[:32]
+        if record_id in self._had.get(source.name, ()):
+            self._drop_others(source.name, record_id)
+            self._settle(Outcome(source.name, "unchanged", source.size))
+            return None
+        text = source.text(content)
+        _check_unicode("text", text)
+        if not _has_text(text):
+            raise InputError("has no text" if content.strip() else "is empty")
+        return _Document(source, record_id, digest, text)
+
+    def _drop_others(self, name: str, record_id: str) -> bool:
+        self._has[name] = record_id
+        others = self._had.get(name, set()) - {record_id}
+        self._delete(sorted(others))
+        return bool(others)
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), self._store.max_batch):
+            self._store.delete(ids[start : start + self._store.max_batch])
+
+    def _fail(self, source: Source, reason: str) -> None:
+        if source.name in self._had:
+            reason += "; the store keeps its earlier version"
+        self._settle(Outcome(source.name, "failed", source.size, reason=reason))
+
+    def _settle(self, outcome: Outcome) -> None:
+        self.report.add(outcome)
+        self._on_outcome(outcome)
+
+
+def _embed(
+    batch: Sequence[_Document], embed: Embed
+) -> tuple[list[tuple[_Document, Record]], list[tuple[_Document, str]]]:
+    if not batch:
+        return [], []
+    try:
+        return list(_records(batch, embed)), []
+    except LongEmbedError as error:
+        if len(batch) == 1:
+            return [], [(batch[0], str(error))]
+    # One of them is at fault: alone, each answers for itself.
+    alone = [_embed([document], embed) for document in batch]
+    return [r for records, _ in alone for r in records], [f for _, fails in alone for f in fails]
+
+
+def _records(batch: Sequence[_Document], embed: Embed) -> Iterator[tuple[_Document, Record]]:
+    with le.observe_coverage() as seen, warnings.catch_warnings():
+        # The report names every text that was not read to its end.
+        warnings.simplefilter("ignore", TextNotReadWarning)
+        vectors = embed([document.text for document in batch])
+    for document, vector in zip(batch, vectors, strict=True):
+        coverage = seen[document.text]
+        metadata: dict[str, str | int] = {
+            "source": document.source.name,
+            "title": document.source.title or document.source.name,
+            "content_hash": document.digest,
+            "tokens": coverage.tokens,
+            "read": coverage.read,
+            "windows": coverage.windows,
+        }
+        yield document, Record(document.id, document.text, vector, metadata)
+
+
+def _ids_by_name(store: Store) -> dict[str, set[str]]:
+    ids: dict[str, set[str]] = {}
+    for record_id, name in store.names():
+        ids.setdefault(name, set()).add(record_id)
+    return ids
+
+
+def _has_text(text: str) -> bool:
+    # Separators and control characters alone, the invisible ones among them, make no tokens.
+    return any(unicodedata.category(character)[0] not in "ZC" for character in text)
+
+
+def _check_unicode(what: str, text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"its {what} has the lone surrogate {text[error.start]!a} at {error.start}, which is "
+            "not valid Unicode"
+        ) from None

@@ -1,0 +1,26 @@
+"""Method options on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from longembed_st.errors import ConfigError
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Read `overlap=16` as a name and a JSON value; what is no JSON is a string.
+
+    Args:
+        text: As typed behind `--option`.
+
+    Raises:
+        ConfigError: If it is not of the form name=value.
+    """
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise ConfigError(f"--option {text!r}: write name=value, for instance overlap=16")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

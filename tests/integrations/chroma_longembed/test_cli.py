@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from longembed_st.cli import app
+
+LONG = "The committee met on Tuesday to discuss the budget of the town. " * 60
+
+
+@pytest.fixture
+def docs(tmp_path: Path, make_pdf, make_docx) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "budget.txt").write_text(LONG)
+    (folder / "pets.md").write_text("# Pets\n\ncats and dogs and hamsters")
+    (folder / "bank.html").write_text("<p>the central bank raised interest rates</p>")
+    (folder / "weather.pdf").write_bytes(make_pdf("heavy rain is forecast for the weekend"))
+    (folder / "music.docx").write_bytes(make_docx("a string quartet by Beethoven"))
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm_folder: Path):
+    """Runs `longembed`; "MODEL" and "STORE" among the arguments stand for their folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    stands_for = {"MODEL": str(minilm_folder), "STORE": str(tmp_path / "store")}
+
+    def call(*arguments: str | Path) -> Result:
+        words = [stands_for.get(str(word), str(word)) for word in arguments]
+        return CliRunner().invoke(app, words)
+
+    return call
+
+
+def row(result: Result, label: str) -> str:
+    """The value beside a label in the closing table."""
+    (line,) = [line for line in result.stdout.splitlines() if f"│ {label} " in line]
+    return line.split("│")[2].strip()
+
+
+def hits(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    return [hit["title"] for hit in json.loads(result.stdout)]
+
+
+def test_five_formats_are_indexed_and_found(run, docs) -> None:
+    result = run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert result.exit_code == 0, result.stderr
+    assert row(result, "documents added") == "5"
+    assert row(result, "documents in the store") == "5"
+    assert row(result, "share of tokens read") == "100%"
+    assert int(row(result, "tokens embedded").replace(",", "")) > 600
+    assert "5/5 documents" in result.stderr
+    for query, title in {
+        "how much may the town spend?": "budget.txt",
+        "animals at home": "pets.md",
+        "monetary policy": "bank.html",
+        "will it be wet on Saturday?": "weather.pdf",
+        "classical chamber music": "music.docx",
+    }.items():
+        assert hits(run("search", query, "--store", "STORE", "--json"))[0] == title
+
+
+def test_search_shows_rank_score_document_length_and_share(run, docs, minilm_folder) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "none")
+    result = run("search", "the budget of the town", "--store", "STORE", "-k", "2")
+    assert result.exit_code == 0
+    header, first, second = [line for line in result.stdout.splitlines() if line[0] in "┃│"]
+    assert [cell.strip() for cell in header.split("┃")[1:-1]] == [
+        "rank",
+        "score",
+        "document",
+        "tokens",
+        "read",
+    ]
+    rank, score, document, tokens, read = (cell.strip() for cell in first.split("│")[1:-1])
+    assert (rank, document) == ("1", str(Path("docs/budget.txt")))
+    assert 0.5 < float(score) <= 1
+    assert int(tokens) > 600
+    assert float(read.rstrip("%")) == pytest.approx(100 * 256 / int(tokens), abs=0.1)
+    assert second.split("│")[1].strip() == "2"
+    (hit, _) = json.loads(
+        run("search", "the budget of the town", "--store", "STORE", "-k", "2", "--json").stdout
+    )
+    assert hit["source"] == str(Path("docs/budget.txt").resolve())
+    assert hit["share_read"] == pytest.approx(256 / hit["tokens"], abs=1e-5)
+
+
+def test_a_second_run_adds_nothing_and_a_changed_file_is_replaced(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run("index", docs, "--store", "STORE")
+    assert row(result, "documents unchanged") == "5"
+    assert row(result, "documents added") == "0"
+    assert row(result, "tokens embedded") == "0"
+    (docs / "pets.md").write_text("a study of medieval castles")
+    result = run("index", docs, "--store", "STORE", "--verify")
+    assert row(result, "documents replaced") == "1"
+    assert row(result, "documents in the store") == "5"
+    assert "Verified: 5 stored vectors" in result.stdout
+    found = json.loads(run("search", "fortresses", "--store", "STORE", "-k", "9", "--json").stdout)
+    assert len(found) == 5
+    assert found[0]["title"] == "pets.md"
+
+
+def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
+    (docs / "empty.txt").write_text("")
+    (docs / "blank.md").write_text(" \n ")
+    (docs / "junk.txt").write_bytes(os.urandom(2000) + b"\0")
+    (docs / "nul.txt").write_text("text\0text")
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
+    (docs / "[red]odd.txt").write_text("")
+    (docs / "table.xlsx").write_bytes(b"")
+    undecodable = os.fsdecode(b"caf\xe9.txt")
+    (docs / undecodable).write_text("coffee")
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert row(result, "documents added") == "5"
+    assert row(result, "documents failed") == "7"
+    for line in (
+        "docs/empty.txt: is empty",
+        "docs/blank.md: is empty",
+        "docs/junk.txt: is binary, not text",
+        "docs/nul.txt: is binary, not text: it has NUL characters",
+        "docs/broken.pdf: cannot be read as PDF",
+        "docs/[red]odd.txt: is empty",
+        "docs/caf\\udce9.txt: its name has the lone surrogate",
+        ".xlsx: 1 (table.xlsx)",
+    ):
+        assert line in result.stdout
+    assert run(*arguments, "--strict").exit_code == 1
+    assert len(hits(run("search", "coffee", "--store", "STORE", "-k", "20", "--json"))) == 5
+
+
+def test_a_document_that_is_too_long_is_refused_or_named(run, docs, tmp_path) -> None:
+    (docs / "huge.txt").write_text("all work and no play " * 240_000)
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "none")
+    result = run(*arguments, "--on-overflow", "error")
+    assert row(result, "documents added") == "4"
+    assert "docs/huge.txt: a text of 1200002 tokens" in result.stdout
+    assert "docs/budget.txt: a text of" in result.stdout
+    result = run("index", docs / "budget.txt", "--store", "STORE", "--on-overflow", "warn")
+    assert row(result, "documents added") == "1"
+    assert "docs/budget.txt: 256 of " in result.stdout
+    assert float(row(result, "share of tokens read").rstrip("%")) < 50
+
+
+def test_files_that_are_gone_are_listed_and_pruned(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    (docs / "pets.md").unlink()
+    result = run("index", docs, "--store", "STORE")
+    assert row(result, "documents whose file is gone") == "1"
+    assert "docs/pets.md" in result.stdout
+    assert row(result, "documents in the store") == "5"
+    result = run("index", docs / "bank.html", "--store", "STORE", "--prune")
+    assert row(result, "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune")
+    assert row(result, "documents removed") == "1"
+    assert row(result, "documents in the store") == "4"
+
+
+def test_the_store_remembers_its_settings(run, docs) -> None:
+    options = ("--method", "pcw", "--window-size", "128", "-o", "overlap=16")
+    run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL", *options)
+    assert run("index", docs, "--store", "STORE", *options).exit_code == 0
+    assert run("index", docs, "--store", "STORE", "--method", "auto").exit_code == 0
+    result = run("index", docs, "--store", "STORE", "--method", "none", "-o", "overlap=8")
+    assert result.exit_code == 1
+    assert "method is 'pcw' in the store, 'none' now" in result.stderr
+    assert "overlap is 16 in the store, 8 now" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("index", "nowhere", "--store", "STORE"), 1, "nowhere does not exist"),
+        (("index", "docs", "--store", "docs"), 1, "docs is not a store"),
+        (("index", "docs", "--store", "docs/pets.md"), 1, "is a file"),
+        (("index", "docs", "--store", "STORE", "--model", "no/model"), 1, "'no/model'"),
+        (("index", "docs", "--store", "STORE", "--model", "docs"), 1, "docs'"),
+        (("index", "docs", "--store", "STORE", "--model", "MODEL", "--method", "x"), 1, "'x'"),
+        (("index", "docs", "--store", "STORE", "--model", "MODEL", "-o", "x"), 1, "name=value"),
+        (("index", "docs", "--store", "STORE", "--model", "MODEL", "-o", "x=1"), 1, "x=1"),
+        (("index", "docs", "--store", "STORE", "--model", "MODEL", "--window-size", "0"), 1, "0"),
+        (
+            ("index", "docs", "--store", "STORE", "--model", "MODEL", "--max-seq-length", "-5"),
+            1,
+            "-5",
+        ),
+        (
+            ("index", "docs", "--store", "STORE", "--model", "MODEL", "--on-overflow", "x"),
+            1,
+            "on_overflow='x'",
+        ),
+        (("index", "empty", "--store", "STORE", "--model", "MODEL"), 1, "no document"),
+        (("index", "--store", "STORE"), 2, "PATH"),
+        (("index", "docs"), 2, "--store"),
+        (("search", "q", "--store", "STORE"), 1, "no store in"),
+        (("search", "q", "--store", "docs"), 1, "not a store"),
+        (("search", "  ", "--store", "STORE"), 1, "query is empty"),
+        (("search", "q", "--store", "STORE", "-k", "0"), 2, "-k"),
+        (("search", "q", "--store", "STORE", "-k", "-1"), 2, "-k"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_leave_nothing_behind(
+    run, docs, tmp_path, arguments, code, message
+) -> None:
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    if code == 1:
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert result.stderr.startswith("Error: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    assert run("index", "empty.txt", "--store", "STORE", "--model", "MODEL").exit_code == 0
+    result = run("search", "q", "--store", "STORE")
+    assert result.exit_code == 1
+    assert "is empty" in result.stderr
+
+
+def test_a_query_that_is_not_unicode_is_a_one_line_error(run, docs) -> None:
+    run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL")
+    result = run("search", os.fsdecode(b"caf\xe9"), "--store", "STORE")
+    assert result.exit_code == 1
+    assert "surrogate" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("index", ("PATH", "--store", "--model", "--method", "--prune", "longembed index")),
+        ("search", ("QUERY", "--store", "-k", "--json", "longembed search")),
+    ],
+)
+def test_help_teaches_with_an_example(run, command, words) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+    for word in words:
+        assert word in result.stdout
+
+
+def test_the_commands_import_nothing_heavy_until_they_run() -> None:
+    code = (
+        "import sys, chroma_longembed.cli;"
+        "print([m for m in ('torch', 'chromadb', 'markitdown', 'transformers', 'numpy')"
+        " if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("library", ["chromadb", "markitdown"])
+def test_without_the_extra_the_command_to_install_it_is_printed(
+    run, docs, monkeypatch, library
+) -> None:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in {library, "chroma_longembed"}
+    ]:
+        if name != "chroma_longembed.cli":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    result = run("index", docs / "bank.html", "--store", "STORE", "--model", "MODEL")
+    assert 'pip install "longembed-st[chroma]"' in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+import longembed_st as le
+from chroma_longembed import LongEmbedEmbeddingFunction, models
+from longembed_st.errors import ConfigError, InputError, ModelError
+
+LONG = "The committee met on Tuesday to discuss the budget. " * 60
+TEXTS = [LONG, "a short note"]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An empty model cache, and the names of the models that are loaded from now on."""
+    names: list[str] = []
+
+    def load(name: str, **arguments: object) -> object:
+        names.append(name)
+        return load.original(name, **arguments)
+
+    load.original = le.load
+    monkeypatch.setattr(models, "_models", type(models._models)())
+    monkeypatch.setattr(models.le, "load", load)
+    return names
+
+
+def test_vectors_are_those_of_the_core(minilm, minilm_folder) -> None:
+    model = le.load(str(minilm_folder), "pcw")
+    vectors = minilm(TEXTS)
+    assert [vector.dtype for vector in vectors] == [np.float32] * 2
+    np.testing.assert_allclose(np.stack(vectors), model.encode_document(TEXTS), atol=1e-6)
+
+
+def test_queries_and_documents_get_their_own_prompts(minilm_folder) -> None:
+    prompts = {"query": "query: ", "document": "passage: "}
+    function = LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", prompts=prompts)
+    model = le.load(str(minilm_folder), "pcw", prompts=prompts)
+    np.testing.assert_allclose(function.embed_query([LONG])[0], model.encode_query(LONG), atol=1e-6)
+    np.testing.assert_allclose(function([LONG])[0], model.encode_document(LONG), atol=1e-6)
+    assert not np.allclose(function([LONG])[0], function.embed_query([LONG])[0], atol=1e-3)
+
+
+def test_config_is_plain_data_with_nothing_left_open(minilm_folder) -> None:
+    function = LongEmbedEmbeddingFunction(str(minilm_folder), "auto")
+    config = function.get_config()
+    assert json.loads(json.dumps(config)) == config
+    assert config["method"] != "auto"
+    assert config["original_max_seq_length"] == 256
+    assert config["fingerprint"] == le.fingerprint(function.model)
+
+
+def test_a_model_is_loaded_once_however_often_the_function_is_rebuilt(loads, minilm_folder) -> None:
+    function = LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=128)
+    for _ in range(5):
+        function = LongEmbedEmbeddingFunction.build_from_config(function.get_config())
+    other = LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=128)
+    assert other.model is function.model
+    assert len(loads) == 1
+
+
+def test_each_setting_has_its_own_model(loads, minilm_folder) -> None:
+    a = LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=128)
+    b = LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=64)
+    assert a.model is not b.model
+    assert a.fingerprint != b.fingerprint
+    assert len(loads) == 2
+
+
+def test_threads_that_ask_for_one_model_load_it_once(loads, minilm_folder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        built = list(
+            pool.map(lambda _: LongEmbedEmbeddingFunction(str(minilm_folder), "pcw"), range(8))
+        )
+    assert len({id(function.model) for function in built}) == 1
+    assert len(loads) == 1
+
+
+def test_the_cache_is_bounded(loads, minilm_folder, monkeypatch) -> None:
+    monkeypatch.setattr(models, "MOST_SETTINGS", 3)
+    for size in (64, 65, 66, 67):
+        LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=size)
+    assert len(models._models) == 3
+    LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=67)
+    assert len(loads) == 4
+
+
+def test_a_relative_model_path_is_stored_absolute(minilm_folder, monkeypatch) -> None:
+    monkeypatch.chdir(minilm_folder.parent)
+    function = LongEmbedEmbeddingFunction(minilm_folder.name, "pcw")
+    assert function.get_config()["model_name"] == str(minilm_folder.resolve())
+
+
+def test_another_model_under_the_same_name_is_refused(loads, minilm_folder, tmp_path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(minilm_folder, folder)
+    config = LongEmbedEmbeddingFunction(str(folder), "pcw").get_config()
+    models._models.clear()
+    pooling = folder / "1_Pooling" / "config.json"
+    changed = json.loads(pooling.read_text())
+    changed |= {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
+    if "pooling_mode" in changed:
+        changed["pooling_mode"] = "cls"
+    pooling.write_text(json.dumps(changed))
+    with pytest.raises(ConfigError, match="weights behind the name"):
+        LongEmbedEmbeddingFunction.build_from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"method": "pi"}, "method"),
+        ({"max_seq_length": 4096}, "max_seq_length"),
+        ({"logn_scaling": True}, "logn_scaling"),
+        ({"prompts": {"query": "q: "}}, "prompts"),
+        ({"options": {"window_size": 128}}, "window_size"),
+        ({"model_name": "other"}, "model_name"),
+    ],
+)
+def test_an_update_that_changes_a_vector_is_refused_by_name(minilm, change, named) -> None:
+    old = minilm.get_config()
+    new = {**old, **change, "fingerprint": "sha256:other"}
+    with pytest.raises(ConfigError, match=f"{named} is .* in the store, .* now"):
+        minilm.validate_config_update(old, new)
+
+
+def test_an_update_that_changes_no_vector_is_let_in(minilm) -> None:
+    old = minilm.get_config()
+    minilm.validate_config_update(old, {**old, "device": "cpu", "on_overflow": "error"})
+
+
+@pytest.mark.parametrize("call", ["__call__", "embed_query"])
+def test_texts_that_cannot_be_embedded_are_refused(minilm, call) -> None:
+    embed = getattr(minilm, call)
+    with pytest.raises(InputError, match="list of texts"):
+        embed("one text")
+    with pytest.raises(InputError, match="surrogate"):
+        embed(["fine", "a \ud800 b"])
+    with pytest.raises(InputError):
+        embed([3])
+
+
+@pytest.mark.parametrize("call", ["__call__", "embed_query"])
+def test_a_vector_that_is_not_finite_is_an_error(minilm, call, monkeypatch) -> None:
+    for name in ("encode_document", "encode_query"):
+        monkeypatch.setattr(minilm.model, name, lambda *a, **k: np.full((1, 384), np.nan))
+    with pytest.raises(ModelError, match="not finite"):
+        getattr(minilm, call)(["text"])
+
+
+def test_a_model_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ModelError, match="no/such-model"):
+        LongEmbedEmbeddingFunction("no/such-model")
+
+
+def test_a_model_cannot_ask_to_run_its_own_code(minilm_folder) -> None:
+    with pytest.raises(ConfigError, match="trust_remote_code"):
+        LongEmbedEmbeddingFunction(str(minilm_folder), trust_remote_code=True)
+
+
+def test_chroma_stores_and_rebuilds_it_without_our_help(minilm, tmp_path) -> None:
+    with chromadb.PersistentClient(str(tmp_path)) as client:
+        collection = client.create_collection("papers", embedding_function=minilm)
+        collection.add(ids=["a", "b"], documents=["cats and dogs " * 200, "interest rates " * 200])
+        stored = collection.get(include=["embeddings"])["embeddings"]
+    with chromadb.PersistentClient(str(tmp_path)) as client:
+        collection = client.get_collection("papers")
+        assert collection.configuration_json["hnsw"]["space"] == "cosine"
+        assert collection.query(query_texts=["money"], n_results=1)["ids"] == [["b"]]
+        np.testing.assert_allclose(stored[0], minilm(["cats and dogs " * 200])[0], atol=1e-6)
+
+
+def test_chroma_refuses_a_change_of_method(minilm, minilm_folder) -> None:
+    with chromadb.EphemeralClient() as client:
+        collection = client.create_collection("changing", embedding_function=minilm)
+        other = LongEmbedEmbeddingFunction(str(minilm_folder), "pi", max_seq_length=512)
+        with pytest.raises(ConfigError, match="method is 'pcw' in the store, 'pi' now"):
+            collection.modify(configuration={"embedding_function": other})
+
+
+REOPEN = """
+import chromadb, sys
+collection = chromadb.PersistentClient(sys.argv[1]).get_collection("papers")
+try:
+    collection.query(query_texts=["money"], n_results=1)
+except ValueError as error:
+    print(error)
+from chroma_longembed import LongEmbedEmbeddingFunction
+print(collection.query(query_texts=["money"], n_results=1)["ids"][0][0])
+"""
+
+
+def test_a_fresh_process_reopens_a_collection_once_it_imports_us(minilm, tmp_path: Path) -> None:
+    with chromadb.PersistentClient(str(tmp_path)) as client:
+        collection = client.create_collection("papers", embedding_function=minilm)
+        collection.add(ids=["a", "b"], documents=["cats and dogs " * 200, "interest rates " * 200])
+    command = [sys.executable, "-c", REOPEN, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    refusal, found = result.stdout.splitlines()
+    assert "longembed not found. Add @register_embedding_function" in refusal
+    assert found == "b"
