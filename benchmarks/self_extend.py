@@ -89,7 +89,7 @@ def extended_job(n: int, width: int) -> Callable[[], Tensor]:
 def whole_model(n: int) -> float:
     """Ratio of a 6-layer encoder with SelfExtend to the same with plain attention."""
     import longembed_st.attention as attention
-    from longembed_st.families import family_of
+    from longembed_st.family import family_of
     from longembed_st.hooks import install_hook
     from longembed_st.method import Context, get_method
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ModelError,
         TextNotReadWarning,
     )
-    from longembed_st.families import Family, families
+    from longembed_st.family import Family, families
     from longembed_st.fingerprints import fingerprint
     from longembed_st.loading import coverage, extend, load
     from longembed_st.method import Context, Method, Recommendation, methods
@@ -38,7 +38,7 @@ _HOMES = {
     "baking": ["ShortTextsChangeWarning", "bake"],
     "config": ["ExtensionConfig"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
-    "families": ["Family", "families"],
+    "family": ["Family", "families"],
     "fingerprints": ["fingerprint"],
     "loading": ["coverage", "extend", "load"],
     "method": ["Context", "Method", "Recommendation", "methods"],

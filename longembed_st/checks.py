@@ -6,7 +6,7 @@ from sentence_transformers.base.modules import Transformer
 from transformers import PretrainedConfig, PreTrainedModel
 
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.families import Family
+from longembed_st.family import Family
 from longembed_st.method import Context, Method
 
 UNUSED_WEIGHTS = ("pooler.",)
@@ -144,4 +144,5 @@ def position_limit(transformer: Transformer, family: Family) -> int | None:
     table = family.table(transformer.model)
     if table is not None:
         return table.num_embeddings - family.first_position(transformer.model)
-    return getattr(transformer.config, "max_position_embeddings", None)
+    stated = getattr(transformer.config, "max_position_embeddings", None)
+    return stated if stated and stated > 0 else None

@@ -37,7 +37,8 @@ def fingerprint(model: SentenceTransformer) -> str:
     digest.update(json.dumps(_settings(model), sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -58,6 +59,7 @@ def _settings(model: SentenceTransformer) -> dict[str, Any]:
         "extension": reader.extension.model_dump(exclude=NOT_IN_VECTORS),
         "architecture": architecture,
         "tokenizer": vocabulary,
+        "truncation_side": tokenizer.truncation_side,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
         "truncate_dim": model.truncate_dim,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from longembed_st.attention import SelfExtension
-from longembed_st.families import Family
+from longembed_st.family import Family
 from longembed_st.kernels import SelfExtendTurns, self_extend_positions
 from longembed_st.method import Context, Method
 from longembed_st.positions import FractionalEmbedding

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from longembed_st.errors import ModelError
 
@@ -38,8 +38,11 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
     revision, folder = model_kwargs.get("revision"), model_kwargs.get("cache_folder")
     folder = folder or os.getenv("SENTENCE_TRANSFORMERS_HOME")
     for name in names:
-        if huggingface_hub.try_to_load_from_cache(name, "config.json", folder, revision):
-            return
+        try:
+            if huggingface_hub.try_to_load_from_cache(name, "config.json", folder, revision):
+                return
+        except HFValidationError as error:
+            raise ModelError(f"{error}. {_WAY_OUT}") from None
     reason = "it is not in the local cache, and the hub may not be asked"
     if not (model_kwargs.get("local_files_only") or huggingface_hub.is_offline_mode()):
         for name in names:

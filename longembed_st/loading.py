@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, cast
 
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -19,7 +21,7 @@ from longembed_st import checks
 from longembed_st.config import DEFAULT_TOKEN_BUDGET, ExtensionConfig, OverflowPolicy
 from longembed_st.converting import native_checkpoint
 from longembed_st.errors import ConfigError, InputError, LongEmbedError, ModelError
-from longembed_st.families import Family, family_of
+from longembed_st.family import Family, family_of
 from longembed_st.hub import refuse_unknown_model
 from longembed_st.method import Context, get_method, methods
 from longembed_st.model import LongSentenceTransformer
@@ -36,7 +38,7 @@ SAVED_TYPE = "longembed_st.LongTransformer"
 
 
 def load(
-    model_name_or_path: str,
+    model_name_or_path: str | os.PathLike[str],
     method: str = AUTO,
     *,
     max_seq_length: int | None = None,
@@ -48,7 +50,7 @@ def load(
 ) -> LongSentenceTransformer:
     """Load a sentence-transformers model so that it reads long texts.
 
-    A folder saved from an extended model comes back as it was saved if no setting is given.
+    A folder saved from an extended model comes back as it was saved, but for the settings given.
 
     Args:
         model_name_or_path: Folder or Hugging Face hub name of any text-embedding model.
@@ -69,6 +71,11 @@ def load(
         ConfigError: If a setting is unknown or out of range.
         ModelError: If the model cannot be loaded whole, or cannot take the method.
     """
+    if not isinstance(model_name_or_path, (str, os.PathLike)):
+        raise ConfigError(
+            f"{model_name_or_path!r} is no model; give a folder, or a name on the Hugging Face hub"
+        )
+    model_name_or_path = str(model_name_or_path)
     known = inspect.signature(SentenceTransformer.__init__).parameters
     model_kwargs = {name: options.pop(name) for name in list(options) if name in known}
     settings: dict[str, Any] = {
@@ -92,12 +99,20 @@ def load(
             model = LongSentenceTransformer._load_with_module_classes(
                 model_name_or_path, {SAVED_TYPE: LongTransformer}, **model_kwargs
             )
-            return extend(model, **given) if given else model
+            return extend(model, **_completed(model, given)) if given else model
         with native_checkpoint(model_name_or_path, model_kwargs) as source:
             model = SentenceTransformer(source, **model_kwargs)
     except LongEmbedError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        ImportError,
+        TypeError,
+        SafetensorError,
+    ) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
         raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}") from error
     if isinstance(model[0], Transformer):
@@ -176,6 +191,15 @@ def extend(
 _DEFAULTS = {
     name: parameter.default for name, parameter in inspect.signature(extend).parameters.items()
 }
+
+
+def _completed(model: LongSentenceTransformer, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a saved extension, changed as given; another method starts anew."""
+    saved = model.long_transformer.extension
+    if given.get("method", saved.method) != saved.method:
+        return given
+    settings = saved.model_dump(exclude={"options"})
+    return {**settings, **saved.options, **given}
 
 
 def coverage(

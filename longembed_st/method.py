@@ -1,7 +1,7 @@
 """What an extension method is, and the registry that finds the installed ones.
 
 A method answers questions about positions and windows and knows no model. Where in a model the
-answers go is the business of `longembed_st.families`.
+answers go is the business of `longembed_st.family`.
 """
 
 from __future__ import annotations
@@ -286,15 +286,24 @@ def methods() -> dict[str, type[Method]]:
     """
     found: dict[str, type[Method]] = {}
     for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
-        method = entry_point.load()
+        try:
+            method = entry_point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"method {entry_point.name!r} ({entry_point.value}) cannot be imported: {error}; "
+                "repair or uninstall the package that registers it"
+            ) from error
         if not (isinstance(method, type) and issubclass(method, Method)):
             raise ConfigError(
                 f"entry point {entry_point.name!r} ({entry_point.value}) is no longembed_st.Method"
             )
-        if found.get(entry_point.name, method) is not method or method.name != entry_point.name:
+        if (
+            found.get(entry_point.name, method) is not method
+            or getattr(method, "name", None) != entry_point.name
+        ):
             raise ConfigError(
                 f"the method name {entry_point.name!r} is taken, or {entry_point.value} calls "
-                f"itself {method.name!r}; uninstall or rename one"
+                f"itself {getattr(method, 'name', None)!r}; uninstall or rename one"
             )
         found[entry_point.name] = method
     return found
@@ -306,9 +315,6 @@ def get_method(name: str) -> type[Method]:
     Raises:
         ConfigError: If there is none; the message lists those that exist.
     """
-    try:
-        return methods()[name]
-    except KeyError:
-        raise ConfigError(
-            f"unknown method {name!r}; installed methods: {', '.join(methods())}"
-        ) from None
+    if not isinstance(name, str) or name not in methods():
+        raise ConfigError(f"unknown method {name!r}; installed methods: {', '.join(methods())}")
+    return methods()[name]

@@ -25,7 +25,7 @@ from longembed_st.attention import LONG_ATTENTION, logn_scale
 from longembed_st.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.config import ExtensionConfig
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.families import family_of
+from longembed_st.family import family_of
 from longembed_st.hooks import install_hook
 from longembed_st.overflow import Coverage, record, warn_once, will_be_warned
 from longembed_st.sharing import copy_sharing_weights

@@ -164,13 +164,15 @@ def family_of(config: PretrainedConfig) -> Family:
         ModelError: If the checkpoint uses a position encoding that transformers dropped, so that
             its vectors would be wrong with any method.
     """
+    unknown = Family(
+        config.model_type, "unknown", note="longembed-st does not know where it keeps its positions"
+    )
+    family = _FAMILIES.get(config.model_type, unknown)
     scheme = getattr(config, "position_embedding_type", None) or "absolute"
-    if config.model_type in _FAMILIES and scheme != "absolute":
+    # Rotary checkpoints may name their scheme there too, and transformers does compute it.
+    if family.encoding == "absolute" and scheme != "absolute":
         raise ModelError(
             f"this checkpoint was trained with position_embedding_type={scheme!r}, which "
             "transformers 5 no longer computes for this model type: its vectors would be wrong"
         )
-    unknown = Family(
-        config.model_type, "unknown", note="longembed-st does not know where it keeps its positions"
-    )
-    return _FAMILIES.get(config.model_type, unknown)
+    return family

@@ -1,0 +1,279 @@
+"""What LongEmbedEmbeddings takes over from HuggingFaceEmbeddings, and what it does better."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import threading
+
+import pytest
+import torch
+from compare import cosine, difference
+from fresh_process import run_fresh
+from pydantic import ValidationError
+
+pytest.importorskip("langchain_core")
+
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+
+import longembed_st as le
+from langchain_longembed import LongEmbedEmbeddings
+
+LONG = "gan fer\n\nbiost,  kan  " * 60
+TEXTS = [LONG, "a short note", LONG + "zin"]
+PROMPTS = {"query": "query ", "document": "passage "}
+
+
+@pytest.fixture(scope="module")
+def bert(small_model) -> str:
+    return str(small_model("bert", prompts=PROMPTS))
+
+
+def test_vectors_are_those_of_the_core_as_plain_floats(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model_name=bert, method="pcw")
+    vectors = embeddings.embed_documents(TEXTS)
+    assert {type(number) for vector in vectors for number in vector} == {float}
+    assert difference(vectors, le.load(bert, "pcw").encode_document(TEXTS)) < 1e-6
+    assert embeddings.embed_documents([]) == []
+
+
+def test_queries_and_documents_get_the_prompts_stored_with_the_model(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw")
+    model = le.load(bert, "pcw")
+    query = embeddings.embed_query(LONG)
+    assert {type(number) for number in query} == {float}
+    assert difference(query, model.encode(LONG, prompt="query ")) < 1e-6
+    documents = embeddings.embed_documents([LONG])
+    assert difference(documents, model.encode([LONG], prompt="passage ")) < 1e-6
+    assert difference(query, documents[0]) > 1e-3
+
+
+def test_the_text_reaches_the_model_unaltered(bert, monkeypatch) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw")
+    seen: list[str] = []
+    model = embeddings.sentence_transformer
+    tokenize_texts = model.long_transformer.tokenize_texts
+
+    def watched(inputs, prompt):
+        seen.extend(inputs)
+        return tokenize_texts(inputs, prompt)
+
+    monkeypatch.setattr(model.long_transformer, "tokenize_texts", watched)
+    embeddings.embed_documents(["one\ntwo\r\n three "])
+    embeddings.embed_query("four\nfive")
+    assert set(seen) == {"one\ntwo\r\n three ", "four\nfive"}
+
+
+def test_a_methods_options_are_given_by_name_or_together(bert) -> None:
+    by_name = LongEmbedEmbeddings(model=bert, method="pcw", overlap=4, window_size=32)
+    together = LongEmbedEmbeddings(
+        model=bert, method="pcw", method_options={"window_size": 32, "overlap": 4}
+    )
+    assert by_name == together
+    assert by_name.method_options == {"overlap": 4, "window_size": 32}
+    assert by_name.sentence_transformer is together.sentence_transformer
+    expected = le.load(bert, "pcw", overlap=4, window_size=32).encode_document(TEXTS)
+    assert difference(by_name.embed_documents(TEXTS), expected) < 1e-6
+
+
+def test_every_setting_of_load_reaches_the_model(bert) -> None:
+    settings = {
+        "method": "gp",
+        "max_seq_length": 256,
+        "original_max_seq_length": 32,
+        "logn_scaling": True,
+        "on_overflow": "truncate",
+        "token_budget": 512,
+    }
+    embeddings = LongEmbedEmbeddings(model=bert, **settings)
+    extension = embeddings.sentence_transformer.long_transformer.extension
+    assert {name: getattr(extension, name) for name in settings} == settings
+    assert embeddings.model_dump(include=set(settings)) == settings
+    assert embeddings.fingerprint == le.fingerprint(le.load(bert, **settings))
+
+
+def test_the_fields_tell_what_auto_and_the_defaults_came_to(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert)
+    assert embeddings.method == le.load(bert).long_transformer.extension.method != "auto"
+    assert embeddings.original_max_seq_length == 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"metod": "pcw"}, ValidationError, "metod\n  Extra inputs are not permitted"),
+        ({"method": "pwc"}, le.ConfigError, "unknown method 'pwc'; installed methods: gp, none"),
+        ({"method": "gp", "window_size": 32}, le.ConfigError, "window_size=32"),
+        ({"max_seq_length": 8}, le.ConfigError, "below the model's original window of 64"),
+        ({"on_overflow": "cut"}, ValidationError, "'warn', 'error' or 'truncate'"),
+        ({"model_kwargs": {"method": "gp"}}, TypeError, "'method'"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(bert, settings, error, message) -> None:
+    with pytest.raises(error, match=message):
+        LongEmbedEmbeddings(model=bert, **settings)
+
+
+def test_a_setting_cannot_be_changed_without_loading(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw")
+    with pytest.raises(ValidationError, match="frozen"):
+        embeddings.method = "gp"
+
+
+def test_model_kwargs_reach_sentence_transformers(bert) -> None:
+    kwargs = {"truncate_dim": 8, "prompts": {"query": "title "}, "device": "cpu"}
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw", model_kwargs=kwargs)
+    expected = le.load(bert, "pcw").encode(LONG, prompt="title ", truncate_dim=8)
+    assert difference(embeddings.embed_query(LONG), expected) < 1e-6
+
+
+def test_encode_kwargs_serve_queries_too_unless_these_have_their_own(bert) -> None:
+    documents = {"prompt": "title ", "batch_size": 1}
+    queries = {"prompt": "represent "}
+    model = le.load(bert, "pcw")
+    one = LongEmbedEmbeddings(model=bert, method="pcw", encode_kwargs=documents)
+    two = LongEmbedEmbeddings(
+        model=bert, method="pcw", encode_kwargs=documents, query_encode_kwargs=queries
+    )
+    title, represent = model.encode(LONG, prompt="title "), model.encode(LONG, prompt="represent ")
+    assert difference(one.embed_documents([LONG])[0], title) < 1e-6
+    assert difference(one.embed_query(LONG), title) < 1e-6
+    assert difference(two.embed_documents([LONG])[0], title) < 1e-6
+    assert difference(two.embed_query(LONG), represent) < 1e-6
+
+
+def test_several_processes_apply_every_setting(bert, monkeypatch) -> None:
+    embeddings = LongEmbedEmbeddings(
+        model=bert,
+        method="pcw",
+        window_size=32,
+        multi_process=True,
+        encode_kwargs={"device": ["cpu", "cpu"], "prompt": "title ", "truncate_dim": 8},
+    )
+    started = []
+    start = le.LongSentenceTransformer.start_multi_process_pool
+
+    def watched(model, devices):
+        started.append(devices)
+        return start(model, devices)
+
+    monkeypatch.setattr(le.LongSentenceTransformer, "start_multi_process_pool", watched)
+    vectors = embeddings.embed_documents(TEXTS)
+    assert started == [["cpu", "cpu"]]
+    assert {type(number) for vector in vectors for number in vector} == {float}
+    alone = le.load(bert, "pcw", window_size=32)
+    expected = alone.encode(TEXTS, prompt="title ", truncate_dim=8)
+    assert difference(vectors, expected) < 1e-6
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_progress_bar_is_shown_on_demand(bert, capfd, wanted) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw", show_progress=wanted)
+    capfd.readouterr()
+    embeddings.embed_documents(TEXTS)
+    assert ("Batches" in capfd.readouterr().err) is wanted
+
+
+def test_async_calls_leave_the_event_loop_free(bert, monkeypatch) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw")
+    model, loop_ran = embeddings.sentence_transformer, threading.Event()
+
+    def wait_for_the_loop(texts, **kwargs):
+        assert loop_ran.wait(20), "the event loop stood still"
+        return torch.zeros(len(texts), 2)
+
+    monkeypatch.setattr(model, "encode_document", wait_for_the_loop)
+    monkeypatch.setattr(model, "encode_query", wait_for_the_loop)
+
+    async def embed():
+        work = asyncio.gather(embeddings.aembed_documents(["a", "b"]), embeddings.aembed_query("c"))
+        await asyncio.sleep(0.01)
+        loop_ran.set()
+        return await work
+
+    assert asyncio.run(embed()) == [[[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0]]
+
+
+def test_many_async_calls_give_the_vectors_of_one(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=1024)
+    texts = [f"{text} {i}" for i, text in enumerate(TEXTS * 4)]
+
+    async def embed():
+        return await asyncio.gather(*map(embeddings.aembed_query, texts))
+
+    expected = [embeddings.embed_query(text) for text in texts]
+    assert difference(asyncio.run(embed()), expected) < 1e-6
+
+
+def test_copies_and_pickles_share_the_model(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw", encode_kwargs={"truncate_dim": 8})
+    pickled = pickle.dumps(embeddings)
+    assert len(pickled) < 2000
+    for twin in (copy.deepcopy(embeddings), pickle.loads(pickled)):
+        assert twin == embeddings
+        assert twin.sentence_transformer is embeddings.sentence_transformer
+        assert twin.embed_query("a") == embeddings.embed_query("a")
+
+
+def test_a_document_that_is_not_read_to_its_end_is_reported(bert) -> None:
+    embeddings = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128)
+    with pytest.warns(le.TextNotReadWarning, match="1 text were not read"):
+        embeddings.embed_documents([LONG])
+    strict = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128, on_overflow="error")
+    with pytest.raises(le.InputError, match="longer than the window of 128"):
+        strict.embed_documents([LONG])
+
+
+def test_retrieval_in_memory_finds_whole_documents(minilm_folder) -> None:
+    embeddings = LongEmbedEmbeddings(model=str(minilm_folder), method="pcw")
+    filler = "The minutes of the meeting were read and approved by everyone. " * 60
+    documents = [
+        Document(filler + "The cat sleeps on the warm sofa. " * 40, id="cat"),
+        Document(filler + "The central bank raised interest rates. " * 40, id="bank"),
+    ]
+    store = InMemoryVectorStore(embeddings)
+    store.add_documents(documents)
+    assert [hit.id for hit in store.similarity_search("monetary policy", k=1)] == ["bank"]
+    assert [hit.id for hit in store.similarity_search("a pet", k=1)] == ["cat"]
+
+
+def test_langchain_chroma_stores_and_finds_whole_documents(minilm_folder, tmp_path) -> None:
+    chroma = pytest.importorskip("langchain_chroma")
+    embeddings = LongEmbedEmbeddings(model=str(minilm_folder), method="pcw")
+    filler = "The minutes of the meeting were read and approved by everyone. " * 60
+    cat = filler + "The cat sleeps on the warm sofa.\n" * 40
+    bank = filler + "The central bank raised interest rates.\n" * 40
+    settings = {
+        "collection_name": "whole",
+        "embedding_function": embeddings,
+        "persist_directory": str(tmp_path),
+    }
+    chroma.Chroma(**settings).add_texts([cat, bank], [{"n": 1}, {"n": 2}], ids=["cat", "bank"])
+    reopened = chroma.Chroma(**settings)
+    ((document, _),) = reopened.similarity_search_with_score("monetary policy", k=1)
+    assert document.id == "bank"
+    assert document.page_content == bank
+    assert document.metadata == {"n": 2}
+    stored = reopened.get(["cat"], include=["embeddings"])["embeddings"][0]
+    assert cosine(stored, embeddings.embed_documents([cat])[0]) > 0.999999
+
+
+def test_importing_the_package_is_light_and_a_missing_extra_named(tmp_path) -> None:
+    light = """
+        import langchain_longembed
+        answer(sorted({"torch", "transformers", "sentence_transformers"} & sys.modules.keys()))
+    """
+    assert run_fresh(light, tmp_path) == []
+    missing = """
+        sys.modules["langchain_core"] = None
+        try:
+            import langchain_longembed
+        except ImportError as error:
+            answer(str(error))
+    """
+    message = run_fresh(missing, tmp_path)
+    assert message == (
+        'langchain_core is not installed. Install it with: pip install "longembed-st[langchain]"'
+    )

@@ -1,0 +1,255 @@
+"""ntk, yarn, pi, gp and rp on rotary positions: frequencies, positions, options."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from compare import difference
+from hypothesis import given
+from hypothesis import strategies as st
+from reference.rotary import rope_frequencies, transformers_frequencies
+
+import longembed_st as le
+from longembed_methods.absolute import GroupedPositions, PositionInterpolation, RecurrentPositions
+from longembed_methods.rotary import NtkAware, Yarn, paper_lambda
+from longembed_st.method import Frequencies
+
+WINDOW = 512
+every_width = pytest.mark.parametrize("width", [32, 64, 128])
+every_scale = pytest.mark.parametrize("scale", [2, 4, 8])
+every_base = pytest.mark.parametrize("base", [10_000.0, 160_000.0])
+
+
+def original(width, base=10_000.0):
+    return Frequencies(inverse=rope_frequencies(width, base).float(), base=base)
+
+
+def context(scale, window=WINDOW):
+    return le.Context(original=window, extended=scale * window)
+
+
+def relative_difference(one, other):
+    return float(((one.double() - other.double()) / other.double()).abs().max())
+
+
+# Frequencies, as transformers computes them.
+
+
+@every_base
+@every_scale
+@every_width
+def test_ntk_by_formula_equals_transformers(width, scale, base):
+    # transformers knows it as the `dynamic` type: with a factor of 1, s is length over window.
+    wanted, factor = transformers_frequencies(
+        "dynamic", width, base, WINDOW, n=scale * WINDOW, factor=1.0
+    )
+    method = NtkAware(base_factor="formula")
+    found = method.frequencies(scale * WINDOW, context(scale), original(width, base))
+    assert relative_difference(found.inverse, wanted) < 1e-6
+    assert found.attention_factor == factor == 1
+
+
+@pytest.mark.parametrize("n", [513, 700, 1024, 3001, 4096])
+@every_width
+def test_dynamic_ntk_equals_transformers_at_every_length(width, n):
+    wanted, _ = transformers_frequencies("dynamic", width, 10_000.0, WINDOW, n=n, factor=1.0)
+    method = NtkAware(base_factor="formula", factor="dynamic")
+    found = method.frequencies(n, context(8), original(width))
+    assert relative_difference(found.inverse, wanted) < 1e-6
+
+
+@every_base
+@every_scale
+@every_width
+def test_yarn_equals_transformers(width, scale, base):
+    wanted, factor = transformers_frequencies("yarn", width, base, WINDOW, factor=float(scale))
+    found = Yarn().frequencies(600, context(scale), original(width, base))
+    assert relative_difference(found.inverse, wanted) < 1e-6
+    assert found.attention_factor == pytest.approx(factor)
+    assert factor == pytest.approx(0.1 * math.log(scale) + 1)
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(16.0, 2.0), (64.0, 0.5)])
+def test_yarn_with_other_betas_equals_transformers(fast, slow):
+    wanted, factor = transformers_frequencies(
+        "yarn", 64, 10_000.0, 4096, factor=4.0, beta_fast=fast, beta_slow=slow, attention_factor=1.5
+    )
+    method = Yarn(beta_fast=fast, beta_slow=slow, attention_factor=1.5)
+    found = method.frequencies(5000, context(4, 4096), original(64))
+    assert relative_difference(found.inverse, wanted) < 1e-6
+    assert found.attention_factor == factor == 1.5
+
+
+@every_base
+@every_scale
+@every_width
+def test_interpolated_positions_turn_as_transformers_linear_type(width, scale, base):
+    wanted, _ = transformers_frequencies("linear", width, base, WINDOW, factor=float(scale))
+    n = scale * WINDOW
+    positions = PositionInterpolation().position_ids(n, context(scale))
+    ours = positions[:, None] * original(width, base).inverse.double()
+    theirs = torch.arange(n).double()[:, None] * wanted
+    assert difference(ours, theirs) < 1e-3  # radians, at position n; single precision
+    assert positions[1] == 1 / scale
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_a_model_that_is_scaled_already_is_scaled_further(kind):
+    llama3 = Frequencies(
+        inverse=rope_frequencies(64, 10_000.0).float() / 8, base=10_000.0, attention_factor=1.2
+    )
+    found = NtkAware(base_factor="formula", factor=kind).frequencies(1024, context(2), llama3)
+    plain = NtkAware(base_factor="formula").frequencies(1024, context(2), original(64))
+    assert relative_difference(found.inverse, plain.inverse / 8) < 1e-6
+    assert found.attention_factor == 1.2
+    assert Yarn().frequencies(1024, context(2), llama3).attention_factor == pytest.approx(
+        1.2 * (0.1 * math.log(2) + 1)
+    )
+
+
+# What ntk promises.
+
+
+@every_scale
+@every_width
+def test_ntk_by_formula_slows_the_lowest_frequency_by_s_and_keeps_the_highest(width, scale):
+    inverse = original(width).inverse
+    method = NtkAware(base_factor="formula")
+    found = method.frequencies(600, context(scale), original(width)).inverse
+    assert found[0] == inverse[0] == 1
+    assert (inverse[-1] / found[-1]).item() == pytest.approx(scale, rel=1e-5)
+    assert (found[1:] < inverse[1:]).all()
+
+
+@pytest.mark.parametrize(("scale", "multiple"), [(2, 3), (4, 5), (8, 10)])
+def test_the_papers_lambda_is_that_of_its_table_6(scale, multiple):
+    assert paper_lambda(scale) == pytest.approx(multiple)
+    found = NtkAware(base_factor="paper").frequencies(600, context(scale), original(64)).inverse
+    assert relative_difference(found, rope_frequencies(64, 10_000.0 * multiple)) < 1e-6
+
+
+@given(st.floats(1, 1000), st.floats(1, 1000))
+def test_the_papers_lambda_grows_with_s_and_is_never_below_1(one, other):
+    lower, upper = sorted((one, other))
+    assert 1 <= paper_lambda(lower) <= paper_lambda(upper) + 1e-9
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_the_papers_lambda_makes_no_jump(scale):
+    assert paper_lambda(scale - 1e-6) == pytest.approx(paper_lambda(scale + 1e-6), rel=1e-5)
+
+
+def test_a_base_factor_of_10_makes_100000_of_10000():
+    found = NtkAware(base_factor=10).frequencies(5000, context(8, 4096), original(128)).inverse
+    assert relative_difference(found, rope_frequencies(128, 100_000.0)) < 1e-6
+
+
+@every_scale
+def test_ntk_multiplies_the_base_by_the_square_of_s_by_default(scale):
+    found = NtkAware().frequencies(600, context(scale), original(64)).inverse
+    assert relative_difference(found, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
+
+
+@pytest.mark.parametrize("base_factor", ["square", "formula", "paper"])
+def test_dynamic_ntk_begins_where_the_original_frequencies_end(base_factor):
+    method = NtkAware(base_factor=base_factor, factor="dynamic")
+    found = method.frequencies(WINDOW + 1, context(8), original(64)).inverse
+    at_most = 1.03 if base_factor != "paper" else 2.0  # the paper's line meets s = 1 at 1.8
+    assert (original(64).inverse / found).max() < at_most
+
+
+# As a configuration of transformers.
+
+BAKED = [
+    (PositionInterpolation(), {"rope_type": "linear", "factor": 8.0}),
+    (NtkAware(base_factor=10), {"rope_type": "default", "rope_theta": 100_000.0}),
+    (NtkAware(base_factor="paper"), {"rope_type": "default", "rope_theta": 100_000.0}),
+    (NtkAware(), {"rope_type": "default", "rope_theta": 640_000.0}),
+]
+
+
+@pytest.mark.parametrize(("method", "changed"), BAKED, ids=str)
+def test_a_configuration_holds_what_the_method_does(method, changed):
+    parameters = {"rope_type": "default", "rope_theta": 10_000.0}
+    baked = method.baked_rope(parameters, 64, context(8))
+    assert baked == pytest.approx({**parameters, **changed})
+    assert parameters == {"rope_type": "default", "rope_theta": 10_000.0}
+
+
+def test_a_configuration_holds_yarn_with_its_attention_factor():
+    baked = Yarn(beta_fast=20.0).baked_rope({"rope_theta": 10_000.0}, 64, context(4))
+    kept = {name: value for name, value in baked.items() if name not in ("rope_type", "rope_theta")}
+    wanted, factor = transformers_frequencies("yarn", 64, 10_000.0, WINDOW, **kept)
+    found = Yarn(beta_fast=20.0).frequencies(600, context(4), original(64))
+    assert baked["rope_type"] == "yarn"
+    assert relative_difference(found.inverse, wanted) < 1e-6
+    assert found.attention_factor == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [NtkAware(factor="dynamic"), PositionInterpolation(factor="dynamic")],
+    ids=lambda method: method.name,
+)
+def test_a_factor_of_the_texts_own_is_no_configuration(method):
+    with pytest.raises(le.ModelError, match=r"dynamic.*factor='static'"):
+        method.baked_rope({"rope_theta": 10_000.0}, 64, context(8))
+
+
+@pytest.mark.parametrize("method", [GroupedPositions(), RecurrentPositions()], ids=str)
+def test_whole_positions_are_no_configuration(method):
+    with pytest.raises(le.ModelError, match=rf"{method.name}.*save_pretrained"):
+        method.baked_rope({"rope_theta": 10_000.0}, 64, context(8))
+
+
+# Options.
+
+
+def refused(method, match, **options):
+    config = {"method": method, "original_max_seq_length": WINDOW, "max_seq_length": 8 * WINDOW}
+    with pytest.raises(le.ConfigError, match=match):
+        le.ExtensionConfig(**config, options=options).build_method()
+
+
+@pytest.mark.parametrize("value", [0.99, 0, 0.0, -3, math.nan, math.inf, -math.inf])
+def test_ntk_refuses_a_lambda_that_speeds_the_rotation_up(value):
+    refused("ntk", r"base_factor", base_factor=value)
+
+
+@pytest.mark.parametrize("value", ["papers", "", "10", "Formula", True, None])
+def test_ntk_refuses_an_unknown_word_for_lambda(value):
+    refused("ntk", r"base_factor", base_factor=value)
+
+
+@pytest.mark.parametrize("value", ["Dynamic", "", 3, None])
+def test_ntk_refuses_an_unknown_factor(value):
+    refused("ntk", r"factor", factor=value)
+
+
+def test_ntk_refuses_a_fixed_lambda_that_is_to_follow_the_length():
+    refused("ntk", r"dynamic.*base_factor", factor="dynamic", base_factor=10.0)
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(1.0, 32.0), (4.0, 4.0), (0.5, 1.0)])
+def test_yarn_refuses_a_ramp_that_runs_backwards(fast, slow):
+    refused("yarn", r"beta_fast.*beta_slow", beta_fast=fast, beta_slow=slow)
+
+
+@pytest.mark.parametrize("option", ["beta_fast", "beta_slow", "attention_factor"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "32"])
+def test_yarn_refuses_what_is_no_positive_number(option, value):
+    refused("yarn", option, **{option: value})
+
+
+@pytest.mark.parametrize("method", ["ntk", "yarn", "pi", "gp", "rp", "self_extend"])
+def test_an_extended_window_is_needed(method):
+    config = le.ExtensionConfig(method=method, original_max_seq_length=WINDOW)
+    with pytest.raises(le.ConfigError, match=r"max_seq_length"):
+        config.build_method()
+
+
+@pytest.mark.parametrize("method", ["ntk", "yarn", "self_extend"])
+def test_unknown_options_are_refused_with_those_that_exist(method):
+    refused(method, r"lambda.*its options: \w+", **{"lambda": 3})

@@ -1,0 +1,167 @@
+"""SelfExtend: the two position maps, the default pairs, and pairs that are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from compare import difference
+from hypothesis import given
+from hypothesis import strategies as st
+from reference.rotary import RotaryReference, plan_for, self_extend_map
+from small_rotary_models import KINDS, folder_of, random_ids, stock
+
+import longembed_st as le
+from longembed_methods.self_extend import SelfExtend
+
+
+def pair(original, extended, **options):
+    method = SelfExtend(**options)
+    context = le.Context(original, extended)
+    method.check(context)
+    grouping = method.grouping(extended, context)
+    return grouping.group_size, grouping.neighbor_window
+
+
+# The reference is the paper's.
+
+
+def test_the_papers_worked_example():
+    # LongEmbed, section 4.3: 10 tokens, w = 4, G = 2; the paper counts keys minus query.
+    seen = -self_extend_map(10, 2, 4)
+    assert seen[0].tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6]
+    assert seen[4].tolist() == [-4, -3, -2, -1, 0, 1, 2, 3, 4, 4]
+
+
+def test_what_is_right_of_a_query_mirrors_what_is_left():
+    seen = self_extend_map(60, 5, 7)
+    assert torch.equal(seen, -seen.T)
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 70))
+def test_near_positions_are_exact_and_far_ones_are_never_nearer(n, size, near):
+    seen = self_extend_map(n, size, near)
+    step = torch.arange(n)[:, None] - torch.arange(n)
+    assert torch.equal(seen[step.abs() < near], step[step.abs() < near].double())
+    assert (seen.abs() <= step.abs()).all()
+    row = seen[-1].flip(0)  # from the last token back to the first
+    assert (row.diff() >= 0).all()
+
+
+# The worked example in a model that attends.
+
+
+@pytest.mark.parametrize("kind", ["jina_embeddings_v3", "llama"])
+def test_a_model_sees_the_worked_example(kind):
+    reference = RotaryReference(folder_of(kind), 64, KINDS[kind].causal)
+    model = le.extend(
+        stock(kind),
+        "self_extend",
+        original_max_seq_length=8,
+        max_seq_length=10,
+        group_size=2,
+        neighbor_window=4,
+    )
+    ids = random_ids(model.tokenizer, 10)
+    plan = plan_for("self_extend", 10, 8, 10, reference.width, reference.base, group=(2, 4))
+    assert -plan.relative[4, 9] == 4
+    with torch.inference_mode():
+        found = model[0].token_embeddings(ids)
+    assert difference(found, reference.run(ids, plan)) < 2e-5
+    for other in ((2, 3), (2, 5), (3, 4)):
+        plan = plan_for("self_extend", 10, 8, 10, reference.width, reference.base, group=other)
+        assert difference(found, reference.run(ids, plan)) > 1e-2, other
+
+
+# Group size and neighbour window.
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "part"), [(2, 3, 2), (4, 5, 4), (8, 9, 8)], ids=["s=2", "s=4", "s=8"]
+)
+@pytest.mark.parametrize("original", [512, 4096])
+def test_the_defaults_are_the_pairs_of_table_6(original, scale, size, part):
+    assert pair(original, scale * original) == (size, original // part)
+
+
+def test_the_pair_for_a_7b_model_at_32k():
+    assert pair(4096, 32768) == (9, 512)
+
+
+@given(st.integers(4, 10_000), st.integers(2, 100), st.data())
+def test_the_defaults_never_lead_beyond_the_original_window(original, scale, data):
+    extended = data.draw(st.integers((scale - 1) * original + 1, scale * original))
+    size, near = pair(original, extended)
+    assert size >= 2
+    assert 1 <= near <= original
+    farthest = (extended - 1) // size + near - near // size
+    assert farthest <= original
+
+
+@given(st.integers(64, 5000), st.integers(2, 20))
+def test_the_defaults_use_most_of_the_original_window(original, scale):
+    size, near = pair(original, scale * original)
+    farthest = (scale * original - 1) // size + near - near // size
+    assert farthest > 0.95 * original - scale
+
+
+def test_one_option_alone_keeps_the_others_default():
+    assert pair(512, 4096, group_size=12) == (12, 64)
+    assert pair(512, 4096, neighbor_window=32) == (9, 32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"group_size": 8},
+        {"group_size": 2},
+        {"neighbor_window": 128},
+        {"group_size": 9, "neighbor_window": 512},
+        {"neighbor_window": 513},
+        {"group_size": 10**6, "neighbor_window": 10**6},
+    ],
+    ids=str,
+)
+def test_a_pair_that_leads_beyond_the_original_window_is_refused(options):
+    config = le.ExtensionConfig(
+        method="self_extend",
+        original_max_seq_length=512,
+        max_seq_length=4096,
+        options=options,
+    )
+    with pytest.raises(le.ConfigError, match=r"group_size|neighbor_window"):
+        config.build_method()
+
+
+@pytest.mark.parametrize("option", ["group_size", "neighbor_window"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "4", True, float("nan")])
+def test_what_is_no_number_of_tokens_is_refused(option, value):
+    config = le.ExtensionConfig(
+        method="self_extend",
+        original_max_seq_length=512,
+        max_seq_length=4096,
+        options={option: value},
+    )
+    with pytest.raises(le.ConfigError, match=rf"{option}"):
+        config.build_method()
+
+
+def test_a_group_of_one_is_refused_because_it_extends_nothing():
+    config = le.ExtensionConfig(
+        method="self_extend",
+        original_max_seq_length=512,
+        max_seq_length=4096,
+        options={"group_size": 1},
+    )
+    with pytest.raises(le.ConfigError, match=r"group_size"):
+        config.build_method()
+
+
+def test_the_message_names_the_defaults():
+    config = le.ExtensionConfig(
+        method="self_extend",
+        original_max_seq_length=512,
+        max_seq_length=4096,
+        options={"group_size": 4},
+    )
+    with pytest.raises(le.ConfigError, match=r"1071.*512.*\(9, 64\)"):
+        config.build_method()

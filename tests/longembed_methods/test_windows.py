@@ -1,0 +1,230 @@
+"""pcw against the description in LongEmbed, section 4.2, and `none`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from compare import cosine, difference
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import windows
+from reference.plain import PlainModel
+from small_models import BERT_LIKE, ROBERTA_LIKE, text_of
+
+import longembed_st as le
+from longembed_methods.windows import ParallelContextWindows, parallel_windows
+
+POOLINGS = ["mean", "cls", "lasttoken", "max", "weightedmean", ("mean", "cls", "max")]
+
+
+@pytest.fixture(scope="module")
+def models(minilm_folder, small_model):
+    found = {"minilm": (minilm_folder, PlainModel(minilm_folder, window=256))}
+    for model_type in ("roberta", "mpnet"):
+        folder = small_model(model_type, positions=512)
+        found[model_type] = folder, PlainModel(folder, 512)
+    return found
+
+
+@pytest.mark.parametrize("length", [2048, 4096])
+@pytest.mark.parametrize("name", ["minilm", "roberta", "mpnet"])
+def test_vectors_equal_the_reference(models, name, length):
+    folder, reference = models[name]
+    text = text_of(length, reference.tokenizer)
+    vector = le.load(str(folder), method="pcw").encode(text)
+    expected = windows.embed(reference, text)
+    assert cosine(vector, expected) > 0.99999
+    assert difference(vector, expected) < 1e-5
+
+
+@pytest.mark.parametrize("model_type", [*BERT_LIKE, *ROBERTA_LIKE, "mpnet"])
+def test_every_family_equals_the_reference(small_model, model_type):
+    folder = small_model(model_type)
+    reference = PlainModel(folder, 64)
+    model = le.load(str(folder), method="pcw")
+    texts = [text_of(n, reference.tokenizer) for n in (65, 126, 127, 300)]
+    expected = torch.stack([windows.embed(reference, text) for text in texts])
+    assert difference(model.encode(texts), expected) < 1e-5
+
+
+def test_a_model_of_unknown_kind_with_a_causal_attention_equals_the_reference(small_model):
+    folder = small_model("gpt2", pooling="lasttoken", padding_side="left")
+    reference = PlainModel(folder, 64, pooling="lasttoken", specials=(0, 0))
+    model = le.load(str(folder), method="pcw")
+    texts = [text_of(n, reference.tokenizer) for n in (300, 65, 129)]
+    expected = torch.stack([windows.embed(reference, text) for text in texts])
+    assert difference(model.encode(texts), expected) < 1e-5
+
+
+@pytest.mark.parametrize("prompt", ["", "query: ", "title"])
+@pytest.mark.parametrize("pooling", POOLINGS, ids=str)
+def test_each_window_is_pooled_by_the_models_own_pooling(small_model, pooling, prompt):
+    folder = small_model("bert", pooling=pooling, normalize=False)
+    reference = PlainModel(folder, 64, pooling=pooling, normalize=False)
+    model = le.load(str(folder), method="pcw")
+    text = " " + text_of(200, reference.tokenizer)
+    expected = windows.embed(reference, text, prompt=prompt)
+    assert difference(model.encode(text, prompt=prompt or None), expected) < 1e-5
+
+
+@pytest.mark.parametrize("prompt", ["", "query: "])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "weightedmean"])
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta"])
+def test_windows_leave_the_prompt_out_of_the_pooling_if_the_model_does(
+    small_model, model_type, pooling, prompt
+):
+    folder = small_model(model_type, pooling=pooling, include_prompt=False)
+    reference = PlainModel(folder, 64, pooling=pooling, include_prompt=False)
+    model = le.load(str(folder), method="pcw")
+    text = text_of(200, reference.tokenizer)
+    expected = windows.embed(reference, text, prompt=prompt)
+    assert difference(model.encode(text, prompt=prompt or None), expected) < 1e-5
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(64, 0), (32, 0), (32, 10), (64, 61), (20, 17)])
+@pytest.mark.parametrize("prompt", ["", "query: "])
+def test_smaller_and_overlapping_windows_equal_the_reference(small_model, window, overlap, prompt):
+    if prompt and overlap >= window - 4:
+        overlap = window - 5
+    folder = small_model("mpnet")
+    reference = PlainModel(folder, 64)
+    model = le.load(str(folder), method="pcw", window_size=window, overlap=overlap)
+    text = text_of(150, reference.tokenizer)
+    expected = windows.embed(reference, text, window=window, overlap=overlap, prompt=prompt)
+    assert difference(model.encode(text, prompt=prompt or None), expected) < 1e-5
+    pieces = windows.windows_of(reference, text, window=window, overlap=overlap, prompt=prompt)
+    assert le.coverage(model, [text], prompt=prompt or None)[0].windows == len(pieces)
+
+
+@pytest.mark.parametrize("window", [8, 63])
+def test_small_windows_leave_texts_of_the_original_window_whole(small_model, window):
+    folder = small_model("bert")
+    reference = PlainModel(folder, 64)
+    text = text_of(64, reference.tokenizer)
+    model = le.load(str(folder), method="pcw", window_size=window)
+    assert difference(model.encode(text), reference.embed(text)) < 1e-6
+
+
+def test_there_is_no_upper_length(small_model):
+    folder = small_model("bert")
+    model = le.load(str(folder), method="pcw")
+    assert model.max_seq_length is None
+    reference = PlainModel(folder, 64)
+    text = text_of(5_000, reference.tokenizer)
+    (coverage,) = le.coverage(model, [text])
+    assert (coverage.tokens, coverage.read) == (5_000, 5_000)
+    assert coverage.windows == -(-(5_000 - 2) // 62)
+    assert difference(model.encode(text), windows.embed(reference, text)) < 1e-5
+
+
+# Cutting, without a model.
+
+cuts = st.integers(1, 300).flatmap(
+    lambda size: st.tuples(st.integers(0, 5000), st.just(size), st.integers(0, size - 1))
+)
+
+
+@given(cuts)
+def test_windows_cover_the_text_without_a_gap_and_are_full(cut):
+    n, size, overlap = cut
+    found = parallel_windows(n, size, overlap)
+    covered = {token for start, end in found for token in range(start, end)}
+    assert covered == set(range(n))
+    assert all(end - start == min(size, n) for start, end in found)
+    assert all(one < other for (one, _), (other, _) in pairwise(found))
+    # Neighbours share exactly the overlap, but for the last one, which is moved back.
+    shared = [one_end - start for (_, one_end), (start, _) in pairwise(found)]
+    assert all(tokens == overlap for tokens in shared[:-1])
+    assert all(tokens >= overlap for tokens in shared[-1:])
+
+
+@given(cuts)
+def test_no_window_could_be_left_out(cut):
+    n, size, overlap = cut
+    fewest = 1 if n <= size else 1 + -(-(n - size) // (size - overlap))
+    assert len(parallel_windows(n, size, overlap)) == fewest
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(0, 0), (5, 5), (5, 9), (-3, 0)])
+def test_windows_that_never_advance_are_refused(size, overlap):
+    with pytest.raises(le.ConfigError, match=f"{overlap}|{size}"):
+        parallel_windows(100, size, overlap)
+
+
+def test_the_last_window_is_moved_back():
+    assert parallel_windows(10, 4, 0) == [(0, 4), (4, 8), (6, 10)]
+
+
+# Settings.
+
+
+def method_of(**options):
+    settings = {"method": "pcw", "original_max_seq_length": 512, "options": options}
+    return le.ExtensionConfig(**settings).build_method()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window_size": 513},
+        {"window_size": 3},
+        {"window_size": 0},
+        {"window_size": -8},
+        {"window_size": 10**12},
+        {"window_size": 64.0},
+        {"window_size": "64"},
+        {"window_size": True},
+        {"overlap": -1},
+        {"overlap": 512},
+        {"overlap": 0.5},
+        {"overlap": None},
+        {"overlap": "10"},
+        {"window_size": 64, "overlap": 64},
+        {"window_size": 64, "overlap": 100},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name_and_value(options):
+    with pytest.raises(le.ConfigError) as refusal:
+        method_of(**options)
+    message = str(refusal.value)
+    assert any(name in message and str(value) in message for name, value in options.items())
+
+
+def test_an_unknown_option_is_refused_with_those_that_exist():
+    with pytest.raises(le.ConfigError, match=r"windowsize.*window_size, overlap"):
+        method_of(windowsize=64)
+
+
+def test_log_n_scaling_has_nothing_to_do_for_windows(small_model):
+    with pytest.raises(le.ConfigError, match=r"logn_scaling.*pcw"):
+        le.load(str(small_model("bert")), method="pcw", logn_scaling=True)
+
+
+def test_pcw_does_not_depend_on_the_extended_window_until_it_is_reached(small_model):
+    folder = small_model("bert")
+    reference = PlainModel(folder, 64)
+    model = le.load(str(folder), method="pcw", max_seq_length=200)
+    text = text_of(200, reference.tokenizer)
+    assert difference(model.encode(text), windows.embed(reference, text)) < 1e-5
+
+
+def test_none_reads_what_the_unmodified_model_reads(small_model):
+    folder = small_model("roberta")
+    reference = PlainModel(folder, 64)
+    model = le.load(str(folder), method="none", on_overflow="truncate")
+    assert model.max_seq_length == 64
+    text = text_of(300, reference.tokenizer)
+    ids = reference.tokenizer(text, truncation=True, max_length=64)["input_ids"]
+    expected = reference.finish(reference.pool(reference.hidden(ids)))
+    assert difference(model.encode(text), expected) < 1e-6
+
+
+def test_none_extends_nothing(small_model):
+    with pytest.raises(le.ConfigError, match=r"none.*64.*128"):
+        le.load(str(small_model("bert")), method="none", max_seq_length=128)
+
+
+def test_windows_are_recommended_for_every_model():
+    assert set(ParallelContextWindows.recommended_for) >= {"absolute", "unknown"}

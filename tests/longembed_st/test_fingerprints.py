@@ -1,0 +1,140 @@
+"""One hash over everything that changes a vector."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+from torch import nn
+
+import longembed_st as le
+
+PROMPTS = {"query": "query: ", "document": "passage: "}
+PI = {"method": "pi", "max_seq_length": 256}
+
+
+@pytest.fixture(scope="module")
+def folder(small_model):
+    return str(small_model("bert", prompts=PROMPTS))
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    return le.fingerprint(le.load(folder, **PI))
+
+
+def test_its_form(plain):
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", plain)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"on_overflow": "truncate"}, {"token_budget": 77}, {"device": "cpu"}], ids=str
+)
+def test_settings_that_change_no_vector_do_not_change_it(folder, plain, setting):
+    assert le.fingerprint(le.load(folder, **PI, **setting)) == plain
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "gp", "max_seq_length": 256},
+        {"method": "rp", "max_seq_length": 256},
+        {"method": "pi", "max_seq_length": 300},
+        {**PI, "factor": "dynamic"},
+        {**PI, "logn_scaling": True},
+        {**PI, "original_max_seq_length": 60},
+        {"method": "pcw"},
+        {"method": "pcw", "window_size": 32},
+        {"method": "pcw", "overlap": 8},
+        {**PI, "truncate_dim": 8},
+        {**PI, "prompts": {"query": "title: "}},
+        {**PI, "default_prompt_name": "query"},
+        {**PI, "model_kwargs": {"dtype": torch.bfloat16}},
+    ],
+    ids=str,
+)
+def test_settings_that_change_a_vector_change_it(folder, plain, settings):
+    assert le.fingerprint(le.load(folder, **settings)) != plain
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"pooling": "cls"},
+        {"pooling": ("cls", "mean")},
+        {"include_prompt": False},
+        {"normalize": False},
+        {"hidden_act": "relu"},
+        {"layer_norm_eps": 1e-3},
+    ],
+    ids=str,
+)
+def test_other_models_have_other_fingerprints(small_model, plain, other):
+    folder = small_model("bert", prompts=PROMPTS, **other)
+    assert le.fingerprint(le.load(str(folder), **PI)) != plain
+
+
+def change_weight(model):
+    with torch.no_grad():
+        weight = model[0].model.encoder.layer[1].output.dense.weight
+        weight[3, 3] = torch.nextafter(weight[3, 3], torch.tensor(9.0))
+
+
+def change_vocabulary(model):
+    model.tokenizer.add_tokens(["brandnew"])
+
+
+def change_normalizer(model):
+    model.tokenizer.backend_tokenizer.normalizer = None
+
+
+def change_truncation_side(model):
+    model.tokenizer.truncation_side = "left"
+
+
+@pytest.mark.parametrize(
+    "change", [change_weight, change_vocabulary, change_normalizer, change_truncation_side]
+)
+def test_a_change_inside_the_model_changes_it(folder, plain, change):
+    stock = SentenceTransformer(folder)
+    assert le.fingerprint(le.extend(stock, **PI)) == plain
+    change(stock)
+    assert le.fingerprint(le.extend(SentenceTransformer(folder), **PI)) == plain
+    assert le.fingerprint(le.extend(stock, **PI)) != plain
+
+
+def test_using_a_model_does_not_change_it(folder, plain):
+    stock = SentenceTransformer(folder)
+    stock.encode(["ban", text_of(60, stock.tokenizer)])
+    model = le.extend(stock, on_overflow="truncate", **PI)
+    assert le.fingerprint(model) == plain
+    model.encode(["ban", text_of(300, stock.tokenizer)])
+    le.coverage(model, ["ban"])
+    assert le.fingerprint(model) == plain
+
+
+def test_load_and_extend_agree(folder, plain):
+    model = le.extend(le.extend(SentenceTransformer(folder), method="gp"), **PI)
+    assert le.fingerprint(model) == plain
+
+
+def test_attention_implementations_that_compute_the_same_share_it(folder, plain):
+    eager = le.load(folder, model_kwargs={"attn_implementation": "eager"}, **PI)
+    assert le.fingerprint(eager) == plain
+
+
+def test_a_number_among_the_weights_is_hashed_too(folder):
+    model = le.load(folder, **PI)
+    model.append(nn.BatchNorm1d(32))  # Counts its batches in a tensor without dimensions.
+    before = le.fingerprint(model)
+    model[-1].num_batches_tracked += 1
+    assert le.fingerprint(model) != before
+
+
+def test_a_model_that_was_not_extended_has_none(folder):
+    with pytest.raises(le.ModelError, match="extend"):
+        le.fingerprint(SentenceTransformer(folder))

@@ -1,0 +1,250 @@
+"""encode and its relatives on an extended model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from compare import difference
+from reference import absolute
+from reference.plain import PlainModel
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+
+import longembed_st as le
+
+PROMPTS = {"query": "query: ", "document": "passage: ", "title": "title"}
+LENGTHS = (200, 5, 64, 65, 30, 256, 65)
+
+
+@pytest.fixture(scope="module")
+def folder(small_model):
+    return small_model("roberta", prompts=PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return le.load(str(folder), method="pi", max_seq_length=300)
+
+
+@pytest.fixture(scope="module")
+def texts(model):
+    return [text_of(n, model.tokenizer, seed) for seed, n in enumerate(LENGTHS)]
+
+
+@pytest.fixture(scope="module")
+def expected(folder, texts):
+    """The vectors of a plain encoder, by prompt."""
+    plain = PlainModel(folder, 64, 2)
+
+    def of(prompt):
+        return torch.stack(
+            [absolute.embed(plain, text, "pi", 300, prompt=prompt) for text in texts]
+        )
+
+    return {prompt: of(prompt) for prompt in ("", *PROMPTS.values())}
+
+
+def test_results_come_in_the_callers_order(model, texts, expected):
+    vectors = model.encode(texts, batch_size=3)
+    assert vectors.shape == (len(texts), 32)
+    assert difference(vectors, expected[""]) < 1e-5
+
+
+def test_queries_and_documents_get_their_prompts(model, texts, expected):
+    assert difference(model.encode_query(texts), expected["query: "]) < 1e-5
+    assert difference(model.encode_document(texts), expected["passage: "]) < 1e-5
+    assert difference(model.encode(texts, prompt_name="title"), expected["title"]) < 1e-5
+    assert difference(model.encode(texts, prompt="title"), expected["title"]) < 1e-5
+    assert difference(expected["query: "], expected["passage: "]) > 1e-3
+
+
+def test_a_default_prompt_is_used_and_counted(folder, texts, expected):
+    model = le.load(
+        str(folder), method="pi", max_seq_length=300, default_prompt_name="query", prompts=PROMPTS
+    )
+    assert difference(model.encode(texts), expected["query: "]) < 1e-5
+    plain = [one.tokens for one in le.coverage(model, texts, prompt="")]
+    assert plain == list(LENGTHS)
+    assert all(a.tokens > b for a, b in zip(le.coverage(model, texts), plain, strict=True))
+
+
+def test_an_unknown_prompt_is_an_error(model):
+    with pytest.raises(ValueError, match="summarize"):
+        model.encode("ban", prompt_name="summarize")
+
+
+def test_a_lone_string_gives_one_vector(model, texts, expected):
+    vector = model.encode(texts[0])
+    assert vector.shape == (32,)
+    assert difference(vector, expected[""][0]) < 1e-5
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_every_kind_of_list_is_taken(model, texts, expected, kind):
+    assert difference(model.encode(kind(texts)), expected[""]) < 1e-5
+
+
+def test_no_texts_give_no_vectors(model):
+    assert len(model.encode([])) == 0
+    assert len(model.encode([], convert_to_tensor=True)) == 0
+    assert len(model.encode([], device=["cpu"])) == 0
+
+
+def test_one_text_many_times_has_one_vector(model, texts):
+    vectors = model.encode([texts[0]] * 5 + [texts[1]] * 40)
+    assert np.abs(vectors[:5] - vectors[0]).max() < 1e-6
+    assert np.abs(vectors[5:] - vectors[5]).max() < 1e-6
+
+
+def test_the_forms_of_a_result(model, texts, expected):
+    tensor = model.encode(texts, convert_to_tensor=True)
+    assert isinstance(tensor, torch.Tensor)
+    assert difference(tensor, expected[""]) < 1e-5
+    listed = model.encode(texts, convert_to_numpy=False)
+    assert isinstance(listed, list)
+    assert difference(torch.stack(listed), expected[""]) < 1e-5
+    first = model.encode(texts[0], output_value=None)
+    assert difference(first["sentence_embedding"], expected[""][0]) < 1e-5
+
+
+def test_vectors_can_be_cut_and_normalized(model, folder, texts, expected):
+    cut = expected[""][:, :8]
+    assert difference(model.encode(texts, truncate_dim=8), cut) < 1e-5
+    unit = cut / cut.norm(dim=1, keepdim=True)
+    found = model.encode(texts, truncate_dim=8, normalize_embeddings=True)
+    assert difference(found, unit) < 1e-5
+    settled = le.load(str(folder), method="pi", max_seq_length=300, truncate_dim=8)
+    assert difference(settled.encode(texts), cut) < 1e-5
+    assert settled.get_embedding_dimension() == 8
+
+
+def test_vectors_can_be_quantized(model, texts, expected):
+    binary = model.encode(texts, precision="ubinary")
+    assert (binary == np.packbits(expected[""].numpy() > 0, axis=-1)).all()
+    integers = model.encode(texts, precision="int8")
+    assert integers.dtype == np.int8
+    # Each column is spread over 255 steps between its smallest and largest value.
+    column = expected[""].numpy()[:, 0]
+    step = (column.max() - column.min()) / 255
+    assert np.abs((column - column.min()) / step - 128 - integers[:, 0]).max() <= 1.01
+
+
+def test_several_processes_give_the_same_vectors_and_one_warning(folder, texts):
+    model = le.load(str(folder), method="pi", max_seq_length=128, logn_scaling=True)
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        alone = model.encode(texts)
+    with pytest.warns(le.TextNotReadWarning) as caught_of_many:
+        many = model.encode(texts, device=["cpu", "cpu"], chunk_size=2)
+    assert difference(many, alone) < 1e-6
+    ours = [str(w.message) for w in caught_of_many if w.category is le.TextNotReadWarning]
+    assert ours == [str(caught[0].message)]
+    assert model[0].reports_overflow, "the model itself still reports"
+
+
+def test_a_pool_works_and_shows_what_was_read(folder, texts):
+    model = le.load(str(folder), method="pcw", on_overflow="error", max_seq_length=256)
+    pool = model.start_multi_process_pool(["cpu"])
+    try:
+        with le.observe_coverage() as seen:
+            vectors = model.encode_query(texts[:4], pool=pool)
+        with pytest.raises(le.InputError, match="258 tokens"):
+            model.encode_query(texts, pool=pool)
+    finally:
+        model.stop_multi_process_pool(pool)
+    assert difference(vectors, model.encode_query(texts[:4])) < 1e-6
+    expected = le.coverage(model, texts[:4], prompt_name="query")
+    assert [seen[text].read for text in texts[:4]] == [one.read for one in expected]
+
+
+def test_token_embeddings_are_refused_with_the_reason(model):
+    with pytest.raises(le.InputError, match="token_embeddings"):
+        model.encode("ban", output_value="token_embeddings")
+    with pytest.raises(le.InputError, match="token_embeddings"):
+        model.encode("ban", None, None, 32, False, "token_embeddings")
+
+
+def test_settings_that_would_cut_unseen_are_refused(model):
+    with pytest.raises(le.InputError, match="processing_kwargs"):
+        model.encode("ban", processing_kwargs={"text": {"max_length": 8, "truncation": True}})
+
+
+@pytest.mark.parametrize("bad", [None, 7, 1.5, b"ban", ("a", "b"), {"text": "ban"}, ["ban"]])
+def test_what_is_no_text_is_refused_by_its_kind(model, bad):
+    with pytest.raises(le.InputError, match=type(bad).__name__):
+        model.encode(["fine", bad])
+
+
+def test_the_place_of_what_is_no_text_is_the_callers(model):
+    with pytest.raises(le.InputError, match="input 2 is a NoneType"):
+        model.encode(["ban", "ban bar bast", None, "ban " * 20], batch_size=1)
+
+
+def test_the_former_name_of_the_argument_still_works(model, texts, expected):
+    assert difference(model.encode(sentences=texts), expected[""]) < 1e-5
+
+
+@pytest.mark.parametrize("bad", [None, 7, b"ban"])
+def test_a_lone_thing_that_is_no_text_is_refused(model, bad):
+    with pytest.raises(le.InputError, match=type(bad).__name__):
+        model.encode(bad)
+
+
+@pytest.mark.parametrize("encode", ["encode", "encode_query"])
+def test_a_lone_surrogate_is_refused(model, encode):
+    with pytest.raises(le.InputError, match=r"surrogate.*replace"):
+        getattr(model, encode)(["fine", "ban \ud83d"])
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\x00", "\u200b", "…", "🗼" * 300])
+@pytest.mark.parametrize("method", ["none", "pcw", "gp", "pi"])
+def test_strange_texts_get_the_vector_of_the_unmodified_model(minilm_folder, text, method):
+    stock = SentenceTransformer(str(minilm_folder))
+    model = le.extend(stock, method=method, on_overflow="truncate")
+    vector = model.encode(text)
+    assert np.isfinite(vector).all()
+    if len(stock.tokenizer(text)["input_ids"]) <= 256:
+        assert difference(vector, stock.encode(text)) < 1e-6
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_a_text_without_any_token_is_an_error_or_a_finite_vector(small_model, text):
+    folder = small_model("gpt2", pooling="mean")
+    model = le.load(str(folder), method="pcw")
+    for texts in ([text], ["ban", text, "ban bar " * 100]):
+        if model.tokenizer(text)["input_ids"]:
+            assert np.isfinite(model.encode(texts)).all()
+            continue
+        with pytest.raises(le.InputError, match="no tokens"):
+            model.encode(texts)
+
+
+@pytest.mark.parametrize(
+    "extension", [{"method": "pcw"}, {"method": "pi", "max_seq_length": 128}, {"method": "none"}]
+)
+def test_a_prompt_longer_than_the_window_is_refused_with_the_way_out(small_model, extension):
+    model = le.load(str(small_model("bert")), **extension)
+    with pytest.raises(le.LongEmbedError, match=r"prompt.*(shorter|larger)"):
+        model.encode("ban", prompt="bar " * 200)
+
+
+@pytest.mark.parametrize(
+    "repeats", [20_000, pytest.param(200_000, marks=pytest.mark.slow)], ids=["500 kB", "5 MB"]
+)
+def test_huge_texts_get_a_vector(small_model, repeats):
+    model = le.load(str(small_model("distilbert", positions=512)), method="pcw")
+    text = "ban bar bast den der dest " * repeats
+    with le.observe_coverage() as seen:
+        vector = model.encode(text)
+    assert seen[text].read == seen[text].tokens == 6 * repeats + 2
+    assert np.isfinite(vector).all()
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_pooling_can_be_told_to_leave_the_prompt_out(folder):
+    stock = SentenceTransformer(str(folder))
+    model = le.extend(stock, method="pcw")
+    for one in (stock, model):
+        one.set_pooling_include_prompt(False)
+    vectors = [one.encode("ban bar", prompt="query: ") for one in (stock, model)]
+    assert difference(*vectors) < 1e-6

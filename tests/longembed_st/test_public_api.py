@@ -1,0 +1,75 @@
+"""The names that users import, and what importing them costs."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from fresh_process import run_fresh
+
+import longembed_st as le
+
+
+@pytest.mark.parametrize("name", le.__all__)
+def test_every_public_name_exists_and_says_what_it_is(name):
+    assert inspect.getdoc(getattr(le, name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("load", "extend", "bake", "coverage", "fingerprint", "methods", "families"),
+        *("LongTransformer", "ExtensionConfig", "LongEmbedError"),
+    ],
+)
+def test_the_names_of_the_design_are_public(name):
+    assert name in le.__all__
+    assert name in dir(le)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="emded"):
+        le.emded  # noqa: B018 - the access itself is what is tested
+
+
+@pytest.mark.parametrize("name", ["ConfigError", "InputError", "ModelError"])
+def test_every_error_has_one_base(name):
+    assert issubclass(getattr(le, name), le.LongEmbedError)
+
+
+def test_methods_and_families_answer_by_name():
+    assert {"none", "pcw", "gp", "rp", "pi", "table"} <= set(le.methods())
+    for name, method in le.methods().items():
+        assert method.name == name
+        assert method.summary
+        assert method.source
+    for name, family in le.families().items():
+        assert family.model_type == name
+
+
+def test_no_module_of_the_package_hides_a_public_name(tmp_path):
+    code = """
+        import pkgutil, importlib, longembed_st
+        for module in pkgutil.iter_modules(longembed_st.__path__):
+            importlib.import_module(f"longembed_st.{module.name}")
+        kinds = {name: type(getattr(longembed_st, name)).__name__ for name in longembed_st.__all__}
+        answer(sorted(name for name, kind in kinds.items() if kind == "module"))
+    """
+    assert run_fresh(code, tmp_path) == []
+
+
+def test_what_families_returns_is_a_copy():
+    le.families().clear()
+    assert le.families()
+
+
+def test_importing_the_package_imports_neither_torch_nor_an_integration(tmp_path):
+    code = """
+        import longembed_st, longembed_st.errors
+        heavy = {"torch", "transformers", "sentence_transformers", "chromadb", "langchain_core"}
+        early = sorted(heavy & set(sys.modules))
+        import longembed_st.loading, longembed_st.transformer, longembed_st.baking
+        ours = {"longembed_methods", "chroma_longembed", "longembed_bench", "longembed_tuning"}
+        answer([early, sorted(ours & set(sys.modules))])
+    """
+    assert run_fresh(code, tmp_path) == [[], []]
