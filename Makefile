@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)  ## Index real long documents into a store on disk, and find them again.
 	$(BIN)/python examples/demo.py --store demo-store
 
-test: lint  ## Lint, type-check and test.
-	$(BIN)/python -m pytest
+test: lint  ## Lint, type-check and test, in one single-threaded process a core.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(INSTALLED)  ## The tests that take minutes.
 	$(BIN)/python -m pytest -m slow

@@ -1,8 +1,8 @@
-"""What an adapter adds to the core: 200 documents of 20 to 2,000 tokens, MiniLM with windows.
+"""What an adapter adds to the core: 200 documents of 20 to 600 tokens, MiniLM with windows.
 
 Everything shares one loaded model, so that only the adapters differ.
 
-    python benchmarks/adapters.py [--runs 9]
+    python benchmarks/adapters.py [--runs 5]
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ DOCUMENTS = 200
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     random = np.random.default_rng(0)
-    lengths = np.exp(random.uniform(np.log(20), np.log(2000), DOCUMENTS)).astype(int)
+    lengths = np.exp(random.uniform(np.log(20), np.log(600), DOCUMENTS)).astype(int)
     texts = random_texts(lengths, seed=1)
     langchain = LongEmbedEmbeddings(model=minilm(), method="pcw")
     llama_index = LongEmbedEmbedding(model_name=minilm(), method="pcw")

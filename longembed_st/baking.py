@@ -132,7 +132,13 @@ def _write_table(plain: Transformer, reader: LongTransformer) -> None:
 
 def _write_rope(plain: Transformer, reader: LongTransformer) -> None:
     context = reader.extension.context
-    width = 2 * len(cast(RotaryHook, reader.hook).frequencies.inverse)
+    own = cast(RotaryHook, reader.hook).frequencies
+    if own.rope_type != "default":
+        raise ModelError(
+            f"this model's own frequencies are scaled already (rope_type={own.rope_type!r}), and a "
+            "configuration holds one scheme only. Use model.save_pretrained(path) instead"
+        )
+    width = 2 * len(own.inverse)
     parameters = plain.config.rope_parameters
     if GLOBAL_LAYERS in parameters:
         baked = reader.method.baked_rope(parameters[GLOBAL_LAYERS], width, context)

@@ -120,7 +120,8 @@ def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:
     if GLOBAL_LAYERS in parameters:
         parameters, prefix = parameters[GLOBAL_LAYERS], f"{GLOBAL_LAYERS}_"
     return Frequencies(
-        inverse=getattr(rotary, f"{prefix}inv_freq").float(),
+        # A copy, and not `inv_freq`, which dynamic schemes change while they read.
+        inverse=getattr(rotary, f"{prefix}original_inv_freq").float().clone(),
         base=parameters["rope_theta"],
         attention_factor=getattr(rotary, f"{prefix}attention_scaling"),
         rope_type=parameters["rope_type"],

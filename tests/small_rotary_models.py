@@ -89,6 +89,12 @@ OTHERS = {
 }
 """Models without rotary positions that read on past their window by themselves."""
 
+_ROPE = (
+    *("rope_type", "factor", "attention_factor", "original_max_position_embeddings"),
+    *("low_freq_factor", "high_freq_factor"),
+)
+"""Settings that belong to `config.rope_parameters`."""
+
 _folders = tempfile.TemporaryDirectory(prefix="rotary-", ignore_cleanup_errors=True)
 
 
@@ -140,6 +146,9 @@ def build(
     torch.manual_seed(seed)
     # Tuples stand for lists, so that `folder_of` can tell settings apart.
     config = {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
+    rope = {name: config.pop(name) for name in list(config) if name in _ROPE}
+    if rope:
+        config["rope_parameters"] = {"rope_theta": 10_000.0, **rope}
     settings = {**_SHAPE, **kind.config, **config}
     model = AutoModel.from_config(CONFIG_MAPPING[kind.model_type](**settings))
     with torch.no_grad():

@@ -114,9 +114,9 @@ class Yarn(_Frequencies):
     summary: ClassVar[str] = "YaRN: low frequencies slowed down, high ones kept, sharper attention"
     source: ClassVar[str] = "Peng et al. 2023, arXiv 2309.00071, section 3"
 
-    beta_fast: float = Field(default=32.0, gt=0)
-    beta_slow: float = Field(default=1.0, gt=0)
-    attention_factor: float | None = Field(default=None, gt=0)
+    beta_fast: float = Field(default=32.0, gt=0, allow_inf_nan=False)
+    beta_slow: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    attention_factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     def check(self, context: Context) -> None:
         """Refuse a ramp that runs backwards."""

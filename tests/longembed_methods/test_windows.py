@@ -222,7 +222,7 @@ def test_none_reads_what_the_unmodified_model_reads(small_model):
 
 
 def test_none_extends_nothing(small_model):
-    with pytest.raises(le.ConfigError, match=r"none.*64.*128"):
+    with pytest.raises(le.LongEmbedError, match=r"none.*64.*128"):
         le.load(str(small_model("bert")), method="none", max_seq_length=128)
 
 

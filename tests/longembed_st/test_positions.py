@@ -32,12 +32,13 @@ def test_mixed_rows_lie_between_their_neighbours(rows, factor, data):
 
 
 def test_a_half_precision_table_is_rounded_once():
-    table = torch.randn(64, 32, dtype=torch.bfloat16)
+    torch.manual_seed(0)
+    table = torch.randn(64, 32).bfloat16()
     positions = torch.linspace(0, 63, 201, dtype=torch.float64)
     exact = interpolate_rows(table.double(), positions)
     found = interpolate_rows(table, positions)
     assert found.dtype == torch.bfloat16
-    half_a_step = 2**-9 * exact.abs()
+    half_a_step = 2**-8 * exact.abs()  # bfloat16 keeps 8 bits.
     assert ((found.double() - exact).abs() <= half_a_step * 1.001 + 1e-6).all()
 
 

@@ -111,7 +111,7 @@ def plan_for(
     dynamic: bool = False,
     multiple: float | None = None,
     group: tuple[int, int] | None = None,
-    exact_ids: bool = False,
+    inverse: Tensor | None = None,
 ) -> Plan:
     """What a method does to a text of n tokens.
 
@@ -126,13 +126,13 @@ def plan_for(
         dynamic: Take s from n instead of from L_t.
         multiple: lambda of ntk.
         group: G and w of SelfExtend.
-        exact_ids: Read texts that fit as any other.
+        inverse: The model's own frequencies, where they do not follow from the base.
     """
     scale = math.ceil((n if dynamic else extended) / window)
-    inverse = rope_frequencies(width, base)
+    inverse = rope_frequencies(width, base) if inverse is None else inverse
     factor = 1.0
     relative = difference_map(range(n))
-    if n <= window and not exact_ids:
+    if n <= window:
         return Plan(relative, inverse)
     match method:
         case "none":
@@ -146,7 +146,8 @@ def plan_for(
         case "ntk":
             share = n / window if dynamic else scale
             multiple = share ** (width / (width - 2)) if multiple is None else multiple
-            inverse = rope_frequencies(width, base * multiple)
+            # (base * lambda)^(-2j/d) is base^(-2j/d) lambda^(-2j/d).
+            inverse = inverse * rope_frequencies(width, multiple)
         case "yarn":
             inverse, factor = transformers_frequencies(
                 "yarn", width, base, window, factor=float(scale)
@@ -203,11 +204,11 @@ class RotaryReference:
         plan = plan_for(method, n, self.window, extended, self.width, self.base, **options)
         return self.run(ids, plan)
 
-    def run(self, ids: Tensor, plan: Plan) -> Tensor:
+    def run(self, ids: Tensor, plan: Plan, gradients: bool = False) -> Tensor:
         """Token embeddings of one text by an explicit plan."""
         for module in self.model.modules():
             module._reference = (plan, self.causal)
-        with torch.no_grad():
+        with torch.set_grad_enabled(gradients):
             return self.model(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
