@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import huggingface_hub
@@ -22,21 +23,23 @@ from torch import Tensor
 
 from longembed_st.errors import ModelError
 
-_KEPT_FIELDS = (
-    "attention_probs_dropout_prob",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "layer_norm_eps",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "pad_token_id",
-    "type_vocab_size",
-    "vocab_size",
-)
+_E5ROPE_DEFAULTS = {
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 1536,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 0,
+    "type_vocab_size": 2,
+    "vocab_size": 50000,
+}
+"""The settings that are kept, and what they are where the checkpoint does not say."""
+
 _E5ROPE_NAMES = (
     (r"^(e5rope|bert)\.", ""),
     (r"^encoder\.layer\.", "layers."),
@@ -79,15 +82,22 @@ def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
         config: The checkpoint's `config.json`.
 
     Raises:
-        ModelError: If the checkpoint rotates values too, which the native class does not.
+        ModelError: If the checkpoint rotates values too, or projects narrower embeddings, which the
+            native class does not.
     """
     if config.get("rotary_value"):
         raise ModelError(
             "this E5-RoPE checkpoint rotates values as well (rotary_value), which no class of "
             "transformers computes"
         )
+    native = {name: config.get(name, default) for name, default in _E5ROPE_DEFAULTS.items()}
+    if config.get("embedding_size") not in (None, native["hidden_size"]):
+        raise ModelError(
+            f"this E5-RoPE checkpoint has embedding_size={config['embedding_size']} beside "
+            f"hidden_size={native['hidden_size']}, which no class of transformers computes"
+        )
     return {
-        **{name: config[name] for name in _KEPT_FIELDS if name in config},
+        **native,
         "architectures": ["JinaEmbeddingsV3Model"],
         "model_type": "jina_embeddings_v3",
         "rope_parameters": {"rope_type": "default", "rope_theta": config.get("rope_theta", 10000)},
@@ -128,7 +138,12 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / "model.safetensors").exists():
         return load_file(folder / "model.safetensors")
     if (folder / "pytorch_model.bin").exists():
-        return torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        try:
+            return torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise ModelError(
+                f"cannot load {folder / 'pytorch_model.bin'}: it holds more than tensors"
+            ) from error
     raise ModelError(f"{folder} holds neither model.safetensors nor pytorch_model.bin")
 
 

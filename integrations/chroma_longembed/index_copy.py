@@ -78,7 +78,9 @@ class IndexCopy:
         if not file.is_file():
             return {}
         try:
-            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            with closing(
+                sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+            ) as database:
                 return {str(index): int(seq) for index, seq in database.execute(_POSITIONS)}
         except sqlite3.Error:
             return {}

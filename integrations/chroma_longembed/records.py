@@ -52,9 +52,7 @@ class Unembedded:
     metadata: Mapping[str, Any]
 
 
-def embed_records(
-    batch: Sequence[Unembedded], embed: Embed
-) -> tuple[list[Record], dict[str, str]]:
+def embed_records(batch: Sequence[Unembedded], embed: Embed) -> tuple[list[Record], dict[str, str]]:
     """Embed some documents together; where that fails, each for itself.
 
     Args:

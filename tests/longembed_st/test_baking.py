@@ -228,6 +228,16 @@ def test_a_baked_folder_names_only_stock_classes(baked):
         assert settings["prompts"] == PROMPTS
 
 
+def test_a_baked_table_keeps_the_rows_that_stand_for_padding(baked):
+    folder, _, path, _ = baked[0]["roberta", "pi"]
+    tables = [
+        SentenceTransformer(str(one))[0].model.embeddings.position_embeddings.weight
+        for one in (folder, path)
+    ]
+    assert [len(table) for table in tables] == [66, 302]
+    assert torch.equal(tables[0][:2], tables[1][:2])
+
+
 def test_baking_leaves_the_extended_model_as_it_was(small_model, tmp_path):
     model = le.load(str(build(small_model, "roberta")), method="rp", max_seq_length=300)
     texts = texts_of(model)

@@ -162,6 +162,17 @@ def test_a_vector_is_the_same_in_any_batch_and_order(invariant_model, data):
     assert difference(vectors, alone[chosen]) < 1e-6
 
 
+@given(data=st.data())
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+def test_one_batch_may_hold_any_texts_in_any_order(invariant_model, data):
+    """Without `encode`, which sorts texts by length."""
+    model, texts, alone = invariant_model
+    chosen = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=4, max_size=20))
+    with torch.no_grad():
+        features = model(model.preprocess([texts[index] for index in chosen]))
+    assert difference(features["sentence_embedding"], alone[chosen]) < 1e-6
+
+
 @pytest.mark.parametrize("budget", [1, 64, 100, 1000, 100_000])
 def test_the_token_budget_changes_no_vector(small_model, budget):
     folder = small_model("bert")

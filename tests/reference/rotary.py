@@ -8,7 +8,7 @@ windows and scaling happens here, from a matrix of relative positions.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -284,3 +284,50 @@ def _local_layer(module: nn.Module) -> tuple[float, int] | None:
 
 AttentionInterface.register(DENSE, _dense_attention)
 AttentionMaskInterface.register(DENSE, lambda *_, **__: None)
+
+
+def rotary_bert(weights: Mapping[str, Tensor], config: Mapping[str, Any], ids: Tensor) -> Tensor:
+    """BERT (Devlin et al., 2019, arXiv 1810.04805) with rotary instead of learned positions.
+
+    Args:
+        weights: By the names of a BERT checkpoint.
+        config: Its configuration, with `rope_theta`.
+        ids: Shape (n,).
+
+    Returns:
+        Token embeddings, shape (n, hidden size), in double precision.
+    """
+    weights = {name: weight.double() for name, weight in weights.items()}
+    heads, eps = config["num_attention_heads"], config["layer_norm_eps"]
+    width = config["hidden_size"] // heads
+    plan = Plan(difference_map(range(len(ids))), rope_frequencies(width, config["rope_theta"]))
+
+    def linear(states: Tensor, name: str) -> Tensor:
+        return states @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def normalized(states: Tensor, name: str) -> Tensor:
+        centred = states - states.mean(-1, keepdim=True)
+        spread = (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
+        return centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def by_head(states: Tensor) -> Tensor:
+        return states.view(1, len(ids), heads, width).transpose(1, 2)
+
+    types = weights["embeddings.token_type_embeddings.weight"][0]
+    states = weights["embeddings.word_embeddings.weight"][ids] + types
+    states = normalized(states, "embeddings.LayerNorm")
+    for number in range(config["num_hidden_layers"]):
+        layer = f"encoder.layer.{number}"
+        query, key, value = (
+            by_head(linear(states, f"{layer}.attention.self.{part}"))
+            for part in ("query", "key", "value")
+        )
+        logits = turned_products(query, key, *plan.turns) / math.sqrt(width)
+        mixed = (logits.softmax(-1) @ value).transpose(1, 2).reshape(len(ids), -1)
+        mixed = linear(mixed, f"{layer}.attention.output.dense")
+        states = normalized(states + mixed, f"{layer}.attention.output.LayerNorm")
+        inner = linear(states, f"{layer}.intermediate.dense")
+        inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
+        inner = linear(inner, f"{layer}.output.dense")
+        states = normalized(states + inner, f"{layer}.output.LayerNorm")
+    return states
