@@ -10,16 +10,40 @@ from __future__ import annotations
 import hashlib
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import longembed_st as le
 from chroma_longembed.errors import StoreError
-from chroma_longembed.records import BATCH_CHARACTERS, Embed, Record, Unembedded, embed_records
 from chroma_longembed.sources import Source
-from longembed_st.errors import InputError
+from longembed_st.errors import InputError, LongEmbedError, TextNotReadWarning
+
+BATCH_CHARACTERS = 65_536
+"""Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
+
+Embed = Callable[[list[str]], Sequence[Any]]
+"""From texts to one vector each, in their order."""
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One vector and what it stands for.
+
+    Attributes:
+        id: From the document's name and content.
+        text: The whole document.
+        vector: Its embedding.
+        metadata: Where it is from, and how much of it was read.
+    """
+
+    id: str
+    text: str
+    vector: Any
+    metadata: Mapping[str, str | int]
 
 
 class Store(Protocol):
@@ -37,9 +61,6 @@ class Store(Protocol):
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records."""
-
-    def damaged(self) -> Iterable[str]:
-        """The id of every record that has no vector of finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +126,14 @@ class Report:
             self.partly_read.append(outcome)
 
 
+@dataclass(frozen=True)
+class _Document:
+    source: Source
+    id: str
+    digest: str
+    text: str
+
+
 def ingest(
     sources: Iterable[Source],
     store: Store,
@@ -161,7 +190,7 @@ class _Run:
         self._had = _ids_by_name(store)
         self._has: dict[str, str] = {}
         self._seen: set[str] = set()
-        self._batch: list[tuple[Source, Unembedded]] = []
+        self._batch: list[_Document] = []
         self._waiting = 0
 
     def take(self, source: Source) -> None:
@@ -173,7 +202,7 @@ class _Run:
             return
         if document is None:
             return
-        self._batch.append((source, document))
+        self._batch.append(document)
         self._waiting += len(document.text)
         if self._waiting >= self._batch_characters or len(self._batch) >= self._store.max_batch:
             self.flush()
@@ -181,20 +210,24 @@ class _Run:
     def flush(self) -> None:
         """Embed and write what waits."""
         batch, self._batch, self._waiting = self._batch, [], 0
-        records, failures = embed_records([document for _, document in batch], self._embed)
+        records, failures = _embed(batch, self._embed)
         if records:
-            self._store.write(records)
-        written = {record.id: record.metadata for record in records}
-        for source, document in batch:
-            if document.id in failures:
-                self._fail(source, failures[document.id])
-                continue
+            self._store.write([record for _, record in records])
+        for document, record in records:
+            name = document.source.name
             # Old versions go only after the new one is there: a kill in between loses nothing.
-            status: Status = "replaced" if self._drop_others(source.name, document.id) else "added"
-            data = written[document.id]
+            had_other = self._drop_others(name, record.id)
             self._settle(
-                Outcome(source.name, status, source.size, int(data["tokens"]), int(data["read"]))
+                Outcome(
+                    name,
+                    "replaced" if had_other else "added",
+                    document.source.size,
+                    int(record.metadata["tokens"]),
+                    int(record.metadata["read"]),
+                )
             )
+        for document, reason in failures:
+            self._fail(document.source, reason)
 
     def drop_gone(self, is_gone: Callable[[str], bool], prune: bool) -> None:
         """List the stored documents whose source is gone, and remove their records if asked."""
@@ -212,18 +245,8 @@ class _Run:
                 f"{len(lost)} documents are not in the store as they were written, {lost[0]!r} "
                 "among them: another program has changed it, or the disk has failed. Run again"
             )
-        damaged = set(self._store.damaged())
-        names = sorted(name for name, ids in there.items() if ids & damaged)
-        if names:
-            # Of these, the source is at hand: without a record, the next run embeds it anew.
-            self._delete(sorted(damaged.intersection(self._has.values())))
-            raise StoreError(
-                f"the vectors of {len(names)} documents cannot be read back, that of {names[0]!r} "
-                "among them: another program has changed the store, or the disk has failed. Run "
-                "again; those that were to be indexed now are embedded anew"
-            )
 
-    def _read(self, source: Source) -> Unembedded | None:
+    def _read(self, source: Source) -> _Document | None:
         if source.name in self._seen:
             raise InputError("has the name of an earlier document of this run")
         self._seen.add(source.name)
@@ -239,12 +262,7 @@ class _Run:
         _check_unicode("text", text)
         if not _has_text(text):
             raise InputError("has no text" if content.strip() else "is empty")
-        metadata = {
-            "source": source.name,
-            "title": source.title or source.name,
-            "content_hash": digest,
-        }
-        return Unembedded(record_id, text, metadata)
+        return _Document(source, record_id, digest, text)
 
     def _drop_others(self, name: str, record_id: str) -> bool:
         self._has[name] = record_id
@@ -264,6 +282,39 @@ class _Run:
     def _settle(self, outcome: Outcome) -> None:
         self.report.add(outcome)
         self._on_outcome(outcome)
+
+
+def _embed(
+    batch: Sequence[_Document], embed: Embed
+) -> tuple[list[tuple[_Document, Record]], list[tuple[_Document, str]]]:
+    if not batch:
+        return [], []
+    try:
+        return list(_records(batch, embed)), []
+    except LongEmbedError as error:
+        if len(batch) == 1:
+            return [], [(batch[0], str(error))]
+    # One of them is at fault: alone, each answers for itself.
+    alone = [_embed([document], embed) for document in batch]
+    return [r for records, _ in alone for r in records], [f for _, fails in alone for f in fails]
+
+
+def _records(batch: Sequence[_Document], embed: Embed) -> Iterator[tuple[_Document, Record]]:
+    with le.observe_coverage() as seen, warnings.catch_warnings():
+        # The report names every text that was not read to its end.
+        warnings.simplefilter("ignore", TextNotReadWarning)
+        vectors = embed([document.text for document in batch])
+    for document, vector in zip(batch, vectors, strict=True):
+        coverage = seen[document.text]
+        metadata: dict[str, str | int] = {
+            "source": document.source.name,
+            "title": document.source.title or document.source.name,
+            "content_hash": document.digest,
+            "tokens": coverage.tokens,
+            "read": coverage.read,
+            "windows": coverage.windows,
+        }
+        yield document, Record(document.id, document.text, vector, metadata)
 
 
 def _ids_by_name(store: Store) -> dict[str, set[str]]:

@@ -8,11 +8,9 @@ that came with a model.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import longembed_st as le
 from longembed_st.errors import ConfigError
 
 Settings = dict[str, Any]
@@ -87,70 +85,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     ]
 
 
-def changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """Stored settings with some of them given anew, for vectors that are made anew.
-
-    What is not given stays, except that a model that is named starts from its own defaults, and a
-    method that is named from its own length and options.
-
-    Args:
-        stored: The settings of the vectors in store.
-        given: Some settings, one level of names.
-
-    Returns:
-        Arguments of an embedding function.
-    """
-    if "model_name" in given:
-        return dict(given)
-    base = flat(stored)
-    base.pop("fingerprint", None)
-    if "method" in given:
-        method = le.methods().get(str(base.get("method")))
-        for name in ("max_seq_length", *(method.model_fields if method else ())):
-            base.pop(name, None)
-    prompts = {**(base.get("prompts") or {}), **(given.get("prompts") or {})}
-    return {**base, **given, "prompts": prompts or None}
-
-
-def reindex_command(directory: str, collection: str | None, given: Mapping[str, Any]) -> str:
-    """The command that makes the vectors of a store anew.
-
-    Args:
-        directory: The store's folder.
-        collection: The collection; None for the one that `longembed index` makes.
-        given: The settings to make them with.
-
-    Returns:
-        A line for a shell.
-    """
-    words = ["longembed", "reindex", "--store", directory]
-    if collection is not None:
-        words += ["--collection", collection]
-    for name, value in flat(given).items():
-        if value is not None and name not in _NOT_IN_A_VECTOR:
-            words += _option_words(name, value)
-    return shlex.join(words)
-
-
-def _option_words(name: str, value: Any) -> list[str]:
-    match name:
-        case "model_name":
-            return ["--model", value]
-        case "prompts":
-            return [word for key, text in value.items() for word in (f"--{key}-prompt", text)]
-        case "logn_scaling":
-            return ["--logn-scaling"] if value else []
-        case "method" | "max_seq_length" | "original_max_seq_length":
-            return [f"--{name.replace('_', '-')}", str(value)]
-    return ["--option", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-
-
-def refuse_other_vectors(
-    stored: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-    what: str,
-    way_out: str = "`longembed reindex` makes them anew",
-) -> None:
+def refuse_other_vectors(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
     """Refuse settings whose vectors cannot be compared with those of the stored ones.
 
     Two equal fingerprints settle it: a model that was only moved to another path is let in.
@@ -159,7 +94,6 @@ def refuse_other_vectors(
         stored: The settings that the vectors in store were made with, fingerprint included.
         wanted: The settings of the vectors to come, fingerprint included.
         what: The thing that is protected, for the message.
-        way_out: How to get vectors of the wanted kind, for the message.
 
     Raises:
         ConfigError: If a vector-changing setting or the fingerprint differs.
@@ -173,7 +107,7 @@ def refuse_other_vectors(
     ]
     raise ConfigError(
         f"{what} holds vectors that were made otherwise: {'; '.join(found)}. Vectors of two kinds "
-        f"cannot be compared. Use the stored settings; or {way_out}"
+        "cannot be compared. Use the stored settings, or index into a new place"
     )
 
 

@@ -25,7 +25,7 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
 import longembed_st as le
 
-TEXT = "The committee met on Tuesday to discuss the budget. " * 80
+TEXT = "The committee met on Tuesday to discuss the budget. " * 40
 TRUST = {"trust_remote_code": True}
 
 Embed = Callable[[str], Any]

@@ -14,7 +14,7 @@ from chroma_longembed import LongEmbedEmbeddingFunction
 from langchain_longembed import LongEmbedEmbeddings
 from llama_index.embeddings.longembed import LongEmbedEmbedding
 
-TEXT = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 80
+TEXT = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 40
 
 
 @pytest.mark.parametrize(

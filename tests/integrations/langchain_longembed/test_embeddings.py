@@ -228,10 +228,10 @@ def test_a_document_that_is_not_read_to_its_end_is_reported(bert) -> None:
 
 def test_retrieval_in_memory_finds_whole_documents(minilm_folder) -> None:
     embeddings = LongEmbedEmbeddings(model=str(minilm_folder), method="pcw")
-    filler = "The minutes of the meeting were read and approved by everyone. " * 60
+    filler = "The minutes of the meeting were read and approved by everyone. " * 25
     documents = [
-        Document(filler + "The cat sleeps on the warm sofa. " * 40, id="cat"),
-        Document(filler + "The central bank raised interest rates. " * 40, id="bank"),
+        Document(filler + "The cat sleeps on the warm sofa. " * 15, id="cat"),
+        Document(filler + "The central bank raised interest rates. " * 15, id="bank"),
     ]
     store = InMemoryVectorStore(embeddings)
     store.add_documents(documents)
@@ -242,9 +242,9 @@ def test_retrieval_in_memory_finds_whole_documents(minilm_folder) -> None:
 def test_langchain_chroma_stores_and_finds_whole_documents(minilm_folder, tmp_path) -> None:
     chroma = pytest.importorskip("langchain_chroma")
     embeddings = LongEmbedEmbeddings(model=str(minilm_folder), method="pcw")
-    filler = "The minutes of the meeting were read and approved by everyone. " * 60
-    cat = filler + "The cat sleeps on the warm sofa.\n" * 40
-    bank = filler + "The central bank raised interest rates.\n" * 40
+    filler = "The minutes of the meeting were read and approved by everyone. " * 25
+    cat = filler + "The cat sleeps on the warm sofa.\n" * 15
+    bank = filler + "The central bank raised interest rates.\n" * 15
     settings = {
         "collection_name": "whole",
         "embedding_function": embeddings,

@@ -18,9 +18,9 @@ from llama_index.core.vector_stores import SimpleVectorStore
 import longembed_st as le
 from llama_index.embeddings.longembed import LongEmbedEmbedding, WholeDocumentParser
 
-FILLER = "The minutes of the meeting were read and approved by everyone. " * 60
-CAT = FILLER + "The cat sleeps on the warm sofa.\n" * 40
-BANK = FILLER + "The central bank raised interest rates.\n" * 40
+FILLER = "The minutes of the meeting were read and approved by everyone. " * 25
+CAT = FILLER + "The cat sleeps on the warm sofa.\n" * 15
+BANK = FILLER + "The central bank raised interest rates.\n" * 15
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ class LongEmbedEmbedding(ModelSettings, BaseEmbedding):
     encode_kwargs: dict[str, Any] = Field(
         default_factory=dict,
         frozen=True,
-        description="Arguments of encode: normalize_embeddings, truncate_dim, a list of devices...",
+        description="Arguments of encode: normalize_embeddings, truncate_dim, batch_size, ...",
     )
     fingerprint: str | None = Field(
         default=None,
