@@ -1,4 +1,4 @@
-"""What an adapter adds to the core: 200 documents of 20 to 600 tokens, MiniLM with windows.
+"""What an adapter adds to the core: 200 documents of 20 to 300 tokens, MiniLM with windows.
 
 Everything shares one loaded model, so that only the adapters differ. Two measures: the whole time
 beside the core's, in turns; and the adapter's own time, with the model's answer ready beforehand,
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     random = np.random.default_rng(0)
-    lengths = np.exp(random.uniform(np.log(20), np.log(600), DOCUMENTS)).astype(int)
+    lengths = np.exp(random.uniform(np.log(20), np.log(300), DOCUMENTS)).astype(int)
     texts = random_texts(lengths, seed=1)
     langchain = LongEmbedEmbeddings(model=minilm(), method="pcw")
     llama_index = LongEmbedEmbedding(model_name=minilm(), method="pcw")
