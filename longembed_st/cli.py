@@ -196,7 +196,7 @@ def _register_commands() -> None:
     for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
         try:
             command = entry_point.load()
-        except ImportError as error:
+        except (ImportError, AttributeError) as error:
             print(f"longembed: command {entry_point.name!r} is broken: {error}", file=sys.stderr)
             continue
         app.command(entry_point.name)(_in_one_line(command))

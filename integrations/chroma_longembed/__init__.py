@@ -14,17 +14,20 @@ from chroma_longembed.errors import MissingExtraError, StoreError, needs_extra
 if TYPE_CHECKING:
     from chroma_longembed.collection import open_collection
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
+    from chroma_longembed.reindexing import reindex
 
 __all__ = [
     "LongEmbedEmbeddingFunction",
     "MissingExtraError",
     "StoreError",
     "open_collection",
+    "reindex",
 ]
 
 _HOME = {
     "LongEmbedEmbeddingFunction": "chroma_longembed.embedding_function",
     "open_collection": "chroma_longembed.collection",
+    "reindex": "chroma_longembed.reindexing",
 }
 
 

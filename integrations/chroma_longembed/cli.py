@@ -1,4 +1,4 @@
-"""The commands `longembed index` and `longembed search`."""
+"""The commands `longembed index`, `longembed search` and `longembed reindex`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from chroma_longembed import display, settings
 from chroma_longembed.errors import needs_extra
 from longembed_st.errors import ConfigError
+from longembed_st.options import parse_option
 
 if TYPE_CHECKING:
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
@@ -27,6 +28,59 @@ StoreOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option(help="Where to compute: cpu, cuda, mps, ...", show_default="chosen")
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="Model name or folder.", show_default=f"the store's, or {DEFAULT_MODEL}"),
+]
+MethodOption = Annotated[
+    str | None, typer.Option(help="How to read past the original window.", show_default="auto")
+]
+WindowOption = Annotated[
+    int | None,
+    typer.Option(help="Most tokens to read of a document.", show_default="the method's"),
+]
+OriginalOption = Annotated[
+    int | None, typer.Option(help="Tokens the model reads unextended.", show_default="the model's")
+]
+WindowSizeOption = Annotated[
+    int | None,
+    typer.Option(help="Tokens of a window (method pcw).", show_default="the original window"),
+]
+OptionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="K=V",
+        help="Any further option of the method, for instance overlap=32. Can be repeated.",
+    ),
+]
+LognOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--logn-scaling/--no-logn-scaling",
+        help="Scale attention with the logarithm of the length.",
+        show_default="off",
+    ),
+]
+QueryPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each query.", show_default="the model's")
+]
+DocumentPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each document.", show_default="the model's")
+]
+OverflowOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="warn|error|truncate",
+        help="Documents longer than can be read: name them, refuse them, or cut them silently.",
+        show_default="warn",
+    ),
+]
+WaitOption = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
+]
 
 
 def index(
@@ -39,60 +93,18 @@ def index(
         ),
     ],
     store: StoreOption,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Model name or folder.", show_default=f"the store's, or {DEFAULT_MODEL}"),
-    ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(help="How to read past the original window.", show_default="auto"),
-    ] = None,
-    max_seq_length: Annotated[
-        int | None,
-        typer.Option(help="Most tokens to read of a document.", show_default="the method's"),
-    ] = None,
-    original_max_seq_length: Annotated[
-        int | None,
-        typer.Option(help="Tokens the model reads unextended.", show_default="the model's"),
-    ] = None,
-    window_size: Annotated[
-        int | None,
-        typer.Option(help="Tokens of a window (method pcw).", show_default="the original window"),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "-o",
-            metavar="K=V",
-            help="Any further option of the method, for instance overlap=32. Can be repeated.",
-        ),
-    ] = None,
-    logn_scaling: Annotated[
-        bool | None,
-        typer.Option(
-            "--logn-scaling/--no-logn-scaling",
-            help="Scale attention with the logarithm of the length.",
-            show_default="off",
-        ),
-    ] = None,
-    query_prompt: Annotated[
-        str | None,
-        typer.Option(help="Text put before each query.", show_default="the model's"),
-    ] = None,
-    document_prompt: Annotated[
-        str | None,
-        typer.Option(help="Text put before each document.", show_default="the model's"),
-    ] = None,
-    on_overflow: Annotated[
-        str | None,
-        typer.Option(
-            metavar="warn|error|truncate",
-            help="Documents longer than can be read: name them, refuse them, or cut them silently.",
-            show_default="warn",
-        ),
-    ] = None,
+    model: ModelOption = None,
+    method: MethodOption = None,
+    max_seq_length: WindowOption = None,
+    original_max_seq_length: OriginalOption = None,
+    window_size: WindowSizeOption = None,
+    option: OptionOption = None,
+    logn_scaling: LognOption = None,
+    query_prompt: QueryPromptOption = None,
+    document_prompt: DocumentPromptOption = None,
+    on_overflow: OverflowOption = None,
     device: DeviceOption = None,
+    wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
     ] = False,
@@ -118,20 +130,18 @@ def index(
         from chroma_longembed.sources import find_files, is_gone
         from chroma_longembed.verify import verify as compare
 
-    prompts = {"query": query_prompt, "document": document_prompt}
-    given: dict[str, Any] = {
-        "model_name": model,
-        "method": method,
-        "max_seq_length": max_seq_length,
-        "original_max_seq_length": original_max_seq_length,
-        "window_size": window_size,
-        "logn_scaling": logn_scaling,
-        "on_overflow": on_overflow,
-        "device": device,
-        "prompts": {k: v for k, v in prompts.items() if v is not None} or None,
-        **dict(_parse_option(text) for text in option or []),
-    }
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _given(
+        option,
+        {"query": query_prompt, "document": document_prompt},
+        model_name=model,
+        method=method,
+        max_seq_length=max_seq_length,
+        original_max_seq_length=original_max_seq_length,
+        window_size=window_size,
+        logn_scaling=logn_scaling,
+        on_overflow=on_overflow,
+        device=device,
+    )
     found = find_files(paths, exclude=store)
     stored = stores.read_settings(store)
     out, console = Console(), Console(stderr=True)
@@ -143,7 +153,7 @@ def index(
         function = _embedding_function(LongEmbedEmbeddingFunction, stored, given)
     console.print(_describe(function), highlight=False, soft_wrap=True)
 
-    with stores.open_store(store, function, write=True) as chroma:
+    with stores.open_store(store, function, write=True, wait=wait) as chroma:
         with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
             report = ingest(
                 found.files,
@@ -170,6 +180,12 @@ def search(
     ],
     store: StoreOption,
     k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the store's model is now, if it was moved.", show_default="the store's"
+        ),
+    ] = None,
     device: DeviceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -191,7 +207,7 @@ def search(
             f"there is no store in {store}. Make one: longembed index PATH... --store {store}"
         )
     with _quiet():
-        given = {} if device is None else {"device": device}
+        given = _given(None, {}, model_name=model, device=device)
         function = _embedding_function(LongEmbedEmbeddingFunction, stored, given)
     with stores.open_store(store, function) as chroma:
         hits = chroma.search(query, k) if len(chroma) else []
@@ -203,14 +219,107 @@ def search(
         display.show_hits(Console(), hits)
 
 
-def _parse_option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (equals and name.isidentifier()):
-        raise ConfigError(f"--option {text!r}: write name=value, for instance overlap=32")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+def reindex(
+    store: StoreOption,
+    collection: Annotated[
+        str, typer.Option(metavar="NAME", help="Collection in the store.")
+    ] = "documents",
+    model: ModelOption = None,
+    method: MethodOption = None,
+    max_seq_length: WindowOption = None,
+    original_max_seq_length: OriginalOption = None,
+    window_size: WindowSizeOption = None,
+    option: OptionOption = None,
+    logn_scaling: LognOption = None,
+    query_prompt: QueryPromptOption = None,
+    document_prompt: DocumentPromptOption = None,
+    on_overflow: OverflowOption = None,
+    device: DeviceOption = None,
+    wait: WaitOption = 0,
+    drop_old: Annotated[
+        bool,
+        typer.Option(
+            "--drop-old/--keep-old",
+            help="Delete the old vectors after the switch, and those kept earlier. Alone, it "
+            "deletes what is kept.",
+        ),
+    ] = False,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Switch even if some documents cannot be embedded. They stay in the old vectors.",
+        ),
+    ] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Throw away an unfinished reindexing of other settings."),
+    ] = False,
+) -> None:
+    """Embed all documents of a store again, with another model or other settings.
+
+    The texts are taken from the store; no file is read. The old vectors answer searches until the
+    new ones are complete, and stay beside them until `--drop-old`. The model is the store's unless
+    one is named; every other setting that is not given takes its default. A run that was cut off
+    goes on when it is run again.
+
+    Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
+    """
+    with needs_extra():
+        from chroma_longembed import reindexing
+        from chroma_longembed import store as stores
+        from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
+
+    given = _given(
+        option,
+        {"query": query_prompt, "document": document_prompt},
+        model_name=model,
+        method=method,
+        max_seq_length=max_seq_length,
+        original_max_seq_length=original_max_seq_length,
+        window_size=window_size,
+        logn_scaling=logn_scaling,
+        on_overflow=on_overflow,
+    )
+    stored = stores.read_settings(store, collection)
+    if stored is None:
+        raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
+    out, console = Console(), Console(stderr=True)
+    if not given:
+        if not drop_old:
+            raise ConfigError("name what is to change, for instance --method or --model")
+        with stores.write_client(store, wait) as client, stores.chroma_errors("write"):
+            display.show_dropped(out, reindexing.drop_kept(client, collection))
+        return
+    if device is not None:
+        given["device"] = device
+    with _quiet():
+        function = LongEmbedEmbeddingFunction(**{"model_name": stored["model_name"], **given})
+    console.print(_describe(function), highlight=False, soft_wrap=True)
+    with stores.write_client(store, wait) as client, stores.chroma_errors("write"):
+        count = client.get_collection(collection, embedding_function=None).count()
+        with display.progress_bar(console, [1] * count) as on_outcome:
+            done = reindexing.reindex(
+                client,
+                collection,
+                function,
+                drop_old=drop_old,
+                allow_missing=allow_missing,
+                restart=restart,
+                on_outcome=on_outcome,
+            )
+        display.show_reindexed(out, done, count)
+    if done.kept_as is None:
+        raise typer.Exit(1)
+
+
+def _given(
+    options: list[str] | None, prompts: dict[str, str | None], **named: Any
+) -> settings.Settings:
+    """The settings that the user gave, and no others."""
+    named["prompts"] = {k: v for k, v in prompts.items() if v is not None} or None
+    named |= dict(parse_option(text) for text in options or [])
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _embedding_function(

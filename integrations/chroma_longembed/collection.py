@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chromadb.errors import NotFoundError
-
 from chroma_longembed import settings
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
+from chroma_longembed.switching import find_collection
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,23 +46,35 @@ def open_collection(
             raise ConfigError(f"there is no collection {name!r}")
         embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored)
     config = embedding_function.get_config()
-    # Without the device: whoever opens this next may be on another machine.
-    stored_config = settings.to_json({**config, "device": None})
-    stamp = {FINGERPRINT: config["fingerprint"], SETTINGS: stored_config}
     if stored is None:
         # Create or get: another process may have been faster, and then what is there decides.
         client.get_or_create_collection(
             name,
             embedding_function=embedding_function,  # type: ignore[arg-type]
-            metadata=stamp,
+            metadata=stamp(embedding_function),
         )
         stored = stored_settings(client, name) or {}
     settings.refuse_other_vectors(stored, config, f"the collection {name!r}")
     collection = client.get_collection(name, embedding_function=embedding_function)  # type: ignore[arg-type]
     if stored["model_name"] != config["model_name"]:
         # The same model in another place: the next one to open this should find it.
-        collection.modify(metadata={**(collection.metadata or {}), **stamp})
+        collection.modify(metadata={**(collection.metadata or {}), **stamp(embedding_function)})
     return collection
+
+
+def stamp(embedding_function: LongEmbedEmbeddingFunction) -> dict[str, str]:
+    """The metadata that tell how a collection's vectors are made.
+
+    Args:
+        embedding_function: Makes the vectors.
+
+    Returns:
+        The fingerprint and the settings, as strings.
+    """
+    config = embedding_function.get_config()
+    # Without the device: whoever opens this next may be on another machine.
+    stored_config = settings.to_json({**config, "device": None})
+    return {FINGERPRINT: config["fingerprint"], SETTINGS: stored_config}
 
 
 def stored_settings(client: ClientAPI, name: str) -> settings.Settings | None:
@@ -79,9 +90,8 @@ def stored_settings(client: ClientAPI, name: str) -> settings.Settings | None:
     Raises:
         ConfigError: If the collection was not made by this package.
     """
-    try:
-        collection = client.get_collection(name, embedding_function=None)
-    except NotFoundError:
+    collection = find_collection(client, name)
+    if collection is None:
         return None
     metadata: dict[str, Any] = dict(collection.metadata or {})
     if isinstance(metadata.get(SETTINGS), str):

@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from chroma_longembed.ingestion import Outcome, Report
+    from chroma_longembed.reindexing import Reindexed
     from chroma_longembed.store import Hit
 
 _NAMES_SHOWN = 3
@@ -61,27 +62,53 @@ def show_report(console: Console, report: Report, in_store: int) -> None:
         report: The ingestion's report.
         in_store: Documents that the store has now.
     """
-    table = Table(title="Index", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for status, count in report.counts.items():
-        table.add_row(f"documents {status}", f"{count:,}")
+    rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.gone:
         label = "documents removed" if report.pruned else "documents whose file is gone"
-        table.add_row(label, f"{len(report.gone):,}")
-    table.add_row("documents in the store", f"{in_store:,}")
-    table.add_row("tokens embedded", f"{report.tokens:,}")
-    table.add_row("share of tokens read", _percent(report.share_read) if report.tokens else "-")
-    table.add_row("seconds", f"{report.seconds:.1f}")
-    console.print(table)
-    show_failed(console, report.failed)
-    _show_list(
-        console,
-        "Stored, but not read to the end (method pcw has no upper length):",
-        [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
-    )
+        rows.append((label, len(report.gone)))
+    _show_counts(console, "Index", [*rows, ("documents in the store", in_store)], report)
     gone = [_short(name) for name in report.gone]
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
+
+
+def show_reindexed(console: Console, done: Reindexed, in_store: int) -> None:
+    """Print what a reindexing has done, and where the old vectors are.
+
+    Args:
+        console: Where to print.
+        done: The reindexing.
+        in_store: Documents that the old collection has.
+    """
+    counts = done.report.counts
+    rows = [
+        ("documents embedded", counts["added"]),
+        ("documents of an earlier run", counts["unchanged"]),
+        ("documents failed", counts["failed"]),
+        ("documents in the store", in_store),
+    ]
+    _show_counts(console, "Reindex", rows, done.report)
+    if done.kept_as is None:
+        console.print(
+            "The store keeps its old vectors: some documents cannot be embedded with the new "
+            "settings. Remove them and run again, or leave them out with --allow-missing."
+        )
+    elif done.dropped:
+        show_dropped(console, done.dropped)
+    else:
+        console.print(
+            f"The old vectors are kept as {done.kept_as!r}; `longembed reindex --drop-old` without "
+            "further settings deletes them."
+        )
+
+
+def show_dropped(console: Console, names: Sequence[str]) -> None:
+    """Print which old collections were deleted.
+
+    Args:
+        console: Where to print.
+        names: The collections.
+    """
+    console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
 def show_failed(console: Console, failed: Sequence[tuple[str, str]]) -> None:
@@ -127,6 +154,26 @@ def show_hits(console: Console, hits: Sequence[Hit]) -> None:
             str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", _percent(hit.share_read)
         )
     console.print(table)
+
+
+def _show_counts(
+    console: Console, title: str, rows: Sequence[tuple[str, int]], report: Report
+) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, count in rows:
+        table.add_row(label, f"{count:,}")
+    table.add_row("tokens embedded", f"{report.tokens:,}")
+    table.add_row("share of tokens read", _percent(report.share_read) if report.tokens else "-")
+    table.add_row("seconds", f"{report.seconds:.1f}")
+    console.print(table)
+    show_failed(console, report.failed)
+    _show_list(
+        console,
+        "Stored, but not read to the end (method pcw has no upper length):",
+        [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+    )
 
 
 def _show_list(console: Console, heading: str, lines: list[str]) -> None:

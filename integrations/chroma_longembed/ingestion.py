@@ -10,40 +10,16 @@ from __future__ import annotations
 import hashlib
 import time
 import unicodedata
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-import longembed_st as le
 from chroma_longembed.errors import StoreError
+from chroma_longembed.records import BATCH_CHARACTERS, Embed, Embedded, Record, embed_each
 from chroma_longembed.sources import Source
-from longembed_st.errors import InputError, LongEmbedError, TextNotReadWarning
-
-BATCH_CHARACTERS = 65_536
-"""Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
-
-Embed = Callable[[list[str]], Sequence[Any]]
-"""From texts to one vector each, in their order."""
+from longembed_st.errors import InputError
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One vector and what it stands for.
-
-    Attributes:
-        id: From the document's name and content.
-        text: The whole document.
-        vector: Its embedding.
-        metadata: Where it is from, and how much of it was read.
-    """
-
-    id: str
-    text: str
-    vector: Any
-    metadata: Mapping[str, str | int]
 
 
 class Store(Protocol):
@@ -210,7 +186,9 @@ class _Run:
     def flush(self) -> None:
         """Embed and write what waits."""
         batch, self._batch, self._waiting = self._batch, [], 0
-        records, failures = _embed(batch, self._embed)
+        results = embed_each([document.text for document in batch], self._embed)
+        pairs = list(zip(batch, results, strict=True))
+        records = [(d, _record(d, result)) for d, result in pairs if isinstance(result, Embedded)]
         if records:
             self._store.write([record for _, record in records])
         for document, record in records:
@@ -226,8 +204,9 @@ class _Run:
                     int(record.metadata["read"]),
                 )
             )
-        for document, reason in failures:
-            self._fail(document.source, reason)
+        for document, result in pairs:
+            if not isinstance(result, Embedded):
+                self._fail(document.source, str(result))
 
     def drop_gone(self, is_gone: Callable[[str], bool], prune: bool) -> None:
         """List the stored documents whose source is gone, and remove their records if asked."""
@@ -284,37 +263,14 @@ class _Run:
         self._on_outcome(outcome)
 
 
-def _embed(
-    batch: Sequence[_Document], embed: Embed
-) -> tuple[list[tuple[_Document, Record]], list[tuple[_Document, str]]]:
-    if not batch:
-        return [], []
-    try:
-        return list(_records(batch, embed)), []
-    except LongEmbedError as error:
-        if len(batch) == 1:
-            return [], [(batch[0], str(error))]
-    # One of them is at fault: alone, each answers for itself.
-    alone = [_embed([document], embed) for document in batch]
-    return [r for records, _ in alone for r in records], [f for _, fails in alone for f in fails]
-
-
-def _records(batch: Sequence[_Document], embed: Embed) -> Iterator[tuple[_Document, Record]]:
-    with le.observe_coverage() as seen, warnings.catch_warnings():
-        # The report names every text that was not read to its end.
-        warnings.simplefilter("ignore", TextNotReadWarning)
-        vectors = embed([document.text for document in batch])
-    for document, vector in zip(batch, vectors, strict=True):
-        coverage = seen[document.text]
-        metadata: dict[str, str | int] = {
-            "source": document.source.name,
-            "title": document.source.title or document.source.name,
-            "content_hash": document.digest,
-            "tokens": coverage.tokens,
-            "read": coverage.read,
-            "windows": coverage.windows,
-        }
-        yield document, Record(document.id, document.text, vector, metadata)
+def _record(document: _Document, embedded: Embedded) -> Record:
+    metadata: dict[str, str | int] = {
+        "source": document.source.name,
+        "title": document.source.title or document.source.name,
+        "content_hash": document.digest,
+        **embedded.coverage,
+    }
+    return Record(document.id, document.text, embedded.vector, metadata)
 
 
 def _ids_by_name(store: Store) -> dict[str, set[str]]:

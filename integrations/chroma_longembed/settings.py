@@ -107,7 +107,8 @@ def refuse_other_vectors(stored: Mapping[str, Any], wanted: Mapping[str, Any], w
     ]
     raise ConfigError(
         f"{what} holds vectors that were made otherwise: {'; '.join(found)}. Vectors of two kinds "
-        "cannot be compared. Use the stored settings, or index into a new place"
+        "cannot be compared. Use the stored settings, index into a new place, or make all vectors "
+        "anew with `longembed reindex` or `chroma_longembed.reindex`"
     )
 
 

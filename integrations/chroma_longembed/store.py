@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from chroma_longembed import settings
 from chroma_longembed.collection import open_collection, stored_settings
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
 from chroma_longembed.errors import StoreError
-from chroma_longembed.ingestion import Record
+from chroma_longembed.records import Record
 from chroma_longembed.sources import printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ChromaStore:
         self.max_batch = client.get_max_batch_size()
 
     def __len__(self) -> int:
-        with _chroma_errors("read"):
+        with chroma_errors("read"):
             return self._collection.count()
 
     def names(self) -> Iterator[tuple[str, str]]:
@@ -85,7 +85,7 @@ class ChromaStore:
         Raises:
             StoreError: If Chroma cannot write.
         """
-        with _chroma_errors("write"):
+        with chroma_errors("write"):
             self._collection.upsert(
                 ids=[record.id for record in records],
                 documents=[record.text for record in records],
@@ -100,7 +100,7 @@ class ChromaStore:
             StoreError: If Chroma cannot write.
         """
         if ids:
-            with _chroma_errors("write"):
+            with chroma_errors("write"):
                 self._collection.delete(ids=list(ids))
 
     def search(self, query: str, k: int) -> list[Hit]:
@@ -118,7 +118,7 @@ class ChromaStore:
             InputError: If the query cannot be embedded.
         """
         vectors = self._embedding_function.embed_query([query])
-        with _chroma_errors("read"):
+        with chroma_errors("read"):
             found: Any = self._collection.query(
                 query_embeddings=vectors, n_results=k, include=["metadatas", "distances"]
             )
@@ -140,7 +140,7 @@ class ChromaStore:
         chosen = ids[:: max(1, len(ids) // size)][:size]
         if not chosen:
             return []
-        with _chroma_errors("read"):
+        with chroma_errors("read"):
             found: Any = self._collection.get(
                 ids=chosen, include=["documents", "embeddings", "metadatas"]
             )
@@ -150,7 +150,7 @@ class ChromaStore:
     def _pages(self, include: list[str]) -> Iterator[Any]:
         offset = 0
         while True:
-            with _chroma_errors("read"):
+            with chroma_errors("read"):
                 page: Any = self._collection.get(
                     limit=_PAGE,
                     offset=offset,
@@ -188,11 +188,12 @@ def is_store(directory: Path) -> bool:
     return False
 
 
-def read_settings(directory: Path) -> settings.Settings | None:
+def read_settings(directory: Path, collection: str = COLLECTION) -> settings.Settings | None:
     """The settings that a store's vectors were made with; loads no model.
 
     Args:
         directory: The store's folder.
+        collection: The name of the collection in it.
 
     Returns:
         The settings, or None if there is no store yet.
@@ -204,12 +205,16 @@ def read_settings(directory: Path) -> settings.Settings | None:
     if not is_store(directory):
         return None
     with _client(directory) as client:
-        return stored_settings(client, COLLECTION)
+        return stored_settings(client, collection)
 
 
 @contextmanager
 def open_store(
-    directory: Path, embedding_function: LongEmbedEmbeddingFunction, *, write: bool = False
+    directory: Path,
+    embedding_function: LongEmbedEmbeddingFunction,
+    *,
+    write: bool = False,
+    wait: float = 0,
 ) -> Iterator[ChromaStore]:
     """Open a store for the length of a `with` block.
 
@@ -217,6 +222,7 @@ def open_store(
         directory: The store's folder.
         embedding_function: Must make the vectors that the store holds.
         write: Create what is not there, and keep other writers out.
+        wait: How many seconds to wait for another writer to finish.
 
     Yields:
         The store.
@@ -228,14 +234,32 @@ def open_store(
     """
     if not is_store(directory) and not write:
         raise StoreError(f"there is no store in {printable(directory)}")
-    with _only_writer(directory) if write else nullcontext(), _client(directory) as client:
+    with write_client(directory, wait) if write else _client(directory) as client:
         collection = open_collection(client, COLLECTION, embedding_function)
         yield ChromaStore(client, collection, embedding_function)
 
 
 @contextmanager
+def write_client(directory: Path, wait: float = 0) -> Iterator[ClientAPI]:
+    """A Chroma client for a store's folder while no other process of ours writes there.
+
+    Args:
+        directory: The store's folder; created if need be.
+        wait: How many seconds to wait for another writer to finish.
+
+    Yields:
+        The client.
+
+    Raises:
+        StoreError: If another process is writing, or the folder cannot be written to.
+    """
+    with _only_writer(directory, wait), _client(directory) as client:
+        yield client
+
+
+@contextmanager
 def _client(directory: Path) -> Iterator[ClientAPI]:
-    with _chroma_errors(f"open {printable(directory)} as"):
+    with chroma_errors(f"open {printable(directory)} as"):
         # Typed without its `close`, which frees the files.
         client: Any = chromadb.PersistentClient(str(directory))
     try:
@@ -245,15 +269,16 @@ def _client(directory: Path) -> Iterator[ClientAPI]:
 
 
 @contextmanager
-def _only_writer(directory: Path) -> Iterator[None]:
+def _only_writer(directory: Path, wait: float) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / _LOCK)
         # The system frees it when its holder dies, however it dies.
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout:
         raise StoreError(
-            f"another process is writing to {printable(directory)}. Wait until it is done"
+            f"another process is writing to {printable(directory)}. Try again when it is done, or "
+            "let the command wait for it: --wait SECONDS"
         ) from None
     except OSError as error:
         raise StoreError(f"cannot write to {printable(directory)}: {error.strerror}") from None
@@ -264,7 +289,15 @@ def _only_writer(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _chroma_errors(action: str) -> Iterator[None]:
+def chroma_errors(action: str) -> Iterator[None]:
+    """Turn Chroma's errors into ours.
+
+    Args:
+        action: What is being done, for the message: "read", "write".
+
+    Raises:
+        StoreError: In the place of any error of Chroma's.
+    """
     try:
         yield
     except ChromaError as error:

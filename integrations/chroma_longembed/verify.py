@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from chroma_longembed.errors import StoreError
-from chroma_longembed.ingestion import Embed, Record
+from chroma_longembed.records import Embed, Record
 
 SAMPLE = 5
 LEAST_COSINE = 0.9999

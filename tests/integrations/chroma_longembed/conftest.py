@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,14 +16,58 @@ import pytest
 pytest.importorskip("chromadb")
 pytest.importorskip("markitdown")
 
+import chromadb
+import httpx
+
 from chroma_longembed import LongEmbedEmbeddingFunction
-from chroma_longembed.ingestion import Record
+from chroma_longembed.records import Record
 
 
 @pytest.fixture(scope="session")
 def minilm(minilm_folder: Path) -> LongEmbedEmbeddingFunction:
     """MiniLM with windows, as an embedding function."""
     return LongEmbedEmbeddingFunction(str(minilm_folder), "pcw")
+
+
+@pytest.fixture(scope="session")
+def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real Chroma server on loopback, stopped at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
+        )
+        try:
+            for _ in range(300):
+                assert process.poll() is None, (folder / "log").read_text()
+                try:
+                    httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=1)
+                    break
+                except httpx.HTTPError:
+                    time.sleep(0.1)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(params=["in memory", "persistent", "over HTTP"])
+def any_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[chromadb.ClientAPI]:
+    """Each kind of Chroma client, empty."""
+    if request.param == "over HTTP":
+        client = chromadb.HttpClient("127.0.0.1", request.getfixturevalue("server_port"))
+    elif request.param == "persistent":
+        client = chromadb.PersistentClient(str(tmp_path / "chroma"))
+    else:
+        client = chromadb.EphemeralClient()
+    yield client
+    for collection in client.list_collections():
+        client.delete_collection(collection.name)
+    client.close()
 
 
 @pytest.fixture(scope="session")

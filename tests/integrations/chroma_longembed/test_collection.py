@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import chromadb
 import pytest
 
 from chroma_longembed import LongEmbedEmbeddingFunction, open_collection
@@ -9,11 +8,8 @@ from longembed_st.errors import ConfigError
 
 
 @pytest.fixture
-def client():
-    with chromadb.EphemeralClient() as client:
-        yield client
-        for collection in client.list_collections():
-            client.delete_collection(collection.name)
+def client(any_client):
+    return any_client
 
 
 def test_a_collection_is_created_with_the_fingerprint_of_its_vectors(client, minilm) -> None:
@@ -47,8 +43,9 @@ def test_nothing_is_created_without_settings(client) -> None:
 def test_other_settings_are_refused_by_name(client, minilm, minilm_folder, settings, named) -> None:
     before = open_collection(client, "papers", minilm)
     other = LongEmbedEmbeddingFunction(str(minilm_folder), **settings)
-    with pytest.raises(ConfigError, match=named):
+    with pytest.raises(ConfigError, match=named) as caught:
         open_collection(client, "papers", other)
+    assert "longembed reindex" in str(caught.value)
     after = client.get_collection("papers", embedding_function=None)
     assert after.metadata == before.metadata
     assert after.configuration_json == before.configuration_json

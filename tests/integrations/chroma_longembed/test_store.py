@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chromadb
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 
 from chroma_longembed import LongEmbedEmbeddingFunction, StoreError
-from chroma_longembed.ingestion import Record, ingest
+from chroma_longembed.ingestion import ingest
+from chroma_longembed.records import Record
 from chroma_longembed.sources import TextSource
 from chroma_longembed.store import COLLECTION, is_store, open_store, read_settings
 from longembed_st.errors import ConfigError
@@ -136,6 +139,32 @@ def test_a_second_writer_is_refused_and_readers_are_not(minilm, tmp_path) -> Non
             assert len(reader) == 3
     with open_store(tmp_path, minilm, write=True) as store:
         assert len(store) == 3
+
+
+def test_a_second_writer_waits_if_told(minilm, tmp_path) -> None:
+    released = threading.Event()
+
+    def hold() -> None:
+        with open_store(tmp_path, minilm, write=True) as store:
+            ingest(DOCUMENTS[:1], store, minilm)
+            held.set()
+            released.wait(20)
+
+    held = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(hold)
+        assert held.wait(20)
+        with (
+            pytest.raises(StoreError, match="--wait"),
+            open_store(tmp_path, minilm, write=True, wait=0.2),
+        ):
+            pass
+        threading.Timer(0.3, released.set).start()
+        with open_store(tmp_path, minilm, write=True, wait=20) as store:
+            assert released.is_set()
+            ingest(DOCUMENTS, store, minilm)
+            assert len(store) == 3
+        first.result()
 
 
 def test_a_foreign_collection_in_the_store_is_refused(minilm, tmp_path) -> None:

@@ -1,0 +1,88 @@
+"""What a store keeps of a document, and how its vector is made without one spoiling the others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import longembed_st as le
+from longembed_st.errors import LongEmbedError, TextNotReadWarning
+
+BATCH_CHARACTERS = 65_536
+"""Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
+
+Embed = Callable[[list[str]], Sequence[Any]]
+"""From texts to one vector each, in their order."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One vector and what it stands for.
+
+    Attributes:
+        id: Its key in the store.
+        text: The whole document.
+        vector: Its embedding.
+        metadata: Where it is from, and how much of it was read.
+    """
+
+    id: str
+    text: str
+    vector: Any
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A vector, and what it was computed from.
+
+    Attributes:
+        vector: Of one text.
+        tokens: Tokens of that text.
+        read: How many of them were read.
+        windows: Forward passes that shared the reading.
+    """
+
+    vector: Any
+    tokens: int
+    read: int
+    windows: int
+
+    @property
+    def coverage(self) -> dict[str, int]:
+        """The counts, as they are stored with the vector."""
+        return {"tokens": self.tokens, "read": self.read, "windows": self.windows}
+
+
+def embed_each(texts: Sequence[str], embed: Embed) -> list[Embedded | LongEmbedError]:
+    """Embed texts together, and one at a time if one of them is at fault.
+
+    Args:
+        texts: The texts.
+        embed: Gives the vectors; what of a text was read is taken from the core's observer.
+
+    Returns:
+        For each text its vector, or the error that it alone gives.
+    """
+    if not texts:
+        return []
+    try:
+        return list(_embed(texts, embed))
+    except LongEmbedError as error:
+        if len(texts) == 1:
+            return [error]
+    # One of them is at fault: alone, each answers for itself.
+    return [result for text in texts for result in embed_each([text], embed)]
+
+
+def _embed(texts: Sequence[str], embed: Embed) -> list[Embedded]:
+    with le.observe_coverage() as seen, warnings.catch_warnings():
+        # Whoever reports on the batch names every text that was not read to its end.
+        warnings.simplefilter("ignore", TextNotReadWarning)
+        vectors = embed(list(texts))
+    return [
+        Embedded(vector, seen[text].tokens, seen[text].read, seen[text].windows)
+        for text, vector in zip(texts, vectors, strict=True)
+    ]
