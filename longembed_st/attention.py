@@ -16,6 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from longembed_st.errors import ModelError
 from longembed_st.kernels import SelfExtendTurns, banded_attention, self_extend_attention
 
 LONG_ATTENTION = "longembed"
@@ -56,6 +57,7 @@ def long_attention(
     sliding_window: int | None = None,
     logn: float = 1.0,
     self_extension: SelfExtension | None = None,
+    dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Exact attention without a dense mask, with log-n scaling and SelfExtend where asked for.
@@ -72,10 +74,14 @@ def long_attention(
         logn: Multiplies the logits of global layers once more, for all texts of the batch: in
             local layers a token sees no more others than before.
         self_extension: How to group relative positions in global layers.
+        dropout: Share of attention weights to drop in training.
         **kwargs: What else transformers passes to its own function.
 
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
+
+    Raises:
+        ModelError: If dropout, or with SelfExtend a gradient, is asked of our own kernels.
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if sliding_window is None:
@@ -86,13 +92,25 @@ def long_attention(
     elif attention_mask is None and self_extension is not None and sliding_window is None:
         attend = partial(
             self_extend_attention,
-            turns=self_extension.turns,
+            turns=self_extension.turns.to(value.dtype),
             neighbor_window=self_extension.neighbor_window,
         )
     else:
         return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, is_causal=causal, **kwargs
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            is_causal=causal,
+            **kwargs,
         )
+    if dropout:
+        raise ModelError("attention dropout is not supported here; set attention_dropout to 0")
+    # Under autocast, what was turned comes in another precision than the values.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     output = attend(query, key, value, causal=causal, scaling=scaling)
     return output.transpose(1, 2).contiguous(), None
 

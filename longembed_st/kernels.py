@@ -24,7 +24,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_MIN_BAND_ROWS, _MAX_BAND_ROWS = 64, 256
+from longembed_st.errors import ModelError
+
+_BAND_ROWS = 64
 _ROTATE_NUMBERS = 1 << 17
 _HEADS_PER_THREAD = 2
 _PORTABLE_ROWS, _PORTABLE_KEYS = 512, 1024
@@ -57,6 +59,14 @@ class SelfExtendTurns(NamedTuple):
     right: Turn
     grouped: Turn
 
+    def to(self, dtype: torch.dtype) -> SelfExtendTurns:
+        """The same rotations in another precision.
+
+        Args:
+            dtype: That of queries and keys.
+        """
+        return SelfExtendTurns(*(Turn(turn.cos.to(dtype), turn.sin.to(dtype)) for turn in self))
+
 
 def self_extend_attention(
     query: Tensor,
@@ -86,10 +96,10 @@ def self_extend_attention(
         The attention output, shape `(B, H, n, Dv)`.
 
     Raises:
-        RuntimeError: If a gradient is asked for.
+        ModelError: If a gradient is asked for.
     """
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
-        raise RuntimeError("SelfExtend defines no gradient; train the model unextended")
+        raise ModelError("SelfExtend defines no gradient; train the model unextended")
     batch, heads, length, _ = query.shape
     group = heads // key.shape[1]
     out = query.new_empty(batch, heads, length, value.shape[-1])
@@ -194,20 +204,30 @@ def _band(
     if length <= window:
         out, lse = _attend(query, key, value, scaling, causal=causal)
         return _widen(out), lse
-    rows = min(max(window, _MIN_BAND_ROWS), _MAX_BAND_ROWS)
+    rows = _BAND_ROWS
     mask = _band_mask(rows, window, causal, query)
+    span = mask.shape[1]
     out = _widen(query.new_empty(*query.shape[:3], value.shape[-1]))
     lse = out.new_empty(query.shape[:3])
-    for start in range(0, length, rows):
-        stop = min(start + rows, length)
-        origin = start - window + 1
-        first, last = max(0, origin), min(length, origin + mask.shape[1])
-        out[:, :, start:stop], lse[:, :, start:stop] = _attend(
-            query[:, :, start:stop],
-            key[:, :, first:last],
-            value[:, :, first:last],
-            scaling,
-            mask=mask[: stop - start, first - origin : last - origin],
+    # Blocks whose keys all exist, the bulk of a long text, go through the kernel in one call.
+    start = -(-(window - 1) // rows) * rows
+    origin = start - window + 1
+    blocks = max(0, (length - origin - span) // rows + 1)
+    stop = start + blocks * rows
+    if blocks:
+        keys, values = (x[:, 0, origin:].unfold(1, span, rows)[:, :blocks].mT for x in (key, value))
+        for head in range(query.shape[1]):
+            queries = query[:, head, start:stop].unflatten(1, (blocks, rows))
+            part, part_lse = _attend(queries, keys, values, scaling, mask=mask)
+            out[:, head, start:stop] = part.flatten(1, 2)
+            lse[:, head, start:stop] = part_lse.flatten(1, 2)
+    for first_row in (*range(0, start, rows), *range(stop, length, rows)):
+        block = slice(first_row, min(first_row + rows, length))
+        origin = first_row - window + 1
+        near = slice(max(0, origin), min(length, origin + span))
+        seen = mask[: block.stop - first_row, near.start - origin : near.stop - origin]
+        out[:, :, block], lse[:, :, block] = _attend(
+            query[:, :, block], key[:, :, near], value[:, :, near], scaling, mask=seen
         )
     return out, lse
 
@@ -276,12 +296,11 @@ def _attend(
         The output `(h, g, m, Dv)` and the log-sum-exp `(h, g, m)`.
     """
     if query.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
-        group = query.shape[1]
         # The fused call wants equal head counts; an expanded head costs no memory.
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query,
-            key.expand(-1, group, -1, -1),
-            value.expand(-1, group, -1, -1),
+            key.expand(-1, query.shape[1], -1, -1),
+            value.expand(-1, query.shape[1], -1, -1),
             0.0,
             causal,
             attn_mask=mask,

@@ -43,6 +43,15 @@ def test_logits_are_multiplied_by_the_factor(factor):
     torch.testing.assert_close(output, expected, atol=1e-6, rtol=0)
 
 
+def test_dropout_that_our_kernels_do_not_know_is_refused():
+    from longembed_st.errors import ModelError
+
+    with pytest.raises(ModelError, match="dropout"):
+        attend(sliding_window=3, dropout=0.1)
+    *_, output = attend(sliding_window=3, dropout=0.0)
+    assert output.isfinite().all()
+
+
 def test_padding_stays_masked():
     mask = torch.ones(2, 1, 7, 7, dtype=torch.bool)
     mask[1, :, :, 4:] = False

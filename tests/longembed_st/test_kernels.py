@@ -6,6 +6,7 @@ from reference.self_extend import dense_self_extend, relative_positions
 from torch import Tensor
 
 from longembed_st import kernels
+from longembed_st.errors import ModelError
 from longembed_st.kernels import (
     SelfExtendTurns,
     Turn,
@@ -132,7 +133,7 @@ def test_large_scores_stay_finite():
 
 def test_a_gradient_is_refused():
     q, k, v = inputs(1, 1, 8, 32)
-    with pytest.raises(RuntimeError, match="no gradient"):
+    with pytest.raises(ModelError, match="no gradient"):
         difference(q.requires_grad_(), k, v, 2, 4)
 
 
