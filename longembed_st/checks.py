@@ -64,6 +64,13 @@ def refuse_unsupported(transformer: Transformer, method: Method) -> None:
             f"this model gives {transformer.module_output_name!r} instead of token embeddings; "
             "there is nothing to pool over a long text"
         )
+    if set(transformer.modality_config) == {"text", "message"}:
+        raise ModelError(
+            "this model wraps each text in its tokenizer's chat template, which would be cut with "
+            "the text. To read texts as they are, build its first module with Transformer(name, "
+            "modality_config={'text': {'method': 'forward', 'method_output_name': "
+            "'last_hidden_state'}}, module_output_name='token_embeddings') and extend that model"
+        )
     if set(transformer.modality_config) != {"text"}:
         raise ModelError(
             f"this model takes {sorted(map(str, transformer.modality_config))}; longembed-st "

@@ -49,9 +49,23 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def embedder(checkpoint) -> SentenceTransformer:
-    transformer = Transformer(str(checkpoint))
+    # As plain text: by itself, sentence-transformers would apply the model's chat template.
+    text = {"method": "forward", "method_output_name": "last_hidden_state"}
+    transformer = Transformer(
+        str(checkpoint),
+        modality_config={"text": text},
+        module_output_name="token_embeddings",
+    )
     pooling = Pooling(transformer.get_embedding_dimension(), "lasttoken")
     return SentenceTransformer(modules=[transformer, pooling], device="cpu")
+
+
+def test_its_chat_template_is_not_applied_unseen(checkpoint) -> None:
+    transformer = Transformer(str(checkpoint))
+    pooling = Pooling(transformer.get_embedding_dimension(), "lasttoken")
+    model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
+    with pytest.raises(le.ModelError, match="chat template"):
+        le.extend(model, "pcw")
 
 
 @pytest.mark.parametrize("method", ["pi", "ntk", "yarn", "self_extend", "pcw"])
