@@ -14,8 +14,9 @@ NEEDS = {
     "qa_llama_index.py": "llama_index.core",
     "qa_chroma.py": "chromadb",
 }
-# The demo is examined in tests/integrations/chroma_longembed/test_demo.py.
-NOT_RUN_HERE = {"demo.py", "installed_packages.py"}
+# The demo is examined in tests/integrations/chroma_longembed/test_demo.py, the tuning in
+# tests/longembed_tuning/test_example.py.
+NOT_RUN_HERE = {"demo.py", "installed_packages.py", "tune_minilm.py"}
 
 
 def test_no_example_is_forgotten() -> None:

@@ -1,0 +1,151 @@
+"""The command `longembed tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from longembed_st.errors import ConfigError
+from longembed_st.extras import needs_extra
+
+
+def tune(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model with learned absolute positions: a folder, or a name on the Hugging Face "
+            "hub.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH_OR_DATASET",
+            help="A .jsonl or .parquet file with columns query, document and perhaps negatives, or "
+            "with the column text; a folder of long text files; or a data set on the Hugging Face "
+            "hub (owner/name or owner/name:subset).",
+            show_default=False,
+        ),
+    ],
+    max_seq_length: Annotated[
+        int, typer.Option(min=8, help="Extended window in tokens.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the tuned model.", show_default=False)
+    ],
+    method: Annotated[
+        str, typer.Option(metavar="pi|rp", help="What the added vectors start from.")
+    ] = "pi",
+    original_max_seq_length: Annotated[
+        int | None, typer.Option(help="Original window in tokens.", show_default="the model's own")
+    ] = None,
+    train_seq_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Most tokens read of a training text.", show_default="the original window"
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=2, help="Examples of a step; each is the others' negative.")
+    ] = 512,
+    mini_batch_size: Annotated[
+        int, typer.Option(min=1, help="Texts in memory at a time; does not change the result.")
+    ] = 16,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the learning rate.")] = 5e-4,
+    warmup_steps: Annotated[int, typer.Option(min=0, help="Steps until the peak.")] = 100,
+    epochs: Annotated[float, typer.Option(help="Passes over the data, unless --steps.")] = 3.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of epochs.")] = None,
+    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.01,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of held-out documents, passages, order and offsets.")
+    ] = 0,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
+    ] = False,
+    validation_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_DATASET",
+            help="Validate on the long documents of this source.",
+            show_default="a tenth of those in --data",
+        ),
+    ] = None,
+    no_validation: Annotated[
+        bool, typer.Option("--no-validation", help="Train to the end without a score.")
+    ] = False,
+    eval_steps: Annotated[
+        int, typer.Option(min=1, help="Steps between checkpoints, each with a validation score.")
+    ] = 100,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Stop after so many validations without a better score.")
+    ] = 5,
+    query_prompt: Annotated[
+        str | None, typer.Option(help="Text put before each query.", show_default="the model's")
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="Text put before each document.", show_default="the model's")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run to DIR that was cut off.")
+    ] = False,
+) -> None:
+    """Train the position vectors that extension adds, so that a model reads long texts better.
+
+    Everything else stays as it is: texts that fit the original window keep their exact vectors.
+    The tuned model in DIR is loaded by name like any other. Several devices: start the command with
+    `torchrun` or `accelerate launch`.
+
+    Example: `longembed tune intfloat/e5-base-v2 --data pairs.jsonl --max-seq-length 4096
+    --out e5-4k`
+    """
+    with needs_extra("train", "accelerate", "datasets", "matplotlib"):
+        from accelerate import PartialState  # type: ignore[import-untyped]
+
+        from longembed_tuning import tuning
+        from longembed_tuning.display import ProgressBar, show_record
+    from transformers.utils import logging
+
+    from longembed_tuning.settings import TuningSettings
+
+    if no_validation and validation_data is not None:
+        raise ConfigError("--no-validation and --validation-data contradict each other: drop one")
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    settings = TuningSettings(
+        max_seq_length=max_seq_length,
+        method=method,
+        original_max_seq_length=original_max_seq_length,
+        train_seq_length=train_seq_length,
+        batch_size=batch_size,
+        mini_batch_size=mini_batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        epochs=epochs,
+        steps=steps,
+        temperature=temperature,
+        seed=seed,
+        bf16=bf16,
+        gradient_checkpointing=gradient_checkpointing,
+        eval_steps=eval_steps,
+        validate_held_out=not no_validation,
+        patience=patience,
+    )
+    prompts = {"query": query_prompt, "document": document_prompt}
+    record = tuning.tune(
+        model,
+        data,
+        out,
+        settings,
+        validation_data=validation_data,
+        prompts={name: prompt for name, prompt in prompts.items() if prompt is not None},
+        resume=resume,
+        callbacks=[ProgressBar(Console(stderr=True))],
+    )
+    if PartialState().is_main_process:
+        show_record(Console(), record)
+        print(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

@@ -1,0 +1,170 @@
+"""Pairs from documents without labels: a passage and its surroundings (inverse cloze).
+
+Lee et al. 2019, arXiv 1906.00300: a passage taken out of a text is a query that the rest of the
+text should answer.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from transformers import PreTrainedTokenizerBase
+
+from longembed_tuning.sources import Document, Example
+
+PASSAGE = 80
+"""Characters that a passage has at least, and its surroundings too."""
+
+LONGEST_SENTENCE = 400
+"""Characters. What goes on for longer is a table or code, and is cut."""
+
+PASSAGES_PER_SECTION = 3
+"""Queries for each document that is held out."""
+
+_BOUNDARY = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A text in sentences.
+
+    Attributes:
+        texts: The sentences.
+        tokens: Tokens of each, special tokens not counted.
+    """
+
+    texts: list[str]
+    tokens: list[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, start: int, end: int) -> Sentences:
+        """The sentences from `start` to before `end`."""
+        return Sentences(self.texts[start:end], self.tokens[start:end])
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text behind its sentences and paragraphs.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Pieces that are not empty, at most `LONGEST_SENTENCE` characters each.
+    """
+    pieces = (piece.strip() for piece in _BOUNDARY.split(text))
+    return [
+        line for piece in pieces if piece for line in textwrap.wrap(piece, width=LONGEST_SENTENCE)
+    ]
+
+
+def tokenize_sentences(text: str, tokenizer: PreTrainedTokenizerBase) -> Sentences:
+    """Cut a text into sentences and count their tokens.
+
+    Args:
+        text: Any text.
+        tokenizer: The model's own.
+    """
+    texts = split_sentences(text)
+    if not texts:
+        return Sentences([], [])
+    ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    return Sentences(texts, list(map(len, ids)))
+
+
+def sections(sentences: Sentences, budget: int) -> list[Sentences]:
+    """Cut a document into sections of whole sentences.
+
+    Args:
+        sentences: The document.
+        budget: Most tokens of a section.
+
+    Returns:
+        The sections, in order; a sentence beyond the budget stands alone.
+    """
+    found, start, used = [], 0, 0
+    for index, tokens in enumerate(sentences.tokens):
+        if index > start and used + tokens > budget:
+            found.append(sentences.part(start, index))
+            start, used = index, 0
+        used += tokens
+    found.append(sentences.part(start, len(sentences)))
+    return found
+
+
+def take_passages(section: Sentences, count: int, random: Random) -> list[Example]:
+    """Take passages out of a section; what is left of it is the document of each.
+
+    Args:
+        section: The section.
+        count: Passages to take; fewer if there is no room.
+        random: Chooses them.
+
+    Returns:
+        One example a passage, all with the same document; none if too little would be left.
+    """
+    taken: set[int] = set()
+    queries: list[str] = []
+    for start in random.sample(range(len(section)), len(section)):
+        passage = _passage_at(section.texts, start)
+        if len(queries) < count and passage and taken.isdisjoint(passage):
+            queries.append(" ".join(section.texts[i] for i in passage))
+            taken.update(passage)
+    rest = " ".join(text for i, text in enumerate(section.texts) if i not in taken)
+    return [Example(query, rest) for query in queries] if len(rest) >= PASSAGE else []
+
+
+def _passage_at(texts: Sequence[str], start: int) -> list[int]:
+    """Sentences from `start` on that make a passage, or none."""
+    length = 0
+    for end in range(start, len(texts)):
+        length += len(texts[end])
+        if length >= PASSAGE:
+            return list(range(start, end + 1))
+    return []
+
+
+def training_examples(
+    document: Document, tokenizer: PreTrainedTokenizerBase, budget: int, seed: int
+) -> list[Example]:
+    """Draw one passage from each section that is as long as a training text.
+
+    Args:
+        document: The document.
+        tokenizer: The model's own.
+        budget: Tokens of a section.
+        seed: Chooses the passages, together with the document's name.
+    """
+    random = Random(f"{seed} {document.name}")
+    cut = sections(tokenize_sentences(document.text, tokenizer), budget)
+    return [example for section in cut for example in take_passages(section, 1, random)]
+
+
+def held_out_examples(
+    document: Document,
+    tokenizer: PreTrainedTokenizerBase,
+    original: int,
+    extended: int,
+    seed: int,
+) -> list[Example]:
+    """Draw passages from a held-out document, in sections of the extended window.
+
+    Args:
+        document: The document.
+        tokenizer: The model's own.
+        original: L_o; shorter sections would prove nothing.
+        extended: L_t.
+        seed: Chooses the passages, together with the document's name.
+    """
+    random = Random(f"{seed} {document.name}")
+    examples = []
+    for section in sections(tokenize_sentences(document.text, tokenizer), extended):
+        drawn = take_passages(section, PASSAGES_PER_SECTION, random)
+        if drawn and len(tokenizer(drawn[0].document, verbose=False)["input_ids"]) > original:
+            examples += drawn
+    return examples

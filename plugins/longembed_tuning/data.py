@@ -1,0 +1,187 @@
+"""From a source to training pairs and held-out pairs, without duplicates and without overlap."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from transformers import PreTrainedTokenizerBase
+
+from longembed_st.errors import ConfigError
+from longembed_st.method import Context
+from longembed_tuning.cloze import held_out_examples, training_examples
+from longembed_tuning.sources import SHORTEST_DOCUMENT, Document, Example, read_source
+
+HELD_OUT_SHARE = 0.1
+"""Of the documents that are longer than L_o."""
+
+LEAST_HELD_OUT = 2
+"""Documents: with one alone, every query finds it."""
+
+MOST_HELD_OUT = 200
+"""Documents, so that a validation stays short on a large corpus, too."""
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """What a model is trained and validated on.
+
+    Attributes:
+        train: Training pairs.
+        held_out: Pairs to validate on, in documents longer than L_o that no training pair holds.
+        counts: What the source gave and what was left out, in words and numbers.
+    """
+
+    train: list[Example]
+    held_out: list[Example]
+    counts: dict[str, int]
+
+    def digest(self) -> str:
+        """A hash over all pairs, by which a resumed run knows its data again."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            for example in part:
+                digest.update(json.dumps(vars(example)).encode())
+            digest.update(b"end")
+        return digest.hexdigest()
+
+
+def prepare(
+    source: str,
+    tokenizer: PreTrainedTokenizerBase,
+    context: Context,
+    *,
+    budget: int,
+    seed: int,
+    hold_out: bool = True,
+    validation_source: str | None = None,
+) -> TuningData:
+    """Read a source and make training pairs and held-out pairs of it.
+
+    Args:
+        source: See `read_source`.
+        tokenizer: The model's own.
+        context: The original and the extended window.
+        budget: Tokens of a training text.
+        seed: Chooses passages and held-out documents.
+        hold_out: Whether to hold documents out for validation.
+        validation_source: Validate on all long documents of this source, instead of some of
+            `source`.
+
+    Raises:
+        ConfigError: If there is too little to train or to validate on.
+        InputError: If a row is not usable.
+    """
+    counts: dict[str, int] = {}
+    items = _usable(read_source(source), source, counts)
+    chosen: list[Example | Document] = []
+    if hold_out:
+        apart = items
+        if validation_source is not None:
+            apart = _usable(read_source(validation_source), validation_source, {})
+        share = HELD_OUT_SHARE if validation_source is None else 1.0
+        texts = _choose(apart, tokenizer, context.original, share, seed)
+        chosen = [item for item in apart if _texts(item)[0] in texts]
+        items = [item for item in items if texts.isdisjoint(_texts(item))]
+    train = _training_pairs(items, tokenizer, budget, seed)
+    held_out = _held_out_pairs(chosen, tokenizer, context, seed)
+    documents = {example.document for example in held_out}
+    if hold_out and len(documents) < LEAST_HELD_OUT:
+        raise ConfigError(
+            f"{validation_source or source} has {len(documents)} documents of more than "
+            f"{context.original} tokens to validate on, and {LEAST_HELD_OUT} are needed: add long "
+            "documents, name others with --validation-data, or go without with --no-validation"
+        )
+    counts |= {
+        "training pairs": len(train),
+        "held-out documents": len(documents),
+        "held-out queries": len(held_out),
+    }
+    return TuningData(train, held_out, counts)
+
+
+def _texts(item: Example | Document) -> tuple[str, ...]:
+    """The documents of an item, its own first."""
+    if isinstance(item, Document):
+        return (item.text,)
+    return (item.document, *item.negatives)
+
+
+def _usable(
+    items: list[Example] | list[Document], source: str, counts: dict[str, int]
+) -> list[Example | Document]:
+    """The items without exact repetitions, and without documents that are hardly a sentence."""
+    found: dict[object, Example | Document] = {}
+    for item in items:
+        # The same text under another name is the same document.
+        found.setdefault(item if isinstance(item, Example) else item.text, item)
+    usable = [item for item in found.values() if len(_texts(item)[0]) >= SHORTEST_DOCUMENT]
+    documents = {_texts(item)[0] for item in usable}
+    counts |= {
+        "rows or files": len(items),
+        "exact repetitions left out": len(items) - len(found),
+        "shorter than a sentence, left out": len(found) - len(usable),
+        "documents": len(documents),
+    }
+    if len(documents) < 2:
+        raise ConfigError(
+            f"{source} holds {len(documents)} document of at least a sentence: a model learns from "
+            "the difference between documents, so give it at least two, better hundreds"
+        )
+    return usable
+
+
+def _choose(
+    items: Sequence[Example | Document],
+    tokenizer: PreTrainedTokenizerBase,
+    original: int,
+    share: float,
+    seed: int,
+) -> set[str]:
+    """Choose documents of more than L_o tokens to hold out."""
+    texts = dict.fromkeys(_texts(item)[0] for item in items)
+    long = [text for text in texts if _tokens(text, tokenizer) > original]
+    # The others are needed to train on.
+    count = min(max(round(share * len(long)), LEAST_HELD_OUT), len(long), MOST_HELD_OUT)
+    return set(Random(seed).sample(long, count))
+
+
+def _tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    return len(tokenizer(text, verbose=False)["input_ids"])
+
+
+def _training_pairs(
+    items: Sequence[Example | Document],
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    seed: int,
+) -> list[Example]:
+    pairs: list[Example] = []
+    for item in items:
+        if isinstance(item, Example):
+            pairs.append(item)
+        else:
+            pairs += training_examples(item, tokenizer, budget, seed)
+    return list(dict.fromkeys(pairs))
+
+
+def _held_out_pairs(
+    items: Sequence[Example | Document],
+    tokenizer: PreTrainedTokenizerBase,
+    context: Context,
+    seed: int,
+) -> list[Example]:
+    """All pairs of the chosen documents, or of a random choice of their sections."""
+    assert context.extended is not None
+    pairs: list[Example] = []
+    for item in items:
+        if isinstance(item, Example):
+            pairs.append(item)
+        else:
+            pairs += held_out_examples(item, tokenizer, context.original, context.extended, seed)
+    documents = list(dict.fromkeys(pair.document for pair in pairs))
+    kept = set(Random(seed).sample(documents, min(len(documents), MOST_HELD_OUT)))
+    return [pair for pair in pairs if pair.document in kept]

@@ -1,0 +1,99 @@
+"""How well held-out queries find their documents."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.evaluation import BaseEvaluator
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+from sentence_transformers.util import cos_sim
+
+from longembed_st.errors import TextNotReadWarning
+from longembed_tuning.model import tuned_model
+from longembed_tuning.sources import Example
+from longembed_tuning.table import Layout
+
+SCORE = "ndcg@10"
+"""What training is stopped on, and the best checkpoint chosen by."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Retrieval among the held-out documents.
+
+    Attributes:
+        ndcg: nDCG@10.
+        accuracy: Share of queries whose document comes first.
+    """
+
+    ndcg: float
+    accuracy: float
+
+
+class HeldOut:
+    """The held-out queries and documents, ready to score models with.
+
+    Args:
+        examples: The held-out pairs.
+    """
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        documents = list(dict.fromkeys(example.document for example in examples))
+        names = {text: f"d{index}" for index, text in enumerate(documents)}
+        answers: dict[str, set[str]] = {}
+        for example in examples:
+            answers.setdefault(example.query, set()).add(names[example.document])
+        queries = {f"q{index}": query for index, query in enumerate(answers)}
+        self._evaluator = InformationRetrievalEvaluator(
+            cast(Any, queries),
+            cast(Any, {name: text for text, name in names.items()}),
+            {name: answers[query] for name, query in queries.items()},
+            score_functions={"cosine": cos_sim},
+            write_csv=False,
+        )
+
+    def score(self, model: SentenceTransformer) -> Scores:
+        """Embed queries and documents and see what is found.
+
+        Args:
+            model: Any model; documents beyond its window are cut without a warning.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TextNotReadWarning)
+            found = self._evaluator(model)
+        return Scores(found["cosine_ndcg@10"], found["cosine_accuracy@1"])
+
+
+class TunedEvaluator(BaseEvaluator):
+    """Scores a model during its training as it will read once it is finished.
+
+    Args:
+        held_out: The held-out pairs.
+        layout: Where the original rows of the table stand.
+    """
+
+    def __init__(self, held_out: HeldOut, layout: Layout) -> None:
+        super().__init__()
+        self._held_out = held_out
+        self._layout = layout
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Score the model as it is now.
+
+        Args:
+            model: The model in training.
+            output_path: Not used; the trainer's log keeps the scores.
+            epoch: Not used.
+            steps: Not used.
+
+        Returns:
+            nDCG@10 and accuracy@1 by name.
+        """
+        scores = self._held_out.score(tuned_model(model, self._layout))
+        return {SCORE: scores.ndcg, "accuracy@1": scores.accuracy}

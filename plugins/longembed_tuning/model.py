@@ -1,0 +1,147 @@
+"""The model at three stages: to be trained, as it stands between two steps, and finished."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import cast
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from torch import nn
+
+import longembed_st as le
+from longembed_st.errors import ModelError
+from longembed_st.family import family_of
+from longembed_st.method import Context
+from longembed_st.sharing import copy_sharing_weights
+from longembed_tuning.table import Layout, TunableTable
+
+
+def load_base(
+    model_name_or_path: str, original: int | None, prompts: dict[str, str]
+) -> le.LongSentenceTransformer:
+    """Load the model that is to be tuned, unextended and in single precision.
+
+    Args:
+        model_name_or_path: Folder or hub name.
+        original: L_o, or None for the model's own.
+        prompts: Added to the model's own prompts, by name.
+
+    Raises:
+        ModelError: If the model has no learned position vectors.
+    """
+    model = le.load(
+        model_name_or_path,
+        "none",
+        original_max_seq_length=original,
+        on_overflow="truncate",
+        model_kwargs={"dtype": torch.float32},
+    )
+    refuse_unless_absolute(model.long_transformer.family)
+    model.prompts = {**model.prompts, **prompts}
+    return model
+
+
+def refuse_unless_absolute(family: le.Family) -> None:
+    """Raise `ModelError`, with the way out, unless positions have vectors that can be trained.
+
+    Args:
+        family: The model's family.
+    """
+    if family.encoding == "absolute":
+        return
+    if family.encoding == "rotary":
+        raise ModelError(
+            f"model type {family.model_type!r} has rotary positions: it turns queries and keys and "
+            "has no position vectors, so there are no added ones to train while the rest keeps its "
+            "exact behaviour. Extend it without training: method 'ntk' or 'self_extend' of "
+            "longembed_st.load"
+        )
+    raise ModelError(
+        f"model type {family.model_type!r} has {family.encoding} positions: `tune` trains learned "
+        "position vectors, which it does not have. `longembed inspect MODEL` lists what it can take"
+    )
+
+
+def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> Layout:
+    """Where the original rows will stand in the longer table.
+
+    Args:
+        base: The unextended model.
+        method: "pi" or "rp".
+        extended: L_t, in tokens.
+
+    Raises:
+        ConfigError: If the windows do not fit.
+    """
+    reader = base.long_transformer
+    context = Context(reader.extension.original_max_seq_length, extended)
+    return Layout.of(method, context, reader.family.first_position(reader.model))
+
+
+def trainable_model(
+    base: le.LongSentenceTransformer, method: str, layout: Layout, train_length: int
+) -> SentenceTransformer:
+    """A stock model with the longer table, of which only the added rows can learn.
+
+    Args:
+        base: The unextended model.
+        method: "pi" or "rp".
+        layout: Where the original rows stand.
+        train_length: Most tokens of a training text.
+    """
+    extended = le.extend(
+        base,
+        method,
+        original_max_seq_length=layout.original,
+        max_seq_length=layout.extended,
+    )
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # Short texts do change in the baked model; in the tuned one they do not.
+        warnings.simplefilter("ignore", le.ShortTextsChangeWarning)
+        baked = Path(folder, "model")
+        le.bake(extended, baked)
+        model = SentenceTransformer(str(baked), model_kwargs={"dtype": torch.float32})
+    model.requires_grad_(False)
+    transformer = cast(Transformer, model[0])
+    transformer.unpad_inputs = False
+    transformer.max_seq_length = train_length
+    path = _table_path(model)
+    table = cast(nn.Embedding, transformer.model.get_submodule(path))
+    transformer.model.set_submodule(path, TunableTable(table, layout.original_rows()))
+    return model
+
+
+def tunable_table(model: SentenceTransformer) -> TunableTable:
+    """The table of a model that `trainable_model` returned."""
+    transformer = cast(Transformer, model[0])
+    return cast(TunableTable, transformer.model.get_submodule(_table_path(model)))
+
+
+def tuned_model(model: SentenceTransformer, layout: Layout) -> le.LongSentenceTransformer:
+    """The model as it is now, reading by the rule of tuned checkpoints.
+
+    Args:
+        model: What `trainable_model` returned; it stays as it is.
+        layout: Where the original rows stand.
+
+    Returns:
+        A model that shares all weights but the table.
+    """
+    plain = copy_sharing_weights(model)
+    transformer = cast(Transformer, plain[0])
+    transformer.model.set_submodule(_table_path(plain), tunable_table(model).as_embedding())
+    return le.extend(
+        plain,
+        "table",
+        original_max_seq_length=layout.original,
+        max_seq_length=layout.extended,
+        stride=layout.stride,
+    )
+
+
+def _table_path(model: SentenceTransformer) -> str:
+    return cast(str, family_of(cast(Transformer, model[0]).config).position_table)

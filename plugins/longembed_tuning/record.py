@@ -1,0 +1,100 @@
+"""What a tuning run was told, did and reached, and the model card that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from longembed_tuning.evaluation import Scores
+from longembed_tuning.settings import TuningSettings
+from longembed_tuning.table import Layout
+
+
+@dataclass(frozen=True)
+class TuningRecord:
+    """All that a reader of a tuned checkpoint should know.
+
+    Attributes:
+        model: The model that was tuned, as the user named it.
+        data: The source of the data, as the user named it.
+        counts: What the source gave, in words and numbers.
+        settings: The recipe.
+        layout: Where the original rows of the table stand.
+        steps: Optimizer steps that were done.
+        best_step: The step whose rows were kept.
+        scores: By "none", "pi" and "rp" for the untuned model, and "tuned"; empty without held-out
+            documents.
+        fingerprint: Of the tuned model.
+    """
+
+    model: str
+    data: str
+    counts: dict[str, int]
+    settings: TuningSettings
+    layout: Layout
+    steps: int
+    best_step: int
+    scores: dict[str, Scores]
+    fingerprint: str
+
+
+def model_card(record: TuningRecord) -> str:
+    """Describe a tuned model in Markdown.
+
+    Args:
+        record: The run.
+    """
+    layout = record.layout
+    rule = (
+        f"Row {layout.stride}i of its position table is row i of the original one. Inputs of up "
+        f"to {layout.original} tokens stand at positions 0, {layout.stride}, "
+        f"{2 * layout.stride}, ... and so keep the vectors of the original model"
+        if layout.stride > 1
+        else f"The first {layout.original} rows of its position table are the original ones, so "
+        f"inputs of up to {layout.original} tokens keep the vectors of the original model"
+    )
+    done = {"steps done": record.steps, "step kept": record.best_step}
+    return f"""
+
+## Tuned position vectors
+
+The window of {record.model} was extended from {layout.original} to {layout.extended} tokens by
+training the added position vectors, and nothing else (LongEmbed, arXiv 2404.12096, section 4.2 and
+appendix B), with longembed-st. {rule}; longer inputs use every row.
+
+Load it with `longembed_st.load(folder)`, or with `SentenceTransformer(folder,
+trust_remote_code=True)` where longembed-st is installed.
+
+Fingerprint: `{record.fingerprint}`
+
+### Data
+
+{_table({"source": record.data, **record.counts})}
+
+### Settings
+
+{_table({**record.settings.model_dump(), **done})}
+
+### Scores
+
+{_scores(record.scores)}
+"""
+
+
+def _table(rows: dict[str, object]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _scores(scores: dict[str, Scores]) -> str:
+    if not scores:
+        return "Not measured: no documents were held out."
+    lines = [f"| {name} | {s.ndcg:.4f} | {s.accuracy:.4f} |" for name, s in scores.items()]
+    return "\n".join(
+        [
+            "On the held-out documents, by the untuned model (none, pi, rp) and the tuned one:",
+            "",
+            "| | nDCG@10 | accuracy@1 |",
+            "|---|---|---|",
+            *lines,
+        ]
+    )

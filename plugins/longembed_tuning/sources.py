@@ -1,0 +1,214 @@
+"""Reading what a user tunes on: labelled pairs or whole documents, from files, folders or the hub.
+
+Every row is checked here, before anything is trained on it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longembed_st.errors import ConfigError, InputError
+from longembed_st.extras import needs_extra
+
+QUERY_COLUMNS = ("query", "anchor", "question")
+DOCUMENT_COLUMNS = ("document", "positive", "passage", "answer")
+TEXT_COLUMN = "text"
+TABLES = (".jsonl", ".jsonl.gz", ".parquet")
+TEXT_FILES = (".txt", ".md", ".rst")
+SHORTEST_DOCUMENT = 20
+"""Characters. Below, a document is hardly a sentence."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query and what it should find.
+
+    Attributes:
+        query: The query.
+        document: The document that answers it.
+        negatives: Documents that do not.
+    """
+
+    query: str
+    document: str
+    negatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document without labels.
+
+    Attributes:
+        name: Where it is from, for messages.
+        text: All of it.
+    """
+
+    name: str
+    text: str
+
+
+def read_source(source: str) -> list[Example] | list[Document]:
+    """Read labelled pairs, or documents without labels.
+
+    Args:
+        source: A file (.jsonl, .jsonl.gz, .parquet) with the columns query and document, perhaps
+            negatives, or with the column text; a folder of text files; or a data set on the Hugging
+            Face hub, as owner/name or owner/name:subset, with such columns.
+
+    Returns:
+        The examples or the documents, in order.
+
+    Raises:
+        ConfigError: If there is no such source, or it has other columns.
+        InputError: If a row is empty or not a text.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _rows(source, _file(path))
+    if source.endswith(TABLES) or source.count("/") > 1 or source.startswith((".", "/", "~")):
+        raise ConfigError(f"{source} does not exist")
+    return _rows(source, _hub(source))
+
+
+def _folder(folder: Path) -> list[Document]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in TEXT_FILES)
+    if not files:
+        raise ConfigError(f"{folder} holds no text file ({', '.join(TEXT_FILES)})")
+    documents = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file} cannot be read as UTF-8 text: {error}") from None
+        documents.append(Document(str(file.relative_to(folder)), text.strip()))
+    return documents
+
+
+def _file(path: Path) -> Iterator[tuple[str, Any]]:
+    """Rows with their place in the file."""
+    if not path.name.endswith(TABLES):
+        raise ConfigError(f"{path} is neither {', '.join(TABLES)} nor a folder")
+    return _parquet(path) if path.suffix == ".parquet" else _jsonl(path)
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        yield f"{path}, line {number}", json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise InputError(
+                            f"{path}, line {number} is not JSON: {error.msg}"
+                        ) from None
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+    with needs_extra("train", "pyarrow"):
+        import pyarrow  # type: ignore[import-untyped]
+        from pyarrow import parquet
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise InputError(f"{path} cannot be read as parquet: {error}") from None
+    for number, row in enumerate(table.to_pylist(), 1):
+        yield f"{path}, row {number}", row
+
+
+def _hub(source: str) -> Iterator[tuple[str, Any]]:
+    with needs_extra("train", "datasets"):
+        import datasets  # type: ignore[import-untyped]
+    name, _, subset = source.partition(":")
+    try:
+        rows = datasets.load_dataset(name, subset or None, split="train")
+    except Exception as error:  # The hub's libraries raise errors of many kinds.
+        reason = str(error).strip().split("\n")[0]
+        raise ConfigError(
+            f"{source!r} is no file or folder here, and no data set that can be loaded from the "
+            f"Hugging Face hub: {reason}"
+        ) from error
+    for number, row in enumerate(rows, 1):
+        yield f"{source}, row {number}", row
+
+
+def _rows(source: str, rows: Iterable[tuple[str, Any]]) -> list[Example] | list[Document]:
+    """Examples or documents, whichever the columns of the first row say."""
+    places, records = [], []
+    for place, record in rows:
+        if not isinstance(record, Mapping):
+            raise InputError(f"{place} is a {type(record).__name__}, not an object with columns")
+        places.append(place)
+        records.append(record)
+    if not records:
+        raise ConfigError(f"{source} is empty")
+    query = _first(records[0], QUERY_COLUMNS)
+    document = _first(records[0], DOCUMENT_COLUMNS)
+    both = list(zip(places, records, strict=True))
+    if query and document:
+        return _examples(both, query, document)
+    if TEXT_COLUMN in records[0]:
+        return [Document(place, _text(place, row, TEXT_COLUMN)) for place, row in both]
+    raise ConfigError(
+        f"{source} has the columns {', '.join(map(str, records[0]))}; needed are query and "
+        "document, perhaps negatives, or text alone for documents without labels"
+    )
+
+
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in row), None)
+
+
+def _examples(
+    rows: list[tuple[str, Mapping[str, Any]]], query: str, document: str
+) -> list[Example]:
+    examples: list[Example] = []
+    for place, row in rows:
+        example = Example(
+            _text(place, row, query), _text(place, row, document), _negatives(place, row)
+        )
+        if len(example.document) < SHORTEST_DOCUMENT:
+            raise InputError(
+                f"{place}: {document!r} is shorter than a sentence ({example.document!r}); leave "
+                "such rows out"
+            )
+        if examples and len(example.negatives) != len(examples[0].negatives):
+            raise InputError(
+                f"{place} has {len(example.negatives)} negatives, the first row has "
+                f"{len(examples[0].negatives)}: give every row the same number"
+            )
+        examples.append(example)
+    return examples
+
+
+def _negatives(place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The column `negatives`, a text or a list of them, or the columns `negative`, `negative_1`."""
+    found: list[str] = []
+    for column in row:
+        if column == "negatives" and isinstance(row[column], list):
+            named = {f"negatives[{i}]": text for i, text in enumerate(row[column])}
+            found += [_text(place, named, name) for name in named]
+        elif column == "negatives" or column == "negative" or column.startswith("negative_"):
+            found.append(_text(place, row, column))
+    return tuple(found)
+
+
+def _text(place: str, row: Mapping[str, Any], column: str) -> str:
+    if column not in row:
+        raise InputError(f"{place} has no {column!r}")
+    text = row[column]
+    if not isinstance(text, str):
+        raise InputError(f"{place}: {column!r} is a {type(text).__name__}, not a text")
+    if not text.strip():
+        raise InputError(f"{place}: {column!r} is empty")
+    return text.strip()

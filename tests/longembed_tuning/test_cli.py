@@ -1,0 +1,102 @@
+"""The command `longembed tune`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from fresh_process import run_fresh
+from typer.testing import CliRunner
+
+import longembed_st as le
+from longembed_st.errors import LongEmbedError
+from longembed_tuning.cli import tune
+
+app = typer.Typer()
+app.command()(tune)
+SMALL = [
+    *("--max-seq-length", "128", "--batch-size", "16"),
+    *("--steps", "2", "--warmup-steps", "0", "--eval-steps", "1"),
+]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_model_is_tuned_and_its_scores_are_shown(small_bert, write_pairs, tmp_path):
+    out = tmp_path / "tuned"
+    done = run(small_bert, "--data", write_pairs(), "--out", out, *SMALL, "--method", "rp")
+    assert done.exit_code == 0, done.output
+    shown = json.loads((out / "tuning.json").read_text())["scores"]
+    for scores in shown.values():
+        assert f"{scores['ndcg']:.4f}" in done.output
+    assert "training pairs" in done.output
+    assert le.load(str(out)).long_transformer.extension.options == {"stride": 1}
+
+
+def test_flags_reach_the_recipe(small_bert, write_pairs, tmp_path):
+    out = tmp_path / "tuned"
+    flags = {
+        "--mini-batch-size": 4,
+        "--learning-rate": 0.002,
+        "--warmup-steps": 1,
+        "--temperature": 0.05,
+        "--seed": 3,
+        "--train-seq-length": 16,
+        "--original-max-seq-length": 26,
+        "--patience": 2,
+        "--epochs": 2.0,
+    }
+    named = [part for pair in flags.items() for part in pair]
+    switches = ["--bf16", "--no-validation", "--query-prompt", "query: "]
+    done = run(small_bert, "--data", write_pairs(), "--out", out, *SMALL, *named, *switches)
+    assert done.exit_code == 0, done.output
+    settings = json.loads((out / "tuning.json").read_text())["settings"]
+    for flag, value in flags.items():
+        assert settings[flag.strip("-").replace("-", "_")] == value
+    assert settings["bf16"] is True
+    assert settings["validate_held_out"] is False
+    assert le.load(str(out)).prompts["query"] == "query: "
+
+
+def test_mistakes_end_in_errors_of_our_own(small_bert, write_pairs, tmp_path):
+    source, out = write_pairs(), tmp_path / "tuned"
+    with_validation = ("--no-validation", "--validation-data", source)
+    for arguments, message in (
+        ((small_bert, "--data", tmp_path / "no.jsonl", "--out", out, *SMALL), "does not exist"),
+        ((small_bert, "--data", source, "--out", tmp_path, *SMALL), "not an empty folder"),
+        ((small_bert, "--data", source, "--out", out, *SMALL, "--method", "gp"), "method='gp'"),
+        ((small_bert, "--data", source, "--out", out, *SMALL, *with_validation), "contradict"),
+    ):
+        done = run(*arguments)
+        assert isinstance(done.exception, LongEmbedError)
+        assert message in str(done.exception)
+
+
+def test_the_command_imports_nothing_heavy_and_says_which_extra_is_missing(tmp_path):
+    code = """
+    import sys
+    from longembed_tuning.cli import tune
+    heavy = {"torch", "transformers", "datasets", "matplotlib"} & sys.modules.keys()
+    sys.modules[given] = None
+    try:
+        tune("m", "d", 128, "o")
+    except Exception as error:
+        answer([sorted(heavy), type(error).__name__, str(error)])
+    """
+    heavy, kind, message = run_fresh(code, tmp_path, given="datasets")
+    assert heavy == []
+    assert kind == "MissingExtraError"
+    assert "datasets is not installed" in message
+    assert 'pip install "longembed-st[train]"' in message
+
+
+@pytest.mark.parametrize("flag", ["--data", "--max-seq-length", "--out", "--resume", "--bf16"])
+def test_help_names_the_flags_and_an_example(flag, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    done = run("--help")
+    assert done.exit_code == 0
+    assert flag in done.output
+    assert "longembed tune intfloat/e5-base-v2" in done.output

@@ -1,0 +1,133 @@
+"""Reading pairs and documents, and refusing what cannot be trained on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from types import SimpleNamespace
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+import longembed_st as le
+from longembed_tuning.sources import Document, Example, read_source
+
+LONG = "a document of more than one sentence"
+
+
+def jsonl(folder, *rows):
+    file = folder / "rows.jsonl"
+    file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return str(file)
+
+
+def test_pairs_are_read_from_jsonl_plain_and_compressed(tmp_path):
+    rows = [{"query": " q ", "document": LONG}, {"query": "r", "document": LONG + "!"}]
+    expected = [Example("q", LONG), Example("r", LONG + "!")]
+    assert read_source(jsonl(tmp_path, *rows)) == expected
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    assert read_source(str(packed)) == expected
+
+
+def test_pairs_are_read_from_parquet(tmp_path):
+    file = tmp_path / "rows.parquet"
+    columns = {"query": ["q"], "document": [LONG], "negatives": [["n one", "n two"]]}
+    parquet.write_table(pyarrow.table(columns), file)
+    assert read_source(str(file)) == [Example("q", LONG, ("n one", "n two"))]
+
+
+@pytest.mark.parametrize(
+    ("columns", "negatives"),
+    [
+        ({"negatives": ["x", "y"]}, ("x", "y")),
+        ({"negatives": "x"}, ("x",)),
+        ({"negative": "x"}, ("x",)),
+        ({"negative_1": "x", "negative_2": "y"}, ("x", "y")),
+    ],
+)
+def test_negatives_come_in_the_usual_columns(tmp_path, columns, negatives):
+    source = jsonl(tmp_path, {"anchor": "q", "positive": LONG, **columns})
+    assert read_source(source) == [Example("q", LONG, negatives)]
+
+
+def test_documents_are_read_from_a_folder_and_from_a_text_column(tmp_path):
+    folder = tmp_path / "documents"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "b.md").write_text("second\n")
+    (folder / "a.txt").write_text("first")
+    (folder / "c.png").write_bytes(b"\xff")
+    assert read_source(str(folder)) == [Document("a.txt", "first"), Document("deep/b.md", "second")]
+    (document,) = read_source(jsonl(tmp_path, {"text": "alone", "id": 3}))
+    assert document.text == "alone"
+
+
+def test_other_names_are_data_sets_of_the_hub(monkeypatch):
+    asked = []
+
+    def load_dataset(*arguments, split):
+        asked.append((*arguments, split))
+        return [{"question": "q", "answer": LONG}]
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    assert read_source("owner/name:part") == [Example("q", LONG)]
+    assert read_source("owner/name") == [Example("q", LONG)]
+    assert asked == [("owner/name", "part", "train"), ("owner/name", None, "train")]
+
+
+def test_a_data_set_that_cannot_be_loaded_is_named(monkeypatch):
+    def load_dataset(*_, **__):
+        raise ConnectionError("no network\nand much more")
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    with pytest.raises(le.ConfigError, match=r"'owner/name' is no file.*no network") as caught:
+        read_source("owner/name")
+    assert "\n" not in str(caught.value)
+
+
+GOOD = {"query": "q", "document": LONG}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"query": "", "document": LONG}, r"line 2: 'query' is empty"),
+        ({"query": "q", "document": " \n"}, r"line 2: 'document' is empty"),
+        ({"query": "q", "document": "short"}, r"line 2: 'document' is shorter than a sentence"),
+        ({"query": "q"}, r"line 2 has no 'document'"),
+        ({"query": None, "document": LONG}, r"line 2: 'query' is a NoneType"),
+        ({"query": ["q"], "document": LONG}, r"line 2: 'query' is a list"),
+        ({**GOOD, "negatives": ["x"]}, r"line 2 has 1 negatives, the first row has 0"),
+        ({**GOOD, "negatives": [""]}, r"line 2: 'negatives\[0\]' is empty"),
+        ("{not json", r"line 2 is not JSON"),
+        ("[1, 2]", r"line 2 is a list"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, row, message):
+    with pytest.raises(le.InputError, match=message):
+        read_source(jsonl(tmp_path, GOOD, row))
+
+
+def test_wrong_columns_are_listed_with_those_that_are_needed(tmp_path):
+    with pytest.raises(le.ConfigError, match=r"columns title, body; needed are query and document"):
+        read_source(jsonl(tmp_path, {"title": "t", "body": "b"}))
+
+
+def test_sources_that_are_not_there_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "table.xlsx").write_bytes(b"PK")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    (tmp_path / "broken.jsonl.gz").write_bytes(b"no gzip")
+    for name, message in {
+        "missing.jsonl": "does not exist",
+        "empty": "no text file",
+        "empty.jsonl": "is empty",
+        "table.xlsx": "neither .jsonl",
+        "broken.parquet": "cannot be read as parquet",
+        "broken.jsonl.gz": "cannot be read",
+    }.items():
+        with pytest.raises(le.LongEmbedError, match=message):
+            read_source(str(tmp_path / name))

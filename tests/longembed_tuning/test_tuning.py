@@ -1,0 +1,292 @@
+"""Whole runs, from a model's name to the tuned checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import small_rotary_models
+import torch
+from compare import difference
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+from transformers import TrainerCallback
+
+import longembed_st as le
+from longembed_tuning.settings import TuningSettings
+from longembed_tuning.tuning import kept_step, tune
+
+TABLE = "embeddings.position_embeddings.weight"
+
+
+def settings(**changes):
+    recipe = {
+        "max_seq_length": 128,
+        "batch_size": 16,
+        "mini_batch_size": 16,
+        "steps": 4,
+        "warmup_steps": 1,
+        "eval_steps": 2,
+        "learning_rate": 0.01,
+        **changes,
+    }
+    return TuningSettings(**recipe)
+
+
+@pytest.fixture
+def tuned(small_bert, write_pairs, tmp_path):
+    """A finished run: its record and its folder."""
+    out = tmp_path / "tuned"
+    prompts = {"query": "query: ", "document": "passage: "}
+    record = tune(small_bert, str(write_pairs()), out, settings(), prompts=prompts)
+    return record, out
+
+
+def test_a_tuned_model_is_loaded_like_any_other(tuned, small_bert):
+    record, out = tuned
+    model = le.load(str(out))
+    extension = model.long_transformer.extension
+    assert (extension.method, extension.options) == ("table", {"stride": 4})
+    assert (extension.original_max_seq_length, extension.max_seq_length) == (32, 128)
+    assert model.prompts == {"query": "query: ", "document": "passage: "}
+    assert le.fingerprint(model) == record.fingerprint
+    stock = SentenceTransformer(str(out), trust_remote_code=True, device="cpu")
+    base = SentenceTransformer(small_bert, device="cpu")
+    tokenizer = model.long_transformer.text_tokenizer
+    short = [text_of(n, tokenizer) for n in (4, 20, 32)]
+    long = [text_of(n, tokenizer) for n in (33, 128)]
+    for found in (model, stock):
+        assert difference(found.encode(short), base.encode(short)) < 1e-6
+    assert difference(model.encode(long), stock.encode(long)) < 1e-6
+
+
+def test_the_files_hold_every_original_weight_to_the_bit(tuned, small_bert):
+    _, out = tuned
+    own = load_file(Path(small_bert, "model.safetensors"))
+    written = load_file(out / "model.safetensors")
+    assert own.keys() == written.keys()
+    for name in own.keys() - {TABLE}:
+        assert torch.equal(own[name], written[name]), name
+    assert torch.equal(written[TABLE][::4], own[TABLE])
+    assert json.loads((out / "config.json").read_text())["max_position_embeddings"] == 128
+
+
+def test_a_baked_tuned_model_keeps_the_table_and_says_what_it_loses(tuned, tmp_path, small_bert):
+    _, out = tuned
+    model = le.load(str(out))
+    with pytest.warns(le.ShortTextsChangeWarning, match="other vectors"):
+        le.bake(model, tmp_path / "plain")
+    plain = SentenceTransformer(str(tmp_path / "plain"), device="cpu")
+    tokenizer = model.long_transformer.text_tokenizer
+    long, short = text_of(100, tokenizer), text_of(20, tokenizer)
+    assert difference(plain.encode(long), model.encode(long)) < 1e-6
+    assert difference(plain.encode(short), model.encode(short)) > 1e-3
+    assert "do not mix the two" in (tmp_path / "plain" / "README.md").read_text()
+
+
+def test_a_baked_model_tuned_on_rp_keeps_short_texts(small_bert, write_pairs, tmp_path):
+    tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(method="rp"))
+    model = le.load(str(tmp_path / "tuned"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", le.ShortTextsChangeWarning)
+        le.bake(model, tmp_path / "plain")
+    plain = SentenceTransformer(str(tmp_path / "plain"), device="cpu")
+    base = SentenceTransformer(small_bert, device="cpu")
+    text = text_of(32, model.long_transformer.text_tokenizer)
+    assert difference(plain.encode(text), base.encode(text)) < 1e-6
+
+
+def test_the_card_and_the_record_say_what_was_done(tuned):
+    record, out = tuned
+    card = (out / "README.md").read_text()
+    facts = json.loads((out / "tuning.json").read_text())
+    assert set(facts["scores"]) == {"none", "pi", "rp", "tuned"}
+    assert facts["fingerprint"] == record.fingerprint
+    assert facts["settings"]["batch_size"] == 16
+    assert sum("loss" in entry for entry in facts["log"]) == 4
+    assert "32 to 128 tokens" in card
+    assert record.fingerprint in card
+    assert "| batch_size | 16 |" in card
+    assert "| held-out documents | 2 |" in card
+    for name, scores in record.scores.items():
+        assert f"| {name} | {scores.ndcg:.4f} | {scores.accuracy:.4f} |" in card
+    for name in ("loss.png", "loss.svg"):
+        assert (out / name).stat().st_size > 1000
+
+
+def test_nothing_unfinished_is_left_behind(tuned):
+    _, out = tuned
+    assert sorted(path.name for path in out.parent.iterdir()) == ["pairs.jsonl", "tuned"]
+
+
+def test_the_same_seed_gives_the_same_model(tuned, small_bert, write_pairs, tmp_path):
+    record, _ = tuned
+    prompts = {"query": "query: ", "document": "passage: "}
+    source = str(write_pairs())
+    again = tune(small_bert, source, tmp_path / "again", settings(), prompts=prompts)
+    assert again.fingerprint == record.fingerprint
+    assert again.scores == record.scores
+    other = tune(small_bert, source, tmp_path / "other", settings(seed=1), prompts=prompts)
+    assert other.fingerprint != record.fingerprint
+
+
+class CutOff(TrainerCallback):
+    """Ends the run as a kill would, after its first checkpoint."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def cut_off(small_bert, write_pairs, tmp_path):
+    """What to call with `resume` to finish a run that was cut off, and its folder."""
+    arguments = (small_bert, str(write_pairs()), tmp_path / "tuned")
+    with pytest.raises(KeyboardInterrupt):
+        tune(*arguments, settings(), callbacks=[CutOff()])
+    return arguments
+
+
+def test_a_run_that_was_cut_off_is_resumed(cut_off, tmp_path):
+    model, source, out = cut_off
+    assert not out.exists()
+    with pytest.raises(
+        le.ConfigError, match=r"tuned\.unfinished holds an unfinished run.*--resume"
+    ):
+        tune(*cut_off, settings())
+    record = tune(*cut_off, settings(), resume=True)
+    whole = tune(model, source, tmp_path / "whole", settings())
+    assert record.fingerprint == whole.fingerprint
+    assert record.steps == 4
+    assert not out.with_name("tuned.unfinished").exists()
+
+
+def test_a_run_is_only_resumed_with_what_it_was_started_with(cut_off, write_pairs):
+    with pytest.raises(le.ConfigError, match="started with another learning_rate, temperature:"):
+        tune(*cut_off, settings(learning_rate=0.1, temperature=0.5), resume=True)
+    write_pairs(short=50)
+    with pytest.raises(le.ConfigError, match="started with another data:"):
+        tune(*cut_off, settings(), resume=True)
+
+
+def test_without_an_unfinished_run_there_is_nothing_to_resume(small_bert, write_pairs, tmp_path):
+    with pytest.raises(le.ConfigError, match="no unfinished run"):
+        tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(), resume=True)
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_done(tuned, small_bert):
+    _, out = tuned
+    with pytest.raises(le.ConfigError, match="not an empty folder"):
+        tune("no/such-model", "no data", out, settings())
+
+
+def test_models_without_position_vectors_are_refused(write_pairs, tmp_path):
+    model = str(small_rotary_models.folder_of("t5"))
+    with pytest.raises(le.ModelError, match="'t5' has relative positions"):
+        tune(model, str(write_pairs()), tmp_path / "tuned", settings())
+
+
+def test_rotary_models_are_refused_with_what_extends_them(write_pairs, tmp_path):
+    model = str(small_rotary_models.folder_of("nomic_bert"))
+    reason = r"rotary positions.*no position vectors.*'ntk' or 'self_extend'"
+    with pytest.raises(le.ModelError, match=reason):
+        tune(model, str(write_pairs()), tmp_path / "tuned", settings())
+
+
+def test_a_tuned_model_is_not_tuned_again(tuned, write_pairs, tmp_path):
+    _, out = tuned
+    with pytest.raises(le.ModelError, match="can only be read with method 'table'"):
+        tune(str(out), str(write_pairs()), tmp_path / "twice", settings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_seq_length": 32}, "adds no position"),
+        ({"max_seq_length": 100}, "use 128"),
+        ({"train_seq_length": 129}, "more than the extended window of 128"),
+        ({"batch_size": 512}, "batch_size=512 needs as many training pairs, and there are 58"),
+        ({"warmup_steps": 4}, "leaves none of the 4 steps"),
+        # 58 pairs are three batches of 16.
+        ({"warmup_steps": 6, "steps": None, "epochs": 2.0}, "leaves none of the 6 steps"),
+        ({"original_max_seq_length": 64}, "original_max_seq_length=64"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(small_bert, write_pairs, tmp_path, changes, message):
+    with pytest.raises(le.LongEmbedError, match=message):
+        tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(**changes))
+    assert not (tmp_path / "tuned").exists()
+    assert not (tmp_path / "tuned.unfinished").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "gp"},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"batch_size": 1},
+        {"temperature": -1.0},
+        {"steps": 0},
+        {"unknown": 1},
+    ],
+)
+def test_settings_out_of_range_are_refused_in_one_line(changes):
+    with pytest.raises(le.ConfigError, match=next(iter(changes))) as caught:
+        settings(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_recipe_of_the_paper_is_the_default():
+    recipe = TuningSettings(max_seq_length=4096)
+    assert recipe.method == "pi"
+    assert (recipe.batch_size, recipe.learning_rate, recipe.warmup_steps) == (512, 5e-4, 100)
+    assert (recipe.temperature, recipe.epochs) == (0.01, 3.0)
+
+
+def test_the_step_kept_is_the_one_that_scored_best():
+    log = [{"step": 1, "loss": 1.0}, {"step": 2, "eval_ndcg@10": 0.4}]
+    log += [{"step": 4, "eval_ndcg@10": 0.6}, {"step": 6, "eval_ndcg@10": 0.5}]
+    assert kept_step(log) == (4, 6)
+    assert kept_step(log[:1]) == (1, 1)
+
+
+RUN = """
+import sys
+from longembed_tuning.settings import TuningSettings
+from longembed_tuning.tuning import tune
+model, source, out, resume = sys.argv[1:]
+recipe = TuningSettings(max_seq_length=128, batch_size=16, mini_batch_size=4, steps=60,
+                        warmup_steps=1, eval_steps=5, patience=100)
+print(tune(model, source, out, recipe, resume=bool(resume)).fingerprint)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_resumed_to_the_same_model(small_bert, write_pairs, tmp_path):
+    source = str(write_pairs())
+
+    def run(out, resume=""):
+        command = [sys.executable, "-c", RUN, small_bert, source, str(out), resume]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+
+    killed = run(tmp_path / "killed")
+    folder = tmp_path / "killed.unfinished"
+    while not any(folder.glob("checkpoint-*/trainer_state.json")):
+        assert killed.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed").exists()
+    resumed, _ = run(tmp_path / "killed", "resume").communicate()
+    whole, _ = run(tmp_path / "whole").communicate()
+    assert resumed.strip().startswith("sha256:")
+    assert resumed == whole
