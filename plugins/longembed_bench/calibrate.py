@@ -1,0 +1,247 @@
+"""Which method suits a model on the user's own documents."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+import longembed_st as le
+from longembed_bench.data import RetrievalData, present, read_documents, read_folder
+from longembed_bench.files import write_text
+from longembed_bench.metrics import margin, ndcg_by_query
+from longembed_bench.passages import passages_as_queries
+from longembed_bench.retrievers import Found, Reading, WholeDocuments
+from longembed_bench.runs import Method, ModelSource, load_model
+from longembed_bench.vectors import VectorStore
+from longembed_st.errors import ConfigError
+from longembed_st.method import Context
+
+SMALLEST_WINDOW = 64
+WINDOW_HALVINGS = 3
+LARGEST_FACTOR = 8
+"""The largest s that candidates are tried with, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read, and how it did.
+
+    Attributes:
+        label: The method and what sets it apart.
+        config: Keyword arguments of `longembed_st.load`.
+        scores: nDCG@10 of each query, from 0 to 1.
+        reading: What it took.
+    """
+
+    label: str
+    config: dict[str, Any]
+    scores: NDArray[np.float64]
+    reading: Reading
+
+    @property
+    def score(self) -> float:
+        """Mean nDCG@10, from 0 to 1."""
+        return float(self.scores.mean())
+
+    @property
+    def seconds_per_document(self) -> float:
+        """Time to read one document."""
+        return self.reading.seconds / self.reading.documents
+
+    @property
+    def coverage(self) -> float:
+        """The share of the documents' tokens that was read."""
+        return self.reading.read / self.reading.tokens
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of a calibration.
+
+    Attributes:
+        candidates: Best first.
+        margin: How much better the best is than the second, and the ends of the 95% interval.
+    """
+
+    candidates: list[Candidate]
+    margin: tuple[float, float, float]
+
+    @property
+    def best(self) -> Candidate:
+        """The one with the highest score."""
+        return self.candidates[0]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves no doubt that the best is better than the second."""
+        return self.margin[1] > 0
+
+
+def sample_data(folder: Path, documents: int, queries: int, seed: int) -> RetrievalData:
+    """A part of the user's documents, with their own questions or with passages as queries.
+
+    Args:
+        folder: With corpus, queries and qrels, with corpus alone, or with .txt and .md files.
+        documents: The most documents.
+        queries: The most queries.
+        seed: Of the choice.
+    """
+    draw = random.Random(f"sample {seed}")
+    if present(folder, "queries"):
+        data = read_folder(folder)
+        kept = set(_some(draw, list(data.documents), documents))
+        qrels = {
+            query: {key: grade for key, grade in grades.items() if key in kept}
+            for query, grades in data.qrels.items()
+        }
+        answered = [query for query, grades in qrels.items() if any(grades.values())]
+        if not answered:
+            raise ConfigError("no question is about the documents of the sample: raise --documents")
+        asked = _some(draw, answered, queries)
+        return RetrievalData(
+            {key: text for key, text in data.documents.items() if key in kept},
+            {query: data.queries[query] for query in asked},
+            {query: qrels[query] for query in asked},
+        )
+    texts = read_documents(folder)
+    return passages_as_queries(
+        {key: texts[key] for key in _some(draw, list(texts), documents)}, queries, seed
+    )
+
+
+def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[Method]:
+    """The ways in which a model can read documents of a length.
+
+    Args:
+        model: The model, extended by any method.
+        longest: Tokens of the longest document.
+
+    Returns:
+        The model as it is, pcw at several window sizes, and every other method that the model
+        takes, with a window for the longest document or eight times the original one.
+
+    Raises:
+        ConfigError: If no document is longer than the original window.
+    """
+    reader = model.long_transformer
+    original = reader.extension.original_max_seq_length
+    if longest <= original:
+        raise ConfigError(
+            f"no document of the sample is longer than the model's window of {original} tokens: "
+            "every method reads them alike, so use method='none'"
+        )
+    sizes = [original // 2**halving for halving in range(WINDOW_HALVINGS)]
+    found = [Method.parse("none")]
+    found += [Method.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
+    extended = original * min(-(-longest // original), LARGEST_FACTOR)
+    for name, method in le.methods().items():
+        one_pass = method.default_max_seq_length(original) == 8 * original
+        context = Context(original, extended)
+        if (
+            one_pass
+            and reader.family.takes(method)
+            and not method.tied_to_checkpoint
+            and method.is_affordable(context)
+        ):
+            found.append(Method.parse(f"{name}:max_seq_length={extended}"))
+    return found
+
+
+def calibrate(
+    source: ModelSource,
+    data: RetrievalData,
+    methods: Sequence[Method] | None = None,
+    *,
+    device: str | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+    on_method: Callable[[str, int], None] = lambda label, documents: None,
+    on_texts: Callable[[int], None] = lambda count: None,
+) -> Choice:
+    """Measure each method on the documents and say which is best.
+
+    Args:
+        source: The model.
+        data: Documents and queries.
+        methods: What to compare; None for all that the model can take.
+        device: Where to compute; None for the best there is.
+        dtype: Of the weights.
+        seed: Of the bootstrap.
+        on_method: Called as a method begins, with the number of documents.
+        on_texts: Called as documents are read.
+
+    Raises:
+        ConfigError: If there is nothing to compare.
+    """
+    unchanged = load_model(source, Method.parse("none"), device, dtype)
+    if methods is None:
+        longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
+        methods = candidate_methods(unchanged, longest)
+    if len(methods) < 2:
+        raise ConfigError("there is one method only, so there is nothing to compare")
+    candidates = []
+    for method in methods:
+        on_method(method.label, len(data.documents))
+        model = load_model(source, method, device, dtype)
+        scores, reading = _measure(model, data, on_texts)
+        extension = model.long_transformer.extension
+        config = {
+            "model_name_or_path": source.path,
+            "method": extension.method,
+            "max_seq_length": extension.max_seq_length,
+            "original_max_seq_length": extension.original_max_seq_length,
+            "logn_scaling": extension.logn_scaling,
+            **extension.options,
+            "model_kwargs": {"dtype": dtype},
+        }
+        candidates.append(Candidate(method.label, config, scores, reading))
+    candidates.sort(key=lambda candidate: -candidate.score)
+    best, second = candidates[:2]
+    return Choice(candidates, margin(best.scores, second.scores, seed))
+
+
+def write_config(choice: Choice, path: Path) -> None:
+    """Write the best method as the keyword arguments of `longembed_st.load`.
+
+    Args:
+        choice: The outcome.
+        path: The file: `load(**json.loads(path.read_text()))`.
+    """
+    write_text(path, json.dumps(choice.best.config, indent=2) + "\n")
+
+
+def _measure(
+    model: le.LongSentenceTransformer, data: RetrievalData, on_texts: Callable[[int], None]
+) -> tuple[NDArray[np.float64], Reading]:
+    readings: list[Reading] = []
+
+    def keep(split: str, found: Found, reading: Reading) -> None:
+        readings.append(reading)
+
+    with tempfile.TemporaryDirectory() as folder:
+        retriever = WholeDocuments("longembed/calibrate", model, VectorStore(Path(folder)))
+        retriever.on_texts = on_texts
+        retriever.on_searched = keep
+        retriever.index(_table(data.documents))
+        found = retriever.search(_table(data.queries), hf_split="test", top_k=len(data.documents))
+    scores = ndcg_by_query(data.qrels, found)
+    return np.array([scores[query] for query in data.queries]), readings[0]
+
+
+def _table(texts: dict[str, str]) -> Dataset:
+    return Dataset.from_dict({"id": list(texts), "text": list(texts.values())})
+
+
+def _some(draw: random.Random, items: list[str], count: int) -> list[str]:
+    """At most so many of the items, in their order."""
+    chosen = sorted(range(len(items)), key=lambda place: draw.random())[:count]
+    return [items[place] for place in sorted(chosen)]

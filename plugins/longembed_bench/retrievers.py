@@ -1,0 +1,239 @@
+"""Three ways to find documents, each as the search model that mteb evaluates.
+
+mteb hands over the corpus and the queries and asks for scores; what was read, how long it took and
+what was found is reported beside.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bm25s  # type: ignore[import-untyped]
+import numpy as np
+import Stemmer  # type: ignore[import-not-found]
+from mteb.models.model_meta import ModelMeta
+from numpy.typing import NDArray
+
+import longembed_st as le
+from longembed_bench.vectors import Embedded, OnTexts, VectorStore
+
+Found = dict[str, dict[str, float]]
+"""The score of documents by query."""
+
+Scores = NDArray[np.float32]
+"""Shape (queries, documents)."""
+
+QUERIES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What it took to make documents findable.
+
+    Attributes:
+        documents: How many there are.
+        vectors: How many vectors stand for all of them; 0 for word counts.
+        tokens: Tokens of all documents; 0 if they were not counted.
+        read: How many of them were read.
+        seconds: Time to read the documents, that of earlier runs included where vectors were kept.
+        query_seconds: Time to read the queries.
+    """
+
+    documents: int
+    vectors: int
+    tokens: int
+    read: int
+    seconds: float
+    query_seconds: float
+
+
+OnSearched = Callable[[str, Found, Reading], None]
+"""Called with the split, what was found, and what it took."""
+
+
+class Retriever(ABC):
+    """Satisfies mteb's SearchProtocol.
+
+    Args:
+        full_name: Of the run, as `organisation/name`.
+        revision: Changes whenever the scores could.
+    """
+
+    def __init__(self, full_name: str, revision: str) -> None:
+        self.mteb_model_meta = ModelMeta.create_empty(
+            {"name": full_name, "revision": revision, "languages": ["eng-Latn"]}
+        )
+        self.on_texts: OnTexts = lambda count: None
+        self.on_searched: OnSearched = lambda split, found, reading: None
+
+    def index(self, corpus: Any, **kwargs: Any) -> None:
+        """Read the documents.
+
+        Args:
+            corpus: mteb's table of documents.
+            **kwargs: What else mteb passes.
+        """
+        self._ids: list[str] = list(corpus["id"])
+        self._read_documents(document_texts(corpus))
+
+    def search(self, queries: Any, *, hf_split: str, top_k: int, **kwargs: Any) -> Found:
+        """Score the documents for each query.
+
+        Args:
+            queries: mteb's table of queries.
+            hf_split: The split they belong to.
+            top_k: How many documents to return for a query.
+            **kwargs: What else mteb passes.
+        """
+        texts = list(queries["text"])
+        found: Found = {}
+        for start in range(0, len(texts), QUERIES_AT_ONCE):
+            chunk = slice(start, start + QUERIES_AT_ONCE)
+            scores = self._score(texts[chunk])
+            for key, row in zip(queries["id"][chunk], scores, strict=True):
+                # Stable: of equal scores, the earlier document.
+                best = np.argsort(-row, kind="stable")[:top_k]
+                found[key] = {self._ids[place]: float(row[place]) for place in best}
+        self.on_searched(hf_split, found, self._reading(len(self._ids)))
+        return found
+
+    @abstractmethod
+    def _read_documents(self, texts: list[str]) -> None: ...
+
+    @abstractmethod
+    def _score(self, queries: list[str]) -> Scores: ...
+
+    @abstractmethod
+    def _reading(self, documents: int) -> Reading: ...
+
+
+class WholeDocuments(Retriever):
+    """One vector a document.
+
+    Args:
+        full_name: See `Retriever`.
+        model: The model, extended or not.
+        store: Where its vectors are kept.
+    """
+
+    def __init__(
+        self, full_name: str, model: le.LongSentenceTransformer, store: VectorStore
+    ) -> None:
+        super().__init__(full_name, le.fingerprint(model).removeprefix("sha256:"))
+        self._model = model
+        self._store = store
+        self._query_seconds = 0.0
+
+    def _read_documents(self, texts: list[str]) -> None:
+        self._query_seconds = 0.0
+        self._embedded = self._embed(texts)
+
+    def _embed(self, texts: Sequence[str]) -> Embedded:
+        return self._store.embed(self._model, texts, "document", self.on_texts)
+
+    def _score(self, queries: list[str]) -> Scores:
+        embedded = self._store.embed(self._model, queries, "query")
+        self._query_seconds += float(embedded.seconds.sum())
+        similarity = self._model.similarity(embedded.vectors, self._embedded.vectors)
+        return np.asarray(similarity, dtype=np.float32)
+
+    def _reading(self, documents: int) -> Reading:
+        return Reading(
+            documents=documents,
+            vectors=len(self._embedded.vectors),
+            tokens=int(self._embedded.tokens.sum()),
+            read=int(self._embedded.read.sum()),
+            seconds=float(self._embedded.seconds.sum()),
+            query_seconds=self._query_seconds,
+        )
+
+
+class Chunks(WholeDocuments):
+    """What people do today: a vector for each chunk of the original window, the best chunk counts.
+
+    Args:
+        full_name: See `Retriever`.
+        model: The model, not extended.
+        store: Where its vectors are kept.
+    """
+
+    def _read_documents(self, texts: list[str]) -> None:
+        self._query_seconds = 0.0
+        # Windows of pcw are chunks: as long as the original window, and none cut in a token.
+        windows = le.extend(self._model, "pcw")
+        prompt = _document_prompt(self._model)
+        spans = [read.spans for read in le.coverage(windows, texts, prompt=prompt)]
+        chunks = [
+            text[start:end]
+            for text, of_text in zip(texts, spans, strict=True)
+            for start, end in of_text
+        ]
+        self._starts = np.cumsum([0, *(len(of_text) for of_text in spans[:-1])])
+        self._embedded = self._embed(chunks)
+
+    def _score(self, queries: list[str]) -> Scores:
+        best: Scores = np.maximum.reduceat(super()._score(queries), self._starts, axis=1)
+        return best
+
+
+class Bm25(Retriever):
+    """Words and their frequencies: BM25 with English stemming and stop words, k1 1.5, b 0.75.
+
+    Args:
+        full_name: See `Retriever`.
+    """
+
+    def __init__(self, full_name: str) -> None:
+        super().__init__(full_name, f"bm25s-{bm25s.__version__}-english-k1.5-b0.75")
+        self._stemmer = Stemmer.Stemmer("english")
+
+    def _tokens(self, texts: list[str]) -> Any:
+        return bm25s.tokenize(texts, stopwords="en", stemmer=self._stemmer, show_progress=False)
+
+    def _read_documents(self, texts: list[str]) -> None:
+        begin = time.perf_counter()
+        self._index = bm25s.BM25(k1=1.5, b=0.75)
+        self._index.index(self._tokens(texts), show_progress=False)
+        self._seconds = time.perf_counter() - begin
+        self._query_seconds = 0.0
+        self.on_texts(len(texts))
+
+    def _score(self, queries: list[str]) -> Scores:
+        begin = time.perf_counter()
+        words = bm25s.tokenize(
+            queries,
+            stopwords="en",
+            stemmer=self._stemmer,
+            return_ids=False,
+            show_progress=False,
+        )
+        # bm25s cannot score a query that has nothing but stop words.
+        nothing = np.zeros(len(self._ids), dtype=np.float32)
+        scores = [self._index.get_scores(row) if row else nothing for row in words]
+        self._query_seconds += time.perf_counter() - begin
+        return np.stack(scores)
+
+    def _reading(self, documents: int) -> Reading:
+        return Reading(documents, 0, 0, 0, self._seconds, self._query_seconds)
+
+
+def _document_prompt(model: le.LongSentenceTransformer) -> str | None:
+    """The prompt that `encode_document` takes."""
+    names = [name for name in ("document", "passage", "corpus") if name in model.prompts]
+    return model.prompts[names[0]] if names else None
+
+
+def document_texts(corpus: Any) -> list[str]:
+    """The texts of mteb's documents: unaltered, and behind their title where they have one.
+
+    Args:
+        corpus: mteb's table of documents, with a column `text` and perhaps a column `title`.
+    """
+    texts: list[str] = list(corpus["text"])
+    if "title" not in corpus.column_names:
+        return texts
+    return [f"{a} {b}" if a else b for a, b in zip(corpus["title"], texts, strict=True)]

@@ -1,0 +1,134 @@
+"""Models x methods x tasks, through mteb."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import mteb
+
+import longembed_st as le
+from longembed_bench.results import ResultFolder
+from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, WholeDocuments
+from longembed_bench.runs import CHUNKS, Run, load_model
+from longembed_bench.tasks import PASSKEY, Task, length_of
+from longembed_bench.truncation import refuse_truncation
+from longembed_bench.vectors import VectorStore
+
+
+class Watcher(Protocol):
+    """Who wants to know how far a measurement is."""
+
+    def on_run(self, run: Run, task: Task, missing: list[str]) -> None:
+        """A run begins with a task; these splits of it are still to be done."""
+
+    def on_texts(self, count: int) -> None:
+        """So many documents were read."""
+
+
+def measure(
+    runs: Sequence[Run],
+    tasks: Sequence[Task],
+    out: Path,
+    watcher: Watcher,
+    *,
+    device: str | None = None,
+    dtype: str = "float32",
+    allow_truncation: bool = False,
+) -> ResultFolder:
+    """Measure each run on each task; what is in the folder already is not measured again.
+
+    Args:
+        runs: The lines of the tables.
+        tasks: The tasks.
+        out: The output folder.
+        watcher: Told how far it is.
+        device: Where to compute; None for the best there is.
+        dtype: Of the weights.
+        allow_truncation: Whether to go on when a passkey curve has the mark of truncation.
+
+    Returns:
+        The folder.
+
+    Raises:
+        LongEmbedError: If a model cannot be loaded or read with, or was truncated.
+    """
+    folder = ResultFolder(out)
+    # Passkey first: it is quick, and a model that was cut need not read the rest.
+    ordered = sorted(tasks, key=lambda task: task.label != PASSKEY)
+    for run in runs:
+        retriever, settings = _retriever(run, folder, device, dtype)
+        meta = retriever.mteb_model_meta
+        folder.write_run(run, meta, settings)
+        retriever.on_texts = watcher.on_texts
+        for task in ordered:
+            _evaluate(run, retriever, task, folder, watcher)
+            # Unextended models are cut by definition; the tables say so.
+            if task.label == PASSKEY and not allow_truncation and run.method.name != "none":
+                _check_passkey(run, str(meta.revision), folder)
+    return folder
+
+
+def _retriever(
+    run: Run, folder: ResultFolder, device: str | None, dtype: str
+) -> tuple[Retriever, dict[str, Any]]:
+    if run.model is None:
+        return Bm25(run.full_name), {"stemming": "english", "k1": 1.5, "b": 0.75}
+    model = load_model(run.model, run.method, device, dtype)
+    fingerprint = le.fingerprint(model)
+    kind = Chunks if run.method.name == CHUNKS else WholeDocuments
+    settings = {
+        "path": run.model.path,
+        "fingerprint": fingerprint,
+        "device": str(model.device),
+        "dtype": dtype,
+        **model.long_transformer.extension.model_dump(),
+    }
+    return kind(run.full_name, model, VectorStore(folder.vectors_of(fingerprint))), settings
+
+
+def _evaluate(
+    run: Run, retriever: Retriever, task: Task, folder: ResultFolder, watcher: Watcher
+) -> None:
+    meta = retriever.mteb_model_meta
+    current = folder.is_current(meta, task)
+    stored = folder.cache.load_task_result(task.name, meta) if current else None
+    missing = [split for split in task.data if stored is None or split not in stored.scores]
+    watcher.on_run(run, task, missing)
+    if not missing:
+        return
+    retriever.on_searched = _keeper(folder, retriever, task)
+    with warnings.catch_warnings():
+        # mteb's own notes on metadata that local tasks do not have.
+        warnings.simplefilter("ignore", UserWarning)
+        mteb.evaluate(
+            retriever,
+            task.mteb_task,
+            cache=folder.cache,
+            overwrite_strategy="only-missing" if current else "always",
+            co2_tracker=False,
+            show_progress_bar=False,
+        )
+
+
+def _keeper(
+    folder: ResultFolder, retriever: Retriever, task: Task
+) -> Callable[[str, Found, Reading], None]:
+    def keep(split: str, found: Found, reading: Reading) -> None:
+        folder.write_reading(retriever.mteb_model_meta, task, split, found, reading)
+
+    return keep
+
+
+def _check_passkey(run: Run, revision: str, folder: ResultFolder) -> None:
+    curve = {
+        length_of(result.split): result
+        for result in folder.results()
+        if (result.label, result.task, result.fingerprint) == (run.label, PASSKEY, revision)
+    }
+    by_length = {length: result for length, result in curve.items() if length is not None}
+    if by_length:
+        accuracy = {length: result.score for length, result in by_length.items()}
+        refuse_truncation(run.label, accuracy, by_length[max(by_length)].coverage)

@@ -1,0 +1,87 @@
+"""Scores as tables: a table a task, a line a run, a column a length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from longembed_bench.results import Result
+
+SCORE_NAMES = {"ndcg_at_1": "accuracy", "ndcg_at_10": "nDCG@10"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        label: The model and the method.
+        cells: As printed, in the order of the headings behind the label.
+    """
+
+    label: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of one task.
+
+    Attributes:
+        title: The task and its score.
+        headings: Of the columns.
+        rows: The lines.
+    """
+
+    title: str
+    headings: list[str]
+    rows: list[Row]
+
+
+def score_tables(results: Sequence[Result]) -> list[ScoreTable]:
+    """Arrange scores by task, each beside its coverage and its cost.
+
+    Coverage, vectors and time are those of a run's longest documents.
+
+    Args:
+        results: All scores.
+    """
+    tasks = list(dict.fromkeys(result.task for result in results))
+    return [_table([result for result in results if result.task == task]) for task in tasks]
+
+
+def by_run(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The scores of each run by length, BM25 last, in the order of models and methods.
+
+    Args:
+        results: Of one task.
+    """
+    ordered = sorted(results, key=lambda r: (not r.model, r.model, r.method, r.length or 0))
+    runs: dict[str, list[Result]] = {}
+    for result in ordered:
+        runs.setdefault(result.label, []).append(result)
+    return runs
+
+
+def _table(results: list[Result]) -> ScoreTable:
+    score = SCORE_NAMES.get(results[0].main_score, results[0].main_score)
+    splits = sorted({(result.length or 0, result.split) for result in results})
+    rows = []
+    for label, of_run in by_run(results).items():
+        scores = {result.split: f"{100 * result.score:.1f}" for result in of_run}
+        longest = of_run[-1]
+        rows.append(
+            Row(
+                label,
+                [
+                    *(scores.get(split, "-") for _, split in splits),
+                    f"{longest.coverage:.1%}",
+                    f"{longest.vectors_per_document:.1f}" if longest.reading.vectors else "-",
+                    f"{longest.seconds_per_document:.3f}",
+                ],
+            )
+        )
+    lengths = [f"{length:,}" if length else score for length, _ in splits]
+    title = f"{results[0].task}, {score} x 100"
+    headings = ["run", *lengths, "read", "vectors/doc", "s/doc"]
+    return ScoreTable(title, headings, rows)

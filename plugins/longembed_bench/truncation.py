@@ -1,0 +1,104 @@
+"""The mark that truncation leaves on a passkey curve.
+
+A model that reads only the first w tokens finds a needle at a random depth of an n-token document
+with probability w / n. A curve that is flat up to a window and then falls like that is no property
+of the method: the documents were cut before the model saw them. Many published rows have it
+unnoticed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from longembed_bench.synthetic import QUERIES
+from longembed_st.errors import LongEmbedError
+
+STANDARD_ERRORS = 2.5
+ROUNDING = 0.03
+"""Room for chance finds, and for words that are not exactly 0.75 of a token."""
+
+ENOUGH_BEYOND = 2
+"""Lengths beyond the window that the curve must cover before it says anything."""
+
+WORTH_A_LOOK = 0.5
+"""A model that is wrong more often than this on the shortest texts has no curve to read."""
+
+WINDOWS_PER_OCTAVE = 8
+
+
+class TruncationError(LongEmbedError):
+    """A passkey curve says that documents were cut before the model read them."""
+
+
+def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> int | None:
+    """The window that a passkey curve looks cut at.
+
+    Args:
+        accuracy: Accuracy, from 0 to 1, by document length in tokens.
+        queries: How many queries each accuracy is the mean of.
+
+    Returns:
+        The window in tokens whose w / n fits best, if it fits within chance at every length; None
+        if no window does, or the curve is too short to tell.
+    """
+    lengths = sorted(accuracy)
+    if len(lengths) <= ENOUGH_BEYOND or accuracy[lengths[0]] < WORTH_A_LOOK:
+        return None
+    # The window lies inside the measured lengths, with enough of them beyond it.
+    octaves = math.log2(lengths[-ENOUGH_BEYOND - 1] * 1.9 / lengths[0])
+    steps = int(octaves * WINDOWS_PER_OCTAVE) + 1
+    windows = [round(lengths[0] * 2 ** (step / WINDOWS_PER_OCTAVE)) for step in range(steps)]
+    fitting = [window for window in windows if _fits(accuracy, window, queries)]
+    return min(fitting, key=lambda window: _misfit(accuracy, window), default=None)
+
+
+def refuse_truncation(label: str, accuracy: Mapping[int, float], share_read: float) -> None:
+    """Stop if a passkey curve says that documents were cut unseen.
+
+    Args:
+        label: What was measured.
+        accuracy: Accuracy, from 0 to 1, by document length in tokens.
+        share_read: The share of the longest documents' tokens that the model was given, from 0 to
+            1.
+
+    Raises:
+        TruncationError: If it does; the message says what to look at.
+    """
+    window = truncation_window(accuracy)
+    if window is None:
+        return
+    curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
+    given = (
+        "although the whole text was given to the model; look for a smaller limit inside it"
+        if share_read > 0.999
+        else f"and only {share_read:.0%} of the longest documents was read; extend the window with "
+        "method pcw or a larger max_seq_length"
+    )
+    raise TruncationError(
+        f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "
+        f"tokens, {given}. What it scores on longer documents would say nothing about the method. "
+        "Measure it all the same with --allow-truncation"
+    )
+
+
+def _expected(accuracy: Mapping[int, float], window: int) -> dict[int, float]:
+    """What a model that is right so often on the shortest texts scores if cut at a window."""
+    plateau = accuracy[min(accuracy)]
+    return {length: plateau * min(1.0, window / length) for length in accuracy}
+
+
+def _fits(accuracy: Mapping[int, float], window: int, queries: int) -> bool:
+    beyond = [length for length in accuracy if length > 1.2 * window]
+    if len(beyond) < ENOUGH_BEYOND:
+        return False
+    for length, expected in _expected(accuracy, window).items():
+        chance = math.sqrt(expected * (1 - expected) / queries)
+        if abs(accuracy[length] - expected) > STANDARD_ERRORS * chance + ROUNDING:
+            return False
+    return True
+
+
+def _misfit(accuracy: Mapping[int, float], window: int) -> float:
+    expected = _expected(accuracy, window)
+    return sum((accuracy[length] - expected[length]) ** 2 for length in accuracy)

@@ -1,0 +1,130 @@
+"""Vectors on disk, so that a run that was cut off does not compute one twice."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_bench.files import write_whole
+from longembed_st.model import LongSentenceTransformer
+from longembed_st.overflow import observe_coverage
+
+GROUP_CHARACTERS = 200_000
+"""Texts are embedded and written in groups of about this size: what a killed run can lose."""
+
+GROUP_TEXTS = 256
+"""The most texts in a group."""
+
+OnTexts = Callable[[int], None]
+"""Called with the number of texts that were done."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of some texts, and what they cost.
+
+    Attributes:
+        vectors: Shape (texts, width).
+        tokens: Tokens of each text, its prompt and special tokens counted.
+        read: How many of them its vector is computed from.
+        seconds: The time that each took, its share of its group's by tokens read.
+    """
+
+    vectors: NDArray[np.float32]
+    tokens: NDArray[np.int64]
+    read: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+
+
+class VectorStore:
+    """The vectors that one model has computed so far, in a folder of .npz files.
+
+    Args:
+        folder: A folder for this model's fingerprint alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[NDArray[np.float32], int, int, float]] = {}
+        for path in sorted(folder.glob("*.npz")):
+            self._take(path)
+
+    def embed(
+        self,
+        model: LongSentenceTransformer,
+        texts: Sequence[str],
+        role: str,
+        on_texts: OnTexts = lambda count: None,
+    ) -> Embedded:
+        """The vectors of texts: those on disk, and the rest from the model.
+
+        Args:
+            model: The model of the fingerprint that the folder is for.
+            texts: The texts.
+            role: "query" or "document": which prompt of the model.
+            on_texts: Called as texts are done.
+        """
+        keys = [_key(role, text) for text in texts]
+        missing = {k: text for k, text in zip(keys, texts, strict=True) if k not in self._known}
+        on_texts(len(texts) - len(missing))
+        for group in _groups(missing):
+            self._compute(model, group, role)
+            on_texts(len(group))
+        vectors, tokens, read, seconds = zip(*(self._known[key] for key in keys), strict=True)
+        return Embedded(np.stack(vectors), np.array(tokens), np.array(read), np.array(seconds))
+
+    def _compute(self, model: LongSentenceTransformer, group: dict[str, str], role: str) -> None:
+        texts = list(group.values())
+        encode = model.encode_query if role == "query" else model.encode_document
+        begin = time.perf_counter()
+        with observe_coverage() as seen:
+            vectors = encode(texts, batch_size=len(texts), show_progress_bar=False)
+        seconds = time.perf_counter() - begin
+        read = np.array([seen[text].read for text in texts])
+        path = self._folder / f"{_key(role, *group)[:32]}.npz"
+        arrays = {
+            "keys": np.array(list(group)),
+            "vectors": np.asarray(vectors, dtype=np.float32),
+            "tokens": np.array([seen[text].tokens for text in texts]),
+            "read": read,
+            "seconds": seconds * read / read.sum(),
+        }
+        write_whole(path, lambda file: np.savez(file, **arrays))
+        self._take(path)
+
+    def _take(self, path: Path) -> None:
+        try:
+            with np.load(path) as file:
+                columns = [file[name] for name in ("vectors", "tokens", "read", "seconds")]
+                keys = file["keys"].tolist()
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            # A damaged file is no more than vectors that have to be computed again.
+            path.unlink(missing_ok=True)
+            return
+        for key, vector, tokens, read, seconds in zip(keys, *columns, strict=True):
+            self._known[key] = (vector, int(tokens), int(read), float(seconds))
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf8", "surrogatepass")).hexdigest()
+
+
+def _groups(texts: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Split into runs of about `GROUP_CHARACTERS`, in the order given."""
+    group: dict[str, str] = {}
+    size = 0
+    for key, text in texts.items():
+        group[key] = text
+        size += len(text)
+        if size >= GROUP_CHARACTERS or len(group) == GROUP_TEXTS:
+            yield group
+            group, size = {}, 0
+    if group:
+        yield group

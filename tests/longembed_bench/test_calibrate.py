@@ -1,0 +1,134 @@
+"""`longembed calibrate`."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import numpy as np
+import pytest
+import typer
+from compare import difference
+from small_models import WORDS
+from typer.testing import CliRunner
+
+import longembed_st as le
+from longembed_bench import cli
+from longembed_bench.calibrate import candidate_methods, sample_data
+from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
+from longembed_st.cli import _in_one_line
+from longembed_st.errors import ConfigError, InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    draw = random.Random(2)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(12):
+        words = [draw.choice(WORDS) for _ in range(150)]
+        (folder / f"{number:02d}.txt").write_text(" ".join(words))
+    return folder
+
+
+@pytest.fixture
+def calibrate(tmp_path, small_model, folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    app = typer.Typer()
+    app.command("calibrate")(_in_one_line(cli.calibrate))
+    app.command("bench")(_in_one_line(cli.bench))
+    model = str(small_model("bert"))
+
+    def call(*arguments: str):
+        words = ["calibrate", model, "--data", str(folder), "--device", "cpu", *arguments]
+        return CliRunner().invoke(app, words)
+
+    return call
+
+
+def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
+    result = calibrate("--queries", "24", "--out", "choice.json")
+    assert result.exit_code == 0, result.stderr
+    table = re.findall(r"│ ([a-z]\S+) +│ +([\d.]+) │ +([\d.]+)% │", result.stdout)
+    scores = {label: float(score) for label, score, _ in table}
+    assert list(scores) == sorted(scores, key=lambda label: -scores[label])
+    assert {label.split(":")[0] for label in scores} == {"none", "pcw", "gp", "pi", "rp"}
+    assert {label: read for label, _, read in table}["none"] == f"{100 * 64 / 152:.1f}"
+    best = next(iter(scores))
+    assert f"Use {best}: +" in result.stdout
+
+    config = json.loads((tmp_path / "choice.json").read_text())
+    model = le.load(**config, device="cpu")
+    name, _, option = best.partition(":")
+    assert model.long_transformer.extension.method == name
+    text = " ".join(WORDS[:40] * 4)
+    key, _, value = option.partition("=")
+    same = le.load(
+        config["model_name_or_path"], name, device="cpu", **{key: int(value)} if key else {}
+    )
+    assert difference(model.encode([text]), same.encode([text])) < 1e-6
+
+
+def test_methods_that_are_asked_for(calibrate) -> None:
+    result = calibrate("-m", "none", "-m", "pcw", "--queries", "4")
+    assert re.findall(r"│ (none|pcw|gp) ", result.stdout).count("gp") == 0
+    assert "Wrote longembed.json" in result.stdout
+    assert calibrate("-m", "pcw").exit_code == 1
+
+
+def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
+    model = le.load(str(small_model("bert", positions=256)), "none", device="cpu")
+    labels = [method.label for method in candidate_methods(model, 700)]
+    assert labels[:4] == ["none", *(f"pcw:window_size={n}" for n in (256, 128, 64))]
+    assert set(labels[4:]) == {f"{name}:max_seq_length=768" for name in ("gp", "pi", "rp")}
+    longest = candidate_methods(model, 10**6)
+    assert longest[-1].settings == {"max_seq_length": 2048}
+    with pytest.raises(ConfigError, match="use method='none'"):
+        candidate_methods(model, 256)
+
+
+def test_passages_come_from_all_depths_and_are_no_copies() -> None:
+    documents = {f"d{n}": " ".join(f"{n}-{place}" for place in range(1000)) for n in range(5)}
+    data = passages_as_queries({**documents, "short": "too short"}, 100)
+    assert len(data.queries) == 100
+    starts = []
+    for query, text in data.queries.items():
+        ((document, _),) = data.qrels[query].items()
+        places = [int(word.split("-")[1]) for word in text.split()]
+        assert {f"d{word.split('-')[0]}" for word in text.split()} == {document}
+        assert len(places) == PASSAGE_WORDS // 2
+        assert places == sorted(places)
+        assert places[-1] - places[0] < PASSAGE_WORDS
+        # In the passage itself, no three words follow each other.
+        assert all(c - a > 2 for a, c in zip(places, places[2:], strict=False))
+        starts.append((document, places[0]))
+    for document in documents:
+        of_one = sorted(place for name, place in starts if name == document)
+        assert of_one[0] < 150
+        assert of_one[-1] > 800
+        assert np.diff(of_one).max() < 200
+    assert passages_as_queries(documents, 100).to_bytes() == data.to_bytes().replace(
+        b'["document", "short", "too short", null]\n', b""
+    )
+    with pytest.raises(InputError, match="nothing to calibrate"):
+        passages_as_queries({"short": "too short"}, 10)
+
+
+def test_the_users_own_questions_are_used(tmp_path) -> None:
+    rows = {
+        "corpus": [{"doc_id": f"d{n}", "text": f"text {n}"} for n in range(30)],
+        "queries": [{"qid": f"q{n}", "text": f"question {n}"} for n in range(30)],
+        "qrels": [{"qid": f"q{n}", "doc_id": f"d{n}"} for n in range(30)],
+    }
+    for stem, lines in rows.items():
+        (tmp_path / f"{stem}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    data = sample_data(tmp_path, documents=10, queries=6, seed=0)
+    assert len(data.documents) == 10
+    assert len(data.queries) == 6
+    for query, grades in data.qrels.items():
+        assert list(grades) == [query.replace("q", "d")]
+        assert grades.keys() <= data.documents.keys()
+    assert sample_data(tmp_path, 10, 6, seed=0) == data
+    assert sample_data(tmp_path, 10, 6, seed=1) != data
