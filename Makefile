@@ -30,6 +30,8 @@ bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/self_extend.py
+	$(BIN)/python benchmarks/adapters.py
+	$(BIN)/python benchmarks/ingestion.py
 
 clean:
 	rm -rf $(VENV) demo-store

@@ -11,7 +11,7 @@ from pydantic import Field
 from longembed_st.adapter import ModelSettings, plain_floats
 from longembed_st.errors import ConfigError
 
-DOCUMENTS_AT_ONCE = 64
+DOCUMENTS_AT_ONCE = 256
 """Handed to the model together, which sorts them by length and computes them in small batches."""
 
 
