@@ -25,6 +25,9 @@ LONGEST_SENTENCE = 400
 PASSAGES_PER_SECTION = 3
 """Queries for each document that is held out."""
 
+SHORTEST_REPEAT = 40
+"""Characters. Headings and short phrases may stand in many documents."""
+
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 
 
@@ -75,6 +78,36 @@ def tokenize_sentences(text: str, tokenizer: PreTrainedTokenizerBase) -> Sentenc
         return Sentences([], [])
     ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     return Sentences(texts, list(map(len, ids)))
+
+
+def without_repeats(sentences: Sentences, seen: set[str]) -> Sentences:
+    """Leave out what earlier documents say word for word: licences, headers, footers.
+
+    In a batch, such passages would be wrong answers to each other's questions.
+
+    Args:
+        sentences: A document.
+        seen: Sentences of earlier documents, as `repeat_keys` gives them; this one's are added.
+    """
+    keys = [_repeat_key(text) for text in sentences.texts]
+    kept = [i for i, key in enumerate(keys) if key is None or key not in seen]
+    seen.update(key for key in keys if key is not None)
+    return Sentences([sentences.texts[i] for i in kept], [sentences.tokens[i] for i in kept])
+
+
+def repeat_keys(text: str) -> set[str]:
+    """The sentences of a text by which a repetition is known.
+
+    Args:
+        text: Any text.
+    """
+    keys = map(_repeat_key, split_sentences(text))
+    return {key for key in keys if key is not None}
+
+
+def _repeat_key(sentence: str) -> str | None:
+    key = " ".join(sentence.lower().split())
+    return key if len(key) >= SHORTEST_REPEAT else None
 
 
 def sections(sentences: Sentences, budget: int) -> list[Sentences]:
@@ -130,7 +163,11 @@ def _passage_at(texts: Sequence[str], start: int) -> list[int]:
 
 
 def training_examples(
-    document: Document, tokenizer: PreTrainedTokenizerBase, budget: int, seed: int
+    document: Document,
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    seed: int,
+    seen: set[str],
 ) -> list[Example]:
     """Draw one passage from each section that is as long as a training text.
 
@@ -139,10 +176,17 @@ def training_examples(
         tokenizer: The model's own.
         budget: Tokens of a section.
         seed: Chooses the passages, together with the document's name.
+        seen: Sentences of earlier documents, which are left out; this one's are added.
     """
     random = Random(f"{seed} {document.name}")
-    cut = sections(tokenize_sentences(document.text, tokenizer), budget)
-    return [example for section in cut for example in take_passages(section, 1, random)]
+    new = without_repeats(tokenize_sentences(document.text, tokenizer), seen)
+    if not len(new):
+        return []
+    return [
+        example
+        for section in sections(new, budget)
+        for example in take_passages(section, 1, random)
+    ]
 
 
 def held_out_examples(

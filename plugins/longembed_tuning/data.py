@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from longembed_st.errors import ConfigError
 from longembed_st.method import Context
-from longembed_tuning.cloze import held_out_examples, training_examples
+from longembed_tuning.cloze import held_out_examples, repeat_keys, training_examples
 from longembed_tuning.sources import SHORTEST_DOCUMENT, Document, Example, read_source
 
 HELD_OUT_SHARE = 0.1
@@ -86,7 +86,9 @@ def prepare(
         texts = _choose(apart, tokenizer, context.original, share, seed)
         chosen = [item for item in apart if _texts(item)[0] in texts]
         items = [item for item in items if texts.isdisjoint(_texts(item))]
-    train = _training_pairs(items, tokenizer, budget, seed)
+    # Nothing that is asked in validation is learned word for word.
+    seen = {key for item in chosen for key in repeat_keys(_texts(item)[0])}
+    train = _training_pairs(items, tokenizer, budget, seed, seen)
     held_out = _held_out_pairs(chosen, tokenizer, context, seed)
     documents = {example.document for example in held_out}
     if hold_out and len(documents) < LEAST_HELD_OUT:
@@ -158,13 +160,14 @@ def _training_pairs(
     tokenizer: PreTrainedTokenizerBase,
     budget: int,
     seed: int,
+    seen: set[str],
 ) -> list[Example]:
     pairs: list[Example] = []
     for item in items:
         if isinstance(item, Example):
             pairs.append(item)
         else:
-            pairs += training_examples(item, tokenizer, budget, seed)
+            pairs += training_examples(item, tokenizer, budget, seed, seen)
     return list(dict.fromkeys(pairs))
 
 

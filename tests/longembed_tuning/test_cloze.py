@@ -89,12 +89,12 @@ def test_where_nothing_would_be_left_no_passage_is_taken(section):
 def test_pairs_are_the_same_for_the_same_seed(tokenizer, words):
     text = " ".join(f"{words(25, index)}." for index in range(40))
     document = Document("a", text)
-    drawn = training_examples(document, tokenizer, 150, seed=3)
+    drawn = training_examples(document, tokenizer, 150, seed=3, seen=set())
     # 40 sentences of 26 tokens, five to a section.
     assert len(drawn) == 8
-    assert training_examples(document, tokenizer, 150, seed=3) == drawn
-    assert training_examples(document, tokenizer, 150, seed=4) != drawn
-    assert training_examples(Document("b", text), tokenizer, 150, seed=3) != drawn
+    assert training_examples(document, tokenizer, 150, seed=3, seen=set()) == drawn
+    assert training_examples(document, tokenizer, 150, seed=4, seen=set()) != drawn
+    assert training_examples(Document("b", text), tokenizer, 150, seed=3, seen=set()) != drawn
 
 
 def test_held_out_documents_are_longer_than_the_original_window(tokenizer, words):
@@ -107,3 +107,19 @@ def test_held_out_documents_are_longer_than_the_original_window(tokenizer, words
     for document in documents:
         assert 100 < len(tokenizer(document)["input_ids"]) <= 262
     assert held_out_examples(Document("a", text), tokenizer, 300, 260, seed=0) == []
+
+
+def test_what_many_documents_say_is_trained_on_once(tokenizer) -> None:
+    licence = "Permission is hereby granted, free of charge, to any person obtaining a copy. "
+    own = [
+        f"Chapter {i} tells what the {i}th traveller found behind the river. " for i in range(20)
+    ]
+    first, second = Document("a", licence * 2 + own[0] * 9), Document("b", licence + "".join(own))
+    seen: set[str] = set()
+    training_examples(first, tokenizer, 400, seed=0, seen=seen)
+    drawn = training_examples(second, tokenizer, 400, seed=0, seen=seen)
+    text = " ".join(example.query + example.document for example in drawn)
+    assert "Permission" not in text
+    assert own[0].strip() not in text
+    assert sum(sentence.strip() in text for sentence in own) > 15
+    assert training_examples(second, tokenizer, 400, seed=0, seen=seen) == []

@@ -68,6 +68,15 @@ def test_no_sentence_is_both_held_out_and_trained_on(folder, tokenizer):
             assert sentence.strip(".") not in trained
 
 
+def test_a_sentence_that_a_held_out_document_shares_is_not_trained_on(folder, tokenizer):
+    shared = "this one sentence stands word for word at the end of every document of the folder."
+    for file in folder.glob("[0-9]*.txt"):
+        file.write_text(f"{file.read_text()} {shared}")
+    found = prepared(folder, tokenizer)
+    assert any(shared in f"{example.query} {example.document}" for example in found.held_out)
+    assert not any(shared in f"{example.query} {example.document}" for example in found.train)
+
+
 def test_pairs_with_long_documents_are_held_out_whole(write_pairs, tokenizer):
     found = prepared(write_pairs(short=10, long=30, negatives=2), tokenizer)
     assert len(found.held_out) == 3
