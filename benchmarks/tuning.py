@@ -41,9 +41,9 @@ def main() -> None:
     tokenizer = base.long_transformer.text_tokenizer
     pairs = prepare(arguments.data, tokenizer, layout.context, budget=TRAIN_LENGTH, seed=0)
     held_out = HeldOut(pairs.held_out)
-    print(f"untuned none  {held_out.score(base):.3f}", flush=True)
+    print(f"untuned none  {held_out.score(base).ndcg:.3f}", flush=True)
     for untuned in ("pi", "rp"):
-        score = held_out.score(le.extend(base, untuned, max_seq_length=WINDOW))
+        score = held_out.score(le.extend(base, untuned, max_seq_length=WINDOW)).ndcg
         print(f"untuned {untuned}    {score:.3f}", flush=True)
     for seed in arguments.seeds:
         settings = TuningSettings(
@@ -62,7 +62,7 @@ def main() -> None:
         model = trainable_model(base, arguments.method, layout, TRAIN_LENGTH)
         with tempfile.TemporaryDirectory() as folder:
             train(model, pairs.train, None, settings, layout, Path(folder))
-        score = held_out.score(tuned_model(model, layout))
+        score = held_out.score(tuned_model(model, layout)).ndcg
         print(f"tuned on {arguments.method}, seed {seed}  {score:.3f}", flush=True)
 
 
