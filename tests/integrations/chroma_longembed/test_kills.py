@@ -10,14 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
+from stored import contents
 
 from chroma_longembed import LongEmbedEmbeddingFunction
 from chroma_longembed.ingestion import ingest
 from chroma_longembed.sources import find_files
-from chroma_longembed.store import COLLECTION, open_store
+from chroma_longembed.store import open_store
 
 KILLS = 20
 
@@ -62,17 +62,6 @@ def folder(tmp_path_factory) -> Path:
         text = " ".join(draw.choices(words, k=draw.randint(20, 500)))
         (folder / f"case-{number}.txt").write_text(f"Case {number}. {text}")
     return folder
-
-
-def contents(directory: Path) -> dict[str, tuple[str, dict, np.ndarray]]:
-    with chromadb.PersistentClient(str(directory)) as client:
-        found = client.get_collection(COLLECTION, embedding_function=None).get(
-            include=["documents", "embeddings", "metadatas"]
-        )
-    rows = zip(
-        found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True
-    )
-    return {key: (text, data, np.asarray(vector)) for key, text, data, vector in rows}
 
 
 def kill_and_resume(code: str, arguments: list[str], kills: int, longest: float) -> int:

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import chromadb
 import numpy as np
 import pytest
+from stored import contents
 
 from chroma_longembed import LongEmbedEmbeddingFunction, StoreError
 from chroma_longembed.ingestion import ingest
@@ -23,18 +23,6 @@ DOCUMENTS = [
     TextSource("money", "the central bank raised interest rates " * 40),
     TextSource("rain", "heavy rain is forecast for the weekend"),
 ]
-
-
-def contents(directory: Path) -> dict[str, tuple[str, list[float]]]:
-    """Everything a store holds, by id."""
-    with chromadb.PersistentClient(str(directory)) as client:
-        found = client.get_collection(COLLECTION, embedding_function=None).get(
-            include=["documents", "embeddings", "metadatas"]
-        )
-    rows = zip(
-        found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True
-    )
-    return {key: (text, data, vector.tolist()) for key, text, data, vector in rows}
 
 
 def test_what_is_written_is_found_again_after_closing(minilm, tmp_path) -> None:
