@@ -27,7 +27,6 @@ from torch import Tensor
 from longembed_st.errors import ModelError
 
 _BAND_ROWS = 64
-_ROTATE_NUMBERS = 1 << 17
 _HEADS_PER_THREAD = 2
 _PORTABLE_ROWS, _PORTABLE_KEYS = 512, 1024
 

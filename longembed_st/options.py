@@ -1,11 +1,23 @@
-"""Method options on the command line."""
+"""Options that several commands share, and the method options among them."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from longembed_st.errors import ConfigError
+
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Where to compute: cpu, cuda, mps, ...", show_default="chosen")
+]
+QueryPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each query.", show_default="the model's")
+]
+DocumentPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each document.", show_default="the model's")
+]
 
 
 def parse_option(text: str) -> tuple[str, Any]:

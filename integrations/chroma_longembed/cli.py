@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +12,13 @@ from rich.console import Console
 from chroma_longembed import display, settings
 from chroma_longembed.errors import needs_extra
 from longembed_st.errors import ConfigError
-from longembed_st.options import parse_option
+from longembed_st.options import (
+    DeviceOption,
+    DocumentPromptOption,
+    QueryPromptOption,
+    parse_option,
+)
+from longembed_st.quiet import without_loading_bars
 
 if TYPE_CHECKING:
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
@@ -24,9 +28,6 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 StoreOption = Annotated[
     Path, typer.Option("--store", metavar="DIR", help="Folder of the store.", show_default=False)
-]
-DeviceOption = Annotated[
-    str | None, typer.Option(help="Where to compute: cpu, cuda, mps, ...", show_default="chosen")
 ]
 ModelOption = Annotated[
     str | None,
@@ -62,12 +63,6 @@ LognOption = Annotated[
         help="Scale attention with the logarithm of the length.",
         show_default="off",
     ),
-]
-QueryPromptOption = Annotated[
-    str | None, typer.Option(help="Text put before each query.", show_default="the model's")
-]
-DocumentPromptOption = Annotated[
-    str | None, typer.Option(help="Text put before each document.", show_default="the model's")
 ]
 OverflowOption = Annotated[
     str | None,
@@ -149,7 +144,7 @@ def index(
         display.show_failed(console, found.unreadable)
         display.show_skipped(console, found.skipped)
         raise ConfigError("there is no document to index under these paths")
-    with _quiet():
+    with without_loading_bars():
         function = _embedding_function(LongEmbedEmbeddingFunction, stored, given)
     console.print(_describe(function), highlight=False, soft_wrap=True)
 
@@ -206,7 +201,7 @@ def search(
         raise ConfigError(
             f"there is no store in {store}. Make one: longembed index PATH... --store {store}"
         )
-    with _quiet():
+    with without_loading_bars():
         given = _given(None, {}, model_name=model, device=device)
         function = _embedding_function(LongEmbedEmbeddingFunction, stored, given)
     with stores.open_store(store, function) as chroma:
@@ -280,20 +275,19 @@ def reindex(
         window_size=window_size,
         logn_scaling=logn_scaling,
         on_overflow=on_overflow,
+        device=device,
     )
     stored = stores.read_settings(store, collection)
     if stored is None:
         raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
     out, console = Console(), Console(stderr=True)
-    if not given:
+    if not given.keys() - {"device"}:
         if not drop_old:
             raise ConfigError("name what is to change, for instance --method or --model")
         with stores.write_client(store, wait) as client, stores.chroma_errors("write"):
             display.show_dropped(out, reindexing.drop_kept(client, collection))
         return
-    if device is not None:
-        given["device"] = device
-    with _quiet():
+    with without_loading_bars():
         function = LongEmbedEmbeddingFunction(**{"model_name": stored["model_name"], **given})
     console.print(_describe(function), highlight=False, soft_wrap=True)
     with stores.write_client(store, wait) as client, stores.chroma_errors("write"):
@@ -349,20 +343,6 @@ def _describe(function: LongEmbedEmbeddingFunction) -> str:
         f"Model {config['model_name']}, method {config['method']}: reads "
         f"{f'up to {limit:,} tokens of' if limit else 'all of'} each document"
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the loading bar of transformers away from the command's own output."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _as_dict(rank: int, hit: Hit) -> dict[str, Any]:

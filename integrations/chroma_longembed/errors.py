@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from longembed_st import extras
 from longembed_st.errors import LongEmbedError
+from longembed_st.extras import MissingExtraError
+
+__all__ = ["INSTALL", "MissingExtraError", "StoreError", "needs_extra"]
 
 INSTALL = 'pip install "longembed-st[chroma]"'
 
@@ -14,21 +17,10 @@ class StoreError(LongEmbedError):
     """A store cannot be opened, read or written."""
 
 
-class MissingExtraError(LongEmbedError, ImportError):
-    """A library of the `chroma` extra is not installed."""
-
-
-@contextmanager
-def needs_extra() -> Iterator[None]:
+def needs_extra() -> AbstractContextManager[None]:
     """Turn a failed import of the extra's libraries into the command that installs them.
 
     Raises:
         MissingExtraError: If chromadb or markitdown is not installed.
     """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library not in {"chromadb", "markitdown"}:
-            raise
-        raise MissingExtraError(f"{library} is not installed. Install it with: {INSTALL}") from None
+    return extras.needs_extra("chroma", "chromadb", "markitdown")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from chroma_longembed.errors import StoreError
-from chroma_longembed.records import BATCH_CHARACTERS, Embed, Embedded, Record, embed_each
+from chroma_longembed.records import BATCH_CHARACTERS, Embed, Embedded, Record, batches, embed_each
 from chroma_longembed.sources import Source
 from longembed_st.errors import InputError
 
@@ -250,8 +250,8 @@ class _Run:
         return bool(others)
 
     def _delete(self, ids: Sequence[str]) -> None:
-        for start in range(0, len(ids), self._store.max_batch):
-            self._store.delete(ids[start : start + self._store.max_batch])
+        for part in batches(ids, self._store.max_batch):
+            self._store.delete(part)
 
     def _fail(self, source: Source, reason: str) -> None:
         if source.name in self._had:
@@ -268,7 +268,7 @@ def _record(document: _Document, embedded: Embedded) -> Record:
         "source": document.source.name,
         "title": document.source.title or document.source.name,
         "content_hash": document.digest,
-        **embedded.coverage,
+        **embedded.counts,
     }
     return Record(document.id, document.text, embedded.vector, metadata)
 

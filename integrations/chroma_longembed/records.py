@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import longembed_st as le
 from longembed_st.errors import LongEmbedError, TextNotReadWarning
@@ -15,6 +15,12 @@ BATCH_CHARACTERS = 65_536
 
 Embed = Callable[[list[str]], Sequence[Any]]
 """From texts to one vector each, in their order."""
+
+
+COUNTS = ("tokens", "read", "windows")
+"""What is stored of a vector's coverage."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,20 +46,16 @@ class Embedded:
 
     Attributes:
         vector: Of one text.
-        tokens: Tokens of that text.
-        read: How many of them were read.
-        windows: Forward passes that shared the reading.
+        coverage: What was read of that text.
     """
 
     vector: Any
-    tokens: int
-    read: int
-    windows: int
+    coverage: le.Coverage
 
     @property
-    def coverage(self) -> dict[str, int]:
-        """The counts, as they are stored with the vector."""
-        return {"tokens": self.tokens, "read": self.read, "windows": self.windows}
+    def counts(self) -> dict[str, int]:
+        """The coverage, as it is stored with the vector."""
+        return {name: getattr(self.coverage, name) for name in COUNTS}
 
 
 def embed_each(texts: Sequence[str], embed: Embed) -> list[Embedded | LongEmbedError]:
@@ -82,7 +84,15 @@ def _embed(texts: Sequence[str], embed: Embed) -> list[Embedded]:
         # Whoever reports on the batch names every text that was not read to its end.
         warnings.simplefilter("ignore", TextNotReadWarning)
         vectors = embed(list(texts))
-    return [
-        Embedded(vector, seen[text].tokens, seen[text].read, seen[text].windows)
-        for text, vector in zip(texts, vectors, strict=True)
-    ]
+    return [Embedded(vector, seen[text]) for text, vector in zip(texts, vectors, strict=True)]
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut a sequence into parts that a store takes at once.
+
+    Args:
+        items: Any items.
+        size: The most of a part.
+    """
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

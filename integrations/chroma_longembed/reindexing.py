@@ -16,10 +16,9 @@ from chroma_longembed.collection import stamp, stored_settings
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
 from chroma_longembed.errors import StoreError
 from chroma_longembed.ingestion import Outcome, Report
-from chroma_longembed.records import BATCH_CHARACTERS, Embedded, Record, embed_each
+from chroma_longembed.records import BATCH_CHARACTERS, COUNTS, Embedded, Record, batches, embed_each
 from chroma_longembed.switching import (
     WAITS_FOR,
-    find_collection,
     kept_collections,
     staging_name,
     switch,
@@ -34,8 +33,6 @@ _ROWS = 16
 """Documents held in memory at once; each may have megabytes."""
 
 _PASSES = 10
-
-_COVERAGE = frozenset({"tokens", "read", "windows"})
 
 
 @dataclass(frozen=True)
@@ -133,11 +130,10 @@ def _staging(
     client: ClientAPI, old: Collection, function: LongEmbedEmbeddingFunction, restart: bool
 ) -> Collection:
     name = staging_name(old.name)
-    there = find_collection(client, name)
-    if there is not None:
-        stored = stored_settings(client, name) or {}
+    stored = stored_settings(client, name)
+    if stored is not None:
         if stored.get("fingerprint") == function.fingerprint:
-            return there
+            return client.get_collection(name, embedding_function=None)
         if not restart:
             found = settings.differences(stored, function.get_config()) or ["other weights"]
             raise ConfigError(
@@ -202,26 +198,25 @@ class _Run:
             batch, embed_each([text for _, text, _ in batch], self._embed), strict=True
         ):
             if isinstance(result, Embedded):
-                metadata = data | result.coverage if _is_ours(data) else data
-                records.append((Record(key, text, result.vector, metadata), result))
+                metadata = data | result.counts if _is_ours(data) else data
+                records.append((Record(key, text, result.vector, metadata), result.coverage))
                 self.failed.pop(key, None)
             else:
                 self._fail(key, data, result, text)
-        for start in range(0, len(records), self._max_batch):
-            part = [record for record, _ in records[start : start + self._max_batch]]
+        for part in batches([record for record, _ in records], self._max_batch):
             self._new.upsert(
                 ids=[record.id for record in part],
                 documents=[record.text for record in part],
                 embeddings=[record.vector for record in part],
                 metadatas=[dict(record.metadata) or None for record in part],  # type: ignore[misc]
             )
-        for record, result in records:
-            self._settle(record.id, record.metadata, "added", result.tokens, result.read)
+        for record, coverage in records:
+            self._settle(record.id, record.metadata, "added", coverage.tokens, coverage.read)
         return bool(records)
 
     def _delete(self, ids: set[str]) -> bool:
-        for start in range(0, len(ids), self._max_batch):
-            self._new.delete(ids=sorted(ids)[start : start + self._max_batch])
+        for part in batches(sorted(ids), self._max_batch):
+            self._new.delete(ids=list(part))
         return bool(ids)
 
     def _fail(self, key: str, data: Any, error: Exception, text: str = "") -> None:
@@ -250,9 +245,9 @@ def _lasting(metadata: dict[str, Any]) -> dict[str, Any]:
     """What other settings leave as it is."""
     if not _is_ours(metadata):
         return metadata
-    return {key: value for key, value in metadata.items() if key not in _COVERAGE}
+    return {key: value for key, value in metadata.items() if key not in COUNTS}
 
 
 def _is_ours(metadata: dict[str, Any]) -> bool:
     """Whether our ingestion wrote it, and not a program with a meaning of its own for "tokens"."""
-    return {"content_hash", *_COVERAGE} <= metadata.keys()
+    return {"content_hash", *COUNTS} <= metadata.keys()

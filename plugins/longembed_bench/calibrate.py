@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 import longembed_st as le
@@ -21,6 +20,7 @@ from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.passages import passages_as_queries
 from longembed_bench.retrievers import Found, Reading, WholeDocuments
 from longembed_bench.runs import Method, ModelSource, load_model
+from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorStore
 from longembed_st.errors import ConfigError
 from longembed_st.method import Context
@@ -51,16 +51,6 @@ class Candidate:
     def score(self) -> float:
         """Mean nDCG@10, from 0 to 1."""
         return float(self.scores.mean())
-
-    @property
-    def seconds_per_document(self) -> float:
-        """Time to read one document."""
-        return self.reading.seconds / self.reading.documents
-
-    @property
-    def coverage(self) -> float:
-        """The share of the documents' tokens that was read."""
-        return self.reading.read / self.reading.tokens
 
 
 @dataclass(frozen=True)
@@ -231,14 +221,11 @@ def _measure(
         retriever = WholeDocuments("longembed/calibrate", model, VectorStore(Path(folder)))
         retriever.on_texts = on_texts
         retriever.on_searched = keep
-        retriever.index(_table(data.documents))
-        found = retriever.search(_table(data.queries), hf_split="test", top_k=len(data.documents))
+        retriever.index(text_table(data.documents))
+        queries = text_table(data.queries)
+        found = retriever.search(queries, hf_split="test", top_k=len(data.documents))
     scores = ndcg_by_query(data.qrels, found)
     return np.array([scores[query] for query in data.queries]), readings[0]
-
-
-def _table(texts: dict[str, str]) -> Dataset:
-    return Dataset.from_dict({"id": list(texts), "text": list(texts.values())})
 
 
 def _some(draw: random.Random, items: list[str], count: int) -> list[str]:

@@ -10,14 +10,12 @@ from rich.console import Console
 
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
+from longembed_st.options import DeviceOption
 
 BENCH_LIBRARIES = ("Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb")
 
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
-DeviceOption = Annotated[
-    str | None, typer.Option(help="Where to compute: cpu, cuda, mps, ...", show_default="chosen")
-]
 DtypeOption = Annotated[
     str, typer.Option(help="Of the weights: float32, bfloat16, ..., or auto for the checkpoint's.")
 ]

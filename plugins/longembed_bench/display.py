@@ -16,6 +16,7 @@ from longembed_bench.results import Result
 from longembed_bench.runs import CHUNKS, Run
 from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
+from longembed_st.quiet import without_loading_bars
 
 
 class Progress:
@@ -100,21 +101,16 @@ def calibration_bar(
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the bars and notes of the libraries away from the command's own output."""
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in ("mteb", "bm25s")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with without_loading_bars():
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if shown:
-            transformers_logging.enable_progress_bar()
 
 
 def show_results(console: Console, results: Sequence[Result]) -> None:
@@ -147,13 +143,13 @@ def show_choice(console: Console, choice: Choice) -> None:
         table.add_row(
             candidate.label,
             f"{100 * candidate.score:.1f}",
-            f"{candidate.coverage:.1%}",
-            f"{candidate.seconds_per_document:.3f}",
+            f"{candidate.reading.coverage:.1%}",
+            f"{candidate.reading.seconds_per_document:.3f}",
         )
     console.print(table)
     best, second = choice.candidates[:2]
     mean, low, high = (100 * value for value in choice.margin)
-    times = best.seconds_per_document / second.seconds_per_document
+    times = best.reading.seconds_per_document / second.reading.seconds_per_document
     verdict = "" if choice.is_clear else "; with these queries, the two cannot be told apart"
     console.print(
         f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -139,11 +139,7 @@ def length_lines(results: Sequence[Result]) -> Figure:
     """
     runs = by_run(results)
     lengths = _lengths(results)
-    figure = Figure(
-        figsize=(5.8 + 0.08 * max(map(len, runs)), max(4.0, 0.27 * len(runs) + 1)),
-        layout="constrained",
-    )
-    axes = figure.add_subplot()
+    figure, axes = _with_room_for_labels(runs)
     axes.set_xscale("log", base=2)
     ends = []
     for style, (_, of_run) in zip(_styles(runs.values()), runs.items(), strict=True):
@@ -171,15 +167,11 @@ def score_time(results: Sequence[Result]) -> Figure:
     longest = max((result.length or 0) for result in results)
     shown = [result for result in results if (result.length or 0) == longest]
     runs = by_run(shown)
-    figure = Figure(
-        figsize=(5.8 + 0.08 * max(map(len, runs)), max(4.0, 0.27 * len(runs) + 1)),
-        layout="constrained",
-    )
-    axes = figure.add_subplot()
+    figure, axes = _with_room_for_labels(runs)
     axes.set_xscale("log")
     ends = []
     for style, (result, *_) in zip(_styles(runs.values()), runs.values(), strict=True):
-        place = (max(result.seconds_per_document, 1e-6), 100 * result.score)
+        place = (max(result.reading.seconds_per_document, 1e-6), 100 * result.score)
         axes.plot(*place, markersize=8, **{**style, "linestyle": ""})
         ends.append((*place, style["color"]))
     axes.margins(x=0.1)
@@ -242,6 +234,15 @@ def _styles(runs: Iterable[Sequence[Result]]) -> Iterable[dict[str, Any]]:
         if model not in ink_of:
             ink_of[model] = next(inks)
         yield {"color": ink_of[model], "linestyle": dashes, "marker": marker}
+
+
+def _with_room_for_labels(labels: Collection[str]) -> tuple[Figure, Axes]:
+    """An empty picture, as high and as wide as names on its right need."""
+    figure = Figure(
+        figsize=(5.8 + 0.08 * max(map(len, labels)), max(4.0, 0.27 * len(labels) + 1)),
+        layout="constrained",
+    )
+    return figure, figure.add_subplot()
 
 
 def _label_on_the_right(

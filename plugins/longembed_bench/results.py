@@ -61,21 +61,6 @@ class Result:
         """Tokens of a generated document; None for real ones."""
         return length_of(self.split)
 
-    @property
-    def coverage(self) -> float:
-        """The share of the corpus' tokens that was read; word counts read all."""
-        return self.reading.read / self.reading.tokens if self.reading.tokens else 1.0
-
-    @property
-    def vectors_per_document(self) -> float:
-        """How many vectors stand for a document."""
-        return self.reading.vectors / self.reading.documents
-
-    @property
-    def seconds_per_document(self) -> float:
-        """Time to read one document."""
-        return self.reading.seconds / self.reading.documents
-
 
 class ResultFolder:
     """The output folder of `longembed bench`.

@@ -50,6 +50,21 @@ class Reading:
     seconds: float
     query_seconds: float
 
+    @property
+    def coverage(self) -> float:
+        """The share of the documents' tokens that was read; word counts read all."""
+        return self.read / self.tokens if self.tokens else 1.0
+
+    @property
+    def vectors_per_document(self) -> float:
+        """How many vectors stand for a document."""
+        return self.vectors / self.documents
+
+    @property
+    def seconds_per_document(self) -> float:
+        """Time to read one document."""
+        return self.seconds / self.documents
+
 
 OnSearched = Callable[[str, Found, Reading], None]
 """Called with the split, what was found, and what it took."""

@@ -69,14 +69,14 @@ def _table(results: list[Result]) -> ScoreTable:
     rows = []
     for label, of_run in by_run(results).items():
         scores = {result.split: f"{100 * result.score:.1f}" for result in of_run}
-        longest = of_run[-1]
+        longest = of_run[-1].reading
         rows.append(
             Row(
                 label,
                 [
                     *(scores.get(split, "-") for _, split in splits),
                     f"{longest.coverage:.1%}",
-                    f"{longest.vectors_per_document:.1f}" if longest.reading.vectors else "-",
+                    f"{longest.vectors_per_document:.1f}" if longest.vectors else "-",
                     f"{longest.seconds_per_document:.3f}",
                 ],
             )

@@ -206,8 +206,8 @@ def _give(task: AbsTaskRetrieval, data: Mapping[str, RetrievalData]) -> None:
     task.dataset = {
         "default": {
             split: {
-                "corpus": _table(of_split.documents),
-                "queries": _table(of_split.queries),
+                "corpus": text_table(of_split.documents),
+                "queries": text_table(of_split.queries),
                 "relevant_docs": of_split.qrels,
                 "top_ranked": None,
             }
@@ -217,7 +217,12 @@ def _give(task: AbsTaskRetrieval, data: Mapping[str, RetrievalData]) -> None:
     task.data_loaded = True
 
 
-def _table(texts: Mapping[str, str]) -> Dataset:
+def text_table(texts: Mapping[str, str]) -> Dataset:
+    """Documents or queries as mteb takes them.
+
+    Args:
+        texts: Text by id.
+    """
     return Dataset.from_dict({"id": list(texts), "text": list(texts.values())})
 
 

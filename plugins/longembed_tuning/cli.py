@@ -10,6 +10,7 @@ from rich.console import Console
 
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
+from longembed_st.options import DocumentPromptOption, QueryPromptOption
 
 
 def tune(
@@ -84,12 +85,8 @@ def tune(
     patience: Annotated[
         int, typer.Option(min=1, help="Stop after so many validations without a better score.")
     ] = 5,
-    query_prompt: Annotated[
-        str | None, typer.Option(help="Text put before each query.", show_default="the model's")
-    ] = None,
-    document_prompt: Annotated[
-        str | None, typer.Option(help="Text put before each document.", show_default="the model's")
-    ] = None,
+    query_prompt: QueryPromptOption = None,
+    document_prompt: DocumentPromptOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run to DIR that was cut off.")
     ] = False,
