@@ -130,5 +130,5 @@ def _check_passkey(run: Run, revision: str, folder: ResultFolder) -> None:
     }
     by_length = {length: result for length, result in curve.items() if length is not None}
     if by_length:
-        accuracy = {length: result.score for length, result in by_length.items()}
-        refuse_truncation(run.label, accuracy, by_length[max(by_length)].reading.coverage)
+        hits = {length: result.hits for length, result in by_length.items()}
+        refuse_truncation(run.label, hits, by_length[max(by_length)].reading.coverage)

@@ -1,15 +1,19 @@
 """The mark that truncation leaves on a passkey curve.
 
 A model that reads only the first w tokens finds a needle at a random depth of an n-token document
-with probability w / n. A curve that is flat up to a window and then falls like that is no property
-of the method: the documents were cut before the model saw them. Many published rows have it
-unnoticed.
+with probability w / n. A curve that is flat up to a window and then falls like that, with no needle
+found behind the window, is no property of the method: the documents were cut before the model saw
+them. Many published rows have it unnoticed.
+
+The curve alone does not prove it: a method that finds few needles anywhere can have it by chance.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from longembed_bench.synthetic import QUERIES
 from longembed_st.errors import LongEmbedError
@@ -25,6 +29,15 @@ WORTH_A_LOOK = 0.5
 """A model that is wrong more often than this on the shortest texts has no curve to read."""
 
 WINDOWS_PER_OCTAVE = 8
+
+BEYOND = 1.2
+"""A needle so many windows deep was cut off, however words turn into tokens."""
+
+CHANCE_FINDS = 0.05
+"""The share of needles that may be found unseen."""
+
+Hits = Sequence[tuple[float, bool]]
+"""For each query the depth of its needle, from 0 to 1, and whether the document was found."""
 
 
 class TruncationError(LongEmbedError):
@@ -53,20 +66,37 @@ def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> 
     return min(fitting, key=lambda window: _misfit(accuracy, window), default=None)
 
 
-def refuse_truncation(label: str, accuracy: Mapping[int, float], share_read: float) -> None:
+def found_behind(hits: Mapping[int, Hits], window: int) -> float:
+    """The share found of the needles that a cut at a window would have hidden.
+
+    Args:
+        hits: By document length in tokens.
+        window: In tokens.
+    """
+    behind = [
+        hit
+        for length, row in hits.items()
+        for depth, hit in row
+        if depth * length > BEYOND * window
+    ]
+    return float(np.mean(behind)) if behind else 0.0
+
+
+def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -> None:
     """Stop if a passkey curve says that documents were cut unseen.
 
     Args:
         label: What was measured.
-        accuracy: Accuracy, from 0 to 1, by document length in tokens.
+        hits: By document length in tokens.
         share_read: The share of the longest documents' tokens that the model was given, from 0 to
             1.
 
     Raises:
         TruncationError: If it does; the message says what to look at.
     """
+    accuracy = {length: float(np.mean([hit for _, hit in row])) for length, row in hits.items()}
     window = truncation_window(accuracy)
-    if window is None:
+    if window is None or found_behind(hits, window) > CHANCE_FINDS:
         return
     curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
     given = (
@@ -77,8 +107,8 @@ def refuse_truncation(label: str, accuracy: Mapping[int, float], share_read: flo
     )
     raise TruncationError(
         f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "
-        f"tokens, {given}. What it scores on longer documents would say nothing about the method. "
-        "Measure it all the same with --allow-truncation"
+        f"tokens, and no needle behind them was found, {given}. What it scores on longer documents "
+        "would say nothing about the method. Measure it all the same with --allow-truncation"
     )
 
 
@@ -89,7 +119,7 @@ def _expected(accuracy: Mapping[int, float], window: int) -> dict[int, float]:
 
 
 def _fits(accuracy: Mapping[int, float], window: int, queries: int) -> bool:
-    beyond = [length for length in accuracy if length > 1.2 * window]
+    beyond = [length for length in accuracy if length > BEYOND * window]
     if len(beyond) < ENOUGH_BEYOND:
         return False
     for length, expected in _expected(accuracy, window).items():

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from longembed_bench.truncation import TruncationError, refuse_truncation, truncation_window
+from longembed_bench.truncation import (
+    TruncationError,
+    found_behind,
+    refuse_truncation,
+    truncation_window,
+)
 
 LENGTHS = [256 * 2**power for power in range(8)]
 
@@ -44,10 +51,42 @@ def test_other_curves(scores) -> None:
     assert truncation_window(curve(*scores)) is None
 
 
+DEPTHS = [(number + 0.5) / 50 for number in range(50)]
+
+
+def cut_at(window: int, *lengths: int) -> dict[int, list[tuple[float, bool]]]:
+    """A model that finds what lies in its window, and nothing else."""
+    return {n: [(depth, depth * n < window) for depth in DEPTHS] for n in lengths}
+
+
+def found_anywhere(window: int, *lengths: int) -> dict[int, list[tuple[float, bool]]]:
+    """A model with the same curve that finds as many at random depths."""
+    shuffled = random.Random(0)
+    return {
+        n: list(
+            zip(shuffled.sample(DEPTHS, 50), [i * n < 50 * window for i in range(50)], strict=True)
+        )
+        for n in lengths
+    }
+
+
 def test_the_explanation_says_what_to_look_at() -> None:
-    scores = curve(1, 0.5, 0.25, 0.12, 0.06)
+    hits = cut_at(256, *LENGTHS[:5])
     with pytest.raises(TruncationError, match=r"gte: .*only 12% of the longest .*method pcw"):
-        refuse_truncation("gte", scores, 0.12)
+        refuse_truncation("gte", hits, 0.12)
     with pytest.raises(TruncationError, match="a smaller limit inside it"):
-        refuse_truncation("gte", scores, 1.0)
-    refuse_truncation("gte", curve(1, 1, 1, 1, 1), 1.0)
+        refuse_truncation("gte", hits, 1.0)
+    refuse_truncation("gte", cut_at(9999, *LENGTHS[:5]), 1.0)
+
+
+def test_finds_at_all_depths_are_no_truncation() -> None:
+    hits = found_anywhere(256, *LENGTHS[:5])
+    accuracy = {n: sum(hit for _, hit in row) / len(row) for n, row in hits.items()}
+    assert truncation_window(accuracy) == pytest.approx(256, rel=0.2)
+    refuse_truncation("gte", hits, 1.0)
+
+
+def test_the_share_found_behind_a_window() -> None:
+    hits = {100: [(0.1, True), (0.5, False)], 1000: [(0.05, True), (0.5, True), (0.9, False)]}
+    assert found_behind(hits, 100) == 0.5
+    assert found_behind(hits, 1000) == 0.0
