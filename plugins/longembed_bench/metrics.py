@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
+Hits = Sequence[tuple[float, bool]]
+"""For each query the depth of its needle, from 0 to 1, and whether the document was found."""
+
 
 def ndcg_by_query(
     qrels: Mapping[str, Mapping[str, int]], found: Mapping[str, Mapping[str, float]], k: int = 10

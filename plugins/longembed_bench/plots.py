@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from longembed_bench.files import write_whole
+from longembed_bench.metrics import Hits
 from longembed_bench.results import Result
 from longembed_bench.tables import SCORE_NAMES, by_run
 
@@ -116,7 +117,7 @@ def depth_maps(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def accuracy_by_depth(hits: Iterable[tuple[float, bool]]) -> NDArray[np.float64]:
+def accuracy_by_depth(hits: Hits) -> NDArray[np.float64]:
     """Accuracy in equal ranges of depth.
 
     Args:

@@ -17,7 +17,7 @@ from mteb.models.model_meta import ModelMeta
 
 from longembed_bench.data import RetrievalData
 from longembed_bench.files import write_text
-from longembed_bench.metrics import ndcg_by_query
+from longembed_bench.metrics import Hits, ndcg_by_query
 from longembed_bench.retrievers import Found, Reading
 from longembed_bench.runs import Run
 from longembed_bench.tasks import Task, length_of
@@ -48,7 +48,7 @@ class Result:
     score: float
     main_score: str
     reading: Reading
-    hits: list[tuple[float, bool]]
+    hits: Hits
     fingerprint: str
 
     @property
@@ -182,7 +182,7 @@ class ResultFolder:
                 )
 
 
-def hits_by_depth(data: RetrievalData, found: Found) -> list[tuple[float, bool]]:
+def hits_by_depth(data: RetrievalData, found: Found) -> Hits:
     """For each query of generated data, where its needle is and whether it was found.
 
     Args:

@@ -13,7 +13,7 @@ import longembed_st as le
 from longembed_bench.results import ResultFolder
 from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, WholeDocuments
 from longembed_bench.runs import CHUNKS, Run, load_model
-from longembed_bench.tasks import PASSKEY, Task, length_of
+from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
 from longembed_bench.vectors import VectorStore
 
@@ -124,11 +124,11 @@ def _keeper(
 
 def _check_passkey(run: Run, revision: str, folder: ResultFolder) -> None:
     curve = {
-        length_of(result.split): result
+        result.length: result
         for result in folder.results()
         if (result.label, result.task, result.fingerprint) == (run.label, PASSKEY, revision)
+        and result.length is not None
     }
-    by_length = {length: result for length, result in curve.items() if length is not None}
-    if by_length:
-        hits = {length: result.hits for length, result in by_length.items()}
-        refuse_truncation(run.label, hits, by_length[max(by_length)].reading.coverage)
+    if curve:
+        hits = {length: result.hits for length, result in curve.items()}
+        refuse_truncation(run.label, hits, curve[max(curve)].reading.coverage)

@@ -1,9 +1,9 @@
 """The mark that truncation leaves on a passkey curve.
 
 A model that reads only the first w tokens finds a needle at a random depth of an n-token document
-with probability w / n. A curve that is flat up to a window and then falls like that, with no needle
-found behind the window, is no property of the method: the documents were cut before the model saw
-them. Many published rows have it unnoticed.
+with probability w / n. A curve that is flat up to a window and then falls like that, with hardly a
+needle found behind the window, is no property of the method: the documents were cut before the
+model saw them. Many published rows have it unnoticed.
 
 The curve alone does not prove it: a method that finds few needles anywhere can have it by chance.
 """
@@ -11,10 +11,11 @@ The curve alone does not prove it: a method that finds few needles anywhere can 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from longembed_bench.metrics import Hits
 from longembed_bench.synthetic import QUERIES
 from longembed_st.errors import LongEmbedError
 
@@ -35,9 +36,6 @@ BEYOND = 1.2
 
 CHANCE_FINDS = 0.05
 """The share of needles that may be found unseen."""
-
-Hits = Sequence[tuple[float, bool]]
-"""For each query the depth of its needle, from 0 to 1, and whether the document was found."""
 
 
 class TruncationError(LongEmbedError):
@@ -96,7 +94,10 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     """
     accuracy = {length: float(np.mean([hit for _, hit in row])) for length, row in hits.items()}
     window = truncation_window(accuracy)
-    if window is None or found_behind(hits, window) > CHANCE_FINDS:
+    if window is None:
+        return
+    behind = found_behind(hits, window)
+    if behind > CHANCE_FINDS:
         return
     curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
     given = (
@@ -107,8 +108,9 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     )
     raise TruncationError(
         f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "
-        f"tokens, and no needle behind them was found, {given}. What it scores on longer documents "
-        "would say nothing about the method. Measure it all the same with --allow-truncation"
+        f"tokens ({behind:.0%} of the needles behind them were found), {given}. What it scores on "
+        "longer documents would say nothing about the method. Measure it all the same with "
+        "--allow-truncation"
     )
 
 
