@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
+from rich import box
 from rich import progress as bars
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from longembed_bench.calibrate import Choice
 from longembed_bench.results import Result
@@ -121,9 +122,22 @@ def show_results(console: Console, results: Sequence[Result]) -> None:
         results: All scores.
     """
     for scores in score_tables(results):
-        table = Table(title=scores.title, title_justify="left")
+        # Without rules between columns, five lengths and a method with a setting fit into 80
+        # characters; so does "vectors/doc" in two lines.
+        table = Table(
+            title=scores.title,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            collapse_padding=True,
+            pad_edge=False,
+        )
         for place, heading in enumerate(scores.headings):
-            table.add_column(heading, justify="right" if place else "left", overflow="fold")
+            table.add_column(
+                heading.replace("/", "\n/"),
+                justify="right" if place else "left",
+                overflow="fold",
+            )
         for row in scores.rows:
             table.add_row(row.label, *row.cells)
         console.print(table)
@@ -160,11 +174,13 @@ def show_choice(console: Console, choice: Choice) -> None:
 
 
 def _columns() -> tuple[bars.ProgressColumn, ...]:
+    whole = Column(no_wrap=True)
     return (
-        bars.TextColumn("{task.description}"),
-        bars.MofNCompleteColumn(),
-        bars.BarColumn(),
-        bars.TimeElapsedColumn(),
-        bars.TimeRemainingColumn(),
+        # In a narrow terminal this one goes into two lines, so that no number is cut off.
+        bars.TextColumn("{task.description}", table_column=Column()),
+        bars.MofNCompleteColumn(table_column=whole),
+        bars.BarColumn(bar_width=16, table_column=whole),
+        bars.TimeElapsedColumn(table_column=whole),
+        bars.TimeRemainingColumn(table_column=whole),
         bars.TextColumn("left"),
     )

@@ -72,8 +72,8 @@ def encoded(monkeypatch) -> list[str]:
 
 
 def row(result, label: str) -> list[str]:
-    (line,) = [line for line in result.stdout.splitlines() if f"│ {label} " in line]
-    return [cell.strip() for cell in line.strip("│").split("│")][1:]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"{label}  ")]
+    return line.removeprefix(label).split()
 
 
 METHODS = ("-m", "none", "-m", "pcw", "-m", "pcw:window_size=32")
