@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from longembed_st.errors import ConfigError, LongEmbedError
 from longembed_st.options import parse_option
+from longembed_st.quiet import without_loading_bars
 
 if TYPE_CHECKING:
     from longembed_st.estimate import Cost
@@ -134,18 +135,19 @@ def _load(
 ) -> LongSentenceTransformer:
     import longembed_st as le
 
-    return le.load(
-        model,
-        method,
-        max_seq_length=max_seq_length,
-        original_max_seq_length=original_max_seq_length,
-        **dict(map(parse_option, options or [])),
-    )
+    with without_loading_bars():
+        return le.load(
+            model,
+            method,
+            max_seq_length=max_seq_length,
+            original_max_seq_length=original_max_seq_length,
+            **dict(map(parse_option, options or [])),
+        )
 
 
 def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
     console = Console()
-    about = Table(show_header=False, box=None)
+    about = Table("", Column(overflow="fold"), show_header=False, box=None)
     note = f" ({facts['note']})" if facts["note"] else ""
     reach = facts["max_seq_length"]
     about.add_row("model", facts["model"])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sentence_transformers import SentenceTransformer
-from torch import nn
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from longembed_st.loading import long_transformer
 from longembed_st.transformer import LongTransformer
 
 RUNS = 3
 """Measured forward passes; the fastest counts."""
+
+WORD = "word "
+"""What the measured texts consist of."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Cost:
 def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]:
     """Estimate time and memory of texts of given lengths.
 
-    One pass of the original window is timed; other lengths follow from the operations that they
+    One text of the original window is timed; other lengths follow from the operations that they
     need: linear in n for the layers, quadratic for the attention.
 
     Args:
@@ -46,54 +50,82 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
         One estimate a length.
     """
     reader = long_transformer(model)
-    window = reader.extension.original_max_seq_length
-    seconds_per_operation = _seconds(model, window) / _operations(reader, window)
+    weights, widest = _linear_layers(model)
+
+    def operations(passes: int, n: int) -> float:
+        # Two a weight and token, four a pair of tokens and channel.
+        attention = 4 * reader.config.num_hidden_layers * reader.config.hidden_size * n * n
+        return passes * (2.0 * weights * n + attention)
+
+    measured = _text_of(reader, reader.extension.original_max_seq_length)
+    (counted,) = reader.tokenize_texts([measured], None)
+    seconds_per_operation = _seconds(model, measured) / operations(*_reading(reader, len(counted)))
     costs = []
     for tokens in lengths:
         passes, each = _reading(reader, tokens)
-        seconds = passes * _operations(reader, each) * seconds_per_operation
+        seconds = operations(passes, each) * seconds_per_operation
         at_once = max(1, min(passes, reader.extension.token_budget // each))
-        costs.append(Cost(tokens, passes, seconds, at_once * _bytes(reader, each) / 1e6))
+        megabytes = at_once * _bytes(reader, each, widest) / 1e6
+        costs.append(Cost(tokens, passes, seconds, megabytes))
     return costs
+
+
+def _text_of(reader: LongTransformer, tokens: int) -> str:
+    """A text of so many tokens, or a few less."""
+    (word,) = reader.tokenize_texts([WORD], None)
+    return WORD * max(1, (tokens - word.header - word.footer) // word.content)
 
 
 def _reading(reader: LongTransformer, tokens: int) -> tuple[int, int]:
     """How many passes a text without prompt takes, and the tokens of each."""
-    tokens = min(tokens, reader.max_seq_length or tokens)
-    if tokens <= reader.extension.original_max_seq_length:
-        return 1, tokens
-    size = reader.method.tokens_per_window(reader.extension.context)
-    windows = reader.method.windows(tokens, size)
-    return (1, tokens) if windows is None else (len(windows), size)
+    (word,) = reader.tokenize_texts([WORD], None)
+    ends = word.header + word.footer
+    coverage = reader.coverage_of(replace(word, ids=[0] * max(tokens, ends + 1)))
+    if coverage.windows == 1:
+        return 1, coverage.read
+    return coverage.windows, reader.method.tokens_per_window(reader.extension.context)
 
 
-def _seconds(model: SentenceTransformer, tokens: int) -> float:
-    """Time of one pass over a text of about so many tokens."""
-    text = "word " * (tokens - 2)
+def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
+    """Weights that a token meets on its way, shared ones at each visit, and the widest output."""
+    weights: list[int] = []
+    widths: list[int] = []
 
+    def visited(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        weights.append(sum(p.numel() for p in layer.parameters(recurse=False)))
+        widths.append(output.shape[-1])
+
+    hooks = [
+        module.register_forward_hook(visited)
+        for module in long_transformer(model).model.modules()
+        # GPT-2 and its kin have the second for the first.
+        if isinstance(module, (nn.Linear, Conv1D))
+    ]
+    try:
+        model.encode(WORD, prompt="", show_progress_bar=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(weights), max(widths)
+
+
+def _seconds(model: SentenceTransformer, text: str) -> float:
     def once() -> float:
         start = time.perf_counter()
-        model.encode(text, show_progress_bar=False)
+        model.encode(text, prompt="", show_progress_bar=False)
         return time.perf_counter() - start
 
     once()
     return min(once() for _ in range(RUNS))
 
 
-def _operations(reader: LongTransformer, n: int) -> float:
-    """Floating-point operations of one pass: two a weight and token, four a pair and channel."""
-    config = reader.config
-    layers = sum(p.numel() for m in _linears(reader) for p in m.parameters(recurse=False))
-    return 2.0 * layers * n + 4.0 * config.num_hidden_layers * config.hidden_size * n * n
+def _bytes(reader: LongTransformer, n: int, widest: int) -> float:
+    """Peak memory of one pass, of the parts that a layer holds at once.
 
-
-def _bytes(reader: LongTransformer, n: int) -> float:
-    """Peak memory of one pass: the widest layer's output, a few hidden states, dense logits."""
+    The widest output before and after its activation; the layer's input, queries, keys, values,
+    context, its projection, the sum and its norm; with eager attention, dense logits.
+    """
     config = reader.config
-    width = max(m.out_features for m in _linears(reader)) + 4 * config.hidden_size
+    width = 2 * widest + 8 * config.hidden_size
     dense = 3 * config.num_attention_heads * n if config._attn_implementation == "eager" else 0
     return float(n * (width + dense) * reader.model.dtype.itemsize)
-
-
-def _linears(reader: LongTransformer) -> list[nn.Linear]:
-    return [m for m in reader.model.modules() if isinstance(m, nn.Linear)]

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from longembed_st.formatting import percent
+
 if TYPE_CHECKING:
     from chroma_longembed.ingestion import Outcome, Report
     from chroma_longembed.reindexing import Reindexed
@@ -151,7 +153,7 @@ def show_hits(console: Console, hits: Sequence[Hit]) -> None:
     for rank, hit in enumerate(hits, 1):
         name = Text(_short(hit.source), overflow="fold")
         table.add_row(
-            str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", _percent(hit.share_read)
+            str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", percent(hit.share_read)
         )
     console.print(table)
 
@@ -165,7 +167,7 @@ def _show_counts(
     for label, count in rows:
         table.add_row(label, f"{count:,}")
     table.add_row("tokens embedded", f"{report.tokens:,}")
-    table.add_row("share of tokens read", _percent(report.share_read) if report.tokens else "-")
+    table.add_row("share of tokens read", percent(report.share_read) if report.tokens else "-")
     table.add_row("seconds", f"{report.seconds:.1f}")
     console.print(table)
     show_failed(console, report.failed)
@@ -191,8 +193,3 @@ def _short(name: str) -> str:
     path = Path(name)
     here = Path.cwd()
     return printable(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def _percent(share: float) -> str:
-    # Rounding must not turn "almost all" into "all".
-    return "100%" if share == 1 else f"{min(share, 0.999):.1%}"

@@ -17,6 +17,7 @@ from longembed_bench.results import Result
 from longembed_bench.runs import CHUNKS, Run
 from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
+from longembed_st.formatting import percent
 from longembed_st.quiet import without_loading_bars
 
 
@@ -157,7 +158,7 @@ def show_choice(console: Console, choice: Choice) -> None:
         table.add_row(
             candidate.label,
             f"{100 * candidate.score:.1f}",
-            f"{candidate.reading.coverage:.1%}",
+            percent(candidate.reading.coverage),
             f"{candidate.reading.seconds_per_document:.3f}",
         )
     console.print(table)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longembed_bench.results import Result
+from longembed_st.formatting import percent
 
 SCORE_NAMES = {"ndcg_at_1": "accuracy", "ndcg_at_10": "nDCG@10"}
 
@@ -75,7 +76,7 @@ def _table(results: list[Result]) -> ScoreTable:
                 label,
                 [
                     *(scores.get(split, "-") for _, split in splits),
-                    f"{longest.coverage:.1%}",
+                    percent(longest.coverage),
                     f"{longest.vectors_per_document:.1f}" if longest.vectors else "-",
                     f"{longest.seconds_per_document:.3f}",
                 ],

@@ -18,6 +18,7 @@ import numpy as np
 from longembed_bench.metrics import Hits
 from longembed_bench.synthetic import QUERIES
 from longembed_st.errors import LongEmbedError
+from longembed_st.formatting import percent
 
 STANDARD_ERRORS = 2.5
 ROUNDING = 0.03
@@ -102,9 +103,9 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
     given = (
         "although the whole text was given to the model; look for a smaller limit inside it"
-        if share_read > 0.999
-        else f"and only {share_read:.0%} of the longest documents was read; extend the window with "
-        "method pcw or a larger max_seq_length"
+        if share_read == 1
+        else f"and only {percent(share_read)} of the longest documents was read; extend the window "
+        "with method pcw or a larger max_seq_length"
     )
     raise TruncationError(
         f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "

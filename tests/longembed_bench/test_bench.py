@@ -86,8 +86,8 @@ def test_twenty_documents(bench, tmp_path, encoded) -> None:
     assert result.exit_code == 0, result.stderr
     # score, read, vectors a document, seconds a document; a word is a token, and two are special.
     assert row(result, "small none")[1:3] == [f"{64 / 102:.1%}", "1.0"]
-    assert row(result, "small pcw")[1:3] == ["100.0%", "1.0"]
-    assert row(result, "small chunks")[1:3] == ["100.0%", "2.0"]
+    assert row(result, "small pcw")[1:3] == ["100%", "1.0"]
+    assert row(result, "small chunks")[1:3] == ["100%", "2.0"]
     # The words of a query are in its document for sure, and in half of the others each.
     assert float(row(result, "BM25")[0]) > 75
     assert len(encoded) == 4 * 20 + 3 * 20 + 20
@@ -99,7 +99,7 @@ def test_twenty_documents(bench, tmp_path, encoded) -> None:
 
     added = bench("small=MODEL", "-m", "gp", "--data", "mydata", "--out", "out")
     assert row(added, "small pcw") == row(result, "small pcw")
-    assert row(added, "small gp")[1] == "100.0%"
+    assert row(added, "small gp")[1] == "100%"
     assert len(encoded) == 40
 
 
@@ -121,7 +121,7 @@ def test_changed_data_are_measured_anew(bench, tmp_path) -> None:
     lines = (folder / "corpus.jsonl").read_text().splitlines()
     short = [json.dumps({"doc_id": f"d{n}", "text": "ban den"}) for n in range(len(lines))]
     (folder / "corpus.jsonl").write_text("\n".join(short))
-    assert row(bench(*arguments), "bert none")[1] == "100.0%"
+    assert row(bench(*arguments), "bert none")[1] == "100%"
 
 
 def test_killed_and_restarted_it_repeats_nothing(bench, tmp_path, encoded, monkeypatch) -> None:

@@ -44,7 +44,7 @@ def test_all_standard_lengths_fit_into_80_columns() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     show_results(console, [*results("chunks"), *results("pi:logn_scaling=true")])
     lines = [line.split() for line in console.export_text().splitlines()]
-    cells = [*["100.0"] * len(LENGTHS), "100.0%", "26.6", "12.345"]
+    cells = [*["100.0"] * len(LENGTHS), "100%", "26.6", "12.345"]
     assert ["gte-small", "chunks", *cells] in lines
     # Broken where the label has its space, and nowhere else.
     first = lines.index(["gte-small", *cells])

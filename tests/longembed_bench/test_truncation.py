@@ -72,7 +72,7 @@ def found_anywhere(window: int, *lengths: int) -> dict[int, list[tuple[float, bo
 
 def test_the_explanation_says_what_to_look_at() -> None:
     hits = cut_at(256, *LENGTHS[:5])
-    with pytest.raises(TruncationError, match=r"gte: .*only 12% of the longest .*method pcw"):
+    with pytest.raises(TruncationError, match=r"gte: .*only 12\.0% of the longest .*method pcw"):
         refuse_truncation("gte", hits, 0.12)
     with pytest.raises(TruncationError, match="a smaller limit inside it"):
         refuse_truncation("gte", hits, 1.0)
