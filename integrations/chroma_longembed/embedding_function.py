@@ -10,7 +10,7 @@ from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from chroma_longembed import settings
-from chroma_longembed.models import get_model
+from longembed_st.cache import cached_model
 from longembed_st.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         if prompts is None:
             # Given, it would replace the prompts that the model was saved with.
             del arguments["prompts"]
-        self._loaded = get_model(arguments)
+        self._loaded = cached_model(**arguments)
         # What "auto" and the defaults came to, so that a later version's defaults change nothing.
-        resolved = dict(self._loaded.arguments)
+        resolved = dict(self._loaded.settings)
         self._settings = {name: resolved.pop(name, None) for name in given if name != "options"}
         self._settings["options"] = resolved
 

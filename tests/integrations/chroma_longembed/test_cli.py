@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -297,17 +296,11 @@ def test_mistakes_with_reindex_end_in_one_line(run, docs, arguments, message) ->
     assert hits(run("search", "animals", "--store", "STORE", "--json"))[0] == "pets.md"
 
 
-def test_a_model_that_was_moved_is_named_to_search(
-    run, docs, minilm_folder, tmp_path, monkeypatch
-) -> None:
-    from chroma_longembed import models
-
+def test_a_model_that_was_moved_is_named_to_search(run, docs, minilm_folder, tmp_path) -> None:
     moved = tmp_path / "here"
     shutil.copytree(minilm_folder, moved)
     run("index", docs, "--store", "STORE", "--model", moved, "--method", "pcw")
     moved.rename(tmp_path / "there")
-    # Another process would have no model loaded yet.
-    monkeypatch.setattr(models, "_models", OrderedDict())
     lost = run("search", "animals", "--store", "STORE")
     assert lost.exit_code == 1
     there = run("search", "animals", "--store", "STORE", "--model", tmp_path / "there", "--json")

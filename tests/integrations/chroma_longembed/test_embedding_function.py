@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import longembed_st as le
-from chroma_longembed import LongEmbedEmbeddingFunction, models
+from chroma_longembed import LongEmbedEmbeddingFunction
+from longembed_st import cache
 from longembed_st.errors import ConfigError, InputError, ModelError
 
 LONG = "The committee met on Tuesday to discuss the budget. " * 60
@@ -29,8 +30,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return load.original(name, **arguments)
 
     load.original = le.load
-    monkeypatch.setattr(models, "_models", type(models._models)())
-    monkeypatch.setattr(models.le, "load", load)
+    monkeypatch.setattr(cache, "_models", type(cache._models)())
+    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=cache.MOST_IDLE))
+    monkeypatch.setattr(cache, "load", load)
     return names
 
 
@@ -85,26 +87,16 @@ def test_threads_that_ask_for_one_model_load_it_once(loads, minilm_folder) -> No
     assert len(loads) == 1
 
 
-def test_the_cache_is_bounded(loads, minilm_folder, monkeypatch) -> None:
-    monkeypatch.setattr(models, "MOST_SETTINGS", 3)
-    for size in (64, 65, 66, 67):
-        LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=size)
-    assert len(models._models) == 3
-    LongEmbedEmbeddingFunction(str(minilm_folder), "pcw", window_size=67)
-    assert len(loads) == 4
-
-
 def test_a_relative_model_path_is_stored_absolute(minilm_folder, monkeypatch) -> None:
     monkeypatch.chdir(minilm_folder.parent)
     function = LongEmbedEmbeddingFunction(minilm_folder.name, "pcw")
     assert function.get_config()["model_name"] == str(minilm_folder.resolve())
 
 
-def test_another_model_under_the_same_name_is_refused(loads, minilm_folder, tmp_path) -> None:
+def test_another_model_under_the_same_name_is_refused(minilm_folder, tmp_path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(minilm_folder, folder)
     config = LongEmbedEmbeddingFunction(str(folder), "pcw").get_config()
-    models._models.clear()
     pooling = folder / "1_Pooling" / "config.json"
     changed = json.loads(pooling.read_text())
     changed |= {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}

@@ -51,7 +51,7 @@ def test_the_settings_can_be_read_without_a_model(minilm, tmp_path, monkeypatch)
     assert read_settings(tmp_path) is None
     with open_store(tmp_path, minilm, write=True):
         pass
-    monkeypatch.setattr("chroma_longembed.embedding_function.get_model", None)
+    monkeypatch.setattr("chroma_longembed.embedding_function.cached_model", None)
     settings = read_settings(tmp_path)
     assert settings is not None
     assert settings["method"] == "pcw"
