@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from longembed_st.loading import long_transformer
+from longembed_st.tokens import TokenizedText
 from longembed_st.transformer import LongTransformer
 
 RUNS = 3
@@ -57,12 +58,15 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
         attention = 4 * reader.config.num_hidden_layers * reader.config.hidden_size * n * n
         return passes * (2.0 * weights * n + attention)
 
-    measured = _text_of(reader, reader.extension.original_max_seq_length)
+    (word,) = reader.tokenize_texts([WORD], None)
+    room = reader.extension.original_max_seq_length - word.header - word.footer
+    measured = WORD * max(1, room // word.content)
     (counted,) = reader.tokenize_texts([measured], None)
-    seconds_per_operation = _seconds(model, measured) / operations(*_reading(reader, len(counted)))
+    reading = _reading(reader, word, len(counted))
+    seconds_per_operation = _seconds(model, measured) / operations(*reading)
     costs = []
     for tokens in lengths:
-        passes, each = _reading(reader, tokens)
+        passes, each = _reading(reader, word, tokens)
         seconds = operations(passes, each) * seconds_per_operation
         at_once = max(1, min(passes, reader.extension.token_budget // each))
         megabytes = at_once * _bytes(reader, each, widest) / 1e6
@@ -70,17 +74,10 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
     return costs
 
 
-def _text_of(reader: LongTransformer, tokens: int) -> str:
-    """A text of so many tokens, or a few less."""
-    (word,) = reader.tokenize_texts([WORD], None)
-    return WORD * max(1, (tokens - word.header - word.footer) // word.content)
-
-
-def _reading(reader: LongTransformer, tokens: int) -> tuple[int, int]:
-    """How many passes a text without prompt takes, and the tokens of each."""
-    (word,) = reader.tokenize_texts([WORD], None)
-    ends = word.header + word.footer
-    coverage = reader.coverage_of(replace(word, ids=[0] * max(tokens, ends + 1)))
+def _reading(reader: LongTransformer, word: TokenizedText, tokens: int) -> tuple[int, int]:
+    """How many passes a text without prompt takes, and the tokens of each; `word` is any text."""
+    shortest = word.header + word.footer + 1
+    coverage = reader.coverage_of(replace(word, ids=[0] * max(tokens, shortest)))
     if coverage.windows == 1:
         return 1, coverage.read
     return coverage.windows, reader.method.tokens_per_window(reader.extension.context)
