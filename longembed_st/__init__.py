@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longembed_st.baking import ShortTextsChangeWarning, bake
-    from longembed_st.config import ExtensionConfig
+    from longembed_st.coverages import Coverage, Encoded
     from longembed_st.errors import (
         ConfigError,
         InputError,
@@ -24,42 +24,72 @@ if TYPE_CHECKING:
         ModelError,
         TextNotReadWarning,
     )
-    from longembed_st.family import Family, families
     from longembed_st.fingerprints import fingerprint
-    from longembed_st.loading import coverage, extend, load
-    from longembed_st.method import Context, Method, Recommendation, methods
-    from longembed_st.model import LongSentenceTransformer
-    from longembed_st.overflow import Coverage, observe_coverage
-    from longembed_st.transformer import LongTransformer
+    from longembed_st.loading.load import extend, load
+    from longembed_st.model import LongSentenceTransformer, coverage
+    from longembed_st.positions.family import Family, families, register_family
+    from longembed_st.positions.method import (
+        Capability,
+        Context,
+        Encoding,
+        Frequencies,
+        Grouping,
+        Method,
+        Recommendation,
+        methods,
+        register_method,
+    )
+    from longembed_st.provenance import Provenance
+    from longembed_st.reading.transformer import LongTransformer
+    from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "baking": ["ShortTextsChangeWarning", "bake"],
-    "config": ["ExtensionConfig"],
+    "coverages": ["Coverage", "Encoded"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
-    "family": ["Family", "families"],
     "fingerprints": ["fingerprint"],
-    "loading": ["coverage", "extend", "load"],
-    "method": ["Context", "Method", "Recommendation", "methods"],
-    "model": ["LongSentenceTransformer"],
-    "overflow": ["Coverage", "observe_coverage"],
-    "transformer": ["LongTransformer"],
+    "loading.load": ["extend", "load"],
+    "model": ["LongSentenceTransformer", "coverage"],
+    "positions.family": ["Family", "families", "register_family"],
+    "positions.method": [
+        "Capability",
+        "Context",
+        "Encoding",
+        "Frequencies",
+        "Grouping",
+        "Method",
+        "Recommendation",
+        "methods",
+        "register_method",
+    ],
+    "provenance": ["Provenance"],
+    "reading.transformer": ["LongTransformer"],
+    "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "UNSET",
+    "Capability",
     "ConfigError",
     "Context",
     "Coverage",
+    "Encoded",
+    "Encoding",
     "ExtensionConfig",
     "Family",
+    "Frequencies",
+    "Grouping",
     "InputError",
     "LongEmbedError",
     "LongSentenceTransformer",
     "LongTransformer",
     "Method",
     "ModelError",
+    "ModelSettings",
+    "Provenance",
     "Recommendation",
     "ShortTextsChangeWarning",
     "TextNotReadWarning",
@@ -70,7 +100,8 @@ __all__ = [
     "fingerprint",
     "load",
     "methods",
-    "observe_coverage",
+    "register_family",
+    "register_method",
 ]
 
 

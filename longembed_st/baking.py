@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import cast
@@ -13,13 +12,13 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from torch import Tensor, nn
 
-from longembed_st.errors import ConfigError, ModelError
-from longembed_st.hooks import RotaryHook, within_table
-from longembed_st.loading import long_transformer
-from longembed_st.positions import interpolate_rows
-from longembed_st.rotary import GLOBAL_LAYERS
-from longembed_st.sharing import copy_sharing_weights
-from longembed_st.transformer import LongTransformer
+from longembed_st.errors import ModelError
+from longembed_st.files import refuse_existing, whole_folder
+from longembed_st.positions.hooks import RotaryHook, within_table
+from longembed_st.positions.rotary import GLOBAL_LAYERS
+from longembed_st.positions.tables import interpolate_rows
+from longembed_st.reading.sharing import copy_sharing_weights
+from longembed_st.reading.transformer import LongTransformer, long_transformer
 
 
 class ShortTextsChangeWarning(UserWarning):
@@ -42,8 +41,7 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
         ModelError: If the extension works at run time and cannot be written as a table.
     """
     target = Path(path)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target} exists and is not an empty folder; choose a new one")
+    refuse_existing(target)
     reader = long_transformer(model)
     plain = SentenceTransformer(
         modules=[
@@ -57,14 +55,10 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
         truncate_dim=model.truncate_dim,
     )
     note = _note(reader)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A folder under the final name is always a complete model.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-        unfinished = Path(folder, "model")
+    with whole_folder(target) as unfinished:
         plain.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(f"\n\n## Extended context window\n\n{note}\n")
-        os.replace(unfinished, target)
     if changes_short_texts(reader):
         warnings.warn(note, ShortTextsChangeWarning, stacklevel=2)
 
@@ -115,7 +109,7 @@ def _plain_transformer(reader: LongTransformer) -> Transformer:
     plain = Transformer.__new__(Transformer)
     nn.Module.__init__(plain)
     plain.__dict__.update(copy_sharing_weights(reader).__dict__)
-    plain._modules.pop("pooling")
+    del plain.pooling
     write(plain, reader)
     plain.tokenizer.model_max_length = reader.max_seq_length
     return plain
@@ -151,7 +145,7 @@ def _write_rope(plain: Transformer, reader: LongTransformer) -> None:
 def _note(reader: LongTransformer) -> str:
     extension = reader.extension
     told = (
-        f"The window of this model was extended from {extension.original_max_seq_length} to "
+        f"The window of this model was extended from {extension.context.original} to "
         f"{extension.max_seq_length} tokens by {reader.method.summary} ({reader.method.source}), "
         "with longembed-st. "
     )

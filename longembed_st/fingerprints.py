@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 
-from longembed_st.loading import long_transformer
+from longembed_st.reading.transformer import long_transformer
+from longembed_st.settings import ExtensionConfig, facts_of
 
 VERSION = 1
 """Raise it when the same settings begin to give other vectors."""
-
-NOT_IN_VECTORS = {"on_overflow", "token_budget"}
-"""Fields of the extension that leave every vector as it is."""
 
 
 def fingerprint(model: SentenceTransformer) -> str:
@@ -33,8 +32,19 @@ def fingerprint(model: SentenceTransformer) -> str:
     Raises:
         ModelError: If the model was not extended.
     """
+    # Options that say what holds anyway change no vector.
+    return spelled_fingerprint(model, long_transformer(model).extension.changed_options())
+
+
+def spelled_fingerprint(model: SentenceTransformer, options: Mapping[str, Any]) -> str:
+    """The fingerprint with the method's options as they were once spelled.
+
+    Args:
+        model: An extended model.
+        options: Those of its options that are to be hashed.
+    """
     digest = hashlib.sha256()
-    digest.update(json.dumps(_settings(model), sort_keys=True).encode())
+    digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
@@ -42,7 +52,7 @@ def fingerprint(model: SentenceTransformer) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _settings(model: SentenceTransformer) -> dict[str, Any]:
+def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[str, Any]:
     reader = long_transformer(model)
     tokenizer = reader.text_tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -51,12 +61,17 @@ def _settings(model: SentenceTransformer) -> dict[str, Any]:
         vocabulary = json.loads(backend.to_str())
         for left_by_last_call in ("truncation", "padding"):
             vocabulary.pop(left_by_last_call, None)
+    extension = {
+        name: getattr(reader.extension, name)
+        for name in ExtensionConfig.model_fields.keys() - {"method_options"}
+        if facts_of(name)["changes_vectors"]
+    }
     architecture = reader.config.to_dict()
     for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
         architecture.pop(volatile, None)
     return {
         "version": VERSION,
-        "extension": reader.extension.model_dump(exclude=NOT_IN_VECTORS),
+        "extension": extension | {"options": dict(options)},
         "architecture": architecture,
         "tokenizer": vocabulary,
         "truncation_side": tokenizer.truncation_side,

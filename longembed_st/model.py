@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
+import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device, truncate_embeddings
 
-from longembed_st.errors import InputError
-from longembed_st.overflow import record, warn_once
-from longembed_st.tokens import checked_texts
-from longembed_st.transformer import LongTransformer
+from longembed_st.coverages import Coverage, Encoded, Overflow
+from longembed_st.errors import ConfigError, InputError
+from longembed_st.reading.tokens import checked_texts
+from longembed_st.reading.transformer import LongTransformer, long_transformer
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
+
+Role = Literal["query", "document"]
+"""What a text is to a search."""
+
+_PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""Under which names sentence-transformers looks for the prompt of a role; the first counts."""
+
+CHARACTERS_AT_ONCE = 1_000_000
+"""Texts that are tokenized together: some 100 MB of token records."""
 
 
 class LongSentenceTransformer(SentenceTransformer):
@@ -43,11 +57,60 @@ class LongSentenceTransformer(SentenceTransformer):
                 )
             # All of them before the first is read, and counted as the caller does.
             texts = checked_texts(self._listed(given["inputs"]))
-            with warn_once(self.long_transformer.extension, stacklevel=2):
-                if given.get("pool") is not None or isinstance(given.get("device"), list):
-                    prompt = self._resolve_prompt(given.get("prompt"), given.get("prompt_name"))
-                    self._record_coverage(texts, prompt)
-                return super().encode(*args, **kwargs)
+            overflow = Overflow()
+            if given.get("pool") is not None or isinstance(given.get("device"), list):
+                # What worker processes count does not come back.
+                prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+                self._count(texts, prompt, overflow)
+                kwargs["overflow"] = Overflow()
+            else:
+                kwargs["overflow"] = overflow
+            vectors = super().encode(*args, **kwargs)
+            overflow.warn(self.long_transformer.extension, stacklevel=2)
+            return vectors
+
+    @torch.inference_mode()
+    def encode_with_coverage(
+        self, texts: Sequence[str], *, role: Role | None = None, prompt: str | None = None
+    ) -> Encoded:
+        """Encode texts, and say of each what its vector was computed from.
+
+        The vectors are those of `encode_document` or `encode_query`. Nothing is warned of: what was
+        not read is in the result.
+
+        Args:
+            texts: The texts.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before each text, instead of the prompt of the role.
+
+        Returns:
+            Vectors and coverages, in the order of the texts.
+
+        Raises:
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        if prompt is None:
+            prompt = self.prompt_of(role)
+        self.eval()
+        vectors = [np.empty((0, self.get_embedding_dimension() or 0), dtype=np.float32)]
+        coverages: list[Coverage] = []
+        for group in _groups(texts):
+            features = self.preprocess(group, prompt=prompt, overflow=Overflow())
+            features = self(batch_to_device(features, self.device))
+            embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
+            vectors.append(embeddings.float().cpu().numpy())
+            coverages += features["coverages"]
+        return Encoded(np.concatenate(vectors[1:] or vectors), coverages)
+
+    def prompt_of(self, role: Role | None) -> str | None:
+        """The prompt that stands before queries or documents, as sentence-transformers finds it.
+
+        Args:
+            role: "query" or "document"; None for the model's default prompt.
+        """
+        names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in self.prompts]
+        return chosen_prompt(self, None, names[0] if names else None)
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Say whether the prompt's tokens count in the pooling.
@@ -57,17 +120,10 @@ class LongSentenceTransformer(SentenceTransformer):
         """
         self.long_transformer.pooling.include_prompt = include_prompt
 
-    def _listed(self, inputs: Any) -> list[Any]:
-        return [inputs] if self.is_singular_input(inputs) else list(inputs)
-
-    def _record_coverage(self, texts: list[str], prompt: str | None) -> None:
-        """Count here what worker processes will read: their counts do not come back."""
-        module = self.long_transformer
-        for text, tokenized in zip(texts, module.tokenize_texts(texts, prompt), strict=True):
-            record(text, module.coverage_of(tokenized), module.extension)
-
     def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[Any, Any]:
-        """Start worker processes that leave it to this one to report what is not read.
+        """Start worker processes, each with a copy of the model.
+
+        This model stays where it is and as it is, so that other threads may use it meanwhile.
 
         Args:
             target_devices: One device a process.
@@ -75,9 +131,89 @@ class LongSentenceTransformer(SentenceTransformer):
         Returns:
             The pool, for `encode(..., pool=...)`.
         """
+        # The base class moves the weights it hands over to the CPU, and into shared memory.
+        return SentenceTransformer.start_multi_process_pool(copy.deepcopy(self), target_devices)
+
+    def _listed(self, inputs: Any) -> list[Any]:
+        return [inputs] if self.is_singular_input(inputs) else list(inputs)
+
+    def _count(self, texts: list[str], prompt: str | None, overflow: Overflow) -> None:
+        """Count what worker processes will not read."""
         module = self.long_transformer
-        module.reports_overflow = False
-        try:
-            return super().start_multi_process_pool(target_devices)
-        finally:
-            module.reports_overflow = True
+        limit = module.max_seq_length
+        if limit is None:
+            return
+        for group in _groups(texts):
+            for text, tokenized in zip(group, module.tokenize_texts(group, prompt), strict=True):
+                overflow.count(text, len(tokenized), limit, module.extension)
+
+
+def coverage(
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+) -> list[Coverage]:
+    """Count how much of each text its vector is computed from, without computing it.
+
+    Args:
+        model: An extended model.
+        texts: The texts.
+        prompt: Put before each text, as in `model.encode`.
+        prompt_name: Name of one of the model's prompts, as in `model.encode`.
+
+    Returns:
+        One count a text, in order, with the characters that each pass reads.
+
+    Raises:
+        InputError: If an input is not a valid string.
+        ModelError: If the model was not extended.
+    """
+    reader = long_transformer(model)
+    prompt = chosen_prompt(model, prompt, prompt_name)
+    return [
+        reader.coverage_of(text, spans=True)
+        for group in _groups(texts)
+        for text in reader.tokenize_texts(group, prompt)
+    ]
+
+
+def chosen_prompt(
+    model: SentenceTransformer, prompt: str | None, prompt_name: str | None
+) -> str | None:
+    """The prompt that an encode call with these arguments puts before each text.
+
+    Args:
+        model: The model.
+        prompt: As given to the call.
+        prompt_name: As given to the call.
+
+    Raises:
+        ConfigError: If the model has no prompt of the name.
+    """
+    if prompt is not None:
+        return prompt
+    name = prompt_name if prompt_name is not None else model.default_prompt_name
+    if name is None:
+        return None
+    if name not in model.prompts:
+        known = ", ".join(model.prompts) or "none"
+        raise ConfigError(f"unknown prompt {name!r}; the model has {known}")
+    return model.prompts[name]
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Split texts into runs of about `CHARACTERS_AT_ONCE`, in their order."""
+    if isinstance(texts, str):
+        raise InputError("give a list of texts; put the single text into a list")
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        group.append(text)
+        size += len(text) if isinstance(text, str) else 0
+        if size >= CHARACTERS_AT_ONCE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

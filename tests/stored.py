@@ -10,7 +10,7 @@ def contents(directory: Path) -> dict[str, tuple[str, dict[str, Any], list[float
     """Text, metadata and vector of every record, by id."""
     import chromadb
 
-    from chroma_longembed.store import COLLECTION
+    from longembed_index.opening import COLLECTION
 
     with chromadb.PersistentClient(str(directory)) as client:
         found: Any = client.get_collection(COLLECTION, embedding_function=None).get(

@@ -6,12 +6,18 @@ name would mix vectors that cannot be compared, and no query would show it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chroma_longembed import settings
+from chromadb.errors import ChromaError
+
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
 from chroma_longembed.switching import find_collection
+from longembed_index.errors import StoreError
 from longembed_st.errors import ConfigError
+from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -40,68 +46,130 @@ def open_collection(
             the collection was not made by this package, or if its vectors were made with other
             settings; each differing setting is named.
     """
-    stored = stored_settings(client, name)
     if embedding_function is None:
+        stored = stored_provenance(client, name)
         if stored is None:
             raise ConfigError(f"there is no collection {name!r}")
-        embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored)
-    config = embedding_function.get_config()
+        embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored.to_dict())
+    now = embedding_function.provenance
+    stored = create_collection(client, name, now)
+    embedding_function.loaded.refuse_other_vectors(stored, f"the collection {name!r}")
+    collection = client.get_collection(name, embedding_function=embedding_function)  # type: ignore[arg-type]
+    if stored.settings.model_name != now.settings.model_name:
+        # The same model in another place: the next one to open this should find it.
+        collection.modify(metadata={**(collection.metadata or {}), **stamp(now)})
+    return collection
+
+
+def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> Provenance:
+    """Create a collection unless it is there already; loads no model.
+
+    Args:
+        client: Any Chroma client.
+        name: The collection.
+        provenance: How its vectors will be made.
+
+    Returns:
+        How the vectors of what is there are made.
+
+    Raises:
+        ConfigError: If it is there, and was not made by this package.
+    """
+    stored = stored_provenance(client, name)
     if stored is None:
         # Create or get: another process may have been faster, and then what is there decides.
         client.get_or_create_collection(
             name,
-            embedding_function=embedding_function,  # type: ignore[arg-type]
-            metadata=stamp(embedding_function),
+            embedding_function=Described(provenance),  # type: ignore[arg-type]
+            metadata=stamp(provenance),
         )
-        stored = stored_settings(client, name) or {}
-    settings.refuse_other_vectors(stored, config, f"the collection {name!r}")
-    collection = client.get_collection(name, embedding_function=embedding_function)  # type: ignore[arg-type]
-    if stored["model_name"] != config["model_name"]:
-        # The same model in another place: the next one to open this should find it.
-        collection.modify(metadata={**(collection.metadata or {}), **stamp(embedding_function)})
-    return collection
+        stored = stored_provenance(client, name)
+    return stored or provenance
 
 
-def stamp(embedding_function: LongEmbedEmbeddingFunction) -> dict[str, str]:
+class Described(LongEmbedEmbeddingFunction):
+    """What Chroma keeps of an embedding function, without its model.
+
+    Args:
+        provenance: How the vectors are made.
+    """
+
+    def __init__(self, provenance: Provenance) -> None:
+        self._config = provenance.to_dict()
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings that Chroma stores."""
+        return self._config
+
+    def is_legacy(self) -> bool:
+        """Known to be false: Chroma would find out by loading the model."""
+        return False
+
+
+def stamp(provenance: Provenance) -> dict[str, str]:
     """The metadata that tell how a collection's vectors are made.
 
     Args:
-        embedding_function: Makes the vectors.
+        provenance: How they are made.
 
     Returns:
         The fingerprint and the settings, as strings.
     """
-    config = embedding_function.get_config()
-    # Without the device: whoever opens this next may be on another machine.
-    stored_config = settings.to_json({**config, "device": None})
-    return {FINGERPRINT: config["fingerprint"], SETTINGS: stored_config}
+    # Without what belongs to this machine: whoever opens this next may be on another.
+    here = {"device": None, "cache_folder": None}
+    stored = replace(provenance, settings=provenance.settings.model_copy(update=here))
+    return {FINGERPRINT: str(provenance.fingerprint), SETTINGS: stored.to_json()}
 
 
-def stored_settings(client: ClientAPI, name: str) -> settings.Settings | None:
-    """The settings that a collection's vectors were made with.
+def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:
+    """How a collection's vectors were made.
 
     Args:
         client: Any Chroma client.
         name: The collection.
 
     Returns:
-        The settings with their fingerprint, or None if there is no such collection.
+        None if there is no such collection.
 
     Raises:
         ConfigError: If the collection was not made by this package.
     """
     collection = find_collection(client, name)
-    if collection is None:
-        return None
-    metadata: dict[str, Any] = dict(collection.metadata or {})
+    return None if collection is None else provenance_of(collection)
+
+
+def provenance_of(collection: Collection) -> Provenance:
+    """How a collection's vectors were made; raises `ConfigError` if not by this package.
+
+    Args:
+        collection: Found without its embedding function.
+    """
+    metadata: Mapping[str, Any] = collection.metadata or {}
     if isinstance(metadata.get(SETTINGS), str):
-        return settings.from_json(metadata[SETTINGS]) | {"fingerprint": metadata.get(FINGERPRINT)}
+        stored = Provenance.from_json(metadata[SETTINGS])
+        return replace(stored, fingerprint=metadata.get(FINGERPRINT))
     # Made by Chroma's own create_collection: its copy of the settings has the fingerprint, too.
     function = collection.configuration_json.get("embedding_function") or {}
     if function.get("name") == LongEmbedEmbeddingFunction.name():
-        return settings.from_json(settings.to_json(function["config"]))
+        return Provenance.from_dict(function["config"])
     maker = function.get("name", "an unknown embedding function")
     raise ConfigError(
-        f"the collection {name!r} was not made by longembed but by {maker}: its vectors cannot be "
-        "compared with ours. Choose another name"
+        f"the collection {collection.name!r} was not made by longembed but by {maker}: its vectors "
+        "cannot be compared with ours. Choose another name"
     )
+
+
+@contextmanager
+def chroma_errors(action: str) -> Iterator[None]:
+    """Turn Chroma's errors into ours.
+
+    Args:
+        action: What is being done, for the message: "read", "write".
+
+    Raises:
+        StoreError: In the place of any error of Chroma's.
+    """
+    try:
+        yield
+    except ChromaError as error:
+        raise StoreError(f"cannot {action} the store: {error}") from error

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
-from chroma_longembed import settings
-from longembed_st.cache import cached_model
+from longembed_index.embedding import NOT_FINITE, storable_model
 from longembed_st.errors import InputError, ModelError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import AUTO, ModelSettings, takes_settings
 
 if TYPE_CHECKING:
-    from longembed_st import LongSentenceTransformer
+    from longembed_st.loading.cache import CachedModel
+    from longembed_st.model import LongSentenceTransformer
 
 
 @register_embedding_function
@@ -23,6 +24,9 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
 
     Documents go through `encode_document` and queries through `encode_query`, so that a model's
     prompts are applied. Instances with equal settings share one loaded model.
+
+    Attributes:
+        loaded: The model behind it, shared with other instances.
 
     Example:
         >>> client.create_collection(
@@ -33,72 +37,37 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         ... )
     """
 
-    def __init__(
-        self,
-        model_name: str,
-        method: str = "auto",
-        max_seq_length: int | None = None,
-        original_max_seq_length: int | None = None,
-        logn_scaling: bool = False,
-        on_overflow: Literal["warn", "error", "truncate"] = "warn",
-        device: str | None = None,
-        prompts: dict[str, str] | None = None,
-        **options: Any,
-    ) -> None:
+    @takes_settings(ModelSettings)
+    def __init__(self, model_name: str, method: str = AUTO, **settings: Any) -> None:
         """Load the model, or take it from the models already loaded.
 
         Args:
             model_name: A model on the Hugging Face Hub, or a folder.
             method: The extension method, one of `longembed_st.methods()`, or "auto".
-            max_seq_length: The extended window in tokens; None for the method's default.
-            original_max_seq_length: The original window in tokens; None for the model's own.
-            logn_scaling: Scale attention logits with the logarithm of the text's length.
-            on_overflow: What happens to a text that is longer than the extended window.
-            device: Where to compute; None chooses. Does not count as a change of settings.
-            prompts: Texts put before queries and documents, by the names "query" and "document";
-                None for the model's own.
-            **options: The method's own options, and keywords of `SentenceTransformer` that are
-                plain data. They are stored with the collection, so anything that would run a
-                model's own code is refused.
+            **settings: The other arguments of `longembed_st.load`. They are stored with the
+                collection, so anything that would run a model's own code is refused.
 
         Raises:
             ConfigError: If a setting is wrong, or unsafe to store.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
-        # A relative path would mean another folder to whoever reopens the collection elsewhere.
-        if Path(model_name).is_dir():
-            model_name = str(Path(model_name).resolve())
-        given: settings.Settings = {
-            "model_name": model_name,
-            "method": method,
-            "max_seq_length": max_seq_length,
-            "original_max_seq_length": original_max_seq_length,
-            "logn_scaling": logn_scaling,
-            "on_overflow": on_overflow,
-            "device": device,
-            "prompts": prompts,
-            "options": options,
-        }
-        settings.check(given)
-        arguments = settings.flat(given)
-        if prompts is None:
-            # Given, it would replace the prompts that the model was saved with.
-            del arguments["prompts"]
-        self._loaded = cached_model(**arguments)
-        # What "auto" and the defaults came to, so that a later version's defaults change nothing.
-        resolved = dict(self._loaded.settings)
-        self._settings = {name: resolved.pop(name, None) for name in given if name != "options"}
-        self._settings["options"] = resolved
+        given = ModelSettings.from_keywords(model_name=model_name, method=method, **settings)
+        self.loaded: CachedModel = storable_model(given)
+
+    @property
+    def provenance(self) -> Provenance:
+        """How its vectors are made."""
+        return self.loaded.provenance
 
     @property
     def fingerprint(self) -> str:
         """Equal for two embedding functions exactly if their vectors can be compared."""
-        return self._loaded.fingerprint
+        return self.loaded.fingerprint
 
     @property
     def model(self) -> LongSentenceTransformer:
         """The model behind it, shared with other instances."""
-        return self._loaded.model
+        return self.loaded.model
 
     def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma checks the name
         """Embed documents.
@@ -113,13 +82,11 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
             InputError: If a text cannot be embedded.
             ModelError: If a vector is not finite.
         """
-        texts = _texts(input)
-        return _vectors(self.model.encode_document(texts, show_progress_bar=False))
+        return _finite(self.model.encode_document(_texts(input), show_progress_bar=False))
 
     def embed_query(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma checks the name
         """Embed queries; arguments, result and errors as for documents."""
-        texts = _texts(input)
-        return _vectors(self.model.encode_query(texts, show_progress_bar=False))
+        return _finite(self.model.encode_query(_texts(input), show_progress_bar=False))
 
     @staticmethod
     def name() -> str:
@@ -134,9 +101,9 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         """All of Chroma's."""
         return ["cosine", "l2", "ip"]
 
-    def get_config(self) -> settings.Settings:
+    def get_config(self) -> dict[str, Any]:
         """The settings that Chroma stores, with the fingerprint of the vectors."""
-        return {**self._settings, "fingerprint": self.fingerprint}
+        return self.provenance.to_dict()
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> LongEmbedEmbeddingFunction:
@@ -152,12 +119,11 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
             ConfigError: If the settings are not ours, or the model behind the name has changed.
             ModelError: If the model cannot be loaded.
         """
-        LongEmbedEmbeddingFunction.validate_config(config)
-        arguments = settings.flat(config)
-        expected = arguments.pop("fingerprint", None)
-        function = LongEmbedEmbeddingFunction(**arguments)
-        if expected is not None:
-            settings.refuse_other_vectors(config, function.get_config(), "the collection")
+        stored = Provenance.from_dict(config)
+        name = str(stored.settings.model_name)
+        function = LongEmbedEmbeddingFunction(name, **stored.settings.keywords())
+        if stored.fingerprint is not None:
+            function.loaded.refuse_other_vectors(stored, "the collection")
         return function
 
     @staticmethod
@@ -170,7 +136,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         Raises:
             ConfigError: With the name of the setting at fault.
         """
-        settings.check(config)
+        Provenance.from_dict(config)
 
     def validate_config_update(
         self, old_config: dict[str, Any], new_config: dict[str, Any]
@@ -184,8 +150,8 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         Raises:
             ConfigError: With the name of each differing setting.
         """
-        settings.check(new_config)
-        settings.refuse_other_vectors(old_config, new_config, "the collection")
+        new = Provenance.from_dict(new_config)
+        Provenance.from_dict(old_config).refuse_other_vectors(new, "the collection")
 
 
 def _texts(texts: Documents) -> list[str]:
@@ -194,8 +160,8 @@ def _texts(texts: Documents) -> list[str]:
     return list(texts)
 
 
-def _vectors(array: Any) -> Embeddings:
+def _finite(array: Any) -> Embeddings:
     vectors = np.asarray(array, dtype=np.float32)
     if not np.isfinite(vectors).all():
-        raise ModelError("the model gave a vector that is not finite; nothing was stored")
+        raise ModelError(NOT_FINITE)
     return list(vectors)

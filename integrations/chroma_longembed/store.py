@@ -1,70 +1,70 @@
-"""A folder on disk as a store of records: one Chroma collection, one writer at a time."""
+"""A Chroma collection as a store of the index, over any client, and its reindexing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import chromadb
-from chromadb.errors import ChromaError
-from filelock import FileLock, Timeout
-
-from chroma_longembed import settings
-from chroma_longembed.collection import open_collection, stored_settings
-from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
-from chroma_longembed.errors import StoreError
-from chroma_longembed.records import Record
-from chroma_longembed.sources import printable
+from chroma_longembed.collection import Described, chroma_errors, provenance_of, stamp
+from chroma_longembed.switching import (
+    WAITS_FOR,
+    find_collection,
+    kept_collections,
+    staging_name,
+    switch,
+)
+from longembed_index import reindexing
+from longembed_index.embedding import document_embedder
+from longembed_index.records import Match, Record, document_name
+from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from chromadb import Collection
     from chromadb.api import ClientAPI
 
-COLLECTION = "documents"
-_DATABASE = "chroma.sqlite3"
-_LOCK = "longembed.lock"
+    from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
+    from longembed_index.reports import Outcome
+    from longembed_st.provenance import Provenance
+
 _PAGE = 1000
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A document found by a search.
+class ChromaStore:
+    """The records of one collection; see `longembed_index.store.Store`.
 
-    Attributes:
-        score: Cosine similarity to the query.
-        source: The document's name in the store.
-        title: What a person calls it.
-        tokens: Its length.
-        read: How many of its tokens the vector was computed from.
+    Args:
+        client: Any Chroma client: persistent, in memory or over HTTP.
+        name: The collection; exists, and was made by this package.
+
+    Raises:
+        ConfigError: If it does not, or was not.
+        StoreError: If it cannot be read.
     """
 
-    score: float
-    source: str
-    title: str
-    tokens: int
-    read: int
+    def __init__(self, client: ClientAPI, name: str) -> None:
+        self._client = client
+        self._name = name
+        with chroma_errors("read"):
+            self.max_batch: int = client.get_max_batch_size()
+            self._open()
+
+    def _open(self) -> None:
+        collection = find_collection(self._client, self._name)
+        if collection is None:
+            raise ConfigError(f"there is no collection {self._name!r}")
+        self._collection = collection
+        self._provenance = provenance_of(collection)
 
     @property
-    def share_read(self) -> float:
-        """The share of the document that was read, from 0 to 1."""
-        return self.read / self.tokens if self.tokens else 1.0
+    def provenance(self) -> Provenance:
+        """How the vectors were made."""
+        return self._provenance
 
-
-class ChromaStore:
-    """The records of one collection; see `open_store`."""
-
-    def __init__(
-        self,
-        client: ClientAPI,
-        collection: Collection,
-        embedding_function: LongEmbedEmbeddingFunction,
-    ) -> None:
-        self._collection = collection
-        self._embedding_function = embedding_function
-        self.max_batch = client.get_max_batch_size()
+    @provenance.setter
+    def provenance(self, provenance: Provenance) -> None:
+        with chroma_errors("write"):
+            self._collection.modify(metadata={**_metadata(self._collection), **stamp(provenance)})
+        self._provenance = provenance
 
     def __len__(self) -> int:
         with chroma_errors("read"):
@@ -72,233 +72,147 @@ class ChromaStore:
 
     def names(self) -> Iterator[tuple[str, str]]:
         """The id and the document's name of every record."""
-        for page in self._pages(["metadatas"]):
+        offset = 0
+        while True:
+            with chroma_errors("read"):
+                page: Any = self._collection.get(limit=_PAGE, offset=offset, include=["metadatas"])
+            if not page["ids"]:
+                return
             for record_id, metadata in zip(page["ids"], page["metadatas"], strict=True):
-                yield record_id, metadata["source"]
+                yield record_id, document_name(record_id, metadata or {})
+            offset += len(page["ids"])
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """The records that exist among these, in any order."""
+        if not ids:
+            # Chroma takes no ids for all of them.
+            return []
+        with chroma_errors("read"):
+            found: Any = self._collection.get(
+                ids=list(ids), include=["documents", "embeddings", "metadatas"]
+            )
+        columns = (found["ids"], found["documents"], found["embeddings"], found["metadatas"])
+        return [
+            Record(record_id, text, vector, metadata or {})
+            for record_id, text, vector, metadata in zip(*columns, strict=True)
+        ]
 
     def write(self, records: Sequence[Record]) -> None:
-        """Write records in one transaction.
-
-        Args:
-            records: At most `max_batch`.
-
-        Raises:
-            StoreError: If Chroma cannot write.
-        """
+        """Write records in one transaction."""
+        if not records:
+            return
+        ids = [record.id for record in records]
         with chroma_errors("write"):
-            self._collection.upsert(
-                ids=[record.id for record in records],
-                documents=[record.text for record in records],
-                embeddings=[record.vector for record in records],
-                metadatas=[dict(record.metadata) for record in records],
-            )
+            found: Any = self._collection.get(ids=ids, include=["metadatas"])
+            earlier = dict(zip(found["ids"], found["metadatas"], strict=True))
+            columns: dict[str, Any] = {
+                "ids": ids,
+                "documents": [record.text for record in records],
+                "embeddings": [record.vector for record in records],
+                # Chroma leaves a key as it was unless it is given, and removes it for None.
+                "metadatas": [
+                    {**dict.fromkeys(earlier.get(r.id) or ()), **r.metadata} or None
+                    for r in records
+                ],
+            }
+            self._collection.upsert(**columns)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove records; none is no error.
-
-        Raises:
-            StoreError: If Chroma cannot write.
-        """
+        """Remove records; none is no error."""
         if ids:
             with chroma_errors("write"):
                 self._collection.delete(ids=list(ids))
 
-    def search(self, query: str, k: int) -> list[Hit]:
-        """The documents most similar to a query.
-
-        Args:
-            query: A text.
-            k: The most hits.
-
-        Returns:
-            The best first.
-
-        Raises:
-            StoreError: If Chroma cannot read.
-            InputError: If the query cannot be embedded.
-        """
-        vectors = self._embedding_function.embed_query([query])
+    def search(self, vector: Any, k: int) -> list[Match]:
+        """The records most similar to a vector, the best first."""
         with chroma_errors("read"):
             found: Any = self._collection.query(
-                query_embeddings=vectors, n_results=k, include=["metadatas", "distances"]
+                query_embeddings=[vector], n_results=k, include=["metadatas", "distances"]
             )
+        columns = (found["ids"][0], found["distances"][0], found["metadatas"][0])
         return [
-            Hit(1 - distance, data["source"], data["title"], data["tokens"], data["read"])
-            for distance, data in zip(found["distances"][0], found["metadatas"][0], strict=True)
+            Match(record_id, 1 - distance, metadata or {})
+            for record_id, distance, metadata in zip(*columns, strict=True)
         ]
 
-    def sample(self, size: int) -> list[Record]:
-        """Some records, spread evenly over the store.
-
-        Args:
-            size: How many; all if there are fewer.
-
-        Returns:
-            The records as they are stored.
-        """
-        ids = sorted(record_id for record_id, _ in self.names())
-        chosen = ids[:: max(1, len(ids) // size)][:size]
-        if not chosen:
-            return []
+    def staged(self) -> ChromaStore | None:
+        """What `stage` has begun and no `switch` has ended."""
+        name = staging_name(self._name)
         with chroma_errors("read"):
-            found: Any = self._collection.get(
-                ids=chosen, include=["documents", "embeddings", "metadatas"]
+            found = find_collection(self._client, name)
+        return None if found is None else ChromaStore(self._client, name)
+
+    def stage(self, provenance: Provenance) -> ChromaStore:
+        """Begin an empty collection that is going to replace this one."""
+        name = staging_name(self._name)
+        configuration: Any = {"hnsw": self._collection.configuration_json.get("hnsw")}
+        marks = {**stamp(provenance), WAITS_FOR: self._name}
+        with chroma_errors("write"):
+            if find_collection(self._client, name) is not None:
+                self._client.delete_collection(name)
+            self._client.create_collection(
+                name,
+                embedding_function=Described(provenance),  # type: ignore[arg-type]
+                configuration=configuration,
+                metadata={**_metadata(self._collection), **marks},
             )
-        columns = (found["ids"], found["documents"], found["embeddings"], found["metadatas"])
-        return [Record(*row) for row in zip(*columns, strict=True)]
+        return ChromaStore(self._client, name)
 
-    def _pages(self, include: list[str]) -> Iterator[Any]:
-        offset = 0
-        while True:
-            with chroma_errors("read"):
-                page: Any = self._collection.get(
-                    limit=_PAGE,
-                    offset=offset,
-                    include=include,  # type: ignore[arg-type]
-                )
-            if not page["ids"]:
-                return
-            yield page
-            offset += len(page["ids"])
+    def switch(self) -> str:
+        """Give the collection's name to what is staged, and keep the old one under another."""
+        with chroma_errors("write"):
+            kept = switch(self._client, self._name)
+            self._open()
+        return kept
 
-
-def is_store(directory: Path) -> bool:
-    """Whether there is a store in a folder.
-
-    Args:
-        directory: The folder; need not exist.
-
-    Returns:
-        False if one could be created there.
-
-    Raises:
-        StoreError: If the place is taken by something else.
-    """
-    if (directory / _DATABASE).is_file():
-        return True
-    if not directory.exists():
-        return False
-    if not directory.is_dir():
-        raise StoreError(f"{printable(directory)} is a file, not the folder of a store")
-    if any(entry.name != _LOCK for entry in directory.iterdir()):
-        raise StoreError(
-            f"{printable(directory)} is not a store: it has files, but no {_DATABASE} among them. "
-            "Name an empty or a new folder"
-        )
-    return False
+    def drop_kept(self) -> list[str]:
+        """Delete everything that `switch` has kept."""
+        with chroma_errors("write"):
+            kept = kept_collections(self._client, self._name)
+            for name in kept:
+                self._client.delete_collection(name)
+        return kept
 
 
-def read_settings(directory: Path, collection: str = COLLECTION) -> settings.Settings | None:
-    """The settings that a store's vectors were made with; loads no model.
-
-    Args:
-        directory: The store's folder.
-        collection: The name of the collection in it.
-
-    Returns:
-        The settings, or None if there is no store yet.
-
-    Raises:
-        StoreError: If the folder is something else, or cannot be read.
-        ConfigError: If its collection was not made by this package.
-    """
-    if not is_store(directory):
-        return None
-    with _client(directory) as client:
-        return stored_settings(client, collection)
-
-
-@contextmanager
-def open_store(
-    directory: Path,
+def reindex(
+    client: ClientAPI,
+    name: str,
     embedding_function: LongEmbedEmbeddingFunction,
     *,
-    write: bool = False,
-    wait: float = 0,
-) -> Iterator[ChromaStore]:
-    """Open a store for the length of a `with` block.
+    drop_old: bool = False,
+    allow_missing: bool = False,
+    restart: bool = False,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> reindexing.Reindexed:
+    """Embed every document of a collection with other settings, and switch the name to the result.
 
     Args:
-        directory: The store's folder.
-        embedding_function: Must make the vectors that the store holds.
-        write: Create what is not there, and keep other writers out.
-        wait: How many seconds to wait for another writer to finish.
+        client: Any Chroma client: persistent, in memory or over HTTP.
+        name: The collection; made by this package.
+        embedding_function: The new settings.
+        drop_old: As `longembed_index.reindexing.reindex`, like all that follow.
+        allow_missing: Likewise.
+        restart: Likewise.
+        on_outcome: Likewise.
 
-    Yields:
-        The store.
-
-    Raises:
-        StoreError: If there is no store to read, the folder is something else, or another process
-            is writing.
-        ConfigError: If the store's vectors were made with other settings.
-    """
-    if not is_store(directory) and not write:
-        raise StoreError(f"there is no store in {printable(directory)}")
-    with write_client(directory, wait) if write else _client(directory) as client:
-        collection = open_collection(client, COLLECTION, embedding_function)
-        yield ChromaStore(client, collection, embedding_function)
-
-
-@contextmanager
-def write_client(directory: Path, wait: float = 0) -> Iterator[ClientAPI]:
-    """A Chroma client for a store's folder while no other process of ours writes there.
-
-    Args:
-        directory: The store's folder; created if need be.
-        wait: How many seconds to wait for another writer to finish.
-
-    Yields:
-        The client.
+    Returns:
+        What was done.
 
     Raises:
-        StoreError: If another process is writing, or the folder cannot be written to.
+        ConfigError: If there is no such collection, it has these settings already, it was not made
+            by this package, or an unfinished reindexing has other settings.
+        StoreError: If the new collection does not hold in the end what was written to it.
     """
-    with _only_writer(directory, wait), _client(directory) as client:
-        yield client
+    return reindexing.reindex(
+        ChromaStore(client, name),
+        embedding_function.loaded,
+        document_embedder(embedding_function.loaded),
+        drop_old=drop_old,
+        allow_missing=allow_missing,
+        restart=restart,
+        on_outcome=on_outcome,
+    )
 
 
-@contextmanager
-def _client(directory: Path) -> Iterator[ClientAPI]:
-    with chroma_errors(f"open {printable(directory)} as"):
-        # Typed without its `close`, which frees the files.
-        client: Any = chromadb.PersistentClient(str(directory))
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-@contextmanager
-def _only_writer(directory: Path, wait: float) -> Iterator[None]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / _LOCK)
-        # The system frees it when its holder dies, however it dies.
-        lock.acquire(timeout=wait)
-    except Timeout:
-        raise StoreError(
-            f"another process is writing to {printable(directory)}. Try again when it is done, or "
-            "let the command wait for it: --wait SECONDS"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"cannot write to {printable(directory)}: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def chroma_errors(action: str) -> Iterator[None]:
-    """Turn Chroma's errors into ours.
-
-    Args:
-        action: What is being done, for the message: "read", "write".
-
-    Raises:
-        StoreError: In the place of any error of Chroma's.
-    """
-    try:
-        yield
-    except ChromaError as error:
-        raise StoreError(f"cannot {action} the store: {error}") from error
+def _metadata(collection: Collection) -> dict[str, Any]:
+    return dict(collection.metadata or {})

@@ -9,10 +9,10 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
-from longembed_st.adapter import ModelSettings, plain_floats
+from longembed_st.adapter import AdapterSettings, plain_floats
 
 
-class LongEmbedEmbeddings(ModelSettings, Embeddings):
+class LongEmbedEmbeddings(AdapterSettings, Embeddings):
     """One vector per document, read to its end by an extended sentence-transformers model.
 
     A drop-in for `HuggingFaceEmbeddings`, whose fields it has, and the settings of
@@ -97,11 +97,8 @@ class LongEmbedEmbeddings(ModelSettings, Embeddings):
     def _processes(self, devices: str | list[str] | None) -> Iterator[dict[Any, Any]]:
         """Worker processes for as long as the block runs."""
         model = self.sentence_transformer
-        device = model.device
         pool = model.start_multi_process_pool([devices] if isinstance(devices, str) else devices)
         try:
             yield pool
         finally:
             model.stop_multi_process_pool(pool)
-            # Starting the pool moved the model to the CPU.
-            model.to(device)

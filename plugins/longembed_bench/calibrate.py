@@ -8,22 +8,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.data import RetrievalData, present, read_documents, read_folder
-from longembed_bench.files import write_text
+from longembed_bench.data import RetrievalData
+from longembed_bench.folders import present, read_corpus, read_folder
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.passages import passages_as_queries
 from longembed_bench.retrievers import Found, Reading, WholeDocuments
-from longembed_bench.runs import Method, ModelSource, load_model
+from longembed_bench.runs import MethodChoice, ModelSource, load_model, settings_of
 from longembed_bench.tasks import text_table
-from longembed_bench.vectors import VectorStore
+from longembed_bench.vectors import VectorCache
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context
+from longembed_st.files import write_text
+from longembed_st.positions.method import Context
+from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
 
 SMALLEST_WINDOW = 64
 WINDOW_HALVINGS = 3
@@ -37,13 +38,13 @@ class Candidate:
 
     Attributes:
         label: The method and what sets it apart.
-        config: Keyword arguments of `longembed_st.load`.
+        settings: Those that change vectors, "auto" and the defaults resolved.
         scores: nDCG@10 of each query, from 0 to 1.
         reading: What it took.
     """
 
     label: str
-    config: dict[str, Any]
+    settings: ModelSettings
     scores: NDArray[np.float64]
     reading: Reading
 
@@ -80,7 +81,7 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
     """A part of the user's documents, with their own questions or with passages as queries.
 
     Args:
-        folder: With corpus, queries and qrels, with corpus alone, or with .txt and .md files.
+        folder: With corpus, queries and qrels, with corpus alone, or with documents as files.
         documents: The most documents.
         queries: The most queries.
         seed: Of the choice.
@@ -102,13 +103,13 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
             {query: data.queries[query] for query in asked},
             {query: qrels[query] for query in asked},
         )
-    texts = read_documents(folder)
+    texts = read_corpus(folder)
     return passages_as_queries(
         {key: texts[key] for key in _some(draw, list(texts), documents)}, queries, seed
     )
 
 
-def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[Method]:
+def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[MethodChoice]:
     """The ways in which a model can read documents of a length.
 
     Args:
@@ -123,15 +124,15 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
         ConfigError: If no document is longer than the original window.
     """
     reader = model.long_transformer
-    original = reader.extension.original_max_seq_length
+    original = reader.extension.context.original
     if longest <= original:
         raise ConfigError(
             f"no document of the sample is longer than the model's window of {original} tokens: "
             "every method reads them alike, so use method='none'"
         )
     sizes = [original // 2**halving for halving in range(WINDOW_HALVINGS)]
-    found = [Method.parse("none")]
-    found += [Method.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
+    found = [MethodChoice.parse("none")]
+    found += [MethodChoice.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
     extended = original * min(-(-longest // original), LARGEST_FACTOR)
     for name, method in le.methods().items():
         one_pass = method.default_max_seq_length(original) == 8 * original
@@ -142,14 +143,14 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
             and not method.tied_to_checkpoint
             and method.is_affordable(context)
         ):
-            found.append(Method.parse(f"{name}:max_seq_length={extended}"))
+            found.append(MethodChoice.parse(f"{name}:max_seq_length={extended}"))
     return found
 
 
 def calibrate(
     source: ModelSource,
     data: RetrievalData,
-    methods: Sequence[Method] | None = None,
+    methods: Sequence[MethodChoice] | None = None,
     *,
     device: str | None = None,
     dtype: str = "float32",
@@ -172,7 +173,7 @@ def calibrate(
     Raises:
         ConfigError: If there is nothing to compare.
     """
-    unchanged = load_model(source, Method.parse("none"), device, dtype)
+    unchanged = load_model(source, MethodChoice.parse("none"), device, dtype)
     if methods is None:
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
         methods = candidate_methods(unchanged, longest)
@@ -183,17 +184,8 @@ def calibrate(
         on_method(method.label, len(data.documents))
         model = load_model(source, method, device, dtype)
         scores, reading = _measure(model, data, on_texts)
-        extension = model.long_transformer.extension
-        config = {
-            "model_name_or_path": source.path,
-            "method": extension.method,
-            "max_seq_length": extension.max_seq_length,
-            "original_max_seq_length": extension.original_max_seq_length,
-            "logn_scaling": extension.logn_scaling,
-            **extension.options,
-            "model_kwargs": {"dtype": dtype},
-        }
-        candidates.append(Candidate(method.label, config, scores, reading))
+        settings = _resolved(settings_of(source, method, dtype), model)
+        candidates.append(Candidate(method.label, settings, scores, reading))
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
     return Choice(candidates, margin(best.scores, second.scores, seed))
@@ -206,7 +198,20 @@ def write_config(choice: Choice, path: Path) -> None:
         choice: The outcome.
         path: The file: `load(**json.loads(path.read_text()))`.
     """
-    write_text(path, json.dumps(choice.best.config, indent=2) + "\n")
+    settings = choice.best.settings
+    config = {"model_name_or_path": settings.model_name, **settings.keywords()}
+    write_text(path, json.dumps(config, indent=2) + "\n")
+
+
+def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> ModelSettings:
+    """The settings by which a model was loaded, with what "auto" and the defaults came to."""
+    extension = model.long_transformer.extension
+    found = {
+        name: getattr(extension, name)
+        for name in ExtensionConfig.model_fields
+        if facts_of(name)["changes_vectors"]
+    }
+    return settings.model_copy(update=found)
 
 
 def _measure(
@@ -218,7 +223,7 @@ def _measure(
         readings.append(reading)
 
     with tempfile.TemporaryDirectory() as folder:
-        retriever = WholeDocuments("longembed/calibrate", model, VectorStore(Path(folder)))
+        retriever = WholeDocuments("longembed/calibrate", model, VectorCache(Path(folder)))
         retriever.on_texts = on_texts
         retriever.on_searched = keep
         retriever.index(text_table(data.documents))

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from longembed_st.command.options import DeviceOption
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
-from longembed_st.options import DeviceOption
 
 BENCH_LIBRARIES = ("Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb")
 
@@ -164,8 +164,9 @@ def calibrate(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Your documents: .txt and .md files, or corpus.jsonl; with queries.jsonl and "
-            "qrels.jsonl if you have questions. Otherwise passages stand in for them.",
+            help="Your documents: text, Markdown, HTML, PDF and Word files, or corpus.jsonl; with "
+            "queries.jsonl and qrels.jsonl if you have questions. Otherwise passages stand in for "
+            "them.",
             show_default=False,
         ),
     ],
@@ -198,14 +199,14 @@ def calibrate(
     with needs_extra("bench", *BENCH_LIBRARIES):
         from longembed_bench import calibrate as calibrating
         from longembed_bench.display import calibration_bar, quiet, show_choice
-        from longembed_bench.runs import Method, ModelSource
+        from longembed_bench.runs import MethodChoice, ModelSource
 
     sample = calibrating.sample_data(data, documents, queries, seed)
     with quiet(), calibration_bar(Console(stderr=True)) as (on_method, on_texts):
         choice = calibrating.calibrate(
             ModelSource.parse(model),
             sample,
-            [Method.parse(text) for text in method] if method else None,
+            [MethodChoice.parse(text) for text in method] if method else None,
             device=device,
             dtype=dtype,
             seed=seed,

@@ -17,8 +17,7 @@ from longembed_bench.results import Result
 from longembed_bench.runs import CHUNKS, Run
 from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
-from longembed_st.formatting import percent
-from longembed_st.quiet import without_loading_bars
+from longembed_st.command.display import percent, without_loading_bars
 
 
 class Progress:

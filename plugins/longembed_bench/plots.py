@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from longembed_bench.files import write_whole
 from longembed_bench.metrics import Hits
 from longembed_bench.results import Result
 from longembed_bench.tables import SCORE_NAMES, by_run
+from longembed_st.files import write_whole
 
 SHADES = colormaps["Blues"]
 """Of one hue, from light to dark, so that grey paper shows the same order."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from longembed_bench.files import write_text
 from longembed_bench.plots import draw_all
 from longembed_bench.results import ResultFolder
 from longembed_bench.tables import score_tables
+from longembed_st.files import write_text
 
 LIBRARIES = ("longembed-st", "sentence-transformers", "transformers", "torch", "mteb", "bm25s")
 

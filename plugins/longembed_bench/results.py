@@ -16,12 +16,12 @@ from mteb.cache import ResultCache
 from mteb.models.model_meta import ModelMeta
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.files import write_text
 from longembed_bench.metrics import Hits, ndcg_by_query
 from longembed_bench.retrievers import Found, Reading
 from longembed_bench.runs import Run
 from longembed_bench.tasks import Task, length_of
 from longembed_st.errors import InputError
+from longembed_st.files import write_text
 
 
 @dataclass(frozen=True)

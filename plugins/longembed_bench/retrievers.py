@@ -19,7 +19,7 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.vectors import Embedded, OnTexts, VectorStore
+from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache
 
 Found = dict[str, dict[str, float]]
 """The score of documents by query."""
@@ -132,26 +132,26 @@ class WholeDocuments(Retriever):
     Args:
         full_name: See `Retriever`.
         model: The model, extended or not.
-        store: Where its vectors are kept.
+        cache: Where its vectors are kept.
     """
 
     def __init__(
-        self, full_name: str, model: le.LongSentenceTransformer, store: VectorStore
+        self, full_name: str, model: le.LongSentenceTransformer, cache: VectorCache
     ) -> None:
         super().__init__(full_name, le.fingerprint(model).removeprefix("sha256:"))
         self._model = model
-        self._store = store
+        self._cache = cache
         self._query_seconds = 0.0
 
     def _read_documents(self, texts: list[str]) -> None:
         self._query_seconds = 0.0
         self._embedded = self._embed(texts)
 
-    def _embed(self, texts: Sequence[str]) -> Embedded:
-        return self._store.embed(self._model, texts, "document", self.on_texts)
+    def _embed(self, texts: Sequence[str]) -> CachedVectors:
+        return self._cache.embed(self._model, texts, "document", self.on_texts)
 
     def _score(self, queries: list[str]) -> Scores:
-        embedded = self._store.embed(self._model, queries, "query")
+        embedded = self._cache.embed(self._model, queries, "query")
         self._query_seconds += float(embedded.seconds.sum())
         similarity = self._model.similarity(embedded.vectors, self._embedded.vectors)
         return np.asarray(similarity, dtype=np.float32)
@@ -173,15 +173,15 @@ class Chunks(WholeDocuments):
     Args:
         full_name: See `Retriever`.
         model: The model, not extended.
-        store: Where its vectors are kept.
+        cache: Where its vectors are kept.
     """
 
     def _read_documents(self, texts: list[str]) -> None:
         self._query_seconds = 0.0
-        # Windows of pcw are chunks: as long as the original window, and none cut in a token.
-        windows = le.extend(self._model, "pcw")
-        prompt = _document_prompt(self._model)
-        spans = [read.spans for read in le.coverage(windows, texts, prompt=prompt)]
+        # Passes of pcw are chunks: as long as the original window, and none cut in a token.
+        cutter = le.extend(self._model, "pcw")
+        prompt = self._model.prompt_of("document")
+        spans = [read.spans for read in le.coverage(cutter, texts, prompt=prompt)]
         chunks = [
             text[start:end]
             for text, of_text in zip(texts, spans, strict=True)
@@ -234,12 +234,6 @@ class Bm25(Retriever):
 
     def _reading(self, documents: int) -> Reading:
         return Reading(documents, 0, 0, 0, self._seconds, self._query_seconds)
-
-
-def _document_prompt(model: le.LongSentenceTransformer) -> str | None:
-    """The prompt that `encode_document` takes."""
-    names = [name for name in ("document", "passage", "corpus") if name in model.prompts]
-    return model.prompts[names[0]] if names else None
 
 
 def document_texts(corpus: Any) -> list[str]:

@@ -15,7 +15,7 @@ from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, 
 from longembed_bench.runs import CHUNKS, Run, load_model
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
-from longembed_bench.vectors import VectorStore
+from longembed_bench.vectors import VectorCache
 
 
 class Watcher(Protocol):
@@ -84,9 +84,9 @@ def _retriever(
         "fingerprint": fingerprint,
         "device": str(model.device),
         "dtype": dtype,
-        **model.long_transformer.extension.model_dump(),
+        **model.long_transformer.extension.saved(),
     }
-    return kind(run.full_name, model, VectorStore(folder.vectors_of(fingerprint))), settings
+    return kind(run.full_name, model, VectorCache(folder.vectors_of(fingerprint))), settings
 
 
 def _evaluate(

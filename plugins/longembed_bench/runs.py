@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
-from longembed_st.options import parse_option
+from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_st.model import LongSentenceTransformer
@@ -51,36 +52,40 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
-class Method:
-    """An extension method and its settings.
+class MethodChoice:
+    """A way to read: an extension method with its settings, chunks, or BM25.
 
     Attributes:
         label: As typed; in tables and file names.
-        name: The method.
-        settings: Keyword arguments of `longembed_st.load`.
+        name: The method, or `CHUNKS` or `BM25`.
+        settings: How the model is to be loaded, without the model.
     """
 
     label: str
     name: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: ModelSettings
 
     @classmethod
-    def parse(cls, text: str) -> Method:
+    def parse(cls, text: str) -> MethodChoice:
         """Read `pcw` or `pcw:window_size=256,overlap=16`.
 
         Args:
             text: As typed behind `--method`.
 
         Raises:
-            ConfigError: If it is not of this form.
+            ConfigError: If it is not of this form, or a setting is out of range.
         """
         name, _, rest = text.partition(":")
         if not name:
             raise ConfigError(f"--method {text!r}: write a method, or method:name=value,name=value")
-        settings = dict(parse_option(part) for part in rest.split(",") if part)
-        if name == CHUNKS and settings:
-            raise ConfigError(f"--method {text!r}: chunks are as long as the original window")
-        return cls(text, name, settings)
+        given = dict(parse_option(part) for part in rest.split(",") if part)
+        if name in (CHUNKS, BM25) and given:
+            way = "chunks are as long as the original window" if name == CHUNKS else "it has none"
+            raise ConfigError(f"--method {text!r}: leave the settings out, {way}")
+        for twice in given.keys() & {"model_name", "method"}:
+            raise ConfigError(f"--method {text!r}: {twice} is named outside the settings: drop it")
+        method = "none" if name in (CHUNKS, BM25) else name
+        return cls(text, name, ModelSettings.from_keywords(method=method, **given))
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Run:
     """
 
     model: ModelSource | None
-    method: Method
+    method: MethodChoice
 
     @property
     def label(self) -> str:
@@ -123,14 +128,29 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
         if names.count(name) > 1:
             raise ConfigError(f"two models are called {name!r}: tell them apart by NAME=MODEL")
     wanted = dict.fromkeys([*methods, *([CHUNKS, BM25] if baselines else [])])
-    of_models = [Method.parse(text) for text in wanted if text != BM25]
+    of_models = [MethodChoice.parse(text) for text in wanted if text != BM25]
     runs = [Run(source, method) for source in sources for method in of_models]
     # BM25 reads words: it is one line, whatever the models.
-    return [*runs, Run(None, Method(BM25, BM25))] if BM25 in wanted else runs
+    return [*runs, Run(None, MethodChoice.parse(BM25))] if BM25 in wanted else runs
+
+
+def settings_of(source: ModelSource, method: MethodChoice, dtype: str) -> ModelSettings:
+    """The settings of one run, as far as they change vectors.
+
+    Args:
+        source: The model.
+        method: How it is to read; chunks are read unextended.
+        dtype: Of the weights, unless the method's settings say otherwise.
+    """
+    given = method.settings
+    arguments = {"model_kwargs": {"dtype": dtype}}
+    return given.over(
+        ModelSettings(model_name=source.path, method=given.method, model_kwargs=arguments)
+    )
 
 
 def load_model(
-    source: ModelSource, method: Method, device: str | None = None, dtype: str = "float32"
+    source: ModelSource, method: MethodChoice, device: str | None = None, dtype: str = "float32"
 ) -> LongSentenceTransformer:
     """Load a model for one run; texts beyond its window are cut, which the tables then show.
 
@@ -144,15 +164,9 @@ def load_model(
         ConfigError: If a setting is unknown or out of range.
         ModelError: If the model cannot be loaded, or cannot take the method.
     """
-    import longembed_st as le
+    from longembed_st.loading.load import load_settings
 
-    return le.load(
-        source.path,
-        "none" if method.name == CHUNKS else method.name,
-        **{
-            "on_overflow": "truncate",
-            "model_kwargs": {"dtype": dtype},
-            **({"device": device} if device else {}),
-            **method.settings,
-        },
+    settings = settings_of(source, method, dtype)
+    return load_settings(
+        settings.over(ModelSettings(method=settings.method, on_overflow="truncate", device=device))
     )

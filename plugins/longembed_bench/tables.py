@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longembed_bench.results import Result
-from longembed_st.formatting import percent
+from longembed_st.command.display import percent
 
 SCORE_NAMES = {"ndcg_at_1": "accuracy", "ndcg_at_10": "nDCG@10"}
 

@@ -14,7 +14,8 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 
-from longembed_bench.data import RetrievalData, read_folder
+from longembed_bench.data import RetrievalData
+from longembed_bench.folders import read_folder
 from longembed_bench.retrievers import document_texts
 from longembed_bench.synthetic import LENGTHS, needle_data, passkey_data
 from longembed_st.errors import ConfigError, InputError
@@ -109,7 +110,7 @@ def folder_task(folder: Path) -> Task:
     """The user's own documents and questions.
 
     Args:
-        folder: See `longembed_bench.data.read_folder`.
+        folder: See `longembed_bench.folders.read_folder`.
     """
     data = read_folder(folder)
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-") or "data"

@@ -17,8 +17,8 @@ import numpy as np
 
 from longembed_bench.metrics import Hits
 from longembed_bench.synthetic import QUERIES
+from longembed_st.command.display import percent
 from longembed_st.errors import LongEmbedError
-from longembed_st.formatting import percent
 
 STANDARD_ERRORS = 2.5
 ROUNDING = 0.03

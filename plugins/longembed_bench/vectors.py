@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_bench.files import write_whole
-from longembed_st.model import LongSentenceTransformer
-from longembed_st.overflow import observe_coverage
+from longembed_st.files import write_whole
+from longembed_st.model import LongSentenceTransformer, Role
 
 GROUP_CHARACTERS = 200_000
 """Texts are embedded and written in groups of about this size: what a killed run can lose."""
@@ -27,7 +26,7 @@ OnTexts = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Embedded:
+class CachedVectors:
     """The vectors of some texts, and what they cost.
 
     Attributes:
@@ -43,7 +42,7 @@ class Embedded:
     seconds: NDArray[np.float64]
 
 
-class VectorStore:
+class VectorCache:
     """The vectors that one model has computed so far, in a folder of .npz files.
 
     Args:
@@ -60,9 +59,9 @@ class VectorStore:
         self,
         model: LongSentenceTransformer,
         texts: Sequence[str],
-        role: str,
+        role: Role,
         on_texts: OnTexts = lambda count: None,
-    ) -> Embedded:
+    ) -> CachedVectors:
         """The vectors of texts: those on disk, and the rest from the model.
 
         Args:
@@ -78,21 +77,18 @@ class VectorStore:
             self._compute(model, group, role)
             on_texts(len(group))
         vectors, tokens, read, seconds = zip(*(self._known[key] for key in keys), strict=True)
-        return Embedded(np.stack(vectors), np.array(tokens), np.array(read), np.array(seconds))
+        return CachedVectors(np.stack(vectors), np.array(tokens), np.array(read), np.array(seconds))
 
-    def _compute(self, model: LongSentenceTransformer, group: dict[str, str], role: str) -> None:
-        texts = list(group.values())
-        encode = model.encode_query if role == "query" else model.encode_document
+    def _compute(self, model: LongSentenceTransformer, group: dict[str, str], role: Role) -> None:
         begin = time.perf_counter()
-        with observe_coverage() as seen:
-            vectors = encode(texts, batch_size=len(texts), show_progress_bar=False)
+        encoded = model.encode_with_coverage(list(group.values()), role=role)
         seconds = time.perf_counter() - begin
-        read = np.array([seen[text].read for text in texts])
+        read = np.array([coverage.read for coverage in encoded.coverages])
         path = self._folder / f"{_key(role, *group)[:32]}.npz"
         arrays = {
             "keys": np.array(list(group)),
-            "vectors": np.asarray(vectors, dtype=np.float32),
-            "tokens": np.array([seen[text].tokens for text in texts]),
+            "vectors": encoded.vectors,
+            "tokens": np.array([coverage.tokens for coverage in encoded.coverages]),
             "read": read,
             "seconds": seconds * read / read.sum(),
         }

@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor
 
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.method import Context, Hook, Method
+from longembed_st.positions.method import Capability, Context, Method
 
 Factor = Literal["static", "dynamic"]
 
 
 class _Positions(Method):
-    needs: ClassVar[frozenset[Hook]] = frozenset({"position_ids"})
+    needs: ClassVar[frozenset[Capability]] = frozenset({"position_ids"})
 
     def check(self, context: Context) -> None:
         """Require an extended window: positions cannot be spread over an unknown length."""
@@ -138,7 +138,7 @@ class ExtendedTable(_Positions):
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "the checkpoint's own longer, tuned position table"
     source: ClassVar[str] = "LongEmbed section 4.2 'Further Tuning' and appendix B"
-    needs: ClassVar[frozenset[Hook]] = frozenset({"position_table"})
+    needs: ClassVar[frozenset[Capability]] = frozenset({"position_table"})
     tied_to_checkpoint: ClassVar[bool] = True
 
     stride: int = Field(ge=1)

@@ -10,14 +10,14 @@ from pydantic import Field
 from torch import Tensor
 
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.method import Context, Frequencies, Hook, Method
+from longembed_st.positions.method import Capability, Context, Frequencies, Method
 
 PAPER_LAMBDA = {2: 3.0, 4: 5.0, 8: 10.0}
 """Scaling factor s to lambda (LongEmbed, table 6)."""
 
 
 class _Frequencies(Method):
-    needs: ClassVar[frozenset[Hook]] = frozenset({"frequencies"})
+    needs: ClassVar[frozenset[Capability]] = frozenset({"frequencies"})
 
     def check(self, context: Context) -> None:
         """Require an extended window: how far to slow down depends on it."""

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import Self
 
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context, Encoding, Grouping, Hook, Method, Recommendation
+from longembed_st.positions.method import (
+    Capability,
+    Context,
+    Encoding,
+    Grouping,
+    Method,
+    Recommendation,
+)
 
 LONGEST_AFFORDABLE = 32_768
 """Tokens. The paper's longest; beyond, one pass takes many times as long as its windows."""
@@ -30,7 +38,7 @@ class SelfExtend(Method):
     name: ClassVar[str] = "self_extend"
     summary: ClassVar[str] = "SelfExtend: exact positions nearby, grouped ones far away"
     source: ClassVar[str] = "LongEmbed section 4.3 and table 6; Jin et al. 2024, arXiv 2401.01325"
-    needs: ClassVar[frozenset[Hook]] = frozenset({"relative_positions"})
+    needs: ClassVar[frozenset[Capability]] = frozenset({"relative_positions"})
     recommended_for: ClassVar[dict[Encoding, Recommendation]] = {
         "rotary": Recommendation(
             2, "it led the training-free methods of the paper's table 3 (docs/METHODS.md)"
@@ -64,6 +72,10 @@ class SelfExtend(Method):
                 f"to {farthest}, beyond the model's {context.original}: use a larger group_size or "
                 f"a smaller neighbor_window; the defaults are {self._defaults(context)}"
             )
+
+    def resolved(self, context: Context) -> Self:
+        """G and w of the paper's line, unless others were asked for."""
+        return self.model_copy(update=vars(self._pair(context)))
 
     def grouping(self, n: int, context: Context) -> Grouping | None:
         """G and w."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import Self
 
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context, Encoding, Hook, Method, Recommendation
+from longembed_st.positions.method import Capability, Context, Encoding, Method, Recommendation
 
 
 class Unchanged(Method):
@@ -27,7 +28,7 @@ class Unchanged(Method):
         """L_o: nothing is extended."""
         return original
 
-    def required(self, context: Context) -> frozenset[Hook]:
+    def required(self, context: Context) -> frozenset[Capability]:
         """Nothing, or for a larger window a position encoding that reads on by itself."""
         extended = context.extended is not None and context.extended > context.original
         return frozenset({"extrapolation"}) if extended else frozenset()
@@ -83,6 +84,10 @@ class ParallelContextWindows(Method):
             raise ConfigError(
                 f"overlap={self.overlap} must be smaller than the window of {size} tokens"
             )
+
+    def resolved(self, context: Context) -> Self:
+        """Windows of L_o tokens, unless others were asked for."""
+        return self.model_copy(update={"window_size": self.tokens_per_window(context)})
 
     def tokens_per_window(self, context: Context) -> int:
         """The option, or L_o."""

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import longembed_st as le
-from longembed_st.errors import ConfigError
+from longembed_st.files import whole_folder
 from longembed_tuning.plots import plot_log
 from longembed_tuning.record import TuningRecord, model_card
 from longembed_tuning.training import Log
 
 RECORD = "tuning.json"
-
-
-def refuse_existing(out: Path) -> None:
-    """Raise `ConfigError` unless the folder is new or empty.
-
-    Args:
-        out: The folder that the tuned model will have.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} exists and is not an empty folder; choose a new one")
 
 
 def write_checkpoint(
@@ -37,10 +25,7 @@ def write_checkpoint(
         log: What was measured, step by step.
         out: A folder that is new or empty.
     """
-    refuse_existing(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        unfinished = Path(folder, "model")
+    with whole_folder(out) as unfinished:
         model.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(model_card(record))
@@ -55,4 +40,3 @@ def write_checkpoint(
         }
         Path(unfinished, RECORD).write_text(json.dumps(facts, indent=2), encoding="utf8")
         plot_log(log, unfinished)
-        os.replace(unfinished, out)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from longembed_st.command.options import (
+    DocumentPromptOption,
+    QueryPromptOption,
+    given_settings,
+    option_of,
+)
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
-from longembed_st.options import DocumentPromptOption, QueryPromptOption
+
+OriginalWindowOption: Any = option_of("original_max_seq_length")
 
 
 def tune(
@@ -27,7 +34,7 @@ def tune(
         typer.Option(
             metavar="PATH_OR_DATASET",
             help="A .jsonl or .parquet file with columns query, document and perhaps negatives, or "
-            "with the column text; a folder of long text files; or a data set on the Hugging Face "
+            "with the column text; a folder of long documents; or a data set on the Hugging Face "
             "hub (owner/name or owner/name:subset).",
             show_default=False,
         ),
@@ -41,9 +48,7 @@ def tune(
     method: Annotated[
         str, typer.Option(metavar="pi|rp", help="What the added vectors start from.")
     ] = "pi",
-    original_max_seq_length: Annotated[
-        int | None, typer.Option(help="Original window in tokens.", show_default="the model's own")
-    ] = None,
+    original_max_seq_length: OriginalWindowOption = None,
     train_seq_length: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +63,7 @@ def tune(
     ] = 16,
     learning_rate: Annotated[float, typer.Option(help="The peak of the learning rate.")] = 5e-4,
     warmup_steps: Annotated[int, typer.Option(min=0, help="Steps until the peak.")] = 100,
-    epochs: Annotated[float, typer.Option(help="Passes over the data, unless --steps.")] = 3.0,
+    epochs: Annotated[float, typer.Option(help="Rounds over the data, unless --steps.")] = 3.0,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of epochs.")] = None,
     temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.01,
     seed: Annotated[
@@ -132,14 +137,13 @@ def tune(
         validate_held_out=not no_validation,
         patience=patience,
     )
-    prompts = {"query": query_prompt, "document": document_prompt}
     record = tuning.tune(
         model,
         data,
         out,
         settings,
         validation_data=validation_data,
-        prompts={name: prompt for name, prompt in prompts.items() if prompt is not None},
+        prompts=given_settings(query_prompt=query_prompt, document_prompt=document_prompt).prompts,
         resume=resume,
         callbacks=[ProgressBar(Console(stderr=True))],
     )

@@ -11,7 +11,7 @@ from random import Random
 from transformers import PreTrainedTokenizerBase
 
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context
+from longembed_st.positions.method import Context
 from longembed_tuning.cloze import held_out_examples, repeat_keys, training_examples
 from longembed_tuning.sources import SHORTEST_DOCUMENT, Document, Example, read_source
 

@@ -14,9 +14,9 @@ from torch import nn
 
 import longembed_st as le
 from longembed_st.errors import ModelError
-from longembed_st.family import family_of
-from longembed_st.method import Context
-from longembed_st.sharing import copy_sharing_weights
+from longembed_st.positions.family import family_of
+from longembed_st.positions.method import Context
+from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_tuning.table import Layout, TunableTable
 
 
@@ -78,7 +78,7 @@ def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> L
         ConfigError: If the windows do not fit.
     """
     reader = base.long_transformer
-    context = Context(reader.extension.original_max_seq_length, extended)
+    context = Context(reader.extension.context.original, extended)
     return Layout.of(method, context, reader.family.first_position(reader.model))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longembed_st.errors import ConfigError
+from longembed_st.settings import one_line
 
 WEIGHT_DECAY = 0.01
 """LongEmbed, table 4."""
@@ -26,7 +27,7 @@ class TuningSettings(BaseModel):
         mini_batch_size: Texts that are in memory at a time.
         learning_rate: The peak; it falls linearly to 0.
         warmup_steps: Steps until the peak.
-        epochs: Passes over the training data, unless `steps` is given.
+        epochs: Rounds over the training data, unless `steps` is given.
         steps: Optimizer steps, or None.
         temperature: Divides the cosine similarities in the contrastive loss.
         seed: Of the held-out documents, the passages, the order and the offsets.
@@ -61,6 +62,4 @@ class TuningSettings(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(map(str, problem["loc"]))
-            raise ConfigError(f"{where}={problem['input']!r}: {problem['msg']}") from None
+            raise ConfigError(one_line(error)) from None

@@ -5,13 +5,12 @@ Every row is checked here, before anything is trained on it.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longembed_index.documents import jsonl_rows, read_documents
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.extras import needs_extra
 
@@ -19,7 +18,6 @@ QUERY_COLUMNS = ("query", "anchor", "question")
 DOCUMENT_COLUMNS = ("document", "positive", "passage", "answer")
 TEXT_COLUMN = "text"
 TABLES = (".jsonl", ".jsonl.gz", ".parquet")
-TEXT_FILES = (".txt", ".md", ".rst")
 SHORTEST_DOCUMENT = 20
 """Characters. Below, a document is hardly a sentence."""
 
@@ -57,7 +55,7 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
     Args:
         source: A file (.jsonl, .jsonl.gz, .parquet) with the columns query and document, perhaps
-            negatives, or with the column text; a folder of text files; or a data set on the Hugging
+            negatives, or with the column text; a folder of documents; or a data set on the Hugging
             Face hub, as owner/name or owner/name:subset, with such columns.
 
     Returns:
@@ -65,7 +63,7 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
     Raises:
         ConfigError: If there is no such source, or it has other columns.
-        InputError: If a row is empty or not a text.
+        InputError: If a row is empty or not a text, or a file cannot be read.
     """
     path = Path(source)
     if path.is_dir():
@@ -78,43 +76,20 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
 
 def _folder(folder: Path) -> list[Document]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in TEXT_FILES)
-    if not files:
-        raise ConfigError(f"{folder} holds no text file ({', '.join(TEXT_FILES)})")
-    documents = []
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file} cannot be read as UTF-8 text: {error}") from None
-        documents.append(Document(str(file.relative_to(folder)), text.strip()))
-    return documents
+    documents = read_documents(folder)
+    if not documents:
+        raise ConfigError(f"{folder} holds no document with a text")
+    return [Document(name, text.strip()) for name, text in documents.items()]
 
 
-def _file(path: Path) -> Iterator[tuple[str, Any]]:
+def _file(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows with their place in the file."""
     if not path.name.endswith(TABLES):
         raise ConfigError(f"{path} is neither {', '.join(TABLES)} nor a folder")
-    return _parquet(path) if path.suffix == ".parquet" else _jsonl(path)
+    return _parquet(path) if path.suffix == ".parquet" else jsonl_rows(path)
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        yield f"{path}, line {number}", json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise InputError(
-                            f"{path}, line {number} is not JSON: {error.msg}"
-                        ) from None
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with needs_extra("train", "pyarrow"):
         import pyarrow  # type: ignore[import-untyped]
         from pyarrow import parquet
@@ -126,7 +101,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{path}, row {number}", row
 
 
-def _hub(source: str) -> Iterator[tuple[str, Any]]:
+def _hub(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with needs_extra("train", "datasets"):
         import datasets  # type: ignore[import-untyped]
     name, _, subset = source.partition(":")
@@ -142,25 +117,21 @@ def _hub(source: str) -> Iterator[tuple[str, Any]]:
         yield f"{source}, row {number}", row
 
 
-def _rows(source: str, rows: Iterable[tuple[str, Any]]) -> list[Example] | list[Document]:
+def _rows(
+    source: str, rows: Iterable[tuple[str, Mapping[str, Any]]]
+) -> list[Example] | list[Document]:
     """Examples or documents, whichever the columns of the first row say."""
-    places, records = [], []
-    for place, record in rows:
-        if not isinstance(record, Mapping):
-            raise InputError(f"{place} is a {type(record).__name__}, not an object with columns")
-        places.append(place)
-        records.append(record)
-    if not records:
+    found = list(rows)
+    if not found:
         raise ConfigError(f"{source} is empty")
-    query = _first(records[0], QUERY_COLUMNS)
-    document = _first(records[0], DOCUMENT_COLUMNS)
-    both = list(zip(places, records, strict=True))
+    _, first = found[0]
+    query, document = _first(first, QUERY_COLUMNS), _first(first, DOCUMENT_COLUMNS)
     if query and document:
-        return _examples(both, query, document)
-    if TEXT_COLUMN in records[0]:
-        return [Document(place, _text(place, row, TEXT_COLUMN)) for place, row in both]
+        return _examples(found, query, document)
+    if TEXT_COLUMN in first:
+        return [Document(place, _text(place, row, TEXT_COLUMN)) for place, row in found]
     raise ConfigError(
-        f"{source} has the columns {', '.join(map(str, records[0]))}; needed are query and "
+        f"{source} has the columns {', '.join(map(str, first))}; needed are query and "
         "document, perhaps negatives, or text alone for documents without labels"
     )
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from longembed_st.errors import ConfigError
-from longembed_st.method import Context
+from longembed_st.positions.method import Context
 
 
 @dataclass(frozen=True)

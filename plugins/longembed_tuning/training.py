@@ -42,12 +42,16 @@ Log = list[dict[str, float]]
 class TableTrainer(SentenceTransformerTrainer):
     """A trainer whose checkpoints hold the added rows only."""
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(cast(str, output_dir or self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        added = tunable_table(self.model).added
-        save_file({"added": added.detach().cpu().contiguous()}, folder / ADDED_ROWS)
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write what a checkpoint holds of the model."""
+        if self.args.should_save:
+            folder = Path(cast(str, output_dir or self.args.output_dir))
+            folder.mkdir(parents=True, exist_ok=True)
+            added = tunable_table(self.model).added
+            save_file({"added": added.detach().cpu().contiguous()}, folder / ADDED_ROWS)
 
+    # Private, as a trainer has no public method for the model that it resumes with or ends with;
+    # the tests of resumed runs and of early stopping notice a change.
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         added = load_file(Path(resume_from_checkpoint, ADDED_ROWS))["added"]
         tunable_table(self.model).added.data.copy_(added)

@@ -14,7 +14,8 @@ from transformers import TrainerCallback
 
 import longembed_st as le
 from longembed_st.errors import ConfigError
-from longembed_tuning.checkpoint import refuse_existing, write_checkpoint
+from longembed_st.files import refuse_existing, write_text
+from longembed_tuning.checkpoint import write_checkpoint
 from longembed_tuning.data import TuningData, prepare
 from longembed_tuning.evaluation import SCORE, HeldOut, Scores
 from longembed_tuning.model import layout_of, load_base, trainable_model, tuned_model
@@ -147,7 +148,7 @@ def _enter(folder: Path, identity: dict[str, Any], resume: bool) -> None:
                 f"{folder} holds an unfinished run: continue it with --resume, or delete the folder"
             )
         folder.mkdir(parents=True)
-        started.write_text(json.dumps(identity, indent=2), encoding="utf8")
+        write_text(started, json.dumps(identity, indent=2))
         return
     if not started.is_file():
         raise ConfigError(f"there is no unfinished run in {folder} to resume")

@@ -16,13 +16,14 @@ from small_models import WORDS
 from typer.testing import CliRunner
 
 import longembed_st as le
-from longembed_bench import cli, retrievers, runner, vectors
+from longembed_bench import cli, plots, retrievers, runner, vectors
 from longembed_bench.plots import accuracy_by_depth, spread
 from longembed_bench.results import ResultFolder
-from longembed_bench.runs import Method, ModelSource, plan
+from longembed_bench.runs import MethodChoice, ModelSource, plan
 from longembed_bench.tasks import hub_task, passkey_task
-from longembed_st.cli import _in_one_line
+from longembed_st.command.app import _in_one_line
 from longembed_st.errors import ConfigError, InputError
+from longembed_st.settings import ModelSettings
 
 
 def write_data(folder: Path, documents: int = 20) -> Path:
@@ -42,7 +43,11 @@ def write_data(folder: Path, documents: int = 20) -> Path:
 
 @pytest.fixture
 def bench(tmp_path, small_model, monkeypatch):
-    """Runs `longembed bench`; "MODEL" among the arguments stands for a model's folder."""
+    """Runs `longembed bench`; "MODEL" among the arguments stands for a model's folder.
+
+    Pictures would take most of the time; the test that looks at them draws them.
+    """
+    monkeypatch.setattr("longembed_bench.report.draw_all", lambda results, folder: [])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     app = typer.Typer()
@@ -61,13 +66,13 @@ def bench(tmp_path, small_model, monkeypatch):
 def encoded(monkeypatch) -> list[str]:
     """The texts that any model was really given."""
     given: list[str] = []
-    encode = le.LongSentenceTransformer.encode
+    encode = le.LongSentenceTransformer.encode_with_coverage
 
-    def counting(self, inputs, **kwargs):
-        given.extend(inputs)
-        return encode(self, inputs, **kwargs)
+    def counting(self, texts, **kwargs):
+        given.extend(texts)
+        return encode(self, texts, **kwargs)
 
-    monkeypatch.setattr(le.LongSentenceTransformer, "encode", counting)
+    monkeypatch.setattr(le.LongSentenceTransformer, "encode_with_coverage", counting)
     return given
 
 
@@ -128,7 +133,7 @@ def test_killed_and_restarted_it_repeats_nothing(bench, tmp_path, encoded, monke
     write_data(tmp_path / "mydata")
     monkeypatch.setattr(vectors, "GROUP_TEXTS", 5)
     arguments = ("MODEL", *METHODS, "--data", "mydata", "--out", "out")
-    compute = vectors.VectorStore._compute
+    compute = vectors.VectorCache._compute
     groups = []
 
     def killed(self, *rest):
@@ -138,7 +143,7 @@ def test_killed_and_restarted_it_repeats_nothing(bench, tmp_path, encoded, monke
         return compute(self, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(vectors.VectorStore, "_compute", killed)
+        patched.setattr(vectors.VectorCache, "_compute", killed)
         assert bench(*arguments).exit_code == 130
     assert len(encoded) == 50
     # One run was complete, so there is a report of it already.
@@ -159,7 +164,8 @@ def test_lengths_join_the_results_of_earlier_ones(bench, tmp_path) -> None:
         assert sum(hit for _, hit in result.hits) / 50 == pytest.approx(result.score)
 
 
-def test_report_holds_everything_in_itself(bench, tmp_path) -> None:
+def test_report_holds_everything_in_itself(bench, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("longembed_bench.report.draw_all", plots.draw_all)
     result = bench("small=MODEL", "-m", "none", "--out", "out", "-l", "64", "-l", "128")
     assert result.exit_code == 0, result.stderr
     html = (tmp_path / "out" / "report.html").read_text()
@@ -226,6 +232,9 @@ def test_a_truncated_model_is_stopped(bench, tmp_path, monkeypatch) -> None:
         (("MODEL", "-m", "pcw:windows=3"), "windows"),
         (("MODEL", "-m", "ntk"), "which model type 'bert' does not offer"),
         (("MODEL", "-m", ":a=1"), "write a method"),
+        (("MODEL", "-m", "pcw:method=pi"), "method is named outside the settings"),
+        (("MODEL", "-m", "pi:max_seq_length=many"), "max_seq_length='many'"),
+        (("MODEL", "-m", "bm25:k1=2"), "--method 'bm25:k1=2': leave the settings out"),
         (("MODEL", "-l", "8"), "length 8"),
         (("MODEL", "MODEL"), "two models are called 'bert'"),
         (("MODEL", "--out", "file"), "--out file is a file"),
@@ -276,11 +285,13 @@ def test_plan() -> None:
     ]
     alone = plan(["a"], ["bm25", "none"], baselines=False)
     assert [run.label for run in alone] == ["a none", "BM25"]
-    assert runs[1].method == Method("pcw:window_size=256", "pcw", {"window_size": 256})
+    assert runs[1].method == MethodChoice(
+        "pcw:window_size=256", "pcw", ModelSettings.from_keywords(method="pcw", window_size=256)
+    )
     assert runs[1].full_name == "longembed/a-pcw-window_size=256".replace("_", "-")
     assert ModelSource.parse("org/name") == ModelSource("org/name", "org/name")
     with pytest.raises(ConfigError, match="chunks are as long"):
-        Method.parse("chunks:window_size=3")
+        MethodChoice.parse("chunks:window_size=3")
 
 
 def test_real_tasks_are_mtebs_own_classes(tmp_path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import typer
 from compare import difference
+from office_files import make_docx, make_pdf
 from small_models import WORDS
 from typer.testing import CliRunner
 
@@ -17,7 +18,7 @@ import longembed_st as le
 from longembed_bench import cli
 from longembed_bench.calibrate import candidate_methods, sample_data
 from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
-from longembed_st.cli import _in_one_line
+from longembed_st.command.app import _in_one_line
 from longembed_st.errors import ConfigError, InputError
 
 
@@ -60,6 +61,10 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
     assert f"Use {best}: +" in result.stdout
 
     config = json.loads((tmp_path / "choice.json").read_text())
+    always = {"model_name_or_path", "model_kwargs", "method", "max_seq_length"}
+    always |= {"original_max_seq_length", "logn_scaling"}
+    assert config.keys() >= always
+    assert config["model_kwargs"] == {"dtype": "float32"}
     model = le.load(**config, device="cpu")
     name, _, option = best.partition(":")
     assert model.long_transformer.extension.method == name
@@ -69,6 +74,31 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
         config["model_name_or_path"], name, device="cpu", **{key: int(value)} if key else {}
     )
     assert difference(model.encode([text]), same.encode([text])) < 1e-6
+
+
+def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> None:
+    """Also what was not written formerly: arguments of loading behind the method."""
+    given = 'pcw:window_size=32,truncate_dim=8,prompts={"query": "query "}'
+    assert calibrate("-m", given, "-m", given + ",overlap=8", "--queries", "2").exit_code == 0
+    config = json.loads((tmp_path / "longembed.json").read_text())
+    assert (config["window_size"], config["truncate_dim"]) == (32, 8)
+    assert config["prompts"] == {"query": "query "}
+    assert not {"on_overflow", "token_budget", "device"} & config.keys()
+    assert le.load(**config, device="cpu").encode("ban").shape == (8,)
+
+
+def test_documents_may_be_pdf_and_word_files(calibrate, folder, tmp_path) -> None:
+    draw = random.Random(3)
+    text = " ".join(draw.choice(WORDS) for _ in range(150))
+    for path in sorted(folder.glob("*.txt"))[:10]:
+        path.unlink()
+    (folder / "letter.docx").write_bytes(make_docx(text))
+    (folder / "paper.pdf").write_bytes(make_pdf(*(text[i : i + 90] for i in range(0, 500, 90))))
+    found = sample_data(folder, documents=10, queries=8, seed=0)
+    assert {"letter.docx", "paper.pdf"} < found.documents.keys()
+    assert found.documents["letter.docx"] == text
+    assert "letter.docx" in {name for grades in found.qrels.values() for name in grades}
+    assert calibrate("-m", "none", "-m", "pcw", "--queries", "4").exit_code == 0
 
 
 def test_methods_that_are_asked_for(calibrate) -> None:
@@ -84,7 +114,7 @@ def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
     assert labels[:4] == ["none", *(f"pcw:window_size={n}" for n in (256, 128, 64))]
     assert set(labels[4:]) == {f"{name}:max_seq_length=768" for name in ("gp", "pi", "rp")}
     longest = candidate_methods(model, 10**6)
-    assert longest[-1].settings == {"max_seq_length": 2048}
+    assert longest[-1].settings.max_seq_length == 2048
     with pytest.raises(ConfigError, match="use method='none'"):
         candidate_methods(model, 256)
 

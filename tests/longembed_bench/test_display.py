@@ -11,7 +11,7 @@ from longembed_bench.data import RetrievalData
 from longembed_bench.display import Progress, show_results
 from longembed_bench.results import Result
 from longembed_bench.retrievers import Reading
-from longembed_bench.runs import Method, ModelSource, Run
+from longembed_bench.runs import MethodChoice, ModelSource, Run
 
 LENGTHS = (256, 512, 1024, 2048, 4096)
 
@@ -29,7 +29,7 @@ def results(method: str) -> list[Result]:
 
 def test_the_bar_fits_into_80_columns() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
-    run = Run(ModelSource("gte-small", "."), Method.parse("pi:logn_scaling=true"))
+    run = Run(ModelSource("gte-small", "."), MethodChoice.parse("pi:logn_scaling=true"))
     data = {"test_4096": RetrievalData({f"d{n}": "" for n in range(10000)}, {}, {})}
     task = SimpleNamespace(label="passkey", data=data)
     with Progress(console, [run], [task]) as progress:

@@ -18,7 +18,7 @@ from longembed_bench.data import RetrievalData
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.retrievers import Bm25, Chunks, Retriever, WholeDocuments, document_texts
 from longembed_bench.tasks import _task
-from longembed_bench.vectors import VectorStore
+from longembed_bench.vectors import VectorCache
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def data() -> RetrievalData:
 @pytest.fixture
 def retriever(small_model, tmp_path) -> WholeDocuments:
     model = le.load(str(small_model("bert")), "pcw", device="cpu")
-    return WholeDocuments("longembed/small-pcw", model, VectorStore(tmp_path))
+    return WholeDocuments("longembed/small-pcw", model, VectorCache(tmp_path))
 
 
 def search(retriever: Retriever, data: RetrievalData):
@@ -84,7 +84,7 @@ def test_whole_documents_score_by_the_models_similarity(retriever, data, small_m
 
 def test_chunks_score_by_the_best_chunk(data, small_model, tmp_path) -> None:
     model = le.load(str(small_model("bert")), "none", device="cpu")
-    found, reading = search(Chunks("longembed/chunks", model, VectorStore(tmp_path)), data)
+    found, reading = search(Chunks("longembed/chunks", model, VectorCache(tmp_path)), data)
     queries = model.encode(list(data.queries.values()))
     vectors = 0
     for document, text in data.documents.items():
@@ -103,7 +103,7 @@ def test_chunks_score_by_the_best_chunk(data, small_model, tmp_path) -> None:
 def test_chunks_leave_room_for_the_prompt(data, small_model, tmp_path) -> None:
     folder = small_model("bert", prompts={"document": "passage passage passage "})
     model = le.load(str(folder), "none", on_overflow="error", device="cpu")
-    _, reading = search(Chunks("longembed/chunks", model, VectorStore(tmp_path)), data)
+    _, reading = search(Chunks("longembed/chunks", model, VectorCache(tmp_path)), data)
     assert reading.read == reading.tokens
 
 
@@ -152,7 +152,7 @@ def test_revisions_tell_methods_apart(small_model, tmp_path) -> None:
         le.load(folder, "pcw", device="cpu"),
     ]
     revisions = [
-        WholeDocuments("longembed/x", model, VectorStore(tmp_path)).mteb_model_meta.revision
+        WholeDocuments("longembed/x", model, VectorCache(tmp_path)).mteb_model_meta.revision
         for model in models
     ]
     assert revisions[0] == revisions[2] != revisions[1]

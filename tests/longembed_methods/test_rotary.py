@@ -14,7 +14,7 @@ from reference.rotary import rope_frequencies, transformers_frequencies
 import longembed_st as le
 from longembed_methods.absolute import GroupedPositions, PositionInterpolation, RecurrentPositions
 from longembed_methods.rotary import NtkAware, Yarn, paper_lambda
-from longembed_st.method import Frequencies
+from longembed_st.positions.method import Frequencies
 
 WINDOW = 512
 every_width = pytest.mark.parametrize("width", [32, 64, 128])

@@ -1,4 +1,4 @@
-"""Round trips: saved and loaded in a fresh process, baked and loaded without this package."""
+"""Baked models are read by stock sentence-transformers, without this package."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reference import absolute
 from reference.plain import PlainModel
 from sentence_transformers import SentenceTransformer
 from small_models import text_of
+from small_rotary_models import folder_of, stock
 
 import longembed_st as le
 
@@ -20,22 +21,14 @@ PROMPTS = {"query": "query: ", "document": "passage: "}
 OURS = ("longembed_st", "longembed_methods", "chroma_longembed", "langchain_longembed")
 LENGTHS = (5, 64, 65, 200, 300)
 
-SAVED = {
-    "pi": {"method": "pi", "max_seq_length": 300},
-    "gp dynamic logn": {
-        "method": "gp",
-        "max_seq_length": 300,
-        "factor": "dynamic",
-        "logn_scaling": True,
-    },
-    "rp": {"method": "rp", "max_seq_length": 300, "token_budget": 99, "on_overflow": "error"},
-    "pcw": {"method": "pcw", "window_size": 40, "overlap": 4},
-    "none": {"method": "none", "on_overflow": "truncate"},
-}
 BAKED = [
-    *[(model_type, method) for model_type in ("roberta", "mpnet") for method in ("gp", "rp", "pi")],
-    *[("bert", "pi"), ("distilbert", "gp"), ("electra", "rp"), ("albert", "pi")],
-    *[("xlm-roberta", "pi"), ("camembert", "gp")],
+    *[("roberta", method) for method in ("gp", "rp", "pi")],
+    *[(other, "pi") for other in ("bert", "distilbert", "electra", "albert", "mpnet")],
+    *[(other, "pi") for other in ("xlm-roberta", "camembert")],
+]
+ROTARY_BAKED = [
+    *[("llama", method) for method in ("pi", "ntk", "yarn")],
+    *[(other, "ntk") for other in ("nomic_bert", "modernbert", "gemma3_text", "mistral")],
 ]
 
 
@@ -46,105 +39,6 @@ def build(small_model, model_type, **settings):
 
 def texts_of(model):
     return [text_of(n, model.tokenizer, seed) for seed, n in enumerate(LENGTHS)]
-
-
-# Saved.
-
-
-@pytest.fixture(scope="module")
-def saved(small_model, tmp_path_factory):
-    """Models saved here, and what a fresh process makes of them."""
-    here = tmp_path_factory.mktemp("saved")
-    expected, folders = {}, {}
-    for name, settings in SAVED.items():
-        model = le.load(str(build(small_model, "roberta")), **settings)
-        model.save_pretrained(str(here / name))
-        texts = texts_of(model)
-        expected[name] = {
-            "vectors": model.encode(texts).tolist(),
-            "query": model.encode_query(texts[0]).tolist(),
-            "fingerprint": le.fingerprint(model),
-            "extension": model[0].extension.model_dump(),
-        }
-        folders[name] = str(here / name)
-    code = """
-        import longembed_st as le
-        from sentence_transformers import SentenceTransformer
-        warnings.simplefilter("ignore")
-        found = {}
-        for name, folder in given["folders"].items():
-            ours = le.load(folder)
-            stock = SentenceTransformer(folder, trust_remote_code=True)
-            assert type(stock) is SentenceTransformer
-            for kind, model in (("ours", ours), ("stock", stock)):
-                found[f"{kind} {name}"] = {
-                    "vectors": model.encode(given["texts"]).tolist(),
-                    "query": model.encode_query(given["texts"][0]).tolist(),
-                    "fingerprint": le.fingerprint(model),
-                    "extension": model[0].extension.model_dump(),
-                }
-        answer(found)
-    """
-    found = run_fresh(code, here, given={"folders": folders, "texts": texts})
-    return here, expected, found
-
-
-@pytest.mark.parametrize("kind", ["ours", "stock"])
-@pytest.mark.parametrize("name", SAVED)
-def test_a_saved_model_comes_back_in_a_fresh_process(saved, kind, name):
-    _, expected, found = saved
-    one, other = expected[name], found[f"{kind} {name}"]
-    assert other["extension"] == one["extension"]
-    assert other["fingerprint"] == one["fingerprint"]
-    assert difference(other["vectors"], one["vectors"]) < 1e-6
-    assert difference(other["query"], one["query"]) < 1e-6
-
-
-@pytest.mark.parametrize("name", SAVED)
-def test_a_saved_model_is_the_original_with_settings_beside_it(saved, name):
-    folder = saved[0] / name
-    settings = json.loads((folder / "config_sentence_transformers.json").read_text())
-    assert "longembed-st" in settings["requirements"]
-    assert settings["prompts"] == PROMPTS
-    modules = json.loads((folder / "modules.json").read_text())
-    assert modules[0]["type"] == "longembed_st.LongTransformer"
-    assert json.loads((folder / "config.json").read_text())["max_position_embeddings"] == 66
-    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
-    assert tokenizer["model_max_length"] == 64
-
-
-def test_stock_sentence_transformers_asks_before_it_runs_our_class(saved):
-    with pytest.raises(ValueError, match="trust_remote_code"):
-        SentenceTransformer(str(saved[0] / "pi"))
-
-
-def test_without_the_package_its_name_is_asked_for(saved, tmp_path):
-    code = """
-        import importlib.metadata
-        version = importlib.metadata.version
-        def without(name):
-            if name == "longembed-st":
-                raise importlib.metadata.PackageNotFoundError(name)
-            return version(name)
-        importlib.metadata.version = without
-        from sentence_transformers import SentenceTransformer
-        try:
-            SentenceTransformer(given, trust_remote_code=True)
-        except Exception as error:
-            answer(str(error))
-    """
-    folder = str(saved[0] / "pi")
-    assert "longembed-st" in run_fresh(code, tmp_path, given=folder, blocked=OURS)
-
-
-def test_saving_again_changes_nothing(saved, tmp_path):
-    model = le.load(str(saved[0] / "gp dynamic logn"))
-    model.save_pretrained(str(tmp_path / "again"))
-    again = le.load(str(tmp_path / "again"))
-    assert le.fingerprint(again) == saved[1]["gp dynamic logn"]["fingerprint"]
-
-
-# Baked.
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +55,23 @@ def baked(small_model, tmp_path_factory):
             le.bake(model, path)
         models[model_type, method] = folder, model, path, caught
         given[f"{model_type} {method}"] = {"folder": str(path), "texts": texts_of(model)}
+    for kind, method in ROTARY_BAKED:
+        model = le.extend(stock(kind, normalize=True), method, max_seq_length=300)
+        path = here / f"{kind}-{method}"
+        with pytest.warns(le.ShortTextsChangeWarning, match="do not mix"):
+            le.bake(model, path)
+        given[f"{kind} {method}"] = {"folder": str(path), "texts": texts_of(model)}
     code = """
+        import importlib.metadata
+        version = importlib.metadata.version
+        def without(name):
+            if name == "longembed-st":
+                raise importlib.metadata.PackageNotFoundError(name)
+            return version(name)
+        importlib.metadata.version = without
         from sentence_transformers import SentenceTransformer
         found = {}
-        for name, one in given.items():
+        for name, one in given["baked"].items():
             model = SentenceTransformer(one["folder"])
             found[name] = {
                 "vectors": [model.encode(text).tolist() for text in one["texts"]],
@@ -173,8 +80,16 @@ def baked(small_model, tmp_path_factory):
                 "window": model.max_seq_length,
                 "too long": model.encode(one["texts"][4] + " ban bar").tolist(),
             }
-        answer([found, [name for name in sys.modules if "longembed" in name]])
+        ours = [name for name in sys.modules if "longembed" in name]
+        try:
+            SentenceTransformer(given["saved"], trust_remote_code=True)
+        except Exception as error:
+            found["saved"] = str(error)
+        answer([found, ours])
     """
+    saved = here / "saved"
+    le.load(str(build(small_model, "roberta")), "pi").save_pretrained(str(saved))
+    given = {"baked": given, "saved": str(saved)}
     found, ours = run_fresh(code, here, given=given, blocked=OURS)
     assert ours == []
     return models, found
@@ -215,6 +130,10 @@ def test_what_baking_does_to_short_texts_is_true_and_told(baked, model_type, met
         assert told[0] in card
         for part in ("other vectors", "save_pretrained"):
             assert part in told[0]
+
+
+def test_without_the_package_a_saved_model_asks_for_it_by_name(baked):
+    assert "longembed-st" in baked[1]["saved"]
 
 
 def test_a_baked_folder_names_only_stock_classes(baked):
@@ -319,3 +238,82 @@ def test_an_interrupted_bake_leaves_no_half_model(small_model, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         le.bake(model, tmp_path / "baked")
     assert list(tmp_path.iterdir()) == []
+
+
+# Rotary models.
+
+
+@pytest.mark.parametrize(("kind", "method"), ROTARY_BAKED)
+def test_a_baked_rotary_model_gives_the_long_vectors(baked, kind, method):
+    found = baked[1][f"{kind} {method}"]
+    original = stock(kind, normalize=True)
+    model = le.extend(original, method, max_seq_length=300)
+    short, long = texts_of(model)[:2], texts_of(model)[2:]
+    assert found["window"] == 300
+    assert difference(found["vectors"][2:], model.encode(long)) < 1e-5
+    # As the warning says, short texts get other vectors.
+    assert difference(found["vectors"][1], original.encode(short[1])) > 1e-3
+    assert difference(model.encode(short), original.encode(short)) < 1e-6
+
+
+def test_a_baked_model_says_in_its_card_what_it_does(tmp_path):
+    with pytest.warns(le.ShortTextsChangeWarning):
+        le.bake(le.extend(stock("llama"), "ntk", max_seq_length=256), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "from 64 to 256 tokens" in card
+    assert "other vectors than from the original model" in card
+
+
+def test_baking_leaves_the_model_as_it_was(tmp_path):
+    original = stock("mistral", normalize=True)
+    model = le.extend(original, "ntk", max_seq_length=256)
+    text = text_of(200, model.tokenizer)
+    before = model.encode(text)
+    config = original[0].config.to_dict()
+    with pytest.warns(le.ShortTextsChangeWarning):
+        le.bake(model, tmp_path / "out")
+    assert difference(model.encode(text), before) == 0
+    assert original[0].config.to_dict() == config
+    assert model[0].config.rope_parameters["rope_theta"] == 10_000.0
+
+
+REFUSED = {
+    "gp": ({"method": "gp"}, r"gp.*save_pretrained"),
+    "rp": ({"method": "rp"}, r"rp.*save_pretrained"),
+    "self_extend": ({"method": "self_extend"}, r"self_extend.*save_pretrained"),
+    "dynamic ntk": ({"method": "ntk", "factor": "dynamic"}, r"dynamic.*static"),
+    "dynamic pi": ({"method": "pi", "factor": "dynamic"}, r"dynamic.*static"),
+    "logn": ({"method": "ntk", "logn_scaling": True}, r"log-n.*save_pretrained"),
+    "pcw": ({"method": "pcw", "max_seq_length": None}, r"pcw.*save_pretrained"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_works_at_run_time_only_is_not_baked(tmp_path, name):
+    settings, message = REFUSED[name]
+    model = le.extend(stock("llama"), **{"max_seq_length": 256, **settings})
+    with pytest.raises(le.ModelError, match=message):
+        le.bake(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rope_type", "method"),
+    [
+        *[("linear", method) for method in ("pi", "ntk", "yarn")],
+        *[(rope_type, "ntk") for rope_type in ("yarn", "llama3", "dynamic")],
+    ],
+)
+def test_a_second_scheme_is_not_baked_over_the_models_own(tmp_path, rope_type, method):
+    more = {
+        "yarn": {"original_max_position_embeddings": 16},
+        "llama3": {
+            "original_max_position_embeddings": 16,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+        },
+    }
+    folder = folder_of("llama", rope_type=rope_type, factor=4.0, **more.get(rope_type, {}))
+    model = le.extend(SentenceTransformer(str(folder)), method, max_seq_length=256)
+    with pytest.raises(le.ModelError, match=rf"{rope_type}.*save_pretrained"):
+        le.bake(model, tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Literal, get_origin
 
 import pytest
 from fresh_process import run_fresh
@@ -12,7 +13,9 @@ import longembed_st as le
 
 @pytest.mark.parametrize("name", le.__all__)
 def test_every_public_name_exists_and_says_what_it_is(name):
-    assert inspect.getdoc(getattr(le, name))
+    value = getattr(le, name)
+    # A choice of words is documented where it is used.
+    assert get_origin(value) is Literal or inspect.getdoc(value)
 
 
 @pytest.mark.parametrize(
@@ -47,29 +50,41 @@ def test_methods_and_families_answer_by_name():
         assert family.model_type == name
 
 
-def test_no_module_of_the_package_hides_a_public_name(tmp_path):
-    code = """
-        import pkgutil, importlib, longembed_st
-        for module in pkgutil.iter_modules(longembed_st.__path__):
-            importlib.import_module(f"longembed_st.{module.name}")
-        kinds = {name: type(getattr(longembed_st, name)).__name__ for name in longembed_st.__all__}
-        answer(sorted(name for name, kind in kinds.items() if kind == "module"))
-    """
-    assert run_fresh(code, tmp_path) == []
-
-
 def test_what_families_returns_is_a_copy():
     le.families().clear()
     assert le.families()
 
 
-def test_importing_the_package_imports_neither_torch_nor_an_integration(tmp_path):
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """What a fresh process holds after one import and another."""
     code = """
-        import longembed_st, longembed_st.errors
+        import longembed_st, longembed_st.errors, longembed_st.command.options
         heavy = {"torch", "transformers", "sentence_transformers", "chromadb", "langchain_core"}
         early = sorted(heavy & set(sys.modules))
-        import longembed_st.loading, longembed_st.transformer, longembed_st.baking
-        ours = {"longembed_methods", "chroma_longembed", "longembed_bench", "longembed_tuning"}
-        answer([early, sorted(ours & set(sys.modules))])
+        import longembed_st.loading.load, longembed_st.reading.transformer, longembed_st.baking
+        ours = {"longembed_methods", "longembed_index", "longembed_bench", "longembed_tuning"}
+        ours = sorted((ours | {"chroma_longembed"}) & set(sys.modules))
+        from longembed_st.positions.attention import LONG_ATTENTION as name
+        from transformers import AttentionInterface, AttentionMaskInterface
+        attention = [name in kind() for kind in (AttentionInterface, AttentionMaskInterface)]
+        import pkgutil, importlib
+        for module in pkgutil.walk_packages(longembed_st.__path__, "longembed_st."):
+            importlib.import_module(module.name)
+        kinds = {name: type(getattr(longembed_st, name)).__name__ for name in longembed_st.__all__}
+        hidden = sorted(name for name, kind in kinds.items() if kind == "module")
+        answer({"early": early, "ours": ours, "attention": attention, "hidden": hidden})
     """
-    assert run_fresh(code, tmp_path) == [[], []]
+    return run_fresh(code, tmp_path_factory.mktemp("imported"))
+
+
+def test_importing_the_package_imports_neither_torch_nor_an_integration(imported):
+    assert imported["early"] == imported["ours"] == []
+
+
+def test_importing_the_reader_registers_its_attention(imported):
+    assert imported["attention"] == [True, True]
+
+
+def test_no_module_of_the_package_hides_a_public_name(imported):
+    assert imported["hidden"] == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,8 +12,12 @@ from fresh_process import run_fresh
 from typer.testing import CliRunner
 
 import longembed_st as le
+import longembed_tuning
 from longembed_st.errors import LongEmbedError
+from longembed_st.extras import MissingExtraError
 from longembed_tuning.cli import tune
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 app = typer.Typer()
 app.command()(tune)
@@ -25,18 +31,18 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_a_model_is_tuned_and_its_scores_are_shown(small_bert, write_pairs, tmp_path):
+def test_a_model_is_tuned_and_its_scores_are_shown(small_bert, pairs, tmp_path):
     out = tmp_path / "tuned"
-    done = run(small_bert, "--data", write_pairs(), "--out", out, *SMALL, "--method", "rp")
+    done = run(small_bert, "--data", pairs, "--out", out, *SMALL, "--method", "rp")
     assert done.exit_code == 0, done.output
     shown = json.loads((out / "tuning.json").read_text())["scores"]
     for scores in shown.values():
         assert f"{scores['ndcg']:.4f}" in done.output
     assert "training pairs" in done.output
-    assert le.load(str(out)).long_transformer.extension.options == {"stride": 1}
+    assert le.load(str(out)).long_transformer.extension.method_options == {"stride": 1}
 
 
-def test_flags_reach_the_recipe(small_bert, write_pairs, tmp_path):
+def test_flags_reach_the_recipe(small_bert, pairs, tmp_path):
     out = tmp_path / "tuned"
     flags = {
         "--mini-batch-size": 4,
@@ -51,7 +57,7 @@ def test_flags_reach_the_recipe(small_bert, write_pairs, tmp_path):
     }
     named = [part for pair in flags.items() for part in pair]
     switches = ["--bf16", "--no-validation", "--query-prompt", "query: "]
-    done = run(small_bert, "--data", write_pairs(), "--out", out, *SMALL, *named, *switches)
+    done = run(small_bert, "--data", pairs, "--out", out, *SMALL, *named, *switches)
     assert done.exit_code == 0, done.output
     settings = json.loads((out / "tuning.json").read_text())["settings"]
     for flag, value in flags.items():
@@ -61,12 +67,12 @@ def test_flags_reach_the_recipe(small_bert, write_pairs, tmp_path):
     assert le.load(str(out)).prompts["query"] == "query: "
 
 
-def test_mistakes_end_in_errors_of_our_own(small_bert, write_pairs, tmp_path):
-    source, out = write_pairs(), tmp_path / "tuned"
+def test_mistakes_end_in_errors_of_our_own(small_bert, pairs, tmp_path):
+    source, out = pairs, tmp_path / "tuned"
     with_validation = ("--no-validation", "--validation-data", source)
     for arguments, message in (
         ((small_bert, "--data", tmp_path / "no.jsonl", "--out", out, *SMALL), "does not exist"),
-        ((small_bert, "--data", source, "--out", tmp_path, *SMALL), "not an empty folder"),
+        ((small_bert, "--data", source, "--out", Path(source).parent, *SMALL), "not an empty"),
         ((small_bert, "--data", source, "--out", out, *SMALL, "--method", "gp"), "method='gp'"),
         ((small_bert, "--data", source, "--out", out, *SMALL, *with_validation), "contradict"),
     ):
@@ -75,22 +81,26 @@ def test_mistakes_end_in_errors_of_our_own(small_bert, write_pairs, tmp_path):
         assert message in str(done.exception)
 
 
-def test_the_command_imports_nothing_heavy_and_says_which_extra_is_missing(tmp_path):
+def test_the_command_imports_nothing_heavy(tmp_path):
     code = """
     import sys
-    from longembed_tuning.cli import tune
-    heavy = {"torch", "transformers", "datasets", "matplotlib"} & sys.modules.keys()
-    sys.modules[given] = None
-    try:
-        tune("m", "d", 128, "o")
-    except Exception as error:
-        answer([sorted(heavy), type(error).__name__, str(error)])
+    import longembed_tuning.cli
+    answer(sorted({"torch", "transformers", "datasets", "matplotlib"} & sys.modules.keys()))
     """
-    heavy, kind, message = run_fresh(code, tmp_path, given="datasets")
-    assert heavy == []
-    assert kind == "MissingExtraError"
-    assert "datasets is not installed" in message
-    assert 'pip install "longembed-st[train]"' in message
+    assert run_fresh(code, tmp_path) == []
+
+
+@pytest.mark.parametrize("library", ["accelerate", "datasets", "matplotlib"])
+def test_it_says_which_extra_is_missing(library, monkeypatch):
+    # The library, and what imports it on the way to `tune`.
+    ours = tuple(f"longembed_tuning.{name}" for name in ("checkpoint", "plots", "train", "tuning"))
+    for module in [name for name in sys.modules if name.startswith((library, *ours))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delattr(longembed_tuning, "tuning", raising=False)
+    with pytest.raises(MissingExtraError, match=f"{library} is not installed") as caught:
+        tune("m", "d", 128, "o")
+    assert 'pip install "longembed-st[train]"' in str(caught.value)
 
 
 @pytest.mark.parametrize("flag", ["--data", "--max-seq-length", "--out", "--resume", "--bf16"])

@@ -8,7 +8,7 @@ import pytest
 from small_models import build_tokenizer
 
 import longembed_st as le
-from longembed_st.method import Context
+from longembed_st.positions.method import Context
 from longembed_tuning import data
 from longembed_tuning.data import prepare
 

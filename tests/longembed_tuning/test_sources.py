@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pyarrow
 import pytest
+from office_files import make_docx, make_pdf
 from pyarrow import parquet
 
 import longembed_st as le
+from longembed_st.extras import MissingExtraError
 from longembed_tuning.sources import Document, Example, read_source
 
 LONG = "a document of more than one sentence"
@@ -60,8 +62,27 @@ def test_documents_are_read_from_a_folder_and_from_a_text_column(tmp_path):
     (folder / "a.txt").write_text("first")
     (folder / "c.png").write_bytes(b"\xff")
     assert read_source(str(folder)) == [Document("a.txt", "first"), Document("deep/b.md", "second")]
+    (folder / "a.txt").write_bytes(b"\xff")
+    with pytest.raises(le.InputError, match=r"a\.txt is not UTF-8 text"):
+        read_source(str(folder))
     (document,) = read_source(jsonl(tmp_path, {"text": "alone", "id": 3}))
     assert document.text == "alone"
+
+
+def test_documents_may_be_pdf_and_word_files(tmp_path, monkeypatch):
+    (tmp_path / "a.pdf").write_bytes(make_pdf(LONG, "in two lines"))
+    (tmp_path / "b.docx").write_bytes(make_docx(LONG))
+    (tmp_path / "c.txt").write_text(LONG)
+    pdf, docx, text = read_source(str(tmp_path))
+    assert pdf == Document("a.pdf", f"{LONG}\nin two lines")
+    assert docx == Document("b.docx", LONG)
+    for module in [name for name in sys.modules if name.startswith("markitdown")]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"markitdown is not installed.*pip install"):
+        read_source(str(tmp_path))
+    (tmp_path / "a.pdf").unlink()
+    (tmp_path / "b.docx").unlink()
+    assert read_source(str(tmp_path)) == [text]
 
 
 def test_other_names_are_data_sets_of_the_hub(monkeypatch):
@@ -101,8 +122,8 @@ GOOD = {"query": "q", "document": LONG}
         ({"query": ["q"], "document": LONG}, r"line 2: 'query' is a list"),
         ({**GOOD, "negatives": ["x"]}, r"line 2 has 1 negatives, the first row has 0"),
         ({**GOOD, "negatives": [""]}, r"line 2: 'negatives\[0\]' is empty"),
-        ("{not json", r"line 2 is not JSON"),
-        ("[1, 2]", r"line 2 is a list"),
+        ("{not json", r"line 2: no valid JSON"),
+        ("[1, 2]", r"line 2: a JSON object is expected, not a list"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, row, message):
@@ -123,7 +144,7 @@ def test_sources_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "broken.jsonl.gz").write_bytes(b"no gzip")
     for name, message in {
         "missing.jsonl": "does not exist",
-        "empty": "no text file",
+        "empty": "no document with a text",
         "empty.jsonl": "is empty",
         "table.xlsx": "neither .jsonl",
         "broken.parquet": "cannot be read as parquet",

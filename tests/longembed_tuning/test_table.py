@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import longembed_st as le
-from longembed_st.method import Context
+from longembed_st.positions.method import Context
 from longembed_tuning.table import Layout, TunableTable
 
 

@@ -24,7 +24,10 @@ import longembed_st as le
 from longembed_tuning.settings import TuningSettings
 from longembed_tuning.tuning import kept_step, tune
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 TABLE = "embeddings.position_embeddings.weight"
+PROMPTS = {"query": "query: ", "document": "passage: "}
 
 
 def settings(**changes):
@@ -41,22 +44,20 @@ def settings(**changes):
     return TuningSettings(**recipe)
 
 
-@pytest.fixture
-def tuned(small_bert, write_pairs, tmp_path):
-    """A finished run: its record and its folder."""
-    out = tmp_path / "tuned"
-    prompts = {"query": "query: ", "document": "passage: "}
-    record = tune(small_bert, str(write_pairs()), out, settings(), prompts=prompts)
-    return record, out
+@pytest.fixture(scope="module")
+def tuned(small_bert, pairs, tmp_path_factory):
+    """A finished run, its pictures drawn: its record and its folder."""
+    out = tmp_path_factory.mktemp("run") / "tuned"
+    return tune(small_bert, pairs, out, settings(), prompts=PROMPTS), out
 
 
 def test_a_tuned_model_is_loaded_like_any_other(tuned, small_bert):
     record, out = tuned
     model = le.load(str(out))
     extension = model.long_transformer.extension
-    assert (extension.method, extension.options) == ("table", {"stride": 4})
+    assert (extension.method, extension.method_options) == ("table", {"stride": 4})
     assert (extension.original_max_seq_length, extension.max_seq_length) == (32, 128)
-    assert model.prompts == {"query": "query: ", "document": "passage: "}
+    assert model.prompts == PROMPTS
     assert le.fingerprint(model) == record.fingerprint
     stock = SentenceTransformer(str(out), trust_remote_code=True, device="cpu")
     base = SentenceTransformer(small_bert, device="cpu")
@@ -92,8 +93,9 @@ def test_a_baked_tuned_model_keeps_the_table_and_says_what_it_loses(tuned, tmp_p
     assert "do not mix the two" in (tmp_path / "plain" / "README.md").read_text()
 
 
-def test_a_baked_model_tuned_on_rp_keeps_short_texts(small_bert, write_pairs, tmp_path):
-    tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(method="rp"))
+def test_a_baked_model_tuned_on_rp_keeps_short_texts(small_bert, pairs, tmp_path):
+    recipe = settings(method="rp", steps=2, validate_held_out=False)
+    tune(small_bert, pairs, tmp_path / "tuned", recipe)
     model = le.load(str(tmp_path / "tuned"))
     with warnings.catch_warnings():
         warnings.simplefilter("error", le.ShortTextsChangeWarning)
@@ -124,17 +126,12 @@ def test_the_card_and_the_record_say_what_was_done(tuned):
 
 def test_nothing_unfinished_is_left_behind(tuned):
     _, out = tuned
-    assert sorted(path.name for path in out.parent.iterdir()) == ["pairs.jsonl", "tuned"]
+    assert [path.name for path in out.parent.iterdir()] == ["tuned"]
 
 
-def test_the_same_seed_gives_the_same_model(tuned, small_bert, write_pairs, tmp_path):
+def test_another_seed_gives_another_model(tuned, small_bert, pairs, tmp_path):
     record, _ = tuned
-    prompts = {"query": "query: ", "document": "passage: "}
-    source = str(write_pairs())
-    again = tune(small_bert, source, tmp_path / "again", settings(), prompts=prompts)
-    assert again.fingerprint == record.fingerprint
-    assert again.scores == record.scores
-    other = tune(small_bert, source, tmp_path / "other", settings(seed=1), prompts=prompts)
+    other = tune(small_bert, pairs, tmp_path / "other", settings(seed=1), prompts=PROMPTS)
     assert other.fingerprint != record.fingerprint
 
 
@@ -148,38 +145,39 @@ class CutOff(TrainerCallback):
 
 @pytest.fixture
 def cut_off(small_bert, write_pairs, tmp_path):
-    """What to call with `resume` to finish a run that was cut off, and its folder."""
+    """What to call with `resume` to finish the run of `tuned`, which was cut off here."""
     arguments = (small_bert, str(write_pairs()), tmp_path / "tuned")
     with pytest.raises(KeyboardInterrupt):
-        tune(*arguments, settings(), callbacks=[CutOff()])
+        tune(*arguments, settings(), prompts=PROMPTS, callbacks=[CutOff()])
     return arguments
 
 
-def test_a_run_that_was_cut_off_is_resumed(cut_off, tmp_path):
-    model, source, out = cut_off
+def test_a_run_that_was_cut_off_is_resumed_to_the_same_model(cut_off, tuned, write_pairs):
+    *_, out = cut_off
     assert not out.exists()
     with pytest.raises(
         le.ConfigError, match=r"tuned\.unfinished holds an unfinished run.*--resume"
     ):
-        tune(*cut_off, settings())
-    record = tune(*cut_off, settings(), resume=True)
-    whole = tune(model, source, tmp_path / "whole", settings())
+        tune(*cut_off, settings(), prompts=PROMPTS)
+    # It is only resumed with what it was started with.
+    changed = settings(learning_rate=0.1, temperature=0.5)
+    with pytest.raises(le.ConfigError, match="started with another learning_rate, temperature:"):
+        tune(*cut_off, changed, prompts=PROMPTS, resume=True)
+    write_pairs(short=50)
+    with pytest.raises(le.ConfigError, match="started with another data:"):
+        tune(*cut_off, settings(), prompts=PROMPTS, resume=True)
+    write_pairs()
+    record = tune(*cut_off, settings(), prompts=PROMPTS, resume=True)
+    whole, _ = tuned
     assert record.fingerprint == whole.fingerprint
+    assert record.scores == whole.scores
     assert record.steps == 4
     assert not out.with_name("tuned.unfinished").exists()
 
 
-def test_a_run_is_only_resumed_with_what_it_was_started_with(cut_off, write_pairs):
-    with pytest.raises(le.ConfigError, match="started with another learning_rate, temperature:"):
-        tune(*cut_off, settings(learning_rate=0.1, temperature=0.5), resume=True)
-    write_pairs(short=50)
-    with pytest.raises(le.ConfigError, match="started with another data:"):
-        tune(*cut_off, settings(), resume=True)
-
-
-def test_without_an_unfinished_run_there_is_nothing_to_resume(small_bert, write_pairs, tmp_path):
+def test_without_an_unfinished_run_there_is_nothing_to_resume(small_bert, pairs, tmp_path):
     with pytest.raises(le.ConfigError, match="no unfinished run"):
-        tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(), resume=True)
+        tune(small_bert, pairs, tmp_path / "tuned", settings(), resume=True)
 
 
 def test_a_folder_that_is_taken_is_refused_before_anything_is_done(tuned, small_bert):
@@ -188,23 +186,23 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_done(tuned, small_
         tune("no/such-model", "no data", out, settings())
 
 
-def test_models_without_position_vectors_are_refused(write_pairs, tmp_path):
+def test_models_without_position_vectors_are_refused(pairs, tmp_path):
     model = str(small_rotary_models.folder_of("t5"))
     with pytest.raises(le.ModelError, match="'t5' has relative positions"):
-        tune(model, str(write_pairs()), tmp_path / "tuned", settings())
+        tune(model, pairs, tmp_path / "tuned", settings())
 
 
-def test_rotary_models_are_refused_with_what_extends_them(write_pairs, tmp_path):
+def test_rotary_models_are_refused_with_what_extends_them(pairs, tmp_path):
     model = str(small_rotary_models.folder_of("nomic_bert"))
     reason = r"rotary positions.*no position vectors.*'ntk' or 'self_extend'"
     with pytest.raises(le.ModelError, match=reason):
-        tune(model, str(write_pairs()), tmp_path / "tuned", settings())
+        tune(model, pairs, tmp_path / "tuned", settings())
 
 
-def test_a_tuned_model_is_not_tuned_again(tuned, write_pairs, tmp_path):
+def test_a_tuned_model_is_not_tuned_again(tuned, pairs, tmp_path):
     _, out = tuned
     with pytest.raises(le.ModelError, match="can only be read with method 'table'"):
-        tune(str(out), str(write_pairs()), tmp_path / "twice", settings())
+        tune(str(out), pairs, tmp_path / "twice", settings())
 
 
 @pytest.mark.parametrize(
@@ -220,9 +218,9 @@ def test_a_tuned_model_is_not_tuned_again(tuned, write_pairs, tmp_path):
         ({"original_max_seq_length": 64}, "original_max_seq_length=64"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(small_bert, write_pairs, tmp_path, changes, message):
+def test_settings_that_do_not_fit_are_refused(small_bert, pairs, tmp_path, changes, message):
     with pytest.raises(le.LongEmbedError, match=message):
-        tune(small_bert, str(write_pairs()), tmp_path / "tuned", settings(**changes))
+        tune(small_bert, pairs, tmp_path / "tuned", settings(**changes))
     assert not (tmp_path / "tuned").exists()
     assert not (tmp_path / "tuned.unfinished").exists()
 
@@ -271,11 +269,9 @@ print(tune(model, source, out, recipe, resume=bool(resume)).fingerprint)
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_resumed_to_the_same_model(small_bert, write_pairs, tmp_path):
-    source = str(write_pairs())
-
+def test_a_killed_process_is_resumed_to_the_same_model(small_bert, pairs, tmp_path):
     def run(out, resume=""):
-        command = [sys.executable, "-c", RUN, small_bert, source, str(out), resume]
+        command = [sys.executable, "-c", RUN, small_bert, pairs, str(out), resume]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
 
     killed = run(tmp_path / "killed")

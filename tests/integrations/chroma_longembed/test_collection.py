@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import chromadb
 import pytest
 
 from chroma_longembed import LongEmbedEmbeddingFunction, open_collection
@@ -8,19 +9,22 @@ from longembed_st.errors import ConfigError
 
 
 @pytest.fixture
-def client(any_client):
-    return any_client
+def client():
+    with chromadb.EphemeralClient() as client:
+        yield client
+        for collection in client.list_collections():
+            client.delete_collection(collection.name)
 
 
-def test_a_collection_is_created_with_the_fingerprint_of_its_vectors(client, minilm) -> None:
-    collection = open_collection(client, "papers", minilm)
+def test_a_collection_is_created_with_the_fingerprint_of_its_vectors(any_client, minilm) -> None:
+    collection = open_collection(any_client, "papers", minilm)
     assert collection.metadata[FINGERPRINT] == minilm.fingerprint
     assert collection.configuration_json["hnsw"]["space"] == "cosine"
 
 
-def test_the_stored_settings_are_enough_to_open_it(client, minilm) -> None:
-    open_collection(client, "papers", minilm).add(ids=["a"], documents=["cats and dogs"])
-    collection = open_collection(client, "papers")
+def test_the_stored_settings_are_enough_to_open_it(any_client, minilm) -> None:
+    open_collection(any_client, "papers", minilm).add(ids=["a"], documents=["cats and dogs"])
+    collection = open_collection(any_client, "papers")
     assert collection.query(query_texts=["pets"], n_results=1)["ids"] == [["a"]]
 
 
@@ -34,7 +38,7 @@ def test_nothing_is_created_without_settings(client) -> None:
     ("settings", "named"),
     [
         ({"method": "pi"}, "method is 'pcw' in the store, 'pi' now"),
-        ({"method": "pcw", "window_size": 64}, "window_size is None in the store, 64 now"),
+        ({"method": "pcw", "window_size": 64}, "window_size is 256 in the store, 64 now"),
         ({"method": "pcw", "max_seq_length": 512}, "max_seq_length is None in the store, 512 now"),
         ({"method": "pcw", "prompts": {"query": "q: ", "document": ""}}, "prompts is None"),
         ({"method": "pcw", "truncate_dim": 64}, "truncate_dim is None in the store, 64 now"),
@@ -59,10 +63,10 @@ def test_settings_that_leave_vectors_as_they_are_are_let_in(client, minilm, mini
     open_collection(client, "papers", other)
 
 
-def test_a_collection_of_somebody_else_is_refused(client, minilm) -> None:
-    client.create_collection("papers", embedding_function=None)
+def test_a_collection_of_somebody_else_is_refused(any_client, minilm) -> None:
+    any_client.create_collection("papers", embedding_function=None)
     with pytest.raises(ConfigError, match="'papers' was not made by longembed"):
-        open_collection(client, "papers", minilm)
+        open_collection(any_client, "papers", minilm)
 
 
 def test_a_collection_that_chroma_made_with_our_function_is_known(client, minilm) -> None:

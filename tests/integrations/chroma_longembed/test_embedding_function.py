@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import chromadb
 import numpy as np
@@ -13,8 +10,8 @@ import pytest
 
 import longembed_st as le
 from chroma_longembed import LongEmbedEmbeddingFunction
-from longembed_st import cache
 from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.loading import cache
 
 LONG = "The committee met on Tuesday to discuss the budget. " * 60
 TEXTS = [LONG, "a short note"]
@@ -25,14 +22,14 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An empty model cache, and the names of the models that are loaded from now on."""
     names: list[str] = []
 
-    def load(name: str, **arguments: object) -> object:
-        names.append(name)
-        return load.original(name, **arguments)
+    def load(settings: le.ModelSettings) -> object:
+        names.append(settings.model_name)
+        return original(settings)
 
-    load.original = le.load
+    original = cache.load_settings
     monkeypatch.setattr(cache, "_models", type(cache._models)())
     monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=cache.MOST_IDLE))
-    monkeypatch.setattr(cache, "load", load)
+    monkeypatch.setattr(cache, "load_settings", load)
     return names
 
 
@@ -177,26 +174,3 @@ def test_chroma_refuses_a_change_of_method(minilm, minilm_folder) -> None:
         other = LongEmbedEmbeddingFunction(str(minilm_folder), "pi", max_seq_length=512)
         with pytest.raises(ConfigError, match="method is 'pcw' in the store, 'pi' now"):
             collection.modify(configuration={"embedding_function": other})
-
-
-REOPEN = """
-import chromadb, sys
-collection = chromadb.PersistentClient(sys.argv[1]).get_collection("papers")
-try:
-    collection.query(query_texts=["money"], n_results=1)
-except ValueError as error:
-    print(error)
-from chroma_longembed import LongEmbedEmbeddingFunction
-print(collection.query(query_texts=["money"], n_results=1)["ids"][0][0])
-"""
-
-
-def test_a_fresh_process_reopens_a_collection_once_it_imports_us(minilm, tmp_path: Path) -> None:
-    with chromadb.PersistentClient(str(tmp_path)) as client:
-        collection = client.create_collection("papers", embedding_function=minilm)
-        collection.add(ids=["a", "b"], documents=["cats and dogs " * 200, "interest rates " * 200])
-    command = [sys.executable, "-c", REOPEN, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    refusal, found = result.stdout.splitlines()
-    assert "longembed not found. Add @register_embedding_function" in refusal
-    assert found == "b"

@@ -13,9 +13,11 @@ from compare import cosine
 
 import longembed_st as le
 from chroma_longembed import open_collection
-from chroma_longembed.ingestion import ingest
-from chroma_longembed.sources import TextSource
 from chroma_longembed.store import ChromaStore
+from longembed_index.embedding import document_embedder
+from longembed_index.ingestion import ingest
+from longembed_index.searching import search
+from longembed_index.sources import TextSource
 
 LONG = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 60
 
@@ -40,14 +42,17 @@ def test_a_text_has_the_vector_of_the_core(client, minilm, minilm_folder) -> Non
 
 
 def test_an_ingestion_keeps_to_the_servers_batch_limit(client, minilm, monkeypatch) -> None:
-    store = ChromaStore(client, open_collection(client, "papers", minilm), minilm)
+    open_collection(client, "papers", minilm)
+    store = ChromaStore(client, "papers")
+    embed = document_embedder(minilm.loaded)
     assert store.max_batch == client.get_max_batch_size()
     monkeypatch.setattr(store, "max_batch", 2)
     texts = [TextSource(f"d{i}", f"document number {i}") for i in range(5)]
-    assert ingest(texts, store, minilm).counts["added"] == 5
-    assert ingest(texts, store, minilm).counts["unchanged"] == 5
+    assert ingest(texts, store, embed).counts["added"] == 5
+    assert ingest(texts, store, embed).counts["unchanged"] == 5
     assert sorted(name for _, name in store.names()) == [f"d{i}" for i in range(5)]
-    assert store.search("document number 3", 1)[0].source == "d3"
+    (vector,) = minilm.embed_query(["document number 3"])
+    assert search(store, vector, 1)[0].source == "d3"
 
 
 REOPEN = """

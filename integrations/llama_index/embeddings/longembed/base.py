@@ -8,14 +8,16 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field
 
-from longembed_st.adapter import ModelSettings, plain_floats
+from longembed_st.adapter import AdapterSettings, plain_floats
 from longembed_st.errors import ConfigError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
 
 DOCUMENTS_AT_ONCE = 256
 """Handed to the model together, which sorts them by length and computes them in small batches."""
 
 
-class LongEmbedEmbedding(ModelSettings, BaseEmbedding):
+class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
     """One vector per document, read to its end by an extended sentence-transformers model.
 
     Its settings are those of `longembed_st.load`. Documents go through `encode_document` and
@@ -71,14 +73,16 @@ class LongEmbedEmbedding(ModelSettings, BaseEmbedding):
             ModelError: If the model cannot be loaded or cannot take the method.
         """
         super().__init__(**data)
-        found = self._loaded.fingerprint
-        if self.fingerprint not in (None, found):
-            raise ConfigError(
-                f"model {self.model_name!r} does not make the vectors of fingerprint "
-                f"{self.fingerprint}: its own is {found}. Weights or settings have changed since; "
-                "leave the fingerprint out to use the model as it is now"
-            )
-        self.__dict__["fingerprint"] = found
+        if self.fingerprint is not None:
+            given = ModelSettings(**{"model_name": self.model_name, **self.given})
+            if not self._loaded.makes(Provenance(given, self.fingerprint)):
+                raise ConfigError(
+                    f"model {self.model_name!r} does not make the vectors of fingerprint "
+                    f"{self.fingerprint}: its own is {self._loaded.fingerprint}. Weights or "
+                    "settings have changed since; leave the fingerprint out to use the model as it "
+                    "is now"
+                )
+        self.__dict__["fingerprint"] = self._loaded.fingerprint
 
     @classmethod
     def class_name(cls) -> str:

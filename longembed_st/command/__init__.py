@@ -1,0 +1,1 @@
+"""The `longembed` command, and what its commands have in common."""

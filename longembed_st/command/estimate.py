@@ -1,0 +1,128 @@
+"""What a text of some length will cost, from one short measurement."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from longembed_st.compat import attention_implementation
+from longembed_st.reading.tokens import TokenizedText
+from longembed_st.reading.transformer import LongTransformer, long_transformer
+
+RUNS = 3
+"""Measured forward passes; the fastest counts."""
+
+WORD = "word "
+"""What the measured texts consist of."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The estimated cost of one text.
+
+    Attributes:
+        tokens: Its length.
+        passes: Forward passes that it is read in.
+        seconds: Time on the model's device.
+        megabytes: Peak memory beyond the weights.
+    """
+
+    tokens: int
+    passes: int
+    seconds: float
+    megabytes: float
+
+
+def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]:
+    """Estimate time and memory of texts of given lengths.
+
+    One text of the original window is timed; other lengths follow from the operations that they
+    need: linear in n for the layers, quadratic for the attention.
+
+    Args:
+        model: An extended model.
+        lengths: Lengths in tokens.
+
+    Returns:
+        One estimate a length.
+    """
+    reader = long_transformer(model)
+    weights, widest = _linear_layers(model)
+
+    def operations(passes: int, n: int) -> float:
+        # Two a weight and token, four a pair of tokens and channel.
+        attention = 4 * reader.config.num_hidden_layers * reader.config.hidden_size * n * n
+        return passes * (2.0 * weights * n + attention)
+
+    (word,) = reader.tokenize_texts([WORD], None)
+    room = reader.extension.context.original - word.header - word.footer
+    measured = WORD * max(1, room // word.content)
+    (counted,) = reader.tokenize_texts([measured], None)
+    reading = _reading(reader, word, len(counted))
+    seconds_per_operation = _seconds(model, measured) / operations(*reading)
+    costs = []
+    for tokens in lengths:
+        passes, each = _reading(reader, word, tokens)
+        seconds = operations(passes, each) * seconds_per_operation
+        at_once = max(1, min(passes, reader.extension.token_budget // each))
+        megabytes = at_once * _bytes(reader, each, widest) / 1e6
+        costs.append(Cost(tokens, passes, seconds, megabytes))
+    return costs
+
+
+def _reading(reader: LongTransformer, word: TokenizedText, tokens: int) -> tuple[int, int]:
+    """How many passes a text without prompt takes, and the tokens of each; `word` is any text."""
+    shortest = word.header + word.footer + 1
+    coverage = reader.coverage_of(replace(word, ids=[0] * max(tokens, shortest)))
+    if coverage.passes == 1:
+        return 1, coverage.read
+    return coverage.passes, reader.method.tokens_per_window(reader.extension.context)
+
+
+def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
+    """Weights that a token meets on its way, shared ones at each visit, and the widest output."""
+    weights: list[int] = []
+    widths: list[int] = []
+
+    def visited(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        weights.append(sum(p.numel() for p in layer.parameters(recurse=False)))
+        widths.append(output.shape[-1])
+
+    hooks = [
+        module.register_forward_hook(visited)
+        for module in long_transformer(model).model.modules()
+        # GPT-2 and its kin have the second for the first.
+        if isinstance(module, (nn.Linear, Conv1D))
+    ]
+    try:
+        model.encode(WORD, prompt="", show_progress_bar=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(weights), max(widths)
+
+
+def _seconds(model: SentenceTransformer, text: str) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        model.encode(text, prompt="", show_progress_bar=False)
+        return time.perf_counter() - start
+
+    once()
+    return min(once() for _ in range(RUNS))
+
+
+def _bytes(reader: LongTransformer, n: int, widest: int) -> float:
+    """Peak memory of one pass, of the parts that a layer holds at once.
+
+    The widest output before and after its activation; the layer's input, queries, keys, values,
+    context, its projection, the sum and its norm; with eager attention, dense logits.
+    """
+    config = reader.config
+    width = 2 * widest + 8 * config.hidden_size
+    dense = 3 * config.num_attention_heads * n if attention_implementation(config) == "eager" else 0
+    return float(n * (width + dense) * reader.model.dtype.itemsize)

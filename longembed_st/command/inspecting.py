@@ -1,0 +1,133 @@
+"""The core's own commands: `longembed inspect` and `longembed bake`."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from longembed_st.command.display import without_loading_bars
+from longembed_st.command.options import with_settings
+from longembed_st.errors import ConfigError
+from longembed_st.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from longembed_st.command.estimate import Cost
+    from longembed_st.model import LongSentenceTransformer
+
+ModelArgument = Annotated[
+    str, typer.Argument(help="Folder of a model, or its name on the Hugging Face hub.")
+]
+
+
+@with_settings
+def inspect(
+    model: ModelArgument,
+    *,
+    settings: ModelSettings,
+    length: Annotated[
+        list[int] | None,
+        typer.Option(help="Estimate time and memory for a text of so many tokens. Repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Show how a model reads: its windows, the methods it can take, the cost of a long text.
+
+    Example: `longembed inspect thenlper/gte-small --length 4096 --length 32768`
+    """
+    import longembed_st as le
+    from longembed_st.command.estimate import estimate_costs
+
+    extended = _load(model, settings)
+    reader = extended.long_transformer
+    lengths = length or [reader.extension.context.original * s for s in (1, 8, 64)]
+    if min(lengths) < 1:
+        raise ConfigError(f"--length {min(lengths)}: a text has at least one token")
+    costs = estimate_costs(extended, lengths)
+    facts: dict[str, Any] = {
+        "model": model,
+        "model_type": reader.family.model_type,
+        "position_encoding": reader.family.encoding,
+        "note": reader.family.note,
+        "parameters": sum(p.numel() for p in reader.parameters()),
+        "embedding_dimension": extended.get_embedding_dimension(),
+        "original_max_seq_length": reader.extension.context.original,
+        "max_seq_length": reader.max_seq_length,
+        "method": reader.extension.method,
+        "methods": {
+            name: {"takes": reader.family.takes(candidate), "summary": candidate.summary}
+            for name, candidate in le.methods().items()
+        },
+        "costs": [vars(cost) for cost in costs],
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        _show(facts, costs)
+
+
+@with_settings
+def bake(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    *,
+    settings: ModelSettings,
+) -> None:
+    """Write an extended model as a plain folder that needs neither longembed-st nor a flag.
+
+    Example: `longembed bake intfloat/e5-base-v2 e5-4k --method rp --max-seq-length 4096`
+    """
+    import longembed_st as le
+
+    extended = _load(model, settings)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", le.ShortTextsChangeWarning)
+        le.bake(extended, out)
+    typer.echo(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
+    for note in notes:
+        typer.secho(f"Note: {note.message}", fg="yellow", err=True)
+
+
+def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
+    from longembed_st.loading.load import load_settings
+
+    with without_loading_bars():
+        return load_settings(settings.model_copy(update={"model_name": model}))
+
+
+def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
+    console = Console()
+    about = Table("", Column(overflow="fold"), show_header=False, box=None)
+    note = f" ({facts['note']})" if facts["note"] else ""
+    reach = facts["max_seq_length"]
+    about.add_row("model", facts["model"])
+    about.add_row("type", f"{facts['model_type']}, {facts['parameters']:,} parameters")
+    about.add_row("positions", facts["position_encoding"] + note)
+    about.add_row("vector", f"{facts['embedding_dimension']} dimensions")
+    about.add_row("original window", f"{facts['original_max_seq_length']:,} tokens")
+    about.add_row("extended window", "no upper length" if reach is None else f"{reach:,} tokens")
+    about.add_row("method", facts["method"])
+    console.print(about)
+    methods = Table(title="Methods", title_justify="left")
+    for heading in ("method", "this model", "what it does"):
+        methods.add_column(heading)
+    for name, method in facts["methods"].items():
+        methods.add_row(name, "yes" if method["takes"] else "no", method["summary"])
+    console.print(methods)
+    table = Table(title=f"Estimated cost of one text with {facts['method']}", title_justify="left")
+    for heading in ("tokens", "passes", "seconds", "memory (MB)"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        beyond = " (cut)" if reach is not None and cost.tokens > reach else ""
+        table.add_row(
+            f"{cost.tokens:,}{beyond}",
+            f"{cost.passes:,}",
+            f"{cost.seconds:.2f}",
+            f"{cost.megabytes:,.0f}",
+        )
+    console.print(table)

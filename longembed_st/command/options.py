@@ -1,0 +1,149 @@
+"""Options that several commands share; those of the settings come from `ModelSettings` alone."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from longembed_st.errors import ConfigError
+from longembed_st.settings import ModelSettings, facts_of
+
+Command = Callable[..., None]
+
+
+def option_of(name: str) -> Any:
+    """The type of a command's parameter that is one of the settings; None if it is not given.
+
+    Args:
+        name: A field of `ModelSettings`.
+    """
+    field = ModelSettings.model_fields[name]
+    declarations: list[str] = []
+    metavar = None
+    kind: Any = field.annotation
+    if get_origin(kind) is Literal:
+        metavar, kind = "|".join(get_args(kind)), str
+    if kind is bool:
+        flag = name.replace("_", "-")
+        declarations = [f"--{flag}/--no-{flag}"]
+    if get_origin(kind) not in (Union, types.UnionType):
+        kind = kind | None
+    default = facts_of(name)["otherwise"] or str(field.default)
+    option = typer.Option(
+        *declarations, help=field.description, show_default=default, metavar=metavar
+    )
+    return Annotated[kind, option]
+
+
+DeviceOption = option_of("device")
+QueryPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each query.", show_default="the model's")
+]
+DocumentPromptOption = Annotated[
+    str | None, typer.Option(help="Text put before each document.", show_default="the model's")
+]
+_WindowSizeOption = Annotated[
+    int | None,
+    typer.Option(help="Tokens of a window (method pcw).", show_default="the original window"),
+]
+_MethodOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="K=V",
+        help="Any further option of the method, for instance overlap=32. Repeatable.",
+    ),
+]
+
+_SPECIAL = {
+    "query_prompt": QueryPromptOption,
+    "document_prompt": DocumentPromptOption,
+    "window_size": _WindowSizeOption,
+    "option": _MethodOptions,
+}
+"""Settings whose value is made of several options, or given as K=V."""
+
+_OF_SETTINGS = {
+    name: option_of(name)
+    for name in ModelSettings.model_fields
+    if facts_of(name)["option"] and name not in ("prompts", "method_options")
+} | _SPECIAL
+
+
+def with_settings(command: Command) -> Command:
+    """Give a command an option for every setting.
+
+    Args:
+        command: Has a parameter `settings`, which becomes the `ModelSettings` that were given.
+    """
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        options = {name: arguments.pop(name) for name in _OF_SETTINGS}
+        command(settings=given_settings(**options), **arguments)
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _OF_SETTINGS.items()
+    ]
+    kept = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, p in own.parameters.items()
+        if name != "settings"
+    ]
+    place = list(own.parameters).index("settings")
+    shown = own.replace(parameters=[*kept[:place], *parameters, *kept[place:]])
+    run.__signature__ = shown  # type: ignore[attr-defined]
+    run.__annotations__ = {name: p.annotation for name, p in shown.parameters.items()}
+    return run
+
+
+def given_settings(
+    *,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    option: list[str] | None = None,
+    **options: Any,
+) -> ModelSettings:
+    """The settings that a command was given, and no others.
+
+    Args:
+        query_prompt: As typed.
+        document_prompt: As typed.
+        option: Each as `name=value`.
+        **options: Fields of `ModelSettings` and options of methods; None is not given.
+
+    Raises:
+        ConfigError: If one is malformed or out of range.
+    """
+    prompts = {"query": query_prompt, "document": document_prompt}
+    prompts = {name: prompt for name, prompt in prompts.items() if prompt is not None}
+    given = {**options, "prompts": prompts or None}
+    given = {name: value for name, value in given.items() if value is not None}
+    return ModelSettings.from_keywords(**{**given, **dict(map(parse_option, option or []))})
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Read `overlap=16` as a name and a JSON value; what is no JSON is a string.
+
+    Args:
+        text: As typed behind `--option`.
+
+    Raises:
+        ConfigError: If it is not of the form name=value.
+    """
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise ConfigError(f"--option {text!r}: write name=value, for instance overlap=16")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -1,0 +1,76 @@
+"""Files and folders that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from longembed_st.errors import ConfigError
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it: a run that is killed leaves no half of it.
+
+    Args:
+        path: The file; its folder is made if needed, and an earlier file of the name replaced.
+        write: Writes the content to an open binary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Args:
+        path: The file; its folder is made if needed.
+        text: What to write, as UTF-8.
+    """
+    write_whole(path, lambda file: file.write(text.encode("utf8")))
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `ConfigError` unless a folder is new or empty.
+
+    Args:
+        folder: That is going to be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists and is not an empty folder; choose a new one")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder under another name; it gets its own when the block ends without an error.
+
+    Args:
+        folder: New, or empty.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        ConfigError: If the folder holds something already.
+    """
+    refuse_existing(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        if folder.exists():
+            # Some systems cannot rename a folder over another, even over an empty one.
+            folder.rmdir()
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

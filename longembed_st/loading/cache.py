@@ -1,0 +1,187 @@
+"""One loaded model per settings, for all adapters of a process.
+
+Frameworks build their embedding objects again from stored settings, copy them, and send them to
+other processes. Only the first object may cost a load, and none may carry the weights along.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import deque
+from collections.abc import Hashable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from sentence_transformers import SentenceTransformer
+
+from longembed_st.fingerprints import fingerprint, spelled_fingerprint
+from longembed_st.loading.load import is_saved_extension, load_settings
+from longembed_st.loading.published import PUBLISHED
+from longembed_st.model import LongSentenceTransformer, coverage
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ExtensionConfig, ModelSettings
+
+MOST_IDLE = 2
+"""Models kept though nothing uses them: a framework may be about to ask for one of them again."""
+
+
+class CachedModel:
+    """A loaded model, shared: whoever uses it must leave it as it is.
+
+    Pickled or copied, it is the settings that travel; where they arrive, the model is looked up or
+    loaded again.
+
+    Args:
+        given: What it is loaded by.
+
+    Attributes:
+        model: The model.
+        settings: The same with "auto" and all defaults resolved; they load the same model.
+    """
+
+    def __init__(self, given: ModelSettings) -> None:
+        self._given = given
+        self.model: LongSentenceTransformer = load_settings(given)
+        extension = self.model.long_transformer.extension
+        reading = {name: getattr(extension, name) for name in ExtensionConfig.model_fields}
+        self.settings: ModelSettings = given.model_copy(update=reading)
+        # The first call sets up the tokenizer, which two threads must not do at the same time.
+        coverage(self.model, ["a"])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for models whose vectors can be compared; reads every weight once."""
+        return fingerprint(self.model)
+
+    @property
+    def provenance(self) -> Provenance:
+        """How its vectors are made, to be stored beside them."""
+        return Provenance(self.settings, self.fingerprint)
+
+    def makes(self, stored: Provenance) -> bool:
+        """Whether its vectors can be compared with stored ones.
+
+        Args:
+            stored: How the others were made.
+        """
+        if stored.fingerprint in (None, self.fingerprint):
+            return stored.fingerprint is not None
+        # Version 0.1 gave options that spell out a default a fingerprint of their own.
+        now, then = self.model.long_transformer.extension, stored.settings
+        spelled = now.model_copy(update={"method_options": then.method_options})
+        if then.method != now.method or spelled.resolved() != now:
+            return False
+        return stored.fingerprint == spelled_fingerprint(self.model, then.method_options)
+
+    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
+        """Refuse to put vectors of this model to others that cannot be compared with them.
+
+        Args:
+            stored: How the others were made.
+            what: The thing that is protected, for the message.
+
+        Raises:
+            ConfigError: If they were made otherwise; each differing setting is named.
+        """
+        if not self.makes(stored):
+            stored.refuse_other_vectors(self.provenance, what)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cached_model, (self._given,)
+
+
+_models: WeakValueDictionary[Hashable, CachedModel] = WeakValueDictionary()
+_recent: deque[CachedModel] = deque(maxlen=MOST_IDLE)
+_loading: dict[Hashable, threading.Lock] = {}
+_lock = threading.Lock()
+"""Of the three above; never held while a model is loaded."""
+
+
+def cached_model(settings: ModelSettings) -> CachedModel:
+    """The model of these settings, loaded only if no other user in this process has it.
+
+    Args:
+        settings: With a `model_name`. A folder whose files changed is another model.
+
+    Raises:
+        LongEmbedError: As `longembed_st.load` does.
+    """
+    key = _key(settings)
+    with _lock:
+        turn = _loading.setdefault(key, threading.Lock())
+    # Two threads that ask for one model must not load it twice; others need not wait for them.
+    with turn:
+        with _lock:
+            loaded = _models.get(key)
+        if loaded is None:
+            loaded = CachedModel(settings)
+        with _lock:
+            # Stored settings are the resolved ones: the model is found by those, too.
+            loaded = _models.setdefault(_key(loaded.settings), loaded)
+            _models[key] = loaded
+            if loaded in _recent:
+                _recent.remove(loaded)
+            _recent.append(loaded)
+            _loading.pop(key, None)
+    return loaded
+
+
+def _key(settings: ModelSettings) -> Hashable:
+    """Equal for settings that load the same model, whether defaults are spelled out or not."""
+    name = settings.model_name or ""
+    reading = {k: v for k, v in settings.given.items() if k in ExtensionConfig.model_fields}
+    if settings.is_resolved:
+        reading["method_options"] = settings.build_method().model_dump()
+    if not _has_saved_settings(name):
+        reading = _without_defaults(reading, vars(ExtensionConfig()))
+    return _files(name), _frozen(reading), _frozen(_without_defaults(settings.loading(), _STOCK))
+
+
+_STOCK = {
+    parameter.name: parameter.default
+    for parameter in inspect.signature(SentenceTransformer.__init__).parameters.values()
+}
+
+
+def _without_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    frozen = {name: _frozen(value) for name, value in defaults.items()}
+    return {k: v for k, v in values.items() if k not in frozen or frozen[k] != _frozen(v)}
+
+
+def _has_saved_settings(name: str) -> bool:
+    """Whether an explicit default may differ from leaving the setting out."""
+    return name in PUBLISHED or not Path(name).is_dir() or is_saved_extension(name, {})
+
+
+def _files(model_name: str) -> Hashable:
+    """The name of a hub model; the files of a folder with size and time of their last change."""
+    folder = Path(model_name)
+    if not folder.is_dir():
+        return model_name
+    files = sorted(file for file in folder.resolve().rglob("*") if file.is_file())
+    return tuple((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
+
+
+class _Itself:
+    """An object that cannot be hashed, kept alive so that no other can be taken for it."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self._value is other._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
+def _frozen(value: Any) -> Hashable:
+    """A hashable stand-in: 1, 1.0 and True are three values, and an unknown object is itself."""
+    if isinstance(value, Mapping):
+        return frozenset((k, _frozen(v)) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    return (type(value), value if isinstance(value, Hashable) else _Itself(value))

@@ -1,0 +1,157 @@
+"""Where a method's answers enter a model: one hook for each kind of position encoding.
+
+Hooks act on the modules of an extended copy of the model, never on the original, and only while a
+text is read that does not fit the original window.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from longembed_st.positions.attention import SelfExtension
+from longembed_st.positions.family import Family
+from longembed_st.positions.kernels import SelfExtendTurns, self_extend_positions
+from longembed_st.positions.method import Context, Method
+from longembed_st.positions.rotary import MethodRotary, Rotation, own_frequencies, rotating
+from longembed_st.positions.tables import FractionalEmbedding
+
+
+class Hook(Protocol):
+    """Makes a model read one batch at a method's positions."""
+
+    def reading(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
+    ) -> AbstractContextManager[None]:
+        """Prepare one forward pass.
+
+        Args:
+            model: The extended copy.
+            inputs: The model's inputs, of texts of one length n; may be added to.
+            method: The extension method.
+            context: The original and the extended window.
+
+        Returns:
+            A context to run the model in.
+        """
+
+
+class NoHook:
+    """For models of which nothing is known: they only ever see texts that fit."""
+
+    def reading(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
+    ) -> AbstractContextManager[None]:
+        """Leave the model alone."""
+        return nullcontext()
+
+
+class TableHook:
+    """For learned position embeddings: position ids, fractional where the method wants them so.
+
+    Args:
+        model: The extended copy; its table learns to read between its rows.
+        family: Its family.
+    """
+
+    def __init__(self, model: PreTrainedModel, family: Family) -> None:
+        table = cast(nn.Embedding, family.table(model))
+        self.first_position = family.first_position(model)
+        model.set_submodule(cast(str, family.position_table), FractionalEmbedding.sharing(table))
+
+    def reading(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
+    ) -> AbstractContextManager[None]:
+        """Hand over the method's positions as `position_ids`."""
+        ids = inputs["input_ids"]
+        positions = method.position_ids(ids.shape[1], context)
+        if positions is not None:
+            places = self.first_position + within_table(positions, context)
+            inputs["position_ids"] = places.to(ids.device).expand(ids.shape)
+        return nullcontext()
+
+
+class RotaryHook:
+    """For rotary embeddings: positions, frequencies, or unturned queries and keys.
+
+    Args:
+        model: The extended copy; its rotary embedding learns to turn as told.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        rotary = model.get_submodule("rotary_emb")
+        if isinstance(rotary, MethodRotary):
+            rotary = rotary.original
+        self.frequencies = own_frequencies(rotary, model.config)
+        model.set_submodule("rotary_emb", MethodRotary(rotary))
+
+    def reading(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Any],
+        method: Method,
+        context: Context,
+    ) -> AbstractContextManager[None]:
+        """Turn by the method's positions and frequencies, or inside the attention."""
+        n = inputs["input_ids"].shape[1]
+        frequencies = method.frequencies(n, context, self.frequencies) or self.frequencies
+        grouping = method.grouping(n, context)
+        if grouping is not None:
+            rotation = Rotation(None, frequencies)
+            window = grouping.neighbor_window
+            like = torch.empty(0, dtype=model.dtype, device=inputs["input_ids"].device)
+            turns = (
+                rotation.turn(positions, like)
+                for positions in self_extend_positions(n, grouping.group_size, window)
+            )
+            inputs["self_extension"] = SelfExtension(window, SelfExtendTurns(*turns))
+            return rotating(rotation)
+        positions = method.position_ids(n, context)
+        return rotating(Rotation(torch.arange(n) if positions is None else positions, frequencies))
+
+
+def install_hook(model: PreTrainedModel, family: Family) -> Hook:
+    """Prepare an extended copy of a model.
+
+    Args:
+        model: The copy.
+        family: Its family.
+    """
+    match family.encoding:
+        case "absolute":
+            return TableHook(model, family)
+        case "rotary":
+            return RotaryHook(model)
+        case _:
+            return NoHook()
+
+
+def within_table(positions: Tensor, context: Context) -> Tensor:
+    """Positions that lie between two learned ones, or on the last.
+
+    Interpolation by s leaves the last `s - 1` tokens of a text that fills L_t beyond the last
+    learned position, L_o - 1. The paper names no right neighbour there: they get the last vector.
+
+    Args:
+        positions: Shape (n,), integer or fractional.
+        context: The original and the extended window.
+    """
+    if not positions.is_floating_point():
+        return positions
+    return positions.clamp(max=context.original - 1)

@@ -1,0 +1,128 @@
+"""Rotary position embeddings that turn by a method's positions and frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from longembed_st.positions.kernels import Turn
+from longembed_st.positions.method import Frequencies
+
+GLOBAL_LAYERS, LOCAL_LAYERS = "full_attention", "sliding_attention"
+"""The layer types of models that mix global and local attention; local layers are left alone."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """How the tokens of one batch are turned.
+
+    Attributes:
+        positions: Shape (n,), or None to hand queries and keys to the attention unturned.
+        frequencies: The angles of one position step.
+    """
+
+    positions: Tensor | None
+    frequencies: Frequencies
+
+    def turn(self, positions: Tensor, like: Tensor) -> Turn:
+        """The rotation of tokens to given positions (Su et al., 2021, equation 34).
+
+        Args:
+            positions: Shape (n,); integer, fractional or negative.
+            like: A tensor of the wanted device and dtype.
+        """
+        inverse = self.frequencies.inverse.to(like.device)
+        # In double precision, a fractional position far out keeps its fraction.
+        angles = (positions.to(like.device).double()[:, None] * inverse.double()).float()
+        factor = self.frequencies.attention_factor
+        return Turn((angles.cos() * factor).to(like.dtype), (angles.sin() * factor).to(like.dtype))
+
+    def cos_sin(self, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine as rotary embeddings of transformers give them.
+
+        Args:
+            n: Tokens.
+            like: A tensor of the wanted device and dtype.
+
+        Returns:
+            Two tensors of shape (1, n, d), each half the same.
+        """
+        if self.positions is None:
+            ones = like.new_ones(1, n, 2 * len(self.frequencies.inverse))
+            return ones, torch.zeros_like(ones)
+        cos, sin = self.turn(self.positions, like)
+        return torch.cat([cos, cos], dim=-1)[None], torch.cat([sin, sin], dim=-1)[None]
+
+
+_rotation: ContextVar[Rotation | None] = ContextVar("longembed_rotation", default=None)
+
+
+@contextmanager
+def rotating(rotation: Rotation) -> Iterator[None]:
+    """Let every `MethodRotary` that runs inside the block, in this thread, use one rotation.
+
+    Args:
+        rotation: How to turn.
+    """
+    token = _rotation.set(rotation)
+    try:
+        yield
+    finally:
+        _rotation.reset(token)
+
+
+class MethodRotary(nn.Module):
+    """Takes the place of a model's rotary embedding: the same, except inside `rotating`.
+
+    Args:
+        original: The model's own.
+    """
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+        self.original = original
+
+    def forward(
+        self, x: Tensor, position_ids: Tensor, layer_type: str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Cosine and sine for one kind of layer.
+
+        Args:
+            x: Hidden states, for device and dtype.
+            position_ids: Shape (batch, n) or (1, n).
+            layer_type: The kind of layer, in models that mix them.
+
+        Returns:
+            Cosine and sine, each of shape (batch or 1, n, rotary width).
+        """
+        rotation = _rotation.get()
+        if rotation is None or layer_type == LOCAL_LAYERS:
+            kind = () if layer_type is None else (layer_type,)
+            return self.original(x, position_ids, *kind)
+        return rotation.cos_sin(position_ids.shape[-1], x)
+
+
+def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:
+    """The frequencies that a model was trained with, in its global layers.
+
+    Args:
+        rotary: The model's rotary embedding.
+        config: The model's configuration.
+    """
+    parameters = config.rope_parameters
+    prefix = ""
+    if GLOBAL_LAYERS in parameters:
+        parameters, prefix = parameters[GLOBAL_LAYERS], f"{GLOBAL_LAYERS}_"
+    return Frequencies(
+        # A copy, and not `inv_freq`, which dynamic schemes change while they read.
+        inverse=getattr(rotary, f"{prefix}original_inv_freq").float().clone(),
+        base=parameters["rope_theta"],
+        attention_factor=getattr(rotary, f"{prefix}attention_scaling"),
+        rope_type=parameters["rope_type"],
+    )

@@ -1,0 +1,469 @@
+"""LongTransformer: the sentence-transformers module that reads texts of any length."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
+from typing_extensions import Self
+
+from longembed_st.compat import attention_implementation
+from longembed_st.coverages import Coverage, Overflow
+from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.positions import checks
+from longembed_st.positions.attention import LONG_ATTENTION, logn_scale
+from longembed_st.positions.family import family_of
+from longembed_st.positions.hooks import install_hook
+from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
+from longembed_st.reading.reductions import mean_by_text
+from longembed_st.reading.sharing import copy_sharing_weights
+from longembed_st.reading.tokens import PARTS, TokenizedText, checked_texts, tokenize
+from longembed_st.settings import ExtensionConfig
+
+REQUIREMENT = {"longembed-st": ">=0.1"}
+"""Written into saved models, so that sentence-transformers asks for the package by name."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Tokens that go through the model as one sequence.
+
+    Attributes:
+        text: Index of the text in the batch.
+        tokens: Shape (n,): indices into the batch's flat token axis.
+        prompt_length: Tokens at the start that the pooling may be told to leave out.
+    """
+
+    text: int
+    tokens: Tensor
+    prompt_length: int
+
+
+class LongTransformer(Transformer):
+    """A transformer and its pooling that read each text as an extension method says.
+
+    It takes the places of both `Transformer` and `Pooling` in a sentence-transformers pipeline:
+    each text is read in one pass or in several windows, in batches that fit a token budget, and
+    pooled at once, so that the token embeddings of a batch never exist all at the same time.
+
+    Args:
+        model_name_or_path: Folder or hub name of the underlying model.
+        extension: The extension, as an `ExtensionConfig` or its fields.
+        pooling: The fields of the model's own `Pooling` module.
+        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
+
+    Raises:
+        ConfigError: If the extension is not valid.
+        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    """
+
+    # Saved models name the class by this path, whichever file it lives in.
+    __module__ = "longembed_st"
+
+    # What `encode` may be given beside its own arguments; it hands it to preprocess and forward.
+    forward_kwargs = Transformer.forward_kwargs | {"overflow"}
+
+    def __init__(
+        self,
+        model_name_or_path: str,
+        *,
+        extension: ExtensionConfig | dict[str, Any],
+        pooling: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model_name_or_path, **kwargs)
+        checks.refuse_missing_weights(self.model, model_name_or_path)
+        if isinstance(extension, dict):
+            extension = ExtensionConfig(**extension)
+        self._extend(extension, Pooling(**pooling))
+
+    @classmethod
+    def extending(
+        cls, transformer: Transformer, pooling: Pooling, extension: ExtensionConfig
+    ) -> Self:
+        """Extend a loaded model; its modules stay as they are and share their weights.
+
+        Args:
+            transformer: The model's first module.
+            pooling: The model's second module.
+            extension: How to extend it.
+
+        Raises:
+            ConfigError: If the extension is not valid.
+            ModelError: If the model cannot take it.
+        """
+        module = cls.__new__(cls)
+        torch.nn.Module.__init__(module)
+        module.__dict__.update(copy_sharing_weights(transformer).__dict__)
+        module._extend(extension, copy_sharing_weights(pooling))
+        return module
+
+    def _extend(self, extension: ExtensionConfig, pooling: Pooling) -> None:
+        extension = extension.resolved()
+        method = extension.build_method()
+        family = family_of(self.config)
+        family.refuse_unless_takes(method, extension.context)
+        checks.refuse_unsupported(self, method)
+        limit = checks.position_limit(self, family)
+        if limit is not None and method.last_position(extension.context) >= limit:
+            raise ConfigError(
+                f"original_max_seq_length={extension.context.original} with method "
+                f"{method.name!r} reaches past the {limit} positions that this model has"
+            )
+        if extension.logn_scaling:
+            if not method.scales_logn:
+                raise ConfigError(
+                    f"logn_scaling has no effect with method {method.name!r}, whose passes never "
+                    "exceed the original window; leave it off"
+                )
+            family.refuse_logn()
+        present = attention_implementation(self.config)
+        if present != LONG_ATTENTION:
+            self._own_attention = present
+        acts_inside = extension.logn_scaling or "relative_positions" in method.needs
+        if acts_inside or (family.local_layers and method.needs):
+            self.model.set_attn_implementation(LONG_ATTENTION)
+        elif present == LONG_ATTENTION:
+            self.model.set_attn_implementation(self._own_attention)
+        checks.lift_sliding_window(self.config, family, method, extension.context)
+        self.unpad_inputs = False
+        self.extension = extension
+        self.method = method
+        self.family = family
+        self.pooling = pooling
+        self.hook = install_hook(self.model, family)
+        self._takes_type_ids = "token_type_ids" in inspect.signature(self.model.forward).parameters
+
+    # What sentence-transformers asks of a module.
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """The extended window in tokens, special tokens counted; None without an upper length."""
+        return self.extension.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int | None) -> None:
+        if value != self.extension.max_seq_length:
+            raise ConfigError(
+                f"the extended window is {self.extension.max_seq_length}, fixed when the model was "
+                f"extended; use longembed_st.extend(model, max_seq_length={value}) for another one"
+            )
+
+    def get_embedding_dimension(self) -> int:
+        """Width of the pooled vectors."""
+        return self.pooling.get_embedding_dimension()
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """What is saved beside the weights."""
+        return {
+            **super().get_config_dict(),
+            "extension": self.extension.saved(),
+            "pooling": self.pooling.get_config_dict(),
+        }
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Save the original model with the extension's settings beside it.
+
+        Args:
+            output_path: The folder.
+            *args: Passed on to sentence-transformers.
+            **kwargs: Passed on to sentence-transformers.
+        """
+        super().save(output_path, *args, **kwargs)
+        model_config = Path(output_path, "config_sentence_transformers.json")
+        if model_config.exists():
+            settings = json.loads(model_config.read_text(encoding="utf8"))
+            settings["requirements"] = {**settings.get("requirements", {}), **REQUIREMENT}
+            model_config.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf8")
+
+    def __repr__(self) -> str:
+        return f"LongTransformer({self.extension!r}, architecture={type(self.model).__name__!r})"
+
+    # From texts to tokens.
+
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, which every model that can be extended has."""
+        return cast(PreTrainedTokenizerBase, self.tokenizer)
+
+    def tokenize_texts(self, inputs: Sequence[Any], prompt: str | None) -> list[TokenizedText]:
+        """Tokenize whole texts, each behind the prompt.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+
+        Raises:
+            InputError: If an input is not a valid string.
+        """
+        return tokenize(self.text_tokenizer, checked_texts(inputs), prompt)
+
+    def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
+        """What is read of a tokenized text.
+
+        Args:
+            text: The text.
+            spans: Whether to find the characters that each pass reads.
+        """
+        cut = max(len(text) - (self.max_seq_length or len(text)), 0)
+        first = cut if self._reads_the_end else 0
+        content = text.content - cut
+        passes = self._windows(content, text.header, text.footer) or [(0, content)]
+        characters = [text.characters(first + a, first + b) for a, b in passes if spans]
+        return Coverage(
+            tokens=len(text),
+            read=len(text) - cut,
+            passes=len(passes),
+            spans=tuple(span for span in characters if span is not None),
+        )
+
+    @property
+    def _reads_the_end(self) -> bool:
+        """Whether the tokenizer is set to cut a long text at its beginning."""
+        return bool(self.text_tokenizer.truncation_side == "left")
+
+    def _windows(self, content: int, header: int, footer: int) -> list[tuple[int, int]] | None:
+        """The ranges of content tokens that a text is read in, or None for one pass."""
+        context = self.extension.context
+        if header + content + footer <= context.original:
+            return None
+        room = self.method.tokens_per_window(context) - header - footer
+        return self.method.windows(content, room)
+
+    def preprocess(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        processing_kwargs: Any = None,
+        overflow: Overflow | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Tokenize texts into one flat, unpadded sequence of tokens.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            processing_kwargs: Refused: nothing may cut texts unseen.
+            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+            **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
+                else that sentence-transformers passes, the task for instance, has no effect.
+
+        Returns:
+            `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
+            `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
+            of each whole text; perhaps `prompt_length`.
+
+        Raises:
+            InputError: If an input is not a valid string, or too long under the policy "error".
+        """
+        if processing_kwargs:
+            raise InputError(
+                "processing_kwargs are not supported: longembed-st tokenizes the whole text and "
+                "cuts nothing unseen"
+            )
+        texts = self.tokenize_texts(inputs, prompt)
+        if not all(map(len, texts)):
+            raise InputError(
+                "a text gives no tokens at all: it is empty or blank; leave such texts out"
+            )
+        counts = list(map(len, texts))
+        self._report(inputs, counts, overflow)
+        limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
+        if limits:
+            texts = [text.shortened(min(limits), self._reads_the_end) for text in texts]
+        features: dict[str, Any] = {
+            "input_ids": _flat([text.ids for text in texts]),
+            "token_parts": _flat([text.parts for text in texts]),
+            "cu_seq_lens_q": torch.tensor([0, *map(len, texts)]).cumsum(0),
+            "token_counts": counts,
+            "modality": "text",
+        }
+        if texts[0].type_ids is not None:
+            features["token_type_ids"] = _flat([cast(list[int], text.type_ids) for text in texts])
+        if prompt and not self.pooling.include_prompt:
+            features["prompt_length"] = self._prompt_length(prompt)
+        return features
+
+    def _report(
+        self, inputs: Sequence[str], counts: Sequence[int], overflow: Overflow | None
+    ) -> None:
+        """Count the tokens that are not read; warn here only if no caller will."""
+        counted = overflow or Overflow()
+        limit = self.max_seq_length
+        for text, tokens in zip(inputs, counts, strict=True):
+            counted.count(text, tokens, limit or tokens, self.extension)
+        if overflow is None:
+            counted.warn(self.extension, stacklevel=4)
+
+    def _prompt_length(self, prompt: str) -> int:
+        """Tokens of the prompt as sentence-transformers counts them, leading special ones too."""
+        (text,) = self.tokenize_texts([prompt], None)
+        return len(text) - min(text.footer, 1)
+
+    # From tokens to vectors.
+
+    def forward(
+        self, features: dict[str, Any], overflow: Overflow | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Read and pool each text.
+
+        Args:
+            features: What `preprocess` returned.
+            overflow: Not used here.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The features with `sentence_embedding`, shape (texts, width), and outside training
+            `coverages`, what each vector was computed from.
+
+        Raises:
+            ModelError: If a vector is not finite.
+        """
+        passes = self._passes(features)
+        vectors = self._pooled(passes, features, kwargs)
+        texts = len(features["cu_seq_lens_q"]) - 1
+        if len(passes) > texts:
+            vectors = mean_by_text(vectors, [one.text for one in passes], texts)
+        if not self.training and not torch.isfinite(vectors).all():
+            raise ModelError(
+                "the model gave NaN or infinite values, so no vector is returned. Half precision "
+                "may overflow on this model: load it with model_kwargs={'dtype': torch.float32}"
+            )
+        features["sentence_embedding"] = vectors
+        if not self.training:
+            features["coverages"] = _coverages(features, [one.text for one in passes])
+        return features
+
+    def _passes(self, features: dict[str, Any]) -> list[_Pass]:
+        """Split the flat batch into the sequences that go through the model."""
+        parts = features["token_parts"][0].cpu()
+        starts = features["cu_seq_lens_q"].tolist()
+        prompt_length = features.get("prompt_length", 0)
+        passes = []
+        for text, (start, end) in enumerate(pairwise(starts)):
+            tokens = torch.arange(start, end)
+            header, content, footer = (tokens[parts[start:end] == part] for part in PARTS)
+            windows = self._windows(len(content), len(header), len(footer))
+            if windows is None:
+                passes.append(_Pass(text, tokens, prompt_length))
+            for first, last in windows or ():
+                window = torch.cat([header, content[first:last], footer])
+                passes.append(_Pass(text, window, len(header) if prompt_length else 0))
+        return passes
+
+    def _pooled(
+        self, passes: Sequence[_Pass], features: dict[str, Any], kwargs: dict[str, Any]
+    ) -> Tensor:
+        """Run the passes in token-budget batches; shape (passes, width), in the order given."""
+        # Texts that fit never share a batch with others: their computation stays that of the
+        # unmodified model to the letter.
+        groups = defaultdict(list)
+        for index, one in enumerate(passes):
+            original = self.method.reads_originally(len(one.tokens), self.extension.context)
+            groups[original, one.prompt_length].append(index)
+        order: list[int] = []
+        vectors: list[Tensor] = []
+        for (original, prompt_length), members in groups.items():
+            lengths = [len(passes[index].tokens) for index in members]
+            paddable = PADDABLE_LENGTH if original else 0
+            for batch in token_budget_batches(lengths, self.extension.token_budget, paddable):
+                chosen = [members[index] for index in batch]
+                inputs = self._model_inputs([passes[i].tokens for i in chosen], features, original)
+                outputs = self._read(inputs, original, **kwargs)
+                if prompt_length:
+                    outputs["prompt_length"] = prompt_length
+                vectors.append(self.pooling(outputs)["sentence_embedding"])
+                order.extend(chosen)
+        return torch.cat(vectors)[torch.tensor(order).argsort()]
+
+    def token_embeddings(self, input_ids: Tensor) -> Tensor:
+        """Read tokens in one pass, as the method says, and keep the embedding of each.
+
+        Args:
+            input_ids: Shape (batch, n), special tokens included, no padding.
+
+        Returns:
+            Shape (batch, n, width).
+        """
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": input_ids}
+        if self._takes_type_ids:
+            inputs["token_type_ids"] = torch.zeros_like(input_ids)
+        original = self.method.reads_originally(input_ids.shape[1], self.extension.context)
+        return cast(Tensor, self._read(inputs, original)["token_embeddings"])
+
+    def _read(self, inputs: dict[str, Any], original: bool, **kwargs: Any) -> dict[str, Any]:
+        """One forward pass of the transformers model, extended unless the texts fit."""
+        if original:
+            return super().forward(inputs, **kwargs)
+        context = self.extension.context
+        if self.extension.logn_scaling:
+            inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
+        with self.hook.reading(self.model, inputs, self.method, context):
+            return super().forward(inputs, **kwargs)
+
+    def _model_inputs(
+        self, tokens: Sequence[Tensor], features: dict[str, Any], original: bool
+    ) -> dict[str, Any]:
+        """One batch for the transformers model; padded and masked only if lengths differ."""
+        device = features["input_ids"].device
+        tokenizer = self.text_tokenizer
+
+        def gathered(name: str, padding: int) -> Tensor:
+            flat = features[name][0]
+            rows = [flat[index.to(device)] for index in tokens]
+            # On the right whatever the tokenizer says: on the left, padding moves the positions.
+            return pad_sequence(rows, True, padding)
+
+        ids = gathered("input_ids", tokenizer.pad_token_id or 0)
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": ids}
+        if "token_type_ids" in features:
+            inputs["token_type_ids"] = gathered("token_type_ids", tokenizer.pad_token_type_id)
+        elif self._takes_type_ids and not original:
+            # The models would look them up in a buffer that is as long as the original window.
+            inputs["token_type_ids"] = torch.zeros_like(ids)
+        padded = any(len(index) < ids.shape[1] for index in tokens)
+        # Unknown models get what stock sentence-transformers gives them, and so do local layers.
+        hooked = self.family.encoding in ("absolute", "rotary")
+        if padded or not hooked or (original and self.family.local_layers):
+            rows = [torch.ones_like(index, device=device) for index in tokens]
+            inputs["attention_mask"] = pad_sequence(rows, True, 0)
+        return inputs
+
+
+def _coverages(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]:
+    """What was read of each text, from its tokens and the texts of all passes."""
+    read = features["cu_seq_lens_q"].diff().tolist()
+    passes = Counter(texts)
+    return [
+        Coverage(tokens, kept, passes[index])
+        for index, (tokens, kept) in enumerate(zip(features["token_counts"], read, strict=True))
+    ]
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> Tensor:
+    """All rows behind each other, shape (1, total)."""
+    return torch.tensor([list(chain.from_iterable(rows))])
+
+
+def long_transformer(model: SentenceTransformer) -> LongTransformer:
+    """The module that reads the texts of an extended model.
+
+    Raises:
+        ModelError: If the model was not extended.
+    """
+    if not isinstance(model[0], LongTransformer):
+        raise ModelError("this model was not extended; use longembed_st.extend(model) first")
+    return model[0]

@@ -1,0 +1,463 @@
+"""The one description of an extended model: how it reads, which model it is, how that is loaded.
+
+Everything that takes, keeps, compares or shows settings goes by the fields of `ModelSettings`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing_extensions import Self
+
+from longembed_st.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longembed_st.positions.method import Context, Method
+
+AUTO = "auto"
+"""The method that stands for the best known one of the model's family."""
+
+OverflowPolicy = Literal["warn", "error", "truncate"]
+Scalar = bool | int | float | str | None
+
+_OPTIONS = "options"
+"""How saved models, and the first version, name the options of the method."""
+
+LARGEST_WINDOW = 2**24
+"""Tokens. About 64 MB of English text in one pass: past this, a number is a typing error."""
+
+DEFAULT_TOKEN_BUDGET = 8192
+"""Tokens in one forward pass of the model. Small enough to stay in a CPU's caches."""
+
+
+class Unset(Enum):
+    """The type of `UNSET`."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNSET: Final = Unset.UNSET
+"""What nobody gave: an explicit default is another thing, and overrides what was saved."""
+
+CallableT = TypeVar("CallableT", bound=Callable[..., Any])
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    otherwise: str | None = None,
+    changes_vectors: bool = True,
+    option: bool = True,
+    **constraints: Any,
+) -> Any:
+    """A field of the settings.
+
+    Args:
+        default: Its value if nobody gives one.
+        description: What it is, for documentation and `--help`.
+        otherwise: In words, what holds if nobody gives one.
+        changes_vectors: Whether another value may give other vectors.
+        option: Whether commands have an option of its name.
+        **constraints: Of pydantic, as `ge` and `le`.
+    """
+    facts: Any = {"otherwise": otherwise, "changes_vectors": changes_vectors, "option": option}
+    made = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(
+        **made, frozen=True, description=description, json_schema_extra=facts, **constraints
+    )
+
+
+class ExtensionConfig(BaseModel):
+    """How a model reads texts that are longer than its original window.
+
+    All lengths are in tokens of the model's own tokenizer, special tokens counted. Of an extended
+    model every field has a value: "auto" and the defaults are resolved once, when it is extended.
+
+    Attributes:
+        method: Name of the extension method, one of `longembed_st.methods()`, or "auto".
+        max_seq_length: The extended window, L_t, or None where the method has no upper length.
+        original_max_seq_length: The original window, L_o. Texts up to this length get exactly the
+            vector of the unmodified model.
+        logn_scaling: Multiply the attention logits of a text of n tokens by
+            `max(1, log n / log L_o)` (LongEmbed, appendix B).
+        on_overflow: What happens to a text that is longer than the extended window: "warn" once per
+            encode call and read its beginning, "error", or "truncate" silently.
+        token_budget: Most tokens in one forward pass, padding included. Bounds the memory; does not
+            change vectors. A single pass that is longer runs alone.
+        method_options: The method's own options, by name; given, they may also stand beside the
+            other settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    method: str = setting(
+        AUTO, "Extension method, or 'auto'. `longembed inspect MODEL` lists them."
+    )
+    max_seq_length: int | None = setting(
+        None,
+        "Extended window in tokens: the most that is read of a text.",
+        otherwise="the method's own",
+        ge=4,
+        le=LARGEST_WINDOW,
+    )
+    original_max_seq_length: int | None = setting(
+        None,
+        "Original window in tokens: what the model reads unextended.",
+        otherwise="the model's own",
+        ge=4,
+        le=LARGEST_WINDOW,
+    )
+    logn_scaling: bool = setting(
+        False, "Scale attention logits with the logarithm of the text's length.", otherwise="off"
+    )
+    on_overflow: OverflowPolicy = setting(
+        "warn",
+        "Texts longer than can be read: name them, refuse them, or cut them silently.",
+        changes_vectors=False,
+    )
+    token_budget: int = setting(
+        DEFAULT_TOKEN_BUDGET,
+        "Most tokens in one forward pass. Bounds the memory.",
+        changes_vectors=False,
+        option=False,
+        ge=1,
+    )
+    method_options: dict[str, Scalar] = setting(dict, "The method's own options, by name.")
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise ConfigError(one_line(error)) from None
+
+    def __repr_args__(self) -> Any:
+        return [(name, getattr(self, name)) for name in self.given]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        """Take what is no field for an option of the method, which knows its own."""
+        if not isinstance(data, dict):
+            return data
+        taken = {field.alias for field in cls.model_fields.values()} | cls.model_fields.keys()
+        loose = {name: data[name] for name in data if name not in taken}
+        if not loose:
+            return data
+        fields = {name: value for name, value in data.items() if name in taken}
+        options = loose.pop(_OPTIONS, None) or fields.get("method_options") or {}
+        if not isinstance(options, dict):
+            raise ValueError(f"{_OPTIONS}={options!r} is no mapping of names to values")
+        return {**fields, "method_options": {**options, **loose}}
+
+    @field_validator("token_budget", mode="before")
+    @classmethod
+    def _none_is_the_default(cls, value: Any) -> Any:
+        return DEFAULT_TOKEN_BUDGET if value is None else value
+
+    @model_validator(mode="after")
+    def _windows_are_ordered(self) -> Self:
+        extended, original = self.max_seq_length, self.original_max_seq_length
+        if extended is not None and original is not None and extended < original:
+            raise ValueError(
+                f"max_seq_length={extended} is below the model's original window of {original} "
+                "tokens: extension only makes it longer. Leave max_seq_length out, or give at "
+                f"least {original}"
+            )
+        return self
+
+    @classmethod
+    def from_keywords(cls, **keywords: Any) -> Self:
+        """Settings as `extend` and `load` take them; `UNSET` is not given.
+
+        Args:
+            **keywords: Any of the fields, and options of the method.
+
+        Raises:
+            ConfigError: If one is out of range.
+        """
+        return cls(**{name: value for name, value in keywords.items() if value is not UNSET})
+
+    def saved(self) -> dict[str, Any]:
+        """The settings as saved models and reports have them; the class takes them back."""
+        fields = {name: getattr(self, name) for name in ExtensionConfig.model_fields}
+        options = fields.pop("method_options")
+        return {**fields, _OPTIONS: options}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that somebody gave, explicit defaults among them."""
+        return {name: getattr(self, name) for name in self._names() if name in self._named()}
+
+    def _named(self) -> set[str]:
+        return self.model_fields_set
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        """The fields of the settings themselves: an adapter that inherits them has more."""
+        base = ModelSettings if issubclass(cls, ModelSettings) else ExtensionConfig
+        return list(base.model_fields)
+
+    def over(self, base: ExtensionConfig) -> Self:
+        """These settings where they were given, and those of another object elsewhere.
+
+        The windows and options of one method mean nothing to another: if a different method is
+        given, only the original window is taken over.
+
+        Args:
+            base: For instance the settings of a saved model, resolved or not.
+        """
+        below = base.given
+        if self.given.get("method", base.method) != base.method:
+            kept = {"original_max_seq_length"} | below.keys() - ExtensionConfig.model_fields.keys()
+            below = {name: value for name, value in below.items() if name in kept}
+        elif base.is_resolved:
+            # Defaults are worked out anew: they may depend on what is given.
+            below = {**below, "method_options": base.changed_options()}
+        above = self.given
+        for name in ("method_options", "model_kwargs"):
+            if name in above and name in below:
+                above[name] = {**below[name], **above[name]}
+        return type(self)(**{**below, **above})
+
+    # Of resolved settings.
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the method and its windows are settled, so that its options can be, too."""
+        return self.method != AUTO and self.original_max_seq_length is not None
+
+    @property
+    def context(self) -> Context:
+        """The original and the extended window, as a method sees them."""
+        from longembed_st.positions.method import Context
+
+        assert self.original_max_seq_length is not None
+        return Context(original=self.original_max_seq_length, extended=self.max_seq_length)
+
+    def build_method(self) -> Method:
+        """Instantiate the method with its options, their defaults worked out for the windows.
+
+        Raises:
+            ConfigError: If the method is unknown, an option is, or the two contradict the windows.
+        """
+        from longembed_st.positions.method import get_method
+
+        method_class = get_method(self.method)
+        try:
+            method = method_class(**self.method_options)
+        except ValidationError as error:
+            known = ", ".join(method_class.model_fields) or "none"
+            raise ConfigError(
+                f"method {self.method!r}: {one_line(error)} (its options: {known})"
+            ) from None
+        method.check(self.context)
+        return method.resolved(self.context)
+
+    def resolved(self, **found: Any) -> Self:
+        """The settings with every field given, and the method's options in full.
+
+        Args:
+            **found: What "auto" and the defaults that depend on the model came to.
+
+        Raises:
+            ConfigError: As `build_method`.
+        """
+        fields = {name: getattr(self, name) for name in self._names()}
+        settled = type(self)(**{**fields, **found})
+        options = settled.build_method().model_dump()
+        return settled.model_copy(update={"method_options": dict(sorted(options.items()))})
+
+    def changed_options(self) -> dict[str, Scalar]:
+        """The method's options that are not what they would be anyway."""
+        from longembed_st.positions.method import get_method
+
+        usual = get_method(self.method).usual_options(self.context)
+        options = self.build_method().model_dump()
+        return {
+            name: value
+            for name, value in options.items()
+            if name not in usual or usual[name] != value
+        }
+
+
+class ModelSettings(ExtensionConfig):
+    """Which model, how it reads, and how it is loaded: the keyword arguments of `load`.
+
+    Attributes:
+        model_name: Folder or Hugging Face hub name; None for a model that is loaded already.
+        device: Where to compute; None chooses.
+        prompts: Texts put before queries and documents, by name; None for the model's own.
+        cache_folder: Where models from the hub are stored.
+        model_kwargs: Further arguments of `SentenceTransformer`, by name: revision, token,
+            model_kwargs, ...
+    """
+
+    model_name: str | None = setting(None, "Folder or Hugging Face hub name.", option=False)
+    device: str | None = setting(
+        None,
+        "Where to compute: cpu, cuda, mps, ...",
+        otherwise="chosen",
+        changes_vectors=False,
+    )
+    prompts: dict[str, str] | None = setting(
+        None,
+        "Texts put before queries and documents, by the names 'query' and 'document'.",
+        otherwise="the model's own",
+    )
+    cache_folder: str | None = setting(
+        None, "Where models from the hub are stored.", changes_vectors=False, option=False
+    )
+    model_kwargs: dict[str, Any] = setting(
+        dict, "Further arguments of SentenceTransformer: revision, truncate_dim, ...", option=False
+    )
+
+    @field_validator("model_kwargs")
+    @classmethod
+    def _arguments_exist(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value.keys() - (_loading_arguments() if value else set()):
+            raise ValueError(f"SentenceTransformer has no argument {name!r}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_arguments(cls, data: Any) -> Any:
+        """Move further arguments of SentenceTransformer into `model_kwargs`."""
+        fields = cls.model_fields.keys()
+        if not isinstance(data, dict) or data.keys() <= fields:
+            return data
+        loose = {k: v for k, v in data.items() if k not in fields and k in _loading_arguments()}
+        rest = {name: value for name, value in data.items() if name not in loose}
+        given = data.get("model_kwargs") or {}
+        return {**rest, "model_kwargs": {**given, **loose} if isinstance(given, dict) else given}
+
+    @classmethod
+    def from_keywords(cls, **keywords: Any) -> Self:
+        """Settings as `load` takes them; `UNSET` is not given.
+
+        Args:
+            **keywords: Any of the fields, arguments of `SentenceTransformer`, options of the
+                method. `model_kwargs` is here the argument that `SentenceTransformer` has.
+
+        Raises:
+            ConfigError: If one is out of range.
+        """
+        keywords = {name: value for name, value in keywords.items() if value is not UNSET}
+        if keywords.get("model_kwargs") is not None:
+            keywords["model_kwargs"] = {"model_kwargs": keywords["model_kwargs"]}
+        if keywords.get("device") is not None:
+            # Also a torch.device.
+            keywords["device"] = str(keywords["device"])
+        return super().from_keywords(**keywords)
+
+    def keywords(self) -> dict[str, Any]:
+        """The keyword arguments of `load`, as far as they were given."""
+        given = self.given
+        given.pop("model_name", None)
+        return {**given.pop("method_options", {}), **given.pop("model_kwargs", {}), **given}
+
+    def loading(self) -> dict[str, Any]:
+        """The keyword arguments of `SentenceTransformer`, as far as they were given."""
+        own = ModelSettings.model_fields.keys() - ExtensionConfig.model_fields.keys()
+        given = {name: value for name, value in self.given.items() if name in own}
+        given.pop("model_name", None)
+        rest = given.pop("model_kwargs", {})
+        # Given as None, these would replace what the model was saved with.
+        return {**rest, **{name: value for name, value in given.items() if value is not None}}
+
+    def differences(self, now: ModelSettings) -> list[str]:
+        """Name each setting that would give other vectors.
+
+        Args:
+            now: The settings to compare with these, which are the stored ones.
+
+        Returns:
+            One phrase a differing setting, in a fixed order.
+        """
+        old, new = self.comparable(), now.comparable()
+        return [
+            f"{name} is {old.get(name)!r} in the store, {new.get(name)!r} now"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+
+    def comparable(self) -> dict[str, Any]:
+        """What vectors depend on, by name, whether defaults were spelled out or not."""
+        fields = {
+            name: getattr(self, name)
+            for name in self._names()
+            if facts_of(name)["changes_vectors"] and name not in ("method_options", "model_kwargs")
+        }
+        options = self.method_options
+        # Options that do not fit are compared as they are; whoever loads the model refuses them.
+        with suppress(ConfigError):
+            options = self.build_method().model_dump() if self.is_resolved else options
+        return {**fields, **options, **self.model_kwargs}
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    """What `setting` was told of a field.
+
+    Args:
+        name: The field.
+    """
+    facts = ModelSettings.model_fields[name].json_schema_extra
+    assert isinstance(facts, dict)
+    return facts
+
+
+def takes_settings(kind: type[ExtensionConfig]) -> Callable[[CallableT], CallableT]:
+    """Show the settings in the signature of a function that takes them as keywords.
+
+    Args:
+        kind: Whose fields these are.
+    """
+
+    def shown(function: CallableT) -> CallableT:
+        own = inspect.signature(function)
+        first = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.get_default(call_default_factory=True),
+                annotation=field.annotation,
+            )
+            for name, field in kind.model_fields.items()
+            if name not in {"model_name", "method", "method_options", "model_kwargs"}
+        ]
+        options = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD, annotation=Any)
+        signature = own.replace(parameters=[*first, *named, options])
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        return function
+
+    return shown
+
+
+def one_line(error: ValidationError) -> str:
+    """What pydantic found wrong, in one line.
+
+    Args:
+        error: Of a model whose fields a user has filled.
+    """
+    problems = []
+    for detail in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
+        problems.append(f"{where}={detail['input']!r}: {message}" if where else message)
+    return "; ".join(problems)
+
+
+def _loading_arguments() -> set[str]:
+    from sentence_transformers import SentenceTransformer
+
+    names = set(inspect.signature(SentenceTransformer.__init__).parameters)
+    return names - {"self", "model_name_or_path", "modules"}

@@ -1,0 +1,115 @@
+"""Retrieval data and documents from the user's own folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from longembed_bench.data import RetrievalData
+from longembed_index.documents import jsonl_rows, read_documents
+from longembed_st.errors import InputError
+
+
+def read_folder(folder: Path) -> RetrievalData:
+    """Read `corpus`, `queries` and `qrels`, each as .jsonl or .jsonl.gz.
+
+    Fields are `doc_id`/`text`, `qid`/`text` and `qid`/`doc_id`/`score`, or those of BEIR and mteb:
+    `_id`, `query-id`, `corpus-id`. Without a score, the document is relevant. A `title` is put
+    before the text. Queries for which no document is relevant are left out, as everywhere.
+
+    Args:
+        folder: Where the three files are.
+
+    Raises:
+        InputError: If a file is missing or does not say what it should; the message names the line.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    documents = _read_texts(_find(folder, "corpus"), ("doc_id", "_id", "id"))
+    queries = _read_texts(_find(folder, "queries"), ("qid", "_id", "id"))
+    qrels = _read_qrels(_find(folder, "qrels"), documents, queries)
+    judged = {
+        key: text for key, text in queries.items() if max(qrels.get(key, {0: 0}).values()) > 0
+    }
+    if not judged:
+        raise InputError(f"{folder}: no query has a relevant document")
+    return RetrievalData(documents, judged, {key: qrels[key] for key in judged})
+
+
+def read_corpus(folder: Path) -> dict[str, str]:
+    """Read the documents of a folder: its corpus file, or else all of its documents.
+
+    Args:
+        folder: Searched recursively if there is no `corpus.jsonl` or `.jsonl.gz`.
+
+    Returns:
+        Text by document id.
+
+    Raises:
+        InputError: If there is none, or one cannot be read.
+    """
+    if present(folder, "corpus"):
+        return _read_texts(_find(folder, "corpus"), ("doc_id", "_id", "id"))
+    documents = read_documents(folder)
+    if not documents:
+        raise InputError(f"{folder} holds no corpus.jsonl and no document with a text")
+    return documents
+
+
+def present(folder: Path, stem: str) -> list[Path]:
+    """The files of a stem that a folder has, .jsonl before .jsonl.gz.
+
+    Args:
+        folder: Where to look.
+        stem: "corpus", "queries" or "qrels".
+    """
+    paths = (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz")
+    return [path for path in paths if path.is_file()]
+
+
+def _find(folder: Path, stem: str) -> Path:
+    found = present(folder, stem)
+    if len(found) != 1:
+        count = "both" if found else "neither"
+        raise InputError(f"{folder} has {count} of {stem}.jsonl and {stem}.jsonl.gz: give one")
+    return found[0]
+
+
+def _read_texts(path: Path, id_names: Sequence[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for where, row in jsonl_rows(path):
+        key = _field(where, row, id_names)
+        text = row.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{where}: there is no text in the field 'text'")
+        if key in texts:
+            raise InputError(f"{where}: the id {key!r} is there twice")
+        texts[key] = f"{row['title']} {text}" if row.get("title") else text
+    if not texts:
+        raise InputError(f"{path} is empty")
+    return texts
+
+
+def _read_qrels(
+    path: Path, documents: dict[str, str], queries: dict[str, str]
+) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    for where, row in jsonl_rows(path):
+        query = _field(where, row, ("qid", "query-id", "query_id"))
+        document = _field(where, row, ("doc_id", "corpus-id", "corpus_id"))
+        for kind, key, known in (("query", query, queries), ("document", document, documents)):
+            if key not in known:
+                raise InputError(f"{where}: there is no {kind} {key!r}")
+        score = row.get("score", 1)
+        if not isinstance(score, int) or score < 0:
+            raise InputError(f"{where}: score {score!r} is not a whole number from 0 on")
+        qrels.setdefault(query, {})[document] = score
+    return qrels
+
+
+def _field(where: str, row: dict[str, Any], names: Sequence[str]) -> str:
+    for name in names:
+        if isinstance(row.get(name), (str, int)):
+            return str(row[name])
+    raise InputError(f"{where}: one of the fields {', '.join(names)} is needed")

@@ -1,0 +1,274 @@
+"""The commands `longembed index`, `longembed search` and `longembed reindex`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from longembed_index import display
+from longembed_st.command.display import without_loading_bars
+from longembed_st.command.options import DeviceOption, given_settings, with_settings
+from longembed_st.errors import ConfigError
+from longembed_st.settings import AUTO, ModelSettings
+
+if TYPE_CHECKING:
+    from longembed_index.searching import Hit
+    from longembed_st.loading.cache import CachedModel
+    from longembed_st.provenance import Provenance
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="Folder of the store.", show_default=False)
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="Model name or folder.", show_default=f"the store's, or {DEFAULT_MODEL}"),
+]
+WaitOption = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
+]
+
+
+@with_settings
+def index(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, or folders to search: text, Markdown, HTML, PDF, DOCX.",
+            show_default=False,
+        ),
+    ],
+    store: StoreOption,
+    *,
+    model: ModelOption = None,
+    settings: ModelSettings,
+    store_kind: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
+    ] = None,
+    wait: WaitOption = 0,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents whose file is gone.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if any document was not stored.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Embed a few stored documents again and compare.")
+    ] = False,
+) -> None:
+    """Index whole documents, without chunks, into a store on disk.
+
+    Each document becomes one vector. Run it again at any time: what is there is left alone, changed
+    files are replaced, and a run that was cut off goes on. The store remembers the model and its
+    settings; later runs and `search` use them.
+
+    Example: `longembed index reports/ notes.md --store ./store --method pcw`
+    """
+    from longembed_index.embedding import document_embedder
+    from longembed_index.ingestion import ingest
+    from longembed_index.opening import open_store, read_provenance
+    from longembed_index.sources import find_files, is_gone
+    from longembed_index.verify import verify as compare
+
+    found = find_files(paths, exclude=store)
+    stored = read_provenance(store, kind=store_kind)
+    out, console = Console(), Console(stderr=True)
+    if not found.files and stored is None:
+        display.show_failed(console, found.unreadable)
+        display.show_skipped(console, found.skipped)
+        raise ConfigError("there is no document to index under these paths")
+    with without_loading_bars():
+        loaded = _model_of_store(stored, _named(settings, model))
+    embed = document_embedder(loaded)
+    console.print(_describe(loaded), highlight=False, soft_wrap=True)
+
+    with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
+        with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
+            report = ingest(
+                found.files,
+                opened,
+                embed,
+                is_gone=lambda name: is_gone(name, paths),
+                prune=prune,
+                on_outcome=on_outcome,
+            )
+        report.failed += found.unreadable
+        report.counts["failed"] += len(found.unreadable)
+        display.show_report(out, report, len(opened))
+        display.show_skipped(out, found.skipped)
+        if verify:
+            compared = compare(opened, embed)
+            out.print(f"Verified: {compared} stored vectors are those of the model.")
+    if strict and report.failed:
+        raise typer.Exit(1)
+
+
+def search(
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)
+    ],
+    store: StoreOption,
+    k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the store's model is now, if it was moved.", show_default="the store's"
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the documents of a store that are closest in meaning to a query.
+
+    Model and settings are those that the store was made with. The score is the cosine similarity.
+
+    Example: `longembed search "who approved the budget?" --store ./store -k 3`
+    """
+    if not query.strip():
+        raise ConfigError("the query is empty")
+    from longembed_index import searching
+    from longembed_index.opening import open_store, read_provenance
+
+    stored = read_provenance(store)
+    if stored is None:
+        raise ConfigError(
+            f"there is no store in {store}. Make one: longembed index PATH... --store {store}"
+        )
+    with without_loading_bars():
+        loaded = _model_of_store(stored, _named(given_settings(device=device), model))
+    encoded = loaded.model.encode_with_coverage([query], role="query")
+    with open_store(store, loaded) as opened:
+        hits = searching.search(opened, encoded.vectors[0], k)
+    if not hits:
+        raise ConfigError(f"the store in {store} is empty")
+    if loaded.settings.on_overflow == "warn":
+        display.show_query_cut(Console(stderr=True), encoded.coverages[0])
+    if as_json:
+        print(json.dumps([_as_dict(rank, hit) for rank, hit in enumerate(hits, 1)], indent=2))
+    else:
+        display.show_hits(Console(), hits)
+
+
+@with_settings
+def reindex(
+    store: StoreOption,
+    *,
+    collection: Annotated[
+        str, typer.Option(metavar="NAME", help="Collection in the store.")
+    ] = "documents",
+    model: ModelOption = None,
+    settings: ModelSettings,
+    wait: WaitOption = 0,
+    drop_old: Annotated[
+        bool,
+        typer.Option(
+            "--drop-old/--keep-old",
+            help="Delete the old vectors after the switch, and those kept earlier. Alone, it "
+            "deletes what is kept.",
+        ),
+    ] = False,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Switch even if some documents cannot be embedded. They stay in the old vectors.",
+        ),
+    ] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Throw away an unfinished reindexing of other settings."),
+    ] = False,
+) -> None:
+    """Embed all documents of a store again, with another model or other settings.
+
+    The texts are taken from the store; no file is read. The old vectors answer searches until the
+    new ones are complete, and stay beside them until `--drop-old`. The model is the store's unless
+    one is named; every other setting that is not given takes its default. A run that was cut off
+    goes on when it is run again.
+
+    Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
+    """
+    from longembed_index import reindexing
+    from longembed_index.embedding import document_embedder, storable_model
+    from longembed_index.opening import open_store, read_provenance
+
+    given = _named(settings, model)
+    stored = read_provenance(store, collection)
+    if stored is None:
+        raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
+    out, console = Console(), Console(stderr=True)
+    if not given.given.keys() - {"device"}:
+        if not drop_old:
+            raise ConfigError("name what is to change, for instance --method or --model")
+        with open_store(store, collection=collection, write=True, wait=wait) as opened:
+            display.show_dropped(out, opened.drop_kept())
+        return
+    with without_loading_bars():
+        loaded = storable_model(given.over(ModelSettings(model_name=stored.settings.model_name)))
+    console.print(_describe(loaded), highlight=False, soft_wrap=True)
+    with open_store(store, collection=collection, write=True, wait=wait) as opened:
+        count = len(opened)
+        with display.progress_bar(console, [1] * count) as on_outcome:
+            done = reindexing.reindex(
+                opened,
+                loaded,
+                document_embedder(loaded),
+                drop_old=drop_old,
+                allow_missing=allow_missing,
+                restart=restart,
+                on_outcome=on_outcome,
+            )
+        display.show_reindexed(out, done, count)
+    if done.kept_as is None:
+        raise typer.Exit(1)
+
+
+def _named(settings: ModelSettings, model: str | None) -> ModelSettings:
+    return settings if model is None else settings.model_copy(update={"model_name": model})
+
+
+def _model_of_store(stored: Provenance | None, given: ModelSettings) -> CachedModel:
+    """The store's own, unless it is new; what is given on top must not change its vectors."""
+    from longembed_index.embedding import storable_model
+    from longembed_st.provenance import Provenance
+
+    if stored is None:
+        return storable_model(given.over(ModelSettings(model_name=DEFAULT_MODEL)))
+    if given.given.get("method") == AUTO:
+        given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
+    wanted = given.over(stored.settings)
+    # A model that was moved has another name and the same vectors: only loading it tells.
+    moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
+    if moved.differences(wanted):
+        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
+    loaded = storable_model(wanted)
+    loaded.refuse_other_vectors(stored, "the store")
+    return loaded
+
+
+def _describe(loaded: CachedModel) -> str:
+    settings = loaded.settings
+    limit = settings.max_seq_length
+    return (
+        f"Model {settings.model_name}, method {settings.method}: reads "
+        f"{f'up to {limit:,} tokens of' if limit else 'all of'} each document"
+    )
+
+
+def _as_dict(rank: int, hit: Hit) -> dict[str, Any]:
+    share = hit.share_read
+    return {
+        "rank": rank,
+        "score": round(hit.score, 6),
+        "source": hit.source,
+        "title": hit.title,
+        "tokens": hit.tokens,
+        "share_read": None if share is None else round(share, 6),
+    }

@@ -1,0 +1,209 @@
+"""What the commands print: the progress bar, the closing table, the hits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from longembed_index.sources import printable
+from longembed_st.command.display import percent
+
+if TYPE_CHECKING:
+    from longembed_index.reindexing import Reindexed
+    from longembed_index.reports import Outcome, Report
+    from longembed_index.searching import Hit
+    from longembed_st.coverages import Coverage
+
+_NAMES_SHOWN = 3
+
+
+@contextmanager
+def progress_bar(console: Console, sizes: Sequence[int]) -> Iterator[Callable[[Outcome], None]]:
+    """Show how far an ingestion is: documents, tokens, time left.
+
+    Args:
+        console: Where to draw.
+        sizes: The size of each document in bytes.
+
+    Yields:
+        To be called with each outcome.
+    """
+    columns = (
+        TextColumn("{task.fields[documents]:,}/{task.fields[of]:,} documents"),
+        BarColumn(),
+        TextColumn("{task.fields[tokens]:,} tokens"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    # The bar goes by size, not by number: one long report may be worth a hundred notes.
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=sum(sizes), documents=0, of=len(sizes), tokens=0)
+
+        def on_outcome(outcome: Outcome) -> None:
+            fields = progress.tasks[task].fields
+            progress.update(
+                task,
+                advance=outcome.size,
+                documents=fields["documents"] + 1,
+                tokens=fields["tokens"] + outcome.tokens,
+            )
+
+        yield on_outcome
+
+
+def show_report(console: Console, report: Report, in_store: int) -> None:
+    """Print what became of the documents, and why some were not stored.
+
+    Args:
+        console: Where to print.
+        report: The ingestion's report.
+        in_store: Documents that the store has now.
+    """
+    rows = [(f"documents {status}", count) for status, count in report.counts.items()]
+    if report.gone:
+        label = "documents removed" if report.pruned else "documents whose file is gone"
+        rows.append((label, len(report.gone)))
+    _show_counts(console, "Index", [*rows, ("documents in the store", in_store)], report)
+    gone = [_short(name) for name in report.gone]
+    _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
+
+
+def show_reindexed(console: Console, done: Reindexed, in_store: int) -> None:
+    """Print what a reindexing has done, and where the old vectors are.
+
+    Args:
+        console: Where to print.
+        done: The reindexing.
+        in_store: Documents that the store has.
+    """
+    counts = done.report.counts
+    rows = [
+        ("documents embedded", counts["added"]),
+        ("documents of an earlier run", counts["unchanged"]),
+        ("documents failed", counts["failed"]),
+        ("documents in the store", in_store),
+    ]
+    _show_counts(console, "Reindex", rows, done.report)
+    if done.kept_as is None:
+        console.print(
+            "The store keeps its old vectors: some documents cannot be embedded with the new "
+            "settings. Remove them and run again, or leave them out with --allow-missing."
+        )
+    elif done.dropped:
+        show_dropped(console, done.dropped)
+    else:
+        console.print(
+            f"The old vectors are kept as {done.kept_as!r}; `longembed reindex --drop-old` without "
+            "further settings deletes them."
+        )
+
+
+def show_dropped(console: Console, names: Sequence[str]) -> None:
+    """Print which old vectors were deleted.
+
+    Args:
+        console: Where to print.
+        names: The names under which they were kept.
+    """
+    console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
+
+
+def show_failed(console: Console, failed: Sequence[tuple[str, str]]) -> None:
+    """Print which documents were not stored, and why.
+
+    Args:
+        console: Where to print.
+        failed: Name and reason.
+    """
+    _show_list(console, "Not stored:", [f"{_short(name)}: {why}" for name, why in failed])
+
+
+def show_skipped(console: Console, paths: Sequence[Path]) -> None:
+    """Print which files nobody tried to read, by type.
+
+    Args:
+        console: Where to print.
+        paths: The files.
+    """
+    by_suffix: dict[str, list[str]] = {}
+    for path in paths:
+        by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
+    lines = []
+    for suffix, names in sorted(by_suffix.items()):
+        more = ", ..." if len(names) > _NAMES_SHOWN else ""
+        lines.append(f"{suffix}: {len(names):,} ({', '.join(names[:_NAMES_SHOWN])}{more})")
+    _show_list(console, "Skipped, of a type that is not read:", lines)
+
+
+def show_query_cut(console: Console, coverage: Coverage) -> None:
+    """Print how much of a query was not read, if any.
+
+    Args:
+        console: Where to print.
+        coverage: Of the query.
+    """
+    if coverage.read < coverage.tokens:
+        console.print(
+            f"Of the query, {coverage.read:,} of {coverage.tokens:,} tokens were read.",
+            highlight=False,
+        )
+
+
+def show_hits(console: Console, hits: Sequence[Hit]) -> None:
+    """Print the hits of a search.
+
+    Args:
+        console: Where to print.
+        hits: The best first.
+    """
+    table = Table()
+    for heading in ("rank", "score", "document", "tokens", "read"):
+        table.add_column(heading, justify="left" if heading == "document" else "right")
+    for rank, hit in enumerate(hits, 1):
+        name = Text(_short(hit.source), overflow="fold")
+        tokens = "-" if hit.tokens is None else f"{hit.tokens:,}"
+        read = "-" if hit.share_read is None else percent(hit.share_read)
+        table.add_row(str(rank), f"{hit.score:.3f}", name, tokens, read)
+    console.print(table)
+
+
+def _show_counts(
+    console: Console, title: str, rows: Sequence[tuple[str, int]], report: Report
+) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, count in rows:
+        table.add_row(label, f"{count:,}")
+    table.add_row("tokens embedded", f"{report.tokens:,}")
+    table.add_row("share of tokens read", percent(report.share_read) if report.tokens else "-")
+    table.add_row("seconds", f"{report.seconds:.1f}")
+    console.print(table)
+    show_failed(console, report.failed)
+    _show_list(
+        console,
+        "Stored, but not read to the end (method pcw has no upper length):",
+        [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+    )
+
+
+def _show_list(console: Console, heading: str, lines: list[str]) -> None:
+    if lines:
+        console.print(heading, style="bold")
+        for line in lines:
+            # As text: a file name may hold what looks like markup.
+            console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _short(name: str) -> str:
+    """A path as seen from here, if it is below here, in characters that can be printed."""
+    path = Path(name)
+    here = Path.cwd()
+    return printable(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,9 @@
+"""What can go wrong between documents and the store that keeps them."""
+
+from __future__ import annotations
+
+from longembed_st.errors import LongEmbedError
+
+
+class StoreError(LongEmbedError):
+    """A store cannot be opened, read or written."""

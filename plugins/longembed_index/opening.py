@@ -1,0 +1,180 @@
+"""From a folder to the store in it: the right kind, the right vectors, one writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from longembed_index.errors import StoreError
+from longembed_index.sources import printable
+from longembed_index.store import Store, StoreKind
+from longembed_st.errors import ConfigError
+from longembed_st.extras import needs_extra
+from longembed_st.registry import load_entry_points
+
+if TYPE_CHECKING:
+    from longembed_st.provenance import Provenance
+
+GROUP = "longembed_st.stores"
+DEFAULT_KIND = "chroma"
+COLLECTION = "documents"
+_LOCK = "longembed.lock"
+
+
+class Model(Protocol):
+    """A model, as far as its vectors may be put to stored ones; a `CachedModel` is one."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """How its vectors are made."""
+
+    def makes(self, stored: Provenance) -> bool:
+        """Whether its vectors can be compared with stored ones."""
+
+    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
+        """Raise `ConfigError` if they cannot."""
+
+
+def kinds() -> dict[str, StoreKind]:
+    """All installed kinds of stores, by name.
+
+    Raises:
+        ConfigError: If an installed package has registered something else.
+    """
+    found = {}
+    for name, where, kind in load_entry_points(GROUP, "store kind"):
+        made = kind() if callable(kind) else kind
+        if not isinstance(made, StoreKind):
+            raise ConfigError(f"{where} is no longembed_index.store.StoreKind")
+        found[name] = made
+    return found
+
+
+def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
+    """The kind of the store in a folder, or the kind of the one that could be made there.
+
+    Args:
+        directory: The folder; need not exist.
+        wanted: The name of the kind; None for what is there, or else for the default.
+
+    Raises:
+        StoreError: If the place is taken by something else.
+        ConfigError: If there is no kind of this name, or a store of another kind.
+    """
+    known = kinds()
+    if wanted is not None and wanted not in known:
+        raise ConfigError(f"there is no store kind {wanted!r}; installed: {', '.join(known)}")
+    if directory.exists() and not directory.is_dir():
+        raise StoreError(f"{printable(directory)} is a file, not the folder of a store")
+    for name, kind in known.items():
+        if directory.exists() and kind.recognises(directory):
+            if wanted not in (None, name):
+                raise ConfigError(
+                    f"the store in {printable(directory)} is of kind {name!r}, not {wanted!r}. "
+                    "Leave --store-kind out, or name a new folder"
+                )
+            return kind
+    if directory.exists() and any(entry.name != _LOCK for entry in directory.iterdir()):
+        raise StoreError(
+            f"{printable(directory)} is not a store: it has files, but none that an installed kind "
+            f"of store ({', '.join(known)}) knows. Name an empty or a new folder"
+        )
+    return known[wanted or DEFAULT_KIND]
+
+
+def read_provenance(
+    directory: Path, collection: str = COLLECTION, *, kind: str | None = None
+) -> Provenance | None:
+    """How a store's vectors were made; loads no model.
+
+    Args:
+        directory: The store's folder.
+        collection: The name of the collection in it.
+        kind: The name of the kind of store; None for what is there, or else for the default.
+
+    Returns:
+        None if there is no store yet, or no such collection in it.
+
+    Raises:
+        StoreError: If the folder is something else, or cannot be read.
+        ConfigError: If its collection was not made by this package.
+        MissingExtraError: If what such a store needs is not installed.
+    """
+    return kind_of(directory, kind).read_provenance(directory, collection)
+
+
+@contextmanager
+def open_store(
+    directory: Path,
+    model: Model | None = None,
+    *,
+    collection: str = COLLECTION,
+    kind: str | None = None,
+    write: bool = False,
+    wait: float = 0,
+) -> Iterator[Store]:
+    """Open a store for the length of a `with` block.
+
+    Args:
+        directory: The store's folder.
+        model: Must make the vectors that the store holds; None to take the store as it is.
+        collection: The name of the collection in it.
+        kind: The name of the kind of store; None for what is there, or else for the default.
+        write: Keep other writers out and, given a model, create what is not there.
+        wait: How many seconds to wait for another writer to finish.
+
+    Yields:
+        The store.
+
+    Raises:
+        StoreError: If there is no store to open, the folder is something else, or another process
+            is writing.
+        ConfigError: If the store's vectors were made with other settings.
+    """
+    opener = kind_of(directory, kind)
+    create = model.provenance if model is not None and write else None
+    if create is None and not (directory.exists() and opener.recognises(directory)):
+        raise StoreError(f"there is no store in {printable(directory)}")
+    with (
+        _only_writer(directory, wait) if write else nullcontext(),
+        opener.open(directory, collection, create) as store,
+    ):
+        if model is not None:
+            model.refuse_other_vectors(store.provenance, "the store")
+            note_place(store, model)
+        yield store
+
+
+def note_place(store: Store, model: Model) -> None:
+    """Let whoever opens a store next find its model where it is now.
+
+    Args:
+        store: Whose vectors the model makes.
+        model: Perhaps under another name than is stored.
+    """
+    if store.provenance.settings.model_name != model.provenance.settings.model_name:
+        store.provenance = model.provenance
+
+
+@contextmanager
+def _only_writer(directory: Path, wait: float) -> Iterator[None]:
+    with needs_extra("index", "filelock"):
+        from filelock import FileLock, Timeout
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / _LOCK)
+        # The system frees it when its holder dies, however it dies.
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise StoreError(
+            f"another process is writing to {printable(directory)}. Try again when it is done, or "
+            "let the command wait for it: --wait SECONDS"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot write to {printable(directory)}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,63 @@
+"""From a query's vector to the documents that are most similar to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from longembed_index.records import READ, TITLE, TOKENS, document_name, is_ours
+
+if TYPE_CHECKING:
+    from longembed_index.records import Match
+    from longembed_index.store import Store
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document found by a search.
+
+    Attributes:
+        score: Similarity to the query, as the store's `search` gives it.
+        source: The document's name in the store; of a record of another program, its id.
+        title: What a person calls it.
+        tokens: Its length; None if another program stored it.
+        read: How many of its tokens the vector was computed from; None likewise.
+    """
+
+    score: float
+    source: str
+    title: str
+    tokens: int | None
+    read: int | None
+
+    @property
+    def share_read(self) -> float | None:
+        """The share of the document that was read, from 0 to 1; None if it is not known."""
+        if self.tokens is None or self.read is None:
+            return None
+        return self.read / self.tokens if self.tokens else 1.0
+
+
+def search(store: Store, vector: Any, k: int) -> list[Hit]:
+    """The documents most similar to a query.
+
+    Args:
+        store: The documents.
+        vector: Of the query, made as the store's vectors were.
+        k: The most hits.
+
+    Returns:
+        The best first.
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    return [_hit(match) for match in store.search(vector, k)]
+
+
+def _hit(match: Match) -> Hit:
+    name = document_name(match.id, match.metadata)
+    if not is_ours(match.metadata):
+        return Hit(match.score, name, name, None, None)
+    data = match.metadata
+    return Hit(match.score, name, str(data.get(TITLE, name)), data[TOKENS], data[READ])

@@ -1,0 +1,176 @@
+"""Runs that are killed at random moments, again and again, end like a run that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored import contents
+
+from longembed_index.embedding import document_embedder
+from longembed_index.ingestion import ingest
+from longembed_index.opening import open_store
+from longembed_index.sources import TextSource, find_files
+
+KILLS = 20
+
+INDEX = """
+import sys
+from pathlib import Path
+from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.ingestion import ingest
+from longembed_index.opening import open_store
+from longembed_index.sources import find_files
+from longembed_st.settings import ModelSettings
+
+model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
+embed = document_embedder(model)
+print("ready", flush=True)
+with open_store(Path(sys.argv[2]), model, write=True) as store:
+    ingest(find_files([Path(sys.argv[1])]).files, store, embed, batch_characters=4000)
+"""
+
+REINDEX = """
+import sys
+from pathlib import Path
+from longembed_index import reindexing
+from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.opening import open_store
+from longembed_st.settings import ModelSettings
+
+reindexing.BATCH_CHARACTERS = 4000
+model = storable_model(
+    ModelSettings(model_name=sys.argv[3], method="none", on_overflow="truncate")
+)
+print("ready", flush=True)
+with open_store(Path(sys.argv[2]), write=True) as store:
+    if not model.makes(store.provenance):
+        reindexing.reindex(store, model, document_embedder(model))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """200 documents of up to 500 words."""
+    folder = tmp_path_factory.mktemp("documents")
+    draw = random.Random(0)
+    sentence = "the court heard every side of the case before it found a verdict at last"
+    words = sentence.split()
+    for number in range(200):
+        text = " ".join(draw.choices(words, k=draw.randint(20, 500)))
+        (folder / f"case-{number}.txt").write_text(f"Case {number}. {text}")
+    return folder
+
+
+def kill_and_resume(code: str, arguments: list[str], kills: int, longest: float) -> int:
+    """Kill a program at random moments after it is ready; how many kills hit it at work."""
+    draw = random.Random(1)
+    hits = 0
+    for _ in range(kills):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(draw.uniform(0, longest))
+        process.send_signal(signal.SIGKILL)
+        hits += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+    return hits
+
+
+def assert_equal(killed: Path, clean: Path, count: int) -> None:
+    actual, expected = contents(killed), contents(clean)
+    assert len(expected) == count
+    assert actual.keys() == expected.keys()
+    for key, (text, data, vector) in expected.items():
+        assert actual[key][:2] == (text, data)
+        np.testing.assert_allclose(actual[key][2], vector, atol=1e-6)
+
+
+def index(folder: Path, directory: Path, model) -> float:
+    """Seconds that an undisturbed run takes."""
+    began = time.perf_counter()
+    with open_store(directory, model, write=True) as store:
+        ingest(find_files([folder]).files, store, document_embedder(model))
+    return time.perf_counter() - began
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from chroma_longembed.store import ChromaStore
+from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.ingestion import ingest
+from longembed_index.opening import open_store
+from longembed_index.sources import TextSource
+from longembed_st.settings import ModelSettings
+
+directory, model, action, calls = sys.argv[1:]
+done = 0
+
+def die_after(method):
+    def called(self, items):
+        global done
+        method(self, items)
+        done += bool(items)
+        if done == int(calls):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return called
+
+setattr(ChromaStore, action, die_after(getattr(ChromaStore, action)))
+loaded = storable_model(ModelSettings(model_name=model, method="pcw"))
+texts = [TextSource(f"d{i}", f"revised document number {i}") for i in range(8)]
+with open_store(Path(directory), loaded, write=True) as store:
+    ingest(texts, store, document_embedder(loaded), batch_characters=50)
+"""
+
+
+@pytest.mark.parametrize(("action", "calls"), [("write", 2), ("delete", 2)])
+def test_a_killed_run_is_finished_by_running_it_again(
+    minilm, minilm_folder, tmp_path, action, calls
+) -> None:
+    old = [TextSource(f"d{i}", f"document number {i}") for i in range(8)]
+    new = [TextSource(f"d{i}", f"revised document number {i}") for i in range(8)]
+    embed = document_embedder(minilm)
+    killed, clean = tmp_path / "killed", tmp_path / "clean"
+    for directory in (killed, clean):
+        with open_store(directory, minilm, write=True) as store:
+            ingest(old[:4], store, embed)
+    command = [sys.executable, "-c", KILLED, str(killed), str(minilm_folder), action, str(calls)]
+    assert subprocess.run(command, env=os.environ, check=False).returncode == -9
+    for directory in (killed, clean):
+        with open_store(directory, minilm, write=True) as store:
+            ingest(new, store, embed, batch_characters=50)
+    assert_equal(killed, clean, 8)
+
+
+@pytest.mark.slow
+def test_an_ingestion(folder, minilm, minilm_folder, tmp_path) -> None:
+    killed, clean = tmp_path / "killed", tmp_path / "clean"
+    took = index(folder, clean, minilm)
+    arguments = [str(folder), str(killed), str(minilm_folder)]
+    hits = kill_and_resume(INDEX, arguments, KILLS, longest=2 * took / KILLS)
+    assert hits >= KILLS - 2, "it was done before it could be killed"
+    assert_equal(killed, clean, 200)
+
+
+@pytest.mark.slow
+def test_a_reindexing(folder, minilm, short_minilm, minilm_folder, tmp_path) -> None:
+    killed, clean = tmp_path / "killed", tmp_path / "clean"
+    took = index(folder, clean, short_minilm)
+    index(folder, killed, minilm)
+    arguments = [str(folder), str(killed), str(minilm_folder)]
+    kill_and_resume(REINDEX, arguments, KILLS, longest=2 * took / KILLS)
+    assert_equal(killed, clean, 200)

@@ -1,0 +1,98 @@
+"""`longembed inspect` and `longembed bake`, from the command line to the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+from typer.testing import CliRunner
+
+import longembed_st as le
+from longembed_st.command.app import app
+
+
+def run(*arguments: str | Path):
+    """What `longembed` does and prints."""
+    return CliRunner().invoke(app, [str(word) for word in arguments])
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def facts(*arguments: str | Path) -> dict:
+    """What `longembed inspect` says in JSON."""
+    result = run("inspect", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_inspect_tells_how_a_model_reads(minilm_folder: Path) -> None:
+    told = facts(minilm_folder)
+    assert (told["model_type"], told["position_encoding"]) == ("bert", "absolute")
+    assert (told["original_max_seq_length"], told["max_seq_length"]) == (256, None)
+    assert (told["parameters"], told["embedding_dimension"]) == (22_713_216, 384)
+    assert told["method"] == "pcw"
+    assert set(told["methods"]) == set(le.methods())
+    taken = {name for name, method in told["methods"].items() if method["takes"]}
+    assert taken == {"none", "pcw", "gp", "rp", "pi", "table"}
+
+
+def test_inspect_takes_settings(minilm_folder: Path) -> None:
+    pi = facts(minilm_folder, "--method", "pi", "--max-seq-length", "1024", "--length", "5000")
+    assert (pi["method"], pi["max_seq_length"]) == ("pi", 1024)
+    # What lies beyond the window costs nothing: it is not read.
+    assert pi["costs"] == [{**pi["costs"][0], "tokens": 5000, "passes": 1}]
+    pcw = facts(minilm_folder, "-o", "window_size=128", "--length", "5000")
+    (text,) = le.coverage(
+        le.load(str(minilm_folder), "pcw", window_size=128), ["word " * (5000 - 2)]
+    )
+    assert (text.tokens, text.passes) == (5000, pcw["costs"][0]["passes"])
+
+
+def test_inspect_prints_everything_in_80_columns(minilm_folder: Path) -> None:
+    result = run("inspect", minilm_folder)
+    assert result.exit_code == 0, result.stderr
+    assert str(minilm_folder) in "".join(line.strip() for line in result.stdout.splitlines())
+    assert "…" not in result.stdout
+    assert "no upper length" in result.stdout
+    for name in le.methods():
+        assert f" {name} " in result.stdout
+    assert result.stderr == ""
+
+
+def test_bake_writes_a_plain_folder(small_model, tmp_path: Path) -> None:
+    folder, out = small_model("bert"), tmp_path / "plain"
+    result = run("bake", folder, out, "--method", "pi", "--max-seq-length", "256")
+    assert result.exit_code == 0, result.stderr
+    assert f"Wrote {out}" in result.stdout.replace("\n", "")
+    assert "Note:" in result.stderr  # Baked, pi changes short texts, and the user is told.
+    text = " ".join(["ban"] * 200)
+    extended = le.load(folder, "pi", max_seq_length=256).encode(text)
+    assert np.allclose(SentenceTransformer(str(out)).encode(text), extended, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("inspect", "no/such-model"), "no/such-model"),
+        (("inspect", "MODEL", "--length", "0"), "--length 0"),
+        (("inspect", "MODEL", "--method", "ntk"), "'ntk'"),
+        (("inspect", "MODEL", "--method", "nonsense"), "installed methods"),
+        (("inspect", "MODEL", "-o", "window_size"), "window_size"),
+        (("bake", "MODEL", "OUT", "--method", "pcw"), "cannot be baked"),
+    ],
+)
+def test_mistakes_end_in_one_line(arguments, message, small_model, tmp_path: Path) -> None:
+    stands_for = {"MODEL": small_model("bert"), "OUT": tmp_path / "out"}
+    result = run(*(stands_for.get(word, word) for word in arguments))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()

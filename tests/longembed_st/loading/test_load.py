@@ -1,0 +1,408 @@
+"""load and extend: settings, defaults, what is refused, and released checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import OrderedDict
+
+import pytest
+import torch
+from compare import difference
+from reference import absolute, windows
+from reference.plain import PlainModel
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
+from small_models import build_checkpoint, text_of
+from transformers import AutoModel, AutoTokenizer
+
+import longembed_st as le
+
+
+@pytest.fixture(scope="module")
+def folder(small_model):
+    return str(small_model("bert", prompts={"query": "query: "}))
+
+
+@pytest.fixture
+def stock(folder):
+    return SentenceTransformer(folder)
+
+
+# Defaults.
+
+
+@pytest.mark.parametrize(
+    ("method", "window"), [("pcw", None), ("none", 64), ("gp", 512), ("rp", 512), ("pi", 512)]
+)
+def test_the_default_windows_are_those_of_the_documentation(folder, method, window):
+    for model in (
+        le.load(folder, method=method),
+        le.extend(SentenceTransformer(folder), method=method),
+    ):
+        assert model.max_seq_length == window
+        assert model[0].extension.original_max_seq_length == 64
+        assert model[0].extension.logn_scaling is False
+        assert model[0].extension.on_overflow == "warn"
+
+
+def test_auto_says_what_it_chose_in_one_line(folder, caplog):
+    with caplog.at_level(logging.INFO, logger="longembed_st"):
+        model = le.load(folder)
+    lines = [r.getMessage() for r in caplog.records if r.name.startswith("longembed_st")]
+    assert len(lines) == 1
+    assert model[0].extension.method in lines[0]
+    assert "bert" in lines[0]
+    assert "\n" not in lines[0]
+
+
+def test_settings_of_sentence_transformers_are_passed_on(folder):
+    model = le.load(
+        folder,
+        method="pi",
+        prompts={"query": "title", "other": "passage: "},
+        default_prompt_name="other",
+        similarity_fn_name="dot",
+        truncate_dim=8,
+        device="cpu",
+        model_kwargs={"dtype": torch.bfloat16, "attn_implementation": "eager"},
+        token_budget=100,
+    )
+    assert model.prompts["query"] == "title"
+    assert model.default_prompt_name == "other"
+    assert model.similarity_fn_name == "dot"
+    assert model.truncate_dim == 8
+    assert model[0].model.dtype == torch.bfloat16
+    assert model[0].model.config._attn_implementation == "eager"
+    assert model[0].extension.token_budget == 100
+
+
+def test_eager_attention_gives_the_reference_too(folder):
+    model = le.load(folder, method="pi", model_kwargs={"attn_implementation": "eager"})
+    plain = PlainModel(folder, 64)
+    texts = [text_of(n, plain.tokenizer) for n in (300, 10, 64, 200)]
+    expected = torch.stack([absolute.embed(plain, text, "pi", 512) for text in texts])
+    assert difference(model.encode(texts), expected) < 1e-5
+
+
+def test_extending_again_keeps_the_attention_that_the_model_was_loaded_with(folder):
+    eager = {"model_kwargs": {"attn_implementation": "eager"}}
+    model = le.load(folder, "pi", logn_scaling=True, **eager)
+    assert model[0].model.config._attn_implementation == "longembed"
+    for again in (le.extend(model, "pcw"), le.extend(le.extend(model, "gp"), "pi")):
+        assert again[0].model.config._attn_implementation == "eager"
+    assert le.extend(le.load(folder, "pi"), "gp")[0].model.config._attn_implementation == "sdpa"
+
+
+def test_a_path_object_is_a_path(small_model):
+    folder = small_model("bert")
+    assert difference(*(le.load(f, method="pcw").encode("ban") for f in (folder, str(folder)))) == 0
+
+
+def test_settings_of_the_model_are_kept(stock):
+    stock.prompts["extra"] = "title"
+    stock.default_prompt_name = "extra"
+    stock.truncate_dim = 5
+    stock.similarity_fn_name = "euclidean"
+    model = le.extend(stock, method="pcw")
+    assert model.prompts == stock.prompts
+    assert model.default_prompt_name == "extra"
+    assert model.truncate_dim == 5
+    assert model.similarity_fn_name == "euclidean"
+    assert difference(model.encode("ban"), stock.encode("ban")) < 1e-6
+
+
+def test_modules_behind_the_pooling_are_kept(stock):
+    torch.manual_seed(3)
+    dense = Dense(32, 12)
+    longer = SentenceTransformer(modules=[stock[0], stock[1], dense, Normalize()])
+    model = le.extend(longer, method="pcw")
+    assert model.get_embedding_dimension() == 12
+    assert difference(model.encode("ban bar"), longer.encode("ban bar")) < 1e-6
+    plain = PlainModel(stock[0].model.config._name_or_path, 64, normalize=False)
+    text = text_of(150, stock.tokenizer)
+    pooled = windows.embed(plain, text)
+    expected = torch.nn.functional.normalize(torch.tanh(dense.linear(pooled)), dim=0)
+    assert difference(model.encode(text), expected) < 1e-5
+
+
+def test_names_of_modules_are_kept(stock):
+    named = OrderedDict([("reader", stock[0]), ("pool", stock[1]), ("unit", stock[2])])
+    model = le.extend(SentenceTransformer(modules=named), method="pcw")
+    assert "unit" in dict(model.named_children())
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"method": "pi", "max_seq_length": 63}, "63"),
+        ({"method": "pi", "max_seq_length": 0}, "0"),
+        ({"method": "pi", "max_seq_length": -4096}, "-4096"),
+        ({"method": "pi", "max_seq_length": 10**12}, str(10**12)),
+        ({"method": "pi", "max_seq_length": 128.0}, "128.0"),
+        ({"method": "pi", "max_seq_length": "128"}, "'128'"),
+        ({"method": "pi", "max_seq_length": True}, "True"),
+        ({"method": "pcw", "max_seq_length": 10}, "10"),
+        ({"method": "pi", "original_max_seq_length": 0}, "0"),
+        ({"method": "pi", "original_max_seq_length": -1}, "-1"),
+        ({"method": "pi", "original_max_seq_length": 65}, "65"),
+        ({"method": "pi", "original_max_seq_length": 10**12}, str(10**12)),
+        ({"method": "pi", "original_max_seq_length": 32.5}, "32.5"),
+        ({"method": "pi", "original_max_seq_length": "32"}, "'32'"),
+        ({"method": "pi", "original_max_seq_length": [32]}, "[32]"),
+        ({"method": "pi", "token_budget": 0}, "0"),
+        ({"method": "pi", "on_overflow": "shrug"}, "shrug"),
+        ({"method": "pi", "logn_scaling": "yes"}, "yes"),
+        ({"method": "pi", "factor": "log"}, "log"),
+        ({"method": "pi", "window_size": 32}, "window_size"),
+        ({"method": "rp", "factor": "dynamic"}, "factor"),
+        ({"method": "none", "max_seq_length": 128}, "128"),
+        ({"method": "lora"}, "lora"),
+        ({"method": ""}, "''"),
+        ({"method": None}, "None"),
+        ({"method": ["pi"]}, "pi"),
+        ({"method": "pcw", "chunk_size": 10}, "chunk_size"),
+        ({"method": "table"}, "stride"),
+    ],
+    ids=str,
+)
+def test_bad_settings_are_refused_by_load_and_extend(folder, stock, settings, part):
+    for refused in (lambda: le.load(folder, **settings), lambda: le.extend(stock, **settings)):
+        with pytest.raises(le.LongEmbedError) as refusal:
+            refused()
+        message = str(refusal.value)
+        assert part in message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no/such-model",
+        "no-such-model",
+        "./nowhere",
+        "/no/such/folder",
+        "a/b/c",
+        "",
+        " ",
+        "\x00",
+        "x" * 5000,
+    ],
+)
+def test_a_model_that_does_not_exist_is_refused(name):
+    with pytest.raises(le.ModelError) as refusal:
+        le.load(name, method="pcw")
+    assert name[:40] in str(refusal.value) or repr(name)[1:-1] in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [None, 7, ["a"], b"model"])
+def test_a_name_that_is_no_string_is_refused(name):
+    with pytest.raises(le.LongEmbedError):
+        le.load(name, method="pcw")
+
+
+def test_a_file_is_no_model(tmp_path):
+    file = tmp_path / "model.txt"
+    file.write_text("hello")
+    with pytest.raises(le.ModelError, match=r"model\.txt"):
+        le.load(str(file))
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"modules.json": "[]"}, {"modules.json": "{"}, {"config.json": "{}"}]
+)
+def test_a_folder_without_a_model_is_refused(tmp_path, content):
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(le.ModelError, match=r"cannot load model|is not"):
+        le.load(str(tmp_path))
+
+
+def test_models_of_other_modules_are_refused(stock):
+    with pytest.raises(le.ModelError, match="Pooling"):
+        le.extend(SentenceTransformer(modules=[stock[0]]), method="pcw")
+    with pytest.raises(le.ModelError, match="Pooling"):
+        le.extend(SentenceTransformer(modules=[stock[0], Normalize(), Pooling(32)]), method="pcw")
+
+
+def test_a_cross_encoder_is_refused(tmp_path):
+    folder = build_checkpoint(tmp_path / "m", "bert", positions=64, num_labels=1)
+    with pytest.raises(le.LongEmbedError):
+        le.extend(CrossEncoder(str(folder)), method="pcw")
+
+
+# A model that was extended and saved.
+
+
+@pytest.fixture(scope="module")
+def saved(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "pi"
+    le.load(folder, method="pi", max_seq_length=256, factor="dynamic").save_pretrained(str(path))
+    return str(path)
+
+
+def test_a_saved_extension_comes_back_as_it_was(saved):
+    extension = le.load(saved)[0].extension
+    assert (extension.method, extension.max_seq_length) == ("pi", 256)
+    assert extension.method_options == {"factor": "dynamic"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"on_overflow": "truncate"},
+        {"token_budget": 100},
+        {"max_seq_length": 128},
+        {"factor": "static"},
+    ],
+    ids=str,
+)
+def test_changing_one_setting_of_a_saved_extension_keeps_the_others(saved, settings):
+    def settings_of(model):
+        saved = model[0].extension.saved()
+        options = saved.pop("options")
+        return {**saved, **options}
+
+    assert settings_of(le.load(saved, **settings)) == {**settings_of(le.load(saved)), **settings}
+
+
+def test_an_explicit_default_overrides_what_was_saved(folder, tmp_path):
+    changed = {"logn_scaling": True, "on_overflow": "error", "token_budget": 99}
+    le.load(folder, "pi", max_seq_length=256, **changed).save_pretrained(str(tmp_path / "m"))
+    text = text_of(200, AutoTokenizer.from_pretrained(folder))
+    plain = PlainModel(folder, 64)
+    back = le.load(tmp_path / "m", logn_scaling=False, on_overflow="warn", token_budget=8192)
+    assert back[0].extension == le.load(folder, "pi", max_seq_length=256)[0].extension
+    assert difference(back.encode(text), absolute.embed(plain, text, "pi", 256)) < 1e-5
+    kept = le.load(tmp_path / "m")
+    assert {name: getattr(kept[0].extension, name) for name in changed} == changed
+    scaled = absolute.embed(plain, text, "pi", 256, logn=True)
+    assert difference(kept.encode(text), scaled) < 1e-5
+    assert difference(kept.encode(text), back.encode(text)) > 1e-3
+
+
+def test_a_saved_extension_can_be_extended_otherwise(saved, folder):
+    text = text_of(200, AutoTokenizer.from_pretrained(folder))
+    plain = PlainModel(folder, 64)
+    model = le.load(saved, method="gp", max_seq_length=300)
+    assert difference(model.encode(text), absolute.embed(plain, text, "gp", 300)) < 1e-5
+
+
+def test_no_code_in_the_folder_is_run(saved, tmp_path):
+    trap = shutil.copytree(saved, tmp_path / "trap")
+    (trap / "longembed_st.py").write_text("raise SystemExit('code from the folder was run')")
+    (trap / "transformer.py").write_text("raise SystemExit('code from the folder was run')")
+    assert le.load(str(trap))[0].extension.method == "pi"
+
+
+# dwzhu/e5-base-4k: row 8i of its 4,096-row table is row i of E5-base.
+
+NAME = "dwzhu/e5-base-4k"
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """A small base model, and a checkpoint of the released shape made from it."""
+    here = tmp_path_factory.mktemp("released")
+    base = build_checkpoint(here / "base", "bert", positions=512)
+    folder = here / NAME
+    small = AutoModel.from_pretrained(base)
+    rows = small.embeddings.position_embeddings.weight.detach()
+    torch.manual_seed(11)
+    table = torch.randn(4096, rows.shape[1]) * rows.std()
+    table[::8] = rows
+    config = small.config
+    config.max_position_embeddings = 4096
+    long = AutoModel.from_config(config)
+    weights = {**small.state_dict(), "embeddings.position_embeddings.weight": table}
+    long.load_state_dict(weights)
+    long.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return here, base, folder
+
+
+@pytest.fixture
+def e5(released, monkeypatch):
+    monkeypatch.chdir(released[0])
+    return le.load(NAME)
+
+
+def test_short_inputs_of_the_released_checkpoint_equal_the_base_model(e5, released):
+    plain = PlainModel(released[1], 512)
+    texts = [text_of(n, plain.tokenizer) for n in (3, 20, 100, 511, 512)]
+    expected = torch.stack([plain.embed(text) for text in texts])
+    long = text_of(2000, plain.tokenizer)
+    assert difference(e5.encode([*texts, long])[:-1], expected) < 1e-6
+    shorter = texts[:3]
+    for encode, prompt in ((e5.encode_query, "query: "), (e5.encode_document, "passage: ")):
+        expected = torch.stack([plain.embed(text, prompt) for text in shorter])
+        assert difference(encode(shorter), expected) < 1e-6
+
+
+@pytest.mark.parametrize("length", [513, 1000, 4096])
+def test_long_inputs_of_the_released_checkpoint_read_every_row(e5, released, length):
+    long = PlainModel(released[2], 4096)
+    text = text_of(length, long.tokenizer)
+    expected = long.finish(long.pool(long.hidden(long.token_ids(text), positions=range(length))))
+    assert difference(e5.encode(text), expected) < 1e-5
+
+
+def test_the_released_checkpoint_has_its_window(e5):
+    assert e5.max_seq_length == 4096
+    assert e5[0].extension.original_max_seq_length == 512
+    with pytest.warns(le.TextNotReadWarning, match="904 tokens of 1 text"):
+        e5.encode(text_of(5000, e5.tokenizer))
+
+
+@pytest.mark.parametrize("method", ["pi", "gp", "rp", "pcw", "none"])
+def test_no_other_method_can_read_the_released_checkpoint(released, monkeypatch, method):
+    monkeypatch.chdir(released[0])
+    with pytest.raises(le.ModelError, match=r"position table.*'table'") as refusal:
+        le.load(NAME, method=method)
+    assert "stride" not in str(refusal.value), "an option that nobody gave"
+    with pytest.raises(le.ModelError, match="table"):
+        le.extend(le.load(NAME), method=method)
+
+
+def test_the_released_checkpoint_is_found_by_name_in_the_hub_cache(released, tmp_path):
+    _, base, folder = released
+    repository = tmp_path / "models--dwzhu--e5-base-4k"
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(folder, repository / "snapshots" / revision)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision)
+    model = le.load(NAME, cache_folder=str(tmp_path))
+    plain, long = PlainModel(base, 512), PlainModel(folder, 4096)
+    texts = [text_of(100, plain.tokenizer), text_of(900, plain.tokenizer)]
+    vectors = model.encode(texts)
+    assert difference(vectors[0], plain.embed(texts[0])) < 1e-6
+    assert difference(model.encode_query(texts[0]), plain.embed(texts[0], "query: ")) < 1e-6
+    assert difference(vectors[1], long.embed(texts[1])) < 1e-5
+    assert model[0].extension.method_options == {"stride": 8}
+    assert model.prompts["document"] == "passage: "
+
+
+def test_a_tuned_table_of_ones_own_is_read_by_its_stride(released):
+    _, base, folder = released
+    model = le.load(
+        os.fspath(folder),
+        method="table",
+        stride=8,
+        original_max_seq_length=512,
+        max_seq_length=4096,
+    )
+    plain = PlainModel(base, 512, normalize=False)
+    text = text_of(40, plain.tokenizer)
+    assert difference(model.encode(text), plain.embed(text)) < 1e-5
+    with pytest.raises(le.ConfigError, match="stride=9"):
+        le.load(
+            os.fspath(folder),
+            method="table",
+            stride=9,
+            original_max_seq_length=512,
+            max_seq_length=4096,
+        )

@@ -1,0 +1,258 @@
+"""Hooks act on an extended copy, while it reads a long text, in one thread, and nowhere else."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pytest
+import torch
+from compare import difference
+from reference.rotary import RotaryReference
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+from small_rotary_models import KINDS, WINDOW, folder_of, random_ids, stock
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import longembed_st as le
+
+METHODS = ["gp", "rp", "pi", "ntk", "yarn", "self_extend"]
+EXTENSIONS = {
+    "self_extend": {"method": "self_extend", "max_seq_length": 300},
+    "self_extend, other pair": {
+        "method": "self_extend",
+        "max_seq_length": 300,
+        "group_size": 20,
+        "neighbor_window": 30,
+        "logn_scaling": True,
+    },
+    "ntk": {"method": "ntk", "max_seq_length": 300},
+    "pi": {"method": "pi", "max_seq_length": 300, "logn_scaling": True},
+    "yarn, less far": {"method": "yarn", "max_seq_length": 150, "on_overflow": "truncate"},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors this small are read faster by one thread than by several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def texts():
+    tokenizer = stock("llama").tokenizer
+    return tuple(text_of(n, tokenizer) for n in (65, 20, 140, 62, 297))
+
+
+def fresh(kind):
+    """A model of its own, which no other test extends."""
+    return SentenceTransformer(str(folder_of(kind, normalize=True)), device="cpu")
+
+
+def vectors_of(model):
+    return torch.stack([model.encode(text, convert_to_tensor=True) for text in texts()])
+
+
+def state_of(model):
+    transformer = model[0].model
+    return (
+        [(name, type(module)) for name, module in transformer.named_modules()],
+        transformer.config._attn_implementation,
+        transformer.config.to_dict(),
+        model.max_seq_length,
+        model.tokenizer.model_max_length,
+    )
+
+
+# Side by side.
+
+
+@pytest.mark.parametrize("kind", ["llama", "modernbert"])
+def test_extensions_leave_each_other_and_the_original_alone(kind):
+    original = fresh(kind)
+    before, state = vectors_of(original), state_of(original)
+    # Each alone, from a model of its own.
+    alone = {name: vectors_of(le.extend(fresh(kind), **one)) for name, one in EXTENSIONS.items()}
+    models = {name: le.extend(original, **one) for name, one in EXTENSIONS.items()}
+    # In turns, text by text.
+    rows = {name: [] for name in models}
+    for text in texts():
+        for name, model in models.items():
+            rows[name].append(model.encode(text, convert_to_tensor=True))
+    for name in models:
+        assert torch.equal(torch.stack(rows[name]), alone[name]), name
+    assert torch.equal(vectors_of(original), before)
+    assert state_of(original) == state
+    for one, other in zip([*models][:-1], [*models][1:], strict=True):
+        assert difference(alone[one][0], alone[other][0]) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["nomic_bert", "modernbert"])
+def test_an_extension_of_an_extension_is_one_of_the_original(kind):
+    first = le.extend(fresh(kind), "self_extend", max_seq_length=300, logn_scaling=True)
+    second = le.extend(first, "yarn", max_seq_length=300)
+    assert torch.equal(
+        vectors_of(second), vectors_of(le.extend(fresh(kind), "yarn", max_seq_length=300))
+    )
+    windows = le.extend(second, "pcw")
+    assert torch.equal(vectors_of(windows), vectors_of(le.extend(fresh(kind), "pcw")))
+
+
+@pytest.mark.parametrize("method", ["ntk", "self_extend"])
+@pytest.mark.parametrize("kind", ["llama", "modernbert"])
+def test_the_copys_own_forward_is_the_original_one(kind, method):
+    original = fresh(kind)
+    model = le.extend(original, method, max_seq_length=300)
+    ids = random_ids(original.tokenizer, 131)
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        inside = model[0].model(input_ids=ids, attention_mask=mask).last_hidden_state
+        outside = original[0].model(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert difference(inside, outside) < 2e-5
+
+
+def test_a_pass_that_fails_leaves_nothing_behind():
+    model = le.extend(fresh("llama"), "self_extend", max_seq_length=300)
+    before = vectors_of(model)
+    layer = model[0].model.layers[1]
+
+    def fail(*_):
+        raise RuntimeError("out of memory, say")
+
+    handle = layer.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.encode(texts()[0])
+    handle.remove()
+    assert torch.equal(vectors_of(model), before)
+
+
+# In threads.
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("llama", ("ntk", "pi")),
+        ("llama", ("ntk", "ntk")),
+        ("modernbert", ("self_extend", "yarn, less far")),
+    ],
+)
+def test_threads_give_the_vectors_of_one_after_the_other(kind, names):
+    original = fresh(kind)
+    models = {name: le.extend(original, **EXTENSIONS[name]) for name in set(names)}
+    wanted = {name: vectors_of(model) for name, model in models.items()}
+    with ThreadPoolExecutor(2) as pool:
+        tasks = [(name, pool.submit(vectors_of, models[name])) for name in names * 4]
+        for name, task in tasks:
+            assert difference(task.result(), wanted[name]) < 1e-6, name
+
+
+def test_an_original_is_read_unchanged_while_its_extension_reads_in_another_thread():
+    original = fresh("qwen3")
+    model = le.extend(original, "self_extend", max_seq_length=300)
+    wanted = vectors_of(original)
+    with ThreadPoolExecutor(2) as pool:
+        tasks = [pool.submit(vectors_of, one) for one in (model, original) * 4]
+        for task in tasks[1::2]:
+            assert difference(task.result(), wanted) < 1e-6
+
+
+# No dense mask.
+
+
+class LargestSquare(TorchDispatchMode):
+    """The largest n for which a tensor with two dimensions of n or more was made or used."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **(kwargs or {}))
+        for value in tree_leaves((args, kwargs, output)):
+            if isinstance(value, torch.Tensor) and value.ndim >= 2:
+                # By memory: an expanded tensor costs nothing.
+                sizes = [n for n, step in zip(value.shape, value.stride(), strict=True) if step]
+                self.size = max([self.size, *sorted(sizes)[-2:-1]])
+        return output
+
+
+def largest_square(model, lengths):
+    texts = [text_of(n, model.tokenizer) for n in lengths]
+    with LargestSquare() as watch:
+        model.encode(texts)
+    return watch.size
+
+
+def test_the_watch_sees_a_dense_mask():
+    original = stock("modernbert")
+    ids = random_ids(original.tokenizer, 777)
+    with LargestSquare() as watch, torch.inference_mode():
+        original[0].model(input_ids=ids)
+    assert watch.size == 777
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "logn"),
+    [
+        *[("modernbert", method, True) for method in METHODS if method != "self_extend"],
+        *[(kind, "ntk", False) for kind in KINDS],
+        *[(kind, "self_extend", True) for kind in KINDS],
+    ],
+)
+def test_no_square_matrix_is_made_of_a_long_text(kind, method, logn):
+    model = le.extend(stock(kind), method, max_seq_length=900, logn_scaling=logn)
+    # The band of SelfExtend is read in blocks of 256 rows at most, local layers likewise.
+    assert largest_square(model, (777, 777, 640, 10)) < 400
+
+
+@pytest.mark.parametrize("kind", ["llama", "modernbert"])
+def test_one_long_text_makes_no_mask_for_its_short_neighbours(kind):
+    model = le.extend(stock(kind), "ntk", max_seq_length=900)
+    short = largest_square(model, (9, 33, 64))
+    assert largest_square(model, (9, 33, 64, 777)) <= max(short, 100)
+
+
+# With frequencies that are scaled already.
+
+SCALED = {
+    "linear": {"factor": 2.0},
+    "yarn": {"factor": 4.0, "original_max_position_embeddings": 16, "attention_factor": 1.3},
+    "llama3": {
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("rope_type", "method"),
+    [
+        *[("yarn", method) for method in ("none", "gp", "pi", "ntk", "self_extend")],
+        ("linear", "ntk"),
+        ("llama3", "ntk"),
+    ],
+)
+def test_a_checkpoint_with_scaled_frequencies_keeps_its_scaling(rope_type, method):
+    folder = folder_of("llama", rope_type=rope_type, **SCALED[rope_type])
+    original = SentenceTransformer(str(folder))
+    length = WINDOW if method == "none" else 299
+    model = le.extend(original, method, max_seq_length=length)
+    short = text_of(64, model.tokenizer)
+    assert difference(model.encode(short), original.encode(short)) < 1e-6
+    reference = RotaryReference(folder, WINDOW, causal=True)
+    rotary = original[0].model.rotary_emb
+    ids = random_ids(model.tokenizer, length)
+    inverse = rotary.inv_freq.double()
+    multiple = {"multiple": 25.0} if method == "ntk" else {}
+    with torch.inference_mode():
+        found = model[0].token_embeddings(ids)
+    # Queries and keys arrive with the attention factor of the checkpoint in the reference.
+    wanted = reference.token_embeddings(ids, method, length, inverse=inverse, **multiple)
+    assert difference(found, wanted) < 1e-4

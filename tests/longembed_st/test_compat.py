@@ -1,0 +1,75 @@
+"""Private API of dependencies: each use, and whether it still does what it is used for."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+
+import pytest
+import torch
+from compare import difference
+from sentence_transformers import SentenceTransformer
+from small_models import drop_weight
+from transformers import AutoModel
+
+import longembed_st as le
+from longembed_st import compat
+
+LOST = "encoder.layer.1.output.dense.weight"
+
+
+def test_every_function_is_tested_here():
+    functions = inspect.getmembers(compat, inspect.isfunction)
+    ours = {name for name, one in functions if one.__module__ == compat.__name__}
+    assert {name for name in ours if f"test_{name}" not in globals()} == set()
+
+
+def test_weights_not_in_checkpoint(small_model, tmp_path):
+    folder = shutil.copytree(small_model("bert"), tmp_path / "model")
+    assert compat.weights_not_in_checkpoint(AutoModel.from_pretrained(folder)) == []
+    drop_weight(folder, LOST)
+    assert compat.weights_not_in_checkpoint(AutoModel.from_pretrained(folder)) == [LOST]
+
+
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
+def test_attention_implementation(small_model, name):
+    model = AutoModel.from_pretrained(small_model("bert"), attn_implementation=name)
+    assert compat.attention_implementation(model.config) == name
+    model.set_attn_implementation("longembed")
+    assert compat.attention_implementation(model.config) == "longembed"
+
+
+def test_load_with_module(small_model, tmp_path):
+    folder = tmp_path / "saved"
+    le.load(str(small_model("bert")), method="pi").save_pretrained(str(folder))
+    (kind,) = {
+        m["type"] for m in json.loads((folder / "modules.json").read_text()) if not m["path"]
+    }
+
+    class Ours(le.LongTransformer):
+        pass
+
+    model = compat.load_with_module(SentenceTransformer, str(folder), kind, Ours, device="cpu")
+    assert type(model) is SentenceTransformer
+    assert type(model[0]) is Ours
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_fused_attention_on_cpu(masked, causal):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 9, 8) for _ in range(3))
+    hidden = torch.zeros(9, 9)
+    mask = None
+    if masked:
+        # With a mask, the kernel is never asked to be causal too.
+        mask = hidden = torch.zeros(9, 9).masked_fill(torch.rand(9, 9) < 0.3, float("-inf"))
+        mask.fill_diagonal_(0)
+        causal = False
+    if causal:
+        hidden = torch.full((9, 9), float("-inf")).triu(1)
+    scores = 0.3 * query @ key.mT + hidden
+    output, log_sum_exp = compat.fused_attention_on_cpu(query, key, value, 0.3, causal, mask)
+    assert difference(output, scores.softmax(-1) @ value) < 1e-6
+    assert difference(log_sum_exp, scores.logsumexp(-1)) < 1e-6

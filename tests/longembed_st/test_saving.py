@@ -1,0 +1,121 @@
+"""Saved models come back as they were, here and in a fresh process, ours and stock."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from compare import difference
+from fresh_process import run_fresh
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+from small_rotary_models import stock
+
+import longembed_st as le
+
+PROMPTS = {"query": "query: ", "document": "passage: "}
+LENGTHS = (5, 64, 65, 200, 300)
+
+ABSOLUTE = {
+    "pi": {"method": "pi", "max_seq_length": 300},
+    "gp dynamic logn": {
+        "method": "gp",
+        "max_seq_length": 300,
+        "factor": "dynamic",
+        "logn_scaling": True,
+    },
+    "rp": {"method": "rp", "max_seq_length": 300, "token_budget": 99, "on_overflow": "error"},
+    "pcw": {"method": "pcw", "window_size": 40, "overlap": 4},
+    "none": {"method": "none", "on_overflow": "truncate"},
+}
+ROTARY = {
+    "ntk": ("modernbert", {"method": "ntk", "base_factor": "paper", "logn_scaling": True}),
+    "yarn": ("gemma3_text", {"method": "yarn", "beta_fast": 20.0}),
+    "self_extend": ("llama", {"method": "self_extend", "group_size": 9}),
+}
+SAVED = [*ABSOLUTE, *ROTARY]
+
+
+def texts_of(model):
+    return [text_of(n, model.tokenizer, seed) for seed, n in enumerate(LENGTHS)]
+
+
+def described(model, texts):
+    return {
+        "vectors": model.encode(texts).tolist(),
+        "query": model.encode_query(texts[0]).tolist(),
+        "fingerprint": le.fingerprint(model),
+        "extension": model[0].extension.saved(),
+    }
+
+
+@pytest.fixture(scope="module")
+def saved(small_model, tmp_path_factory):
+    """Models saved here, and what a fresh process makes of them."""
+    here = tmp_path_factory.mktemp("saved")
+    roberta = str(small_model("roberta", prompts=PROMPTS))
+    models = {name: le.load(roberta, **settings) for name, settings in ABSOLUTE.items()}
+    for name, (kind, settings) in ROTARY.items():
+        original = stock(kind, normalize=True, padding_side="left", pooling="lasttoken")
+        models[name] = le.extend(original, max_seq_length=300, **settings)
+    expected, given = {}, {}
+    for name, model in models.items():
+        model.save_pretrained(str(here / name))
+        texts = texts_of(model)
+        expected[name] = described(model, texts)
+        given[name] = [str(here / name), texts]
+    code = """
+        import longembed_st as le
+        from sentence_transformers import SentenceTransformer
+        warnings.simplefilter("ignore")
+        found = {}
+        for name, (folder, texts) in given.items():
+            ours = le.load(folder)
+            stock = SentenceTransformer(folder, trust_remote_code=True)
+            assert type(stock) is SentenceTransformer
+            for kind, model in (("ours", ours), ("stock", stock)):
+                found[f"{kind} {name}"] = {
+                    "vectors": model.encode(texts).tolist(),
+                    "query": model.encode_query(texts[0]).tolist(),
+                    "fingerprint": le.fingerprint(model),
+                    "extension": model[0].extension.saved(),
+                }
+        answer(found)
+    """
+    return here, expected, run_fresh(code, here, given=given)
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_model_comes_back_in_a_fresh_process(saved, kind, name):
+    _, expected, found = saved
+    one, other = expected[name], found[f"{kind} {name}"]
+    assert other["extension"] == one["extension"]
+    assert other["fingerprint"] == one["fingerprint"]
+    assert difference(other["vectors"], one["vectors"]) < 1e-6
+    assert difference(other["query"], one["query"]) < 1e-6
+
+
+@pytest.mark.parametrize("name", ABSOLUTE)
+def test_a_saved_model_is_the_original_with_settings_beside_it(saved, name):
+    folder = saved[0] / name
+    settings = json.loads((folder / "config_sentence_transformers.json").read_text())
+    assert "longembed-st" in settings["requirements"]
+    assert settings["prompts"] == PROMPTS
+    modules = json.loads((folder / "modules.json").read_text())
+    assert modules[0]["type"] == "longembed_st.LongTransformer"
+    assert json.loads((folder / "config.json").read_text())["max_position_embeddings"] == 66
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    assert tokenizer["model_max_length"] == 64
+
+
+def test_stock_sentence_transformers_asks_before_it_runs_our_class(saved):
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        SentenceTransformer(str(saved[0] / "pi"))
+
+
+def test_saving_again_changes_nothing(saved, tmp_path):
+    model = le.load(str(saved[0] / "gp dynamic logn"))
+    model.save_pretrained(str(tmp_path / "again"))
+    again = le.load(str(tmp_path / "again"))
+    assert le.fingerprint(again) == saved[1]["gp dynamic logn"]["fingerprint"]

@@ -1,0 +1,109 @@
+"""What the package imports is what it declares, and arrows between its parts point inward."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+
+PARTS = {
+    "longembed_st": ("longembed_st", []),
+    "longembed_methods": ("plugins/longembed_methods", []),
+    "longembed_index": ("plugins/longembed_index", ["index", "testing"]),
+    "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
+    "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
+    "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
+    "langchain_longembed": ("integrations/langchain_longembed", ["langchain"]),
+    "llama_index": ("integrations/llama_index", ["llama-index"]),
+}
+"""Where each part lies, and the extras that bring what it needs."""
+
+MAY_IMPORT = {
+    "longembed_st": set(),
+    "longembed_methods": {"longembed_st"},
+    "longembed_index": {"longembed_st"},
+    "longembed_bench": {"longembed_st", "longembed_index"},
+    "longembed_tuning": {"longembed_st", "longembed_index"},
+    "chroma_longembed": {"longembed_st", "longembed_index"},
+    "langchain_longembed": {"longembed_st"},
+    "llama_index": {"longembed_st"},
+}
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level names that the modules of a folder import, anywhere."""
+    names: set[str] = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names)
+
+
+def declared(extras: list[str]) -> set[str]:
+    """Distributions that are installed with some extras."""
+    extra_lists = [PROJECT["optional-dependencies"][extra] for extra in extras]
+    lines = [*PROJECT["dependencies"], *(line for lines in extra_lists for line in lines)]
+    return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines}
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_imported_is_declared(part) -> None:
+    folder, extras = PARTS[part]
+    providers = packages_distributions()
+    known = declared(extras)
+    for name in imported(ROOT / folder) - PARTS.keys() - {"_typeshed"}:
+        brought = {normal(distribution) for distribution in providers.get(name, [])}
+        assert brought & known, f"{part} imports {name}, of {brought or 'nothing installed'}"
+    if part == "llama_index":
+        assert "llama-index-core" in known
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_arrows_point_inward(part) -> None:
+    folder, _ = PARTS[part]
+    found = imported(ROOT / folder) & PARTS.keys() - {part}
+    assert found <= MAY_IMPORT[part]
+
+
+def test_private_api_of_dependencies_is_in_one_place() -> None:
+    """Private names that are looked up are our own, outside compat.py."""
+    files = [file for folder, _ in PARTS.values() for file in (ROOT / folder).rglob("*.py")]
+    trees = {file: list(ast.walk(ast.parse(file.read_text(encoding="utf8")))) for file in files}
+    ours = set()
+    for nodes in trees.values():
+        for node in nodes:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                ours.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                ours.add(node.attr)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                ours.add(node.target.id)
+    foreign = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {node.attr}"
+        for file, nodes in trees.items()
+        if file.name != "compat.py"
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and re.fullmatch(r"_[a-z]\w*", node.attr)
+        and node.attr not in ours
+    ]
+    assert foreign == []
