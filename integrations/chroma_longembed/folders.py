@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.sources import printable
 from longembed_st.extras import needs_extra
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -66,7 +66,7 @@ def open_client(directory: Path) -> Iterator[ClientAPI]:
 
     from chroma_longembed.collection import chroma_errors
 
-    with chroma_errors(f"open {printable(directory)} as"):
+    with chroma_errors(f"open {shown(directory)} as"):
         # Typed without its `close`, which frees the files.
         client: Any = chromadb.PersistentClient(str(directory))
     try:

@@ -1,22 +1,32 @@
-"""The `longembed` command: its own commands, and those that other packages bring.
+"""The `longembed` command: its own commands, those that other packages bring, and how they end.
+
+Exit codes: 0 done; 1 refused or failed, with the reason in one line; 2 a mistake on the command
+line; 3 an error that nobody foresaw; 4 done, but the output could not be written; 130 interrupted.
 
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """
 
 from __future__ import annotations
 
-import functools
+import os
 import sys
-from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Any
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
+from traceback import format_exc
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from longembed_st.command.inspecting import bake, inspect
+from longembed_st.command.terminal import Outlet, outlets, terminal
 from longembed_st.errors import LongEmbedError
 
 COMMAND_GROUP = "longembed_st.commands"
+TRACEBACK = "--traceback"
+TRACEBACK_VARIABLE = "LONGEMBED_TRACEBACK"
+
+DONE, FAILED, MISUSED, UNFORESEEN, UNHEARD, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
     name="longembed",
@@ -29,35 +39,116 @@ app = typer.Typer(
 )
 
 
-def _in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """End a command on a user's mistake with one line and exit code 1."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except LongEmbedError as error:
-            typer.secho(f"Error: {error}", fg="red", err=True)
-            raise typer.Exit(1) from None
-
-    return run
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        terminal().say(f"longembed-st {version('longembed-st')}")
+        raise typer.Exit
 
 
-def _register_commands() -> None:
-    for command in (inspect, bake):
-        app.command(command.__name__)(_in_one_line(command))
-    for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
-        try:
-            command = entry_point.load()
-        except (ImportError, AttributeError) as error:
-            print(f"longembed: command {entry_point.name!r} is broken: {error}", file=sys.stderr)
-            continue
-        app.command(entry_point.name)(_in_one_line(command))
+@app.callback()
+def _global_options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            TRACEBACK,
+            help="Show where an error comes from. Anywhere on the line, or as "
+            f"{TRACEBACK_VARIABLE}=1 in the environment.",
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before every command."""
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line to its end, whatever happens.
+
+    Args:
+        arguments: What follows `longembed`.
+
+    Returns:
+        The exit code.
+    """
+    with outlets() as out:
+        wanted, traceback = _without_traceback(arguments)
+        try:
+            code = app(wanted, prog_name="longembed", standalone_mode=False) or DONE
+        except Exception as error:
+            if traceback or os.environ.get(TRACEBACK_VARIABLE):
+                terminal(stderr=True).print(Text(format_exc()), soft_wrap=True)
+            code = _told(error)
+        out.flush()
+        return _heard(code, out)
+
+
+def _told(error: Exception) -> int:
+    """Say in one line how a command ended."""
+    # Usage errors of click, which typer may bring under a name of its own.
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        return _refuse_usage(getattr(error, "ctx", None), usage())
+    if isinstance(error, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    if isinstance(error, LongEmbedError | OSError | UnicodeEncodeError):
+        return _fail(str(error), FAILED)
+    if isinstance(error, MemoryError):
+        return _fail("there is not enough memory for this", FAILED)
+    return _fail(
+        f"{type(error).__name__}: {error}. This should not have happened. Please report it, with "
+        f"what the same command prints with {TRACEBACK}",
+        UNFORESEEN,
+    )
+
+
+def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without `--traceback`, and whether it was among them."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != TRACEBACK]
+    return [*options, *arguments[end:]], len(options) < end
+
+
+def _refuse_usage(context: Any, message: str) -> int:
+    if not message:
+        # Without a command, typer has shown the help already.
+        return MISUSED
+    if context is not None:
+        terminal(stderr=True).say(f"Try '{context.command_path} --help'.")
+    return _fail(message, MISUSED)
+
+
+def _fail(message: str, code: int) -> int:
+    terminal(stderr=True).say(f"Error: {message}", style="red")
+    return code
+
+
+def _heard(code: int, out: Outlet) -> int:
+    """The exit code of a command whose output may have got lost."""
+    # Whoever closes a pipe has read enough.
+    if out.problem is None or isinstance(out.problem, BrokenPipeError):
+        return code
+    reason = getattr(out.problem, "strerror", None) or out.problem
+    return code or _fail(f"done, but the output could not be written: {reason}", UNHEARD)
+
+
+def _register_commands() -> None:
+    for command in (inspect, bake):
+        app.command(command.__name__)(command)
+    for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
+        try:
+            app.command(entry_point.name)(entry_point.load())
+        # Another package's command must not take the others with it.
+        except Exception as error:
+            _fail(f"the command {entry_point.name!r} is broken: {error}", FAILED)
 
 
 _register_commands()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from longembed_st.command.display import without_loading_bars
-from longembed_st.command.options import with_settings
+from longembed_st.command.options import given_path, with_settings
+from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
@@ -66,7 +65,7 @@ def inspect(
         "costs": [vars(cost) for cost in costs],
     }
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _show(facts, costs)
 
@@ -74,7 +73,7 @@ def inspect(
 @with_settings
 def bake(
     model: ModelArgument,
-    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    out: Annotated[Path, typer.Argument(parser=given_path, metavar="DIR", help="A new folder.")],
     *,
     settings: ModelSettings,
 ) -> None:
@@ -85,12 +84,12 @@ def bake(
     import longembed_st as le
 
     extended = _load(model, settings)
-    with warnings.catch_warnings(record=True) as notes:
+    with without_loading_bars(), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
         le.bake(extended, out)
-    typer.echo(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
+    terminal().say(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
     for note in notes:
-        typer.secho(f"Note: {note.message}", fg="yellow", err=True)
+        terminal(stderr=True).say(f"Note: {note.message}", style="yellow")
 
 
 def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
@@ -101,7 +100,7 @@ def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
 
 
 def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
-    console = Console()
+    console = terminal()
     about = Table("", Column(overflow="fold"), show_header=False, box=None)
     note = f" ({facts['note']})" if facts["note"] else ""
     reach = facts["max_seq_length"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
@@ -75,6 +77,18 @@ _OF_SETTINGS = {
     for name in ModelSettings.model_fields
     if facts_of(name)["option"] and name not in ("prompts", "method_options")
 } | _SPECIAL
+
+
+def given_path(path: str | Path) -> Path:
+    """A path as typed; an empty one, which would mean the working folder, is a mistake.
+
+    Args:
+        path: As typed, or the default.
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise typer.BadParameter("this path is empty" if not text else f"{text!r} is no path")
+    return Path(text)
 
 
 def with_settings(command: Command) -> Command:
@@ -147,3 +161,6 @@ def parse_option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or brackets thousands deep.
+        raise ConfigError(f"--option {name}: {error}") from None

@@ -42,7 +42,8 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
             if huggingface_hub.try_to_load_from_cache(name, "config.json", folder, revision):
                 return
         except HFValidationError as error:
-            raise ModelError(f"{error}. {_WAY_OUT}") from None
+            reason = str(error).rstrip(".")
+            raise ModelError(f"{name!r} is no name of a model: {reason}. {_WAY_OUT}") from None
     reason = "it is not in the local cache, and the hub may not be asked"
     if not (model_kwargs.get("local_files_only") or huggingface_hub.is_offline_mode()):
         for name in names:

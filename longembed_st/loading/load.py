@@ -8,7 +8,6 @@ import os
 from collections import OrderedDict
 from typing import Any, NoReturn, cast
 
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -103,16 +102,11 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
             plain = SentenceTransformer(source, **arguments)
     except LongEmbedError:
         raise
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        ImportError,
-        TypeError,
-        SafetensorError,
-    ) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+    # A damaged folder, and arguments out of range, end in errors of every kind.
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        if not isinstance(error, OSError | ValueError | RuntimeError):
+            reason = f"{type(error).__name__}: {reason}"
         raise ModelError(f"cannot load model {name!r}: {reason}") from error
     if isinstance(plain[0], Transformer):
         checks.refuse_missing_weights(plain[0].model, name)

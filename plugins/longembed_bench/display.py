@@ -9,8 +9,8 @@ from types import TracebackType
 
 from rich import box
 from rich import progress as bars
-from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from longembed_bench.calibrate import Choice
 from longembed_bench.results import Result
@@ -18,6 +18,7 @@ from longembed_bench.runs import CHUNKS, Run
 from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
 from longembed_st.command.display import percent, without_loading_bars
+from longembed_st.command.terminal import Terminal
 
 
 class Progress:
@@ -29,7 +30,7 @@ class Progress:
         tasks: The tasks.
     """
 
-    def __init__(self, console: Console, runs: Sequence[Run], tasks: Sequence[Task]) -> None:
+    def __init__(self, console: Terminal, runs: Sequence[Run], tasks: Sequence[Task]) -> None:
         self._bars = bars.Progress(*_columns(), console=console)
         self._all = self._bars.add_task("tasks", total=len(runs) * len(tasks))
         self._one = self._bars.add_task("", total=None, visible=False)
@@ -80,7 +81,7 @@ class Progress:
 
 @contextmanager
 def calibration_bar(
-    console: Console,
+    console: Terminal,
 ) -> Iterator[tuple[Callable[[str, int], None], Callable[[int], None]]]:
     """A bar over the documents that one method reads.
 
@@ -114,7 +115,7 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def show_results(console: Console, results: Sequence[Result]) -> None:
+def show_results(console: Terminal, results: Sequence[Result]) -> None:
     """Print one table a task.
 
     Args:
@@ -134,7 +135,7 @@ def show_results(console: Console, results: Sequence[Result]) -> None:
         )
         for place, heading in enumerate(scores.headings):
             table.add_column(
-                heading.replace("/", "\n/"),
+                Text(heading.replace("/", "\n/")),
                 justify="right" if place else "left",
                 overflow="fold",
             )
@@ -143,7 +144,7 @@ def show_results(console: Console, results: Sequence[Result]) -> None:
         console.print(table)
 
 
-def show_choice(console: Console, choice: Choice) -> None:
+def show_choice(console: Terminal, choice: Choice) -> None:
     """Print what each method scored and cost, and what follows.
 
     Args:
@@ -165,11 +166,9 @@ def show_choice(console: Console, choice: Choice) -> None:
     mean, low, high = (100 * value for value in choice.margin)
     times = best.reading.seconds_per_document / second.reading.seconds_per_document
     verdict = "" if choice.is_clear else "; with these queries, the two cannot be told apart"
-    console.print(
+    console.say(
         f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
-        f"{high:+.1f}), at {times:.1f} times its time{verdict}.",
-        soft_wrap=True,
-        highlight=False,
+        f"{high:+.1f}), at {times:.1f} times its time{verdict}."
     )
 
 
@@ -177,7 +176,7 @@ def _columns() -> tuple[bars.ProgressColumn, ...]:
     whole = Column(no_wrap=True)
     return (
         # In a narrow terminal this one goes into two lines, so that no number is cut off.
-        bars.TextColumn("{task.description}", table_column=Column()),
+        bars.TextColumn("{task.description}", markup=False, table_column=Column()),
         bars.MofNCompleteColumn(table_column=whole),
         bars.BarColumn(bar_width=16, table_column=whole),
         bars.TimeElapsedColumn(table_column=whole),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from longembed_index import display
 from longembed_st.command.display import without_loading_bars
-from longembed_st.command.options import DeviceOption, given_settings, with_settings
+from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
+from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import AUTO, ModelSettings
+from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.searching import Hit
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 StoreOption = Annotated[
-    Path, typer.Option("--store", metavar="DIR", help="Folder of the store.", show_default=False)
+    Path,
+    typer.Option(
+        "--store",
+        parser=given_path,
+        metavar="DIR",
+        help="Folder of the store.",
+        show_default=False,
+    ),
 ]
 ModelOption = Annotated[
     str | None,
@@ -40,6 +47,7 @@ def index(
     paths: Annotated[
         list[Path],
         typer.Argument(
+            parser=given_path,
             metavar="PATH...",
             help="Files, or folders to search: text, Markdown, HTML, PDF, DOCX.",
             show_default=False,
@@ -79,7 +87,7 @@ def index(
 
     found = find_files(paths, exclude=store)
     stored = read_provenance(store, kind=store_kind)
-    out, console = Console(), Console(stderr=True)
+    out, console = terminal(), terminal(stderr=True)
     if not found.files and stored is None:
         display.show_failed(console, found.unreadable)
         display.show_skipped(console, found.skipped)
@@ -87,7 +95,7 @@ def index(
     with without_loading_bars():
         loaded = _model_of_store(stored, _named(settings, model))
     embed = document_embedder(loaded)
-    console.print(_describe(loaded), highlight=False, soft_wrap=True)
+    console.say(_describe(loaded))
 
     with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
         with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
@@ -105,7 +113,7 @@ def index(
         display.show_skipped(out, found.skipped)
         if verify:
             compared = compare(opened, embed)
-            out.print(f"Verified: {compared} stored vectors are those of the model.")
+            out.say(f"Verified: {compared} stored vectors are those of the model.")
     if strict and report.failed:
         raise typer.Exit(1)
 
@@ -131,8 +139,8 @@ def search(
 
     Example: `longembed search "who approved the budget?" --store ./store -k 3`
     """
-    if not query.strip():
-        raise ConfigError("the query is empty")
+    if not has_text(query):
+        raise ConfigError("the query is blank: nothing in it can be seen")
     from longembed_index import searching
     from longembed_index.opening import open_store, read_provenance
 
@@ -149,11 +157,11 @@ def search(
     if not hits:
         raise ConfigError(f"the store in {store} is empty")
     if loaded.settings.on_overflow == "warn":
-        display.show_query_cut(Console(stderr=True), encoded.coverages[0])
+        display.show_query_cut(terminal(stderr=True), encoded.coverages[0])
     if as_json:
-        print(json.dumps([_as_dict(rank, hit) for rank, hit in enumerate(hits, 1)], indent=2))
+        print_json([_as_dict(rank, hit) for rank, hit in enumerate(hits, 1)])
     else:
-        display.show_hits(Console(), hits)
+        display.show_hits(terminal(), hits)
 
 
 @with_settings
@@ -203,7 +211,7 @@ def reindex(
     stored = read_provenance(store, collection)
     if stored is None:
         raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
-    out, console = Console(), Console(stderr=True)
+    out, console = terminal(), terminal(stderr=True)
     if not given.given.keys() - {"device"}:
         if not drop_old:
             raise ConfigError("name what is to change, for instance --method or --model")
@@ -212,7 +220,7 @@ def reindex(
         return
     with without_loading_bars():
         loaded = storable_model(given.over(ModelSettings(model_name=stored.settings.model_name)))
-    console.print(_describe(loaded), highlight=False, soft_wrap=True)
+    console.say(_describe(loaded))
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
         count = len(opened)
         with display.progress_bar(console, [1] * count) as on_outcome:

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
-from longembed_index.sources import printable
 from longembed_st.command.display import percent
+from longembed_st.command.terminal import Terminal
 
 if TYPE_CHECKING:
     from longembed_index.reindexing import Reindexed
@@ -25,7 +23,7 @@ _NAMES_SHOWN = 3
 
 
 @contextmanager
-def progress_bar(console: Console, sizes: Sequence[int]) -> Iterator[Callable[[Outcome], None]]:
+def progress_bar(console: Terminal, sizes: Sequence[int]) -> Iterator[Callable[[Outcome], None]]:
     """Show how far an ingestion is: documents, tokens, time left.
 
     Args:
@@ -58,7 +56,7 @@ def progress_bar(console: Console, sizes: Sequence[int]) -> Iterator[Callable[[O
         yield on_outcome
 
 
-def show_report(console: Console, report: Report, in_store: int) -> None:
+def show_report(console: Terminal, report: Report, in_store: int) -> None:
     """Print what became of the documents, and why some were not stored.
 
     Args:
@@ -75,7 +73,7 @@ def show_report(console: Console, report: Report, in_store: int) -> None:
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
 
 
-def show_reindexed(console: Console, done: Reindexed, in_store: int) -> None:
+def show_reindexed(console: Terminal, done: Reindexed, in_store: int) -> None:
     """Print what a reindexing has done, and where the old vectors are.
 
     Args:
@@ -105,7 +103,7 @@ def show_reindexed(console: Console, done: Reindexed, in_store: int) -> None:
         )
 
 
-def show_dropped(console: Console, names: Sequence[str]) -> None:
+def show_dropped(console: Terminal, names: Sequence[str]) -> None:
     """Print which old vectors were deleted.
 
     Args:
@@ -115,7 +113,7 @@ def show_dropped(console: Console, names: Sequence[str]) -> None:
     console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
-def show_failed(console: Console, failed: Sequence[tuple[str, str]]) -> None:
+def show_failed(console: Terminal, failed: Sequence[tuple[str, str]]) -> None:
     """Print which documents were not stored, and why.
 
     Args:
@@ -125,7 +123,7 @@ def show_failed(console: Console, failed: Sequence[tuple[str, str]]) -> None:
     _show_list(console, "Not stored:", [f"{_short(name)}: {why}" for name, why in failed])
 
 
-def show_skipped(console: Console, paths: Sequence[Path]) -> None:
+def show_skipped(console: Terminal, paths: Sequence[Path]) -> None:
     """Print which files nobody tried to read, by type.
 
     Args:
@@ -142,7 +140,7 @@ def show_skipped(console: Console, paths: Sequence[Path]) -> None:
     _show_list(console, "Skipped, of a type that is not read:", lines)
 
 
-def show_query_cut(console: Console, coverage: Coverage) -> None:
+def show_query_cut(console: Terminal, coverage: Coverage) -> None:
     """Print how much of a query was not read, if any.
 
     Args:
@@ -150,13 +148,10 @@ def show_query_cut(console: Console, coverage: Coverage) -> None:
         coverage: Of the query.
     """
     if coverage.read < coverage.tokens:
-        console.print(
-            f"Of the query, {coverage.read:,} of {coverage.tokens:,} tokens were read.",
-            highlight=False,
-        )
+        console.print(f"Of the query, {coverage.read:,} of {coverage.tokens:,} tokens were read.")
 
 
-def show_hits(console: Console, hits: Sequence[Hit]) -> None:
+def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
     """Print the hits of a search.
 
     Args:
@@ -164,18 +159,20 @@ def show_hits(console: Console, hits: Sequence[Hit]) -> None:
         hits: The best first.
     """
     table = Table()
-    for heading in ("rank", "score", "document", "tokens", "read"):
-        table.add_column(heading, justify="left" if heading == "document" else "right")
+    for heading in ("rank", "score"):
+        table.add_column(heading, justify="right")
+    table.add_column("document", overflow="fold")
+    for heading in ("tokens", "read"):
+        table.add_column(heading, justify="right")
     for rank, hit in enumerate(hits, 1):
-        name = Text(_short(hit.source), overflow="fold")
         tokens = "-" if hit.tokens is None else f"{hit.tokens:,}"
         read = "-" if hit.share_read is None else percent(hit.share_read)
-        table.add_row(str(rank), f"{hit.score:.3f}", name, tokens, read)
+        table.add_row(str(rank), f"{hit.score:.3f}", _short(hit.source), tokens, read)
     console.print(table)
 
 
 def _show_counts(
-    console: Console, title: str, rows: Sequence[tuple[str, int]], report: Report
+    console: Terminal, title: str, rows: Sequence[tuple[str, int]], report: Report
 ) -> None:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
@@ -194,16 +191,18 @@ def _show_counts(
     )
 
 
-def _show_list(console: Console, heading: str, lines: list[str]) -> None:
+def _show_list(console: Terminal, heading: str, lines: list[str]) -> None:
     if lines:
         console.print(heading, style="bold")
         for line in lines:
-            # As text: a file name may hold what looks like markup.
-            console.print(Text(f"  {line}"), soft_wrap=True)
+            console.say(f"  {line}")
 
 
 def _short(name: str) -> str:
-    """A path as seen from here, if it is below here, in characters that can be printed."""
+    """A path as seen from here, if it is below here."""
     path = Path(name)
-    here = Path.cwd()
-    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return name
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

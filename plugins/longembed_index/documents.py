@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from longembed_index.sources import FileSource, find_files, printable
+from longembed_index.sources import FileSource, find_files
 from longembed_st.errors import InputError
+from longembed_st.texts import has_text, shown
 
 
 def read_documents(
@@ -31,7 +31,7 @@ def read_documents(
         InputError: If it is not a folder, or, without `on_failed`, if a file cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{printable(folder)} is not a folder")
+        raise InputError(f"{shown(folder)} is not a folder")
     found = find_files([folder])
     root = folder.resolve()
     failed = [(_name(Path(path), folder), reason) for path, reason in found.unreadable]
@@ -49,7 +49,7 @@ def read_documents(
         name, reason = failed[0]
         others = f", and {len(failed) - 1} more cannot be read" if len(failed) > 1 else ""
         raise InputError(
-            f"{printable(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
+            f"{shown(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
         )
     for name, reason in failed:
         on_failed(name, reason)  # type: ignore[misc]
@@ -78,15 +78,6 @@ def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield where, _object(where, line)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-
-
-def has_text(text: str) -> bool:
-    """Whether a text has more than separators and control characters, which make no tokens.
-
-    Args:
-        text: The text.
-    """
-    return any(unicodedata.category(character)[0] not in "ZC" for character in text)
 
 
 def _name(path: Path, root: Path) -> str:

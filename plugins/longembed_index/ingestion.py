@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.documents import has_text
 from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
 from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.reports import Outcome, Report
 from longembed_st.errors import InputError, LongEmbedError
+from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.sources import Source

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from longembed_index.errors import StoreError
-from longembed_index.sources import printable
 from longembed_index.store import Store, StoreKind
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.registry import load_entry_points
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_st.provenance import Provenance
@@ -67,18 +67,18 @@ def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
     if wanted is not None and wanted not in known:
         raise ConfigError(f"there is no store kind {wanted!r}; installed: {', '.join(known)}")
     if directory.exists() and not directory.is_dir():
-        raise StoreError(f"{printable(directory)} is a file, not the folder of a store")
+        raise StoreError(f"{shown(directory)} is a file, not the folder of a store")
     for name, kind in known.items():
         if directory.exists() and kind.recognises(directory):
             if wanted not in (None, name):
                 raise ConfigError(
-                    f"the store in {printable(directory)} is of kind {name!r}, not {wanted!r}. "
+                    f"the store in {shown(directory)} is of kind {name!r}, not {wanted!r}. "
                     "Leave --store-kind out, or name a new folder"
                 )
             return kind
     if directory.exists() and any(entry.name != _LOCK for entry in directory.iterdir()):
         raise StoreError(
-            f"{printable(directory)} is not a store: it has files, but none that an installed kind "
+            f"{shown(directory)} is not a store: it has files, but none that an installed kind "
             f"of store ({', '.join(known)}) knows. Name an empty or a new folder"
         )
     return known[wanted or DEFAULT_KIND]
@@ -136,7 +136,7 @@ def open_store(
     opener = kind_of(directory, kind)
     create = model.provenance if model is not None and write else None
     if create is None and not (directory.exists() and opener.recognises(directory)):
-        raise StoreError(f"there is no store in {printable(directory)}")
+        raise StoreError(f"there is no store in {shown(directory)}")
     with (
         _only_writer(directory, wait) if write else nullcontext(),
         opener.open(directory, collection, create) as store,
@@ -169,11 +169,11 @@ def _only_writer(directory: Path, wait: float) -> Iterator[None]:
         lock.acquire(timeout=wait)
     except Timeout:
         raise StoreError(
-            f"another process is writing to {printable(directory)}. Try again when it is done, or "
+            f"another process is writing to {shown(directory)}. Try again when it is done, or "
             "let the command wait for it: --wait SECONDS"
         ) from None
     except OSError as error:
-        raise StoreError(f"cannot write to {printable(directory)}: {error.strerror}") from None
+        raise StoreError(f"cannot write to {shown(directory)}: {error.strerror}") from None
     try:
         yield
     finally:

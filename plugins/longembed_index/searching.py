@@ -52,7 +52,8 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
     Raises:
         StoreError: If the store cannot be read.
     """
-    return [_hit(match) for match in store.search(vector, k)]
+    # A number beyond what there is may also be beyond what the store can count.
+    return [_hit(match) for match in store.search(vector, min(k, len(store)))]
 
 
 def _hit(match: Match) -> Hit:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from longembed_index.readers import READERS, read_text, suffix_of
 from longembed_st.errors import InputError
+from longembed_st.texts import shown
 
 
 class Source(Protocol):
@@ -134,12 +135,14 @@ def find_files(paths: Iterable[Path], exclude: Path | None = None) -> Found:
     """
     found = Found()
     files: dict[Path, FileSource] = {}
+    # Unlike `resolve`, this takes a loop of links, too.
+    excluded = exclude and Path(os.path.realpath(exclude))
     for path in paths:
         # What cannot be looked at is reported below; what is not there is a typing error.
         if not os.path.lexists(path):
-            raise InputError(f"{printable(path)} does not exist")
+            raise InputError(f"{shown(path)} does not exist")
         is_folder = path.is_dir()
-        for file in _walk(path, exclude and exclude.resolve(), found) if is_folder else [path]:
+        for file in _walk(path, excluded, found) if is_folder else [path]:
             try:
                 target = file.resolve(strict=True)
                 status = target.stat()
@@ -177,13 +180,8 @@ def is_gone(name: str, roots: Iterable[Path]) -> bool:
     return False
 
 
-def printable(name: str | Path) -> str:
-    """A file name as text that every terminal takes, undecodable bytes escaped."""
-    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _walk(folder: Path, exclude: Path | None, found: Found) -> Iterator[Path]:
-    if exclude is not None and folder.resolve() == exclude:
+    if exclude is not None and Path(os.path.realpath(folder)) == exclude:
         return
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.documents import has_text
 from longembed_index.errors import StoreError
+from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed

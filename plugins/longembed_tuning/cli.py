@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from longembed_st.command.options import (
     DocumentPromptOption,
     QueryPromptOption,
+    given_path,
     given_settings,
     option_of,
 )
+from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
@@ -43,7 +44,10 @@ def tune(
         int, typer.Option(min=8, help="Extended window in tokens.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the tuned model.", show_default=False)
+        Path,
+        typer.Option(
+            parser=given_path, metavar="DIR", help="Folder of the tuned model.", show_default=False
+        ),
     ],
     method: Annotated[
         str, typer.Option(metavar="pi|rp", help="What the added vectors start from.")
@@ -145,8 +149,8 @@ def tune(
         validation_data=validation_data,
         prompts=given_settings(query_prompt=query_prompt, document_prompt=document_prompt).prompts,
         resume=resume,
-        callbacks=[ProgressBar(Console(stderr=True))],
+        callbacks=[ProgressBar(terminal(stderr=True))],
     )
     if PartialState().is_main_process:
-        show_record(Console(), record)
-        print(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
+        show_record(terminal(), record)
+        terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from longembed_st.command.terminal import Terminal
 from longembed_tuning.evaluation import SCORE
 from longembed_tuning.record import TuningRecord
 
@@ -20,7 +20,7 @@ class ProgressBar(TrainerCallback):
         console: Where to draw.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._progress = Progress(
             TextColumn("steps"),
             MofNCompleteColumn(),
@@ -73,7 +73,7 @@ class ProgressBar(TrainerCallback):
         self._progress.stop()
 
 
-def show_record(console: Console, record: TuningRecord) -> None:
+def show_record(console: Terminal, record: TuningRecord) -> None:
     """Print the data, the steps and the scores of a run.
 
     Args:

@@ -11,17 +11,15 @@ from pathlib import Path
 
 import mteb
 import pytest
-import typer
+from command_line import longembed
 from small_models import WORDS
-from typer.testing import CliRunner
 
 import longembed_st as le
-from longembed_bench import cli, plots, retrievers, runner, vectors
+from longembed_bench import plots, retrievers, runner, vectors
 from longembed_bench.plots import accuracy_by_depth, spread
 from longembed_bench.results import ResultFolder
 from longembed_bench.runs import MethodChoice, ModelSource, plan
 from longembed_bench.tasks import hub_task, passkey_task
-from longembed_st.command.app import _in_one_line
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.settings import ModelSettings
 
@@ -50,14 +48,11 @@ def bench(tmp_path, small_model, monkeypatch):
     monkeypatch.setattr("longembed_bench.report.draw_all", lambda results, folder: [])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    app = typer.Typer()
-    app.command("bench")(_in_one_line(cli.bench))
-    app.command("calibrate")(_in_one_line(cli.calibrate))
     folder = small_model("bert")
 
     def call(*arguments: str):
         words = [word.replace("MODEL", str(folder)) for word in arguments]
-        return CliRunner().invoke(app, ["bench", *words, "--device", "cpu"])
+        return longembed("bench", *words, "--device", "cpu")
 
     return call
 

@@ -8,17 +8,14 @@ import re
 
 import numpy as np
 import pytest
-import typer
+from command_line import longembed
 from compare import difference
 from office_files import make_docx, make_pdf
 from small_models import WORDS
-from typer.testing import CliRunner
 
 import longembed_st as le
-from longembed_bench import cli
 from longembed_bench.calibrate import candidate_methods, sample_data
 from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
-from longembed_st.command.app import _in_one_line
 from longembed_st.errors import ConfigError, InputError
 
 
@@ -37,14 +34,11 @@ def folder(tmp_path):
 def calibrate(tmp_path, small_model, folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    app = typer.Typer()
-    app.command("calibrate")(_in_one_line(cli.calibrate))
-    app.command("bench")(_in_one_line(cli.bench))
     model = str(small_model("bert"))
 
     def call(*arguments: str):
         words = ["calibrate", model, "--data", str(folder), "--device", "cpu", *arguments]
-        return CliRunner().invoke(app, words)
+        return longembed(*words)
 
     return call
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import longembed
 
 import longembed_st as le
-from longembed_bench import cli, runner
+from longembed_bench import runner
 from longembed_bench.results import ResultFolder
 from longembed_bench.vectors import VectorCache
 from longembed_st.settings import ExtensionConfig
@@ -37,15 +36,12 @@ def bench(old, monkeypatch):
     """Runs the command of old once more."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("longembed_bench.report.draw_all", lambda results, folder: [])
-    app = typer.Typer()
-    app.command("bench")(cli.bench)
-    app.command("calibrate")(cli.calibrate)
 
     def call():
         model = f"tiny={old / 'plain'}"
-        words = ["bench", model, *METHODS, "--data", str(old / "bench_data"), "--no-baselines"]
-        result = CliRunner().invoke(app, [*words, "--out", str(old / "bench"), "--device", "cpu"])
-        assert result.exit_code == 0, result.exception
+        words = [model, *METHODS, "--data", str(old / "bench_data"), "--no-baselines"]
+        result = longembed("bench", *words, "--out", old / "bench", "--device", "cpu")
+        assert result.exit_code == 0, result.stderr
         return result.stdout
 
     return call
@@ -121,12 +117,10 @@ def test_an_old_choice_is_loaded_and_chosen_again_under_the_same_names(old, monk
         "pcw",
         {"overlap": 4, "window_size": 32},
     )
-    app = typer.Typer()
-    app.command()(cli.calibrate)
     methods = ("-m", "none", "-m", "pcw:window_size=32,overlap=4")
     given = [str(old / "plain"), "--data", str(old / "bench_data"), *methods]
-    result = CliRunner().invoke(app, [*given, "--device", "cpu", "--out", str(old / "new.json")])
-    assert result.exit_code == 0, result.exception
+    result = longembed("calibrate", *given, "--device", "cpu", "--out", old / "new.json")
+    assert result.exit_code == 0, result.stderr
     assert json.loads((old / "new.json").read_text()) == {
         **choice,
         "model_name_or_path": str(old / "plain"),

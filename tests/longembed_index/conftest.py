@@ -102,15 +102,13 @@ def short_minilm(minilm_folder: Path) -> CachedModel:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm_folder: Path) -> Callable:
     """Runs `longembed`; "MODEL" and "STORE" among the arguments stand for their folders."""
-    from typer.testing import CliRunner
-
-    from longembed_st.command.app import app
+    from command_line import longembed
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     stands_for = {"MODEL": str(minilm_folder), "STORE": str(tmp_path / "store")}
 
     def call(*arguments: str | Path):
-        return CliRunner().invoke(app, [stands_for.get(str(a), str(a)) for a in arguments])
+        return longembed(*(stands_for.get(str(a), a) for a in arguments))
 
     return call

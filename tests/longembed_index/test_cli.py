@@ -201,7 +201,7 @@ def test_the_store_remembers_its_settings(run, docs) -> None:
         (("index", "docs"), 2, "--store"),
         (("search", "q", "--store", "STORE"), 1, "no store in"),
         (("search", "q", "--store", "docs"), 1, "not a store"),
-        (("search", "  ", "--store", "STORE"), 1, "query is empty"),
+        (("search", "  ", "--store", "STORE"), 1, "query is blank"),
         (("search", "q", "--store", "STORE", "-k", "0"), 2, "-k"),
         (("search", "q", "--store", "STORE", "-k", "-1"), 2, "-k"),
     ],

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import longembed as run
 from sentence_transformers import SentenceTransformer
-from typer.testing import CliRunner
 
 import longembed_st as le
-from longembed_st.command.app import app
-
-
-def run(*arguments: str | Path):
-    """What `longembed` does and prints."""
-    return CliRunner().invoke(app, [str(word) for word in arguments])
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,148 @@
+"""The one way to a terminal: what is foreign is escaped, and a full disk loses no finished work.
+
+All commands print through `terminal()` or `print_json`. Documents, file names, models and stores
+are other people's, and so are the messages of libraries that quote them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from longembed_st.texts import shown
+
+
+class Terminal(Console):
+    """A rich console that takes every string for foreign text.
+
+    A plain string is one line or one cell: it is shown as it is, without markup, and with escapes
+    in the place of control characters. What we lay out ourselves is a `rich.text.Text`.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as text, whoever wrote it.
+
+        Args:
+            text: The string.
+            **options: As rich's; those that would interpret it have no effect.
+        """
+        options |= {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
+        return super().render_str(shown(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What is written to the terminal, with nothing in it that a terminal acts upon.
+
+        Args:
+            renderable: What to show.
+            options: As rich's.
+        """
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\n" or segment.text.isprintable():
+                yield segment
+            else:
+                lines = "\n".join(map(shown, segment.text.split("\n")))
+                yield Segment(lines, segment.style)
+
+    def say(self, text: str, style: str | Style | None = None) -> None:
+        """Print one line, however long.
+
+        Args:
+            text: The line.
+            style: As rich's.
+        """
+        self.print(self.render_str(text), style=style, soft_wrap=True)
+
+
+def terminal(stderr: bool = False) -> Terminal:
+    """Where a command prints.
+
+    Args:
+        stderr: Whether to print beside the results: progress, notes and errors.
+    """
+    return Terminal(stderr=stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, exactly, in characters that every terminal can take.
+
+    Args:
+        value: The value.
+    """
+    print(json.dumps(value, indent=2))
+
+
+class Outlet:
+    """Standard output or error that never raises: a command is to end its work, heard or not.
+
+    Args:
+        stream: The stream; None if there is none.
+
+    Attributes:
+        problem: The first error in writing.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream if stream is not None else open(os.devnull, "w")  # noqa: SIM115
+        self.problem: Exception | None = None
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A name that the terminal's encoding has no character for is shown as an escape.
+            reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        """Write, or note why not."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or note why not."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.problem = self.problem or error
+        self._stream = open(os.devnull, "w")  # noqa: SIM115
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def outlets() -> Iterator[Outlet]:
+    """Put standard output and error behind an `Outlet` each, and warnings into one line.
+
+    Yields:
+        That of standard output.
+    """
+    streams = sys.stdout, sys.stderr
+    both = Outlet(sys.stdout), Outlet(sys.stderr)
+    sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], both)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield both[0]
+    finally:
+        for outlet in both:
+            outlet.flush()
+        sys.stdout, sys.stderr = streams
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    terminal(stderr=True).say(f"Warning: {message}", style="yellow")
