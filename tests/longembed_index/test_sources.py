@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from longembed_index.sources import find_files, is_gone, printable
+from longembed_index.sources import find_files, is_gone
 from longembed_st.errors import InputError
+from longembed_st.texts import shown
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_file_that_vanished_is_an_error_of_its_own(tree) -> None:
 
 
 def test_names_of_undecodable_bytes_can_be_printed() -> None:
-    assert printable(os.fsdecode(b"caf\xe9.txt")).encode("utf-8") == b"caf\\udce9.txt"
+    assert shown(os.fsdecode(b"caf\xe9.txt")).encode("utf-8") == b"caf\\udce9.txt"
 
 
 def test_only_what_was_deleted_from_these_places_is_gone(tmp_path, monkeypatch) -> None:
