@@ -53,7 +53,8 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
         StoreError: If the store cannot be read.
     """
     # A number beyond what there is may also be beyond what the store can count.
-    return [_hit(match) for match in store.search(vector, min(k, len(store)))]
+    k = min(k, len(store))
+    return [_hit(match) for match in store.search(vector, k)] if k else []
 
 
 def _hit(match: Match) -> Hit:
