@@ -6,10 +6,13 @@ Importing this needs no Chroma: it is asked about other kinds' folders, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chroma_longembed import copies, database, notes
+from longembed_index.errors import StoreError
+from longembed_index.opening import is_being_written
 from longembed_st.extras import needs_extra
 from longembed_st.texts import shown
 
@@ -19,15 +22,13 @@ if TYPE_CHECKING:
     from chroma_longembed.store import ChromaStore
     from longembed_st.provenance import Provenance
 
-_DATABASE = "chroma.sqlite3"
-
 
 class ChromaFolders:
     """The kind "chroma": a folder that Chroma keeps its collections in."""
 
     def recognises(self, directory: Path) -> bool:
-        """Whether Chroma has a database in a folder."""
-        return (directory / _DATABASE).is_file()
+        """Whether Chroma has a database in a folder, or had one beside which ours still are."""
+        return any((directory / m.FILE).is_file() for m in (database, copies, notes))
 
     def read_provenance(self, directory: Path, collection: str) -> Provenance | None:
         """How a collection's vectors were made; None if there is none."""
@@ -35,7 +36,7 @@ class ChromaFolders:
             from chroma_longembed.collection import stored_provenance
         if not self.recognises(directory):
             return None
-        with open_client(directory) as client:
+        with open_client(directory) as (client, _):
             return stored_provenance(client, collection)
 
     @contextmanager
@@ -45,31 +46,73 @@ class ChromaFolders:
         """Open a collection, or create it."""
         with needs_extra("chroma", "chromadb"):
             from chroma_longembed.collection import create_collection
+            from chroma_longembed.health import Health
             from chroma_longembed.store import ChromaStore
-        with open_client(directory) as client:
+        for_writing = create is not None
+        with open_client(directory, for_writing=for_writing) as (client, place):
             if create is not None:
                 create_collection(client, collection, create)
-            yield ChromaStore(client, collection)
+            health = Health(place, directory)
+            store = ChromaStore(client, collection, health, for_writing=for_writing)
+            if for_writing:
+                store.complete_copies()
+            yield store
+            written = for_writing and store.files_have_changed()
+        if written:
+            # What was just written is in memory: whether it is in the files shows when read anew.
+            with open_client(directory, for_writing=True) as (client, place):
+                health = Health(place, directory, trusted=True)
+                again = ChromaStore(client, collection, health, for_writing=False)
+                if again.lost():
+                    raise StoreError(
+                        f"after writing, {len(again.lost())} vectors cannot be found in the files "
+                        f"in {shown(directory)}: the disk may be failing. Nothing else is lost; "
+                        f"run: longembed repair --store {shown(directory)}"
+                    )
 
 
 @contextmanager
-def open_client(directory: Path) -> Iterator[ClientAPI]:
+def open_client(directory: Path, *, for_writing: bool = False) -> Iterator[tuple[ClientAPI, Path]]:
     """A Chroma client for a folder.
 
     Args:
         directory: The folder.
+        for_writing: Whether something is going to be written. Chroma writes to every database
+            that it opens; without this, one where that fails is read from a copy.
+
+    Yields:
+        The client, and the folder that it works on.
 
     Raises:
-        StoreError: If its database cannot be opened.
+        StoreError: If the database cannot be opened, or is damaged.
     """
-    import chromadb
+    from chromadb.errors import ChromaError
 
     from chroma_longembed.collection import chroma_errors
 
-    with chroma_errors(f"open {shown(directory)} as"):
-        # Typed without its `close`, which frees the files.
-        client: Any = chromadb.PersistentClient(str(directory))
-    try:
-        yield client
-    finally:
-        client.close()
+    has_one = ChromaFolders().recognises(directory)
+    if has_one and (for_writing or not is_being_written(directory)):
+        database.refuse_damaged(directory)
+    with ExitStack() as stack:
+        place = directory
+        with chroma_errors(f"open {shown(directory)} as"):
+            try:
+                client = _client(place)
+            except ChromaError:
+                if for_writing or not has_one:
+                    raise
+                place = stack.enter_context(database.readable_copy(directory))
+                client = _client(place)
+        try:
+            yield client, place
+        finally:
+            client.close()
+            if place == directory:
+                database.note_sound(directory)
+
+
+def _client(directory: Path) -> Any:
+    # Typed by Chroma without its `close`, which frees the files.
+    import chromadb
+
+    return chromadb.PersistentClient(str(directory))

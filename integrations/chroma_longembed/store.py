@@ -14,7 +14,8 @@ from chroma_longembed.switching import (
     switch,
 )
 from longembed_index import reindexing
-from longembed_index.embedding import document_embedder
+from longembed_index.embedding import batches, document_embedder
+from longembed_index.errors import LostVectorsError
 from longembed_index.records import Match, Record, document_name
 from longembed_st.errors import ConfigError
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     from chromadb.api import ClientAPI
 
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
+    from chroma_longembed.health import Health
     from longembed_index.reports import Outcome
     from longembed_st.provenance import Provenance
 
 _PAGE = 1000
+_DOCUMENTS = 50
+"""As many are held in memory with their texts."""
 
 
 class ChromaStore:
@@ -35,15 +39,27 @@ class ChromaStore:
     Args:
         client: Any Chroma client: persistent, in memory or over HTTP.
         name: The collection; exists, and was made by this package.
+        health: Of its files, if they are at hand: without it, vectors that Chroma has lost are
+            noticed when they are asked for, and come from no copy.
+        for_writing: Whether broken vector files may be removed, and their vectors counted as lost.
 
     Raises:
         ConfigError: If it does not, or was not.
         StoreError: If it cannot be read.
     """
 
-    def __init__(self, client: ClientAPI, name: str) -> None:
+    def __init__(
+        self,
+        client: ClientAPI,
+        name: str,
+        health: Health | None = None,
+        *,
+        for_writing: bool = True,
+    ) -> None:
         self._client = client
         self._name = name
+        self._health = health
+        self._for_writing = for_writing
         with chroma_errors("read"):
             self.max_batch: int = client.get_max_batch_size()
             self._open()
@@ -54,6 +70,16 @@ class ChromaStore:
             raise ConfigError(f"there is no collection {self._name!r}")
         self._collection = collection
         self._provenance = provenance_of(collection)
+        self._lost = self._find_lost(self._health) if self._health else frozenset()
+
+    def _find_lost(self, health: Health) -> frozenset[str]:
+        damage = health.damage(self._collection)
+        if damage.broken and self._for_writing:
+            health.remove_files(self._collection)
+            damage = health.damage(self._collection)
+        if damage.broken:
+            raise LostVectorsError("the vector files of the store are damaged")
+        return damage.lost
 
     @property
     def provenance(self) -> Provenance:
@@ -84,24 +110,43 @@ class ChromaStore:
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """The records that exist among these, in any order."""
+        whole = [record_id for record_id in ids if record_id not in self._lost]
+        damaged = [record_id for record_id in ids if record_id in self._lost]
+        return [*self._get(whole), *self._get_damaged(damaged)]
+
+    def _get(self, ids: Sequence[str]) -> Iterator[Record]:
+        found = self._columns(ids, "documents", "embeddings", "metadatas")
+        for record_id, text, vector, metadata in zip(*found, strict=True):
+            yield Record(record_id, text, vector, metadata or {})
+
+    def _get_damaged(self, ids: Sequence[str]) -> Iterator[Record]:
+        """Those whose vectors Chroma must not be asked for."""
+        keys, texts, metadatas = self._columns(ids, "documents", "metadatas")
+        vectors: dict[str, Any] = {}
+        if self._health:
+            vectors = self._health.copies.get(self._key, dict(zip(keys, texts, strict=True)))
+        for record_id, text, metadata in zip(keys, texts, metadatas, strict=True):
+            yield Record(record_id, text, vectors.get(record_id), metadata or {})
+
+    def _columns(self, ids: Sequence[str], *names: str) -> list[Sequence[Any]]:
         if not ids:
             # Chroma takes no ids for all of them.
-            return []
+            return [()] * (1 + len(names))
         with chroma_errors("read"):
-            found: Any = self._collection.get(
-                ids=list(ids), include=["documents", "embeddings", "metadatas"]
-            )
-        columns = (found["ids"], found["documents"], found["embeddings"], found["metadatas"])
-        return [
-            Record(record_id, text, vector, metadata or {})
-            for record_id, text, vector, metadata in zip(*columns, strict=True)
-        ]
+            found: Any = self._collection.get(ids=list(ids), include=list(names))  # type: ignore[arg-type]
+        return [found["ids"], *(found[name] for name in names)]
+
+    @property
+    def _key(self) -> str:
+        return str(self._collection.id)
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records in one transaction."""
         if not records:
             return
         ids = [record.id for record in records]
+        if self._health:
+            self._health.expect_changes(self._collection)
         with chroma_errors("write"):
             found: Any = self._collection.get(ids=ids, include=["metadatas"])
             earlier = dict(zip(found["ids"], found["metadatas"], strict=True))
@@ -116,12 +161,21 @@ class ChromaStore:
                 ],
             }
             self._collection.upsert(**columns)
+        if self._health:
+            self._health.copies.put(self._key, records)
+        self._lost = self._lost.difference(ids)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records; none is no error."""
-        if ids:
-            with chroma_errors("write"):
-                self._collection.delete(ids=list(ids))
+        if not ids:
+            return
+        if self._health:
+            self._health.expect_changes(self._collection)
+        with chroma_errors("write"):
+            self._collection.delete(ids=list(ids))
+        if self._health:
+            self._health.copies.delete(self._key, ids)
+        self._lost = self._lost.difference(ids)
 
     def search(self, vector: Any, k: int) -> list[Match]:
         """The records most similar to a vector, the best first."""
@@ -135,12 +189,33 @@ class ChromaStore:
             for record_id, distance, metadata in zip(*columns, strict=True)
         ]
 
+    # Vectors that were lost.
+
+    def lost(self) -> list[str]:
+        """The ids of the records that no search can find, because their vectors are lost."""
+        return sorted(self._lost)
+
+    def complete_copies(self) -> None:
+        """Keep a second copy of every vector that has none: another program may have written it."""
+        if self._health is None or self._lost:
+            return
+        with chroma_errors("read"):
+            ids = set(self._collection.get(include=[])["ids"])
+        for part in batches(sorted(ids - self._health.copies.ids(self._key)), _DOCUMENTS):
+            self._health.copies.put(self._key, self.get(part))
+
+    def files_have_changed(self) -> bool:
+        """Whether the vector files are others than those that were last found in order."""
+        return self._health is not None and self._health.have_changed(self._collection)
+
+    # Replacing all vectors while the old ones answer.
+
     def staged(self) -> ChromaStore | None:
         """What `stage` has begun and no `switch` has ended."""
         name = staging_name(self._name)
         with chroma_errors("read"):
             found = find_collection(self._client, name)
-        return None if found is None else ChromaStore(self._client, name)
+        return None if found is None else ChromaStore(self._client, name, self._health)
 
     def stage(self, provenance: Provenance) -> ChromaStore:
         """Begin an empty collection that is going to replace this one."""
@@ -148,15 +223,15 @@ class ChromaStore:
         configuration: Any = {"hnsw": self._collection.configuration_json.get("hnsw")}
         marks = {**stamp(provenance), WAITS_FOR: self._name}
         with chroma_errors("write"):
-            if find_collection(self._client, name) is not None:
-                self._client.delete_collection(name)
+            if (begun := find_collection(self._client, name)) is not None:
+                self._delete_collection(begun)
             self._client.create_collection(
                 name,
                 embedding_function=Described(provenance),  # type: ignore[arg-type]
                 configuration=configuration,
                 metadata={**_metadata(self._collection), **marks},
             )
-        return ChromaStore(self._client, name)
+        return ChromaStore(self._client, name, self._health)
 
     def switch(self) -> str:
         """Give the collection's name to what is staged, and keep the old one under another."""
@@ -170,8 +245,13 @@ class ChromaStore:
         with chroma_errors("write"):
             kept = kept_collections(self._client, self._name)
             for name in kept:
-                self._client.delete_collection(name)
+                self._delete_collection(self._client.get_collection(name, embedding_function=None))
         return kept
+
+    def _delete_collection(self, collection: Collection) -> None:
+        self._client.delete_collection(collection.name)
+        if self._health:
+            self._health.copies.drop(str(collection.id))
 
 
 def reindex(

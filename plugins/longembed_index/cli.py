@@ -1,4 +1,4 @@
-"""The commands `longembed index`, `longembed search` and `longembed reindex`."""
+"""The commands `longembed index`, `search`, `reindex` and `repair`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from longembed_st.settings import AUTO, ModelSettings
 from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
+    from longembed_index.embedding import Embed
     from longembed_index.searching import Hit
+    from longembed_index.store import Store
+    from longembed_st.command.terminal import Terminal
+    from longembed_st.coverages import Encoded
     from longembed_st.loading.cache import CachedModel
     from longembed_st.provenance import Provenance
 
@@ -36,6 +40,13 @@ ModelOption = Annotated[
     str | None,
     typer.Option(help="Model name or folder.", show_default=f"the store's, or {DEFAULT_MODEL}"),
 ]
+MovedModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the store's model is now, if it was moved.", show_default="the store's"
+    ),
+]
+CollectionOption = Annotated[str, typer.Option(metavar="NAME", help="Collection in the store.")]
 WaitOption = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
@@ -98,6 +109,7 @@ def index(
     console.say(_describe(loaded))
 
     with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
+        _repair(opened, embed, console)
         with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
             report = ingest(
                 found.files,
@@ -124,12 +136,7 @@ def search(
     ],
     store: StoreOption,
     k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the store's model is now, if it was moved.", show_default="the store's"
-        ),
-    ] = None,
+    model: MovedModelOption = None,
     device: DeviceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -168,9 +175,7 @@ def search(
 def reindex(
     store: StoreOption,
     *,
-    collection: Annotated[
-        str, typer.Option(metavar="NAME", help="Collection in the store.")
-    ] = "documents",
+    collection: CollectionOption = "documents",
     model: ModelOption = None,
     settings: ModelSettings,
     wait: WaitOption = 0,
@@ -236,6 +241,71 @@ def reindex(
         display.show_reindexed(out, done, count)
     if done.kept_as is None:
         raise typer.Exit(1)
+
+
+def repair(
+    store: StoreOption,
+    *,
+    collection: CollectionOption = "documents",
+    model: MovedModelOption = None,
+    device: DeviceOption = None,
+    wait: WaitOption = 0,
+    remove_lost: Annotated[
+        bool,
+        typer.Option(
+            "--remove-lost",
+            help="Remove records whose vector is lost and cannot be made again: bare vectors that "
+            "another program stored without a text.",
+        ),
+    ] = False,
+) -> None:
+    """Find out whether a store has lost vectors, and write those anew.
+
+    A kill or a damaged file can cost a store vectors, but not the texts. They are taken from the
+    copy that the store keeps of them, and what is not there is embedded again, with the store's own
+    settings. A run that was cut off goes on when it is run again.
+
+    Example: `longembed repair --store ./store`
+    """
+    from longembed_index.embedding import document_embedder
+    from longembed_index.errors import StoreError
+    from longembed_index.opening import open_store, read_provenance
+
+    stored = read_provenance(store, collection)
+    if stored is None:
+        raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
+    out, console = terminal(), terminal(stderr=True)
+
+    def embed(texts: list[str]) -> Encoded:
+        # Mostly the copy has all of them, and no model is needed.
+        with without_loading_bars():
+            loaded = _model_of_store(stored, _named(given_settings(device=device), model))
+        return document_embedder(loaded)(texts)
+
+    with open_store(store, collection=collection, write=True, wait=wait) as opened:
+        if not opened.lost():
+            out.say(f"All {len(opened):,} vectors are there: nothing to repair.")
+            return
+        _repair(opened, embed, console, remove_lost)
+        if opened.lost():
+            raise StoreError(
+                f"{len(opened.lost()):,} vectors are lost for good. Remove their records: "
+                "longembed repair --remove-lost"
+            )
+        out.say(f"All {len(opened):,} vectors are there again.")
+
+
+def _repair(store: Store, embed: Embed, console: Terminal, remove_lost: bool = False) -> None:
+    """Repair a store before it is used, and say so; nothing if it is sound."""
+    from longembed_index import repairing
+
+    lost = len(store.lost())
+    if not lost:
+        return
+    console.say(f"The store has lost {lost:,} of {len(store):,} vectors; they are written anew.")
+    with display.progress_bar(console, [1] * lost) as on_outcome:
+        report = repairing.repair(store, embed, remove_lost=remove_lost, on_outcome=on_outcome)
+    display.show_repaired(console, report)
 
 
 def _named(settings: ModelSettings, model: str | None) -> ModelSettings:

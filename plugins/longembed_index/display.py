@@ -103,6 +103,23 @@ def show_reindexed(console: Terminal, done: Reindexed, in_store: int) -> None:
         )
 
 
+def show_repaired(console: Terminal, report: Report) -> None:
+    """Print what a repair has done.
+
+    Args:
+        console: Where to print.
+        report: The repair's report.
+    """
+    counts = report.counts
+    rows = [
+        ("vectors taken from the copy", counts["unchanged"]),
+        ("documents embedded again", counts["added"]),
+        ("records removed", len(report.gone)),
+        ("documents failed", counts["failed"]),
+    ]
+    _show_counts(console, "Repair", rows, report)
+
+
 def show_dropped(console: Terminal, names: Sequence[str]) -> None:
     """Print which old vectors were deleted.
 

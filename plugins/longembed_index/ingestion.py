@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
 from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
+from longembed_index.repairing import refuse_lost
 from longembed_index.reports import Outcome, Report
 from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import has_text
@@ -59,9 +60,11 @@ def ingest(
         What became of every document. One that cannot be embedded is reported, and never stored.
 
     Raises:
-        StoreError: If the store fails, or does not hold in the end what was written to it.
+        StoreError: If the store fails, has lost vectors, or does not hold in the end what was
+            written to it.
     """
     began = time.perf_counter()
+    refuse_lost(store)
     run = _Run(store, embed, on_outcome, batch_characters)
     for source in sources:
         run.take(source)

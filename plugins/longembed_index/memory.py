@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from longembed_index.errors import StoreError
 from longembed_index.records import Match, Record
+from longembed_index.similarity import cosine
 from longembed_st.provenance import Provenance
 
 
@@ -53,8 +52,12 @@ class MemoryStore:
 
     def search(self, vector: Any, k: int) -> list[Match]:
         """The records most similar to a vector, the best first."""
-        found = [Match(r.id, _cosine(vector, r.vector), r.metadata) for r in self.records.values()]
+        found = [Match(r.id, cosine(vector, r.vector), r.metadata) for r in self.records.values()]
         return sorted(found, key=lambda match: -match.score)[:k]
+
+    def lost(self) -> list[str]:
+        """Nothing: there are no files that could be damaged."""
+        return []
 
     def staged(self) -> MemoryStore | None:
         """What `stage` has begun and no `switch` has ended."""
@@ -80,8 +83,3 @@ class MemoryStore:
         names = list(self._kept)
         self._kept.clear()
         return names
-
-
-def _cosine(a: Any, b: Any) -> float:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) or 1.0))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from longembed_index.errors import StoreError
+from longembed_index.errors import LostVectorsError, StoreError
+from longembed_index.repairing import refuse_lost
 from longembed_index.store import Store, StoreKind
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -21,6 +22,8 @@ GROUP = "longembed_st.stores"
 DEFAULT_KIND = "chroma"
 COLLECTION = "documents"
 _LOCK = "longembed.lock"
+_LEAST_WAIT_SECONDS = 0.2
+"""Readers hold the lock for an instant, to see whether somebody writes."""
 
 
 class Model(Protocol):
@@ -129,21 +132,37 @@ def open_store(
         The store.
 
     Raises:
-        StoreError: If there is no store to open, the folder is something else, or another process
-            is writing.
+        StoreError: If there is no store to open, the folder is something else, another process is
+            writing, or, unless it is opened for writing, vectors of the store are lost.
         ConfigError: If the store's vectors were made with other settings.
     """
     opener = kind_of(directory, kind)
-    create = model.provenance if model is not None and write else None
-    if create is None and not (directory.exists() and opener.recognises(directory)):
+    is_there = directory.exists() and opener.recognises(directory)
+    if not is_there and (model is None or not write):
         raise StoreError(f"there is no store in {shown(directory)}")
-    with (
-        _only_writer(directory, wait) if write else nullcontext(),
-        opener.open(directory, collection, create) as store,
-    ):
+    with ExitStack() as stack:
+        create = None
+        if write:
+            stack.enter_context(_only_writer(directory, wait))
+            create = model.provenance if model else opener.read_provenance(directory, collection)
+            if create is None:
+                raise StoreError(f"there is no collection {collection!r} in {shown(directory)}")
+        try:
+            store = stack.enter_context(opener.open(directory, collection, create))
+            if not write:
+                refuse_lost(store)
+        except LostVectorsError:
+            if write or not is_being_written(directory):
+                raise
+            raise StoreError(
+                f"another process is writing to {shown(directory)}, and not all of it can be found "
+                "at this moment. Try again"
+            ) from None
         if model is not None:
             model.refuse_other_vectors(store.provenance, "the store")
-            note_place(store, model)
+            # Who only reads need not be able to write.
+            with nullcontext() if write else suppress(StoreError):
+                note_place(store, model)
         yield store
 
 
@@ -158,6 +177,26 @@ def note_place(store: Store, model: Model) -> None:
         store.provenance = model.provenance
 
 
+def is_being_written(directory: Path) -> bool:
+    """Whether a process, perhaps this one, has a store open for writing.
+
+    Args:
+        directory: The store's folder.
+    """
+    with needs_extra("index", "filelock"):
+        from filelock import FileLock, Timeout
+    if not (directory / _LOCK).exists():
+        return False
+    try:
+        with FileLock(directory / _LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        # Where not even a lock can be written, nobody writes.
+        return False
+
+
 @contextmanager
 def _only_writer(directory: Path, wait: float) -> Iterator[None]:
     with needs_extra("index", "filelock"):
@@ -166,7 +205,7 @@ def _only_writer(directory: Path, wait: float) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / _LOCK)
         # The system frees it when its holder dies, however it dies.
-        lock.acquire(timeout=wait)
+        lock.acquire(timeout=max(wait, _LEAST_WAIT_SECONDS), poll_interval=0.05)
     except Timeout:
         raise StoreError(
             f"another process is writing to {shown(directory)}. Try again when it is done, or "

@@ -21,7 +21,7 @@ class Record:
     Attributes:
         id: Its key in the store.
         text: The whole document; None if another program stored a bare vector.
-        vector: Its embedding.
+        vector: Its embedding; None if a store has lost it.
         metadata: Where it is from, and how much of it was read.
     """
 

@@ -15,6 +15,7 @@ from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_ea
 from longembed_index.errors import StoreError
 from longembed_index.opening import note_place
 from longembed_index.records import COUNTS, Record, counts, is_ours
+from longembed_index.repairing import repair
 from longembed_index.reports import Outcome, Report, Status
 from longembed_st.errors import ConfigError, LongEmbedError
 
@@ -81,7 +82,7 @@ def reindex(
     began = time.perf_counter()
     if model.makes(store.provenance):
         raise ConfigError("the vectors of the store have these settings already")
-    run = _Run(store, _staged(store, model, restart), embed, on_outcome)
+    run = _Run(store, _staged(store, model, embed, restart), embed, on_outcome)
     # The last pass only finds that old and new agree.
     if not any(not run.bring_up_to_date() for _ in range(_PASSES)):
         raise StoreError(
@@ -98,12 +99,14 @@ def reindex(
     return Reindexed(run.report, kept_as, dropped)
 
 
-def _staged(store: Store, model: Model, restart: bool) -> Store:
+def _staged(store: Store, model: Model, embed: Embed, restart: bool) -> Store:
     """The store that grows: the one that an earlier run has left, or a new one."""
     staged = store.staged()
     if staged is not None:
         if model.makes(staged.provenance):
             note_place(staged, model)
+            # The kill that cut it off may have cost it vectors.
+            repair(staged, embed)
             return staged
         if not restart:
             found = staged.provenance.settings.differences(model.provenance.settings)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.records import READ, TITLE, TOKENS, document_name, is_ours
+from longembed_index.embedding import batches
+from longembed_index.records import READ, TITLE, TOKENS, Match, document_name, is_ours
+from longembed_index.repairing import refuse_lost
+from longembed_index.similarity import cosine
 
 if TYPE_CHECKING:
-    from longembed_index.records import Match
     from longembed_index.store import Store
+
+
+_ROWS = 16
+"""Documents held in memory at once; each may have megabytes."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,28 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
         The best first.
 
     Raises:
-        StoreError: If the store cannot be read.
+        StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
     # A number beyond what there is may also be beyond what the store can count.
     k = min(k, len(store))
-    return [_hit(match) for match in store.search(vector, k)] if k else []
+    if not k:
+        return []
+    matches = store.search(vector, k)
+    if len(matches) < k:
+        # An approximate search does not always lead to everything.
+        matches = _search_all(store, vector, k)
+    return [_hit(match) for match in matches]
+
+
+def _search_all(store: Store, vector: Any, k: int) -> list[Match]:
+    """Compare every record, with cosines as scores; `StoreError` if one has lost its vector."""
+    refuse_lost(store)
+    matches: list[Match] = []
+    ids = [record_id for record_id, _ in store.names()]
+    for part in batches(ids, _ROWS):
+        matches += [Match(r.id, cosine(vector, r.vector), r.metadata) for r in store.get(part)]
+        matches = sorted(matches, key=lambda match: -match.score)[:k]
+    return matches
 
 
 def _hit(match: Match) -> Hit:

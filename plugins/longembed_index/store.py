@@ -51,6 +51,16 @@ class Store(Protocol):
         The score is the cosine similarity, unless the store was told otherwise when it was made.
         """
 
+    # Vectors that were lost to a kill, a disk or another program.
+
+    def lost(self) -> list[str]:
+        """The ids of the records that no search can find, because their vectors are lost.
+
+        Found out when the store is opened. Texts and metadata of these records can still be read;
+        `get` gives them with None for a vector, or with a copy of it. Written again, a record is
+        lost no longer.
+        """
+
     # Replacing all vectors while the old ones answer.
 
     def staged(self) -> Store | None:
@@ -104,9 +114,10 @@ class StoreKind(Protocol):
         Args:
             directory: The folder; exists.
             collection: The name of the collection in it.
-            create: How the vectors of a collection will be made that is not there yet; None to
-                create nothing.
+            create: How the vectors of a collection will be made that is not there yet; None if
+                the store is only going to be read, perhaps from a medium that cannot be written.
 
         Raises:
             StoreError: If there is nothing to open, or it cannot be opened.
+            LostVectorsError: If it is to be read, and what is lost can only be told by writing.
         """

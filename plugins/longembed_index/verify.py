@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from longembed_index.errors import StoreError
+from longembed_index.similarity import cosine
 from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
@@ -39,11 +37,11 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
     for record in sample(store, size):
         if record.text is None or not has_text(record.text):
             continue
-        cosine = _cosine(record.vector, embed([record.text]).vectors[0])
-        if not cosine >= LEAST_COSINE:
+        alike = cosine(record.vector, embed([record.text]).vectors[0])
+        if not alike >= LEAST_COSINE:
             raise StoreError(
                 f"the stored vector of {record.name!r} is not the one that the model gives now "
-                f"(cosine {cosine:.6f}). Index into a new store"
+                f"(cosine {alike:.6f}). Index into a new store"
             )
         compared += 1
     return compared
@@ -58,8 +56,3 @@ def sample(store: Store, size: int) -> list[Record]:
     """
     ids = sorted(record_id for record_id, _ in store.names())
     return store.get(ids[:: max(1, len(ids) // size)][:size])
-
-
-def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)))
