@@ -3,9 +3,7 @@
 Chroma writes its vector files in place and checks nothing when it reads them: after a kill, or with
 a file lost, a search finds less without a word, fails, or ends the process. So a checksum of the
 files is noted whenever all vectors were found in them. Files that have another one are examined by
-a process of its own, which may crash.
-
-    python -m chroma_longembed.health FOLDER COLLECTION HOME
+a process of its own, which may crash: `main` is what it runs.
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from chroma_longembed.database import connect
 from chroma_longembed.notes import note, read_notes
 from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
+from longembed_index.processes import python_command
 from longembed_index.similarity import cosine
 
 if TYPE_CHECKING:
@@ -118,11 +117,13 @@ class Health:
                 raise StoreError(f"cannot remove {file.name}: {error.strerror}") from error
 
     def _examine_apart(self, collection: Collection) -> Damage:
-        command = [sys.executable, "-m", __name__]
-        places = [str(self._directory), collection.name, str(self._home)]
+        places = (str(self._directory), collection.name, str(self._home))
         with suppress(subprocess.SubprocessError, ValueError):
             done = subprocess.run(
-                [*command, *places], capture_output=True, check=True, timeout=_PATIENCE_SECONDS
+                python_command(__name__, *places),
+                capture_output=True,
+                check=True,
+                timeout=_PATIENCE_SECONDS,
             )
             found = json.loads(done.stdout)
             return Damage(frozenset(found["lost"]), found["broken"])
@@ -160,7 +161,7 @@ def examine(collection: Collection, copies: VectorCopies) -> Damage:
         ids = collection.get(include=[])["ids"]
         first = next(iter(_vectors(collection, _spread(ids, _SAMPLE))), None)
         if first is None:
-            return broken if ids else Damage()
+            return Damage(frozenset(ids))
         query: Any = [first[1]]
         reached = collection.query(query_embeddings=query, n_results=len(ids), include=[])
         unreached = set(ids) - set(reached["ids"][0])

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longembed_index import display
+from longembed_index.parsing import Limits
 from longembed_st.command.display import without_loading_bars
 from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import AUTO, ModelSettings
-from longembed_st.texts import has_text
+from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
     from longembed_st.provenance import Provenance
 
+_MOST = 1_000_000_000_000
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 StoreOption = Annotated[
@@ -75,12 +77,33 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
     ] = False,
+    prune_empty_root: Annotated[
+        bool,
+        typer.Option(
+            "--prune-empty-root",
+            help="With --prune: also if a named folder has no file left, as when its drive is not "
+            "mounted.",
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if any document was not stored.")
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Embed a few stored documents again and compare.")
     ] = False,
+    reader_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.1, metavar="SECONDS", help="The most time to parse one HTML, PDF, DOCX."
+        ),
+    ] = Limits.seconds,
+    reader_memory: Annotated[
+        int,
+        typer.Option(min=100, max=_MOST, metavar="MB", help="The most memory for it, on Linux."),
+    ] = Limits.megabytes,
+    reader_characters: Annotated[
+        int, typer.Option(min=1, max=_MOST, metavar="N", help="The most text that it may be.")
+    ] = Limits.characters,
 ) -> None:
     """Index whole documents, without chunks, into a store on disk.
 
@@ -93,10 +116,12 @@ def index(
     from longembed_index.embedding import document_embedder
     from longembed_index.ingestion import ingest
     from longembed_index.opening import open_store, read_provenance
-    from longembed_index.sources import find_files, is_gone
+    from longembed_index.parsing import Parser
+    from longembed_index.sources import emptied, find_files, is_gone
     from longembed_index.verify import verify as compare
 
-    found = find_files(paths, exclude=store)
+    limits = Limits(reader_seconds, reader_memory, reader_characters)
+    found = find_files(paths, exclude=store, parser=Parser(limits))
     stored = read_provenance(store, kind=store_kind)
     out, console = terminal(), terminal(stderr=True)
     if not found.files and stored is None:
@@ -110,6 +135,9 @@ def index(
 
     with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
         _repair(opened, embed, console)
+        if prune and not prune_empty_root:
+            names = (name for _, name in opened.names())
+            _refuse_emptied(emptied(paths, found, names))
         with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
             report = ingest(
                 found.files,
@@ -293,6 +321,14 @@ def repair(
                 "longembed repair --remove-lost"
             )
         out.say(f"All {len(opened):,} vectors are there again.")
+
+
+def _refuse_emptied(roots: list[tuple[Path, int]]) -> None:
+    for root, count in roots:
+        raise ConfigError(
+            f"there is no file under {shown(root)} now, and the store has {count:,} documents from "
+            "there; is a drive not mounted? To remove them from the store, add --prune-empty-root"
+        )
 
 
 def _repair(store: Store, embed: Embed, console: Terminal, remove_lost: bool = False) -> None:

@@ -18,6 +18,7 @@ from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.repairing import refuse_lost
 from longembed_index.reports import Outcome, Report
+from longembed_index.sources import content_of, text_of
 from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import has_text
 
@@ -118,14 +119,14 @@ class _Run:
         records = [(d, _record(d, *made)) for d, made in pairs if isinstance(made, tuple)]
         if records:
             self._store.write([record for _, record in records])
+        # Old versions go only after the new ones are there: a kill in between loses nothing.
+        earlier = {record.id: self._others(d.source.name, record.id) for d, record in records}
+        self._delete(sorted(set().union(*earlier.values())))
         for document, record in records:
-            name = document.source.name
-            # Old versions go only after the new one is there: a kill in between loses nothing.
-            had_other = self._drop_others(name, record.id)
             self._settle(
                 Outcome(
-                    name,
-                    "replaced" if had_other else "added",
+                    document.source.name,
+                    "replaced" if earlier[record.id] else "added",
                     document.source.size,
                     record.metadata[TOKENS],
                     record.metadata[READ],
@@ -157,23 +158,22 @@ class _Run:
             raise InputError("has the name of an earlier document of this run")
         self._seen.add(source.name)
         _check_name(source.name)
-        content = source.content()
+        content = content_of(source)
         digest = hashlib.sha256(content).hexdigest()
         record_id = hashlib.sha256(f"{source.name}\0{digest}".encode()).hexdigest()[:32]
         if record_id in self._had.get(source.name, ()):
-            self._drop_others(source.name, record_id)
+            self._delete(sorted(self._others(source.name, record_id)))
             self._settle(Outcome(source.name, "unchanged", source.size))
             return None
-        text = source.text(content)
+        text = text_of(source, content)
         if not has_text(text):
             raise InputError("has no text" if content.strip() else "is empty")
         return _Document(source, record_id, digest, text)
 
-    def _drop_others(self, name: str, record_id: str) -> bool:
+    def _others(self, name: str, record_id: str) -> set[str]:
+        """The records of a document's other versions, now that it has this one."""
         self._has[name] = record_id
-        others = self._had.get(name, set()) - {record_id}
-        self._delete(sorted(others))
-        return bool(others)
+        return self._had.get(name, set()) - {record_id}
 
     def _delete(self, ids: Sequence[str]) -> None:
         for part in batches(ids, self._store.max_batch):

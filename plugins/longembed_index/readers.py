@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LIBRARIES = ("index", "bs4", "markitdown")
 """The extra, and what it brings to read files with."""
 
+_ONLY_PYTHONS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Names that Python takes for encodings of text, and the Web does not."""
+
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     # Before UTF-16, whose little-endian mark is the beginning of this one.
@@ -77,8 +80,9 @@ def read_html(data: bytes) -> str:
         if declared is None:
             raise
         try:
-            page = data.decode(declared)
-        except (LookupError, UnicodeDecodeError):
+            page = data.decode(_encoding(declared))
+        # A codec may raise anything, and LookupError if there is none.
+        except (LookupError, ValueError):
             raise InputError(f"is not {declared} text, as it declares") from None
     return _convert(HtmlConverter(), page.encode("utf-8"), ".html")
 
@@ -135,6 +139,15 @@ READERS: dict[str, Callable[[bytes], str]] = {
 """The reader of each file name suffix, in lower case. LICENSE and README have none."""
 
 
+def is_parsed(suffix: str) -> bool:
+    """Whether files of a suffix go through a parser, which may take any time and memory.
+
+    Args:
+        suffix: In lower case, with its dot. What nobody knows is taken for plain text.
+    """
+    return READERS.get(suffix, read_text) is not read_text
+
+
 def suffix_of(path: PurePath) -> str:
     """The suffix by which a file's reader is found."""
     return path.suffix.lower()
@@ -148,8 +161,26 @@ def _convert(converter: DocumentConverter, data: bytes, suffix: str) -> str:
     except MissingDependencyException:
         command = f'pip install "longembed-st[{_LIBRARIES[0]}]"'
         raise InputError(f"needs a library for {suffix} files: {command}") from None
+    except MemoryError:
+        raise
     # The converters let through whatever their parsers raise on a damaged file.
     except Exception as error:
-        problem = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot be read as {suffix[1:].upper()}: {problem[:200]}") from error
+        raise InputError(f"cannot be read as {suffix[1:].upper()}: {first_line(error)}") from error
     return result.markdown
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one short line.
+
+    Args:
+        error: The error.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _encoding(declared: str) -> str:
+    """The encoding that a page declares; `LookupError` if no page is written in it."""
+    encoding = codecs.lookup(declared).name
+    if encoding in _ONLY_PYTHONS:
+        raise LookupError(declared)
+    return encoding

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from longembed_index.readers import READERS, read_text, suffix_of
-from longembed_st.errors import InputError
+from longembed_index.parsing import DEFAULT_PARSER, Parser
+from longembed_index.readers import READERS, first_line, is_parsed, read_text, suffix_of
+from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import shown
+
+# Not to wait for the other end of a pipe, where there is such a thing.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Source(Protocol):
@@ -36,6 +41,47 @@ class Source(Protocol):
         """The text of these bytes; `InputError` if they hold none."""
 
 
+def content_of(source: Source) -> bytes:
+    """The bytes of a document.
+
+    Args:
+        source: Any; its method may raise whatever it likes.
+
+    Raises:
+        InputError: If they cannot be had, for any reason: one document never stops the others.
+    """
+    with _contained():
+        return source.content()
+
+
+def text_of(source: Source, content: bytes) -> str:
+    """The text of a document.
+
+    Args:
+        source: Any; its method may raise whatever it likes.
+        content: Its bytes.
+
+    Returns:
+        The text, perhaps a blank one.
+
+    Raises:
+        InputError: If there is none, for any reason.
+        MissingExtraError: If a library is missing, which does stop the others.
+    """
+    with _contained():
+        return source.text(content)
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    try:
+        yield
+    except (LongEmbedError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InputError(f"cannot be read: {type(error).__name__}: {first_line(error)}") from error
+
+
 @dataclass(frozen=True)
 class FileSource:
     """A file.
@@ -43,10 +89,12 @@ class FileSource:
     Attributes:
         path: Absolute, without symbolic links.
         size: In bytes.
+        parser: Reads it, unless it is plain text.
     """
 
     path: Path
     size: int
+    parser: Parser = field(default=DEFAULT_PARSER, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -65,7 +113,11 @@ class FileSource:
             InputError: If it cannot be read.
         """
         try:
-            return self.path.read_bytes()
+            # A pipe that has taken its place meanwhile would never end.
+            with open(os.open(self.path, os.O_RDONLY | _AT_ONCE), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise InputError("is no longer a regular file")
+                return file.read()
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from None
 
@@ -78,7 +130,8 @@ class FileSource:
         Raises:
             InputError: If it cannot be read as what its name says.
         """
-        return READERS.get(suffix_of(self.path), read_text)(content)
+        suffix = suffix_of(self.path)
+        return self.parser.read(suffix, content) if is_parsed(suffix) else read_text(content)
 
 
 @dataclass(frozen=True)
@@ -118,7 +171,9 @@ class Found:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def find_files(paths: Iterable[Path], exclude: Path | None = None) -> Found:
+def find_files(
+    paths: Iterable[Path], exclude: Path | None = None, parser: Parser = DEFAULT_PARSER
+) -> Found:
     """Look for documents, folders recursively; hidden files and folders are left out.
 
     A file that is named itself is always taken, whatever its type.
@@ -126,6 +181,7 @@ def find_files(paths: Iterable[Path], exclude: Path | None = None) -> Found:
     Args:
         paths: Files and folders.
         exclude: A folder not to look into: the store itself.
+        parser: Is going to read those that are not plain text.
 
     Returns:
         What was found.
@@ -154,7 +210,7 @@ def find_files(paths: Iterable[Path], exclude: Path | None = None) -> Found:
             if not stat.S_ISREG(status.st_mode) or (is_folder and suffix_of(target) not in READERS):
                 found.skipped.append(file)
             else:
-                files.setdefault(target, FileSource(target, status.st_size))
+                files.setdefault(target, FileSource(target, status.st_size, parser))
     found.files = [files[path] for path in sorted(files)]
     return found
 
@@ -180,19 +236,43 @@ def is_gone(name: str, roots: Iterable[Path]) -> bool:
     return False
 
 
-def _walk(folder: Path, exclude: Path | None, found: Found) -> Iterator[Path]:
-    if exclude is not None and Path(os.path.realpath(folder)) == exclude:
-        return
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        found.unreadable.append((str(folder), f"cannot be listed: {error.strerror}"))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def emptied(roots: Iterable[Path], found: Found, names: Iterable[str]) -> list[tuple[Path, int]]:
+    """Folders in which nothing is left of what a store has from there: a drive may be unmounted.
+
+    Args:
+        roots: Files and folders that were looked through.
+        found: What was found there.
+        names: The documents of the store.
+
+    Returns:
+        Each such folder, with the number of the store's documents that were below it.
+    """
+    stored = [Path(name) for name in names]
+    counts = []
+    for root in (path.resolve() for path in roots):
+        count = sum(path.is_relative_to(root) for path in stored)
+        if count and not any(file.path.is_relative_to(root) for file in found.files):
+            counts.append((root, count))
+    return counts
+
+
+def _walk(root: Path, exclude: Path | None, found: Found) -> Iterator[Path]:
+    # Not by recursion: folders can be nested thousands deep.
+    waiting = [(root, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield path
             continue
-        # Links to folders are not followed: they can lead back up.
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, exclude, found)
-        elif not (entry.is_symlink() and os.path.isdir(entry.path)):
-            yield folder / entry.name
+        if exclude is not None and Path(os.path.realpath(path)) == exclude:
+            continue
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            found.unreadable.append((str(path), f"cannot be listed: {error.strerror}"))
+            continue
+        for entry in entries:
+            # Links to folders are not followed: they can lead back up.
+            is_link_to_folder = entry.is_symlink() and os.path.isdir(entry.path)
+            if not entry.name.startswith(".") and not is_link_to_folder:
+                waiting.append((path / entry.name, entry.is_dir(follow_symlinks=False)))

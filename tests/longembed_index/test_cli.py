@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,66 @@ def test_files_that_are_gone_are_listed_and_pruned(run, docs) -> None:
     result = run("index", docs, "--store", "STORE", "--prune")
     assert row(result, "documents removed") == "1"
     assert row(result, "documents in the store") == "4"
+
+
+def test_a_folder_that_is_empty_now_is_not_pruned_unless_that_is_confirmed(run, docs) -> None:
+    """Its drive may not be mounted."""
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    docs.rename(docs.with_name("elsewhere"))
+    docs.mkdir()
+    assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune")
+    assert result.exit_code == 1
+    assert "the store has 5 documents from there" in result.stderr
+    assert "--prune-empty-root" in result.stderr
+    assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune", "--prune-empty-root")
+    assert row(result, "documents removed") == "5"
+    assert row(result, "documents in the store") == "0"
+
+
+def test_the_limits_of_parsing_can_be_set(run, docs) -> None:
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run(*arguments, "--reader-characters", "3")
+    assert result.exit_code == 0
+    assert "more than the 3 that a file may give" in result.stdout
+    assert row(result, "documents failed") != "0"
+    assert row(run(*arguments), "documents failed") == "0"
+
+
+def lose_vectors(store: Path) -> None:
+    """What a kill may leave: records without a vector that can be found, and no copy of them."""
+    (store / "longembed.vectors.sqlite3").unlink()
+    (store / "longembed.checked.json").unlink()
+    database = sqlite3.connect(store / "chroma.sqlite3")
+    with database:
+        database.execute("DELETE FROM embeddings_queue")
+    database.close()
+
+
+def test_lost_vectors_are_named_by_search_and_written_anew_by_repair(run, docs, tmp_path) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    found = run("search", "animals", "--store", "STORE", "--json").stdout
+    assert "5 vectors are there: nothing to repair" in run("repair", "--store", "STORE").stdout
+    lose_vectors(tmp_path / "store")
+    result = run("search", "animals", "--store", "STORE")
+    assert result.exit_code == 1
+    assert "longembed repair" in result.stderr
+    result = run("repair", "--store", "STORE")
+    assert result.exit_code == 0, result.output
+    assert "All 5 vectors are there again" in result.stdout
+    assert run("search", "animals", "--store", "STORE", "--json").stdout == found
+
+
+def test_index_repairs_a_store_before_it_goes_on(run, docs, tmp_path) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    found = run("search", "animals", "--store", "STORE", "--json").stdout
+    lose_vectors(tmp_path / "store")
+    result = run("index", docs, "--store", "STORE", "--prune", "--strict")
+    assert result.exit_code == 0, result.output
+    assert "they are written anew" in result.stderr
+    assert row(result, "documents unchanged") == "5"
+    assert run("search", "animals", "--store", "STORE", "--json").stdout == found
 
 
 def test_the_store_remembers_its_settings(run, docs) -> None:
@@ -331,8 +392,13 @@ def test_the_commands_import_nothing_heavy_until_they_run() -> None:
     ("library", "extra"), [("chromadb", "chroma"), ("markitdown", "index"), ("filelock", "index")]
 )
 def test_without_the_extra_the_command_to_install_it_is_printed(
-    run, docs, monkeypatch, library, extra
+    run, docs, monkeypatch, tmp_path, library, extra
 ) -> None:
+    # Web pages are read in another process, which does not have this one's modules.
+    (tmp_path / "missing").mkdir()
+    missing = tmp_path / "missing" / f"{library}.py"
+    missing.write_text(f"raise ModuleNotFoundError('none', name={library!r})")
+    monkeypatch.syspath_prepend(missing.parent)
     for name in list(sys.modules):
         if name.split(".")[0] in {library, "chroma_longembed"}:
             monkeypatch.delitem(sys.modules, name)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from faulty import ANYTHING, LossyStore, Unwell
 
 from longembed_index.errors import StoreError
 from longembed_index.ingestion import ingest
@@ -270,3 +271,22 @@ def test_records_of_other_programs_are_left_alone(store, model, metadata) -> Non
     report = ingest(sources(a="two"), store, model, **everything_is_gone)
     assert report.counts["replaced"] == 1
     assert store.get(["/docs/theirs"]) == [theirs]
+
+
+def test_a_reader_that_raises_anything_costs_one_document(store, model) -> None:
+    unwell = [Unwell(error) for error in ANYTHING]
+    for number, source in enumerate(unwell):
+        source.name = f"unwell {number}"
+    report = ingest([*unwell, *sources(well="a text")], store, model)
+    assert texts(store) == {"well": "a text"}
+    assert report.counts["failed"] == len(report.failed) == len(ANYTHING)
+    assert all(reason.startswith("cannot be read: ") for _, reason in report.failed)
+
+
+def test_a_store_that_has_lost_vectors_is_refused(model) -> None:
+    store = LossyStore(model.provenance)
+    ingest(sources(a="a text", b="another"), store, model)
+    store.lose("a text")
+    with pytest.raises(StoreError, match=r"1 of the 2 documents .* longembed repair"):
+        ingest(sources(c="a third"), store, model)
+    assert len(store) == 2

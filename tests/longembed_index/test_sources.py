@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from faulty import ANYTHING, Unwell
 
-from longembed_index.sources import find_files, is_gone
+from longembed_index.sources import emptied, find_files, is_gone, text_of
 from longembed_st.errors import InputError
+from longembed_st.extras import MissingExtraError
 from longembed_st.texts import shown
 
 
@@ -121,3 +124,55 @@ def test_only_what_was_deleted_from_these_places_is_gone(tmp_path, monkeypatch) 
         patch.setattr(os, "stat", refuse)
         assert not is_gone(out_of_reach, folder)
     assert is_gone(out_of_reach, folder)
+
+
+def test_folders_thousands_deep_are_looked_through(tmp_path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "z.txt").write_text("x")
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("m", dir_fd=here)
+        below = os.open("m", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    found = find_files([tmp_path])
+    assert names(found, tmp_path) == ["a.txt", "z.txt"]
+    # Beyond some thousand letters, the system takes no path.
+    ((_, reason),) = found.unreadable
+    assert reason == "cannot be listed: File name too long"
+    subprocess.run(["rm", "-r", str(tmp_path / "m")], check=True)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tree) -> None:
+    (file, *_) = find_files([tree]).files
+    file.path.unlink()
+    os.mkfifo(file.path)
+    with pytest.raises(InputError, match="no longer a regular file"):
+        file.content()
+
+
+def test_a_folder_of_which_nothing_is_left_is_noticed(tree, tmp_path) -> None:
+    stored = [str(tree / "a.txt"), str(tree / "sub" / "c.txt"), str(tmp_path / "other" / "d.txt")]
+    (tmp_path / "drive").mkdir()
+    stored += [str(tmp_path / "drive" / name) for name in ("e.txt", "f.txt")]
+    roots = [tree, tmp_path / "drive", tree / "a.txt"]
+    assert emptied(roots, find_files(roots), stored) == [(tmp_path / "drive", 2)]
+    (tmp_path / "drive" / "new.txt").write_text("x")
+    assert emptied(roots, find_files(roots), stored) == []
+
+
+@pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
+def test_whatever_a_reader_raises_is_a_failure_of_its_document(error) -> None:
+    with pytest.raises(InputError, match=f"cannot be read: {type(error).__name__}") as caught:
+        text_of(Unwell(error), b"content")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [InputError("is empty"), KeyboardInterrupt(), MissingExtraError()]
+)
+def test_what_is_meant_to_go_further_does(error) -> None:
+    with pytest.raises(type(error)) as caught:
+        text_of(Unwell(error), b"content")
+    assert caught.value is error

@@ -1,0 +1,171 @@
+"""Files are parsed in a process of their own, with limits: one that is killed costs one file.
+
+The process is started with the first file that needs it and serves all that follow. A request is
+the file's suffix and its bytes, an answer a letter and a text, each preceded by its length.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import struct
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import IO
+
+from longembed_index.processes import python_command
+from longembed_st.errors import InputError
+from longembed_st.extras import MissingExtraError
+
+TEXT, REFUSED, NOT_INSTALLED, OUT_OF_MEMORY = b"T", b"R", b"I", b"M"
+"""What an answer is: the text, the reason why there is none, or nothing at all."""
+
+_KILLED = (-signal.SIGABRT, -9)
+"""How a process ends that asks for more memory than it gets, from itself or from the system."""
+
+_LENGTH = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What parsing one file may take.
+
+    Attributes:
+        seconds: Wall-clock time. A book of 1,000 pages takes about 100 as PDF.
+        megabytes: Memory of the process that does it; enforced on Linux.
+        characters: Text that it gives.
+    """
+
+    seconds: float = 300
+    megabytes: int = 2_000
+    characters: int = 50_000_000
+
+
+class Parser:
+    """Reads files in a process with limits.
+
+    Args:
+        limits: For each file.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            # The pipes are those of the process that was forked.
+            os.register_at_fork(after_in_child=self._forget)
+
+    def read(self, suffix: str, data: bytes) -> str:
+        """The text of a file.
+
+        Args:
+            suffix: In lower case, with its dot; tells the reader.
+            data: The file.
+
+        Raises:
+            InputError: If it cannot be read as what its suffix says, or not within the limits.
+            MissingExtraError: If the library that reads such files is not installed.
+        """
+        with self._lock:
+            kind, answer = self._ask(suffix, data)
+        if kind == TEXT:
+            return answer
+        if kind == NOT_INSTALLED:
+            raise MissingExtraError(answer)
+        raise InputError(self._too_much_memory() if kind == OUT_OF_MEMORY else answer)
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            # What is still unsent is nobody's any more.
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _forget(self) -> None:
+        self._lock, self._process = threading.Lock(), None
+
+    def _ask(self, suffix: str, data: bytes) -> tuple[bytes, str]:
+        process = self._process = self._process or _start(self.limits)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watch = threading.Timer(self.limits.seconds, process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            send(process.stdin, suffix.encode("utf-8", "surrogateescape"))
+            send(process.stdin, data)
+            kind = process.stdout.read(1)
+            answer = receive(process.stdout)
+        except (OSError, EOFError):
+            was_late = not watch.is_alive()
+            self.close()
+            raise InputError(self._why_it_ended(process.returncode, was_late)) from None
+        except BaseException:
+            # Cut off in the middle, by Ctrl-C for instance, it would answer the next question late.
+            self.close()
+            raise
+        finally:
+            watch.cancel()
+        if kind == OUT_OF_MEMORY:
+            self.close()
+        return kind, answer.decode("utf-8", "surrogatepass")
+
+    def _why_it_ended(self, status: int, was_late: bool) -> str:
+        if was_late:
+            return (
+                f"takes longer than {self.limits.seconds:g} seconds to parse. Give it more: "
+                "--reader-seconds"
+            )
+        if status in _KILLED:
+            return self._too_much_memory()
+        return f"ends the process that parses it (exit status {status})"
+
+    def _too_much_memory(self) -> str:
+        return (
+            f"takes more than {self.limits.megabytes:,} MB of memory to parse. Give it more: "
+            "--reader-memory"
+        )
+
+
+def send(pipe: IO[bytes], data: bytes) -> None:
+    """Write some bytes after their number."""
+    pipe.write(_LENGTH.pack(len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> bytes:
+    """Read what `send` wrote; raises `EOFError` if the other side has ended."""
+    (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
+    data = pipe.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+def _start(limits: Limits) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        python_command("longembed_index.parsing_process", json.dumps(asdict(limits))),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+DEFAULT_PARSER = Parser()
+"""For whoever names no limits."""

@@ -1,0 +1,98 @@
+"""The process in which files are parsed; see `longembed_index.parsing`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import BinaryIO
+
+from longembed_index.parsing import (
+    NOT_INSTALLED,
+    OUT_OF_MEMORY,
+    REFUSED,
+    TEXT,
+    Limits,
+    receive,
+    send,
+)
+from longembed_index.readers import READERS
+from longembed_st.errors import InputError
+from longembed_st.extras import MissingExtraError
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits.
+    resource = None  # type: ignore[assignment]
+
+
+def main(limits: Limits) -> None:
+    """Answer requests until nobody asks any more."""
+    # Ctrl-C is for the one who asks; this ends when the pipe does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests, answers = sys.stdin.buffer, _own_stdout()
+    _limit_memory(limits)
+    while True:
+        try:
+            suffix = receive(requests).decode("utf-8", "surrogateescape")
+            data = receive(requests)
+        except EOFError:
+            return
+        except MemoryError:
+            kind, answer = OUT_OF_MEMORY, ""
+        else:
+            _limit_processor(limits)
+            kind, answer = _read(suffix, data, limits)
+            del data
+        answers.write(kind)
+        send(answers, answer.encode("utf-8", "surrogatepass"))
+
+
+def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
+    try:
+        text = READERS[suffix](data)
+    except MissingExtraError as error:
+        return NOT_INSTALLED, str(error)
+    except MemoryError:
+        return OUT_OF_MEMORY, ""
+    except InputError as error:
+        return REFUSED, str(error)
+    if len(text) > limits.characters:
+        return REFUSED, (
+            f"gives {len(text):,} characters of text, more than the {limits.characters:,} that a "
+            "file may give. Allow more: --reader-characters"
+        )
+    return TEXT, text
+
+
+def _own_stdout() -> BinaryIO:
+    """The pipe for the answers; what a library prints goes nowhere."""
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
+
+
+def _limit_memory(limits: Limits) -> None:
+    if resource is None:
+        return
+    allowed = limits.megabytes * 1_000_000
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
+
+
+def _limit_processor(limits: Limits) -> None:
+    """Whoever asked may have died, and nobody else would end a parser that runs for ever."""
+    if resource is None:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime + 2 * limits.seconds) + 1
+    with suppress(ValueError, OSError, OverflowError):
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+if __name__ == "__main__":
+    main(Limits(**json.loads(sys.argv[1])))
