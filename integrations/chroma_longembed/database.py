@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -17,6 +18,7 @@ from longembed_st.texts import shown
 FILE = "chroma.sqlite3"
 
 _NOTE = "database"
+_LITTLE = 1_000_000
 _MEMORY = "/dev/shm"
 _WAY_OUT = (
     "what it held cannot be read. Restore the folder from a backup, or index into a new folder"
@@ -70,6 +72,17 @@ def note_sound(directory: Path) -> None:
         directory: The folder of a store whose database was just closed.
     """
     note(directory, _NOTE, _state(directory / FILE))
+
+
+def has_room(directory: Path) -> bool:
+    """Whether the little can be written that Chroma writes when it opens a database.
+
+    Args:
+        directory: The folder of a store.
+    """
+    there = [path for path in (directory, directory / FILE) if path.exists()]
+    may_write = all(os.access(path, os.W_OK) for path in there)
+    return may_write and shutil.disk_usage(directory).free > _LITTLE
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def open_client(directory: Path, *, for_writing: bool = False) -> Iterator[tuple
     Args:
         directory: The folder.
         for_writing: Whether something is going to be written. Chroma writes to every database
-            that it opens; without this, one where that fails is read from a copy.
+            that it opens; without this, one where nothing can be written is read from a copy.
 
     Yields:
         The client, and the folder that it works on.
@@ -86,23 +86,22 @@ def open_client(directory: Path, *, for_writing: bool = False) -> Iterator[tuple
     Raises:
         StoreError: If the database cannot be opened, or is damaged.
     """
-    from chromadb.errors import ChromaError
-
-    from chroma_longembed.collection import chroma_errors
-
     has_one = ChromaFolders().recognises(directory)
     if has_one and (for_writing or not is_being_written(directory)):
         database.refuse_damaged(directory)
     with ExitStack() as stack:
         place = directory
-        with chroma_errors(f"open {shown(directory)} as"):
-            try:
-                client = _client(place)
-            except ChromaError:
-                if for_writing or not has_one:
-                    raise
+        try:
+            if not database.has_room(directory):
+                if for_writing:
+                    raise StoreError(f"there is no room or no right to write to {shown(directory)}")
                 place = stack.enter_context(database.readable_copy(directory))
-                client = _client(place)
+            client = _client(place)
+        except StoreError:
+            raise
+        # Of what Chroma raises, not all is an error of its own.
+        except Exception as error:
+            raise StoreError(f"cannot open {shown(directory)} as a store: {error}") from error
         try:
             yield client, place
         finally:
