@@ -53,12 +53,21 @@ class Encoded:
 
 @dataclass
 class Overflow:
-    """What one call did not read: counted batch by batch, reported once at its end."""
+    """What one call did not read: counted batch by batch, reported once at its end.
+
+    Attributes:
+        texts: That were not read to their end.
+        tokens: Of these texts, not read.
+        exact: Whether the caller shows the count whatever the policy.
+    """
 
     texts: int = 0
     tokens: int = 0
+    exact: bool = True
 
-    def count(self, text: str, tokens: int, limit: int, config: ExtensionConfig) -> None:
+    def count(
+        self, text: str, tokens: int, limit: int, config: ExtensionConfig, complete: bool = True
+    ) -> None:
         """Count what is not read of a text.
 
         Args:
@@ -66,6 +75,7 @@ class Overflow:
             tokens: Of the text.
             limit: The most that is read of it, in tokens.
             config: The extension whose policy applies.
+            complete: Whether these are all its tokens.
 
         Raises:
             InputError: If the text is too long and the policy is "error".
@@ -73,9 +83,10 @@ class Overflow:
         if tokens <= limit:
             return
         if config.on_overflow == "error":
+            found = f"{tokens} tokens" if complete else f"more than {limit} tokens"
             raise InputError(
-                f"a text of {tokens} tokens ({text[:40]!r}...) is longer than the window of "
-                f"{limit} tokens. {_way_out(config)}"
+                f"a text of {found} ({text[:40]!r}...) is longer than the window of {limit} "
+                f"tokens. {_way_out(config)}"
             )
         self.texts += 1
         self.tokens += tokens - limit

@@ -57,12 +57,13 @@ class LongSentenceTransformer(SentenceTransformer):
                 )
             # All of them before the first is read, and counted as the caller does.
             texts = checked_texts(self._listed(given["inputs"]))
-            overflow = Overflow()
+            # Of texts that are cut silently, no more is tokenized than is read.
+            overflow = Overflow(exact=False)
             if given.get("pool") is not None or isinstance(given.get("device"), list):
                 # What worker processes count does not come back.
                 prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
                 self._count(texts, prompt, overflow)
-                kwargs["overflow"] = Overflow()
+                kwargs["overflow"] = Overflow(exact=False)
             else:
                 kwargs["overflow"] = overflow
             vectors = super().encode(*args, **kwargs)
@@ -140,12 +141,14 @@ class LongSentenceTransformer(SentenceTransformer):
     def _count(self, texts: list[str], prompt: str | None, overflow: Overflow) -> None:
         """Count what worker processes will not read."""
         module = self.long_transformer
-        limit = module.max_seq_length
-        if limit is None:
+        limit, policy = module.max_seq_length, module.extension.on_overflow
+        if limit is None or policy == "truncate":
             return
         for group in _groups(texts):
-            for text, tokenized in zip(group, module.tokenize_texts(group, prompt), strict=True):
-                overflow.count(text, len(tokenized), limit, module.extension)
+            found = module.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
+            for text, tokenized in zip(group, found, strict=True):
+                tokens, complete = tokenized.counted, tokenized.complete
+                overflow.count(text, tokens, limit, module.extension, complete)
 
 
 def coverage(
@@ -175,7 +178,7 @@ def coverage(
     return [
         reader.coverage_of(text, spans=True)
         for group in _groups(texts)
-        for text in reader.tokenize_texts(group, prompt)
+        for text in reader.tokenize_texts(group, prompt, offsets=True)
     ]
 
 

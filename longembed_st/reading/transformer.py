@@ -7,11 +7,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -30,7 +32,7 @@ from longembed_st.positions.hooks import install_hook
 from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.sharing import copy_sharing_weights
-from longembed_st.reading.tokens import PARTS, TokenizedText, checked_texts, tokenize
+from longembed_st.reading.tokens import PARTS, Need, TokenizedText, checked_texts, tokenize
 from longembed_st.settings import ExtensionConfig
 
 REQUIREMENT = {"longembed-st": ">=0.1"}
@@ -199,17 +201,29 @@ class LongTransformer(Transformer):
         """The tokenizer, which every model that can be extended has."""
         return cast(PreTrainedTokenizerBase, self.tokenizer)
 
-    def tokenize_texts(self, inputs: Sequence[Any], prompt: str | None) -> list[TokenizedText]:
-        """Tokenize whole texts, each behind the prompt.
+    def tokenize_texts(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None,
+        *,
+        whole: bool = True,
+        count: bool = True,
+        offsets: bool = False,
+    ) -> list[TokenizedText]:
+        """Tokenize texts, each behind the prompt.
 
         Args:
             inputs: Strings.
             prompt: Put before each text, or None.
+            whole: Whether to keep all tokens; otherwise those within the extended window at least.
+            count: Whether to count the tokens that are not kept.
+            offsets: Whether to keep the characters of each token.
 
         Raises:
             InputError: If an input is not a valid string.
         """
-        return tokenize(self.text_tokenizer, checked_texts(inputs), prompt)
+        need = Need(None if whole else self.max_seq_length, self._reads_the_end, count, offsets)
+        return tokenize(self.text_tokenizer, checked_texts(inputs), prompt, need)
 
     def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
         """What is read of a tokenized text.
@@ -218,14 +232,15 @@ class LongTransformer(Transformer):
             text: The text.
             spans: Whether to find the characters that each pass reads.
         """
-        cut = max(len(text) - (self.max_seq_length or len(text)), 0)
+        tokens = text.counted
+        cut = max(tokens - (self.max_seq_length or tokens), 0)
         first = cut if self._reads_the_end else 0
-        content = text.content - cut
+        content = text.content + text.dropped - cut
         passes = self._windows(content, text.header, text.footer) or [(0, content)]
         characters = [text.characters(first + a, first + b) for a, b in passes if spans]
         return Coverage(
-            tokens=len(text),
-            read=len(text) - cut,
+            tokens=tokens,
+            read=tokens - cut,
             passes=len(passes),
             spans=tuple(span for span in characters if span is not None),
         )
@@ -264,7 +279,7 @@ class LongTransformer(Transformer):
         Returns:
             `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
             `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
-            of each whole text; perhaps `prompt_length`.
+            of each whole text, if they were counted; perhaps `prompt_length`.
 
         Raises:
             InputError: If an input is not a valid string, or too long under the policy "error".
@@ -274,37 +289,45 @@ class LongTransformer(Transformer):
                 "processing_kwargs are not supported: longembed-st tokenizes the whole text and "
                 "cuts nothing unseen"
             )
-        texts = self.tokenize_texts(inputs, prompt)
+        policy = self.extension.on_overflow
+        # Nobody sees how much is cut silently, nor by how much a refused text is too long.
+        count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
+        texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
         if not all(map(len, texts)):
             raise InputError(
                 "a text gives no tokens at all: it is empty or blank; leave such texts out"
             )
-        counts = list(map(len, texts))
-        self._report(inputs, counts, overflow)
+        self._report(inputs, texts, overflow)
         limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
         if limits:
             texts = [text.shortened(min(limits), self._reads_the_end) for text in texts]
         features: dict[str, Any] = {
-            "input_ids": _flat([text.ids for text in texts]),
-            "token_parts": _flat([text.parts for text in texts]),
+            "input_ids": _flat([text.ids for text in texts], np.int64),
+            "token_parts": _flat([text.parts for text in texts], np.int8),
             "cu_seq_lens_q": torch.tensor([0, *map(len, texts)]).cumsum(0),
-            "token_counts": counts,
             "modality": "text",
         }
-        if texts[0].type_ids is not None:
-            features["token_type_ids"] = _flat([cast(list[int], text.type_ids) for text in texts])
+        if all(text.complete for text in texts):
+            features["token_counts"] = [text.counted for text in texts]
+        types = [text.type_ids for text in texts if text.type_ids is not None]
+        if types:
+            features["token_type_ids"] = _flat(types, np.int64)
         if prompt and not self.pooling.include_prompt:
             features["prompt_length"] = self._prompt_length(prompt)
         return features
 
     def _report(
-        self, inputs: Sequence[str], counts: Sequence[int], overflow: Overflow | None
+        self,
+        inputs: Sequence[str],
+        texts: Sequence[TokenizedText],
+        overflow: Overflow | None,
     ) -> None:
         """Count the tokens that are not read; warn here only if no caller will."""
         counted = overflow or Overflow()
         limit = self.max_seq_length
-        for text, tokens in zip(inputs, counts, strict=True):
-            counted.count(text, tokens, limit or tokens, self.extension)
+        for text, tokenized in zip(inputs, texts, strict=True):
+            tokens = tokenized.counted
+            counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
         if overflow is None:
             counted.warn(self.extension, stacklevel=4)
 
@@ -326,8 +349,8 @@ class LongTransformer(Transformer):
             **kwargs: Passed on to the transformers model.
 
         Returns:
-            The features with `sentence_embedding`, shape (texts, width), and outside training
-            `coverages`, what each vector was computed from.
+            The features with `sentence_embedding`, shape (texts, width), and outside training, if
+            the tokens were counted, `coverages`, what each vector was computed from.
 
         Raises:
             ModelError: If a vector is not finite.
@@ -343,7 +366,7 @@ class LongTransformer(Transformer):
                 "may overflow on this model: load it with model_kwargs={'dtype': torch.float32}"
             )
         features["sentence_embedding"] = vectors
-        if not self.training:
+        if not self.training and "token_counts" in features:
             features["coverages"] = _coverages(features, [one.text for one in passes])
         return features
 
@@ -453,9 +476,9 @@ def _coverages(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]
     ]
 
 
-def _flat(rows: Sequence[Sequence[int]]) -> Tensor:
+def _flat(rows: Sequence[ArrayLike], dtype: type[np.integer[Any]]) -> Tensor:
     """All rows behind each other, shape (1, total)."""
-    return torch.tensor([list(chain.from_iterable(rows))])
+    return torch.from_numpy(np.concatenate([np.asarray(row, dtype=dtype) for row in rows]))[None]
 
 
 def long_transformer(model: SentenceTransformer) -> LongTransformer:

@@ -57,9 +57,9 @@ def test_the_text_reaches_the_model_unaltered(bert, monkeypatch) -> None:
     model = embeddings.sentence_transformer
     tokenize_texts = model.long_transformer.tokenize_texts
 
-    def watched(inputs, prompt):
+    def watched(inputs, prompt, **need):
         seen.extend(inputs)
-        return tokenize_texts(inputs, prompt)
+        return tokenize_texts(inputs, prompt, **need)
 
     monkeypatch.setattr(model.long_transformer, "tokenize_texts", watched)
     embeddings.embed_documents(["one\ntwo\r\n three "])

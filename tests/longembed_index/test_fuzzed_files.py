@@ -1,0 +1,105 @@
+"""Real files of every type, mutated at random: each gives its text or one line why not."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from office_files import make_docx, make_pdf
+
+from longembed_index.ingestion import ingest
+from longembed_index.parsing import Limits, Parser
+from longembed_index.readers import READERS
+from longembed_index.sources import FileSource, find_files
+from longembed_st.errors import InputError
+
+QUICK, ALL = 60, 2000
+
+PAGE = """<!DOCTYPE html><html><head><meta charset="utf-8"><title>Bäume</title>
+<style>p { color: red }</style><script>document.write("x")</script></head><body>
+<h1>Über Bäume</h1><p>Ein <b>Satz</b> &amp; noch einer.<table><tr><td>1<td>2</table>
+<ul><li>eins<li>zwei</ul><a href="https://example.org/?a=b">link</a></body></html>"""
+TEXT = "Ein Satz. Another one. 日本語の文。 🙂\n" * 20
+
+SEEDS: dict[str, bytes] = {
+    "page.html": PAGE.encode(),
+    "old.htm": PAGE.replace("utf-8", "iso-8859-1").encode("iso-8859-1"),
+    "page.xhtml": b"<?xml version='1.0' encoding='utf-8'?>" + PAGE.encode(),
+    "paper.pdf": make_pdf("A first line", "and a second one", "of a small paper"),
+    "letter.docx": make_docx("Sehr geehrte Damen und Herren, anbei mein Schreiben."),
+    "notes.txt": TEXT.encode(),
+    "notes.md": TEXT.encode("utf-16"),
+    "LICENSE": TEXT.encode("utf-32"),
+}
+CHARSETS = ("unicode_escape", "undefined", "idna", "punycode", "rot13", "hex", "a\0b", "utf-7", "")
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """One to five changes: bytes replaced, cut out, doubled, swapped, inserted."""
+    out = bytearray(data)
+    for _ in range(draw.randint(1, 5)):
+        start = draw.randrange(len(out) + 1)
+        end = min(len(out), start + draw.choice([1, 2, 8, 64, 1024]))
+        change = draw.randrange(7)
+        if change == 0:
+            out[start:end] = draw.randbytes(end - start)
+        elif change == 1:
+            del out[start:end]
+        elif change == 2:
+            out[start:start] = out[start:end] * draw.choice([1, 3, 50])
+        elif change == 3:
+            out[start:start] = draw.randbytes(draw.choice([1, 4, 30]))
+        elif change == 4:
+            del out[start:]
+        elif change == 5:
+            other = draw.choice(list(SEEDS.values()))
+            out[start:end] = other[: end - start]
+        else:
+            charset = draw.choice(CHARSETS).encode()
+            out = bytearray(bytes(out).replace(b"utf-8", charset).replace(b"iso-8859-1", charset))
+    return bytes(out)
+
+
+def write_files(folder: Path, count: int, seed: int) -> None:
+    draw = random.Random(seed)
+    for number in range(count):
+        name, data = draw.choice(list(SEEDS.items()))
+        path = Path(name)
+        (folder / f"{path.stem}-{number}{path.suffix}").write_bytes(mutated(data, draw))
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"), [(QUICK, 0), pytest.param(ALL, 1, marks=pytest.mark.slow)]
+)
+def test_no_file_is_lost_and_none_stops_the_rest(tmp_path, store, model, count, seed) -> None:
+    write_files(tmp_path, count, seed)
+    parser = Parser(Limits(seconds=30, megabytes=1000))
+    found = find_files([tmp_path], parser=parser)
+    report = ingest(found.files, store, model)
+    parser.close()
+    assert len(found.files) == count
+    stored = {record.name for record in store.records.values()}
+    failed = dict(report.failed)
+    assert stored | failed.keys() == {file.name for file in found.files}
+    assert not stored & failed.keys()
+    assert len(stored) > count // 10, "the mutations leave nothing to read"
+    assert failed, "the mutations harm nothing"
+    for reason in failed.values():
+        assert reason
+        assert "\n" not in reason
+        assert "Traceback" not in reason
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_seeds_are_read(name) -> None:
+    file = FileSource(Path(name), len(SEEDS[name]))
+    assert file.text(SEEDS[name]).strip()
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_a_page_of_any_charset_is_read_or_refused(charset) -> None:
+    page = f'<meta charset="{charset}"><p>Größe \\x41 \\N{{DIGIT ONE}}'.encode("iso-8859-1")
+    with pytest.raises(InputError) as caught:
+        READERS[".html"](page)
+    assert "\n" not in str(caught.value)
