@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+PATIENCE_SECONDS = 400
+
 COMMON = """
 import hashlib, sys
 from dataclasses import replace
@@ -132,6 +134,10 @@ def begin(place: Path, count: int, name: str, *arguments: object) -> subprocess.
 def step(place: Path, count: int, name: str, *arguments: object) -> str:
     """Do a step to its end, and give what it printed; see `begin`."""
     process = begin(place, count, name, *arguments)
-    output, errors = process.communicate()
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     assert process.returncode == 0, errors[-2000:]
     return output

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chroma_longembed import copies, database, notes
-from longembed_index.errors import StoreError
+from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.opening import is_being_written
 from longembed_st.extras import needs_extra
 from longembed_st.texts import shown
@@ -46,8 +46,9 @@ class ChromaFolders:
         """Open a collection, or create it."""
         with needs_extra("chroma", "chromadb"):
             from chroma_longembed.collection import create_collection
-            from chroma_longembed.health import Health
+            from chroma_longembed.health import Damage, Health
             from chroma_longembed.store import ChromaStore
+            from chroma_longembed.switching import find_collection
         for_writing = create is not None
         with open_client(directory, for_writing=for_writing) as (client, place):
             if create is not None:
@@ -57,17 +58,14 @@ class ChromaFolders:
             if for_writing:
                 store.complete_copies()
             yield store
-            written = for_writing and store.files_have_changed()
+            written = for_writing and store.needs_a_look()
         if written:
             # What was just written is in memory: whether it is in the files shows when read anew.
             with open_client(directory, for_writing=True) as (client, place):
-                health = Health(place, directory, trusted=True)
-                again = ChromaStore(client, collection, health, for_writing=False)
-                if again.lost():
-                    raise StoreError(
-                        f"after writing, {len(again.lost())} vectors cannot be found in the files "
-                        f"in {shown(directory)}: the disk may be failing. Nothing else is lost; "
-                        f"run: longembed repair --store {shown(directory)}"
+                found = find_collection(client, collection)
+                if found is None or Health(place, directory).look_again(found) != Damage():
+                    raise LostVectorsError(
+                        f"not all that was written to {shown(directory)} can be found there"
                     )
 
 

@@ -1,9 +1,10 @@
 """Whether the vectors of a collection can still be found.
 
 Chroma writes its vector files in place and checks nothing when it reads them: after a kill, or with
-a file lost, a search finds less without a word, fails, or ends the process. So a checksum of the
-files is noted whenever all vectors were found in them. Files that have another one are examined by
-a process of its own, which may crash: `main` is what it runs.
+a file lost, a search finds less without a word, fails, or ends the process. So their checksum is
+noted whenever they are known to be whole: after every write, and when all vectors were found in
+them. Files of another checksum are those of a write that was cut off, which are not used any more,
+or those that something else has changed, which are examined by a process of its own: it may crash.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from chromadb import Collection
     from numpy.typing import NDArray
 
-_PAGE = 1000
+_FEW = 100
+"""Of more vectors that cannot be reached, it is not asked one by one which can be read."""
 _DOCUMENTS = 50
 """As many are held in memory with their texts."""
 _SAMPLE = 100
 _PATIENCE_SECONDS = 300
 _SAME_COSINE = 0.999
+_LARGE = 1_000_000_000
+_HOLE = "a hole"
 
 
 @dataclass(frozen=True)
@@ -60,46 +64,80 @@ class Health:
     Args:
         directory: Where Chroma has them.
         home: Where our own files are: the store's folder, also when Chroma works on a copy of it.
-        trusted: Whether these files can be examined in this process, being just written by it.
 
     Attributes:
         copies: The second copy of the vectors.
     """
 
-    def __init__(self, directory: Path, home: Path, *, trusted: bool = False) -> None:
-        self._directory, self._home, self._trusted = directory, home, trusted
-        self._before: dict[str, Any] = {}
+    def __init__(self, directory: Path, home: Path) -> None:
+        self._directory, self._home = directory, home
+        self._states: dict[str, list[tuple[str, int, int]]] = {}
+        self._changed: set[str] = set()
+        self._damaged: set[str] = set()
         self.copies = VectorCopies(home)
 
     def damage(self, collection: Collection) -> Damage:
         """What is wrong with a collection; costs a checksum unless its files have changed.
 
         Args:
-            collection: Found without its embedding function.
+            collection: Found without its embedding function, and not used yet.
         """
-        key, files = str(collection.id), self._checksum(collection)
-        if read_notes(self._home).get(key) == files:
+        key, notes = str(collection.id), read_notes(self._home)
+        files = self._checksum(collection)
+        if files == notes.get(key):
             return Damage()
-        # Without files, all that there is to load is rows of the database.
-        apart = files and not self._trusted
-        damage = self._examine_apart(collection) if apart else examine(collection, self.copies)
+        if files == _HOLE or notes.get(_writing(key)):
+            damage = Damage(broken=True)
+        elif files:
+            damage = self._examine_apart(collection)
+        else:
+            # All that there is to load is rows of the database.
+            damage = examine(collection, self.copies)
         if damage == Damage():
             note(self._home, key, files)
+        else:
+            self._damaged.add(key)
         return damage
 
-    def expect_changes(self, collection: Collection) -> None:
-        """To be called before a collection is written to: a run that is killed leaves no note."""
+    def before_writing(self, collection: Collection) -> None:
+        """To be called before a collection is written to: a run that is killed leaves this note."""
         key = str(collection.id)
-        if key not in self._before:
-            self._before[key] = read_notes(self._home).get(key)
-            note(self._home, key, None)
+        if key not in self._states:
+            note(self._home, _writing(key), True)
+            self._note_whole(collection)
+            self._states[key] = self._state(collection)
 
-    def have_changed(self, collection: Collection) -> bool:
-        """Whether the files are others than those in which all vectors were found last."""
-        key, files = str(collection.id), self._checksum(collection)
-        if self._before.get(key) == files:
-            note(self._home, key, files)
-        return read_notes(self._home).get(key) != files
+    def after_writing(self, collection: Collection) -> None:
+        """To be called after every write: files that have changed are whole now."""
+        key, state = str(collection.id), self._state(collection)
+        if state != self._states.get(key) or key in self._damaged:
+            self._note_whole(collection)
+            self._states[key] = state
+            self._changed.add(key)
+
+    def _note_whole(self, collection: Collection) -> None:
+        key = str(collection.id)
+        # What is being repaired is whole when all of it was seen to be there, and not before.
+        note(self._home, key, None if key in self._damaged else self._checksum(collection))
+
+    def needs_a_look(self, collection: Collection) -> bool:
+        """Whether vectors went from memory to the files; if not, the writing ends here."""
+        key = str(collection.id)
+        if key not in self._changed:
+            note(self._home, _writing(key), None)
+        return key in self._changed
+
+    def look_again(self, collection: Collection) -> Damage:
+        """Look for all vectors in files that were just written; ends the writing if they are there.
+
+        Args:
+            collection: Of a client that was opened after the writing.
+        """
+        damage = examine(collection, self.copies)
+        if damage == Damage():
+            note(self._home, str(collection.id), self._checksum(collection))
+            note(self._home, _writing(str(collection.id)), None)
+        return damage
 
     def remove_files(self, collection: Collection) -> None:
         """Remove broken vector files, with which Chroma can neither read nor write anything.
@@ -134,11 +172,18 @@ class Health:
         total = hashlib.blake2b(digest_size=16)
         files = self._files(collection)
         for file in files:
+            if _is_mostly_a_hole(file):
+                return _HOLE
             total.update(f"{file.name}\0{file.stat().st_size}\0".encode())
             with file.open("rb") as opened:
                 while part := opened.read(1 << 20):
                     total.update(part)
         return total.hexdigest() if files else ""
+
+    def _state(self, collection: Collection) -> list[tuple[str, int, int]]:
+        """What tells that files were written, at less than a checksum's cost."""
+        statuses = ((file.name, file.stat()) for file in self._files(collection))
+        return [(name, status.st_size, status.st_mtime_ns) for name, status in statuses]
 
     def _files(self, collection: Collection) -> list[Path]:
         # Chroma says nowhere else which folder is whose.
@@ -147,6 +192,17 @@ class Health:
             folders = database.execute(query, (str(collection.id),)).fetchall()
         found = (self._directory / folder for (folder,) in folders)
         return sorted(file for folder in found if folder.is_dir() for file in folder.iterdir())
+
+
+def _writing(key: str) -> str:
+    return f"{key} is being written"
+
+
+def _is_mostly_a_hole(file: Path) -> bool:
+    """Whether it is one of the files of terabytes that a kill can lead to, with nothing in them."""
+    status = file.stat()
+    blocks = getattr(status, "st_blocks", None)
+    return blocks is not None and status.st_size > _LARGE and 512 * blocks < status.st_size // 10
 
 
 def examine(collection: Collection, copies: VectorCopies) -> Damage:
@@ -165,8 +221,7 @@ def examine(collection: Collection, copies: VectorCopies) -> Damage:
         query: Any = [first[1]]
         reached = collection.query(query_embeddings=query, n_results=len(ids), include=[])
         unreached = set(ids) - set(reached["ids"][0])
-        # Of so many, it would take long to find the few that are not lost.
-        doubtful = unreached if len(unreached) <= _PAGE else ()
+        doubtful = unreached if len(unreached) <= _FEW else ()
         lost = unreached - {record_id for record_id, _ in _vectors(collection, sorted(doubtful))}
         there = [record_id for record_id in ids if record_id not in lost]
         pages = batches(there, _DOCUMENTS)
@@ -227,13 +282,13 @@ def _spread(ids: Sequence[str], count: int) -> list[str]:
 
 
 def main(directory: str, name: str, home: str) -> None:
-    """Examine a collection and print what was found, as JSON."""
+    """Examine a collection and write what was found to stdout, as JSON."""
     import chromadb
 
     client = chromadb.PersistentClient(directory)
     collection = client.get_collection(name, embedding_function=None)
     damage = examine(collection, VectorCopies(Path(home)))
-    print(json.dumps({"lost": sorted(damage.lost), "broken": damage.broken}))
+    json.dump({"lost": sorted(damage.lost), "broken": damage.broken}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chroma_longembed.collection import Described, chroma_errors, provenance_of, stamp
+from chroma_longembed.health import examine
 from chroma_longembed.switching import (
     WAITS_FOR,
     find_collection,
@@ -76,7 +77,7 @@ class ChromaStore:
         damage = health.damage(self._collection)
         if damage.broken and self._for_writing:
             health.remove_files(self._collection)
-            damage = health.damage(self._collection)
+            damage = examine(self._collection, health.copies)
         if damage.broken:
             raise LostVectorsError("the vector files of the store are damaged")
         return damage.lost
@@ -146,7 +147,7 @@ class ChromaStore:
             return
         ids = [record.id for record in records]
         if self._health:
-            self._health.expect_changes(self._collection)
+            self._health.before_writing(self._collection)
         with chroma_errors("write"):
             found: Any = self._collection.get(ids=ids, include=["metadatas"])
             earlier = dict(zip(found["ids"], found["metadatas"], strict=True))
@@ -162,6 +163,7 @@ class ChromaStore:
             }
             self._collection.upsert(**columns)
         if self._health:
+            self._health.after_writing(self._collection)
             self._health.copies.put(self._key, records)
         self._lost = self._lost.difference(ids)
 
@@ -170,10 +172,11 @@ class ChromaStore:
         if not ids:
             return
         if self._health:
-            self._health.expect_changes(self._collection)
+            self._health.before_writing(self._collection)
         with chroma_errors("write"):
             self._collection.delete(ids=list(ids))
         if self._health:
+            self._health.after_writing(self._collection)
             self._health.copies.delete(self._key, ids)
         self._lost = self._lost.difference(ids)
 
@@ -197,16 +200,17 @@ class ChromaStore:
 
     def complete_copies(self) -> None:
         """Keep a second copy of every vector that has none: another program may have written it."""
-        if self._health is None or self._lost:
+        if self._health is None:
             return
         with chroma_errors("read"):
             ids = set(self._collection.get(include=[])["ids"])
-        for part in batches(sorted(ids - self._health.copies.ids(self._key)), _DOCUMENTS):
+        without = ids - self._lost - self._health.copies.ids(self._key)
+        for part in batches(sorted(without), _DOCUMENTS):
             self._health.copies.put(self._key, self.get(part))
 
-    def files_have_changed(self) -> bool:
-        """Whether the vector files are others than those that were last found in order."""
-        return self._health is not None and self._health.have_changed(self._collection)
+    def needs_a_look(self) -> bool:
+        """Whether vectors were written to files since the collection was opened."""
+        return self._health is not None and self._health.needs_a_look(self._collection)
 
     # Replacing all vectors while the old ones answer.
 

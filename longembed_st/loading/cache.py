@@ -7,6 +7,7 @@ other processes. Only the first object may cost a load, and none may carry the w
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections import deque
 from collections.abc import Hashable, Mapping
@@ -98,6 +99,17 @@ _recent: deque[CachedModel] = deque(maxlen=MOST_IDLE)
 _loading: dict[Hashable, threading.Lock] = {}
 _lock = threading.Lock()
 """Of the three above; never held while a model is loaded."""
+
+
+def _after_fork() -> None:
+    """Forget the locks of other threads: those are not in the child, and nobody would free them."""
+    global _lock
+    _lock = threading.Lock()
+    _loading.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def cached_model(settings: ModelSettings) -> CachedModel:

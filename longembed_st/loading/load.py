@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections import OrderedDict
+from pickle import UnpicklingError
 from typing import Any, NoReturn, cast
 
 from sentence_transformers import SentenceTransformer
@@ -19,6 +20,11 @@ from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.converting import native_checkpoint
 from longembed_st.loading.hub import refuse_unknown_model
 from longembed_st.loading.published import PUBLISHED
+from longembed_st.loading.sanity import (
+    hub_arguments,
+    refuse_impossible_config,
+    refuse_meaningless,
+)
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
@@ -87,32 +93,55 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     """
     assert settings.model_name is not None
     name = settings.model_name
-    published = PUBLISHED.get(name)
-    if published is not None:
-        settings = _over_published(settings, published.settings)
-    arguments = settings.loading()
-    refuse_unknown_model(name, arguments)
+    refuse_unknown_model(name, settings.loading())
     try:
-        if is_saved_extension(name, arguments):
-            model = load_with_module(
-                LongSentenceTransformer, name, SAVED_TYPE, LongTransformer, **arguments
-            )
-            return _extend(model, settings.over(model.long_transformer.extension))
-        with native_checkpoint(name, arguments) as source:
-            plain = SentenceTransformer(source, **arguments)
+        model = _load(name, settings)
+        # Some faults of a configuration show only when something is read.
+        model.encode("a", show_progress_bar=False)
     except LongEmbedError:
         raise
     # A damaged folder, and arguments out of range, end in errors of every kind.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        if not isinstance(error, OSError | ValueError | RuntimeError):
-            reason = f"{type(error).__name__}: {reason}"
-        raise ModelError(f"cannot load model {name!r}: {reason}") from error
+        raise ModelError(f"cannot load model {name!r}: {_reason(error)}") from error
+    return model
+
+
+def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
+    published = PUBLISHED.get(name)
+    if published is not None:
+        settings = _over_published(settings, published.settings)
+    arguments = settings.loading()
+    where = hub_arguments(arguments)
+    refuse_impossible_config(name, where)
+    if is_saved_extension(name, arguments):
+        model = load_with_module(
+            LongSentenceTransformer, name, SAVED_TYPE, LongTransformer, **arguments
+        )
+        refuse_meaningless(model.long_transformer, name, where)
+        return _extend(model, settings.over(model.long_transformer.extension))
+    with native_checkpoint(name, arguments) as source:
+        plain = SentenceTransformer(source, **arguments)
     if isinstance(plain[0], Transformer):
         checks.refuse_missing_weights(plain[0].model, name)
+        refuse_meaningless(plain[0], name, where)
     if published is not None and published.normalize:
         plain.append(Normalize())
     return _extend(plain, settings)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong while loading, in one line and without advice that we would not give."""
+    reason = str(error).strip().split("\n")[0].rstrip(".")
+    if isinstance(error, UnpicklingError):
+        return (
+            "its weights are a pickle that is damaged, or that would run code. Take it from its "
+            "source as safetensors"
+        )
+    if "ignore_mismatched_sizes" in reason:
+        return "its weights have other shapes than its configuration says"
+    if isinstance(error, OSError | ValueError | RuntimeError):
+        return reason
+    return f"{type(error).__name__}: {reason}"
 
 
 @takes_settings(ExtensionConfig)
@@ -254,12 +283,7 @@ def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) ->
         model_name_or_path: What the user named.
         model_kwargs: Arguments of `SentenceTransformer` that say where to look.
     """
-    hub = ("token", "cache_folder", "revision", "local_files_only")
-    path = load_file_path(
-        model_name_or_path,
-        "modules.json",
-        **{name: model_kwargs[name] for name in hub if name in model_kwargs},
-    )
+    path = load_file_path(model_name_or_path, "modules.json", **hub_arguments(model_kwargs))
     if path is None:
         return False
     with open(path, encoding="utf8") as file:

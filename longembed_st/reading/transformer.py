@@ -301,8 +301,10 @@ class LongTransformer(Transformer):
         limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
         if limits:
             texts = [text.shortened(min(limits), self._reads_the_end) for text in texts]
+        input_ids = _flat([text.ids for text in texts], np.int64)
+        self._refuse_unknown_ids(int(input_ids.max()))
         features: dict[str, Any] = {
-            "input_ids": _flat([text.ids for text in texts], np.int64),
+            "input_ids": input_ids,
             "token_parts": _flat([text.parts for text in texts], np.int8),
             "cu_seq_lens_q": torch.tensor([0, *map(len, texts)]).cumsum(0),
             "modality": "text",
@@ -330,6 +332,15 @@ class LongTransformer(Transformer):
             counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
         if overflow is None:
             counted.warn(self.extension, stacklevel=4)
+
+    def _refuse_unknown_ids(self, largest: int) -> None:
+        table = cast(torch.nn.Embedding, self.model.get_input_embeddings())
+        rows = len(table.weight)
+        if largest >= rows:
+            raise ModelError(
+                f"the tokenizer gives token id {largest}, and the model has vectors for {rows} "
+                "tokens: the two do not belong together. Fetch the model again"
+            )
 
     def _prompt_length(self, prompt: str) -> int:
         """Tokens of the prompt as sentence-transformers counts them, leading special ones too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ GROUP = "longembed_st.stores"
 DEFAULT_KIND = "chroma"
 COLLECTION = "documents"
 _LOCK = "longembed.lock"
+_PATIENCE_SECONDS = 5
+_PAUSE_SECONDS = 0.2
 _LEAST_WAIT_SECONDS = 0.2
 """Readers hold the lock for an instant, to see whether somebody writes."""
 
@@ -147,23 +150,42 @@ def open_store(
             create = model.provenance if model else opener.read_provenance(directory, collection)
             if create is None:
                 raise StoreError(f"there is no collection {collection!r} in {shown(directory)}")
-        try:
-            store = stack.enter_context(opener.open(directory, collection, create))
-            if not write:
-                refuse_lost(store)
-        except LostVectorsError:
-            if write or not is_being_written(directory):
-                raise
-            raise StoreError(
-                f"another process is writing to {shown(directory)}, and not all of it can be found "
-                "at this moment. Try again"
-            ) from None
+        store = _enter(stack, opener, directory, collection, create)
         if model is not None:
             model.refuse_other_vectors(store.provenance, "the store")
             # Who only reads need not be able to write.
             with nullcontext() if write else suppress(StoreError):
                 note_place(store, model)
         yield store
+
+
+def _enter(
+    stack: ExitStack,
+    opener: StoreKind,
+    directory: Path,
+    collection: str,
+    create: Provenance | None,
+) -> Store:
+    """Open a store; one that is only read must be whole, if only when its writer has written."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        with ExitStack() as attempt:
+            try:
+                store = attempt.enter_context(opener.open(directory, collection, create))
+                if create is None:
+                    refuse_lost(store)
+            except LostVectorsError:
+                if create is not None or not is_being_written(directory):
+                    raise
+                if time.monotonic() > until:
+                    raise StoreError(
+                        f"another process is writing to {shown(directory)}, and not all of it can "
+                        "be found at this moment. Try again"
+                    ) from None
+            else:
+                stack.enter_context(attempt.pop_all())
+                return store
+        time.sleep(_PAUSE_SECONDS)
 
 
 def note_place(store: Store, model: Model) -> None:

@@ -13,8 +13,6 @@ from subprocess import Popen
 import pytest
 from store_steps import begin, step
 
-DOCUMENTS = 2500
-KILLS = 200
 LONGEST_SECONDS = 5.0
 STEPS = [("index", version, share) for version in range(3) for share in (1, 2)] + [
     ("reindex",),
@@ -47,43 +45,37 @@ def kill(process: Popen[str], place: Path, draw: random.Random, *, at_a_change: 
     return process.returncode == -9
 
 
-def run_killed(place: Path, kills: int, seed: int) -> tuple[int, int]:
+def run_killed(place: Path, documents: int, kills: int, seed: int) -> tuple[int, int]:
     """How many kills hit a process at work, and how many of those cost vectors."""
     draw = random.Random(seed)
     hits = damaged = 0
     for number in range(kills):
         name, *arguments = draw.choice(STEPS)
-        process = begin(place, DOCUMENTS, name, *arguments)
+        process = begin(place, documents, name, *arguments)
         hit = kill(process, place, draw, at_a_change=number % 2 == 0)
         hits += hit
-        found = step(place, DOCUMENTS, "search")
+        found = step(place, documents, "search")
         assert found.startswith("right") or "longembed repair" in found, found
         damaged += found.startswith("error")
     return hits, damaged
 
 
-def assert_whole(place: Path) -> None:
+def assert_whole(place: Path, documents: int) -> None:
     """What was interrupted is finished, and everything is there and found."""
-    step(place, DOCUMENTS, "index", 7, 1)
-    assert step(place, DOCUMENTS, "search") == f"right {DOCUMENTS}\n"
-    names = step(place, DOCUMENTS, "names").splitlines()
-    assert [line.split()[0] for line in names] == sorted(f"d{n}" for n in range(DOCUMENTS))
+    step(place, documents, "index", 7, 1)
+    assert step(place, documents, "search") == f"right {documents}\n"
+    names = step(place, documents, "names").splitlines()
+    assert [line.split()[0] for line in names] == sorted(f"d{n}" for n in range(documents))
     assert all("version 7 of" in line for line in names)
 
 
-def test_some_kills(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("documents", "kills"), [(1200, 3), pytest.param(2500, 200, marks=pytest.mark.slow)]
+)
+def test_killed_again_and_again(tmp_path, documents, kills) -> None:
     place = tmp_path / "store"
-    step(place, DOCUMENTS, "index", 0, 1)
-    hits, _ = run_killed(place, 4, seed=1)
-    assert hits
-    assert_whole(place)
-
-
-@pytest.mark.slow
-def test_two_hundred_kills(tmp_path) -> None:
-    place = tmp_path / "store"
-    step(place, DOCUMENTS, "index", 0, 1)
-    hits, damaged = run_killed(place, KILLS, seed=0)
-    print(f"{hits} of {KILLS} kills hit a run at work; {damaged} times vectors were lost")
-    assert hits > KILLS // 2
-    assert_whole(place)
+    step(place, documents, "index", 0, 1)
+    hits, damaged = run_killed(place, documents, kills, seed=1)
+    print(f"{hits} of {kills} kills hit a run at work; {damaged} times vectors were lost")
+    assert hits > kills // 2
+    assert_whole(place, documents)

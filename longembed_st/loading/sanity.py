@@ -1,0 +1,113 @@
+"""Whether a model's files belong together: each check refuses with what is wrong and a way out.
+
+The libraries beneath take a configuration as it is. Some values end in errors of every kind, others
+in a model that loads, computes and means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, cast
+
+from safetensors import safe_open
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.util import load_file_path
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from longembed_st.errors import ModelError
+
+_SIZES = {
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer"), 10_000),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head"), 10_000),
+    **dict.fromkeys(("hidden_size", "dim", "n_embd", "intermediate_size"), 1_000_000),
+    **dict.fromkeys(("vocab_size",), 100_000_000),
+}
+"""The most that a configuration may say; building from more than that never ends."""
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+_WAY_OUT = "Fetch the model again"
+
+
+def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> None:
+    """Raise `ModelError` if sizes in a model's configuration are none, before it is built.
+
+    Args:
+        model_name_or_path: What the user named.
+        where: Arguments that say where to look; see `hub_arguments`.
+    """
+    path = load_file_path(model_name_or_path, "config.json", **where)
+    if path is None:
+        return
+    with open(path, encoding="utf8") as file:
+        config = json.load(file)
+    if not isinstance(config, dict):
+        raise ModelError(f"the configuration of {model_name_or_path!r} is no object. {_WAY_OUT}")
+    for name, most in _SIZES.items():
+        value = config.get(name, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise ModelError(
+                f"the configuration of {model_name_or_path!r} says {name}={str(value)[:20]}, where "
+                f"a number from 1 to {most:,} is expected. {_WAY_OUT}"
+            )
+
+
+def refuse_meaningless(
+    transformer: Transformer, model_name_or_path: str, where: dict[str, Any]
+) -> None:
+    """Raise `ModelError` if a model was built, and cannot be what its files describe.
+
+    Args:
+        transformer: The first module of a model fresh from its files.
+        model_name_or_path: Where it was loaded from.
+        where: Arguments that say where to look; see `hub_arguments`.
+    """
+    model, tokenizer = transformer.model, transformer.tokenizer
+    if isinstance(model, PreTrainedModel):
+        _refuse_left_out_layers(model, model_name_or_path, where)
+        if not cast(nn.Embedding, model.get_input_embeddings()).weight.any():
+            raise ModelError(f"all weights of {model_name_or_path!r} are zero. {_WAY_OUT}")
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
+            raise ModelError(
+                f"the tokenizer of {model_name_or_path!r} knows no words: its files are missing or "
+                f"damaged. {_WAY_OUT}"
+            )
+        limit = tokenizer.model_max_length
+        if not isinstance(limit, int | float):
+            raise ModelError(f"{model_name_or_path!r} says that it reads {limit!r} tokens")
+
+
+def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those arguments of `SentenceTransformer` that say where a file is looked for.
+
+    Args:
+        arguments: All of them.
+    """
+    names = ("token", "cache_folder", "revision", "local_files_only")
+    return {name: arguments[name] for name in names if name in arguments}
+
+
+def _refuse_left_out_layers(
+    model: PreTrainedModel, model_name_or_path: str, where: dict[str, Any]
+) -> None:
+    # The model is there already: nothing is fetched for this.
+    path = load_file_path(
+        model_name_or_path, "model.safetensors", **{**where, "local_files_only": True}
+    )
+    if path is None:
+        return
+    with safe_open(path, framework="pt") as file:
+        stored = _layers(file.keys())
+    built = _layers(name for name, _ in model.named_parameters())
+    if built and stored > built:
+        raise ModelError(
+            f"{model_name_or_path!r} has weights for {stored} layers, and its configuration has "
+            f"only {built}: vectors would be others than those of the model. {_WAY_OUT}"
+        )
+
+
+def _layers(names: Any) -> int:
+    numbers = (int(number) for name in names for number in _LAYER.findall(name))
+    return 1 + max(numbers, default=-1)
