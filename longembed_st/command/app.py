@@ -82,9 +82,11 @@ def run(arguments: Sequence[str]) -> int:
     with outlets() as out:
         wanted, traceback = _without_traceback(arguments)
         try:
+            if not app.registered_commands:
+                _register_commands()
             code = app(wanted, prog_name="longembed", standalone_mode=False) or DONE
         except Exception as error:
-            if traceback or os.environ.get(TRACEBACK_VARIABLE):
+            if traceback or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
                 terminal(stderr=True).print(Text(format_exc()), soft_wrap=True)
             code = _told(error)
         out.flush()
@@ -149,6 +151,3 @@ def _register_commands() -> None:
         # Another package's command must not take the others with it.
         except Exception as error:
             _fail(f"the command {entry_point.name!r} is broken: {error}", FAILED)
-
-
-_register_commands()

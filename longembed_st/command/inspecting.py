@@ -23,6 +23,8 @@ ModelArgument = Annotated[
     str, typer.Argument(help="Folder of a model, or its name on the Hugging Face hub.")
 ]
 
+MOST_TOKENS = 1_000_000_000
+
 
 @with_settings
 def inspect(
@@ -45,8 +47,9 @@ def inspect(
     extended = _load(model, settings)
     reader = extended.long_transformer
     lengths = length or [reader.extension.context.original * s for s in (1, 8, 64)]
-    if min(lengths) < 1:
-        raise ConfigError(f"--length {min(lengths)}: a text has at least one token")
+    for one in lengths:
+        if not 1 <= one <= MOST_TOKENS:
+            raise ConfigError(f"--length {one}: give a number of tokens, 1 to {MOST_TOKENS:,}")
     costs = estimate_costs(extended, lengths)
     facts: dict[str, Any] = {
         "model": model,

@@ -105,6 +105,9 @@ class Outlet:
         """Write, or note why not."""
         try:
             return self._stream.write(text)
+        except UnicodeEncodeError:
+            # Only a stream that could not be told otherwise raises this.
+            return self.write(text.encode("ascii", "backslashreplace").decode())
         except (OSError, ValueError) as error:
             self._give_up(error)
             return len(text)

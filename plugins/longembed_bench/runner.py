@@ -16,6 +16,7 @@ from longembed_bench.runs import CHUNKS, Run, load_model
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
 from longembed_bench.vectors import VectorCache
+from longembed_st.loading.hub import refuse_unknown_model
 
 
 class Watcher(Protocol):
@@ -55,6 +56,10 @@ def measure(
     Raises:
         LongEmbedError: If a model cannot be loaded or read with, or was truncated.
     """
+    for run in runs:
+        # Hours of work may come before the turn of a model that does not exist.
+        if run.model is not None:
+            refuse_unknown_model(run.model.path, {})
     folder = ResultFolder(out)
     # Passkey first: it is quick, and a model that was cut need not read the rest.
     ordered = sorted(tasks, key=lambda task: task.label != PASSKEY)

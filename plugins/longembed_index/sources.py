@@ -191,8 +191,7 @@ def find_files(
     """
     found = Found()
     files: dict[Path, FileSource] = {}
-    # Unlike `resolve`, this takes a loop of links, too.
-    excluded = exclude and Path(os.path.realpath(exclude))
+    excluded = exclude and _real(exclude)
     for path in paths:
         # What cannot be looked at is reported below; what is not there is a typing error.
         if not os.path.lexists(path):
@@ -225,7 +224,7 @@ def is_gone(name: str, roots: Iterable[Path]) -> bool:
     Returns:
         False for a file elsewhere, and for one that is only out of reach at the moment.
     """
-    if not any(Path(name).is_relative_to(root.resolve()) for root in roots):
+    if not any(Path(name).is_relative_to(_real(root)) for root in roots):
         return False
     try:
         os.stat(name)
@@ -249,11 +248,16 @@ def emptied(roots: Iterable[Path], found: Found, names: Iterable[str]) -> list[t
     """
     stored = [Path(name) for name in names]
     counts = []
-    for root in (path.resolve() for path in roots):
+    for root in map(_real, roots):
         count = sum(path.is_relative_to(root) for path in stored)
         if count and not any(file.path.is_relative_to(root) for file in found.files):
             counts.append((root, count))
     return counts
+
+
+def _real(path: Path) -> Path:
+    # Unlike `resolve`, this takes a loop of links, too.
+    return Path(os.path.realpath(path))
 
 
 def _walk(root: Path, exclude: Path | None, found: Found) -> Iterator[Path]:
@@ -264,7 +268,7 @@ def _walk(root: Path, exclude: Path | None, found: Found) -> Iterator[Path]:
         if not is_folder:
             yield path
             continue
-        if exclude is not None and Path(os.path.realpath(path)) == exclude:
+        if exclude is not None and _real(path) == exclude:
             continue
         try:
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)

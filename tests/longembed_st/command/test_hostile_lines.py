@@ -6,6 +6,7 @@ would hang the test run: nothing here waits.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 
@@ -43,6 +44,7 @@ OPTIONS = (
     "processor_kwargs=x",
     "config_kwargs=[1]",
     "truncate_dim=-1",
+    "truncate_dim=x",
     "trust_remote_code=maybe",
     "backend=nope",
     "revision=5",
@@ -56,6 +58,7 @@ OPTIONS = (
     ESCAPES + "=1",
     "x=" + ESCAPES,
 )
+BENCH = ("--no-baselines", "-t", "passkey", "-l", "64")
 SETTINGS = (
     *(("--window-size", number) for number in NUMBERS),
     *(("--max-seq-length", number) for number in NUMBERS),
@@ -73,14 +76,14 @@ SETTINGS = (
 )
 LINES = (
     *(("inspect", "MODEL", *setting) for setting in SETTINGS),
-    *(("inspect", "MODEL", "--length", number) for number in NUMBERS if len(number) != 23),
+    *(("inspect", "MODEL", "--length", number) for number in NUMBERS),
     *(("inspect", model) for model in MODELS),
     *(("bake", model, "baked") for model in MODELS),
     *(("bake", "MODEL", path, "--method", "rp") for path in PATHS if path != "nowhere"),
     ("bake", "MODEL", "/proc/x", "--method", "rp"),
     ("bake", "MODEL", "/dev/full", "--method", "rp"),
     ("bake", "MODEL", "baked", "--method", "pcw"),
-    *(("index", path, "--store", "new", "--model", "MODEL") for path in PATHS if path != "loop"),
+    *(("index", path, "--store", "new", "--model", "MODEL") for path in PATHS),
     *(("index", "docs", "--store", path, "--model", "MODEL") for path in PATHS if path != "nowhere"),  # noqa: E501
     ("index", "docs", "--store", "/proc/x", "--model", "MODEL"),
     ("index", "docs", "--store", "new", "--model", ""),
@@ -95,6 +98,13 @@ LINES = (
     *(("reindex", "--store", "STORE", "--collection", name) for name in ("", "x", ESCAPES, HUGE)),
     ("reindex", "--store", "STORE"),
     ("reindex", "--store", "STORE", "--method", "nope"),
+    *(("bench", model, "--out", "b", *BENCH) for model in MODELS if model not in ("/dev/null",)),
+    *(("bench", "MODEL", "--out", path, "--data", path) for path in PATHS if path != "nowhere"),
+    *(("bench", "MODEL", "--out", "b", "-m", name, *BENCH) for name in ("", ":", "x:y", ESCAPES)),
+    *(("bench", "MODEL", "--out", "b", "-t", name) for name in ("", "=", "qmsum=", ESCAPES)),
+    *(("repair", "--store", path) for path in PATHS),
+    *(("repair", "--store", "STORE", "--wait", number) for number in NUMBERS),
+    *(("index", "docs", "--store", "STORE", "--reader-memory", number) for number in NUMBERS),
     *(("calibrate", "MODEL", "--data", path) for path in PATHS),
     *(("calibrate", "MODEL", "--data", "docs", "--documents", n) for n in ("0", HUGE, "x")),
     *(("tune", "MODEL", "--data", path, "--out", "t", "--max-seq-length", "64") for path in PATHS),
@@ -144,3 +154,80 @@ def test_a_hostile_line_is_refused_in_one_line(number: int, place, small_model, 
     monkeypatch.setenv("COLUMNS", "120")
     stands_for = {"MODEL": str(small_model("bert")), "STORE": str(place / "store")}
     assert_ended_well(longembed(*(stands_for.get(word, word) for word in LINES[number])))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("inspect", "MODEL"),
+        ("search", "dog", "--store", "STORE"),
+        ("index", "DOCS", "--store", "STORE"),
+        ("index", ".", "--store", "STORE"),
+        ("index", "DOCS", "--store", "new", "--model", "MODEL"),
+        ("bake", "MODEL", "baked", "--method", "rp"),
+        ("repair", "--store", "STORE"),
+    ],
+    ids=" ".join,
+)
+def test_a_working_folder_that_is_gone(line, place, small_model, tmp_path, monkeypatch) -> None:
+    stands_for = {
+        "MODEL": str(small_model("bert")),
+        "STORE": str(place / "store"),
+        "DOCS": str(place / "docs"),
+    }
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert_ended_well(longembed(*(stands_for.get(word, word) for word in line)))
+
+
+HOSTILE_NAMES = (
+    "a\x1b[2Jb.txt",
+    "two\nlines.md",
+    "\x1b]52;c;aGVsbG8=\x07.html",
+    "right\u202eto-left.txt",
+    "[bold]markup.txt",
+    ":smiley: 日本語.txt",
+    "-k.txt",
+    "bell\x07.pdf",
+)
+
+
+def test_hostile_names_are_indexed_and_found_and_never_act_on_the_terminal(
+    tmp_path, small_model, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for number, name in enumerate(HOSTILE_NAMES):
+        (docs / name).write_text("" if name.endswith(".pdf") else f"ban bar \x1b[31m{number}")
+    lines = (
+        ("index", docs, "--store", tmp_path / "store", "--model", small_model("bert")),
+        ("search", "ban bar", "--store", tmp_path / "store", "-k", "50"),
+        ("search", "ban bar", "--store", tmp_path / "store", "-k", "50", "--json"),
+    )
+    for line in lines:
+        ended = longembed(*line)
+        assert ended.exit_code == 0, ended.output
+        assert_ended_well(ended)
+    found = {Path(hit["source"]).name for hit in json.loads(ended.stdout)}
+    assert found == {name for name in HOSTILE_NAMES if not name.endswith(".pdf")}
+
+
+def test_records_of_another_program_are_shown_by_their_id(tmp_path, small_model) -> None:
+    import chromadb
+
+    (tmp_path / "a.txt").write_text("ban bar")
+    store = tmp_path / "store"
+    longembed("index", tmp_path / "a.txt", "--store", store, "--model", small_model("bert"))
+    with chromadb.PersistentClient(str(store)) as client:
+        collection = client.get_collection("documents", embedding_function=None)
+        vector = collection.get(include=["embeddings"])["embeddings"][0]
+        collection.add(ids=["\x1b[2Jtheirs"], embeddings=[vector])
+    ended = longembed("search", "ban bar", "--store", store)
+    assert ended.exit_code == 0
+    assert_ended_well(ended)
+    assert "theirs" in ended.stdout
+    for line in (("index", tmp_path / "a.txt", "--store", store), ("repair", "--store", store)):
+        assert longembed(*line).exit_code == 0
