@@ -220,6 +220,13 @@ class StoreTests:
         store.write([record("a"), record("b")])
         assert len(store.search([1.0, 2.0, 3.0], k)) == min(k, 2)
 
+    def test_nothing_is_lost_from_a_sound_store(self, store: Store) -> None:
+        """What was written can be found, in this process and the next."""
+        store.write([record("a"), record("b")])
+        store.delete(["b"])
+        for seen in (store, self.reopened(store)):
+            assert seen.lost() == []
+
     # How the vectors are made.
 
     def test_how_vectors_are_made_is_remembered(self, store: Store) -> None:
