@@ -58,7 +58,8 @@ def test_keywords(given_values) -> None:
 def test_a_method_of_any_settings_is_built_or_refused(given_values) -> None:
     resolved = {"method": "pcw", "original_max_seq_length": 512, "max_seq_length": 4096}
     with suppress(ConfigError):
-        found = ExtensionConfig.from_keywords(**{**resolved, **given_values})
+        stated = {name: value for name, value in given_values.items() if value is not None}
+        found = ExtensionConfig.from_keywords(**{**resolved, **stated})
         assert found.over(ExtensionConfig.from_keywords(**resolved)).build_method().name
 
 

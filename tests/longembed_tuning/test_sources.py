@@ -13,6 +13,7 @@ from office_files import make_docx, make_pdf
 from pyarrow import parquet
 
 import longembed_st as le
+from longembed_index.parsing import DEFAULT_PARSER
 from longembed_st.extras import MissingExtraError
 from longembed_tuning.sources import Document, Example, read_source
 
@@ -76,10 +77,15 @@ def test_documents_may_be_pdf_and_word_files(tmp_path, monkeypatch):
     pdf, docx, text = read_source(str(tmp_path))
     assert pdf == Document("a.pdf", f"{LONG}\nin two lines")
     assert docx == Document("b.docx", LONG)
-    for module in [name for name in sys.modules if name.startswith("markitdown")]:
-        monkeypatch.setitem(sys.modules, module, None)
+    # They are read in another process, which has them already.
+    DEFAULT_PARSER.close()
+    missing = tmp_path / ".missing"
+    missing.mkdir()
+    (missing / "markitdown.py").write_text("raise ModuleNotFoundError(name='markitdown')")
+    monkeypatch.syspath_prepend(missing)
     with pytest.raises(MissingExtraError, match=r"markitdown is not installed.*pip install"):
         read_source(str(tmp_path))
+    DEFAULT_PARSER.close()
     (tmp_path / "a.pdf").unlink()
     (tmp_path / "b.docx").unlink()
     assert read_source(str(tmp_path)) == [text]
