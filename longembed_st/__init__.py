@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ _HOMES = {
     "reading.transformer": ["LongTransformer"],
     "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
 }
+_FUNCTIONS = "longembed_st.functions"
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -107,11 +109,20 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import, and `longembed --help` should not.
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    if name in _HOME_OF:
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    else:
+        value = _function_of_a_plugin(name)
     globals()[name] = value
     return value
+
+
+def _function_of_a_plugin(name: str) -> Any:
+    """What an installed package adds to this module by the entry-point group of its functions."""
+    found = [one for one in entry_points(group=_FUNCTIONS) if one.name == name]
+    if not found:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found[0].load()
 
 
 def __dir__() -> list[str]:

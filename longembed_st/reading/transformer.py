@@ -366,11 +366,10 @@ class LongTransformer(Transformer):
         Raises:
             ModelError: If a vector is not finite.
         """
-        passes = self._passes(features)
-        vectors = self._pooled(passes, features, kwargs)
+        vectors, owners = self.read_passes(features, **kwargs)
         texts = len(features["cu_seq_lens_q"]) - 1
-        if len(passes) > texts:
-            vectors = mean_by_text(vectors, [one.text for one in passes], texts)
+        if len(owners) > texts:
+            vectors = mean_by_text(vectors, owners, texts)
         if not self.training and not torch.isfinite(vectors).all():
             raise ModelError(
                 "the model gave NaN or infinite values, so no vector is returned. Half precision "
@@ -378,8 +377,21 @@ class LongTransformer(Transformer):
             )
         features["sentence_embedding"] = vectors
         if not self.training and "token_counts" in features:
-            features["coverages"] = _coverages(features, [one.text for one in passes])
+            features["coverages"] = _coverages(features, owners)
         return features
+
+    def read_passes(self, features: dict[str, Any], **kwargs: Any) -> tuple[Tensor, list[int]]:
+        """Read each pass and pool it; a text of several windows is several passes.
+
+        Args:
+            features: What `preprocess` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The pooled vectors, shape (passes, width), and the index of the text of each.
+        """
+        passes = self._passes(features)
+        return self._pooled(passes, features, kwargs), [one.text for one in passes]
 
     def _passes(self, features: dict[str, Any]) -> list[_Pass]:
         """Split the flat batch into the sequences that go through the model."""

@@ -1,4 +1,4 @@
-"""The command `longembed tune`."""
+"""The commands `longembed tune` and `longembed whiten`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
+from longembed_st.command.display import without_loading_bars
 from longembed_st.command.options import (
     DocumentPromptOption,
     QueryPromptOption,
     given_path,
     given_settings,
     option_of,
+    with_settings,
 )
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
+from longembed_st.settings import ModelSettings
 
 OriginalWindowOption: Any = option_of("original_max_seq_length")
 
@@ -154,3 +157,86 @@ def tune(
     if PartialState().is_main_process:
         show_record(terminal(), record)
         terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
+
+
+@with_settings
+def whiten(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a model, or its name on the Hugging Face hub.", show_default=False
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH_OR_DATASET",
+            help="The documents that will be searched, or others like them, without labels: a "
+            "folder, a .jsonl or .parquet file with the column text, or a data set on the hub.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=given_path, metavar="DIR", help="Folder of the new model.", show_default=False
+        ),
+    ],
+    *,
+    settings: ModelSettings,
+    dimensions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
+    ] = None,
+    ridge: Annotated[float, typer.Option(help="Strength of the regularisation.")] = 0.2,
+    documents: Annotated[
+        int, typer.Option(min=20, help="The most documents to read, drawn at random.")
+    ] = 1000,
+    no_validation: Annotated[
+        bool, typer.Option("--no-validation", help="Do not judge it on documents held out.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the model even if nothing is gained.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample and the judgement.")] = 0,
+) -> None:
+    """Shrink the directions in which passages of one document differ, without labels.
+
+    One vector a document then ranks far better on most corpora. The result is the same model with a
+    linear map behind it, and is loaded by name like any other. It is judged on documents that it
+    was not fitted on, and not written if it gains nothing there. Takes as long as embedding the
+    documents once.
+
+    Example: `longembed whiten thenlper/gte-small --data reports/ --out gte-whitened`
+    """
+    from longembed_st.errors import ModelError
+    from longembed_st.files import refuse_existing
+    from longembed_st.loading.load import load_settings
+    from longembed_tuning.display import document_bar
+    from longembed_tuning.sources import documents_of, read_source
+    from longembed_tuning.whiten import fit_whitening, save, told, with_map
+
+    refuse_existing(out)
+    texts = documents_of(read_source(data), documents, seed)
+    with without_loading_bars():
+        loaded = load_settings(settings.model_copy(update={"model_name": model}))
+    with document_bar(terminal(stderr=True), len(texts)) as on_document:
+        made = fit_whitening(
+            loaded,
+            texts,
+            dimensions=dimensions,
+            ridge=ridge,
+            validation=not no_validation,
+            seed=seed,
+            on_document=on_document,
+        )
+    say = terminal().say
+    say(f"Fitted on {made.windows:,} windows of {made.documents:,} documents.")
+    if made.repeated:
+        say(f"Left out as near-duplicates of others: {made.repeated:,} documents.")
+    if made.judgement is not None:
+        say(f"{told(made.judgement)}.")
+        if not (made.judgement.gains or force):
+            raise ModelError("nothing was written: nothing is gained. To write it anyway: --force")
+    save(with_map(loaded, made.map), made, out)
+    say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

@@ -5,7 +5,8 @@ Every row is checked here, before anything is trained on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,18 @@ def read_source(source: str) -> list[Example] | list[Document]:
     if source.endswith(TABLES) or source.count("/") > 1 or source.startswith((".", "/", "~")):
         raise ConfigError(f"{source} does not exist")
     return _rows(source, _hub(source))
+
+
+def documents_of(rows: Sequence[Example | Document], most: int, seed: int) -> list[str]:
+    """The texts of documents, each once, or of a sample of them; labels are not looked at.
+
+    Args:
+        rows: What `read_source` gave.
+        most: The most texts.
+        seed: Of the sample.
+    """
+    texts = list(dict.fromkeys(r.document if isinstance(r, Example) else r.text for r in rows))
+    return texts if len(texts) <= most else random.Random(seed).sample(texts, most)
 
 
 def _folder(folder: Path) -> list[Document]:

@@ -1,0 +1,183 @@
+"""Within-class covariance normalisation, with the document as the class.
+
+The passages of one document differ in directions that say little about which document it is, and
+those differences drown the ones that do. The map shrinks each direction by how much passages of one
+document vary along it, learned from the passages alone: no labels, no gradients.
+
+    R = x - mean of its document's windows        for every window x of unit length
+    S_w = mean over documents of R'R / windows    the within-document covariance
+    A = (S_w + ridge * mean eigenvalue of S_w * I)^-1 = L L'
+    y = L'(x - centre)                            then scaled to unit length
+
+Hatch, Kajarekar and Stolcke, Within-class covariance normalization for SVM-based speaker
+recognition, Interspeech 2006, equations 3 to 6. Of the rotations that leave all cosines as they
+are, the one is taken that puts first the directions in which documents differ most beside their
+passages (linear discriminant analysis, Fisher 1936), so that fewer dimensions can be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_st.errors import ConfigError, InputError
+
+RIDGE = 0.2
+"""Times the mean eigenvalue. Chosen on QMSum and SummScreen together (docs/WHITENING.md)."""
+
+LEAST_DOCUMENTS = 20
+"""With two windows or more. Below, the estimate is worse than on QMSum with 20: 49.9 of 57.4."""
+
+Vectors = NDArray[np.float64]
+
+
+class Scatter:
+    """What the fit needs of all documents, added one at a time; memory does not grow with them.
+
+    Args:
+        width: Of the vectors.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.documents = 0
+        self.divided = 0
+        self.differences = 0
+        self._within = np.zeros((width, width))
+        self._centre = np.zeros(width)
+        self._between = np.zeros((width, width))
+
+    def add(self, windows: NDArray[np.floating], document: NDArray[np.floating]) -> None:
+        """Add a document; each counts alike, however long it is.
+
+        Args:
+            windows: Vectors of its windows, shape (windows, width); scaled to unit length here.
+            document: Its own vector, shape (width,); likewise.
+
+        Raises:
+            InputError: If a vector is zero or not finite.
+        """
+        x, own = unit(windows), unit(document)
+        self.documents += 1
+        if len(x) > 1:
+            residuals = x - x.mean(axis=0)
+            self.divided += 1
+            self.differences += len(x) - 1
+            self._within += residuals.T @ residuals / len(x)
+        # Welford's update: no difference of large sums.
+        before = own - self._centre
+        self._centre += before / self.documents
+        self._between += np.outer(before, own - self._centre)
+
+    def merged(self, other: Scatter) -> Scatter:
+        """The scatter of both sets of documents (Chan, Golub and LeVeque 1979).
+
+        Args:
+            other: Of other documents.
+        """
+        both = Scatter(len(self._centre))
+        both.documents = self.documents + other.documents
+        both.divided = self.divided + other.divided
+        both.differences = self.differences + other.differences
+        both._within = self._within + other._within
+        share = other.documents / max(both.documents, 1)
+        apart = other._centre - self._centre
+        both._centre = self._centre + share * apart
+        both._between = self._between + other._between
+        both._between += self.documents * share * np.outer(apart, apart)
+        return both
+
+    @property
+    def within(self) -> Vectors:
+        """S_w, shape (width, width)."""
+        return self._within / max(self.divided, 1)
+
+    @property
+    def between(self) -> Vectors:
+        """The covariance of the document vectors, shape (width, width)."""
+        return self._between / max(self.documents, 1)
+
+    @property
+    def centre(self) -> Vectors:
+        """The mean of the document vectors, shape (width,)."""
+        return self._centre.copy()
+
+
+@dataclass(frozen=True)
+class WhiteningMap:
+    """y = matrix x + offset, then scaled to unit length.
+
+    Attributes:
+        matrix: Shape (dimensions, width).
+        offset: Shape (dimensions,).
+    """
+
+    matrix: Vectors
+    offset: Vectors
+
+    def __call__(self, vectors: NDArray[np.floating]) -> Vectors:
+        """Map vectors.
+
+        Args:
+            vectors: Shape (n, width); scaled to unit length first.
+
+        Returns:
+            Unit vectors, shape (n, dimensions).
+        """
+        return unit(unit(vectors) @ self.matrix.T + self.offset)
+
+
+def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None) -> WhiteningMap:
+    """The map of some documents.
+
+    Args:
+        scatter: Of the documents.
+        ridge: Added to every eigenvalue of S_w, as a multiple of their mean.
+        dimensions: How many to keep; None for all.
+
+    Raises:
+        ConfigError: If ridge or dimensions are out of range.
+        InputError: If the documents are too few, or do not differ.
+    """
+    width = len(scatter.centre)
+    if not 0 < ridge < float("inf"):
+        raise ConfigError(f"ridge must be a positive number, not {ridge}")
+    if dimensions is not None and not 1 <= dimensions <= width:
+        raise ConfigError(f"dimensions must be from 1 to {width}, not {dimensions}")
+    if scatter.divided < LEAST_DOCUMENTS:
+        raise InputError(
+            f"whitening compares the windows of a document with each other, and only "
+            f"{scatter.divided} of {scatter.documents} documents have two windows or more; at "
+            f"least {LEAST_DOCUMENTS} are needed. Give more or longer documents"
+        )
+    within, between = scatter.within, scatter.between
+    mean_eigenvalue = np.trace(within) / width
+    # Rounding leaves that much where there is nothing.
+    nothing = 1e-12
+    if mean_eigenvalue < nothing:
+        raise InputError("all windows of each document are alike: there is nothing to shrink")
+    if np.trace(between) / width < nothing:
+        raise InputError("all documents are alike: nothing tells them apart")
+    eigenvalues, axes = np.linalg.eigh(within + ridge * mean_eigenvalue * np.eye(width))
+    whitener = axes / np.sqrt(eigenvalues)
+    ratios, rotation = np.linalg.eigh(whitener.T @ between @ whitener)
+    best_first = np.argsort(-ratios)[: dimensions or width]
+    matrix = (whitener @ rotation[:, best_first]).T
+    return WhiteningMap(matrix, -matrix @ scatter.centre)
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Vectors scaled to unit length.
+
+    Args:
+        vectors: Shape (..., width).
+
+    Raises:
+        InputError: If one is zero or not finite.
+    """
+    x = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(x, axis=-1, keepdims=True)
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise InputError("a vector is zero or not finite, and has no direction")
+    return x / lengths

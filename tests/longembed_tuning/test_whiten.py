@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import longembed
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+from small_models import OTHERS, WORDS
+
+import longembed_st as le
+from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_tuning import judging
+from longembed_tuning.duplicates import near_duplicates, sketch
+from longembed_tuning.judging import Judgement, Trial, judge, ndcg
+from longembed_tuning.samples import read_windows
+from longembed_tuning.whiten import corpus_hash, fit_whitening, whiten
+from longembed_tuning.whitening import unit
+
+SETTINGS = {
+    "pcw": {"method": "pcw"},
+    "pi": {"method": "pi", "max_seq_length": 512},
+    "rp": {"method": "rp", "max_seq_length": 512},
+}
+
+
+def corpus(count: int = 60, seed: int = 0) -> list[str]:
+    """Documents with a few words of their own among passages of common words."""
+    draw = random.Random(seed)
+    texts = []
+    for _ in range(count):
+        own = draw.sample(WORDS, 3)
+        passages = []
+        for _ in range(4):
+            common = draw.sample(WORDS, 4)
+            passages += draw.choices([*own, *common, *common], k=60)
+        texts.append(" ".join(passages))
+    return texts
+
+
+@pytest.fixture(scope="module")
+def folder(small_model) -> Path:
+    return small_model("bert", positions=64)
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def model(request, folder):
+    return le.load(str(folder), **SETTINGS[request.param])
+
+
+@pytest.fixture(scope="module")
+def pcw(folder):
+    return le.load(str(folder), method="pcw")
+
+
+# The windows of a document.
+
+
+def test_windows_are_what_the_method_reads(pcw) -> None:
+    text = corpus(1)[0]
+    found = read_windows(pcw, text)
+    (coverage,) = le.coverage(pcw, [text])
+    assert len(found.vectors) == coverage.passes > 2
+    assert found.passages == [text[start:end] for start, end in coverage.spans]
+    np.testing.assert_allclose(unit(found.document), unit(pcw.encode(text)), atol=1e-5)
+    # Each window read alone, as a text of its own.
+    alone = pcw.encode(found.passages)
+    np.testing.assert_allclose(unit(found.vectors), unit(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pi", "rp"])
+def test_a_single_pass_is_shared_out(folder, method) -> None:
+    model = le.load(str(folder), **SETTINGS[method])
+    text = corpus(1)[0]
+    found = read_windows(model, text)
+    assert found.passages is not None
+    assert (
+        len(found.vectors)
+        == len(found.passages)
+        == -(-model[0].coverage_of(model[0].tokenize_texts([text], None)[0]).tokens // 64)
+    )
+    assert "".join(found.passages).replace(" ", "") == text.replace(" ", "")
+    np.testing.assert_allclose(unit(found.document), unit(model.encode(text)), atol=1e-5)
+
+
+def test_a_short_text_is_one_window(model) -> None:
+    found = read_windows(model, "ban bar bast")
+    assert found.vectors.shape == (1, 32)
+    np.testing.assert_allclose(unit(found.vectors[0]), model.encode("ban bar bast"), atol=1e-5)
+
+
+# The model that comes out.
+
+
+def test_the_result_is_the_model_with_stock_modules_behind_it(model) -> None:
+    texts = corpus()
+    whitened = whiten(model, texts, validation=False, dimensions=16)
+    kinds = [type(module) for module in whitened.children()]
+    assert kinds[1:] == [Normalize, Dense, Normalize]
+    assert whitened.get_embedding_dimension() == 16
+    made = fit_whitening(model, texts, validation=False, dimensions=16)
+    queries = ["ban bar bast", *texts[:3]]
+    np.testing.assert_allclose(whitened.encode(queries), made.map(model.encode(queries)), atol=1e-4)
+    assert le.fingerprint(whitened) != le.fingerprint(model)
+    # The model itself stays as it is.
+    assert [type(module) for module in model.children()][1:] == [Normalize]
+
+
+def test_texts_alone_or_in_a_batch_are_alike(pcw) -> None:
+    whitened = whiten(pcw, corpus(), validation=False)
+    texts = [*corpus(5, seed=3), "ban", "bar bast"]
+    together = whitened.encode(texts)
+    np.testing.assert_allclose(together, [whitened.encode(text) for text in texts], atol=1e-6)
+    np.testing.assert_allclose(together[::-1], whitened.encode(texts[::-1]), atol=1e-6)
+
+
+def test_it_is_saved_and_loaded_like_any_other(model, tmp_path) -> None:
+    whitened = whiten(model, corpus(), validation=False)
+    whitened.save_pretrained(str(tmp_path / "saved"))
+    again = le.load(str(tmp_path / "saved"))
+    texts = corpus(3, seed=5)
+    np.testing.assert_allclose(again.encode(texts), whitened.encode(texts), atol=1e-6)
+    assert le.fingerprint(again) == le.fingerprint(whitened)
+
+
+def test_it_is_baked_where_its_method_is(folder, tmp_path) -> None:
+    whitened = whiten(le.load(str(folder), **SETTINGS["rp"]), corpus(), validation=False)
+    le.bake(whitened, tmp_path / "baked")
+    texts = corpus(3, seed=5)
+    stock = SentenceTransformer(str(tmp_path / "baked"))
+    np.testing.assert_allclose(stock.encode(texts), whitened.encode(texts), atol=1e-4)
+
+
+def test_le_whiten_is_this_function() -> None:
+    assert le.whiten is whiten
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = le.nonsense
+
+
+def test_vectors_that_are_cut_are_refused(folder) -> None:
+    model = le.load(str(folder), method="pcw", truncate_dim=8)
+    with pytest.raises(ConfigError, match="truncate_dim"):
+        whiten(model, corpus())
+
+
+@pytest.mark.parametrize("texts", [[], ["", " "], corpus(5), ["ban bar"] * 50])
+def test_too_little_is_refused(pcw, texts) -> None:
+    with pytest.raises(InputError):
+        whiten(pcw, texts)
+
+
+# The judgement.
+
+
+def trial() -> Trial:
+    """Three documents on axes; the second query lies nearer to a wrong one."""
+    queries = np.array([[1, 0, 0], [0.1, 0.2, 1], [0, 0, 1.0]])
+    return Trial(queries, np.array([0, 1, 2]), np.eye(3), np.eye(3))
+
+
+def test_ndcg_by_hand() -> None:
+    assert ndcg(trial(), unit).tolist() == pytest.approx([1, 1 / np.log2(3), 1])
+
+
+def test_a_tie_is_not_counted_as_found() -> None:
+    same = Trial(np.ones((1, 2)), np.array([0]), np.ones((1, 2)), np.ones((4, 2)))
+    assert ndcg(same, unit)[0] == pytest.approx(1 / np.log2(5))
+
+
+def test_a_map_is_compared_query_by_query() -> None:
+    found = judge(trial(), lambda x: unit(unit(x) * [1, 9, 1]))
+    assert found.before == pytest.approx(100 * (2 + 1 / np.log2(3)) / 3)
+    assert found.after == pytest.approx(100)
+    assert (found.queries, found.documents) == (3, 3)
+    assert found.low <= found.after - found.before <= found.high
+    assert not found.gains, "three documents prove nothing"
+    assert judge(trial(), unit).high == judge(trial(), unit).low == 0
+
+
+def test_documents_held_out_are_drawn_once_and_repeatably() -> None:
+    held = judging.held_out(100, 0.3, 200, seed=1)
+    assert len(set(held)) == 30
+    assert held == judging.held_out(100, 0.3, 200, seed=1) != judging.held_out(100, 0.3, 200, 2)
+    assert len(judging.held_out(10_000, 0.3, 200, seed=1)) == 200
+
+
+def test_a_gain_is_told_from_chance() -> None:
+    """Queries lie along one axis, where noise hides it, and along the answers' own."""
+    draw = np.random.default_rng(0)
+    answers = unit(draw.normal(size=(60, 8)))
+    noise = np.zeros((60, 8))
+    noise[:, 0] = draw.normal(size=60) * 3
+    noisy = Trial(answers + noise, np.arange(60), answers - noise, answers)
+    without_noise = np.diag([0.0, *[1.0] * 7])
+    helped = judge(noisy, lambda x: unit(x @ without_noise))
+    assert helped.gains
+    assert helped.after > helped.before + 20
+    assert not judge(noisy, lambda x: unit(x @ np.diag([9.0, *[1.0] * 7]))).gains
+
+
+def test_what_gains_is_built_in(pcw, monkeypatch) -> None:
+    some = Judgement(50, 60, 5, 15, 99, 30)
+    monkeypatch.setattr(judging, "judge", lambda *arguments: some)
+    assert [type(m) for m in whiten(pcw, corpus()).children()][1:] == [Normalize, Dense, Normalize]
+
+
+def test_what_gains_nothing_is_refused_unless_forced(pcw, monkeypatch) -> None:
+    nothing = Judgement(50, 50.1, -1, 1.2, 99, 30)
+    monkeypatch.setattr(judging, "judge", lambda *arguments: nothing)
+    with pytest.raises(ModelError, match=r"gains nothing: .* 50\.0 before, 50\.1 after .*-1\.0 to"):
+        whiten(pcw, corpus())
+    assert whiten(pcw, corpus(), validation=False).get_embedding_dimension() == 32
+
+
+def test_the_map_of_the_judgement_never_saw_the_documents_held_out(pcw, monkeypatch) -> None:
+    """And the one that is built in saw all."""
+    from longembed_tuning import whiten as module
+
+    fitted = []
+    fit = module.fit
+    monkeypatch.setattr(module, "fit", lambda s, **k: fitted.append(s.documents) or fit(s, **k))
+    fit_whitening(pcw, corpus(60))
+    assert fitted == [42, 60]
+
+
+# Near-duplicates.
+
+
+def test_near_duplicates_are_left_out() -> None:
+    one, other = (" ".join(f"word{n * seed}" for n in range(300)) for seed in (1, 7))
+    almost = one.replace("word100 ", "") + " and a little more"
+    texts = [one, other, one.upper(), almost, other + ".", "short", "short", "shorter"]
+    assert near_duplicates(map(sketch, texts)) == [2, 3, 4, 6]
+
+
+def test_repeated_documents_do_not_count_twice(pcw) -> None:
+    texts = corpus(40)
+    made = fit_whitening(pcw, [*texts, *texts, texts[0] + " end"], validation=False)
+    assert (made.documents, made.repeated) == (40, 41)
+    np.testing.assert_allclose(
+        made.map.matrix, fit_whitening(pcw, texts, validation=False).map.matrix, atol=1e-9
+    )
+
+
+def test_the_hash_of_a_corpus_does_not_depend_on_its_order() -> None:
+    assert corpus_hash(["a", "b"]) == corpus_hash(["b", "a"]) != corpus_hash(["ab"])
+
+
+# The command.
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    file = tmp_path / "corpus.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in corpus(150)))
+    return file
+
+
+def test_the_command_writes_a_model_with_a_card(folder, data, tmp_path, monkeypatch) -> None:
+    some = Judgement(50, 60, 5, 15, 99, 45)
+    monkeypatch.setattr(judging, "judge", lambda *arguments: some)
+    out = tmp_path / "whitened"
+    line = ("whiten", folder, "--data", data, "--out", out, "--method", "pcw", "--dimensions", "16")
+    ended = longembed(*line)
+    assert ended.exit_code == 0, ended.output
+    assert "150 documents" in ended.stdout
+    assert "nDCG@10" in ended.stdout
+    assert le.load(str(out)).get_embedding_dimension() == 16
+    card = (out / "README.md").read_text()
+    for said in ("Whitening within documents", "sha256:", "16 of 32", "Hatch", "held out"):
+        assert said in card
+    assert not any(text[:40] in card for text in corpus(150))
+    assert longembed(*line).exit_code == 1, "a folder is not overwritten"
+
+
+def test_documents_are_sampled(folder, data, tmp_path) -> None:
+    line = ("whiten", folder, "--data", data, "--out", tmp_path / "out", "--documents", "70")
+    ended = longembed(*line, "--method", "pcw", "--no-validation")
+    assert "Fitted on" in ended.stdout
+    assert "70 documents" in ended.stdout
+
+
+def test_what_gains_nothing_is_not_written_unless_forced(folder, tmp_path, monkeypatch) -> None:
+    """Documents of common words only have no subject of their own."""
+    draw = random.Random(0)
+    data = tmp_path / "glued.jsonl"
+    words = [*OTHERS, *WORDS[:6]]
+    texts = [" ".join(draw.choices(words, k=240)) for _ in range(80)]
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    line = ("whiten", folder, "--data", data, "--out", tmp_path / "out", "--method", "pcw")
+    ended = longembed(*line)
+    assert ended.exit_code == 1
+    assert "--force" in ended.stderr
+    assert not (tmp_path / "out").exists()
+    assert longembed(*line, "--force").exit_code == 0
+    assert le.load(str(tmp_path / "out")).get_embedding_dimension() == 32

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.whitening import whiten as slow_whiten
+
+from longembed_st.errors import ConfigError, InputError
+from longembed_tuning.whitening import LEAST_DOCUMENTS, Scatter, fit, unit
+
+WIDTH = 12
+
+
+def corpus(seed: int, documents: int = 30, *, alike: float = 0.5) -> list[np.ndarray]:
+    """Documents of 2 to 9 windows around subjects, with noise that is strong along some axes."""
+    draw = np.random.default_rng(seed)
+    noise = np.diag([1.5] * (WIDTH // 2) + [0.1] * (WIDTH - WIDTH // 2))
+    found = []
+    for _ in range(documents):
+        subject = draw.normal(size=WIDTH)
+        windows = subject * alike + draw.normal(size=(draw.integers(2, 10), WIDTH)) @ noise
+        found.append(unit(windows))
+    return found
+
+
+def own(documents: list[np.ndarray]) -> np.ndarray:
+    return unit(np.array([windows.mean(axis=0) for windows in documents]))
+
+
+def scatter_of(documents: list[np.ndarray]) -> Scatter:
+    scatter = Scatter(WIDTH)
+    for windows, document in zip(documents, own(documents), strict=True):
+        scatter.add(windows, document)
+    return scatter
+
+
+def cosines(vectors: np.ndarray) -> np.ndarray:
+    return vectors @ vectors.T
+
+
+@pytest.mark.parametrize("ridge", [0.03, 0.2, 3.0])
+def test_the_closed_form_is_that_of_the_formula(ridge) -> None:
+    """Up to a rotation, which no cosine sees."""
+    documents = corpus(0)
+    vectors = unit(np.random.default_rng(1).normal(size=(20, WIDTH)))
+    expected = slow_whiten(documents, vectors, ridge, own(documents))
+    np.testing.assert_allclose(
+        cosines(fit(scatter_of(documents), ridge=ridge)(vectors)), cosines(expected), atol=1e-9
+    )
+
+
+def test_within_documents_nothing_is_left_but_the_ridge() -> None:
+    """The covariance of mapped windows is S_w (S_w + ridge)^-1, the identity as it goes to 0."""
+    documents = corpus(2, 200)
+    scatter = scatter_of(documents)
+    for ridge, tolerance in ((1e-9, 1e-6), (0.2, None)):
+        matrix = fit(scatter, ridge=ridge).matrix
+        found = np.linalg.eigvalsh(matrix @ scatter.within @ matrix.T)
+        values = np.linalg.eigvalsh(scatter.within)
+        expected = values / (values + ridge * values.mean())
+        np.testing.assert_allclose(found, np.sort(expected), atol=1e-8)
+        if tolerance:
+            np.testing.assert_allclose(found, 1, atol=tolerance)
+
+
+def test_documents_become_easier_to_tell_apart() -> None:
+    documents = corpus(3, 100)
+    held = corpus(4, 100)
+    made = fit(scatter_of(documents))
+
+    def right(map_) -> float:
+        queries = map_(np.array([windows[0] for windows in held]))
+        found = map_(own([windows[1:] for windows in held]))
+        return float(np.mean((queries @ found.T).argmax(axis=1) == np.arange(len(held))))
+
+    assert right(made) > right(unit) + 0.2
+
+
+@given(seed=st.integers(0, 10_000), ridge=st.sampled_from([0.03, 0.2, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_neither_order_nor_scale_matters(seed, ridge) -> None:
+    draw = np.random.default_rng(seed)
+    documents = corpus(seed)
+    vectors = draw.normal(size=(10, WIDTH))
+    expected = cosines(fit(scatter_of(documents), ridge=ridge)(vectors))
+    shuffled = [documents[i] for i in draw.permutation(len(documents))]
+    scaled = [windows * draw.uniform(0.1, 50, size=(len(windows), 1)) for windows in shuffled]
+    scatter = Scatter(WIDTH)
+    for windows, document in zip(scaled, own(shuffled), strict=True):
+        scatter.add(windows, document * draw.uniform(0.1, 50))
+    found = cosines(fit(scatter, ridge=ridge)(vectors * draw.uniform(0.1, 50, size=(10, 1))))
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+@given(seed=st.integers(0, 10_000), cut=st.integers(0, 40))
+@settings(max_examples=25, deadline=None)
+def test_parts_put_together_are_the_whole(seed, cut) -> None:
+    documents = corpus(seed, 40)
+    whole = scatter_of(documents)
+    parts = [
+        scatter_of(part) if part else Scatter(WIDTH) for part in (documents[:cut], documents[cut:])
+    ]
+    merged = parts[0].merged(parts[1])
+    for name in ("within", "between", "centre"):
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), atol=1e-12)
+    assert (merged.documents, merged.divided) == (40, 40)
+    assert merged.differences == sum(len(windows) - 1 for windows in documents)
+
+
+def test_each_document_counts_alike_however_long() -> None:
+    documents = corpus(5)
+    giant = [*documents, np.tile(documents[0], (500, 1))]
+    twin = [*documents, documents[0]]
+    for name in ("within", "between", "centre"):
+        np.testing.assert_allclose(
+            getattr(scatter_of(giant), name), getattr(scatter_of(twin), name), atol=1e-12
+        )
+
+
+def test_fewer_dimensions_are_the_first_of_all() -> None:
+    scatter = scatter_of(corpus(6))
+    whole, cut = fit(scatter), fit(scatter, dimensions=4)
+    np.testing.assert_allclose(cut.matrix, whole.matrix[:4])
+    assert cut(np.ones((3, WIDTH))).shape == (3, 4)
+    ratios = np.diag(whole.matrix @ scatter.between @ whole.matrix.T)
+    assert (np.diff(ratios) <= 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("documents", "reason"),
+    [
+        (corpus(7, LEAST_DOCUMENTS - 1), "only 19 of 19 documents have two windows"),
+        ([windows[:1] for windows in corpus(8)], "only 0 of 30 documents"),
+        ([np.tile(windows[:1], (3, 1)) for windows in corpus(9)], "nothing to shrink"),
+        ([corpus(10)[0]] * 30, "all documents are alike"),
+    ],
+    ids=["few", "short", "alike inside", "alike"],
+)
+def test_documents_that_cannot_be_fitted_on_are_refused(documents, reason) -> None:
+    with pytest.raises(InputError, match=reason):
+        fit(scatter_of(documents))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_vectors_without_a_direction_are_refused(bad) -> None:
+    windows = corpus(11)[0].copy()
+    windows[0] = bad
+    with pytest.raises(InputError, match="zero or not finite"):
+        Scatter(WIDTH).add(windows, np.ones(WIDTH))
+
+
+def test_a_covariance_of_few_windows_is_still_regular() -> None:
+    """20 documents of two windows leave directions in which nothing was seen to vary."""
+    documents = [unit(np.random.default_rng(n).normal(size=(2, 40))) for n in range(20)]
+    scatter = Scatter(40)
+    for windows in documents:
+        scatter.add(windows, windows.mean(axis=0))
+    assert scatter.differences == 20 < 40
+    made = fit(scatter)
+    assert np.isfinite(made.matrix).all()
+    assert np.linalg.cond(made.matrix) < 1e3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ridge": 0}, {"ridge": -1}, {"ridge": float("nan")}, {"dimensions": 0}, {"dimensions": 13}],
+)
+def test_settings_out_of_range_are_refused(wrong) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        fit(scatter_of(corpus(12)), **wrong)
+
+
+def test_ten_thousand_documents_are_fitted_in_seconds_of_little_memory() -> None:
+    """Shown by what is kept: three tables of the width, whatever the number of documents."""
+    scatter = scatter_of(corpus(13, 300))
+    kept = [value for value in vars(scatter).values() if isinstance(value, np.ndarray)]
+    assert sum(value.size for value in kept) == 2 * WIDTH**2 + WIDTH
