@@ -97,7 +97,7 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     try:
         model = _load(name, settings)
         # Some faults of a configuration show only when something is read.
-        model.encode("a", show_progress_bar=False)
+        model.encode_with_coverage(["a"])
     except LongEmbedError:
         raise
     # A damaged folder, and arguments out of range, end in errors of every kind.
