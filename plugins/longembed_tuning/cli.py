@@ -232,6 +232,8 @@ def whiten(
         )
     say = terminal().say
     say(f"Fitted on {made.windows:,} windows of {made.documents:,} documents.")
+    if made.partly_read:
+        say(f"Not read to their end, being longer than the window: {made.partly_read:,} documents.")
     if made.repeated:
         say(f"Left out as near-duplicates of others: {made.repeated:,} documents.")
     if made.judgement is not None:

@@ -45,6 +45,7 @@ class Whitening:
         judgement: On documents held out; None if it was not asked for.
         documents: Fitted on.
         windows: Of these documents.
+        partly_read: Of the documents, how many are longer than the model's window.
         repeated: Documents left out as near-duplicates of others.
         corpus: Hash of the documents' texts, in any order.
         ridge: Of the fit.
@@ -54,6 +55,7 @@ class Whitening:
     judgement: Judgement | None
     documents: int
     windows: int
+    partly_read: int
     repeated: int
     corpus: str
     ridge: float
@@ -130,7 +132,7 @@ def fit_whitening(
     held = set(judging.held_out(len(kept), SHARE, MOST_HELD_OUT, seed)) if validation else set()
     rest: Scatter | None = None
     aside: Scatter | None = None
-    count = 0
+    count = partly_read = 0
     trials: list[Windows] = []
     for index, text in enumerate(kept):
         windows = read_windows(model, text)
@@ -140,6 +142,7 @@ def fit_whitening(
         if index in held:
             trials.append(windows)
         count += len(windows.vectors)
+        partly_read += windows.unread > 0
         on_document()
     if rest is None or aside is None:
         raise InputError("there is no document with a text to fit the whitening on")
@@ -152,6 +155,7 @@ def fit_whitening(
         judgement=judgement,
         documents=len(kept),
         windows=count,
+        partly_read=partly_read,
         repeated=len(repeated),
         corpus=corpus_hash(kept),
         ridge=ridge,
@@ -235,6 +239,7 @@ def card(made: Whitening) -> str:
     rows: Mapping[str, object] = {
         "documents": f"{made.documents:,} ({made.repeated:,} near-duplicates left out)",
         "windows": f"{made.windows:,}",
+        "documents not read to their end": f"{made.partly_read:,}",
         "corpus": made.corpus,
         "ridge": made.ridge,
         "dimensions": f"{dimensions} of {width}",

@@ -86,6 +86,20 @@ def test_a_single_pass_is_shared_out(folder, method) -> None:
     np.testing.assert_allclose(unit(found.document), unit(model.encode(text)), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_read_is_counted_or_refused(folder) -> None:
+    text = corpus(1)[0]
+    settings = {"method": "pi", "max_seq_length": 128}
+    found = read_windows(le.load(str(folder), **settings), text)
+    (coverage,) = le.coverage(le.load(str(folder), **settings), [text])
+    assert found.unread == coverage.tokens - 128 > 0
+    assert len(found.vectors) == 2
+    made = fit_whitening(le.load(str(folder), **settings), [*corpus(30), "ban"], validation=False)
+    assert made.partly_read == 30
+    with pytest.raises(InputError, match="longer than the window"):
+        read_windows(le.load(str(folder), **settings, on_overflow="error"), text)
+
+
 def test_a_short_text_is_one_window(model) -> None:
     found = read_windows(model, "ban bar bast")
     assert found.vectors.shape == (1, 32)
