@@ -6,13 +6,13 @@ the file's suffix and its bytes, an answer a letter and a text, each preceded by
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
 import struct
 import subprocess
 import threading
+import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO
@@ -56,10 +56,9 @@ class Parser:
         self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            # The pipes are those of the process that was forked.
-            os.register_at_fork(after_in_child=self._forget)
+        # Ends the process when nobody has this object any more, or Python itself ends.
+        self._end: weakref.finalize[[subprocess.Popen[bytes]], Parser] | None = None
+        _parsers.add(self)
 
     def read(self, suffix: str, data: bytes) -> str:
         """The text of a file.
@@ -82,21 +81,21 @@ class Parser:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            # What is still unsent is nobody's any more.
-            with suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+        if self._end is not None:
+            self._end()
+        self._process = self._end = None
 
-    def _forget(self) -> None:
-        self._lock, self._process = threading.Lock(), None
+    def forget(self) -> None:
+        """Leave the process to the one who was forked: the pipes are that one's."""
+        if self._end is not None:
+            self._end.detach()
+        self._lock, self._process, self._end = threading.Lock(), None, None
 
     def _ask(self, suffix: str, data: bytes) -> tuple[bytes, str]:
-        process = self._process = self._process or _start(self.limits)
+        if self._process is None:
+            self._process = _start(self.limits)
+            self._end = weakref.finalize(self, _kill, self._process)
+        process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
         watch = threading.Timer(self.limits.seconds, process.kill)
@@ -136,6 +135,25 @@ class Parser:
             f"takes more than {self.limits.megabytes:,} MB of memory to parse. Give it more: "
             "--reader-memory"
         )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        # What is still unsent is nobody's any more.
+        with suppress(OSError):
+            pipe.close()  # type: ignore[union-attr]
+
+
+def _forget_all() -> None:
+    for parser in _parsers:
+        parser.forget()
+
+
+_parsers: weakref.WeakSet[Parser] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def send(pipe: IO[bytes], data: bytes) -> None:

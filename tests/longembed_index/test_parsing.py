@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -196,3 +197,14 @@ def test_a_file_goes_through_the_parser_that_was_given(tmp_path) -> None:
     with pytest.raises(InputError, match="more than the 10"):
         file.text(file.content())
     parser.close()
+
+
+def test_a_parser_that_nobody_has_any_more_ends_its_process() -> None:
+    parser = Parser()
+    parser.read(".html", PAGE)
+    process = parser._process
+    assert process is not None
+    assert process.poll() is None
+    del parser
+    gc.collect()
+    assert process.poll() is not None
