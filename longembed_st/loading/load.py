@@ -9,10 +9,11 @@ from collections import OrderedDict
 from pickle import UnpicklingError
 from typing import Any, NoReturn, cast
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from sentence_transformers.util import load_file_path
+from sentence_transformers.util import batch_to_device, load_file_path, truncate_embeddings
 from torch import nn
 
 from longembed_st.compat import load_with_module
@@ -96,14 +97,21 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     refuse_unknown_model(name, settings.loading())
     try:
         model = _load(name, settings)
-        # Some faults of a configuration show only when something is read.
-        model.encode_with_coverage(["a"])
+        _try(model)
     except LongEmbedError:
         raise
     # A damaged folder, and arguments out of range, end in errors of every kind.
     except Exception as error:
         raise ModelError(f"cannot load model {name!r}: {_reason(error)}") from error
     return model
+
+
+@torch.inference_mode()
+def _try(model: LongSentenceTransformer) -> None:
+    """Read a word: some faults of a configuration show only then."""
+    model.eval()
+    features = model(batch_to_device(model.preprocess(["a"]), model.device))
+    truncate_embeddings(features["sentence_embedding"], model.truncate_dim)
 
 
 def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
