@@ -15,7 +15,7 @@ from chroma_longembed.switching import (
     switch,
 )
 from longembed_index import reindexing
-from longembed_index.embedding import batches, document_embedder
+from longembed_index.embedding import ROWS, batches, document_embedder
 from longembed_index.errors import LostVectorsError
 from longembed_index.records import Match, Record, document_name
 from longembed_st.errors import ConfigError
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from longembed_st.provenance import Provenance
 
 _PAGE = 1000
-_DOCUMENTS = 50
-"""As many are held in memory with their texts."""
 
 
 class ChromaStore:
@@ -205,7 +203,7 @@ class ChromaStore:
         with chroma_errors("read"):
             ids = set(self._collection.get(include=[])["ids"])
         without = ids - self._lost - self._health.copies.ids(self._key)
-        for part in batches(sorted(without), _DOCUMENTS):
+        for part in batches(sorted(without), ROWS):
             self._health.copies.put(self._key, self.get(part))
 
     def needs_a_look(self) -> bool:

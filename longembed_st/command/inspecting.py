@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from longembed_st.command.display import without_loading_bars
-from longembed_st.command.options import given_path, with_settings
+from longembed_st.command.options import ModelArgument, given_path, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
@@ -18,10 +18,6 @@ from longembed_st.settings import ModelSettings
 if TYPE_CHECKING:
     from longembed_st.command.estimate import Cost
     from longembed_st.model import LongSentenceTransformer
-
-ModelArgument = Annotated[
-    str, typer.Argument(help="Folder of a model, or its name on the Hugging Face hub.")
-]
 
 MOST_TOKENS = 1_000_000_000
 

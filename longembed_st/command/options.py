@@ -43,6 +43,12 @@ def option_of(name: str) -> Any:
     return Annotated[kind, option]
 
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of a model, or its name on the Hugging Face hub.", show_default=False
+    ),
+]
 DeviceOption = option_of("device")
 QueryPromptOption = Annotated[
     str | None, typer.Option(help="Text put before each query.", show_default="the model's")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from longembed_st.command.options import DeviceOption, given_path
+from longembed_st.command.options import DeviceOption, ModelArgument, given_path
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -159,12 +159,7 @@ def bench(
 
 
 def calibrate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Folder of a model, or its name on the Hugging Face hub.", show_default=False
-        ),
-    ],
+    model: ModelArgument,
     data: Annotated[
         Path,
         typer.Option(

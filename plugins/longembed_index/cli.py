@@ -324,7 +324,8 @@ def repair(
 
 
 def _refuse_emptied(roots: list[tuple[Path, int]]) -> None:
-    for root, count in roots:
+    if roots:
+        root, count = roots[0]
         raise ConfigError(
             f"there is no file under {shown(root)} now, and the store has {count:,} documents from "
             "there; is a drive not mounted? To remove them from the store, add --prune-empty-root"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BATCH_CHARACTERS = 65_536
 """Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
 
+ROWS = 16
+"""Records whose texts are held in memory at once; each may have megabytes."""
+
 Embed = Callable[[list[str]], Encoded]
 """From texts to their vectors, for instance
 `lambda texts: model.encode_with_coverage(texts, role="document")`."""

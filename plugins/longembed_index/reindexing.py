@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
+from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
 from longembed_index.errors import StoreError
 from longembed_index.opening import note_place
 from longembed_index.records import COUNTS, Record, counts, is_ours
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from longembed_index.opening import Model
     from longembed_index.store import Store
     from longembed_st.coverages import Coverage
-
-_ROWS = 16
-"""Documents held in memory at once; each may have megabytes."""
 
 _PASSES = 10
 
@@ -137,7 +134,7 @@ class _Run:
         for gone in self.failed.keys() - set(wanted):
             del self.failed[gone]
         waiting: list[tuple[Record, str]] = []
-        for ids in batches(wanted, _ROWS):
+        for ids in batches(wanted, ROWS):
             waiting += self._stale(ids)
             if sum(len(text) for _, text in waiting) >= BATCH_CHARACTERS:
                 changed |= self._write(waiting)

@@ -7,16 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
+from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
 from longembed_index.errors import LostVectorsError
 from longembed_index.records import Record, counts, is_ours
 from longembed_index.reports import Outcome, Report
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
-
-_ROWS = 16
-"""Documents held in memory at once; each may have megabytes."""
 
 
 def refuse_lost(store: Store) -> None:
@@ -61,7 +58,7 @@ def repair(
     began = time.perf_counter()
     run = _Run(store, embed, on_outcome)
     waiting: list[Record] = []
-    for ids in batches(store.lost(), _ROWS):
+    for ids in batches(store.lost(), ROWS):
         records = store.get(ids)
         run.restore([record for record in records if record.vector is not None])
         waiting += [record for record in records if record.vector is None]
@@ -91,19 +88,24 @@ class _Run:
         """Embed and write the others."""
         texts = {record.id: record.text for record in records if record.text is not None}
         results = dict(zip(texts, embed_each(list(texts.values()), self._embed), strict=True))
+        made: list[Record] = []
+        outcomes: list[Outcome] = []
         for record in records:
-            made = results.get(record.id)
-            if isinstance(made, tuple):
-                vector, coverage = made
+            result = results.get(record.id)
+            if isinstance(result, tuple):
+                vector, coverage = result
                 data = dict(record.metadata)
                 if is_ours(data):
                     data |= counts(coverage)
-                self._write([replace(record, vector=vector, metadata=data)])
-                self._settle(Outcome(record.name, "added", 1, coverage.tokens, coverage.read))
+                made.append(replace(record, vector=vector, metadata=data))
+                outcomes.append(Outcome(record.name, "added", 1, coverage.tokens, coverage.read))
             else:
                 self._failed.append(record.id)
-                reason = "has no text to embed" if made is None else str(made)
-                self._settle(Outcome(record.name, "failed", 1, reason=reason))
+                reason = "has no text to embed" if result is None else str(result)
+                outcomes.append(Outcome(record.name, "failed", 1, reason=reason))
+        self._write(made)
+        for outcome in outcomes:
+            self._settle(outcome)
 
     def remove_failed(self) -> None:
         """Remove what can be neither found nor embedded."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import batches
+from longembed_index.embedding import ROWS, batches
 from longembed_index.records import READ, TITLE, TOKENS, Match, document_name, is_ours
 from longembed_index.repairing import refuse_lost
 from longembed_index.similarity import cosine
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
-
-
-_ROWS = 16
-"""Documents held in memory at once; each may have megabytes."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def _search_all(store: Store, vector: Any, k: int) -> list[Match]:
     refuse_lost(store)
     matches: list[Match] = []
     ids = [record_id for record_id, _ in store.names()]
-    for part in batches(ids, _ROWS):
+    for part in batches(ids, ROWS):
         matches += [Match(r.id, cosine(vector, r.vector), r.metadata) for r in store.get(part)]
         matches = sorted(matches, key=lambda match: -match.score)[:k]
     return matches

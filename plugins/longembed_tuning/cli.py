@@ -10,6 +10,7 @@ import typer
 from longembed_st.command.display import without_loading_bars
 from longembed_st.command.options import (
     DocumentPromptOption,
+    ModelArgument,
     QueryPromptOption,
     given_path,
     given_settings,
@@ -161,12 +162,7 @@ def tune(
 
 @with_settings
 def whiten(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Folder of a model, or its name on the Hugging Face hub.", show_default=False
-        ),
-    ],
+    model: ModelArgument,
     data: Annotated[
         str,
         typer.Option(

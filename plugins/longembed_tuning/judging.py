@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_tuning.whitening import unit
+
 RESAMPLES = 2_000
 CONFIDENCE = 95
 
@@ -70,7 +72,7 @@ def judge(trial: Trial, map_: Callable[[Vectors], Vectors], seed: int = 0) -> Ju
         seed: Of the bootstrap, which draws documents, as passages of one document are not
             independent.
     """
-    before = ndcg(trial, lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))
+    before = ndcg(trial, unit)
     after = ndcg(trial, map_)
     groups = [np.flatnonzero(trial.answers == answer) for answer in np.unique(trial.answers)]
     differences = np.array([(after - before)[group].mean() for group in groups])

@@ -130,22 +130,21 @@ def fit_whitening(
     repeated = set(near_duplicates(map(sketch, texts)))
     kept = [text for index, text in enumerate(texts) if index not in repeated]
     held = set(judging.held_out(len(kept), SHARE, MOST_HELD_OUT, seed)) if validation else set()
-    rest: Scatter | None = None
-    aside: Scatter | None = None
+    if not kept:
+        raise InputError("there is no document with a text to fit the whitening on")
+    width = model.get_embedding_dimension()
+    assert width is not None
+    rest, aside = Scatter(width), Scatter(width)
     count = partly_read = 0
     trials: list[Windows] = []
     for index, text in enumerate(kept):
         windows = read_windows(model, text)
-        width = windows.vectors.shape[1]
-        rest, aside = rest or Scatter(width), aside or Scatter(width)
         (aside if index in held else rest).add(windows.vectors, windows.document)
         if index in held:
             trials.append(windows)
         count += len(windows.vectors)
         partly_read += windows.unread > 0
         on_document()
-    if rest is None or aside is None:
-        raise InputError("there is no document with a text to fit the whitening on")
     judgement = None
     if validation:
         trial = _trial(model, trials, seed)

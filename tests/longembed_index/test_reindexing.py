@@ -54,7 +54,7 @@ def cut_after(outcomes: int):
 
 @pytest.fixture
 def one_at_a_time(monkeypatch) -> None:
-    monkeypatch.setattr("longembed_index.reindexing._ROWS", 1)
+    monkeypatch.setattr("longembed_index.reindexing.ROWS", 1)
     monkeypatch.setattr("longembed_index.reindexing.BATCH_CHARACTERS", 1)
 
 
