@@ -25,7 +25,7 @@ from chromadb.errors import ChromaError
 from chroma_longembed.copies import VectorCopies
 from chroma_longembed.database import connect
 from chroma_longembed.notes import note, read_notes
-from longembed_index.embedding import batches
+from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
 from longembed_index.processes import python_command
 from longembed_index.similarity import cosine
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from chromadb import Collection
     from numpy.typing import NDArray
 
-_FEW = 100
-"""Of more vectors that cannot be reached, it is not asked one by one which can be read."""
-_DOCUMENTS = 50
-"""As many are held in memory with their texts."""
 _SAMPLE = 100
 _PATIENCE_SECONDS = 300
 _SAME_COSINE = 0.999
@@ -221,10 +217,9 @@ def examine(collection: Collection, copies: VectorCopies) -> Damage:
         query: Any = [first[1]]
         reached = collection.query(query_embeddings=query, n_results=len(ids), include=[])
         unreached = set(ids) - set(reached["ids"][0])
-        doubtful = unreached if len(unreached) <= _FEW else ()
-        lost = unreached - {record_id for record_id, _ in _vectors(collection, sorted(doubtful))}
+        lost = _unreadable(collection, sorted(unreached))
         there = [record_id for record_id in ids if record_id not in lost]
-        pages = batches(there, _DOCUMENTS)
+        pages = batches(there, ROWS)
         if not all(_as_they_should_be(collection, page, copies) for page in pages):
             return broken
         if not _are_found(collection, _spread(there, _SAMPLE)):
@@ -232,6 +227,14 @@ def examine(collection: Collection, copies: VectorCopies) -> Damage:
     except ChromaError:
         return broken
     return Damage(frozenset(lost))
+
+
+def _unreadable(collection: Collection, ids: Sequence[str]) -> set[str]:
+    """Those that are not there; the graph may not lead to vectors that are, if many are alike."""
+    if not any(True for _ in _vectors(collection, _spread(ids, _SAMPLE))):
+        # Asking one by one which of thousands can be read takes minutes.
+        return set(ids)
+    return set(ids) - {record_id for record_id, _ in _vectors(collection, ids)}
 
 
 def _as_they_should_be(collection: Collection, ids: Sequence[str], copies: VectorCopies) -> bool:
