@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -121,7 +121,11 @@ class Outlet:
 
     def _give_up(self, error: Exception) -> None:
         self.problem = self.problem or error
-        self._stream = open(os.devnull, "w")  # noqa: SIM115
+        nowhere = open(os.devnull, "w")  # noqa: SIM115
+        with suppress(OSError, ValueError):
+            # Python flushes the stream once more when it ends, and what it still holds fails again.
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+        self._stream = nowhere
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -86,6 +86,10 @@ def test_an_outlet_that_cannot_write_notes_it_and_goes_on() -> None:
 
 
 COMMAND = [sys.executable, "-c", "from longembed_st.command.app import main; main()"]
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+UNBUFFERED = {**BUFFERED, "PYTHONUNBUFFERED": "1"}
+both_ways = pytest.mark.parametrize("env", [BUFFERED, UNBUFFERED], ids=["buffered", "unbuffered"])
+"""What a stream still holds when Python ends is written then."""
 
 
 def longembed(arguments: list[str], **options) -> subprocess.CompletedProcess:
@@ -94,20 +98,22 @@ def longembed(arguments: list[str], **options) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_told_once_and_has_an_exit_code() -> None:
+@both_ways
+def test_a_full_disk_is_told_once_and_has_an_exit_code(env) -> None:
     with open("/dev/full", "w") as full:
-        ended = longembed(["--version"], stdout=full, stderr=subprocess.PIPE)
+        ended = longembed(["--version"], stdout=full, stderr=subprocess.PIPE, env=env)
     assert ended.returncode == 4
     assert ended.stderr == (
         "Error: done, but the output could not be written: No space left on device\n"
     )
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+@both_ways
+def test_a_reader_that_leaves_is_no_error(env) -> None:
     out, pipe = os.pipe()
     os.close(out)
     with os.fdopen(pipe, "w") as closed:
-        ended = longembed(["--help"], stdout=closed, stderr=subprocess.PIPE)
+        ended = longembed(["--help"], stdout=closed, stderr=subprocess.PIPE, env=env)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
