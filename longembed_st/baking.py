@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import WordWeights
 from torch import Tensor, nn
 
 from longembed_st.errors import ModelError
@@ -46,6 +47,7 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
     plain = SentenceTransformer(
         modules=[
             _plain_transformer(reader),
+            *_plain_weights(reader),
             *map(copy_sharing_weights, [reader.pooling, *list(model.children())[1:]]),
         ],
         device="cpu",
@@ -109,10 +111,21 @@ def _plain_transformer(reader: LongTransformer) -> Transformer:
     plain = Transformer.__new__(Transformer)
     nn.Module.__init__(plain)
     plain.__dict__.update(copy_sharing_weights(reader).__dict__)
-    del plain.pooling
+    del plain.pooling, plain.token_weights
     write(plain, reader)
     plain.tokenizer.model_max_length = reader.max_seq_length
     return plain
+
+
+def _plain_weights(reader: LongTransformer) -> list[WordWeights]:
+    """The stock module that weighs tokens, if there are weights; it goes by the tokens' names."""
+    if reader.token_weights is None:
+        return []
+    weights = reader.token_weights.weights.tolist()
+    names = {number: name for name, number in reader.text_tokenizer.get_vocab().items()}
+    # A table may have more rows than there are tokens.
+    vocabulary = [names.get(number, f"[row {number}]") for number in range(len(weights))]
+    return [WordWeights(vocabulary, dict(zip(vocabulary, weights, strict=True)))]
 
 
 def _write_table(plain: Transformer, reader: LongTransformer) -> None:

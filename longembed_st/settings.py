@@ -296,6 +296,8 @@ class ModelSettings(ExtensionConfig):
         model_name: Folder or Hugging Face hub name; None for a model that is loaded already.
         device: Where to compute; None chooses.
         prompts: Texts put before queries and documents, by name; None for the model's own.
+        whitening: File that `longembed whiten` has written, or folder of the whitened model: built
+            into the model when it is loaded.
         cache_folder: Where models from the hub are stored.
         model_kwargs: Further arguments of `SentenceTransformer`, by name: revision, token,
             model_kwargs, ...
@@ -312,6 +314,11 @@ class ModelSettings(ExtensionConfig):
         None,
         "Texts put before queries and documents, by the names 'query' and 'document'.",
         otherwise="the model's own",
+    )
+    whitening: str | None = setting(
+        None,
+        "Whitening to build into the model: a file, or the folder of a whitened model.",
+        otherwise="none",
     )
     cache_folder: str | None = setting(
         None, "Where models from the hub are stored.", changes_vectors=False, option=False
@@ -368,7 +375,8 @@ class ModelSettings(ExtensionConfig):
         """The keyword arguments of `SentenceTransformer`, as far as they were given."""
         own = ModelSettings.model_fields.keys() - ExtensionConfig.model_fields.keys()
         given = {name: value for name, value in self.given.items() if name in own}
-        given.pop("model_name", None)
+        for ours in ("model_name", "whitening"):
+            given.pop(ours, None)
         rest = given.pop("model_kwargs", {})
         # Given as None, these would replace what the model was saved with.
         return {**rest, **{name: value for name, value in given.items() if value is not None}}

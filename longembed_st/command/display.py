@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def percent(share: float) -> str:
@@ -27,3 +31,30 @@ def without_loading_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Callable[[], None]]:
+    """A bar that counts documents.
+
+    Args:
+        console: Where to draw.
+        count: How many there are.
+        doing: What is done with them.
+
+    Yields:
+        To be called after each.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    label = f"{doing}: documents" if doing else "documents"
+    columns = (TextColumn(label), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=console) as progress:
+        task = progress.add_task("", total=count)
+        yield lambda: progress.advance(task)

@@ -149,7 +149,8 @@ def _key(settings: ModelSettings) -> Hashable:
         reading["method_options"] = settings.build_method().model_dump()
     if not _has_saved_settings(name):
         reading = _without_defaults(reading, vars(ExtensionConfig()))
-    return _files(name), _frozen(reading), _frozen(_without_defaults(settings.loading(), _STOCK))
+    stock = _frozen(_without_defaults(settings.loading(), _STOCK))
+    return _files(name), _files(settings.whitening or ""), _frozen(reading), stock
 
 
 _STOCK = {
@@ -168,12 +169,16 @@ def _has_saved_settings(name: str) -> bool:
     return name in PUBLISHED or not Path(name).is_dir() or is_saved_extension(name, {})
 
 
-def _files(model_name: str) -> Hashable:
-    """The name of a hub model; the files of a folder with size and time of their last change."""
-    folder = Path(model_name)
-    if not folder.is_dir():
-        return model_name
-    files = sorted(file for file in folder.resolve().rglob("*") if file.is_file())
+def _files(name: str) -> Hashable:
+    """The name of a hub model; a file or those of a folder with size and time of the last change.
+
+    Args:
+        name: Of a model or of a whitening.
+    """
+    place = Path(name)
+    if not name or not place.exists():
+        return name
+    files = sorted(f for f in [place.resolve(), *place.resolve().rglob("*")] if f.is_file())
     return tuple((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
 
 

@@ -26,6 +26,7 @@ from longembed_st.loading.sanity import (
     refuse_impossible_config,
     refuse_meaningless,
 )
+from longembed_st.loading.whitening import Whitening, build_in
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
@@ -64,8 +65,8 @@ def load(
             pcw, the original window for none, eight times the original window otherwise;
             `original_max_seq_length`, by default the smaller of the model's sentence-transformers
             limit and the positions that it has; `logn_scaling`, `on_overflow`, `token_budget`,
-            `device`, `prompts`, `cache_folder`. Beside them the method's own options, and any other
-            argument of `SentenceTransformer`.
+            `device`, `prompts`, `whitening`, `cache_folder`. Beside them the method's own options,
+            and any other argument of `SentenceTransformer`.
 
     Returns:
         A SentenceTransformer.
@@ -97,6 +98,8 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     refuse_unknown_model(name, settings.loading())
     try:
         model = _load(name, settings)
+        if settings.whitening is not None:
+            build_in(model, Whitening.read(settings.whitening), settings.whitening)
         _try(model)
     except LongEmbedError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -33,6 +34,8 @@ from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.tokens import PARTS, Need, TokenizedText, checked_texts, tokenize
+from longembed_st.reading.weighting import FILE as TOKEN_WEIGHTS
+from longembed_st.reading.weighting import TokenWeights, refuse_unless_mean
 from longembed_st.settings import ExtensionConfig
 
 REQUIREMENT = {"longembed-st": ">=0.1"}
@@ -75,6 +78,8 @@ class LongTransformer(Transformer):
     # Saved models name the class by this path, whichever file it lives in.
     __module__ = "longembed_st"
 
+    token_weights: TokenWeights | None
+
     # What `encode` may be given beside its own arguments; it hands it to preprocess and forward.
     forward_kwargs = Transformer.forward_kwargs | {"overflow"}
 
@@ -90,7 +95,28 @@ class LongTransformer(Transformer):
         checks.refuse_missing_weights(self.model, model_name_or_path)
         if isinstance(extension, dict):
             extension = ExtensionConfig(**extension)
+        self.register_module("token_weights", None)
         self._extend(extension, Pooling(**pooling))
+
+    @classmethod
+    def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> Self:
+        """Load what `save` has written; see `sentence_transformers.base.modules.Transformer`.
+
+        Args:
+            model_name_or_path: Folder or hub name.
+            *args: Passed on to sentence-transformers.
+            **kwargs: Passed on to sentence-transformers.
+
+        Raises:
+            ModelError: If it has weights of tokens for another vocabulary.
+        """
+        module = super().load(model_name_or_path, *args, **kwargs)
+        given = inspect.signature(cls.load_file_path).parameters
+        where = {name: value for name, value in kwargs.items() if name in given}
+        path = cls.load_file_path(model_name_or_path, TOKEN_WEIGHTS, **where)
+        if path is not None:
+            module.weigh_tokens(load_file(path)["weights"])
+        return module
 
     @classmethod
     def extending(
@@ -110,6 +136,9 @@ class LongTransformer(Transformer):
         module = cls.__new__(cls)
         torch.nn.Module.__init__(module)
         module.__dict__.update(copy_sharing_weights(transformer).__dict__)
+        # A model that was extended before keeps its weights of tokens.
+        if not isinstance(transformer, LongTransformer):
+            module.register_module("token_weights", None)
         module._extend(extension, copy_sharing_weights(pooling))
         return module
 
@@ -185,6 +214,8 @@ class LongTransformer(Transformer):
             **kwargs: Passed on to sentence-transformers.
         """
         super().save(output_path, *args, **kwargs)
+        if self.token_weights is not None:
+            save_file(self.token_weights.state_dict(), Path(output_path, TOKEN_WEIGHTS))
         model_config = Path(output_path, "config_sentence_transformers.json")
         if model_config.exists():
             settings = json.loads(model_config.read_text(encoding="utf8"))
@@ -193,6 +224,29 @@ class LongTransformer(Transformer):
 
     def __repr__(self) -> str:
         return f"LongTransformer({self.extension!r}, architecture={type(self.model).__name__!r})"
+
+    def weigh_tokens(self, weights: Tensor) -> None:
+        """Let the mean of a pass weigh its tokens from now on.
+
+        Args:
+            weights: One for each row of the token table, shape (vocabulary,), none negative.
+
+        Raises:
+            ModelError: If the model does not pool by the mean, or has another vocabulary.
+        """
+        refuse_unless_mean(self.pooling)
+        table = self.token_table
+        if len(weights) != len(table):
+            raise ModelError(
+                f"there are weights for {len(weights)} tokens, and the model has {len(table)}: the "
+                "two do not belong together"
+            )
+        self.token_weights = TokenWeights(weights).to(table.device)
+
+    @property
+    def token_table(self) -> Tensor:
+        """The model's vectors of tokens, shape (vocabulary, width)."""
+        return cast(torch.nn.Embedding, self.model.get_input_embeddings()).weight
 
     # From texts to tokens.
 
@@ -334,8 +388,7 @@ class LongTransformer(Transformer):
             counted.warn(self.extension, stacklevel=4)
 
     def _refuse_unknown_ids(self, largest: int) -> None:
-        table = cast(torch.nn.Embedding, self.model.get_input_embeddings())
-        rows = len(table.weight)
+        rows = len(self.token_table)
         if largest >= rows:
             raise ModelError(
                 f"the tokenizer gives token id {largest}, and the model has vectors for {rows} "
@@ -380,18 +433,37 @@ class LongTransformer(Transformer):
             features["coverages"] = _coverages(features, owners)
         return features
 
-    def read_passes(self, features: dict[str, Any], **kwargs: Any) -> tuple[Tensor, list[int]]:
+    def read_passes(
+        self,
+        features: dict[str, Any],
+        pool: Callable[[dict[str, Any]], Tensor] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, list[int]]:
         """Read each pass and pool it; a text of several windows is several passes.
 
         Args:
             features: What `preprocess` returned.
+            pool: In the place of this module's own.
             **kwargs: Passed on to the transformers model.
 
         Returns:
             The pooled vectors, shape (passes, width), and the index of the text of each.
         """
         passes = self._passes(features)
-        return self._pooled(passes, features, kwargs), [one.text for one in passes]
+        pooled = self._pooled(passes, features, pool or self.pool, kwargs)
+        return pooled, [one.text for one in passes]
+
+    def pool(self, outputs: dict[str, Any]) -> Tensor:
+        """The vectors of some passes, from the embeddings of their tokens.
+
+        Args:
+            outputs: `input_ids`, `token_embeddings` and perhaps `attention_mask` of the passes.
+
+        Returns:
+            Shape (passes, width).
+        """
+        weighted = self.token_weights(outputs) if self.token_weights is not None else dict(outputs)
+        return cast(Tensor, self.pooling(weighted)["sentence_embedding"])
 
     def _passes(self, features: dict[str, Any]) -> list[_Pass]:
         """Split the flat batch into the sequences that go through the model."""
@@ -411,7 +483,11 @@ class LongTransformer(Transformer):
         return passes
 
     def _pooled(
-        self, passes: Sequence[_Pass], features: dict[str, Any], kwargs: dict[str, Any]
+        self,
+        passes: Sequence[_Pass],
+        features: dict[str, Any],
+        pool: Callable[[dict[str, Any]], Tensor],
+        kwargs: dict[str, Any],
     ) -> Tensor:
         """Run the passes in token-budget batches; shape (passes, width), in the order given."""
         # Texts that fit never share a batch with others: their computation stays that of the
@@ -431,7 +507,7 @@ class LongTransformer(Transformer):
                 outputs = self._read(inputs, original, **kwargs)
                 if prompt_length:
                     outputs["prompt_length"] = prompt_length
-                vectors.append(self.pooling(outputs)["sentence_embedding"])
+                vectors.append(pool(outputs))
                 order.extend(chosen)
         return torch.cat(vectors)[torch.tensor(order).argsort()]
 

@@ -9,7 +9,7 @@ import typer
 
 from longembed_index import display
 from longembed_index.parsing import Limits
-from longembed_st.command.display import without_loading_bars
+from longembed_st.command.display import document_bar, without_loading_bars
 from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from longembed_index.embedding import Embed
     from longembed_index.searching import Hit
     from longembed_index.store import Store
+    from longembed_index.whitening import Texts
     from longembed_st.command.terminal import Terminal
     from longembed_st.coverages import Encoded
     from longembed_st.loading.cache import CachedModel
@@ -49,6 +50,14 @@ MovedModelOption = Annotated[
     ),
 ]
 CollectionOption = Annotated[str, typer.Option(metavar="NAME", help="Collection in the store.")]
+WhitenOption = Annotated[
+    bool,
+    typer.Option(
+        "--whiten",
+        help="Fit a whitening on the documents, without labels, and use it for all vectors of the "
+        "store: see `longembed whiten`.",
+    ),
+]
 WaitOption = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
@@ -73,6 +82,7 @@ def index(
     store_kind: Annotated[
         str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
     ] = None,
+    whiten: WhitenOption = False,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -119,6 +129,7 @@ def index(
     from longembed_index.parsing import Parser
     from longembed_index.sources import emptied, find_files, is_gone
     from longembed_index.verify import verify as compare
+    from longembed_index.whitening import Texts
 
     limits = Limits(reader_seconds, reader_memory, reader_characters)
     found = find_files(paths, exclude=store, parser=Parser(limits))
@@ -128,10 +139,17 @@ def index(
         display.show_failed(console, found.unreadable)
         display.show_skipped(console, found.skipped)
         raise ConfigError("there is no document to index under these paths")
+    if whiten and stored is not None and stored.settings.whitening is None:
+        raise ConfigError(
+            f"the store in {shown(store)} has vectors that are not whitened. To make them anew: "
+            f"longembed reindex --whiten --store {shown(store)}"
+        )
     with without_loading_bars():
-        loaded = _model_of_store(stored, _named(settings, model))
+        loaded = _model_of_store(stored, _named(settings, model), store)
     embed = document_embedder(loaded)
     console.say(_describe(loaded))
+    if whiten and stored is None:
+        loaded, embed = _whiten(store, loaded, Texts.of_sources(found.files), console)
 
     with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
         _repair(opened, embed, console)
@@ -185,7 +203,7 @@ def search(
             f"there is no store in {store}. Make one: longembed index PATH... --store {store}"
         )
     with without_loading_bars():
-        loaded = _model_of_store(stored, _named(given_settings(device=device), model))
+        loaded = _model_of_store(stored, _named(given_settings(device=device), model), store)
     encoded = loaded.model.encode_with_coverage([query], role="query")
     with open_store(store, loaded) as opened:
         hits = searching.search(opened, encoded.vectors[0], k)
@@ -206,6 +224,7 @@ def reindex(
     collection: CollectionOption = "documents",
     model: ModelOption = None,
     settings: ModelSettings,
+    whiten: WhitenOption = False,
     wait: WaitOption = 0,
     drop_old: Annotated[
         bool,
@@ -239,15 +258,16 @@ def reindex(
     from longembed_index import reindexing
     from longembed_index.embedding import document_embedder, storable_model
     from longembed_index.opening import open_store, read_provenance
+    from longembed_index.whitening import Texts, begun_whitening
 
     given = _named(settings, model)
     stored = read_provenance(store, collection)
     if stored is None:
         raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
     out, console = terminal(), terminal(stderr=True)
-    if not given.given.keys() - {"device"}:
+    if not (given.given.keys() - {"device"} or whiten):
         if not drop_old:
-            raise ConfigError("name what is to change, for instance --method or --model")
+            raise ConfigError("name what is to change, for instance --method, --model or --whiten")
         with open_store(store, collection=collection, write=True, wait=wait) as opened:
             display.show_dropped(out, opened.drop_kept())
         return
@@ -256,11 +276,19 @@ def reindex(
     console.say(_describe(loaded))
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
         count = len(opened)
+        embed = document_embedder(loaded)
+        if whiten:
+            begun = None if restart else begun_whitening(opened, loaded, store)
+            if begun is not None:
+                loaded = begun
+                embed = document_embedder(begun)
+            else:
+                loaded, embed = _whiten(store, loaded, Texts.of_store(opened), console)
         with display.progress_bar(console, [1] * count) as on_outcome:
             done = reindexing.reindex(
                 opened,
                 loaded,
-                document_embedder(loaded),
+                embed,
                 drop_old=drop_old,
                 allow_missing=allow_missing,
                 restart=restart,
@@ -307,7 +335,7 @@ def repair(
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
         with without_loading_bars():
-            loaded = _model_of_store(stored, _named(given_settings(device=device), model))
+            loaded = _model_of_store(stored, _named(given_settings(device=device), model), store)
         return document_embedder(loaded)(texts)
 
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
@@ -349,13 +377,25 @@ def _named(settings: ModelSettings, model: str | None) -> ModelSettings:
     return settings if model is None else settings.model_copy(update={"model_name": model})
 
 
-def _model_of_store(stored: Provenance | None, given: ModelSettings) -> CachedModel:
+def _whiten(
+    store: Path, loaded: CachedModel, texts: Texts, console: Terminal
+) -> tuple[CachedModel, Embed]:
+    """The model whitened by some of the documents, and what embeds without reading those again."""
+    from longembed_index.whitening import whiten
+
+    with document_bar(console, len(texts), "whitening") as on_document:
+        return whiten(store, loaded, texts, on_document=on_document, tell=console.say)
+
+
+def _model_of_store(stored: Provenance | None, given: ModelSettings, store: Path) -> CachedModel:
     """The store's own, unless it is new; what is given on top must not change its vectors."""
     from longembed_index.embedding import storable_model
+    from longembed_index.whitening import located
     from longembed_st.provenance import Provenance
 
     if stored is None:
         return storable_model(given.over(ModelSettings(model_name=DEFAULT_MODEL)))
+    stored = located(stored, store)
     if given.given.get("method") == AUTO:
         given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
     wanted = given.over(stored.settings)
@@ -371,8 +411,9 @@ def _model_of_store(stored: Provenance | None, given: ModelSettings) -> CachedMo
 def _describe(loaded: CachedModel) -> str:
     settings = loaded.settings
     limit = settings.max_seq_length
+    whitened = f", whitened by {settings.whitening}" if settings.whitening else ""
     return (
-        f"Model {settings.model_name}, method {settings.method}: reads "
+        f"Model {settings.model_name}, method {settings.method}{whitened}: reads "
         f"{f'up to {limit:,} tokens of' if limit else 'all of'} each document"
     )
 

@@ -42,10 +42,16 @@ def storable_model(settings: ModelSettings) -> CachedModel:
         ModelError: If the model cannot be loaded or cannot take the method.
     """
     refuse_unless_storable(settings)
-    folder = Path(settings.model_name or "")
     # A relative path would mean another folder to whoever opens the store elsewhere.
-    if folder.is_dir():
-        settings = settings.model_copy(update={"model_name": str(folder.resolve())})
+    named = {name: getattr(settings, name) for name in ("model_name", "whitening")}
+    places = {name: Path(value) for name, value in named.items() if value}
+    settings = settings.model_copy(
+        update={
+            name: str(place.resolve())
+            for name, place in places.items()
+            if place.is_dir() or (name == "whitening" and place.is_file())
+        }
+    )
     from longembed_st.loading.cache import cached_model
 
     return cached_model(settings)

@@ -23,6 +23,8 @@ GROUP = "longembed_st.stores"
 DEFAULT_KIND = "chroma"
 COLLECTION = "documents"
 _LOCK = "longembed.lock"
+WHITENINGS = "whitening-*.safetensors"
+"""Files beside a store's own, each under the digest of what is in it."""
 _PATIENCE_SECONDS = 5
 _PAUSE_SECONDS = 0.2
 _LEAST_WAIT_SECONDS = 0.2
@@ -82,7 +84,10 @@ def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
                     "Leave --store-kind out, or name a new folder"
                 )
             return kind
-    if directory.exists() and any(entry.name != _LOCK for entry in directory.iterdir()):
+    ours = (_LOCK, WHITENINGS)
+    if directory.exists() and not all(
+        any(entry.match(one) for one in ours) for entry in directory.iterdir()
+    ):
         raise StoreError(
             f"{shown(directory)} is not a store: it has files, but none that an installed kind "
             f"of store ({', '.join(known)}) knows. Name an empty or a new folder"
@@ -195,7 +200,8 @@ def note_place(store: Store, model: Model) -> None:
         store: Whose vectors the model makes.
         model: Perhaps under another name than is stored.
     """
-    if store.provenance.settings.model_name != model.provenance.settings.model_name:
+    stored, now = store.provenance.settings, model.provenance.settings
+    if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
         store.provenance = model.provenance
 
 

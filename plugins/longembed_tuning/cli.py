@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -21,6 +21,9 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from longembed_tuning.whiten import TokenWeighting
 
 OriginalWindowOption: Any = option_of("original_max_seq_length")
 
@@ -184,10 +187,21 @@ def whiten(
         int | None,
         typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
     ] = None,
-    ridge: Annotated[float, typer.Option(help="Strength of the regularisation.")] = 0.2,
+    ridge: Annotated[float, typer.Option(help="Strength of the regularisation.")] = 0.1,
+    token_weights: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|idf|none",
+            help="Weigh tokens by their inverse document frequency: always, never, or where it "
+            "gains on documents held out.",
+        ),
+    ] = "auto",
+    only_token_weights: Annotated[
+        bool, typer.Option("--only-token-weights", help="Weigh tokens, and leave out the map.")
+    ] = False,
     documents: Annotated[
         int, typer.Option(min=20, help="The most documents to read, drawn at random.")
-    ] = 1000,
+    ] = 500,
     no_validation: Annotated[
         bool, typer.Option("--no-validation", help="Do not judge it on documents held out.")
     ] = False,
@@ -205,12 +219,12 @@ def whiten(
 
     Example: `longembed whiten thenlper/gte-small --data reports/ --out gte-whitened`
     """
+    from longembed_st.command.display import document_bar
     from longembed_st.errors import ModelError
     from longembed_st.files import refuse_existing
     from longembed_st.loading.load import load_settings
-    from longembed_tuning.display import document_bar
     from longembed_tuning.sources import documents_of, read_source
-    from longembed_tuning.whiten import fit_whitening, save, told, with_map
+    from longembed_tuning.whiten import fit_whitening, save, whitened_model
 
     refuse_existing(out)
     texts = documents_of(read_source(data), documents, seed)
@@ -222,19 +236,15 @@ def whiten(
             texts,
             dimensions=dimensions,
             ridge=ridge,
+            token_weights=cast("TokenWeighting", token_weights),
+            only_token_weights=only_token_weights,
             validation=not no_validation,
             seed=seed,
-            on_document=on_document,
+            on_document=lambda text, windows: on_document(),
         )
-    say = terminal().say
-    say(f"Fitted on {made.windows:,} windows of {made.documents:,} documents.")
-    if made.partly_read:
-        say(f"Not read to their end, being longer than the window: {made.partly_read:,} documents.")
-    if made.repeated:
-        say(f"Left out as near-duplicates of others: {made.repeated:,} documents.")
-    if made.judgement is not None:
-        say(f"{told(made.judgement)}.")
-        if not (made.judgement.gains or force):
-            raise ModelError("nothing was written: nothing is gained. To write it anyway: --force")
-    save(with_map(loaded, made.map), made, out)
-    say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
+    for line in made.summary():
+        terminal().say(line)
+    if not (made.gains or force):
+        raise ModelError("nothing was written: nothing is gained. To write it anyway: --force")
+    save(whitened_model(loaded, made.whitening), made, out)
+    terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

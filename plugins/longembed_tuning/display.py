@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -96,20 +94,3 @@ def show_record(console: Terminal, record: TuningRecord) -> None:
             told = name if name == "tuned" else f"untuned, {name}"
             scores.add_row(told, f"{score.ndcg:.4f}", f"{score.accuracy:.4f}")
         console.print(scores)
-
-
-@contextmanager
-def document_bar(console: Terminal, count: int) -> Iterator[Callable[[], None]]:
-    """A bar that counts documents.
-
-    Args:
-        console: Where to draw.
-        count: How many there are.
-
-    Yields:
-        To be called after each.
-    """
-    columns = (TextColumn("documents"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=console) as progress:
-        task = progress.add_task("", total=count)
-        yield lambda: progress.advance(task)

@@ -1,7 +1,8 @@
-"""Does a map help? Judged without labels, on documents that it was not fitted on.
+"""Does a map help? Judged without labels, by documents that it was not fitted on.
 
 A passage stands in for a question: it should find its own document among the others, by the
-document's vector without the window that the passage is from.
+document's vector without the window that the passage is from. The map is fitted without that
+document, by cross-validation.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_tuning.whitening import unit
-
+FOLDS = 4
 RESAMPLES = 2_000
 CONFIDENCE = 95
 
 Vectors = NDArray[np.floating]
+Map = Callable[[Vectors], Vectors]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Questions with known answers, as vectors before any map.
+    """Questions with known answers, as one model's vectors before any map.
 
     Attributes:
         queries: Shape (queries, width).
-        answers: The document of each query.
+        answers: The document of each query; it is in the fold of its number modulo `FOLDS`.
         without: The vector of that document without the passage's window, shape (queries, width).
         documents: Shape (documents, width).
     """
@@ -39,11 +40,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How much a map helps.
+    """How much better one way of making vectors is than another.
 
     Attributes:
-        before: Mean nDCG@10 in percent without the map.
-        after: With it.
+        before: Mean nDCG@10 in percent the one way.
+        after: The other way.
         low: Lower end of the confidence interval of the difference.
         high: Its upper end.
         queries: How many passages were looked up.
@@ -63,17 +64,16 @@ class Judgement:
         return self.low > 0
 
 
-def judge(trial: Trial, map_: Callable[[Vectors], Vectors], seed: int = 0) -> Judgement:
-    """Compare a map with none, query by query.
+def compare(before: Vectors, after: Vectors, trial: Trial, seed: int = 0) -> Judgement:
+    """Compare two ways of making vectors, query by query.
 
     Args:
-        trial: Of documents that the map was not fitted on.
-        map_: The map; gives unit vectors.
+        before: nDCG@10 of each query the one way, shape (queries,).
+        after: The other way.
+        trial: The questions.
         seed: Of the bootstrap, which draws documents, as passages of one document are not
             independent.
     """
-    before = ndcg(trial, unit)
-    after = ndcg(trial, map_)
     groups = [np.flatnonzero(trial.answers == answer) for answer in np.unique(trial.answers)]
     differences = np.array([(after - before)[group].mean() for group in groups])
     drawn = np.random.default_rng(seed).integers(len(groups), size=(RESAMPLES, len(groups)))
@@ -90,32 +90,39 @@ def judge(trial: Trial, map_: Callable[[Vectors], Vectors], seed: int = 0) -> Ju
     )
 
 
-def ndcg(trial: Trial, map_: Callable[[Vectors], Vectors]) -> Vectors:
+def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
     """nDCG@10 of each query; each has one right answer.
 
     Args:
         trial: The questions.
-        map_: From vectors to unit vectors.
+        maps: From vectors to unit vectors; one for the answers in each fold, fitted without it.
 
     Returns:
         Shape (queries,), from 0 to 1.
     """
-    queries, own = map_(trial.queries), map_(trial.without)
-    scores = queries @ map_(trial.documents).T
-    right = np.einsum("qd,qd->q", queries, own)
-    scores[np.arange(len(queries)), trial.answers] = -np.inf
-    ranks = (scores >= right[:, None]).sum(axis=1)
-    return np.where(ranks < 10, 1 / np.log2(ranks + 2), 0.0)
+    found = np.zeros(len(trial.queries))
+    for fold, map_ in enumerate(maps):
+        asked = np.flatnonzero(trial.answers % FOLDS == fold)
+        if not len(asked):
+            continue
+        queries, own = map_(trial.queries[asked]), map_(trial.without[asked])
+        scores = queries @ map_(trial.documents).T
+        right = np.einsum("qd,qd->q", queries, own)
+        scores[np.arange(len(asked)), trial.answers[asked]] = -np.inf
+        ranks = (scores >= right[:, None]).sum(axis=1)
+        found[asked] = np.where(ranks < 10, 1 / np.log2(ranks + 2), 0.0)
+    return found
 
 
-def held_out(count: int, share: float, most: int, seed: int) -> Sequence[int]:
-    """Which of so many documents are kept for the judgement.
+def drawn(count: int, most: int, seed: int) -> list[int]:
+    """Which of so many documents are asked about.
 
     Args:
         count: Documents.
-        share: Of them.
-        most: The most.
+        most: The most that are.
         seed: Of the draw.
+
+    Returns:
+        Their numbers, in order.
     """
-    number = min(most, round(share * count))
-    return sorted(np.random.default_rng(seed).permutation(count)[:number].tolist())
+    return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())

@@ -7,30 +7,29 @@ document vary along it, learned from the passages alone: no labels, no gradients
     R = x - mean of its document's windows        for every window x of unit length
     S_w = mean over documents of R'R / windows    the within-document covariance
     A = (S_w + ridge * mean eigenvalue of S_w * I)^-1 = L L'
-    y = L'(x - centre)                            then scaled to unit length
+    y = L'x                                       then scaled to unit length
 
 Hatch, Kajarekar and Stolcke, Within-class covariance normalization for SVM-based speaker
-recognition, Interspeech 2006, equations 3 to 6. Of the rotations that leave all cosines as they
-are, the one is taken that puts first the directions in which documents differ most beside their
-passages (linear discriminant analysis, Fisher 1936), so that fewer dimensions can be kept.
+recognition, Interspeech 2006, equations 3 to 6. As there, no mean is subtracted: that of the
+documents is not that of the queries (docs/WHITENING.md has what it costs). Of the rotations that
+leave all cosines as they are, the one is taken that puts first the directions in which documents
+differ most beside their passages (linear discriminant analysis, Fisher 1936), so that fewer
+dimensions can be kept.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.errors import ConfigError, InputError
+from longembed_st.loading.whitening import Vectors, WhiteningMap, unit
 
-RIDGE = 0.2
+RIDGE = 0.1
 """Times the mean eigenvalue. Chosen on QMSum and SummScreen together (docs/WHITENING.md)."""
 
 LEAST_DOCUMENTS = 20
 """With two windows or more. Below, the estimate is worse than on QMSum with 20: 49.9 of 57.4."""
-
-Vectors = NDArray[np.float64]
 
 
 class Scatter:
@@ -41,6 +40,7 @@ class Scatter:
     """
 
     def __init__(self, width: int) -> None:
+        self.width = width
         self.documents = 0
         self.divided = 0
         self.differences = 0
@@ -76,7 +76,7 @@ class Scatter:
         Args:
             other: Of other documents.
         """
-        both = Scatter(len(self._centre))
+        both = Scatter(self.width)
         both.documents = self.documents + other.documents
         both.divided = self.divided + other.divided
         both.differences = self.differences + other.differences
@@ -98,35 +98,6 @@ class Scatter:
         """The covariance of the document vectors, shape (width, width)."""
         return self._between / max(self.documents, 1)
 
-    @property
-    def centre(self) -> Vectors:
-        """The mean of the document vectors, shape (width,)."""
-        return self._centre.copy()
-
-
-@dataclass(frozen=True)
-class WhiteningMap:
-    """y = matrix x + offset, then scaled to unit length.
-
-    Attributes:
-        matrix: Shape (dimensions, width).
-        offset: Shape (dimensions,).
-    """
-
-    matrix: Vectors
-    offset: Vectors
-
-    def __call__(self, vectors: NDArray[np.floating]) -> Vectors:
-        """Map vectors.
-
-        Args:
-            vectors: Shape (n, width); scaled to unit length first.
-
-        Returns:
-            Unit vectors, shape (n, dimensions).
-        """
-        return unit(unit(vectors) @ self.matrix.T + self.offset)
-
 
 def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None) -> WhiteningMap:
     """The map of some documents.
@@ -140,7 +111,7 @@ def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None
         ConfigError: If ridge or dimensions are out of range.
         InputError: If the documents are too few, or do not differ.
     """
-    width = len(scatter.centre)
+    width = scatter.width
     if not 0 < ridge < float("inf"):
         raise ConfigError(f"ridge must be a positive number, not {ridge}")
     if dimensions is not None and not 1 <= dimensions <= width:
@@ -164,20 +135,4 @@ def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None
     ratios, rotation = np.linalg.eigh(whitener.T @ between @ whitener)
     best_first = np.argsort(-ratios)[: dimensions or width]
     matrix = (whitener @ rotation[:, best_first]).T
-    return WhiteningMap(matrix, -matrix @ scatter.centre)
-
-
-def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """Vectors scaled to unit length.
-
-    Args:
-        vectors: Shape (..., width).
-
-    Raises:
-        InputError: If one is zero or not finite.
-    """
-    x = np.asarray(vectors, dtype=np.float64)
-    lengths = np.linalg.norm(x, axis=-1, keepdims=True)
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-        raise InputError("a vector is zero or not finite, and has no direction")
-    return x / lengths
+    return WhiteningMap(matrix)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import longembed
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
@@ -13,12 +15,12 @@ from small_models import OTHERS, WORDS
 
 import longembed_st as le
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_tuning import judging
+from longembed_st.loading.whitening import unit
+from longembed_tuning import whiten as module
 from longembed_tuning.duplicates import near_duplicates, sketch
-from longembed_tuning.judging import Judgement, Trial, judge, ndcg
+from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, drawn, ndcg
 from longembed_tuning.samples import read_windows
 from longembed_tuning.whiten import corpus_hash, fit_whitening, whiten
-from longembed_tuning.whitening import unit
 
 SETTINGS = {
     "pcw": {"method": "pcw"},
@@ -61,7 +63,7 @@ def pcw(folder):
 
 def test_windows_are_what_the_method_reads(pcw) -> None:
     text = corpus(1)[0]
-    found = read_windows(pcw, text)
+    found = read_windows([pcw], text)[0]
     (coverage,) = le.coverage(pcw, [text])
     assert len(found.vectors) == coverage.passes > 2
     assert found.passages == [text[start:end] for start, end in coverage.spans]
@@ -75,7 +77,7 @@ def test_windows_are_what_the_method_reads(pcw) -> None:
 def test_a_single_pass_is_shared_out(folder, method) -> None:
     model = le.load(str(folder), **SETTINGS[method])
     text = corpus(1)[0]
-    found = read_windows(model, text)
+    found = read_windows([model], text)[0]
     assert found.passages is not None
     assert (
         len(found.vectors)
@@ -90,18 +92,18 @@ def test_a_single_pass_is_shared_out(folder, method) -> None:
 def test_what_is_not_read_is_counted_or_refused(folder) -> None:
     text = corpus(1)[0]
     settings = {"method": "pi", "max_seq_length": 128}
-    found = read_windows(le.load(str(folder), **settings), text)
+    found = read_windows([le.load(str(folder), **settings)], text)[0]
     (coverage,) = le.coverage(le.load(str(folder), **settings), [text])
-    assert found.unread == coverage.tokens - 128 > 0
+    assert found.coverage.tokens - found.coverage.read == coverage.tokens - 128 > 0
     assert len(found.vectors) == 2
     made = fit_whitening(le.load(str(folder), **settings), [*corpus(30), "ban"], validation=False)
     assert made.partly_read == 30
     with pytest.raises(InputError, match="longer than the window"):
-        read_windows(le.load(str(folder), **settings, on_overflow="error"), text)
+        read_windows([le.load(str(folder), **settings, on_overflow="error")], text)
 
 
 def test_a_short_text_is_one_window(model) -> None:
-    found = read_windows(model, "ban bar bast")
+    found = read_windows([model], "ban bar bast")[0]
     assert found.vectors.shape == (1, 32)
     np.testing.assert_allclose(unit(found.vectors[0]), model.encode("ban bar bast"), atol=1e-5)
 
@@ -117,7 +119,9 @@ def test_the_result_is_the_model_with_stock_modules_behind_it(model) -> None:
     assert whitened.get_embedding_dimension() == 16
     made = fit_whitening(model, texts, validation=False, dimensions=16)
     queries = ["ban bar bast", *texts[:3]]
-    np.testing.assert_allclose(whitened.encode(queries), made.map(model.encode(queries)), atol=1e-4)
+    np.testing.assert_allclose(
+        whitened.encode(queries), made.whitening.map(model.encode(queries)), atol=1e-4
+    )
     assert le.fingerprint(whitened) != le.fingerprint(model)
     # The model itself stays as it is.
     assert [type(module) for module in model.children()][1:] == [Normalize]
@@ -175,13 +179,25 @@ def trial() -> Trial:
     return Trial(queries, np.array([0, 1, 2]), np.eye(3), np.eye(3))
 
 
+def judge(asked: Trial, map_) -> Judgement:
+    before, after = (ndcg(asked, [one] * FOLDS) for one in (unit, map_))
+    return compare(before, after, asked)
+
+
 def test_ndcg_by_hand() -> None:
-    assert ndcg(trial(), unit).tolist() == pytest.approx([1, 1 / np.log2(3), 1])
+    assert ndcg(trial(), [unit] * FOLDS).tolist() == pytest.approx([1, 1 / np.log2(3), 1])
 
 
 def test_a_tie_is_not_counted_as_found() -> None:
     same = Trial(np.ones((1, 2)), np.array([0]), np.ones((1, 2)), np.ones((4, 2)))
-    assert ndcg(same, unit)[0] == pytest.approx(1 / np.log2(5))
+    assert ndcg(same, [unit] * FOLDS)[0] == pytest.approx(1 / np.log2(5))
+
+
+def test_each_query_is_judged_by_the_map_of_its_own_fold() -> None:
+    """The map of the second fold alone finds the second document, and is used for it alone."""
+    maps = [unit, lambda x: unit(unit(x) * [1, 9, 1]), unit, unit]
+    assert ndcg(trial(), maps).tolist() == [1, 1, 1]
+    assert ndcg(trial(), [maps[1], unit, unit, unit])[1] == pytest.approx(1 / np.log2(3))
 
 
 def test_a_map_is_compared_query_by_query() -> None:
@@ -194,11 +210,11 @@ def test_a_map_is_compared_query_by_query() -> None:
     assert judge(trial(), unit).high == judge(trial(), unit).low == 0
 
 
-def test_documents_held_out_are_drawn_once_and_repeatably() -> None:
-    held = judging.held_out(100, 0.3, 200, seed=1)
-    assert len(set(held)) == 30
-    assert held == judging.held_out(100, 0.3, 200, seed=1) != judging.held_out(100, 0.3, 200, 2)
-    assert len(judging.held_out(10_000, 0.3, 200, seed=1)) == 200
+def test_documents_asked_about_are_drawn_once_and_repeatably() -> None:
+    asked = drawn(100, 30, seed=1)
+    assert len(set(asked)) == 30
+    assert asked == drawn(100, 30, seed=1) != drawn(100, 30, seed=2)
+    assert drawn(10, 200, seed=1) == list(range(10))
 
 
 def test_a_gain_is_told_from_chance() -> None:
@@ -217,27 +233,142 @@ def test_a_gain_is_told_from_chance() -> None:
 
 def test_what_gains_is_built_in(pcw, monkeypatch) -> None:
     some = Judgement(50, 60, 5, 15, 99, 30)
-    monkeypatch.setattr(judging, "judge", lambda *arguments: some)
+    monkeypatch.setattr(module, "compare", lambda *arguments: some)
     assert [type(m) for m in whiten(pcw, corpus()).children()][1:] == [Normalize, Dense, Normalize]
 
 
 def test_what_gains_nothing_is_refused_unless_forced(pcw, monkeypatch) -> None:
     nothing = Judgement(50, 50.1, -1, 1.2, 99, 30)
-    monkeypatch.setattr(judging, "judge", lambda *arguments: nothing)
+    monkeypatch.setattr(module, "compare", lambda *arguments: nothing)
     with pytest.raises(ModelError, match=r"gains nothing: .* 50\.0 before, 50\.1 after .*-1\.0 to"):
         whiten(pcw, corpus())
     assert whiten(pcw, corpus(), validation=False).get_embedding_dimension() == 32
 
 
-def test_the_map_of_the_judgement_never_saw_the_documents_held_out(pcw, monkeypatch) -> None:
+def test_a_map_that_judges_a_document_never_saw_it(pcw, monkeypatch) -> None:
     """And the one that is built in saw all."""
-    from longembed_tuning import whiten as module
-
     fitted = []
     fit = module.fit
     monkeypatch.setattr(module, "fit", lambda s, **k: fitted.append(s.documents) or fit(s, **k))
-    fit_whitening(pcw, corpus(60))
-    assert fitted == [42, 60]
+    monkeypatch.setattr(module, "MOST_JUDGED", 40)
+    fit_whitening(pcw, corpus(60), token_weights="none")
+    assert fitted == [50, 50, 50, 50, 60]
+
+
+# Weights of tokens.
+
+
+def bm25_idf(texts: list[str], tokens_of) -> dict[int, float]:
+    """From the formula, one token at a time."""
+    of_each = [set(tokens_of(text)) for text in texts]
+    found = {}
+    for token in set().union(*of_each):
+        n = sum(token in tokens for tokens in of_each)
+        found[token] = math.log(1 + (len(texts) - n + 0.5) / (n + 0.5))
+    return found
+
+
+def test_tokens_are_weighted_by_their_inverse_document_frequency(pcw) -> None:
+    texts = corpus(30)
+    tokenizer = pcw.tokenizer
+    made = fit_whitening(pcw, texts, token_weights="idf", validation=False)
+    weights = made.whitening.token_weights
+    expected = bm25_idf(texts, lambda t: tokenizer(t, add_special_tokens=False)["input_ids"])
+    for token, weight in expected.items():
+        assert weights[token] == pytest.approx(weight, rel=1e-5)
+    least = math.log(1 + 0.5 / (len(texts) + 0.5))
+    assert weights[tokenizer.cls_token_id] == pytest.approx(least, rel=1e-5)
+    unseen = set(range(len(weights))) - expected.keys() - set(tokenizer.all_special_ids)
+    assert unseen
+    assert weights[list(unseen)] == pytest.approx(math.log(1 + (30.5) / 0.5), rel=1e-5)
+
+
+def test_weights_are_applied_to_queries_documents_and_windows_alike(pcw) -> None:
+    """Against a mean that is taken by hand from the token embeddings of each window."""
+    texts = corpus(30)
+    weighted = whiten(pcw, texts, token_weights="idf", only_token_weights=True, validation=False)
+    weights = weighted[0].token_weights.weights
+    tokenizer, stock = pcw.tokenizer, pcw[0].model
+
+    def mean(text: str) -> np.ndarray:
+        batch = tokenizer(text, return_tensors="pt")
+        with torch.inference_mode():
+            embeddings = stock(**batch).last_hidden_state[0]
+        w = weights[batch["input_ids"][0]][:, None]
+        return ((w * embeddings).sum(dim=0) / w.sum()).numpy()
+
+    for text in ("ban bar", " ".join(WORDS[:20])):
+        for encode in (weighted.encode_query, weighted.encode_document):
+            np.testing.assert_allclose(encode(text), unit(mean(text)), atol=1e-5)
+        assert abs(weighted.encode(text) - pcw.encode(text)).max() > 1e-3
+    (coverage,) = le.coverage(weighted, texts[:1])
+    windows = [mean(texts[0][start:end]) for start, end in coverage.spans]
+    np.testing.assert_allclose(weighted.encode(texts[0]), unit(np.mean(windows, axis=0)), atol=1e-4)
+    # Padding weighs nothing.
+    together = weighted.encode(["ban", texts[1], "ban bar bast"])
+    np.testing.assert_allclose(together[2], weighted.encode("ban bar bast"), atol=1e-6)
+
+
+def test_weights_of_tokens_are_saved_loaded_extended_and_baked(folder, tmp_path) -> None:
+    model = le.load(str(folder), **SETTINGS["rp"])
+    whitened = whiten(model, corpus(), token_weights="idf", validation=False)
+    texts = corpus(3, seed=5)
+    whitened.save_pretrained(str(tmp_path / "saved"))
+    again = le.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(again.encode(texts), whitened.encode(texts), atol=1e-6)
+    assert le.fingerprint(again) == le.fingerprint(whitened)
+    assert le.fingerprint(again) != le.fingerprint(
+        whiten(model, corpus(), token_weights="none", validation=False)
+    )
+    other = le.extend(again, method="rp", max_seq_length=1024)
+    np.testing.assert_allclose(other.encode("ban bar"), whitened.encode("ban bar"), atol=1e-6)
+    le.bake(whitened, tmp_path / "baked")
+    stock = SentenceTransformer(str(tmp_path / "baked"))
+    np.testing.assert_allclose(stock.encode(texts), whitened.encode(texts), atol=1e-4)
+
+
+def test_the_models_tokens_are_weighted_only_where_that_gains(pcw, monkeypatch) -> None:
+    answers = iter([Judgement(60, 61, lower, 3, 99, 60) for lower in (-1, 0.5, 0.5, 0.5)])
+    monkeypatch.setattr(module, "compare", lambda *arguments: next(answers))
+    without, with_weights = (fit_whitening(pcw, corpus()) for _ in range(2))
+    assert without.whitening.token_weights is None
+    assert with_weights.whitening.token_weights is not None
+    assert (without.variant, with_weights.variant) == (0, 1)
+
+
+def test_a_model_that_does_not_pool_by_the_mean_says_so(small_model) -> None:
+    stock = SentenceTransformer(str(small_model("bert", positions=64)))
+    stock[1].pooling_mode = "cls"
+    model = le.extend(stock, method="pcw")
+    with pytest.raises(ModelError, match="pools by 'cls'"):
+        whiten(model, corpus(), token_weights="idf")
+    # Left to itself, it weighs none.
+    assert fit_whitening(model, corpus()).whitening.token_weights is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"token_weights": "tfidf"}, "auto, idf, none"),
+        ({"token_weights": "none", "only_token_weights": True}, "nothing to fit"),
+    ],
+)
+def test_contradictions_are_refused(pcw, wrong, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        fit_whitening(pcw, corpus(), **wrong)
+
+
+def test_a_model_is_whitened_once(pcw) -> None:
+    for settings in ({"token_weights": "none"}, {"only_token_weights": True}):
+        whitened = whiten(pcw, corpus(), validation=False, **settings)
+        with pytest.raises(ConfigError, match="whitened already"):
+            whiten(whitened, corpus())
+
+
+def test_few_differences_are_said(small_model, pcw) -> None:
+    texts = [" ".join(text.split()[:100]) for text in corpus(24)]
+    made = fit_whitening(pcw, texts, validation=False)
+    assert any("fewer differences" in line for line in made.summary()) == (made.differences < 32)
 
 
 # Near-duplicates.
@@ -255,7 +386,9 @@ def test_repeated_documents_do_not_count_twice(pcw) -> None:
     made = fit_whitening(pcw, [*texts, *texts, texts[0] + " end"], validation=False)
     assert (made.documents, made.repeated) == (40, 41)
     np.testing.assert_allclose(
-        made.map.matrix, fit_whitening(pcw, texts, validation=False).map.matrix, atol=1e-9
+        made.whitening.map.matrix,
+        fit_whitening(pcw, texts, validation=False).whitening.map.matrix,
+        atol=1e-9,
     )
 
 
@@ -275,7 +408,7 @@ def data(tmp_path) -> Path:
 
 def test_the_command_writes_a_model_with_a_card(folder, data, tmp_path, monkeypatch) -> None:
     some = Judgement(50, 60, 5, 15, 99, 45)
-    monkeypatch.setattr(judging, "judge", lambda *arguments: some)
+    monkeypatch.setattr(module, "compare", lambda *arguments: some)
     out = tmp_path / "whitened"
     line = ("whiten", folder, "--data", data, "--out", out, "--method", "pcw", "--dimensions", "16")
     ended = longembed(*line)
@@ -284,7 +417,7 @@ def test_the_command_writes_a_model_with_a_card(folder, data, tmp_path, monkeypa
     assert "nDCG@10" in ended.stdout
     assert le.load(str(out)).get_embedding_dimension() == 16
     card = (out / "README.md").read_text()
-    for said in ("Whitening within documents", "sha256:", "16 of 32", "Hatch", "held out"):
+    for said in ("Whitening within documents", "sha256:", "16 of 32", "Hatch", "without it"):
         assert said in card
     assert not any(text[:40] in card for text in corpus(150))
     assert longembed(*line).exit_code == 1, "a folder is not overwritten"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def whiten(
-    documents: list[np.ndarray], vectors: np.ndarray, ridge: float, own: np.ndarray
-) -> np.ndarray:
+def whiten(documents: list[np.ndarray], vectors: np.ndarray, ridge: float) -> np.ndarray:
     """Map vectors by the documents' windows.
 
     Args:
         documents: The windows of each document, shape (windows, width), of unit length.
         vectors: To be mapped, shape (n, width).
         ridge: As in the formula.
-        own: The document vectors, shape (documents, width), of unit length.
     """
     width = vectors.shape[1]
     s_w = np.zeros((width, width))
@@ -29,9 +26,8 @@ def whiten(
     mean_eigenvalue = sum(s_w[i, i] for i in range(width)) / width
     a = np.linalg.inv(s_w + ridge * mean_eigenvalue * np.eye(width))
     lower = np.linalg.cholesky(a)
-    centre = sum(own) / len(own)
     out = []
     for x in vectors:
-        y = lower.T @ (x - centre)
+        y = lower.T @ x
         out.append(y / np.sqrt(sum(y * y)))
     return np.array(out)

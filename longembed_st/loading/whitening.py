@@ -1,0 +1,202 @@
+"""What a corpus has taught without labels: as a file, and built into a model.
+
+How it is fitted is the business of `longembed_tuning`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+from torch import nn
+
+from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.files import write_whole
+from longembed_st.model import LongSentenceTransformer
+
+FILE = "whitening.safetensors"
+"""In the folder of a whitened model."""
+
+_FORMAT = {"format": "longembed-st whitening 1"}
+
+Vectors = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WhiteningMap:
+    """y = matrix x, then scaled to unit length.
+
+    Attributes:
+        matrix: Shape (dimensions, width).
+    """
+
+    matrix: Vectors
+
+    def __call__(self, vectors: NDArray[np.floating]) -> Vectors:
+        """Map vectors.
+
+        Args:
+            vectors: Shape (n, width); scaled to unit length first.
+
+        Returns:
+            Unit vectors, shape (n, dimensions).
+        """
+        return unit(unit(vectors) @ self.matrix.T)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """What is built into a model.
+
+    Attributes:
+        map: Behind its vectors; None to weigh tokens only.
+        token_weights: In the mean of a pass, shape (vocabulary,); None for equal ones.
+        notes: What it was fitted on, for people; no text of it.
+    """
+
+    map: WhiteningMap | None
+    token_weights: NDArray[np.float32] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+        """What the map makes of vectors; without one they stay as they are.
+
+        Args:
+            vectors: Of the model with these token weights, shape (n, width).
+
+        Returns:
+            Shape (n, dimensions).
+        """
+        mapped = vectors if self.map is None else self.map(vectors)
+        return np.asarray(mapped, dtype=np.float32)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digits that tell it from others; the notes do not count."""
+        found = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            found.update(name.encode() + array.tobytes())
+        return found.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write a safetensors file, whole or not at all.
+
+        Args:
+            path: The file.
+        """
+        content = save(self._arrays(), metadata={**self.notes, **_FORMAT})
+        write_whole(path, lambda file: file.write(content))
+
+    def _arrays(self) -> dict[str, NDArray[np.float32]]:
+        arrays = {}
+        if self.map is not None:
+            arrays["matrix"] = self.map.matrix.astype(np.float32)
+        if self.token_weights is not None:
+            arrays["token_weights"] = self.token_weights.astype(np.float32)
+        return arrays
+
+    @classmethod
+    def read(cls, path: str) -> Whitening:
+        """Read what `write` has written.
+
+        Args:
+            path: The file, or the folder of a whitened model.
+
+        Raises:
+            ConfigError: If it is not there.
+            ModelError: If it is something else, or damaged.
+        """
+        place = Path(path) / FILE if Path(path).is_dir() else Path(path)
+        if not place.is_file():
+            raise ConfigError(
+                f"there is no whitening in {path}. If it was moved, name it where it is now; "
+                "`longembed whiten` makes one"
+            )
+        try:
+            with safe_open(place, framework="numpy") as file:
+                notes = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} cannot be read as a whitening: {error}") from None
+        known = _FORMAT.items() <= notes.items()
+        if not known or not all(np.isfinite(one).all() for one in arrays.values()):
+            raise ModelError(f"{path} is no whitening that this version can read, or is damaged")
+        matrix = arrays.get("matrix")
+        fitted = None if matrix is None else WhiteningMap(matrix.astype(np.float64))
+        return cls(fitted, arrays.get("token_weights"), notes)
+
+
+def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "it") -> None:
+    """Put a whitening into a model and behind its modules.
+
+    Args:
+        model: Changed in place.
+        whitening: Fitted for this model.
+        name: What to call the whitening in messages.
+
+    Raises:
+        ModelError: If it was fitted for another model, or this one is whitened already.
+    """
+    if is_whitened(model):
+        raise ModelError(f"this model is whitened already: {name} cannot be built in beside")
+    if whitening.token_weights is not None:
+        model.long_transformer.weigh_tokens(torch.from_numpy(whitening.token_weights))
+    if whitening.map is None:
+        return
+    dimensions, width = whitening.map.matrix.shape
+    present = model.get_embedding_dimension()
+    if present != width or model.truncate_dim is not None:
+        raise ModelError(
+            f"{name} was fitted for vectors of {width} numbers, and those of this model have "
+            f"{present}: name the model that it was fitted for, without truncate_dim"
+        )
+    dense = Dense(
+        width,
+        dimensions,
+        bias=False,
+        activation_function=nn.Identity(),
+        init_weight=torch.tensor(whitening.map.matrix, dtype=torch.float32),
+    )
+    last = list(model.children())[-1]
+    before = [] if isinstance(last, Normalize) else [Normalize()]
+    # Not by `append`: the names of the modules have a gap where the pooling was.
+    first = 1 + max(int(number) for number, _ in model.named_children())
+    for number, module in enumerate([*before, dense.to(model.device), Normalize()], first):
+        model.add_module(str(number), module)
+
+
+def is_whitened(model: LongSentenceTransformer) -> bool:
+    """Whether a whitening is built into a model.
+
+    Args:
+        model: Loaded, saved or extended in whatever way.
+    """
+    last = list(model.children())[-3:]
+    kinds = [type(module) for module in last] == [Normalize, Dense, Normalize]
+    mapped = kinds and isinstance(cast(Dense, last[1]).activation_function, nn.Identity)
+    return mapped or model.long_transformer.token_weights is not None
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Vectors scaled to unit length.
+
+    Args:
+        vectors: Shape (..., width).
+
+    Raises:
+        InputError: If one is zero or not finite.
+    """
+    x = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(x, axis=-1, keepdims=True)
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise InputError("a vector is zero or not finite, and has no direction")
+    return x / lengths

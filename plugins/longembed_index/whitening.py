@@ -1,0 +1,192 @@
+"""Whitening a store: fitted on its own documents, kept beside them, used for all that come later.
+
+What the fit reads is not read again: the vectors it makes anyway are kept until they are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+import longembed_st as le
+from longembed_index.embedding import Embed, document_embedder, storable_model
+from longembed_index.opening import WHITENINGS
+from longembed_index.sources import content_of, text_of
+from longembed_st.coverages import Coverage, Encoded
+from longembed_st.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from longembed_index.sources import Source
+    from longembed_index.store import Store
+    from longembed_st.loading.cache import CachedModel
+    from longembed_st.loading.whitening import Whitening
+    from longembed_st.provenance import Provenance
+
+MOST = 500
+"""Documents that a whitening is fitted on, drawn at random: more change little."""
+
+
+class Texts(Sequence[str]):
+    """Texts that are fetched when they are asked for, and not kept.
+
+    Args:
+        fetch: One for each.
+    """
+
+    def __init__(self, fetch: Sequence[Callable[[], str]]) -> None:
+        self._fetch = fetch
+
+    @classmethod
+    def of_sources(cls, sources: Sequence[Source]) -> Texts:
+        """A sample of documents to be indexed; what cannot be read counts as empty here.
+
+        Args:
+            sources: All documents.
+        """
+        return cls([partial(_text, source) for source in _sample(sources)])
+
+    @classmethod
+    def of_store(cls, store: Store) -> Texts:
+        """A sample of the documents of a store.
+
+        Args:
+            store: Open.
+        """
+        ids = sorted(record_id for record_id, _ in store.names())
+        return cls([partial(_stored_text, store, one) for one in _sample(ids)])
+
+    def __len__(self) -> int:
+        return len(self._fetch)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Texts: ...
+    def __getitem__(self, place: int | slice) -> str | Texts:
+        return Texts(self._fetch[place]) if isinstance(place, slice) else self._fetch[place]()
+
+    def __iter__(self) -> Iterator[str]:
+        return (fetch() for fetch in self._fetch)
+
+
+def whiten(
+    directory: Path,
+    model: CachedModel,
+    texts: Texts,
+    *,
+    on_document: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[CachedModel, Embed]:
+    """Fit a whitening for a store, and keep it in the store's folder.
+
+    Args:
+        directory: The folder.
+        model: Not whitened.
+        texts: What the whitening is fitted on.
+        on_document: Called after each that was read.
+        tell: Told how the whitening was judged, in sentences.
+
+    Returns:
+        The whitened model, and what embeds with it without reading those texts again.
+
+    Raises:
+        InputError: If the documents are too few, or all alike.
+        ModelError: If the whitening gains nothing on documents held out of the fit.
+    """
+    read: dict[bytes, tuple[list[Any], Coverage]] = {}
+
+    def keep(text: str, windows: Sequence[Any]) -> None:
+        read[_key(text)] = ([one.document for one in windows], windows[0].coverage)
+        on_document()
+
+    # By its public name: the package that fits is one of those that build on this one.
+    made = le.fit_whitening(model.model, texts, on_document=keep)
+    for line in made.summary():
+        tell(line)
+    if not made.gains:
+        raise ModelError(
+            "whitening gains nothing on these documents (see above), so nothing was stored. Leave "
+            "--whiten out"
+        )
+    whitening: Whitening = made.whitening
+    file = directory.resolve() / WHITENINGS.replace("*", whitening.digest[:16])
+    whitening.write(file)
+    whitened = storable_model(model.settings.model_copy(update={"whitening": str(file)}))
+    known = {key: (vectors[made.variant], coverage) for key, (vectors, coverage) in read.items()}
+    return whitened, _embedder(document_embedder(whitened), whitening, known)
+
+
+def begun_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
+    """The whitened model of a reindexing that was cut off: fitting it anew would give another.
+
+    Args:
+        store: That is being reindexed.
+        model: With the new settings, not whitened.
+        directory: The store's folder.
+
+    Returns:
+        None if nothing was begun, or with other settings.
+    """
+    staged = store.staged()
+    if staged is None or staged.provenance.settings.whitening is None:
+        return None
+    begun = located(staged.provenance, directory).settings
+    if begun.model_copy(update={"whitening": None}).differences(model.settings):
+        return None
+    return storable_model(begun)
+
+
+def located(stored: Provenance, directory: Path) -> Provenance:
+    """The provenance of a store that may have been moved, its whitening with it.
+
+    Args:
+        stored: As the store has it.
+        directory: Where the store is now.
+    """
+    if stored.settings.whitening is None:
+        return stored
+    here = directory.resolve() / Path(stored.settings.whitening).name
+    if not here.is_file():
+        return stored
+    return replace(stored, settings=stored.settings.model_copy(update={"whitening": str(here)}))
+
+
+def _embedder(
+    embed: Embed, whitening: Whitening, known: dict[bytes, tuple[Any, Coverage]]
+) -> Embed:
+    def embed_unless_known(texts: list[str]) -> Encoded:
+        keys = [_key(text) for text in texts]
+        encoded = embed([t for t, key in zip(texts, keys, strict=True) if key not in known])
+        rest = zip(encoded.vectors, encoded.coverages, strict=True)
+        found = [known.get(key) for key in keys]
+        pairs = [(whitening(one[0][None])[0], one[1]) if one else next(rest) for one in found]
+        vectors, coverages = zip(*pairs, strict=True)
+        return Encoded(np.stack(vectors), list(coverages))
+
+    return embed_unless_known
+
+
+def _sample(items: Sequence[Any]) -> list[Any]:
+    return list(items) if len(items) <= MOST else random.Random(0).sample(items, MOST)
+
+
+def _text(source: Source) -> str:
+    try:
+        return text_of(source, content_of(source))
+    except InputError:
+        return ""
+
+
+def _stored_text(store: Store, record_id: str) -> str:
+    return "".join(record.text or "" for record in store.get([record_id]))
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
