@@ -32,7 +32,7 @@ from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
 from longembed_st.positions.method import Context, get_method, methods
 from longembed_st.reading.sharing import copy_sharing_weights
-from longembed_st.reading.transformer import LongTransformer
+from longembed_st.reading.transformer import LongTransformer, long_transformer
 from longembed_st.settings import (
     AUTO,
     UNSET,
@@ -209,6 +209,21 @@ def _extend(model: SentenceTransformer, settings: ExtensionConfig) -> LongSenten
     )
     result.module_kwargs = model.module_kwargs
     return result
+
+
+def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
+    """A model with a whitening built in; the model itself stays as it is.
+
+    Args:
+        model: An extended model.
+        whitening: Fitted for it.
+
+    Raises:
+        ModelError: If it was fitted for another model, or this one is whitened already.
+    """
+    whitened = _extend(model, long_transformer(model).extension)
+    build_in(whitened, whitening)
+    return whitened
 
 
 def _over_published(settings: ModelSettings, published: ModelSettings) -> ModelSettings:

@@ -97,12 +97,14 @@ class Whitening:
         write_whole(path, lambda file: file.write(content))
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
-        arrays = {}
-        if self.map is not None:
-            arrays["matrix"] = self.map.matrix.astype(np.float32)
-        if self.token_weights is not None:
-            arrays["token_weights"] = self.token_weights.astype(np.float32)
-        return arrays
+        matrix = None if self.map is None else self.map.matrix
+        given = {"matrix": matrix, "token_weights": self.token_weights}
+        # safetensors writes memory as it lies there, transposed or not.
+        return {
+            name: np.ascontiguousarray(array, dtype=np.float32)
+            for name, array in given.items()
+            if array is not None
+        }
 
     @classmethod
     def read(cls, path: str) -> Whitening:

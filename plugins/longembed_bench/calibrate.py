@@ -17,15 +17,17 @@ from longembed_bench.data import RetrievalData
 from longembed_bench.folders import present, read_corpus, read_folder
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.passages import passages_as_queries
-from longembed_bench.retrievers import Found, Reading, WholeDocuments
-from longembed_bench.runs import MethodChoice, ModelSource, load_model, settings_of
+from longembed_bench.retrievers import Found, Reading, WholeDocuments, whole_documents
+from longembed_bench.runs import WHITEN, MethodChoice, ModelSource, load_model, settings_of
 from longembed_bench.tasks import text_table
-from longembed_bench.vectors import VectorCache
-from longembed_st.errors import ConfigError
+from longembed_bench.vectors import VectorFolder
+from longembed_st.errors import ConfigError, InputError
 from longembed_st.files import write_text
+from longembed_st.loading.whitening import Whitening
 from longembed_st.positions.method import Context
 from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
 
+FULL_NAME = "longembed/calibrate"
 SMALLEST_WINDOW = 64
 WINDOW_HALVINGS = 3
 LARGEST_FACTOR = 8
@@ -41,12 +43,14 @@ class Candidate:
         settings: Those that change vectors, "auto" and the defaults resolved.
         scores: nDCG@10 of each query, from 0 to 1.
         reading: What it took.
+        whitening: Fitted on the documents, or None.
     """
 
     label: str
     settings: ModelSettings
     scores: NDArray[np.float64]
     reading: Reading
+    whitening: Whitening | None
 
     @property
     def score(self) -> float:
@@ -118,7 +122,8 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
 
     Returns:
         The model as it is, pcw at several window sizes, and every other method that the model
-        takes, with a window for the longest document or eight times the original one.
+        takes, with a window for the longest document or eight times the original one; all but the
+        first also whitened.
 
     Raises:
         ConfigError: If no document is longer than the original window.
@@ -144,7 +149,9 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
             and method.is_affordable(context)
         ):
             found.append(MethodChoice.parse(f"{name}:max_seq_length={extended}"))
-    return found
+    whitened = [MethodChoice.parse(f"{choice.label},{WHITEN}=true") for choice in found[1:]]
+    # First: what they read serves the others, too.
+    return [*whitened, *found]
 
 
 def calibrate(
@@ -174,18 +181,29 @@ def calibrate(
         ConfigError: If there is nothing to compare.
     """
     unchanged = load_model(source, MethodChoice.parse("none"), device, dtype)
+    chosen = methods is not None
     if methods is None:
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
         methods = candidate_methods(unchanged, longest)
     if len(methods) < 2:
         raise ConfigError("there is one method only, so there is nothing to compare")
     candidates = []
-    for method in methods:
-        on_method(method.label, len(data.documents))
-        model = load_model(source, method, device, dtype)
-        scores, reading = _measure(model, data, on_texts)
-        settings = _resolved(settings_of(source, method, dtype), model)
-        candidates.append(Candidate(method.label, settings, scores, reading))
+    with tempfile.TemporaryDirectory() as folder:
+        for method in methods:
+            on_method(method.label, len(data.documents))
+            model = load_model(source, method, device, dtype)
+            retriever = whole_documents(FULL_NAME, model, method, VectorFolder(Path(folder)))
+            try:
+                scores, reading = _measure(retriever, data, on_texts)
+            except InputError:
+                # Too few documents to be whitened by: no candidate, unless somebody named it.
+                if method.whitening is None or chosen:
+                    raise
+                continue
+            settings = _resolved(settings_of(source, method, dtype), model)
+            candidates.append(
+                Candidate(method.label, settings, scores, reading, retriever.whitening)
+            )
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
     return Choice(candidates, margin(best.scores, second.scores, seed))
@@ -194,12 +212,18 @@ def calibrate(
 def write_config(choice: Choice, path: Path) -> None:
     """Write the best method as the keyword arguments of `longembed_st.load`.
 
+    A whitening is written beside it.
+
     Args:
         choice: The outcome.
         path: The file: `load(**json.loads(path.read_text()))`.
     """
     settings = choice.best.settings
     config = {"model_name_or_path": settings.model_name, **settings.keywords()}
+    if choice.best.whitening is not None:
+        beside = path.resolve().with_suffix(".whitening.safetensors")
+        choice.best.whitening.write(beside)
+        config["whitening"] = str(beside)
     write_text(path, json.dumps(config, indent=2) + "\n")
 
 
@@ -215,20 +239,18 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
 
 
 def _measure(
-    model: le.LongSentenceTransformer, data: RetrievalData, on_texts: Callable[[int], None]
+    retriever: WholeDocuments, data: RetrievalData, on_texts: Callable[[int], None]
 ) -> tuple[NDArray[np.float64], Reading]:
     readings: list[Reading] = []
 
     def keep(split: str, found: Found, reading: Reading) -> None:
         readings.append(reading)
 
-    with tempfile.TemporaryDirectory() as folder:
-        retriever = WholeDocuments("longembed/calibrate", model, VectorCache(Path(folder)))
-        retriever.on_texts = on_texts
-        retriever.on_searched = keep
-        retriever.index(text_table(data.documents))
-        queries = text_table(data.queries)
-        found = retriever.search(queries, hf_split="test", top_k=len(data.documents))
+    retriever.on_texts = on_texts
+    retriever.on_searched = keep
+    retriever.index(text_table(data.documents))
+    queries = text_table(data.queries)
+    found = retriever.search(queries, hf_split="test", top_k=len(data.documents))
     scores = ndcg_by_query(data.qrels, found)
     return np.array([scores[query] for query in data.queries]), readings[0]
 

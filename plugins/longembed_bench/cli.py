@@ -26,7 +26,8 @@ MethodOption = Annotated[
         "-m",
         metavar="NAME[:K=V,...]",
         help="A method with any keyword arguments of longembed_st.load, for instance "
-        "pcw:window_size=256. Repeatable.",
+        "pcw:window_size=256. With whiten=true, whitened by a fit on the corpus, without labels; "
+        "with whiten=FOLDER, by an earlier one. Repeatable.",
         show_default="none and auto",
     ),
 ]

@@ -124,7 +124,7 @@ def show_results(console: Terminal, results: Sequence[Result]) -> None:
     """
     for scores in score_tables(results):
         # Without rules between columns, five lengths and a method with a setting fit into 80
-        # characters; so does "vectors/doc" in two lines.
+        # characters; so does "vecs/doc" in two lines.
         table = Table(
             title=scores.title,
             title_justify="left",
@@ -142,6 +142,8 @@ def show_results(console: Terminal, results: Sequence[Result]) -> None:
         for row in scores.rows:
             table.add_row(row.label, *row.cells)
         console.print(table)
+        if scores.note:
+            console.say(scores.note)
 
 
 def show_choice(console: Terminal, choice: Choice) -> None:

@@ -32,10 +32,11 @@ TEMPLATE = """<!doctype html>
   code { font-size: .85rem; overflow-wrap: anywhere; }
 </style>
 <h1>LongEmbed benchmark</h1>
-<p>"read" is the share of the corpus' tokens that the vectors were computed from, "vectors/doc" how
-many of them stand for one document, "s/doc" the time to read one; where there are several lengths,
-all three are of the longest. "chunks" is the unextended model on chunks of its original window,
-where the best chunk of a document counts.</p>
+<p>"read" is the share of the corpus' tokens that the vectors were computed from, "vecs/doc" how
+many of them stand for one document and "kB/doc" the kilobytes that they take in single precision,
+"s/doc" the time to read one; where there are several lengths, all four are of the longest. "chunks"
+is the unextended model on chunks of its original window, where the best chunk of a document
+counts.</p>
 {% for table in tables %}
 <h2>{{ table.title }}</h2>
 <div class="wide"><table>
@@ -44,6 +45,7 @@ where the best chunk of a document counts.</p>
 <tr><td>{{ row.label }}</td>{% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </table></div>
+{% if table.note %}<p>{{ table.note }}</p>{% endif %}
 {% endfor %}
 <h2>Pictures</h2>
 {% for caption, picture in pictures %}

@@ -20,6 +20,7 @@ from longembed_bench.metrics import Hits, ndcg_by_query
 from longembed_bench.retrievers import Found, Reading
 from longembed_bench.runs import Run
 from longembed_bench.tasks import Task, length_of
+from longembed_bench.vectors import VectorFolder
 from longembed_st.errors import InputError
 from longembed_st.files import write_text
 
@@ -73,13 +74,10 @@ class ResultFolder:
         self.folder = folder
         self.cache = ResultCache(folder / "mteb")
 
-    def vectors_of(self, fingerprint: str) -> Path:
-        """Where the vectors of a model are kept.
-
-        Args:
-            fingerprint: "sha256:..." as `longembed_st.fingerprint` gives it.
-        """
-        return self.folder / "vectors" / fingerprint.removeprefix("sha256:")[:16]
+    @property
+    def vectors(self) -> VectorFolder:
+        """Where the vectors of models are kept."""
+        return VectorFolder(self.folder / "vectors")
 
     def _run_of(self, meta: ModelMeta) -> Path:
         return self.folder / "runs" / meta.model_name_as_path() / str(meta.revision)

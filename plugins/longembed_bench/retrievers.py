@@ -6,9 +6,12 @@ what was found is reported beside.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +22,10 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache
+from longembed_bench.runs import MethodChoice
+from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache, VectorFolder
+from longembed_st.loading.load import with_whitening
+from longembed_st.loading.whitening import Whitening
 
 Found = dict[str, dict[str, float]]
 """The score of documents by query."""
@@ -41,6 +47,7 @@ class Reading:
         read: How many of them were read.
         seconds: Time to read the documents, that of earlier runs included where vectors were kept.
         query_seconds: Time to read the queries.
+        width: Numbers of a vector; 0 for word counts, and where it was not noted.
     """
 
     documents: int
@@ -49,6 +56,7 @@ class Reading:
     read: int
     seconds: float
     query_seconds: float
+    width: int = 0
 
     @property
     def coverage(self) -> float:
@@ -61,10 +69,18 @@ class Reading:
         return self.vectors / self.documents
 
     @property
+    def bytes_per_document(self) -> float:
+        """What the vectors of a document take, in single precision."""
+        return 4 * self.width * self.vectors_per_document
+
+    @property
     def seconds_per_document(self) -> float:
         """Time to read one document."""
         return self.seconds / self.documents
 
+
+MOST = 500
+"""Documents that a whitening is fitted on, drawn at random."""
 
 OnSearched = Callable[[str, Found, Reading], None]
 """Called with the split, what was found, and what it took."""
@@ -142,6 +158,7 @@ class WholeDocuments(Retriever):
         self._model = model
         self._cache = cache
         self._query_seconds = 0.0
+        self.whitening: Whitening | None = None
 
     def _read_documents(self, texts: list[str]) -> None:
         self._query_seconds = 0.0
@@ -164,7 +181,93 @@ class WholeDocuments(Retriever):
             read=int(self._embedded.read.sum()),
             seconds=float(self._embedded.seconds.sum()),
             query_seconds=self._query_seconds,
+            width=self._embedded.vectors.shape[1],
         )
+
+
+class Whitened(WholeDocuments):
+    """One vector a document, whitened by a fit on the documents that are searched.
+
+    Args:
+        full_name: See `Retriever`.
+        model: The model, not whitened.
+        options: Of the fit.
+        folder: Where vectors and fits are kept.
+    """
+
+    def __init__(
+        self,
+        full_name: str,
+        model: le.LongSentenceTransformer,
+        options: Mapping[str, Any],
+        folder: VectorFolder,
+    ) -> None:
+        super().__init__(full_name, model, folder.of(le.fingerprint(model)))
+        revision = _hash(le.fingerprint(model), json.dumps(options, sort_keys=True))
+        Retriever.__init__(self, full_name, revision)
+        self._plain, self._plain_cache = model, self._cache
+        self._options, self._folder = options, folder
+
+    def _read_documents(self, texts: list[str]) -> None:
+        fitted = self._folder.whitening(_hash(str(self.mteb_model_meta.revision), *texts))
+        if fitted.exists():
+            self._use(Whitening.read(str(fitted)))
+        else:
+            self._fit(texts)
+            assert self.whitening is not None
+            self.whitening.write(fitted)
+        super()._read_documents(texts)
+
+    def _use(self, whitening: Whitening) -> None:
+        self.whitening = whitening
+        self._model = with_whitening(self._plain, whitening)
+        self._cache = self._folder.of(le.fingerprint(self._model))
+
+    def _fit(self, texts: list[str]) -> None:
+        """Fit, and keep the vectors that come with it: no document is read twice for one."""
+        read: list[str] = []
+        coverages: list[le.Coverage] = []
+        seconds: list[float] = []
+        variants: list[list[NDArray[np.float32]]] = []
+        before = time.perf_counter()
+
+        def keep(text: str, windows: Sequence[Any]) -> None:
+            nonlocal before
+            now = time.perf_counter()
+            read.append(text)
+            coverages.append(windows[0].coverage)
+            seconds.append(now - before)
+            variants.append([one.document for one in windows])
+            before = now
+
+        sample = texts if len(texts) <= MOST else random.Random(0).sample(texts, MOST)
+        made = le.fit_whitening(self._plain, sample, on_document=keep, **self._options)
+        self._use(made.whitening)
+        took = np.array(seconds)
+        plain = np.array([vectors[0] for vectors in variants])
+        chosen = np.array([vectors[made.variant] for vectors in variants])
+        self._plain_cache.put(read, "document", le.Encoded(plain, coverages), took)
+        whitened = le.Encoded(made.whitening(chosen), coverages)
+        self._cache.put(read, "document", whitened, took)
+
+
+def whole_documents(
+    full_name: str,
+    model: le.LongSentenceTransformer,
+    method: MethodChoice,
+    folder: VectorFolder,
+) -> WholeDocuments:
+    """What finds whole documents as a method says.
+
+    Args:
+        full_name: See `Retriever`.
+        model: The model, extended or not.
+        method: Whether a whitening is to be fitted.
+        folder: Where vectors and fits are kept.
+    """
+    if method.whitening is not None:
+        return Whitened(full_name, model, method.whitening, folder)
+    return WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
 
 
 class Chunks(WholeDocuments):
@@ -246,3 +349,8 @@ def document_texts(corpus: Any) -> list[str]:
     if "title" not in corpus.column_names:
         return texts
     return [f"{a} {b}" if a else b for a, b in zip(corpus["title"], texts, strict=True)]
+
+
+def _hash(*parts: str) -> str:
+    joined = "\0".join(parts).encode("utf8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()

@@ -11,11 +11,10 @@ import mteb
 
 import longembed_st as le
 from longembed_bench.results import ResultFolder
-from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, WholeDocuments
+from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, whole_documents
 from longembed_bench.runs import CHUNKS, Run, load_model
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
-from longembed_bench.vectors import VectorCache
 from longembed_st.loading.hub import refuse_unknown_model
 
 
@@ -83,7 +82,6 @@ def _retriever(
         return Bm25(run.full_name), {"stemming": "english", "k1": 1.5, "b": 0.75}
     model = load_model(run.model, run.method, device, dtype)
     fingerprint = le.fingerprint(model)
-    kind = Chunks if run.method.name == CHUNKS else WholeDocuments
     settings = {
         "path": run.model.path,
         "fingerprint": fingerprint,
@@ -91,7 +89,11 @@ def _retriever(
         "dtype": dtype,
         **model.long_transformer.extension.saved(),
     }
-    return kind(run.full_name, model, VectorCache(folder.vectors_of(fingerprint))), settings
+    if run.method.whitening is not None:
+        settings["whitening"] = {"fitted on": "the corpus, no labels", **run.method.whitening}
+    if run.method.name == CHUNKS:
+        return Chunks(run.full_name, model, folder.vectors.of(fingerprint)), settings
+    return whole_documents(run.full_name, model, run.method, folder.vectors), settings
 
 
 def _evaluate(

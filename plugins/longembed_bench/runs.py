@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 CHUNKS = "chunks"
 """The method that is none of ours: the unextended model on fixed chunks, the best chunk counts."""
+
+WHITEN = "whiten"
+WHITENING = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
+"""What may stand beside `whiten=true`."""
 
 BM25 = "bm25"
 """The method that needs no model."""
@@ -59,15 +64,21 @@ class MethodChoice:
         label: As typed; in tables and file names.
         name: The method, or `CHUNKS` or `BM25`.
         settings: How the model is to be loaded, without the model.
+        whitening: Options of `longembed_st.fit_whitening`, if a whitening is to be fitted on the
+            corpus that is searched; None if not.
     """
 
     label: str
     name: str
     settings: ModelSettings
+    whitening: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
-        """Read `pcw` or `pcw:window_size=256,overlap=16`.
+        """Read `pcw` or `pcw:window_size=256,overlap=16` or `pcw:whiten=true`.
+
+        `whiten=true` fits a whitening on the corpus, with the options dimensions, ridge and
+        token_weights; `whiten=FOLDER` takes one that was fitted elsewhere.
 
         Args:
             text: As typed behind `--method`.
@@ -84,8 +95,17 @@ class MethodChoice:
             raise ConfigError(f"--method {text!r}: leave the settings out, {way}")
         for twice in given.keys() & {"model_name", "method"}:
             raise ConfigError(f"--method {text!r}: {twice} is named outside the settings: drop it")
+        whitening = None
+        wanted = given.pop(WHITEN, False)
+        if wanted is True:
+            whitening = {option: given.pop(option) for option in WHITENING & given.keys()}
+        elif isinstance(wanted, str):
+            given["whitening"] = wanted
+        elif wanted is not False:
+            raise ConfigError(f"--method {text!r}: write {WHITEN}=true, or {WHITEN}=FOLDER")
         method = "none" if name in (CHUNKS, BM25) else name
-        return cls(text, name, ModelSettings.from_keywords(method=method, **given))
+        settings = ModelSettings.from_keywords(method=method, **given)
+        return cls(text, name, settings, whitening)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longembed_bench.results import Result
+from longembed_bench.runs import WHITEN
 from longembed_st.command.display import percent
+
+WHITEN_TRUE = f"{WHITEN}=true"
+FITTED = f"{WHITEN_TRUE}: fitted on the corpus that is searched, no labels."
 
 SCORE_NAMES = {"ndcg_at_1": "accuracy", "ndcg_at_10": "nDCG@10"}
 
@@ -32,11 +36,13 @@ class ScoreTable:
         title: The task and its score.
         headings: Of the columns.
         rows: The lines.
+        note: What must be said of some lines; may be empty.
     """
 
     title: str
     headings: list[str]
     rows: list[Row]
+    note: str
 
 
 def score_tables(results: Sequence[Result]) -> list[ScoreTable]:
@@ -78,11 +84,13 @@ def _table(results: list[Result]) -> ScoreTable:
                     *(scores.get(split, "-") for _, split in splits),
                     percent(longest.coverage),
                     f"{longest.vectors_per_document:.1f}" if longest.vectors else "-",
-                    f"{longest.seconds_per_document:.3f}",
+                    f"{longest.bytes_per_document / 1000:.1f}" if longest.width else "-",
+                    f"{longest.seconds_per_document:.3g}",
                 ],
             )
         )
     lengths = [f"{length:,}" if length else score for length, _ in splits]
     title = f"{results[0].task}, {score} x 100"
-    headings = ["run", *lengths, "read", "vectors/doc", "s/doc"]
-    return ScoreTable(title, headings, rows)
+    headings = ["run", *lengths, "read", "vecs/doc", "kB/doc", "s/doc"]
+    fitted = any(WHITEN_TRUE in result.method for result in results)
+    return ScoreTable(title, headings, rows, FITTED if fitted else "")

@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_st.coverages import Encoded
 from longembed_st.files import write_whole
 from longembed_st.model import LongSentenceTransformer, Role
 
@@ -79,18 +81,34 @@ class VectorCache:
         vectors, tokens, read, seconds = zip(*(self._known[key] for key in keys), strict=True)
         return CachedVectors(np.stack(vectors), np.array(tokens), np.array(read), np.array(seconds))
 
+    def put(
+        self, texts: Sequence[str], role: Role, encoded: Encoded, seconds: NDArray[np.float64]
+    ) -> None:
+        """Keep vectors that were computed elsewhere.
+
+        Args:
+            texts: The texts.
+            role: "query" or "document".
+            encoded: Their vectors, by the model of the folder.
+            seconds: The time that each took.
+        """
+        self._write([_key(role, text) for text in texts], encoded, seconds)
+
     def _compute(self, model: LongSentenceTransformer, group: dict[str, str], role: Role) -> None:
         begin = time.perf_counter()
         encoded = model.encode_with_coverage(list(group.values()), role=role)
         seconds = time.perf_counter() - begin
         read = np.array([coverage.read for coverage in encoded.coverages])
-        path = self._folder / f"{_key(role, *group)[:32]}.npz"
-        arrays = {
-            "keys": np.array(list(group)),
+        self._write(list(group), encoded, seconds * read / read.sum())
+
+    def _write(self, keys: list[str], encoded: Encoded, seconds: NDArray[np.float64]) -> None:
+        path = self._folder / f"{_key(*keys)[:32]}.npz"
+        arrays: dict[str, Any] = {
+            "keys": np.array(keys),
             "vectors": encoded.vectors,
             "tokens": np.array([coverage.tokens for coverage in encoded.coverages]),
-            "read": read,
-            "seconds": seconds * read / read.sum(),
+            "read": np.array([coverage.read for coverage in encoded.coverages]),
+            "seconds": seconds,
         }
         write_whole(path, lambda file: np.savez(file, **arrays))
         self._take(path)
@@ -106,6 +124,33 @@ class VectorCache:
             return
         for key, vector, tokens, read, seconds in zip(keys, *columns, strict=True):
             self._known[key] = (vector, int(tokens), int(read), float(seconds))
+
+
+@dataclass(frozen=True)
+class VectorFolder:
+    """The vectors of several models, and the whitenings fitted on what they read.
+
+    Attributes:
+        path: The folder; made if needed.
+    """
+
+    path: Path
+
+    def of(self, fingerprint: str) -> VectorCache:
+        """The vectors of one model.
+
+        Args:
+            fingerprint: "sha256:..." as `longembed_st.fingerprint` gives it.
+        """
+        return VectorCache(self.path / fingerprint.removeprefix("sha256:")[:16])
+
+    def whitening(self, key: str) -> Path:
+        """Where a whitening is kept.
+
+        Args:
+            key: Hexadecimal digits that stand for the model, the options and the documents.
+        """
+        return self.path / f"whitening-{key[:32]}.safetensors"
 
 
 def _key(*parts: str) -> str:

@@ -222,9 +222,9 @@ def whiten(
     from longembed_st.command.display import document_bar
     from longembed_st.errors import ModelError
     from longembed_st.files import refuse_existing
-    from longembed_st.loading.load import load_settings
+    from longembed_st.loading.load import load_settings, with_whitening
     from longembed_tuning.sources import documents_of, read_source
-    from longembed_tuning.whiten import fit_whitening, save, whitened_model
+    from longembed_tuning.whiten import fit_whitening, save
 
     refuse_existing(out)
     texts = documents_of(read_source(data), documents, seed)
@@ -246,5 +246,5 @@ def whiten(
         terminal().say(line)
     if not (made.gains or force):
         raise ModelError("nothing was written: nothing is gained. To write it anyway: --force")
-    save(whitened_model(loaded, made.whitening), made, out)
+    save(with_whitening(loaded, made.whitening), made, out)
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

@@ -16,12 +16,11 @@ import numpy as np
 
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import whole_folder
-from longembed_st.loading.load import extend
-from longembed_st.loading.whitening import FILE, Whitening, build_in, is_whitened, unit
+from longembed_st.loading.load import with_whitening
+from longembed_st.loading.whitening import FILE, Whitening, is_whitened, unit
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.reading.transformer import long_transformer
 from longembed_st.reading.weighting import refuse_unless_mean
-from longembed_st.settings import ExtensionConfig
 from longembed_st.texts import has_text
 from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.frequencies import DocumentFrequencies
@@ -40,8 +39,8 @@ MOST_JUDGED = 200
 PASSAGES = 3
 """Of each of them."""
 
-PASSAGE_WORDS = 30
-"""About a question with its context: a whole window would find its document too easily."""
+PASSAGE_WORDS = 100
+"""A paragraph. Of 30 words of talk, hardly any tell of what it is about (docs/WHITENING.md)."""
 
 OnDocument = Callable[[str, Sequence[Windows]], None]
 """Called with each document that was read, and what each variant of the model makes of it."""
@@ -149,7 +148,7 @@ def whiten(
     )
     if made.judgement is not None and not made.gains:
         raise ModelError(f"{told(made.judgement)}. Leave the model as it is, or validation=False")
-    return whitened_model(model, made.whitening)
+    return with_whitening(model, made.whitening)
 
 
 def fit_whitening(
@@ -202,7 +201,7 @@ def fit_whitening(
     variants = [_Variant(model)]
     if survey.frequencies is not None:
         weights = survey.frequencies.idf()
-        weighted = whitened_model(model, Whitening(None, weights))
+        weighted = with_whitening(model, Whitening(None, weights))
         variants.append(_Variant(weighted, weights))
     count = partly_read = 0
     for place, number in enumerate(survey.kept):
@@ -215,8 +214,15 @@ def fit_whitening(
         on_document(text, read)
 
     def fitted(scatter: Scatter) -> Map:
-        return unit if only_token_weights else fit(scatter, ridge=ridge, dimensions=dimensions)
+        # Too few is said of all documents: a fold has no say in it.
+        if only_token_weights:
+            return unit
+        return fit(scatter, ridge=ridge, dimensions=dimensions, least=1)
 
+    maps = [
+        None if only_token_weights else fit(v.scatter(), ridge=ridge, dimensions=dimensions)
+        for v in variants
+    ]
     chosen = 0 if token_weights == "none" else 1
     judgement = weighting = None
     if validation:
@@ -232,9 +238,7 @@ def fit_whitening(
                 chosen = int(weighting.gains)
         judgement = compare(before, after[chosen], trials[0], seed)
     best = variants[chosen]
-    map_ = None
-    if not only_token_weights:
-        map_ = fit(best.scatter(), ridge=ridge, dimensions=dimensions)
+    map_ = maps[chosen]
     notes = {
         "documents": f"{len(survey.kept):,} ({survey.repeated:,} near-duplicates left out)",
         "windows": f"{count:,}",
@@ -258,28 +262,13 @@ def fit_whitening(
     )
 
 
-def whitened_model(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
-    """A model with a whitening built in.
-
-    Args:
-        model: An extended model; stays as it is.
-        whitening: Fitted for it.
-    """
-    extension = long_transformer(model).extension
-    same = {name: getattr(extension, name) for name in ExtensionConfig.model_fields}
-    options = same.pop("method_options")
-    whitened = extend(model, **same, **options)
-    build_in(whitened, whitening)
-    return whitened
-
-
 def save(model: LongSentenceTransformer, made: Fit, folder: Path) -> None:
     """Write a whitened model with a card that says what it was fitted on, whole or not at all.
 
     The whitening lies beside it as a file of its own, for `load(..., whitening=FOLDER)`.
 
     Args:
-        model: From `whitened_model`.
+        model: From `longembed_st.loading.load.with_whitening`.
         made: The fit.
         folder: New, or empty.
     """

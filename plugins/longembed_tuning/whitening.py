@@ -99,13 +99,20 @@ class Scatter:
         return self._between / max(self.documents, 1)
 
 
-def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None) -> WhiteningMap:
+def fit(
+    scatter: Scatter,
+    *,
+    ridge: float = RIDGE,
+    dimensions: int | None = None,
+    least: int = LEAST_DOCUMENTS,
+) -> WhiteningMap:
     """The map of some documents.
 
     Args:
         scatter: Of the documents.
         ridge: Added to every eigenvalue of S_w, as a multiple of their mean.
         dimensions: How many to keep; None for all.
+        least: Documents of two windows or more.
 
     Raises:
         ConfigError: If ridge or dimensions are out of range.
@@ -116,11 +123,11 @@ def fit(scatter: Scatter, *, ridge: float = RIDGE, dimensions: int | None = None
         raise ConfigError(f"ridge must be a positive number, not {ridge}")
     if dimensions is not None and not 1 <= dimensions <= width:
         raise ConfigError(f"dimensions must be from 1 to {width}, not {dimensions}")
-    if scatter.divided < LEAST_DOCUMENTS:
+    if scatter.divided < least:
         raise InputError(
             f"whitening compares the windows of a document with each other, and only "
             f"{scatter.divided} of {scatter.documents} documents have two windows or more; at "
-            f"least {LEAST_DOCUMENTS} are needed. Give more or longer documents"
+            f"least {least} are needed. Give more or longer documents"
         )
     within, between = scatter.within, scatter.between
     mean_eigenvalue = np.trace(within) / width

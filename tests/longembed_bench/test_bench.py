@@ -318,3 +318,47 @@ def test_labels_are_spread() -> None:
     assert spread([100, 100, 1], 5, 0, 100) == [95, 100, 1]
     crowded = spread([100.0] * 11, 20, 0, 100)
     assert crowded == pytest.approx(list(range(0, 101, 10)))
+
+
+def test_whitened_on_the_corpus_or_by_an_earlier_fit(bench, tmp_path, small_model) -> None:
+    data = write_data(tmp_path / "mine", 40)
+    line = ("MODEL", "--data", str(data), "--out", "out", "--no-baselines", "-m", "pcw")
+    result = bench(*line, "-m", "pcw:whiten=true", "-m", "pcw:whiten=true,dimensions=8")
+    assert result.exit_code == 0, result.output
+    assert "fitted on the corpus that is searched, no labels" in result.stdout
+    of = {result.method: result for result in ResultFolder(tmp_path / "out").results()}
+    assert of["pcw"].reading.bytes_per_document == 4 * 32
+    assert of["pcw:whiten=true,dimensions=8"].reading.bytes_per_document == 4 * 8
+    # The same fit, outside: the scores are those of its vectors.
+    texts = [json.loads(line)["text"] for line in (data / "corpus.jsonl").open()]
+    model = le.load(str(small_model("bert")), "pcw", device="cpu")
+    (fitted,) = [
+        le.fit_whitening(model, texts, dimensions=8).whitening,
+    ]
+    fitted.write(tmp_path / "fit.safetensors")
+    again = bench(*line, "-m", "pcw:whiten=fit.safetensors")
+    assert again.exit_code == 0, again.output
+    of = {result.method: result for result in ResultFolder(tmp_path / "out").results()}
+    assert of["pcw:whiten=fit.safetensors"].score == pytest.approx(
+        of["pcw:whiten=true,dimensions=8"].score
+    )
+    assert "fit.safetensors" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_fit_is_not_made_twice(bench, tmp_path, monkeypatch) -> None:
+    data = write_data(tmp_path / "mine", 40)
+    line = ("MODEL", "--data", str(data), "--out", "out", "--no-baselines", "-m", "pcw:whiten=true")
+    assert bench(*line).exit_code == 0
+    for path in tmp_path.glob("out/mteb/**/*.json"):
+        path.unlink()
+    monkeypatch.setattr(retrievers.Whitened, "_fit", lambda *arguments: pytest.fail("fitted"))
+    assert bench(*line).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("pcw:whiten=3", "whiten=true, or whiten=FOLDER"), ("chunks:whiten=true", "leave")],
+)
+def test_what_cannot_be_whitened_is_said(text, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        MethodChoice.parse(text)

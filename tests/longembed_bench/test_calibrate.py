@@ -104,7 +104,10 @@ def test_methods_that_are_asked_for(calibrate) -> None:
 
 def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
     model = le.load(str(small_model("bert", positions=256)), "none", device="cpu")
-    labels = [method.label for method in candidate_methods(model, 700)]
+    every = [method.label for method in candidate_methods(model, 700)]
+    labels = [label for label in every if "whiten" not in label]
+    # All but the unextended model also whitened, and first: what they read serves the others.
+    assert every[: len(labels) - 1] == [f"{label},whiten=true" for label in labels[1:]]
     assert labels[:4] == ["none", *(f"pcw:window_size={n}" for n in (256, 128, 64))]
     assert set(labels[4:]) == {f"{name}:max_seq_length=768" for name in ("gp", "pi", "rp")}
     longest = candidate_methods(model, 10**6)
@@ -156,3 +159,50 @@ def test_the_users_own_questions_are_used(tmp_path) -> None:
         assert grades.keys() <= data.documents.keys()
     assert sample_data(tmp_path, 10, 6, seed=0) == data
     assert sample_data(tmp_path, 10, 6, seed=1) != data
+
+
+@pytest.fixture
+def many(folder):
+    """Enough documents to be whitened by."""
+    draw = random.Random(3)
+    for number in range(12, 40):
+        words = [draw.choice(WORDS) for _ in range(150)]
+        (folder / f"{number:02d}.txt").write_text(" ".join(words))
+    return folder
+
+
+@pytest.mark.usefixtures("many")
+def test_every_method_is_also_tried_whitened(calibrate, tmp_path, monkeypatch) -> None:
+    from longembed_bench import vectors
+
+    computed = []
+    compute = vectors.VectorCache._compute
+    monkeypatch.setattr(
+        vectors.VectorCache,
+        "_compute",
+        lambda self, model, group, role: (
+            computed.append((role, len(group))),
+            compute(self, model, group, role),
+        ),
+    )
+    result = calibrate("-m", "pcw:whiten=true", "-m", "pcw", "--queries", "10")
+    assert result.exit_code == 0, result.output
+    assert "pcw:whiten=true" in result.stdout
+    assert [count for role, count in computed if role == "document"] == [], "the fit read them"
+    whitened = calibrate(
+        "-m", "pcw:whiten=true", "-m", "pcw:whiten=true,dimensions=4", "--queries", "10"
+    )
+    assert whitened.exit_code == 0, whitened.output
+    config = json.loads((tmp_path / "longembed.json").read_text())
+    model = le.load(**config, device="cpu")
+    assert model.get_embedding_dimension() in (4, 32)
+    assert config["whitening"] == str(tmp_path / "longembed.whitening.safetensors")
+
+
+def test_too_few_documents_leave_whitening_out(calibrate) -> None:
+    result = calibrate("--queries", "4")
+    assert result.exit_code == 0, result.output
+    assert "whiten" not in result.stdout
+    named = calibrate("-m", "pcw:whiten=true", "-m", "pcw")
+    assert named.exit_code == 1
+    assert "12 of 12 documents" in " ".join(named.stderr.split())

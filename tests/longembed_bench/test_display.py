@@ -18,7 +18,7 @@ LENGTHS = (256, 512, 1024, 2048, 4096)
 
 def results(method: str) -> list[Result]:
     """A perfect run: the widest cells there are."""
-    reading = Reading(100, 2660, 1000, 1000, 1234.5, 1.0)
+    reading = Reading(100, 2660, 1000, 1000, 1234.5, 1.0, 384)
     return [
         Result(
             "gte-small", method, "passkey", f"test_{n}", 1.0, "ndcg_at_1", reading, [], "sha256:0"
@@ -44,7 +44,7 @@ def test_all_standard_lengths_fit_into_80_columns() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     show_results(console, [*results("chunks"), *results("pi:logn_scaling=true")])
     lines = [line.split() for line in console.export_text().splitlines()]
-    cells = [*["100.0"] * len(LENGTHS), "100%", "26.6", "12.345"]
+    cells = [*["100.0"] * len(LENGTHS), "100%", "26.6", "40.9", "12.3"]
     assert ["gte-small", "chunks", *cells] in lines
     # Broken where the label has its space, and nowhere else.
     first = lines.index(["gte-small", *cells])

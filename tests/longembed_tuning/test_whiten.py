@@ -252,7 +252,7 @@ def test_a_map_that_judges_a_document_never_saw_it(pcw, monkeypatch) -> None:
     monkeypatch.setattr(module, "fit", lambda s, **k: fitted.append(s.documents) or fit(s, **k))
     monkeypatch.setattr(module, "MOST_JUDGED", 40)
     fit_whitening(pcw, corpus(60), token_weights="none")
-    assert fitted == [50, 50, 50, 50, 60]
+    assert fitted == [60, 50, 50, 50, 50]
 
 
 # Weights of tokens.
