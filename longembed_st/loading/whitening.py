@@ -26,6 +26,9 @@ from longembed_st.model import LongSentenceTransformer
 FILE = "whitening.safetensors"
 """In the folder of a whitened model."""
 
+MOST_DOCUMENTS = 500
+"""What a whitening is fitted on by default, drawn at random: more change little."""
+
 _FORMAT = {"format": "longembed-st whitening 1"}
 
 Vectors = NDArray[np.float64]

@@ -25,7 +25,7 @@ import longembed_st as le
 from longembed_bench.runs import MethodChoice
 from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache, VectorFolder
 from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening
+from longembed_st.loading.whitening import MOST_DOCUMENTS, Whitening
 
 Found = dict[str, dict[str, float]]
 """The score of documents by query."""
@@ -78,9 +78,6 @@ class Reading:
         """Time to read one document."""
         return self.seconds / self.documents
 
-
-MOST = 500
-"""Documents that a whitening is fitted on, drawn at random."""
 
 OnSearched = Callable[[str, Found, Reading], None]
 """Called with the split, what was found, and what it took."""
@@ -240,7 +237,7 @@ class Whitened(WholeDocuments):
             variants.append([one.document for one in windows])
             before = now
 
-        sample = texts if len(texts) <= MOST else random.Random(0).sample(texts, MOST)
+        sample = random.Random(0).sample(texts, min(len(texts), MOST_DOCUMENTS))
         made = le.fit_whitening(self._plain, sample, on_document=keep, **self._options)
         self._use(made.whitening)
         took = np.array(seconds)

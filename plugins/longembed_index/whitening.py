@@ -21,6 +21,7 @@ from longembed_index.opening import WHITENINGS
 from longembed_index.sources import content_of, text_of
 from longembed_st.coverages import Coverage, Encoded
 from longembed_st.errors import InputError, ModelError
+from longembed_st.loading.whitening import MOST_DOCUMENTS
 
 if TYPE_CHECKING:
     from longembed_index.sources import Source
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
     from longembed_st.loading.whitening import Whitening
     from longembed_st.provenance import Provenance
-
-MOST = 500
-"""Documents that a whitening is fitted on, drawn at random: more change little."""
 
 
 class Texts(Sequence[str]):
@@ -174,7 +172,8 @@ def _embedder(
 
 
 def _sample(items: Sequence[Any]) -> list[Any]:
-    return list(items) if len(items) <= MOST else random.Random(0).sample(items, MOST)
+    most = min(len(items), MOST_DOCUMENTS)
+    return random.Random(0).sample(list(items), most)
 
 
 def _text(source: Source) -> str:

@@ -187,7 +187,9 @@ def whiten(
         int | None,
         typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
     ] = None,
-    ridge: Annotated[float, typer.Option(help="Strength of the regularisation.")] = 0.1,
+    ridge: Annotated[
+        float | None, typer.Option(help="Strength of the regularisation.", show_default="0.1")
+    ] = None,
     token_weights: Annotated[
         str,
         typer.Option(
@@ -200,8 +202,11 @@ def whiten(
         bool, typer.Option("--only-token-weights", help="Weigh tokens, and leave out the map.")
     ] = False,
     documents: Annotated[
-        int, typer.Option(min=20, help="The most documents to read, drawn at random.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=20, help="The most documents to read, drawn at random.", show_default="500"
+        ),
+    ] = None,
     no_validation: Annotated[
         bool, typer.Option("--no-validation", help="Do not judge it on documents held out.")
     ] = False,
@@ -223,11 +228,13 @@ def whiten(
     from longembed_st.errors import ModelError
     from longembed_st.files import refuse_existing
     from longembed_st.loading.load import load_settings, with_whitening
+    from longembed_st.loading.whitening import MOST_DOCUMENTS
     from longembed_tuning.sources import documents_of, read_source
     from longembed_tuning.whiten import fit_whitening, save
+    from longembed_tuning.whitening import RIDGE
 
     refuse_existing(out)
-    texts = documents_of(read_source(data), documents, seed)
+    texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
     with without_loading_bars():
         loaded = load_settings(settings.model_copy(update={"model_name": model}))
     with document_bar(terminal(stderr=True), len(texts)) as on_document:
@@ -235,7 +242,7 @@ def whiten(
             loaded,
             texts,
             dimensions=dimensions,
-            ridge=ridge,
+            ridge=RIDGE if ridge is None else ridge,
             token_weights=cast("TokenWeighting", token_weights),
             only_token_weights=only_token_weights,
             validation=not no_validation,

@@ -30,9 +30,6 @@ from longembed_tuning.whitening import RIDGE, Scatter, fit
 
 TokenWeighting = Literal["auto", "idf", "none"]
 
-DOCUMENTS = 500
-"""The most that are read by default: more change little (docs/WHITENING.md)."""
-
 MOST_JUDGED = 200
 """Documents that passages are looked up in."""
 
