@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from longembed_st.fingerprints import fingerprint
     from longembed_st.loading.load import extend, load
     from longembed_st.model import LongSentenceTransformer, coverage
+    from longembed_st.multivector import multi_vector
     from longembed_st.positions.family import Family, families, register_family
     from longembed_st.positions.method import (
         Capability,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         register_method,
     )
     from longembed_st.provenance import Provenance
+    from longembed_st.reading.spans import SpanVectors
     from longembed_st.reading.transformer import LongTransformer
     from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
 
@@ -53,6 +55,7 @@ _HOMES = {
     "fingerprints": ["fingerprint"],
     "loading.load": ["extend", "load"],
     "model": ["LongSentenceTransformer", "coverage"],
+    "multivector": ["multi_vector"],
     "positions.family": ["Family", "families", "register_family"],
     "positions.method": [
         "Capability",
@@ -66,6 +69,7 @@ _HOMES = {
         "register_method",
     ],
     "provenance": ["Provenance"],
+    "reading.spans": ["SpanVectors"],
     "reading.transformer": ["LongTransformer"],
     "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
 }
@@ -94,6 +98,7 @@ __all__ = [
     "Provenance",
     "Recommendation",
     "ShortTextsChangeWarning",
+    "SpanVectors",
     "TextNotReadWarning",
     "bake",
     "coverage",
@@ -102,6 +107,7 @@ __all__ = [
     "fingerprint",
     "load",
     "methods",
+    "multi_vector",
     "register_family",
     "register_method",
 ]

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
 from longembed_st.coverages import Coverage, Encoded, Overflow
-from longembed_st.errors import ConfigError, InputError
+from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.reading.spans import SpanVectors, read_spans
+from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import checked_texts
-from longembed_st.reading.transformer import LongTransformer, long_transformer
+from longembed_st.reading.transformer import NOT_FINITE, LongTransformer, long_transformer
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
@@ -43,22 +46,29 @@ class LongSentenceTransformer(SentenceTransformer):
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             """Encode texts of any length; see `SentenceTransformer.encode`.
 
+            With `output_value="token_embeddings"`, a tensor a text, a row for each token that is
+            read, special ones included; see `reading.token_states`. Unlike vectors, these take
+            memory by the length of the text.
+
             Raises:
-                InputError: If an input is not a valid string, is too long under the policy "error",
-                    or if token embeddings are asked for, which a long text never has all at once.
+                InputError: If an input is not a valid string, or is too long under the policy
+                    "error".
             """
             if "sentences" in kwargs:  # The name before sentence-transformers 6, still taken there.
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
             given = _ENCODE.bind(self, *args, **kwargs).arguments
-            if given.get("output_value") == "token_embeddings":
-                raise InputError(
-                    "an extended model pools each text at once and keeps no token embeddings; use "
-                    "the original model for output_value='token_embeddings'"
-                )
             # All of them before the first is read, and counted as the caller does.
             texts = checked_texts(self._listed(given["inputs"]))
             # Of texts that are cut silently, no more is tokenized than is read.
             overflow = Overflow(exact=False)
+            if given.get("output_value") == "token_embeddings":
+                self.eval()
+                prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+                states = [
+                    token_states(self.long_transformer, text, prompt, overflow) for text in texts
+                ]
+                overflow.warn(self.long_transformer.extension, stacklevel=2)
+                return states[0] if self.is_singular_input(given["inputs"]) else states
             if given.get("pool") is not None or isinstance(given.get("device"), list):
                 # What worker processes count does not come back.
                 prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
@@ -103,6 +113,64 @@ class LongSentenceTransformer(SentenceTransformer):
             vectors.append(embeddings.float().cpu().numpy())
             coverages += features["coverages"]
         return Encoded(np.concatenate(vectors[1:] or vectors), coverages)
+
+    def encode_spans(
+        self,
+        texts: Sequence[str],
+        *,
+        span_tokens: int | None = None,
+        role: Role | None = "document",
+        prompt: str | None = None,
+    ) -> list[SpanVectors]:
+        """Encode texts, and every part of them beside, in one reading.
+
+        The windows that the method reads in are the spans; a method that reads in one pass gives
+        ranges of that pass, each of the original window's length at most (late chunking, Günther et
+        al. 2024). What the window does not hold is read for spans in further, overlapping passes;
+        the document's vector stays that of `encode`.
+
+        Args:
+            texts: The texts.
+            span_tokens: Most tokens of a span; shorter spans are pooled inside their pass, and end
+                at the end of a sentence or line where one is near.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before each text, instead of the prompt of the role.
+
+        Returns:
+            One a text, in order.
+
+        Raises:
+            ConfigError: If `span_tokens` is out of range, or the tokenizer keeps no offsets.
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        if prompt is None:
+            prompt = self.prompt_of(role)
+        self.eval()
+        found: list[SpanVectors] = []
+        for group in _groups(texts):
+            for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
+                vectors = self.finished(torch.cat([read.vectors, read.document[None]]))
+                if not np.isfinite(vectors).all():
+                    raise ModelError(NOT_FINITE)
+                found.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
+        return found
+
+    @torch.inference_mode()
+    def finished(self, pooled: torch.Tensor) -> NDArray[np.float32]:
+        """What the modules behind the pooling make of pooled vectors.
+
+        Args:
+            pooled: Shape (n, width of the pooling).
+
+        Returns:
+            Shape (n, dimensions).
+        """
+        features = {"sentence_embedding": pooled}
+        for module in list(self.children())[1:]:
+            features = module(features)
+        embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
+        return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
 
     def prompt_of(self, role: Role | None) -> str | None:
         """The prompt that stands before queries or documents, as sentence-transformers finds it.

@@ -106,6 +106,24 @@ class TokenizedText:
             dropped=self.dropped + excess,
         )
 
+    def window(self, first: int, last: int) -> TokenizedText:
+        """A part of the text as a text of its own, with the same header and footer.
+
+        Args:
+            first: First content token.
+            last: Content token after the last.
+        """
+        if (first, last) == (0, self.content):
+            return self
+        end = len(self) - self.footer
+        outside = np.r_[self.header : self.header + first, self.header + last : end]
+        return replace(
+            self,
+            ids=np.delete(self.ids, outside),
+            type_ids=None if self.type_ids is None else np.delete(self.type_ids, outside),
+            offsets=None,
+        )
+
     def characters(self, start: int, end: int) -> tuple[int, int] | None:
         """The characters of the text, prompt not counted, behind a range of content tokens.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,18 +42,30 @@ REQUIREMENT = {"longembed-st": ">=0.1"}
 """Written into saved models, so that sentence-transformers asks for the package by name."""
 
 
+NOT_FINITE = (
+    "the model gave NaN or infinite values, so no vector is returned. Half precision may overflow "
+    "on this model: load it with model_kwargs={'dtype': torch.float32}"
+)
+
+
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """Tokens that go through the model as one sequence.
 
     Attributes:
         text: Index of the text in the batch.
         tokens: Shape (n,): indices into the batch's flat token axis.
+        header: How many of them stand before the content.
+        first: Its first content token, counted from that of the text.
+        last: Its content token after the last.
         prompt_length: Tokens at the start that the pooling may be told to leave out.
     """
 
     text: int
     tokens: Tensor
+    header: int
+    first: int
+    last: int
     prompt_length: int
 
 
@@ -276,7 +288,7 @@ class LongTransformer(Transformer):
         Raises:
             InputError: If an input is not a valid string.
         """
-        need = Need(None if whole else self.max_seq_length, self._reads_the_end, count, offsets)
+        need = Need(None if whole else self.max_seq_length, self.reads_the_end, count, offsets)
         return tokenize(self.text_tokenizer, checked_texts(inputs), prompt, need)
 
     def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
@@ -288,7 +300,7 @@ class LongTransformer(Transformer):
         """
         tokens = text.counted
         cut = max(tokens - (self.max_seq_length or tokens), 0)
-        first = cut if self._reads_the_end else 0
+        first = cut if self.reads_the_end else 0
         content = text.content + text.dropped - cut
         passes = self._windows(content, text.header, text.footer) or [(0, content)]
         characters = [text.characters(first + a, first + b) for a, b in passes if spans]
@@ -300,7 +312,7 @@ class LongTransformer(Transformer):
         )
 
     @property
-    def _reads_the_end(self) -> bool:
+    def reads_the_end(self) -> bool:
         """Whether the tokenizer is set to cut a long text at its beginning."""
         return bool(self.text_tokenizer.truncation_side == "left")
 
@@ -347,14 +359,25 @@ class LongTransformer(Transformer):
         # Nobody sees how much is cut silently, nor by how much a refused text is too long.
         count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
         texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
-        if not all(map(len, texts)):
-            raise InputError(
-                "a text gives no tokens at all: it is empty or blank; leave such texts out"
-            )
-        self._report(inputs, texts, overflow)
+        self.refuse_unread(inputs, texts, overflow)
         limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
         if limits:
-            texts = [text.shortened(min(limits), self._reads_the_end) for text in texts]
+            texts = [text.shortened(min(limits), self.reads_the_end) for text in texts]
+        return self.features_of(texts, prompt)
+
+    def features_of(self, texts: Sequence[TokenizedText], prompt: str | None) -> dict[str, Any]:
+        """Tokenized texts as one flat, unpadded sequence of tokens.
+
+        Args:
+            texts: Each within the extended window.
+            prompt: What stands before each text, or None.
+
+        Returns:
+            As `preprocess`.
+
+        Raises:
+            ModelError: If a token is none of the model's.
+        """
         input_ids = _flat([text.ids for text in texts], np.int64)
         self._refuse_unknown_ids(int(input_ids.max()))
         features: dict[str, Any] = {
@@ -372,13 +395,23 @@ class LongTransformer(Transformer):
             features["prompt_length"] = self._prompt_length(prompt)
         return features
 
-    def _report(
+    def refuse_unread(
         self,
         inputs: Sequence[str],
         texts: Sequence[TokenizedText],
-        overflow: Overflow | None,
+        overflow: Overflow | None = None,
     ) -> None:
-        """Count the tokens that are not read; warn here only if no caller will."""
+        """Raise `InputError` for a text that is empty, or too long under the policy "error".
+
+        Args:
+            inputs: The texts.
+            texts: The same, tokenized.
+            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+        """
+        if not all(map(len, texts)):
+            raise InputError(
+                "a text gives no tokens at all: it is empty or blank; leave such texts out"
+            )
         counted = overflow or Overflow()
         limit = self.max_seq_length
         for text, tokenized in zip(inputs, texts, strict=True):
@@ -424,10 +457,7 @@ class LongTransformer(Transformer):
         if len(owners) > texts:
             vectors = mean_by_text(vectors, owners, texts)
         if not self.training and not torch.isfinite(vectors).all():
-            raise ModelError(
-                "the model gave NaN or infinite values, so no vector is returned. Half precision "
-                "may overflow on this model: load it with model_kwargs={'dtype': torch.float32}"
-            )
+            raise ModelError(NOT_FINITE)
         features["sentence_embedding"] = vectors
         if not self.training and "token_counts" in features:
             features["coverages"] = _coverages(features, owners)
@@ -449,8 +479,13 @@ class LongTransformer(Transformer):
         Returns:
             The pooled vectors, shape (passes, width), and the index of the text of each.
         """
-        passes = self._passes(features)
-        pooled = self._pooled(passes, features, pool or self.pool, kwargs)
+        passes = self.passes_of(features)
+        order: list[int] = []
+        vectors: list[Tensor] = []
+        for chosen, outputs in self.read_batches(passes, features, **kwargs):
+            vectors.append((pool or self.pool)(outputs))
+            order.extend(chosen)
+        pooled = torch.cat(vectors)[torch.tensor(order).argsort()]
         return pooled, [one.text for one in passes]
 
     def pool(self, outputs: dict[str, Any]) -> Tensor:
@@ -465,8 +500,12 @@ class LongTransformer(Transformer):
         weighted = self.token_weights(outputs) if self.token_weights is not None else dict(outputs)
         return cast(Tensor, self.pooling(weighted)["sentence_embedding"])
 
-    def _passes(self, features: dict[str, Any]) -> list[_Pass]:
-        """Split the flat batch into the sequences that go through the model."""
+    def passes_of(self, features: dict[str, Any]) -> list[Pass]:
+        """The sequences that go through the model.
+
+        Args:
+            features: What `preprocess` returned.
+        """
         parts = features["token_parts"][0].cpu()
         starts = features["cu_seq_lens_q"].tolist()
         prompt_length = features.get("prompt_length", 0)
@@ -476,28 +515,33 @@ class LongTransformer(Transformer):
             header, content, footer = (tokens[parts[start:end] == part] for part in PARTS)
             windows = self._windows(len(content), len(header), len(footer))
             if windows is None:
-                passes.append(_Pass(text, tokens, prompt_length))
+                passes.append(Pass(text, tokens, len(header), 0, len(content), prompt_length))
             for first, last in windows or ():
                 window = torch.cat([header, content[first:last], footer])
-                passes.append(_Pass(text, window, len(header) if prompt_length else 0))
+                left_out = len(header) if prompt_length else 0
+                passes.append(Pass(text, window, len(header), first, last, left_out))
         return passes
 
-    def _pooled(
-        self,
-        passes: Sequence[_Pass],
-        features: dict[str, Any],
-        pool: Callable[[dict[str, Any]], Tensor],
-        kwargs: dict[str, Any],
-    ) -> Tensor:
-        """Run the passes in token-budget batches; shape (passes, width), in the order given."""
+    def read_batches(
+        self, passes: Sequence[Pass], features: dict[str, Any], **kwargs: Any
+    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Run passes in token-budget batches.
+
+        Args:
+            passes: Of `passes_of`.
+            features: What `preprocess` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Yields:
+            The indices of some passes, and the model's outputs for them: `input_ids`,
+            `token_embeddings`, perhaps `attention_mask` and `prompt_length`, a row a pass.
+        """
         # Texts that fit never share a batch with others: their computation stays that of the
         # unmodified model to the letter.
         groups = defaultdict(list)
         for index, one in enumerate(passes):
             original = self.method.reads_originally(len(one.tokens), self.extension.context)
             groups[original, one.prompt_length].append(index)
-        order: list[int] = []
-        vectors: list[Tensor] = []
         for (original, prompt_length), members in groups.items():
             lengths = [len(passes[index].tokens) for index in members]
             paddable = PADDABLE_LENGTH if original else 0
@@ -507,9 +551,7 @@ class LongTransformer(Transformer):
                 outputs = self._read(inputs, original, **kwargs)
                 if prompt_length:
                     outputs["prompt_length"] = prompt_length
-                vectors.append(pool(outputs))
-                order.extend(chosen)
-        return torch.cat(vectors)[torch.tensor(order).argsort()]
+                yield chosen, outputs
 
     def token_embeddings(self, input_ids: Tensor) -> Tensor:
         """Read tokens in one pass, as the method says, and keep the embedding of each.

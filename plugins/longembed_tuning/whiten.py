@@ -387,7 +387,7 @@ class _Variant:
         answers: list[int] = []
         without: list[np.ndarray] = []
         for index, windows in enumerate(self.judged):
-            if windows.passages is None or len(windows.vectors) < 2:
+            if len(windows.vectors) < 2:
                 continue
             for chosen in draw.permutation(len(windows.vectors))[:PASSAGES]:
                 words = windows.passages[chosen].split()

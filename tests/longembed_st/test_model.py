@@ -12,7 +12,7 @@ from compare import difference
 from reference import absolute
 from reference.plain import PlainModel
 from sentence_transformers import SentenceTransformer
-from small_models import text_of
+from small_models import WORDS, text_of
 
 import longembed_st as le
 
@@ -191,11 +191,40 @@ def test_what_worker_processes_do_not_read_is_counted_here_once(folder, monkeypa
     assert [type(one).__name__ for one in given] == ["Overflow"]
 
 
-def test_token_embeddings_are_refused_with_the_reason(model):
-    with pytest.raises(le.InputError, match="token_embeddings"):
-        model.encode("ban", output_value="token_embeddings")
-    with pytest.raises(le.InputError, match="token_embeddings"):
-        model.encode("ban", None, None, 32, False, "token_embeddings")
+def test_token_embeddings_are_those_of_the_tokens(small_model):
+    """A row a token of the tokenizer, as stock sentence-transformers gives them where it can."""
+    folder = str(small_model("bert", positions=64))
+    stock, pcw = SentenceTransformer(folder), le.load(folder, "pcw")
+    short, long = "ban bar bast", " ".join(WORDS[:50] * 4)
+    for given in (short, [short, "ban"]):
+        expected = stock.encode(given, output_value="token_embeddings")
+        found = pcw.encode(given, output_value="token_embeddings")
+        pairs = [(found, expected)] if given is short else zip(found, expected, strict=True)
+        for one, other in pairs:
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    for settings in ({"method": "pcw"}, {"method": "pcw", "overlap": 8}, {"method": "pi"}):
+        model = le.load(folder, **settings)
+        states = model.encode(long, output_value="token_embeddings")
+        assert states.shape == (len(model.tokenizer(long)["input_ids"]), 32)
+    # A window's rows are those of the window read alone.
+    (coverage,) = le.coverage(pcw, [long])
+    states = pcw.encode(long, output_value="token_embeddings")
+    start, end = coverage.spans[1]
+    alone = stock.encode(long[start:end], output_value="token_embeddings")
+    torch.testing.assert_close(states[63 : 63 + 62], alone[1:-1], atol=1e-5, rtol=0)
+
+
+def test_a_late_chunker_pools_what_a_span_is_made_of(small_model):
+    """As chunkers of other libraries do: a mean over the tokens of each range of characters."""
+    model = le.load(str(small_model("bert", positions=64)), "pi", max_seq_length=512)
+    text = ". ".join(" ".join(WORDS[n : n + 9]) for n in range(0, 90, 9))
+    states = model.encode(text, output_value="token_embeddings").numpy()
+    offsets = model.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    (found,) = model.encode_spans([text], span_tokens=24)
+    for (start, end), vector in zip(found.spans, found.vectors, strict=True):
+        rows = [i for i, (a, b) in enumerate(offsets) if b > a and start <= a < end]
+        mean = states[rows].mean(axis=0)
+        np.testing.assert_allclose(mean / np.linalg.norm(mean), vector, atol=1e-5)
 
 
 def test_settings_that_would_cut_unseen_are_refused(model):

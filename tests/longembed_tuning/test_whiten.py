@@ -66,7 +66,7 @@ def test_windows_are_what_the_method_reads(pcw) -> None:
     found = read_windows([pcw], text)[0]
     (coverage,) = le.coverage(pcw, [text])
     assert len(found.vectors) == coverage.passes > 2
-    assert found.passages == [text[start:end] for start, end in coverage.spans]
+    assert [p.strip() for p in found.passages] == [text[start:end] for start, end in coverage.spans]
     np.testing.assert_allclose(unit(found.document), unit(pcw.encode(text)), atol=1e-5)
     # Each window read alone, as a text of its own.
     alone = pcw.encode(found.passages)
