@@ -74,11 +74,13 @@ class Read:
         """The score by one vector a document."""
         return ndcg(map_(self.queries) @ map_(self.documents).T, self.right)
 
-    def best_window(self, map_: Any = unit) -> float:
-        """The score if that of a document is its best window's."""
+    def best_window(self, map_: Any = unit, *, average: bool = False) -> float:
+        """The score if that of a document is its best window's, or the average of both."""
         queries = map_(self.queries)
-        best = [(queries @ map_(x).T).max(axis=1) for x in self.windows]
-        return ndcg(np.stack(best, axis=1), self.right)
+        scores = np.stack([(queries @ map_(x).T).max(axis=1) for x in self.windows], axis=1)
+        if average:
+            scores = (scores + queries @ map_(self.documents).T) / 2
+        return ndcg(scores, self.right)
 
 
 def ndcg(scores: np.ndarray, right: np.ndarray) -> float:
@@ -182,8 +184,10 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
         "vectors a document": float(np.mean([len(x) for x in task.windows])),
         "one vector": task.one_vector(),
         "best window": task.best_window(),
+        "average of both": task.best_window(average=True),
         "whitened": {n: task.one_vector(fit(whole, ridge=ridge, dimensions=n)) for n in DIMENSIONS},
         "whitened, best window": task.best_window(made),
+        "whitened, average of both": task.best_window(made, average=True),
         "whitened, the mean subtracted": task.one_vector(less_the_mean),
         "ridge": {r: task.one_vector(fit(whole, ridge=r)) for r in RIDGES},
         "fitted on": {n: fitted_on(n) for n in DOCUMENTS if n < len(everything)},

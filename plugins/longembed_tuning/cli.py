@@ -188,7 +188,7 @@ def whiten(
         typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
     ] = None,
     ridge: Annotated[
-        float | None, typer.Option(help="Strength of the regularisation.", show_default="0.1")
+        float | None, typer.Option(help="Strength of the regularisation.", show_default="0.2")
     ] = None,
     token_weights: Annotated[
         str,
