@@ -15,7 +15,7 @@ from sentence_transformers.util import batch_to_device, truncate_embeddings
 
 from longembed_st.coverages import Coverage, Encoded, Overflow
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.reading.spans import SpanVectors, read_spans
+from longembed_st.reading.spans import SpanVectors, read_ranges, read_spans
 from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import checked_texts
 from longembed_st.reading.transformer import NOT_FINITE, LongTransformer, long_transformer
@@ -155,6 +155,35 @@ class LongSentenceTransformer(SentenceTransformer):
                     raise ModelError(NOT_FINITE)
                 found.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
         return found
+
+    def encode_ranges(
+        self,
+        text: str,
+        ranges: Sequence[tuple[int, int]],
+        *,
+        role: Role | None = "document",
+        prompt: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Encode parts of a text that are known, its sentences for instance, in one reading.
+
+        Args:
+            text: The text.
+            ranges: Half-open ranges of its characters.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before the text, instead of the prompt of the role.
+
+        Returns:
+            One a range, shape (ranges, width).
+
+        Raises:
+            ConfigError: If there is no range.
+            InputError: If the text is not a valid string, or too long under the policy "error".
+        """
+        if not ranges:
+            raise ConfigError("give at least one range of characters")
+        self.eval()
+        prompt = self.prompt_of(role) if prompt is None else prompt
+        return self.finished(read_ranges(self.long_transformer, text, ranges, prompt))
 
     @torch.inference_mode()
     def finished(self, pooled: torch.Tensor) -> NDArray[np.float32]:

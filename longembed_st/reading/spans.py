@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sentencex  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
@@ -21,11 +22,10 @@ from torch import Tensor
 
 from longembed_st.coverages import Coverage, Overflow
 from longembed_st.errors import ConfigError
+from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import TokenizedText
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from longembed_st.reading.transformer import LongTransformer, Pass
 
 NEAR = 0.25
@@ -167,6 +167,46 @@ def read_spans(
         target.finished(text, tokens, reader.coverage_of(tokens))
         for target, text, tokens in zip(found, texts, tokenized, strict=True)
     ]
+
+
+def read_ranges(
+    reader: LongTransformer, text: str, ranges: Sequence[tuple[int, int]], prompt: str | None
+) -> Tensor:
+    """Read a text once, and pool the tokens that begin in each of some ranges.
+
+    Args:
+        reader: The module that reads.
+        text: A valid string.
+        ranges: Half-open ranges of its characters; of one in which no token begins, the next token
+            stands for it.
+        prompt: Put before the text, or None.
+
+    Returns:
+        Shape (ranges, width).
+
+    Raises:
+        InputError: As `preprocess` of the reader.
+    """
+    (tokens,) = reader.tokenize_texts([text], prompt, offsets=True)
+    states = token_states(reader, text, prompt, Overflow())
+    ids = torch.tensor(np.asarray(tokens.ids), device=states.device)
+    begins = [_begin(tokens, token) for token in range(len(states) - tokens.header - tokens.footer)]
+    vectors = []
+    for start, end in ranges:
+        first = min(bisect_left(begins, start), len(begins) - 1)
+        last = max(bisect_left(begins, end), first + 1)
+        inside = slice(tokens.header + first, tokens.header + last)
+        part = ids[None, inside]
+        vectors.append(
+            reader.pool(
+                {
+                    "input_ids": part,
+                    "token_embeddings": states[None, inside],
+                    "attention_mask": torch.ones_like(part),
+                }
+            )
+        )
+    return torch.cat(vectors)
 
 
 class _Found:

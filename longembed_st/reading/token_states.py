@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.coverages import Overflow
-from longembed_st.reading.transformer import LongTransformer
+
+if TYPE_CHECKING:
+    from longembed_st.reading.transformer import LongTransformer
 
 
 @torch.inference_mode()

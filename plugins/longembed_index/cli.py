@@ -18,7 +18,8 @@ from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
-    from longembed_index.searching import Hit
+    from longembed_index.passages import DocumentHit
+    from longembed_index.spans import SpanEmbedder, SpannedStore
     from longembed_index.store import Store
     from longembed_index.whitening import Texts
     from longembed_st.command.terminal import Terminal
@@ -83,6 +84,14 @@ def index(
         str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
     ] = None,
     whiten: WhitenOption = False,
+    spans: Annotated[
+        bool,
+        typer.Option(
+            "--spans",
+            help="Keep vectors of every part of a document, too: searches find better and show the "
+            "passages that answer. Once given, it holds for the store.",
+        ),
+    ] = False,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -123,11 +132,11 @@ def index(
 
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
-    from longembed_index.embedding import document_embedder
     from longembed_index.ingestion import ingest
-    from longembed_index.opening import open_store, read_provenance
+    from longembed_index.opening import COLLECTION, open_store, read_provenance
     from longembed_index.parsing import Parser
     from longembed_index.sources import emptied, find_files, is_gone
+    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.verify import verify as compare
     from longembed_index.whitening import Texts
 
@@ -146,12 +155,18 @@ def index(
         )
     with without_loading_bars():
         loaded = _model_of_store(stored, _named(settings, model), store)
-    embed = document_embedder(loaded)
+    file = SpanFile(store, COLLECTION)
+    spans = spans or file.exists
+    embed = _embedder(loaded, spans)
     console.say(_describe(loaded))
     if whiten and stored is None:
-        loaded, embed = _whiten(store, loaded, Texts.of_sources(found.files), console)
+        texts = Texts.of_sources(found.files)
+        loaded, embed = _whiten(store, loaded, texts, spans, console)
 
-    with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as opened:
+    with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as plain:
+        opened: Store = plain
+        if isinstance(embed, SpanEmbedder):
+            opened = SpannedStore(plain, file, embed)
         _repair(opened, embed, console)
         if prune and not prune_empty_root:
             names = (name for _, name in opened.names())
@@ -165,6 +180,8 @@ def index(
                 prune=prune,
                 on_outcome=on_outcome,
             )
+        if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
+            _catch_up(opened, embed, console)
         report.failed += found.unreadable
         report.counts["failed"] += len(found.unreadable)
         display.show_report(out, report, len(opened))
@@ -184,18 +201,26 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
     model: MovedModelOption = None,
     device: DeviceOption = None,
+    passages: Annotated[
+        int,
+        typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the documents of a store that are closest in meaning to a query.
 
-    Model and settings are those that the store was made with. The score is the cosine similarity.
+    Model and settings are those that the store was made with. The score is the cosine similarity,
+    in a store with spans the average of the document's and of its best span's; there, the passages
+    that answer are shown.
 
     Example: `longembed search "who approved the budget?" --store ./store -k 3`
     """
     if not has_text(query):
         raise ConfigError("the query is blank: nothing in it can be seen")
     from longembed_index import searching
-    from longembed_index.opening import open_store, read_provenance
+    from longembed_index.opening import COLLECTION, open_store, read_provenance
+    from longembed_index.passages import DocumentHit, search_passages, with_best_sentence
+    from longembed_index.spans import SpanFile, SpannedStore
 
     stored = read_provenance(store)
     if stored is None:
@@ -205,16 +230,30 @@ def search(
     with without_loading_bars():
         loaded = _model_of_store(stored, _named(given_settings(device=device), model), store)
     encoded = loaded.model.encode_with_coverage([query], role="query")
+    vector = encoded.vectors[0]
+    file = SpanFile(store, COLLECTION)
     with open_store(store, loaded) as opened:
-        hits = searching.search(opened, encoded.vectors[0], k)
-    if not hits:
+        if file.exists:
+            spanned = SpannedStore(opened, file)
+            answers = search_passages(spanned, vector, k, passages=passages)
+        else:
+            hits = searching.search(opened, vector, k)
+            answers = [DocumentHit(hit, hit.score, None, [], 0) for hit in hits]
+    if not answers:
         raise ConfigError(f"the store in {store} is empty")
     if loaded.settings.on_overflow == "warn":
         display.show_query_cut(terminal(stderr=True), encoded.coverages[0])
+
+    def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
+        return loaded.model.encode_ranges(text, ranges) @ vector
+
+    answers = [with_best_sentence(answer, rank) for answer in answers]
     if as_json:
-        print_json([_as_dict(rank, hit) for rank, hit in enumerate(hits, 1)])
+        print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
+    elif file.exists:
+        display.show_answers(terminal(), answers)
     else:
-        display.show_hits(terminal(), hits)
+        display.show_hits(terminal(), [answer.hit for answer in answers])
 
 
 @with_settings
@@ -256,8 +295,9 @@ def reindex(
     Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
     from longembed_index import reindexing
-    from longembed_index.embedding import document_embedder, storable_model
+    from longembed_index.embedding import storable_model
     from longembed_index.opening import open_store, read_provenance
+    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.whitening import Texts, begun_whitening
 
     given = _named(settings, model)
@@ -276,14 +316,18 @@ def reindex(
     console.say(_describe(loaded))
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
         count = len(opened)
-        embed = document_embedder(loaded)
+        file = SpanFile(store, collection)
+        embed = _embedder(loaded, file.exists)
         if whiten:
             begun = None if restart else begun_whitening(opened, loaded, store)
             if begun is not None:
                 loaded = begun
-                embed = document_embedder(begun)
+                embed = _embedder(begun, file.exists)
             else:
-                loaded, embed = _whiten(store, loaded, Texts.of_store(opened), console)
+                texts = Texts.of_store(opened)
+                loaded, embed = _whiten(store, loaded, texts, file.exists, console)
+        if isinstance(embed, SpanEmbedder):
+            opened = SpannedStore(opened, file, embed)
         with display.progress_bar(console, [1] * count) as on_outcome:
             done = reindexing.reindex(
                 opened,
@@ -377,14 +421,35 @@ def _named(settings: ModelSettings, model: str | None) -> ModelSettings:
     return settings if model is None else settings.model_copy(update={"model_name": model})
 
 
+def _embedder(loaded: CachedModel, spans: bool) -> Embed:
+    """What embeds documents, with their spans if they are wanted."""
+    from longembed_index.embedding import document_embedder
+    from longembed_index.spans import SpanEmbedder
+
+    return SpanEmbedder(loaded.model.encode_spans) if spans else document_embedder(loaded)
+
+
+def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> None:
+    """Spans for documents that were stored without."""
+    from longembed_index.spans import catch_up
+
+    missing = len(store) - len(store.file.ids(store.fingerprint))
+    if missing <= 0:
+        catch_up(store, embed)
+        return
+    with document_bar(console, missing, "spans") as on_document:
+        failed = catch_up(store, embed, on_document)
+    display.show_failed(console, failed)
+
+
 def _whiten(
-    store: Path, loaded: CachedModel, texts: Texts, console: Terminal
+    store: Path, loaded: CachedModel, texts: Texts, spans: bool, console: Terminal
 ) -> tuple[CachedModel, Embed]:
     """The model whitened by some of the documents, and what embeds without reading those again."""
     from longembed_index.whitening import whiten
 
     with document_bar(console, len(texts), "whitening") as on_document:
-        return whiten(store, loaded, texts, on_document=on_document, tell=console.say)
+        return whiten(store, loaded, texts, spans=spans, on_document=on_document, tell=console.say)
 
 
 def _model_of_store(stored: Provenance | None, given: ModelSettings, store: Path) -> CachedModel:
@@ -418,9 +483,12 @@ def _describe(loaded: CachedModel) -> str:
     )
 
 
-def _as_dict(rank: int, hit: Hit) -> dict[str, Any]:
+def _as_dict(rank: int, answer: DocumentHit) -> dict[str, Any]:
+    from longembed_index.passages import as_dict
+
+    hit = answer.hit
     share = hit.share_read
-    return {
+    found = {
         "rank": rank,
         "score": round(hit.score, 6),
         "source": hit.source,
@@ -428,3 +496,4 @@ def _as_dict(rank: int, hit: Hit) -> dict[str, Any]:
         "tokens": hit.tokens,
         "share_read": None if share is None else round(share, 6),
     }
+    return found if answer.span_score is None else {**found, **as_dict(answer)}

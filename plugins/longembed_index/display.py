@@ -7,19 +7,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
+    from longembed_index.passages import DocumentHit, Passage
     from longembed_index.reindexing import Reindexed
     from longembed_index.reports import Outcome, Report
     from longembed_index.searching import Hit
     from longembed_st.coverages import Coverage
 
 _NAMES_SHOWN = 3
+_SHOWN_AROUND = 200
+"""Characters before and behind the best sentence."""
 
 
 @contextmanager
@@ -186,6 +192,40 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         read = "-" if hit.share_read is None else percent(hit.share_read)
         table.add_row(str(rank), f"{hit.score:.3f}", _short(hit.source), tokens, read)
     console.print(table)
+
+
+def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
+    """Print documents with the passages that answer, the best sentence highlighted.
+
+    Args:
+        console: Where to print.
+        answers: The best first.
+    """
+    for rank, answer in enumerate(answers, 1):
+        parts = f"document {answer.document_score:.3f}"
+        if answer.span_score is not None:
+            parts += f", best span {answer.span_score:.3f}"
+        heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
+        heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
+        console.print(heading)
+        for passage in answer.passages:
+            share = passage.start / answer.characters if answer.characters else 0.0
+            line = Text(f"at {share:.0%} of the document: ", style="dim")
+            for text, style in _around_sentence(passage):
+                line.append(shown(text), style=style)
+            console.print(Padding(line, (0, 0, 0, 3)))
+
+
+def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
+    """The passage in pieces with their style; of a long one, what stands around its sentence."""
+    if passage.sentence is None:
+        first = passage.text.strip()[:_SHOWN_AROUND]
+        return [(" ".join(first.split()), "not dim")]
+    start, end = (place - passage.start for place in passage.sentence)
+    before = " ".join(passage.text[:start].split())[-_SHOWN_AROUND:]
+    after = " ".join(passage.text[end:].split())[:_SHOWN_AROUND]
+    sentence = " ".join(passage.text[start:end].split())
+    return [(f"{before} ", "not dim"), (sentence, "not dim bold reverse"), (f" {after}", "not dim")]
 
 
 def _show_counts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
     if len(matches) < k:
         # An approximate search does not always lead to everything.
         matches = _search_all(store, vector, k)
-    return [_hit(match) for match in matches]
+    return [hit_of(match.id, match.score, match.metadata) for match in matches]
 
 
 def _search_all(store: Store, vector: Any, k: int) -> list[Match]:
@@ -76,9 +77,15 @@ def _search_all(store: Store, vector: Any, k: int) -> list[Match]:
     return matches
 
 
-def _hit(match: Match) -> Hit:
-    name = document_name(match.id, match.metadata)
-    if not is_ours(match.metadata):
-        return Hit(match.score, name, name, None, None)
-    data = match.metadata
-    return Hit(match.score, name, str(data.get(TITLE, name)), data[TOKENS], data[READ])
+def hit_of(record_id: str, score: float, data: Mapping[str, Any]) -> Hit:
+    """A record that was found, as people see it.
+
+    Args:
+        record_id: Its id.
+        score: Its score.
+        data: Its metadata.
+    """
+    name = document_name(record_id, data)
+    if not is_ours(data):
+        return Hit(score, name, name, None, None)
+    return Hit(score, name, str(data.get(TITLE, name)), data[TOKENS], data[READ])

@@ -19,9 +19,11 @@ import longembed_st as le
 from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.opening import WHITENINGS
 from longembed_index.sources import content_of, text_of
-from longembed_st.coverages import Coverage, Encoded
+from longembed_index.spans import SpanEmbedder
+from longembed_st.coverages import Encoded
 from longembed_st.errors import InputError, ModelError
 from longembed_st.loading.whitening import MOST_DOCUMENTS
+from longembed_st.reading.spans import SpanVectors
 
 if TYPE_CHECKING:
     from longembed_index.sources import Source
@@ -79,6 +81,7 @@ def whiten(
     model: CachedModel,
     texts: Texts,
     *,
+    spans: bool = False,
     on_document: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[CachedModel, Embed]:
@@ -88,20 +91,24 @@ def whiten(
         directory: The folder.
         model: Not whitened.
         texts: What the whitening is fitted on.
+        spans: Whether the documents' spans are wanted, too.
         on_document: Called after each that was read.
         tell: Told how the whitening was judged, in sentences.
 
     Returns:
-        The whitened model, and what embeds with it without reading those texts again.
+        The whitened model, and what embeds with it without reading those texts again; a
+        `SpanEmbedder` if spans are wanted.
 
     Raises:
         InputError: If the documents are too few, or all alike.
         ModelError: If the whitening gains nothing on documents held out of the fit.
     """
-    read: dict[bytes, tuple[list[Any], Coverage]] = {}
+    read: dict[bytes, Sequence[Any]] = {}
 
     def keep(text: str, windows: Sequence[Any]) -> None:
-        read[_key(text)] = ([one.document for one in windows], windows[0].coverage)
+        # Texts and what nobody asked for would fill the memory.
+        most = None if spans else 0
+        read[_key(text)] = [replace(w, passages=[], vectors=w.vectors[:most]) for w in windows]
         on_document()
 
     # By its public name: the package that fits is one of those that build on this one.
@@ -117,8 +124,17 @@ def whiten(
     file = directory.resolve() / WHITENINGS.replace("*", whitening.digest[:16])
     whitening.write(file)
     whitened = storable_model(model.settings.model_copy(update={"whitening": str(file)}))
-    known = {key: (vectors[made.variant], coverage) for key, (vectors, coverage) in read.items()}
-    return whitened, _embedder(document_embedder(whitened), whitening, known)
+    known = {key: _mapped(windows[made.variant], whitening) for key, windows in read.items()}
+
+    def read_unless_known(texts: list[str]) -> list[SpanVectors]:
+        keys = [_key(text) for text in texts]
+        rest = [text for text, key in zip(texts, keys, strict=True) if key not in known]
+        others = iter(whitened.model.encode_spans(rest))
+        return [known[key] if key in known else next(others) for key in keys]
+
+    if spans:
+        return whitened, SpanEmbedder(read_unless_known)
+    return whitened, _embedder(document_embedder(whitened), known)
 
 
 def begun_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
@@ -156,15 +172,19 @@ def located(stored: Provenance, directory: Path) -> Provenance:
     return replace(stored, settings=stored.settings.model_copy(update={"whitening": str(here)}))
 
 
-def _embedder(
-    embed: Embed, whitening: Whitening, known: dict[bytes, tuple[Any, Coverage]]
-) -> Embed:
+def _mapped(windows: Any, whitening: Whitening) -> SpanVectors:
+    """What the whitened model makes of a document, from what the fit has read of it."""
+    vectors = whitening(np.concatenate([windows.vectors, windows.document[None]]))
+    return SpanVectors(vectors[:-1], windows.spans, vectors[-1], windows.coverage)
+
+
+def _embedder(embed: Embed, known: dict[bytes, SpanVectors]) -> Embed:
     def embed_unless_known(texts: list[str]) -> Encoded:
         keys = [_key(text) for text in texts]
         encoded = embed([t for t, key in zip(texts, keys, strict=True) if key not in known])
         rest = zip(encoded.vectors, encoded.coverages, strict=True)
         found = [known.get(key) for key in keys]
-        pairs = [(whitening(one[0][None])[0], one[1]) if one else next(rest) for one in found]
+        pairs = [(one.document, one.coverage) if one else next(rest) for one in found]
         vectors, coverages = zip(*pairs, strict=True)
         return Encoded(np.stack(vectors), list(coverages))
 

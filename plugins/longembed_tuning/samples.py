@@ -26,12 +26,14 @@ class Windows:
     Attributes:
         vectors: One a window, shape (windows, width).
         document: Of all that is read of the document, shape (width,).
+        spans: Of each window, its characters in the text.
         passages: The text of each window.
         coverage: What was read of the document.
     """
 
     vectors: NDArray[np.float32]
     document: NDArray[np.float32]
+    spans: list[tuple[int, int]]
     passages: list[str]
     coverage: Coverage
 
@@ -62,7 +64,7 @@ def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[W
     passages = [text[slice(*span)] for span in read.spans]
     of_each = torch.cat([read.vectors, read.document[None]]).chunk(len(models), dim=1)
     return [
-        Windows(vectors[:-1], vectors[-1], passages, read.coverage)
+        Windows(vectors[:-1], vectors[-1], read.spans, passages, read.coverage)
         for vectors in map(_finished, models, of_each)
     ]
 

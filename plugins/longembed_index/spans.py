@@ -1,0 +1,330 @@
+"""The spans of a store's documents: their vectors and characters, in a file beside the store.
+
+The store is the source of truth. What is missing in the file, or damaged, is made again from the
+texts in the store; what is there of a document that the store has no longer does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
+from longembed_index.errors import StoreError
+from longembed_st.coverages import Encoded
+from longembed_st.errors import LongEmbedError
+
+if TYPE_CHECKING:
+    from longembed_index.records import Match, Record
+    from longembed_index.store import Store
+    from longembed_st.provenance import Provenance
+    from longembed_st.reading.spans import SpanVectors
+
+FILE = "longembed.spans.sqlite3"
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS spans (
+    collection TEXT, fingerprint TEXT, id BLOB, ranges BLOB, vectors BLOB, checksum INTEGER,
+    PRIMARY KEY (collection, fingerprint, id)
+) WITHOUT ROWID
+"""
+
+ReadSpans = Callable[[list[str]], "list[SpanVectors]"]
+"""From documents to their spans, for instance `model.encode_spans`."""
+
+
+@dataclass(frozen=True)
+class DocumentSpans:
+    """The spans of one document.
+
+    Attributes:
+        id: Of the document's record.
+        ranges: Half-open ranges of characters of its text, shape (spans, 2).
+        document: Its vector, of unit length, shape (width,).
+        vectors: Of the spans, of unit length, shape (spans, width).
+    """
+
+    id: str
+    ranges: NDArray[np.int64]
+    document: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+
+
+class SpanFile:
+    """Spans by document, for one collection of a store; vectors in half precision.
+
+    A damaged file is thrown away and begun anew: all of it can be made again.
+
+    Args:
+        directory: The folder of the store.
+        collection: The collection in it.
+    """
+
+    def __init__(self, directory: Path, collection: str) -> None:
+        self._path = directory / FILE
+        self._collection = collection
+
+    @property
+    def exists(self) -> bool:
+        """Whether any document ever had spans here."""
+        return self._path.is_file()
+
+    def put(self, fingerprint: str, found: Iterable[DocumentSpans]) -> None:
+        """Keep the spans of documents; earlier ones of the same ids are replaced.
+
+        Args:
+            fingerprint: Of the model that made them.
+            found: The spans.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        rows = [(self._collection, fingerprint, *_row(one)) for one in found]
+        self._write("REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def delete(self, fingerprint: str, ids: Iterable[str]) -> None:
+        """Forget the spans of some documents; raises `StoreError` if that cannot be written."""
+        if self.exists:
+            rows = [(self._collection, fingerprint, _key(one)) for one in ids]
+            self._write(
+                "DELETE FROM spans WHERE collection = ? AND fingerprint = ? AND id = ?", rows
+            )
+
+    def keep_only(self, fingerprints: Collection[str]) -> None:
+        """Forget what other models made; raises `StoreError` if that cannot be written."""
+        if self.exists:
+            marks = ", ".join("?" * len(fingerprints))
+            self._write(
+                f"DELETE FROM spans WHERE collection = ? AND fingerprint NOT IN ({marks})",
+                [(self._collection, *fingerprints)],
+            )
+
+    def ids(self, fingerprint: str) -> set[str]:
+        """The documents that have spans by a model; none if the file cannot be read."""
+        return {one.id for one in self.read(fingerprint)}
+
+    def read(self, fingerprint: str) -> Iterator[DocumentSpans]:
+        """The spans of all documents by a model, without damaged ones."""
+        query = (
+            "SELECT id, ranges, vectors, checksum FROM spans WHERE collection = ? "
+            "AND fingerprint = ?"
+        )
+        with suppress(sqlite3.Error), closing(self._connect("ro")) as database:
+            for key, ranges, vectors, checksum in database.execute(
+                query, (self._collection, fingerprint)
+            ):
+                if zlib.crc32(ranges + vectors) != checksum:
+                    continue
+                places = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
+                values = np.frombuffer(vectors, dtype="<f2").astype(np.float32)
+                values = values.reshape(len(places) + 1, -1)
+                yield DocumentSpans(_text(key), places, values[0], values[1:])
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            try:
+                self._execute(statement, rows)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._path.unlink(missing_ok=True)
+                self._execute(statement, rows)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot write {FILE}: {error}") from error
+
+    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with closing(self._connect("rwc")) as database, database:
+            database.execute(_TABLE)
+            database.executemany(statement, rows)
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
+
+
+class SpanEmbedder:
+    """Embeds documents, and keeps their spans until the documents are written.
+
+    Args:
+        read: Gives the spans.
+    """
+
+    def __init__(self, read: ReadSpans) -> None:
+        self._read = read
+        self._waiting: dict[bytes, SpanVectors] = {}
+
+    def __call__(self, texts: list[str]) -> Encoded:
+        """The documents' own vectors; see `embedding.Embed`."""
+        found = self._read(texts)
+        self._waiting |= {_digest(text): one for text, one in zip(texts, found, strict=True)}
+        width = len(found[0].document) if found else 0
+        vectors = np.array([one.document for one in found], dtype=np.float32).reshape(-1, width)
+        return Encoded(vectors, [one.coverage for one in found])
+
+    def spans_of(self, records: Iterable[Record]) -> list[DocumentSpans]:
+        """The spans of the documents that were embedded last, as far as records are theirs."""
+        found = [(r, self._waiting.pop(_digest(r.text), None)) for r in records if r.text]
+        return [_unit(record.id, spans) for record, spans in found if spans is not None]
+
+
+class SpannedStore:
+    """A store whose documents have spans: written before their documents, deleted after them.
+
+    Everything else is the store's own; see `longembed_index.store.Store`.
+
+    Args:
+        store: The store.
+        file: Where the spans are.
+        embedder: What embeds the documents that are written; None if only read.
+    """
+
+    def __init__(self, store: Store, file: SpanFile, embedder: SpanEmbedder | None = None) -> None:
+        self._store = store
+        self._embedder = embedder
+        self.file = file
+
+    @property
+    def provenance(self) -> Provenance:
+        """How the vectors were made."""
+        return self._store.provenance
+
+    @provenance.setter
+    def provenance(self, provenance: Provenance) -> None:
+        self._store.provenance = provenance
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model that made the vectors."""
+        return str(self._store.provenance.fingerprint)
+
+    @property
+    def max_batch(self) -> int:
+        """The most records that it writes or deletes at once."""
+        return self._store.max_batch
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def names(self) -> Iterable[tuple[str, str]]:
+        """The id and the document's name of every record."""
+        return self._store.names()
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """The records that exist among these."""
+        return self._store.get(ids)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write records, all or none; a kill in between leaves spans that do not count."""
+        if self._embedder is not None:
+            self.file.put(self.fingerprint, self._embedder.spans_of(records))
+        self._store.write(records)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove records."""
+        self._store.delete(ids)
+        self.file.delete(self.fingerprint, ids)
+
+    def search(self, vector: Any, k: int) -> list[Match]:
+        """The k records most similar to a vector, by the documents' vectors alone."""
+        return self._store.search(vector, k)
+
+    def lost(self) -> list[str]:
+        """The ids of the records that no search can find."""
+        return self._store.lost()
+
+    def staged(self) -> Store | None:
+        """What `stage` has begun and no `switch` has ended."""
+        staged = self._store.staged()
+        return None if staged is None else SpannedStore(staged, self.file, self._embedder)
+
+    def stage(self, provenance: Provenance) -> Store:
+        """Begin an empty store that is going to replace this one."""
+        return SpannedStore(self._store.stage(provenance), self.file, self._embedder)
+
+    def switch(self) -> str:
+        """Put what is staged in the place of this store."""
+        return self._store.switch()
+
+    def drop_kept(self) -> list[str]:
+        """Delete everything that `switch` has kept, and the spans of other models."""
+        dropped = self._store.drop_kept()
+        staged = self._store.staged()
+        kept = {self.fingerprint} | ({str(staged.provenance.fingerprint)} if staged else set())
+        self.file.keep_only(kept)
+        return dropped
+
+
+def catch_up(
+    store: SpannedStore,
+    embedder: SpanEmbedder,
+    on_document: Callable[[], None] = lambda: None,
+) -> list[tuple[str, str]]:
+    """Read the documents that have no spans yet, and forget the spans of documents that are gone.
+
+    Args:
+        store: Open for writing.
+        embedder: Of the store's model.
+        on_document: Called for each document that is settled.
+
+    Returns:
+        Name and reason of each document that cannot be read.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    names = dict(store.names())
+    there = store.file.ids(store.fingerprint)
+    store.file.delete(store.fingerprint, sorted(there - names.keys()))
+    failed: list[tuple[str, str]] = []
+    waiting: list[Record] = []
+
+    def flush() -> None:
+        results = embed_each([record.text or "" for record in waiting], embedder)
+        for record, result in zip(waiting, results, strict=True):
+            if isinstance(result, LongEmbedError):
+                failed.append((record.name, str(result)))
+        store.file.put(store.fingerprint, embedder.spans_of(waiting))
+        for _ in waiting:
+            on_document()
+        waiting.clear()
+
+    for ids in batches(sorted(names.keys() - there), ROWS):
+        waiting += [record for record in store.get(ids) if record.text is not None]
+        if sum(len(record.text or "") for record in waiting) >= BATCH_CHARACTERS:
+            flush()
+    flush()
+    return failed
+
+
+def _unit(record_id: str, spans: SpanVectors) -> DocumentSpans:
+    vectors = np.concatenate([spans.document[None], spans.vectors]).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    ranges = np.array(spans.spans, dtype=np.int64).reshape(-1, 2)
+    return DocumentSpans(record_id, ranges, vectors[0], vectors[1:])
+
+
+def _row(one: DocumentSpans) -> tuple[object, ...]:
+    ranges = np.asarray(one.ranges, dtype="<i8").tobytes()
+    vectors = np.concatenate([one.document[None], one.vectors]).astype("<f2").tobytes()
+    return (_key(one.id), ranges, vectors, zlib.crc32(ranges + vectors))
+
+
+def _digest(text: str | None) -> bytes:
+    return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).digest()
+
+
+def _key(record_id: str) -> bytes:
+    return record_id.encode("utf-8", "surrogatepass")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")

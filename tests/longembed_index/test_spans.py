@@ -1,0 +1,280 @@
+"""Spans beside a store, and the passages that a search shows."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import longembed
+from small_models import WORDS
+
+import longembed_st as le
+from longembed_index.memory import MemoryStore
+from longembed_index.opening import COLLECTION, open_store
+from longembed_index.passages import search_passages, sentences_of, with_best_sentence
+from longembed_index.records import Record
+from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore, catch_up
+from longembed_st.coverages import Coverage
+from longembed_st.provenance import Provenance
+from longembed_st.reading.spans import SpanVectors
+from longembed_st.settings import ModelSettings
+
+MADE_BY = Provenance(ModelSettings(model_name="some/model"), "sha256:one")
+
+
+def read(texts: list[str]) -> list[SpanVectors]:
+    """Spans of ten characters, whose vectors are counts of letters."""
+    found = []
+    for text in texts:
+        ranges = [(a, min(a + 10, len(text))) for a in range(0, len(text), 10)]
+        vectors = np.array([vector(text[a:b]) for a, b in ranges])
+        found.append(SpanVectors(vectors, ranges, vector(text), Coverage(len(text), len(text), 1)))
+    return found
+
+
+def vector(text: str) -> np.ndarray:
+    counts = np.array([1 + text.count(letter) for letter in "abcdefgh"], dtype=np.float32)
+    return counts / np.linalg.norm(counts)
+
+
+@pytest.fixture
+def store(tmp_path) -> SpannedStore:
+    return SpannedStore(MemoryStore(MADE_BY), SpanFile(tmp_path, COLLECTION), SpanEmbedder(read))
+
+
+def write(store: SpannedStore, **texts: str) -> None:
+    encoded = store._embedder(list(texts.values()))
+    rows = zip(texts.items(), encoded.vectors, strict=True)
+    store.write([Record(key, text, found, {}) for (key, text), found in rows])
+
+
+def test_spans_come_and_go_with_their_document(store) -> None:
+    write(store, one="aaaaaaaaaabbbbbbbbbb", two="cccc")
+    assert store.file.ids("sha256:one") == {"one", "two"}
+    (one,) = [spans for spans in store.file.read("sha256:one") if spans.id == "one"]
+    assert one.ranges.tolist() == [[0, 10], [10, 20]]
+    np.testing.assert_allclose(one.vectors[0], vector("a" * 10), atol=1e-3)
+    write(store, one="dddddddddddddddddddddddddddddd")
+    (one,) = [spans for spans in store.file.read("sha256:one") if spans.id == "one"]
+    assert len(one.ranges) == 3
+    store.delete(["one"])
+    assert store.file.ids("sha256:one") == {"two"}
+    assert store.file.ids("sha256:other") == set()
+
+
+def test_the_score_is_the_average_of_document_and_best_span(store) -> None:
+    texts = {"one": "a" * 30 + "bbbbbbbbbb", "two": "abababababababababab", "three": "cccccccccc"}
+    write(store, **texts)
+    query = vector("bbbbbbbbb")
+    found = search_passages(store, query, 3)
+    for hit in found:
+        text = texts[hit.hit.source]
+        own = float(vector(text) @ query)
+        best = max(float(spans @ query) for spans in read([text])[0].vectors)
+        assert hit.document_score == pytest.approx(own, abs=2e-3)
+        assert hit.span_score == pytest.approx(best, abs=2e-3)
+        assert hit.hit.score == pytest.approx((own + best) / 2, abs=2e-3)
+    assert [hit.hit.score for hit in found] == sorted((h.hit.score for h in found), reverse=True)
+    (passage,) = next(hit for hit in found if hit.hit.source == "one").passages
+    assert (passage.start, passage.end, passage.text) == (30, 40, "b" * 10)
+
+
+def test_neighbouring_spans_make_one_passage(store) -> None:
+    write(store, one="a" * 10 + "b" * 20 + "c" * 10 + "b" * 10)
+    (hit,) = search_passages(store, vector("bbbbbb"), 5, passages=3)
+    assert sorted((p.start, p.end) for p in hit.passages) == [(10, 30), (40, 50)]
+    assert search_passages(store, vector("b"), 5, passages=0)[0].passages == []
+
+
+def test_documents_without_spans_are_found_and_catch_up(store, tmp_path) -> None:
+    write(store, one="aaaa")
+    store._store.write([Record("bare", "bbbbbbbbbb", vector("bbbbbbbbbb"), {})])
+    first, *_ = search_passages(store, vector("bbbbbb"), 2)
+    assert (first.hit.source, first.span_score, first.passages) == ("bare", None, [])
+    assert catch_up(store, store._embedder) == []
+    first, *_ = search_passages(store, vector("bbbbbb"), 2)
+    assert first.span_score is not None
+    # Spans of a document that another program has removed do not count, and go.
+    store._store.delete(["bare"])
+    assert [hit.hit.source for hit in search_passages(store, vector("b"), 5)] == ["one"]
+    catch_up(store, store._embedder)
+    assert store.file.ids("sha256:one") == {"one"}
+
+
+@pytest.mark.parametrize("damage", ["junk", "row"])
+def test_damage_is_made_good(store, tmp_path, damage) -> None:
+    write(store, one="aaaaaaaaaa", two="bbbbbbbbbb")
+    if damage == "junk":
+        (tmp_path / FILE).write_bytes(b"no database" * 100)
+    else:
+        with sqlite3.connect(tmp_path / FILE) as database:
+            database.execute("UPDATE spans SET vectors = zeroblob(36) WHERE id = ?", (b"one",))
+    assert {hit.hit.source for hit in search_passages(store, vector("b"), 5)} == {"one", "two"}
+    catch_up(store, store._embedder)
+    assert store.file.ids("sha256:one") == {"one", "two"}
+
+
+def test_a_document_that_cannot_be_read_is_named(store) -> None:
+    store._store.write([Record("odd", "x", vector("x"), {})])
+
+    def refuse(texts):
+        raise le.InputError("cannot be read")
+
+    assert catch_up(store, SpanEmbedder(refuse)) == [("odd", "cannot be read")]
+
+
+def test_spans_follow_a_reindexing(store, tmp_path) -> None:
+    write(store, one="aaaaaaaaaa")
+    other = Provenance(ModelSettings(model_name="some/other"), "sha256:two")
+    staged = store.stage(other)
+    write(staged, one="aaaaaaaaaa")
+    assert store.staged() is not None
+    store.switch()
+    assert store.fingerprint == "sha256:two"
+    assert search_passages(store, vector("a"), 1)[0].span_score is not None
+    store.drop_kept()
+    assert store.file.ids("sha256:one") == set()
+    assert store.file.ids("sha256:two") == {"one"}
+
+
+def test_sentences_and_lines() -> None:
+    text = "One. Two is here!\n\nThree\n  four  \n你好。再见。"
+    assert [text[a:b] for a, b in sentences_of(text)] == [
+        "One.",
+        "Two is here!",
+        "Three",
+        "four",
+        "你好。",
+        "再见。",
+    ]
+    assert sentences_of(" \n ") == []
+
+
+def test_the_best_sentence_is_looked_for_in_the_first_passage(store) -> None:
+    write(store, one="Aa. Bb bb. Cc cc.")
+    (hit,) = search_passages(store, vector("b"), 1, passages=2)
+    found = with_best_sentence(
+        hit, lambda text, ranges: np.array([text[a:b].count("b") for a, b in ranges])
+    )
+    start, end = found.passages[0].sentence
+    assert "Aa. Bb bb. Cc cc."[start:end].startswith("Bb")
+
+
+# With a real reader and a real store.
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    draw = random.Random(0)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(5):
+        sentences = [" ".join(draw.choices(WORDS, k=9)).capitalize() + "." for _ in range(40)]
+        (folder / f"{number}.txt").write_text(" ".join(sentences))
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, small_model):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
+    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
+
+
+def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw", "--spans")
+    assert run(*line).exit_code == 0
+    text = (docs / "3.txt").read_text()
+    model = le.load(str(small_model("bert", positions=64)), "pcw")
+    (spans,) = model.encode_spans([text])
+    start, end = spans.spans[4]
+    answers = json.loads(run("search", text[start:end], "--store", "STORE", "--json").stdout)
+    found = next(one for one in answers if one["title"] == "3.txt")
+    (passage,) = found["passages"]
+    assert (passage["start"], passage["end"]) == (start, end)
+    assert passage["text"] == text[start:end]
+    assert passage["score"] == pytest.approx(1, abs=1e-3)
+    assert passage["share"] == pytest.approx(start / len(text))
+    best = text[slice(*passage["sentence"])]
+    assert best in passage["text"]
+    assert found["score"] == pytest.approx(
+        (found["document_score"] + found["span_score"]) / 2, abs=1e-5
+    )
+    # Of all its sentences, the one that is nearest in the context of its passage.
+    ranges = sentences_of(passage["text"])
+    scores = model.encode_ranges(passage["text"], ranges) @ model.encode_query(text[start:end])
+    assert best == passage["text"][slice(*ranges[int(scores.argmax())])]
+    shown = run("search", text[start:end], "--store", "STORE", "--passages", "2")
+    assert "of the document:" in shown.stdout
+    assert best in " ".join(shown.stdout.split())
+    assert run("search", best, "--store", "STORE", "--passages", "0").exit_code == 0
+
+
+def test_vectors_are_those_of_a_store_without_spans(run, docs, tmp_path) -> None:
+    line = ("index", docs, "--model", "MODEL", "--method", "pcw", "--store")
+    assert run(*line, "plain").exit_code == 0
+    assert run(*line, "STORE", "--spans").exit_code == 0
+
+    def vectors(place: Path) -> dict[str, np.ndarray]:
+        with open_store(place) as opened:
+            return {r.name: r.vector for r in opened.get([key for key, _ in opened.names()])}
+
+    plain, spanned = vectors(tmp_path / "plain"), vectors(tmp_path / "store")
+    assert plain.keys() == spanned.keys()
+    for name, vector in plain.items():
+        np.testing.assert_allclose(spanned[name], vector, atol=1e-5)
+    assert not (tmp_path / "plain" / FILE).exists()
+
+
+def test_a_store_made_before_gets_spans_and_keeps_them(run, docs, tmp_path) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert run(*line).exit_code == 0
+    query = ("search", WORDS[0], "--store", "STORE", "--json")
+    assert "passages" not in json.loads(run(*query).stdout)[0]
+    assert run(*line, "--spans").exit_code == 0
+    assert json.loads(run(*query).stdout)[0]["passages"]
+    # Later runs need not say it again; a changed document changes its spans.
+    (docs / "0.txt").write_text(f"{WORDS[0]}. " * 100)
+    assert run("index", docs, "--store", "STORE").exit_code == 0
+    changed = next(a for a in json.loads(run(*query).stdout) if a["title"] == "0.txt")
+    assert changed["passages"][0]["text"].startswith(f"{WORDS[0]}. ")
+    (docs / "1.txt").unlink()
+    assert run("index", docs, "--store", "STORE", "--prune").exit_code == 0
+    assert len(json.loads(run(*query, "-k", "9").stdout)) == 4
+    assert run("reindex", "--store", "STORE", "--method", "pi", "--drop-old").exit_code == 0
+    assert all(one["passages"] for one in json.loads(run(*query).stdout))
+
+
+def test_a_whitened_store_has_whitened_spans(run, tmp_path, monkeypatch) -> None:
+    from longembed_tuning import whiten
+    from longembed_tuning.judging import Judgement
+
+    some = Judgement(50, 60, 5, 15, 99, 40)
+    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    draw = random.Random(1)
+    for number in range(30):
+        own = draw.choices(WORDS, k=12)
+        (folder / f"{number}.txt").write_text(
+            ". ".join(" ".join(draw.choices(own, k=8)) for _ in range(30))
+        )
+    line = ("index", folder, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert run(*line, "--spans", "--whiten").exit_code == 0
+    (file,) = (tmp_path / "store").glob("whitening-*")
+    with open_store(tmp_path / "store") as opened:
+        spanned = SpannedStore(opened, SpanFile(tmp_path / "store", COLLECTION))
+        model = le.load(spanned.provenance.settings.model_name, "pcw", whitening=str(file))
+        records = {record.id: record for record in opened.get([key for key, _ in opened.names()])}
+        found = list(spanned.file.read(spanned.fingerprint))
+    assert len(found) == 30
+    for one in found[:5]:
+        (expected,) = model.encode_spans([records[one.id].text])
+        assert one.ranges.tolist() == [list(span) for span in expected.spans]
+        np.testing.assert_allclose(one.vectors, expected.vectors, atol=2e-3)
+        np.testing.assert_allclose(one.document, expected.document, atol=2e-3)
