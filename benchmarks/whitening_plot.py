@@ -39,7 +39,7 @@ def main() -> None:
             )
         panel.plot(4 * full, equal["one vector"], "^", color="black", label="one vector as it is")
         size = 4 * full * equal["vectors a document"]
-        panel.plot(size, equal["best window"], "D", color="#7f7f7f", label="best chunk")
+        panel.plot(size, equal["best window"], "D", color="#7f7f7f", label="best window")
         panel.set_xscale("log", base=2)
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,.0f}"))
         panel.tick_params(axis="x", labelrotation=45)

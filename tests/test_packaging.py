@@ -25,8 +25,8 @@ PARTS = {
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
-    "langchain_longembed": ("integrations/langchain_longembed", ["langchain"]),
-    "llama_index": ("integrations/llama_index", ["llama-index"]),
+    "langchain_longembed": ("integrations/langchain_longembed", ["langchain", "index"]),
+    "llama_index": ("integrations/llama_index", ["llama-index", "index"]),
 }
 """Where each part lies, and the extras that bring what it needs."""
 
@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "longembed_bench": {"longembed_st", "longembed_index"},
     "longembed_tuning": {"longembed_st", "longembed_index"},
     "chroma_longembed": {"longembed_st", "longembed_index"},
-    "langchain_longembed": {"longembed_st"},
-    "llama_index": {"longembed_st"},
+    "langchain_longembed": {"longembed_st", "longembed_index"},
+    "llama_index": {"longembed_st", "longembed_index"},
 }
 
 

@@ -1,8 +1,24 @@
-"""Embeddings of whole documents for LangChain."""
+"""Embeddings of whole documents, and a retriever of documents and passages, for LangChain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from longembed_st.extras import needs_extra
 
 with needs_extra("langchain", "langchain_core"):
     from langchain_longembed.embeddings import LongEmbedEmbeddings
 
-__all__ = ["LongEmbedEmbeddings"]
+if TYPE_CHECKING:
+    from langchain_longembed.retrievers import LongEmbedRetriever
+
+__all__ = ["LongEmbedEmbeddings", "LongEmbedRetriever"]
+
+
+def __getattr__(name: str) -> Any:
+    # The retriever needs the index and its libraries, the embeddings do not.
+    if name == "LongEmbedRetriever":
+        from langchain_longembed.retrievers import LongEmbedRetriever
+
+        return LongEmbedRetriever
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

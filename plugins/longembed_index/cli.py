@@ -13,8 +13,8 @@ from longembed_st.command.display import document_bar, without_loading_bars
 from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.settings import AUTO, ModelSettings
-from longembed_st.texts import has_text, shown
+from longembed_st.settings import ModelSettings
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
@@ -154,7 +154,7 @@ def index(
             f"longembed reindex --whiten --store {shown(store)}"
         )
     with without_loading_bars():
-        loaded = _model_of_store(stored, _named(settings, model), store)
+        loaded = _model_for(stored, _named(settings, model), store)
     file = SpanFile(store, COLLECTION)
     spans = spans or file.exists
     embed = _embedder(loaded, spans)
@@ -215,42 +215,17 @@ def search(
 
     Example: `longembed search "who approved the budget?" --store ./store -k 3`
     """
-    if not has_text(query):
-        raise ConfigError("the query is blank: nothing in it can be seen")
-    from longembed_index import searching
-    from longembed_index.opening import COLLECTION, open_store, read_provenance
-    from longembed_index.passages import DocumentHit, search_passages, with_best_sentence
-    from longembed_index.spans import SpanFile, SpannedStore
+    from longembed_index.finding import Finder, refuse_blank
 
-    stored = read_provenance(store)
-    if stored is None:
-        raise ConfigError(
-            f"there is no store in {store}. Make one: longembed index PATH... --store {store}"
-        )
+    refuse_blank(query)
     with without_loading_bars():
-        loaded = _model_of_store(stored, _named(given_settings(device=device), model), store)
-    encoded = loaded.model.encode_with_coverage([query], role="query")
-    vector = encoded.vectors[0]
-    file = SpanFile(store, COLLECTION)
-    with open_store(store, loaded) as opened:
-        if file.exists:
-            spanned = SpannedStore(opened, file)
-            answers = search_passages(spanned, vector, k, passages=passages)
-        else:
-            hits = searching.search(opened, vector, k)
-            answers = [DocumentHit(hit, hit.score, None, [], 0) for hit in hits]
-    if not answers:
-        raise ConfigError(f"the store in {store} is empty")
-    if loaded.settings.on_overflow == "warn":
-        display.show_query_cut(terminal(stderr=True), encoded.coverages[0])
-
-    def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
-        return loaded.model.encode_ranges(text, ranges) @ vector
-
-    answers = [with_best_sentence(answer, rank) for answer in answers]
+        finder = Finder(store, given=_named(given_settings(device=device), model))
+    answers, coverage = finder.find(query, k, passages=passages)
+    if finder.loaded.settings.on_overflow == "warn":
+        display.show_query_cut(terminal(stderr=True), coverage)
     if as_json:
         print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
-    elif file.exists:
+    elif finder.has_spans:
         display.show_answers(terminal(), answers)
     else:
         display.show_hits(terminal(), [answer.hit for answer in answers])
@@ -379,7 +354,7 @@ def repair(
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
         with without_loading_bars():
-            loaded = _model_of_store(stored, _named(given_settings(device=device), model), store)
+            loaded = _model_for(stored, _named(given_settings(device=device), model), store)
         return document_embedder(loaded)(texts)
 
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
@@ -452,25 +427,14 @@ def _whiten(
         return whiten(store, loaded, texts, spans=spans, on_document=on_document, tell=console.say)
 
 
-def _model_of_store(stored: Provenance | None, given: ModelSettings, store: Path) -> CachedModel:
-    """The store's own, unless it is new; what is given on top must not change its vectors."""
+def _model_for(stored: Provenance | None, given: ModelSettings, store: Path) -> CachedModel:
+    """The store's own model, or that of a new store."""
     from longembed_index.embedding import storable_model
-    from longembed_index.whitening import located
-    from longembed_st.provenance import Provenance
+    from longembed_index.finding import model_of_store
 
     if stored is None:
         return storable_model(given.over(ModelSettings(model_name=DEFAULT_MODEL)))
-    stored = located(stored, store)
-    if given.given.get("method") == AUTO:
-        given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
-    wanted = given.over(stored.settings)
-    # A model that was moved has another name and the same vectors: only loading it tells.
-    moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
-    if moved.differences(wanted):
-        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
-    loaded = storable_model(wanted)
-    loaded.refuse_other_vectors(stored, "the store")
-    return loaded
+    return model_of_store(stored, given, store)
 
 
 def _describe(loaded: CachedModel) -> str:

@@ -209,7 +209,7 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
         console.print(heading)
         for passage in answer.passages:
-            share = passage.start / answer.characters if answer.characters else 0.0
+            share = passage.start / max(len(answer.text), 1)
             line = Text(f"at {share:.0%} of the document: ", style="dim")
             for text, style in _around_sentence(passage):
                 line.append(shown(text), style=style)

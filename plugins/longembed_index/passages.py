@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sentencex  # type: ignore[import-untyped]
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from longembed_index.embedding import ROWS, batches
 from longembed_index.records import Record
-from longembed_index.searching import Hit, hit_of
+from longembed_index.searching import Hit, hit_of, matches
 from longembed_index.spans import DocumentSpans, SpannedStore
+
+if TYPE_CHECKING:
+    from longembed_index.store import Store
 
 RankSentences = Callable[[str, list[tuple[int, int]]], NDArray[np.float32]]
 """From a text and ranges of its characters to how near each is to the query."""
@@ -51,14 +54,14 @@ class DocumentHit:
         document_score: Of its own vector.
         span_score: Of its best span; None of a document that has none.
         passages: The best first.
-        characters: Length of the document's text.
+        text: All of the document.
     """
 
     hit: Hit
     document_score: float
     span_score: float | None
     passages: list[Passage]
-    characters: int
+    text: str
 
 
 def search_passages(
@@ -100,12 +103,42 @@ def search_passages(
         hit = hit_of(key, total, record.metadata)
         text = record.text or ""
         if key not in scored:
-            found.append(DocumentHit(hit, total, None, [], len(text)))
+            found.append(DocumentHit(hit, total, None, [], text))
             continue
         own, each = scored[key]
         chosen = _passages(spans[key], each, text, passages)
-        found.append(DocumentHit(hit, float(own), float(each.max()), chosen, len(text)))
+        found.append(DocumentHit(hit, float(own), float(each.max()), chosen, text))
     return found
+
+
+def search_documents(store: Store, vector: Any, k: int) -> list[DocumentHit]:
+    """The same of a store without spans: by the documents' own vectors, without passages.
+
+    Args:
+        store: The documents.
+        vector: Of the query, made as the store's vectors were.
+        k: The most documents.
+
+    Returns:
+        The best first.
+
+    Raises:
+        StoreError: If the store cannot be read, or fewer are found because vectors are lost.
+    """
+    found = matches(store, vector, k)
+    texts: dict[str, str] = {}
+    for part in batches([match.id for match in found], ROWS):
+        texts |= {record.id: record.text or "" for record in store.get(part)}
+    return [
+        DocumentHit(
+            hit_of(match.id, match.score, match.metadata),
+            match.score,
+            None,
+            [],
+            texts.get(match.id, ""),
+        )
+        for match in found
+    ]
 
 
 def with_best_sentence(hit: DocumentHit, rank: RankSentences) -> DocumentHit:
@@ -175,7 +208,7 @@ def as_dict(hit: DocumentHit) -> dict[str, Any]:
     return {
         "document_score": hit.document_score,
         "span_score": hit.span_score,
-        "passages": [_passage_dict(one, hit.characters) for one in hit.passages],
+        "passages": [_passage_dict(one, len(hit.text)) for one in hit.passages],
     }
 
 

@@ -55,15 +55,27 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
     Raises:
         StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
+    return [hit_of(one.id, one.score, one.metadata) for one in matches(store, vector, k)]
+
+
+def matches(store: Store, vector: Any, k: int) -> list[Match]:
+    """The records most similar to a query; arguments and errors as for `search`.
+
+    Args:
+        store: The documents.
+        vector: Of the query.
+        k: The most of them.
+
+    Returns:
+        The best first.
+    """
     # A number beyond what there is may also be beyond what the store can count.
     k = min(k, len(store))
     if not k:
         return []
-    matches = store.search(vector, k)
-    if len(matches) < k:
-        # An approximate search does not always lead to everything.
-        matches = _search_all(store, vector, k)
-    return [hit_of(match.id, match.score, match.metadata) for match in matches]
+    found = store.search(vector, k)
+    # An approximate search does not always lead to everything.
+    return found if len(found) == k else _search_all(store, vector, k)
 
 
 def _search_all(store: Store, vector: Any, k: int) -> list[Match]:

@@ -1,0 +1,112 @@
+"""LangChain's view of a store that `longembed index` has made."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables.config import run_in_executor
+from pydantic import ConfigDict, Field, PrivateAttr
+
+from longembed_index.finding import Finder
+from longembed_index.passages import as_dict
+from longembed_st.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from longembed_index.passages import DocumentHit
+
+
+class LongEmbedRetriever(BaseRetriever):
+    """Whole documents with the passages that answer, or the passages themselves.
+
+    The store is one of `longembed index`; with `--spans`, it has passages. `k` counts documents, in
+    the constructor and in `invoke(query, k=3)`. The model is loaded once, when it is first needed.
+
+    Each document has in its metadata `source`, `title`, `score`, and of a store with spans
+    `document_score`, `span_score` and `passages`, each with `text`, `start`, `end`, `share`,
+    `score` and the characters of its best `sentence`.
+
+    Example:
+        ```python
+        retriever = LongEmbedRetriever(store="./store", k=3, returns="passages")
+        retriever.invoke("who approved the budget?")
+        ```
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    store: str = Field(description="Folder of the store.")
+    k: int = Field(default=5, ge=1, description="The most documents.")
+    passages: int = Field(default=1, ge=1, description="The most passages of a document.")
+    returns: Literal["documents", "passages"] = Field(
+        default="documents",
+        description="What becomes a Document: each document whole, or each of its passages.",
+    )
+    collection: str = Field(default="documents", description="Collection in the store.")
+    device: str | None = Field(default=None, description="Where to compute; None chooses.")
+
+    _finder: Finder | None = PrivateAttr(default=None)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        """What answers a query.
+
+        Args:
+            query: The query.
+            run_manager: LangChain's.
+            k: The most documents, instead of the retriever's.
+
+        Raises:
+            ConfigError: If the query is blank, or there is no such store.
+            StoreError: If the store cannot be read.
+        """
+        if self._finder is None:
+            given = ModelSettings() if self.device is None else ModelSettings(device=self.device)
+            self._finder = Finder(Path(self.store), collection=self.collection, given=given)
+        most = self.k if k is None else k
+        hits, _ = self._finder.find(query, most, passages=self.passages)
+        if self.returns == "passages" and self._finder.has_spans:
+            return [document for hit in hits for document in _passages(hit)]
+        return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+    ) -> list[Document]:
+        """The same, computed in a thread."""
+        answer = partial(
+            self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k
+        )
+        return await run_in_executor(None, answer)
+
+
+def _metadata(hit: DocumentHit) -> dict[str, Any]:
+    found = {"source": hit.hit.source, "title": hit.hit.title, "score": hit.hit.score}
+    return found if hit.span_score is None else {**found, **as_dict(hit)}
+
+
+def _passages(hit: DocumentHit) -> list[Document]:
+    data = _metadata(hit)
+    return [
+        Document(
+            page_content=passage.text,
+            metadata={
+                "source": data["source"],
+                "title": data["title"],
+                "document_score": data["score"],
+                **{name: value for name, value in described.items() if name != "text"},
+            },
+        )
+        for passage, described in zip(hit.passages, data.get("passages", []), strict=True)
+    ]

@@ -1,0 +1,128 @@
+"""LlamaIndex's view of a store that `longembed index` has made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid5
+
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import (
+    NodeRelationship,
+    NodeWithScore,
+    QueryBundle,
+    RelatedNodeInfo,
+    TextNode,
+)
+
+from longembed_index.finding import Finder
+from longembed_st.errors import ConfigError
+from longembed_st.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from longembed_index.passages import DocumentHit, Passage
+
+_IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
+
+
+class LongEmbedRetriever(BaseRetriever):
+    """The passages that answer, or whole documents.
+
+    The store is one of `longembed index`; with `--spans`, it has passages. The model is loaded
+    once. A node of a passage has `start_char_idx` and `end_char_idx` in its document, which is its
+    SOURCE; the same passage has the same id whenever it is found.
+
+    Args:
+        store: Folder of the store.
+        k: The most documents.
+        passages: The most passages of a document.
+        returns: What becomes a node: each passage, or each document whole.
+        collection: Collection in the store.
+        device: Where to compute; None chooses.
+        **kwargs: Of LlamaIndex's `BaseRetriever`.
+
+    Raises:
+        ConfigError: If there is no such store, or passages are wanted of one without spans.
+
+    Example:
+        ```python
+        retriever = LongEmbedRetriever("./store", k=3)
+        engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
+        ```
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        *,
+        k: int = 5,
+        passages: int = 1,
+        returns: Literal["passages", "documents"] = "passages",
+        collection: str = "documents",
+        device: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if returns not in ("passages", "documents"):
+            raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
+        given = ModelSettings() if device is None else ModelSettings(device=device)
+        self._finder = Finder(Path(store), collection=collection, given=given)
+        if returns == "passages" and not self._finder.has_spans:
+            raise ConfigError(
+                f"the store in {store} has no spans, and therefore no passages: run longembed "
+                "index --spans, or returns='documents'"
+            )
+        self._k, self._passages, self._returns = k, passages, returns
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """What answers a query.
+
+        Args:
+            query_bundle: The query; its text counts, not an embedding of another model.
+
+        Raises:
+            ConfigError: If the query is blank, or the store is empty.
+            StoreError: If the store cannot be read.
+        """
+        hits, _ = self._finder.find(query_bundle.query_str, self._k, passages=self._passages)
+        if self._returns == "documents":
+            return [NodeWithScore(node=_document(hit), score=hit.hit.score) for hit in hits]
+        return [
+            NodeWithScore(node=_passage(hit, passage), score=passage.score)
+            for hit in hits
+            for passage in hit.passages
+        ]
+
+
+def _document(hit: DocumentHit) -> TextNode:
+    return TextNode(
+        id_=_id(hit.hit.source),
+        text=hit.text,
+        metadata=_metadata(hit),
+        start_char_idx=0,
+        end_char_idx=len(hit.text),
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
+    )
+
+
+def _passage(hit: DocumentHit, passage: Passage) -> TextNode:
+    where: dict[str, Any] = {"share": passage.start / max(len(hit.text), 1)}
+    if passage.sentence is not None:
+        start, end = passage.sentence
+        where["sentence"] = hit.text[start:end]
+    return TextNode(
+        id_=_id(f"{hit.hit.source}\0{passage.start}\0{passage.end}"),
+        text=passage.text,
+        metadata={**_metadata(hit), **where},
+        start_char_idx=passage.start,
+        end_char_idx=passage.end,
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
+    )
+
+
+def _metadata(hit: DocumentHit) -> dict[str, Any]:
+    return {"source": hit.hit.source, "title": hit.hit.title, "document_score": hit.hit.score}
+
+
+def _id(name: str) -> str:
+    return str(uuid5(_IDS, name))

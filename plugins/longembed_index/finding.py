@@ -1,0 +1,138 @@
+"""From a question to the documents of a store on disk, with the store's own model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longembed_index.embedding import storable_model
+from longembed_index.opening import COLLECTION, open_store, read_provenance
+from longembed_index.passages import (
+    DocumentHit,
+    search_documents,
+    search_passages,
+    with_best_sentence,
+)
+from longembed_index.spans import SpanFile, SpannedStore
+from longembed_index.whitening import located
+from longembed_st.errors import ConfigError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import AUTO, ModelSettings
+from longembed_st.texts import has_text, shown
+
+if TYPE_CHECKING:
+    from longembed_st.coverages import Coverage
+    from longembed_st.loading.cache import CachedModel
+
+
+class Finder:
+    """Answers questions from a store; whoever writes to it is not stopped.
+
+    Args:
+        directory: The store's folder.
+        collection: The collection in it.
+        given: The device, or where the model is now; nothing that changes vectors.
+
+    Attributes:
+        loaded: The store's model.
+
+    Raises:
+        ConfigError: If there is no such store, or a setting would give other vectors.
+        ModelError: If the model cannot be loaded.
+        StoreError: If the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        collection: str = COLLECTION,
+        given: ModelSettings | None = None,
+    ) -> None:
+        stored = read_provenance(directory, collection)
+        if stored is None:
+            raise ConfigError(
+                f"there is no store in {shown(directory)}. Make one: longembed index PATH... "
+                f"--store {shown(directory)}"
+            )
+        self.loaded: CachedModel = model_of_store(stored, given or ModelSettings(), directory)
+        self._directory, self._collection = directory, collection
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether the store keeps spans, so that there are passages."""
+        return self._file.exists
+
+    @property
+    def _file(self) -> SpanFile:
+        return SpanFile(self._directory, self._collection)
+
+    def find(
+        self, query: str, k: int = 5, *, passages: int = 1
+    ) -> tuple[list[DocumentHit], Coverage]:
+        """The documents that answer a question best.
+
+        Args:
+            query: What to look for.
+            k: The most documents.
+            passages: The most passages of each; the best one with its best sentence.
+
+        Returns:
+            The best first, and what was read of the query.
+
+        Raises:
+            ConfigError: If the query is blank, or the store is empty.
+            StoreError: If the store cannot be read, or vectors of it are lost.
+        """
+        refuse_blank(query)
+        model = self.loaded.model
+        encoded = model.encode_with_coverage([query], role="query")
+        vector = encoded.vectors[0]
+
+        def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
+            return model.encode_ranges(text, ranges) @ vector
+
+        with open_store(self._directory, self.loaded, collection=self._collection) as opened:
+            if self._file.exists:
+                spanned = SpannedStore(opened, self._file)
+                found = search_passages(spanned, vector, k, passages=passages)
+            else:
+                found = search_documents(opened, vector, k)
+        if not found:
+            raise ConfigError(f"the store in {shown(self._directory)} is empty")
+        return [with_best_sentence(one, rank) for one in found], encoded.coverages[0]
+
+
+def refuse_blank(query: str) -> None:
+    """Raise `ConfigError` for a query that would rank noise.
+
+    Args:
+        query: What to look for.
+    """
+    if not has_text(query):
+        raise ConfigError("the query is blank: nothing in it can be seen")
+
+
+def model_of_store(stored: Provenance, given: ModelSettings, directory: Path) -> CachedModel:
+    """The model of a store; what is given on top must not change its vectors.
+
+    Args:
+        stored: How the vectors were made.
+        given: Settings on top: the device, or another place of the same model.
+        directory: The store's folder.
+
+    Raises:
+        ConfigError: If they would give other vectors.
+        ModelError: If the model cannot be loaded.
+    """
+    stored = located(stored, directory)
+    if given.given.get("method") == AUTO:
+        given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
+    wanted = given.over(stored.settings)
+    # A model that was moved has another name and the same vectors: only loading it tells.
+    moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
+    if moved.differences(wanted):
+        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
+    loaded = storable_model(wanted)
+    loaded.refuse_other_vectors(stored, "the store")
+    return loaded

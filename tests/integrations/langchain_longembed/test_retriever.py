@@ -1,0 +1,82 @@
+"""LangChain's suite for retrievers, and a question that a long document answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("langchain_core")
+pytest.importorskip("langchain_tests")
+pytest.importorskip("chromadb")
+
+from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, index, write_documents
+from langchain_core.documents import Document
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+
+from langchain_longembed import LongEmbedRetriever
+from longembed_st.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, minilm_folder) -> Path:
+    place = tmp_path_factory.mktemp("answers")
+    write_documents(place / "docs")
+    index(place / "docs", place / "store", minilm_folder)
+    return place / "store"
+
+
+class TestStandard(RetrieversIntegrationTests):
+    @pytest.fixture(autouse=True)
+    def _store(self, store: Path) -> None:
+        self.store = str(store)
+
+    @property
+    def retriever_constructor(self) -> type[LongEmbedRetriever]:
+        return LongEmbedRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, str]:
+        return {"store": self.store}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "Who paid for the new crane?"
+
+
+def test_documents_are_whole_and_say_where_the_answer_stands(store) -> None:
+    (found,) = LongEmbedRetriever(store=str(store), k=1).invoke(QUESTIONS["harbour"])
+    assert isinstance(found, Document)
+    assert found.metadata["title"] == "harbour.txt"
+    assert len(found.page_content.split()) > 2_000
+    (passage,) = found.metadata["passages"]
+    assert found.page_content[passage["start"] : passage["end"]] == passage["text"]
+    assert found.metadata["score"] == pytest.approx(
+        (found.metadata["document_score"] + found.metadata["span_score"]) / 2, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("topic", QUESTIONS)
+def test_a_passage_answers_with_a_call_of_few_words(store, topic) -> None:
+    """The whole document would cost a prompt of thousands of words."""
+    model = FakeLanguageModel()
+    retriever = LongEmbedRetriever(store=str(store), k=1, returns="passages")
+    (passage,) = retriever.invoke(QUESTIONS[topic])
+    assert model.answer(QUESTIONS[topic], passage.page_content) == ANSWERS[topic]
+    assert (model.calls, model.words < 300) == (1, True)
+    start, end = passage.metadata["sentence"]
+    whole = Path(passage.metadata["source"]).read_text()
+    assert whole[passage.metadata["start"] : passage.metadata["end"]] == passage.page_content
+    assert whole[start:end] == ANSWERS[topic]
+
+
+async def test_it_answers_asynchronously(store) -> None:
+    (found,) = await LongEmbedRetriever(store=str(store)).ainvoke(QUESTIONS["orchard"], k=1)
+    assert found.metadata["title"] == "orchard.txt"
+
+
+def test_a_store_that_is_not_there_is_named(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="there is no store in"):
+        LongEmbedRetriever(store=str(tmp_path)).invoke("anything")
+    with pytest.raises(ValueError, match="extra"):
+        LongEmbedRetriever(store=str(tmp_path), top_k=3)

@@ -1,0 +1,55 @@
+"""LlamaIndex: passages as nodes, with their places in the document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("llama_index.core")
+pytest.importorskip("chromadb")
+
+from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, index, write_documents
+from llama_index.core.schema import NodeRelationship
+
+from llama_index.retrievers.longembed import LongEmbedRetriever
+from longembed_st.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, minilm_folder) -> Path:
+    place = tmp_path_factory.mktemp("answers")
+    write_documents(place / "docs")
+    index(place / "docs", place / "store", minilm_folder)
+    return place / "store"
+
+
+@pytest.mark.parametrize("topic", QUESTIONS)
+def test_a_node_is_the_passage_that_answers(store, topic) -> None:
+    model = FakeLanguageModel()
+    (found,) = LongEmbedRetriever(store, k=1).retrieve(QUESTIONS[topic])
+    node = found.node
+    assert model.answer(QUESTIONS[topic], node.text) == ANSWERS[topic]
+    assert model.words < 300
+    source = node.relationships[NodeRelationship.SOURCE].node_id
+    whole = Path(source).read_text()
+    assert whole[node.start_char_idx : node.end_char_idx] == node.text
+    assert node.metadata["sentence"] == ANSWERS[topic]
+    (again,) = LongEmbedRetriever(store, k=1).retrieve(QUESTIONS[topic])
+    assert again.node.node_id == node.node_id
+
+
+async def test_whole_documents_and_the_asynchronous_way(store) -> None:
+    retriever = LongEmbedRetriever(store, k=2, returns="documents")
+    found = await retriever.aretrieve(QUESTIONS["railway"])
+    assert len(found) == 2
+    assert found[0].node.metadata["title"] == "railway.txt"
+    assert found[0].node.text == Path(found[0].node.metadata["source"]).read_text()
+    assert found[0].score > found[1].score
+
+
+def test_mistakes_are_named(store, tmp_path, minilm_folder) -> None:
+    with pytest.raises(ConfigError, match="there is no store in"):
+        LongEmbedRetriever(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="returns must be"):
+        LongEmbedRetriever(store, returns="chunks")
