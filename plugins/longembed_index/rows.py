@@ -1,7 +1,7 @@
 """Documents as rows for any vector store, and its hits as documents again.
 
-For stores that `longembed index` does not know: each span becomes a row with a vector of its own, and
-so does the document.
+For stores that `longembed index` does not know: each span becomes a row with a vector of its own,
+and so does the document.
 """
 
 from __future__ import annotations
@@ -86,13 +86,9 @@ def rows_of(
         for number, ((start, end), vector) in enumerate(
             zip(found.spans, found.vectors, strict=True)
         ):
-            data: dict[str, str | int] = {
-                "document": name,
-                "part": SPAN,
-                "start": start,
-                "end": end,
-            }
-            yield Row(f"{name}{ID_SEPARATOR}{number}", text[start:end], vector, data)
+            place: dict[str, str | int] = {"part": SPAN, "start": start, "end": end}
+            row_id = f"{name}{ID_SEPARATOR}{number}"
+            yield Row(row_id, text[start:end], vector, {"document": name, **place})
 
 
 def grouped(hits: Iterable[tuple[Mapping[str, Any], float]], k: int = 5) -> list[Group]:
