@@ -16,8 +16,9 @@ from stored import contents
 
 from longembed_index.embedding import document_embedder
 from longembed_index.ingestion import ingest
-from longembed_index.opening import open_store
+from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import TextSource, find_files
+from longembed_index.spans import SpanFile
 
 KILLS = 20
 
@@ -35,6 +36,26 @@ embed = document_embedder(model)
 print("ready", flush=True)
 with open_store(Path(sys.argv[2]), model, write=True) as store:
     ingest(find_files([Path(sys.argv[1])]).files, store, embed, batch_characters=4000)
+"""
+
+INDEX_WITH_SPANS = """
+import sys
+from pathlib import Path
+from longembed_index.embedding import storable_model
+from longembed_index.ingestion import ingest
+from longembed_index.opening import COLLECTION, open_store
+from longembed_index.sources import find_files
+from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up
+from longembed_st.settings import ModelSettings
+
+place = Path(sys.argv[2])
+model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
+embed = SpanEmbedder(model.model.encode_spans)
+print("ready", flush=True)
+with open_store(place, model, write=True) as store:
+    spanned = SpannedStore(store, SpanFile(place, COLLECTION), embed)
+    ingest(find_files([Path(sys.argv[1])]).files, spanned, embed, batch_characters=4000)
+    catch_up(spanned, embed)
 """
 
 REINDEX = """
@@ -174,3 +195,23 @@ def test_a_reindexing(folder, minilm, short_minilm, minilm_folder, tmp_path) -> 
     arguments = [str(folder), str(killed), str(minilm_folder)]
     kill_and_resume(REINDEX, arguments, KILLS, longest=2 * took / KILLS)
     assert_equal(killed, clean, 200)
+
+
+@pytest.mark.slow
+def test_spans_appear_with_their_documents(folder, minilm, minilm_folder, tmp_path) -> None:
+    began = time.perf_counter()
+    clean, killed = tmp_path / "clean", tmp_path / "killed"
+    line = [str(folder), str(clean), str(minilm_folder)]
+    subprocess.run([sys.executable, "-c", INDEX_WITH_SPANS, *line], check=True)
+    longest = time.perf_counter() - began
+    line[1] = str(killed)
+    assert kill_and_resume(INDEX_WITH_SPANS, line, KILLS, longest / 4) >= KILLS / 2
+    assert_equal(killed, clean, 200)
+    fingerprint = minilm.fingerprint
+    expected = {one.id: one for one in SpanFile(clean, COLLECTION).read(fingerprint)}
+    found = {one.id: one for one in SpanFile(killed, COLLECTION).read(fingerprint)}
+    assert found.keys() == expected.keys()
+    assert len(found) == 200
+    for key, one in expected.items():
+        assert found[key].ranges.tolist() == one.ranges.tolist()
+        np.testing.assert_allclose(found[key].vectors, one.vectors, atol=2e-3)
