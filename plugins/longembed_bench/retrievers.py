@@ -12,7 +12,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bm25s  # type: ignore[import-untyped]
@@ -22,7 +22,7 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.runs import MethodChoice
+from longembed_bench.runs import MethodChoice, SpanChoice
 from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache, VectorFolder
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import MOST_DOCUMENTS, Whitening
@@ -237,7 +237,8 @@ class Whitened(WholeDocuments):
             variants.append([one.document for one in windows])
             before = now
 
-        sample = random.Random(0).sample(texts, min(len(texts), MOST_DOCUMENTS))
+        most = min(len(texts), MOST_DOCUMENTS)
+        sample = [texts[i] for i in sorted(random.Random(0).sample(range(len(texts)), most))]
         made = le.fit_whitening(self._plain, sample, on_document=keep, **self._options)
         self._use(made.whitening)
         took = np.array(seconds)
@@ -246,6 +247,50 @@ class Whitened(WholeDocuments):
         self._plain_cache.put(read, "document", le.Encoded(plain, coverages), took)
         whitened = le.Encoded(made.whitening(chosen), coverages)
         self._cache.put(read, "document", whitened, took)
+
+
+class Spans(WholeDocuments):
+    """One vector a document, and one for each of its spans.
+
+    Args:
+        inner: What reads the documents, and whitens them if it is to.
+        choice: Which spans, and what a document's score is.
+        folder: Where their vectors are kept.
+    """
+
+    def __init__(self, inner: WholeDocuments, choice: SpanChoice, folder: VectorFolder) -> None:
+        meta = inner.mteb_model_meta
+        revision = _hash(str(meta.revision), f"{choice.tokens} {choice.score}")
+        Retriever.__init__(self, str(meta.name), revision)
+        self._inner, self._choice, self._folder = inner, choice, folder
+        self.whitening = None
+
+    def _read_documents(self, texts: list[str]) -> None:
+        self._inner.on_texts = self.on_texts
+        self._inner._read_documents(texts)
+        self.whitening = self._inner.whitening
+        model = self._inner._model
+        cache = self._folder.spans(le.fingerprint(model), self._choice.tokens)
+        found = [cache.read(model, text) for text in texts]
+        counts = [len(vectors) for vectors, _ in found]
+        self._starts = np.cumsum([0, *counts[:-1]])
+        self._vectors = np.concatenate([vectors for vectors, _ in found])
+        self._seconds = sum(seconds for _, seconds in found)
+
+    def _score(self, queries: list[str]) -> Scores:
+        own = self._inner._score(queries)
+        if self._choice.score == "document":
+            return own
+        asked = self._inner._cache.embed(self._inner._model, queries, "query").vectors
+        similarity = self._inner._model.similarity(asked, self._vectors)
+        each = np.asarray(similarity, dtype=np.float32)
+        best: Scores = np.maximum.reduceat(each, self._starts, axis=1)
+        average: Scores = (own + best) / np.float32(2)
+        return best if self._choice.score == "best" else average
+
+    def _reading(self, documents: int) -> Reading:
+        own = self._inner._reading(documents)
+        return replace(own, vectors=own.vectors + len(self._vectors), seconds=self._seconds)
 
 
 def whole_documents(
@@ -259,12 +304,13 @@ def whole_documents(
     Args:
         full_name: See `Retriever`.
         model: The model, extended or not.
-        method: Whether a whitening is to be fitted.
+        method: Whether a whitening is to be fitted, and spans are to be kept.
         folder: Where vectors and fits are kept.
     """
+    found = WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
     if method.whitening is not None:
-        return Whitened(full_name, model, method.whitening, folder)
-    return WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
+        found = Whitened(full_name, model, method.whitening, folder)
+    return found if method.spans is None else Spans(found, method.spans, folder)
 
 
 class Chunks(WholeDocuments):

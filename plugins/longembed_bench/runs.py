@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 CHUNKS = "chunks"
 """The method that is none of ours: the unextended model on fixed chunks, the best chunk counts."""
 
+SPANS, SCORE = "spans", "score"
+SCORES = ("average", "best", "document")
+"""What the score of a document with spans may be."""
+
 WHITEN = "whiten"
 WHITENING = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
 """What may stand beside `whiten=true`."""
@@ -57,6 +61,19 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class SpanChoice:
+    """That a document has spans, and what its score is.
+
+    Attributes:
+        tokens: The most of a span; None for the windows of the method.
+        score: One of `SCORES`.
+    """
+
+    tokens: int | None
+    score: str
+
+
+@dataclass(frozen=True)
 class MethodChoice:
     """A way to read: an extension method with its settings, chunks, or BM25.
 
@@ -66,19 +83,23 @@ class MethodChoice:
         settings: How the model is to be loaded, without the model.
         whitening: Options of `longembed_st.fit_whitening`, if a whitening is to be fitted on the
             corpus that is searched; None if not.
+        spans: Which spans are kept beside the documents' vectors; None for none.
     """
 
     label: str
     name: str
     settings: ModelSettings
     whitening: Mapping[str, Any] | None = None
+    spans: SpanChoice | None = None
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
         """Read `pcw` or `pcw:window_size=256,overlap=16` or `pcw:whiten=true`.
 
         `whiten=true` fits a whitening on the corpus, with the options dimensions, ridge and
-        token_weights; `whiten=FOLDER` takes one that was fitted elsewhere.
+        token_weights; `whiten=FOLDER` takes one that was fitted elsewhere. `spans=true` keeps the
+        windows of the method as spans, `spans=128` spans of so many tokens at most; `score` says
+        what a document's score is: average, best or document.
 
         Args:
             text: As typed behind `--method`.
@@ -103,9 +124,28 @@ class MethodChoice:
             given["whitening"] = wanted
         elif wanted is not False:
             raise ConfigError(f"--method {text!r}: write {WHITEN}=true, or {WHITEN}=FOLDER")
+        spans = _span_choice(text, given)
         method = "none" if name in (CHUNKS, BM25) else name
         settings = ModelSettings.from_keywords(method=method, **given)
-        return cls(text, name, settings, whitening)
+        return cls(text, name, settings, whitening, spans)
+
+
+def _span_choice(text: str, given: dict[str, Any]) -> SpanChoice | None:
+    """Take what is about spans out of a method's settings."""
+    wanted, score = given.pop(SPANS, False), given.pop(SCORE, None)
+    if wanted is False:
+        if score is not None:
+            raise ConfigError(f"--method {text!r}: {SCORE} is of documents with {SPANS}=true")
+        return None
+    tokens = None if wanted is True else wanted
+    if not (tokens is None or isinstance(tokens, int)):
+        raise ConfigError(
+            f"--method {text!r}: write {SPANS}=true, or {SPANS}=128 for so many tokens"
+        )
+    score = score or SCORES[0]
+    if score not in SCORES:
+        raise ConfigError(f"--method {text!r}: {SCORE} is one of {', '.join(SCORES)}")
+    return SpanChoice(tokens, score)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,39 @@ class VectorCache:
             self._known[key] = (vector, int(tokens), int(read), float(seconds))
 
 
+class SpanCache:
+    """The spans that one model has computed so far, a file a document.
+
+    Args:
+        folder: A folder for this model and this length alone.
+        tokens: The most of a span; None for the windows of the method.
+    """
+
+    def __init__(self, folder: Path, tokens: int | None) -> None:
+        self._folder = folder
+        self._tokens = tokens
+
+    def read(self, model: LongSentenceTransformer, text: str) -> tuple[NDArray[np.float32], float]:
+        """The vectors of a document's spans, and the time that they took.
+
+        Args:
+            model: The model that the folder is for.
+            text: The document.
+        """
+        path = self._folder / f"{_key('spans', text)[:32]}.npz"
+        if path.exists():
+            try:
+                with np.load(path) as file:
+                    return file["vectors"], float(file["seconds"])
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                path.unlink(missing_ok=True)
+        begin = time.perf_counter()
+        (found,) = model.encode_spans([text], span_tokens=self._tokens)
+        seconds = time.perf_counter() - begin
+        write_whole(path, lambda file: np.savez(file, vectors=found.vectors, seconds=seconds))
+        return found.vectors, seconds
+
+
 @dataclass(frozen=True)
 class VectorFolder:
     """The vectors of several models, and the whitenings fitted on what they read.
@@ -143,6 +176,16 @@ class VectorFolder:
             fingerprint: "sha256:..." as `longembed_st.fingerprint` gives it.
         """
         return VectorCache(self.path / fingerprint.removeprefix("sha256:")[:16])
+
+    def spans(self, fingerprint: str, tokens: int | None) -> SpanCache:
+        """The spans of one model.
+
+        Args:
+            fingerprint: As for `of`.
+            tokens: The most of a span; None for the windows of the method.
+        """
+        name = f"{fingerprint.removeprefix('sha256:')[:16]}-spans-{tokens or 'windows'}"
+        return SpanCache(self.path / name, tokens)
 
     def whitening(self, key: str) -> Path:
         """Where a whitening is kept.

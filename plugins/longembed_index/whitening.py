@@ -193,7 +193,7 @@ def _embedder(embed: Embed, known: dict[bytes, SpanVectors]) -> Embed:
 
 def _sample(items: Sequence[Any]) -> list[Any]:
     most = min(len(items), MOST_DOCUMENTS)
-    return random.Random(0).sample(list(items), most)
+    return [items[place] for place in sorted(random.Random(0).sample(range(len(items)), most))]
 
 
 def _text(source: Source) -> str:

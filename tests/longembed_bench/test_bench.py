@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import mteb
+import numpy as np
 import pytest
 from command_line import longembed
 from small_models import WORDS
@@ -360,5 +361,50 @@ def test_a_fit_is_not_made_twice(bench, tmp_path, monkeypatch) -> None:
     [("pcw:whiten=3", "whiten=true, or whiten=FOLDER"), ("chunks:whiten=true", "leave")],
 )
 def test_what_cannot_be_whitened_is_said(text, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        MethodChoice.parse(text)
+
+
+def test_spans_beside_the_documents_vectors(bench, tmp_path, small_model) -> None:
+    """Each score by hand, from the spans that the model gives."""
+    data = write_data(tmp_path / "mine")
+    methods = ["pcw:spans=true", "pcw:spans=16,score=best", "pcw:spans=true,score=document", "pcw"]
+    line = ["MODEL", "--data", str(data), "--out", "out", "--no-baselines"]
+    result = bench(*line, *(word for method in methods for word in ("-m", method)))
+    assert result.exit_code == 0, result.output
+    of = {result.method: result for result in ResultFolder(tmp_path / "out").results()}
+    model = le.load(str(small_model("bert")), "pcw", device="cpu")
+
+    def column(name: str, field: str = "text") -> list[str]:
+        return [json.loads(line)[field] for line in (data / f"{name}.jsonl").open()]
+
+    queries = model.encode_query(column("queries"))
+
+    def score(tokens: int | None, weigh) -> float:
+        found = model.encode_spans(column("corpus"), span_tokens=tokens)
+        own = queries @ np.array([one.document for one in found]).T
+        best = np.array([(one.vectors @ queries.T).max(axis=0) for one in found]).T
+        scores = weigh(own, best)
+        ranks = (scores > np.diag(scores)[:, None]).sum(axis=1)
+        return float(np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
+
+    assert of["pcw:spans=true"].score == pytest.approx(
+        score(None, lambda a, b: (a + b) / 2), abs=1e-4
+    )
+    assert of["pcw:spans=16,score=best"].score == pytest.approx(score(16, lambda a, b: b), abs=1e-4)
+    assert of["pcw:spans=true,score=document"].score == pytest.approx(of["pcw"].score, abs=1e-4)
+    assert of["pcw:spans=true"].reading.vectors_per_document > 2
+    assert of["pcw:spans=16,score=best"].reading.bytes_per_document > 4 * 32 * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("pcw:score=best", "spans=true"),
+        ("pcw:spans=few", "spans=128"),
+        ("pcw:spans=true,score=worst", "average, best, document"),
+    ],
+)
+def test_what_spans_cannot_be_is_said(text, reason) -> None:
     with pytest.raises(ConfigError, match=reason):
         MethodChoice.parse(text)
