@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from compare import cosine
 
@@ -13,6 +14,7 @@ import longembed_st as le
 from chroma_longembed import LongEmbedEmbeddingFunction
 from langchain_longembed import LongEmbedEmbeddings
 from llama_index.embeddings.longembed import LongEmbedEmbedding
+from longembed_st.loading.whitening import Whitening, WhiteningMap
 
 TEXT = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 40
 
@@ -43,3 +45,25 @@ def test_every_adapter_gives_the_vector_of_the_core(minilm_folder, settings) -> 
     assert cosine(llama_index.get_query_embedding(TEXT), query) > 0.999999
     assert cosine(chroma.embed_query([TEXT])[0], query) > 0.999999
     assert langchain.fingerprint == llama_index.fingerprint == chroma.fingerprint
+
+
+def test_every_adapter_takes_a_whitening(minilm_folder, tmp_path) -> None:
+    """And what it stores builds the same again."""
+    draw = np.random.default_rng(0)
+    file = tmp_path / "fitted.safetensors"
+    weights = draw.uniform(size=30522).astype(np.float32)
+    whitening = Whitening(WhiteningMap(draw.normal(size=(64, 384))), weights)
+    whitening.write(file)
+    folder, settings = str(minilm_folder), {"method": "pcw", "whitening": str(file)}
+    core = le.load(folder, **settings)
+    langchain = LongEmbedEmbeddings(model=folder, **settings)
+    llama_index = LongEmbedEmbedding(model_name=folder, **settings)
+    chroma = LongEmbedEmbeddingFunction(folder, **settings)
+    document = core.encode_document(TEXT)
+    assert document.shape == (64,)
+    assert cosine(langchain.embed_documents([TEXT])[0], document) > 0.999999
+    assert cosine(llama_index.get_text_embedding(TEXT), document) > 0.999999
+    again = LongEmbedEmbeddingFunction.build_from_config(chroma.get_config())
+    assert cosine(again([TEXT])[0], document) > 0.999999
+    assert langchain.fingerprint == llama_index.fingerprint == again.fingerprint
+    assert chroma.fingerprint != LongEmbedEmbeddingFunction(folder, method="pcw").fingerprint
