@@ -6,9 +6,11 @@ thousands of tokens into one of them, where the unextended MiniLM does not read.
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -54,6 +56,29 @@ def texts_of(package: Distribution) -> Iterator[str]:
     for file in sorted(package.files or [], key=str):
         if ".dist-info" in file.parts[0] and LICENCE_FILE.search(file.name):
             yield Path(str(file.locate())).read_text("utf-8", errors="replace").strip()
+
+
+def indexed_packages(folder: Path) -> Path:
+    """The documents as files, indexed with their spans as `longembed index` does it.
+
+    Args:
+        folder: Where the files and the store go.
+
+    Returns:
+        The store.
+    """
+    from longembed_st.command.app import run
+
+    documents, store = folder / "documents", folder / "store"
+    documents.mkdir()
+    for name, text in installed_packages():
+        (documents / f"{name}.txt").write_text(text, encoding="utf8", newline="")
+    line = ["index", documents, "--store", store, "--model", MODEL, "--spans"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        code = run([str(word) for word in line])
+    if code:
+        raise SystemExit(code)
+    return store
 
 
 def passage(text: str, question: str) -> str:

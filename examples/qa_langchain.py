@@ -1,4 +1,4 @@
-"""Answer questions over whole documents with LangChain: one vector each, no text splitter.
+"""Answer questions from whole documents with LangChain: the passages that answer, and no splitter.
 
 Runs offline: the embedding model comes from a Python package, and in the place of a language model
 stands one that repeats its prompt.
@@ -8,30 +8,31 @@ stands one that repeats its prompt.
 
 from __future__ import annotations
 
-from installed_packages import MODEL, QUESTIONS, installed_packages, passage
-from langchain_core.documents import Document
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from installed_packages import QUESTIONS, indexed_packages, passage
 from langchain_core.language_models import ParrotFakeChatModel
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_longembed import LongEmbedEmbeddings
+from langchain_longembed import LongEmbedRetriever
 
-PROMPT = ChatPromptTemplate.from_template("{context}\n\nAnswer from this document: {question}")
+PROMPT = ChatPromptTemplate.from_template("{context}\n\nAnswer from these passages: {question}")
 
 
 def main() -> None:
     """Index, retrieve, answer."""
-    embeddings = LongEmbedEmbeddings(model=MODEL, max_seq_length=4096, on_overflow="truncate")
-    store = InMemoryVectorStore(embeddings)
-    store.add_documents(
-        [Document(text, metadata={"package": name}) for name, text in installed_packages()]
-    )
-    retriever = store.as_retriever(search_kwargs={"k": 1})
-    answering = PROMPT | ParrotFakeChatModel()
-    for question in QUESTIONS:
-        (document,) = retriever.invoke(question)
-        answer = answering.invoke({"context": document.page_content, "question": question})
-        print(f"{question}\n  {document.metadata['package']}: {passage(answer.text, question)}\n")
+    with TemporaryDirectory() as folder:
+        store = indexed_packages(Path(folder))
+        retriever = LongEmbedRetriever(store=str(store), k=1, passages=5)
+        answering = PROMPT | ParrotFakeChatModel()
+        for question in QUESTIONS:
+            (document,) = retriever.invoke(question)
+            context = "\n\n".join(found["text"] for found in document.metadata["passages"])
+            answer = answering.invoke({"context": context, "question": question})
+            words = f"{len(context.split()):,} of {len(document.page_content.split()):,} words"
+            print(f"{question}\n  {document.metadata['title']}: {passage(answer.text, question)}")
+            print(f"  One call, with {words} of the document.\n")
 
 
 if __name__ == "__main__":

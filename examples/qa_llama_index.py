@@ -1,40 +1,47 @@
-"""Answer questions over whole documents with LlamaIndex: one node each, no chunks.
+"""Answer questions from whole documents with LlamaIndex: the passages that answer, and no chunks.
 
 Runs offline: the embedding model comes from a Python package, and in the place of a language model
-stands one that repeats its prompt.
+stands one that repeats its prompt and counts its calls.
 
     python examples/qa_llama_index.py
 """
 
 from __future__ import annotations
 
-from installed_packages import MODEL, QUESTIONS, installed_packages, passage
-from llama_index.core import Document, Settings, VectorStoreIndex
-from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.llms import MockLLM
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from llama_index.embeddings.longembed import LongEmbedEmbedding, WholeDocumentParser
+from installed_packages import QUESTIONS, indexed_packages, passage
+from llama_index.core.llms import CompletionResponse, MockLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
+
+from llama_index.retrievers.longembed import LongEmbedRetriever
+
+
+class Parrot(MockLLM):
+    """Repeats its prompt; put your own model here."""
+
+    calls: int = 0
+    words: int = 0
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Repeat, and count."""
+        self.calls += 1
+        self.words += len(prompt.split())
+        return super().complete(prompt, formatted, **kwargs)
 
 
 def main() -> None:
     """Index, retrieve, answer."""
-    Settings.llm = MockLLM()
-    # LlamaIndex cuts what it retrieves to fit the language model: tell it how much that reads.
-    Settings.context_window = 1_000_000
-    embed_model = LongEmbedEmbedding(model_name=MODEL, max_seq_length=4096, on_overflow="truncate")
-    documents = [
-        Document(text=text, id_=name, metadata={"package": name})
-        for name, text in installed_packages()
-    ]
-    # In one step: VectorStoreIndex.from_documents(documents, embed_model=embed_model,
-    # transformations=[WholeDocumentParser()]). A pipeline adds a cache, and stores for many runs.
-    pipeline = IngestionPipeline(transformations=[WholeDocumentParser(), embed_model])
-    index = VectorStoreIndex(pipeline.run(documents=documents), embed_model=embed_model)
-    engine = index.as_query_engine(similarity_top_k=1)
-    for question in QUESTIONS:
-        answer = engine.query(question)
-        package = answer.source_nodes[0].metadata["package"]
-        print(f"{question}\n  {package}: {passage(str(answer), question)}\n")
+    with TemporaryDirectory() as folder:
+        retriever = LongEmbedRetriever(indexed_packages(Path(folder)), k=1, passages=5)
+        for question in QUESTIONS:
+            model = Parrot()
+            answer = RetrieverQueryEngine.from_args(retriever, llm=model).query(question)
+            title = answer.source_nodes[0].metadata["title"]
+            print(f"{question}\n  {title}: {passage(str(answer), question)}")
+            print(f"  Calls of the language model: {model.calls}, with {model.words:,} words.\n")
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def test_questions_are_answered_from_the_right_document(name, monkeypatch, capsy
     texts = dict(installed_packages())
     model = le.load(MODEL, "none", on_overflow="truncate")
     for (question, package), answer in zip(QUESTIONS.items(), answers, strict=True):
-        first, second = answer.split("\n")
+        first, second, *_ = answer.split("\n")
         assert first == question
         found, _, passage = second.strip().partition(": ")
-        assert found == package
+        assert found.removesuffix(".txt") == package
         position = texts[package].index(passage[:20])
         assert passage.startswith(texts[package][position : position + 20])
         assert le.coverage(model, [texts[package]])[0].tokens > 256

@@ -22,6 +22,9 @@ from longembed_st.settings import ModelSettings
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit, Passage
 
+_NOT_FOR_MODELS = ["source", "document_score", "share", "sentence"]
+"""Metadata that would stand before the text in a language model's prompt, and tell it nothing."""
+
 _IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
 
 
@@ -99,6 +102,7 @@ def _document(hit: DocumentHit) -> TextNode:
         id_=_id(hit.hit.source),
         text=hit.text,
         metadata=_metadata(hit),
+        excluded_llm_metadata_keys=_NOT_FOR_MODELS,
         start_char_idx=0,
         end_char_idx=len(hit.text),
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
@@ -114,6 +118,7 @@ def _passage(hit: DocumentHit, passage: Passage) -> TextNode:
         id_=_id(f"{hit.hit.source}\0{passage.start}\0{passage.end}"),
         text=passage.text,
         metadata={**_metadata(hit), **where},
+        excluded_llm_metadata_keys=_NOT_FOR_MODELS,
         start_char_idx=passage.start,
         end_char_idx=passage.end,
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
