@@ -17,16 +17,16 @@ import numpy as np
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import whole_folder
 from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import FILE, Whitening, is_whitened, unit
+from longembed_st.loading.whitening import FILE, Whitening, WhiteningMap, is_whitened, unit
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.reading.transformer import long_transformer
 from longembed_st.reading.weighting import refuse_unless_mean
 from longembed_st.texts import has_text
 from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.frequencies import DocumentFrequencies
-from longembed_tuning.judging import FOLDS, Judgement, Map, Trial, compare, drawn, ndcg
+from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, drawn, ndcg
 from longembed_tuning.samples import Windows, read_windows
-from longembed_tuning.whitening import RIDGE, Scatter, fit
+from longembed_tuning.whitening import LEAST_DOCUMENTS, RIDGE, Scatter, fit
 
 TokenWeighting = Literal["auto", "idf", "none"]
 
@@ -179,20 +179,8 @@ def fit_whitening(
         InputError: If the documents are too few, or all alike.
         ModelError: If the model's tokens cannot be weighted.
     """
-    if token_weights not in get_args(TokenWeighting):
-        ways = ", ".join(get_args(TokenWeighting))
-        raise ConfigError(f"token_weights must be one of {ways}, not {token_weights!r}")
-    if only_token_weights:
-        if token_weights == "none":
-            raise ConfigError("only_token_weights and token_weights='none' leave nothing to fit")
-        token_weights = "idf"
-    if model.truncate_dim is not None:
-        raise ConfigError("truncate_dim cuts vectors before the map: give dimensions instead")
-    if is_whitened(model):
-        raise ConfigError("this model is whitened already: fit on the one that it was made from")
-    if token_weights == "auto" and not (validation and _pools_by_mean(model)):
-        token_weights = "none"
-    survey = _Survey.of(model, documents, count_tokens=token_weights != "none")
+    weighting = _weighting(model, token_weights, only_token_weights, validation)
+    survey = _Survey.of(model, documents, count_tokens=weighting != "none")
     judged = drawn(len(survey.kept), MOST_JUDGED, seed) if validation else []
     number_of = {place: number for number, place in enumerate(judged)}
     variants = [_Variant(model)]
@@ -210,29 +198,27 @@ def fit_whitening(
         partly_read += read[0].coverage.read < read[0].coverage.tokens
         on_document(text, read)
 
-    def fitted(scatter: Scatter) -> Map:
-        # Too few is said of all documents: a fold has no say in it.
+    def fitted(scatter: Scatter, least: int = LEAST_DOCUMENTS) -> WhiteningMap | None:
         if only_token_weights:
-            return unit
-        return fit(scatter, ridge=ridge, dimensions=dimensions, least=1)
+            return None
+        return fit(scatter, ridge=ridge, dimensions=dimensions, least=least)
 
-    maps = [
-        None if only_token_weights else fit(v.scatter(), ridge=ridge, dimensions=dimensions)
-        for v in variants
-    ]
-    chosen = 0 if token_weights == "none" else 1
-    judgement = weighting = None
+    maps = [fitted(variant.scatter()) for variant in variants]
+    chosen = 0 if weighting == "none" else 1
+    judgement = of_weights = None
     if validation:
+        # Too few is said of all documents: a fold has no say in it.
+        of_folds = [
+            [fitted(variant.scatter(without=fold), least=1) or unit for fold in range(FOLDS)]
+            for variant in variants
+        ]
         trials = [variant.trial(seed) for variant in variants]
         before = ndcg(trials[0], [unit] * FOLDS)
-        after = [
-            ndcg(trial, [fitted(variant.scatter(without=fold)) for fold in range(FOLDS)])
-            for trial, variant in zip(trials, variants, strict=True)
-        ]
+        after = [ndcg(trial, of_fold) for trial, of_fold in zip(trials, of_folds, strict=True)]
         if len(variants) > 1 and not only_token_weights:
-            weighting = compare(after[0], after[1], trials[0], seed)
-            if token_weights == "auto":
-                chosen = int(weighting.gains)
+            of_weights = compare(after[0], after[1], trials[0], seed)
+            if weighting == "auto":
+                chosen = int(of_weights.gains)
         judgement = compare(before, after[chosen], trials[0], seed)
     best = variants[chosen]
     map_ = maps[chosen]
@@ -250,7 +236,7 @@ def fit_whitening(
         whitening=Whitening(map_, best.token_weights, notes),
         variant=chosen,
         judgement=judgement,
-        weighting=weighting,
+        weighting=of_weights,
         documents=len(survey.kept),
         windows=count,
         differences=best.scatter().differences,
@@ -410,6 +396,29 @@ class _Variant:
             np.array(without),
             np.array([windows.document for windows in self.judged]),
         )
+
+
+def _weighting(
+    model: LongSentenceTransformer,
+    token_weights: TokenWeighting,
+    only_token_weights: bool,
+    validation: bool,
+) -> TokenWeighting:
+    """Which weights are to be tried, after what contradicts itself is refused."""
+    if token_weights not in get_args(TokenWeighting):
+        ways = ", ".join(get_args(TokenWeighting))
+        raise ConfigError(f"token_weights must be one of {ways}, not {token_weights!r}")
+    if only_token_weights:
+        if token_weights == "none":
+            raise ConfigError("only_token_weights and token_weights='none' leave nothing to fit")
+        token_weights = "idf"
+    if model.truncate_dim is not None:
+        raise ConfigError("truncate_dim cuts vectors before the map: give dimensions instead")
+    if is_whitened(model):
+        raise ConfigError("this model is whitened already: fit on the one that it was made from")
+    if token_weights == "auto" and not (validation and _pools_by_mean(model)):
+        return "none"
+    return token_weights
 
 
 def _pools_by_mean(model: LongSentenceTransformer) -> bool:
