@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLE = 100
+_WIDE = 300
 _PATIENCE_SECONDS = 300
 _SAME_COSINE = 0.999
 _LARGE = 1_000_000_000
@@ -222,7 +223,7 @@ def examine(collection: Collection, copies: VectorCopies) -> Damage:
         pages = batches(there, ROWS)
         if not all(_as_they_should_be(collection, page, copies) for page in pages):
             return broken
-        if not _are_found(collection, _spread(there, _SAMPLE)):
+        if not _are_found(collection, _spread(there, _SAMPLE), min(_WIDE, len(ids))):
             return broken
     except ChromaError:
         return broken
@@ -246,16 +247,20 @@ def _as_they_should_be(collection: Collection, ids: Sequence[str], copies: Vecto
     return all(_same(vectors[key], vector) for key, vector in kept.items())
 
 
-def _are_found(collection: Collection, ids: Sequence[str]) -> bool:
-    """Whether the graph leads to almost all of these; to a few it never does."""
+def _are_found(collection: Collection, ids: Sequence[str], wide: int) -> bool:
+    """Whether the graph leads to most of these.
+
+    Where hundreds of vectors are almost alike, a whole graph misses one in four of them if asked for
+    the nearest alone, and one in seven if the search is wide; a broken one leads nowhere.
+    """
     if (collection.configuration_json.get("hnsw") or {}).get("space") == "ip":
         # By the inner product, a longer vector may be nearer than the vector itself.
         return True
     vectors: Any = [vector for _, vector in _vectors(collection, ids)]
-    found: Any = collection.query(query_embeddings=vectors, n_results=1, include=["embeddings"])
+    found: Any = collection.query(query_embeddings=vectors, n_results=wide, include=["embeddings"])
     nearest = (near[0] if len(near) else np.zeros_like(vectors[0]) for near in found["embeddings"])
     missed = sum(not _same(*pair) for pair in zip(vectors, nearest, strict=True))
-    return missed <= len(ids) // 10
+    return missed <= len(ids) // 2
 
 
 def _same(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:

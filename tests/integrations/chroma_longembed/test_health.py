@@ -16,12 +16,14 @@ class Fragments:
     Args:
         reached: Records that a query finds.
         lost: Records whose vectors cannot be read.
+        missed: The share of vectors that a search by themselves does not find.
     """
 
     id = "a collection"
     configuration_json = {"hnsw": {"space": "cosine"}}  # noqa: RUF012
 
-    def __init__(self, reached: int, lost: int = 0) -> None:
+    def __init__(self, reached: int, lost: int = 0, missed: float = 0.0) -> None:
+        self._missed = missed
         self.ids = [f"id{number:03}" for number in range(COUNT)]
         self._vectors = dict(
             zip(self.ids, np.random.default_rng(0).normal(size=(COUNT, 8)), strict=True)
@@ -39,6 +41,8 @@ class Fragments:
 
     def query(self, query_embeddings, n_results, include):
         near = [[np.asarray(one)] for one in query_embeddings]
+        for place in range(round(self._missed * len(near))):
+            near[place] = [-near[place][0]]
         return {"ids": [self.ids[: self._reached]] * len(near), "embeddings": near}
 
 
@@ -55,6 +59,13 @@ def test_exactly_what_cannot_be_read_is_lost(reached, lost, tmp_path) -> None:
     collection = Fragments(reached, lost)
     found = examine(collection, VectorCopies(tmp_path))
     assert found == Damage(frozenset(collection.ids[COUNT - lost :]))
+
+
+@pytest.mark.parametrize(("missed", "broken"), [(0.15, False), (0.4, False), (0.6, True)])
+def test_a_graph_that_misses_some_of_many_alike_is_whole(missed, broken, tmp_path) -> None:
+    """Chroma's graph over hundreds of almost equal vectors misses up to one in seven."""
+    found = examine(Fragments(COUNT, missed=missed), VectorCopies(tmp_path))
+    assert found == Damage(broken=broken)
 
 
 def test_of_very_many_that_are_lost_few_are_asked_for(tmp_path) -> None:
