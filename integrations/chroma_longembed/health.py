@@ -250,8 +250,8 @@ def _as_they_should_be(collection: Collection, ids: Sequence[str], copies: Vecto
 def _are_found(collection: Collection, ids: Sequence[str], wide: int) -> bool:
     """Whether the graph leads to most of these.
 
-    Where hundreds of vectors are almost alike, a whole graph misses one in four of them if asked for
-    the nearest alone, and one in seven if the search is wide; a broken one leads nowhere.
+    Where hundreds of vectors are almost alike, a whole graph misses up to one in three of them if
+    asked for the nearest alone, and one in seven in a wide search; a broken one leads nowhere.
     """
     if (collection.configuration_json.get("hnsw") or {}).get("space") == "ip":
         # By the inner product, a longer vector may be nearer than the vector itself.
