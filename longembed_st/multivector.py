@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from sentence_transformers.base.modules.module import Module
-from torch import Tensor, nn
+from sentence_transformers.util import batch_to_device
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from longembed_st.coverages import Overflow
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.reading.sharing import copy_sharing_weights
-from longembed_st.reading.spans import SHORTEST, read_spans
+from longembed_st.reading.spans import read_spans, refuse_short
 from longembed_st.reading.tokens import checked_texts
 from longembed_st.reading.transformer import LongTransformer, long_transformer
 
@@ -84,8 +85,7 @@ class SpanReader(Module):
         texts, prompt = features["texts"], features["prompt"]
         if kwargs.get("task") == "query":
             read = self.reader.preprocess(texts, prompt=prompt, overflow=Overflow())
-            device = self.reader.token_table.device
-            read = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in read.items()}
+            read = batch_to_device(read, self.reader.token_table.device)
             vectors = [one[None] for one in self.reader(read)["sentence_embedding"]]
         else:
             found = read_spans(self.reader, texts, prompt, span_tokens=self.span_tokens)
@@ -134,8 +134,7 @@ def multi_vector(
             "models of several vectors need sentence-transformers 6.1: "
             "pip install -U sentence-transformers"
         ) from None
-    if span_tokens is not None and span_tokens < SHORTEST:
-        raise ConfigError(f"span_tokens must be at least {SHORTEST}, not {span_tokens}")
+    refuse_short(span_tokens)
     reader = copy_sharing_weights(long_transformer(model))
     modules: list[nn.Module] = [SpanReader(reader, span_tokens)]
     for module in list(model.children())[1:]:

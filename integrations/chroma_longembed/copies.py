@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.errors import StoreError
+from longembed_index.derived import DerivedFile, id_of, key_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class VectorCopies:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE
+        self._file = DerivedFile(directory / FILE, _TABLE)
 
     def put(self, collection: str, records: Iterable[Record]) -> None:
         """Keep the vectors of records; earlier ones of the same ids are replaced.
@@ -55,16 +55,16 @@ class VectorCopies:
             StoreError: If they cannot be written.
         """
         rows = [_row(collection, record) for record in records if record.vector is not None]
-        self._write("REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
+        self._file.write("REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
 
     def delete(self, collection: str, ids: Iterable[str]) -> None:
         """Forget the vectors of some records; raises `StoreError` if that cannot be written."""
-        rows = [(collection, _key(record_id)) for record_id in ids]
-        self._write("DELETE FROM vectors WHERE collection = ? AND id = ?", rows)
+        rows = [(collection, key_of(record_id)) for record_id in ids]
+        self._file.write("DELETE FROM vectors WHERE collection = ? AND id = ?", rows)
 
     def drop(self, collection: str) -> None:
         """Forget a collection; raises `StoreError` if that cannot be written."""
-        self._write("DELETE FROM vectors WHERE collection = ?", [(collection,)])
+        self._file.write("DELETE FROM vectors WHERE collection = ?", [(collection,)])
 
     def get(
         self, collection: str, texts: Mapping[str, str | None]
@@ -80,11 +80,11 @@ class VectorCopies:
             belong to another text.
         """
         found: dict[str, NDArray[np.float32]] = {}
-        with suppress(sqlite3.Error), closing(self._connect("ro")) as database:
+        with suppress(sqlite3.Error), self._file.reading() as database:
             for record_id, text in texts.items():
                 row = database.execute(
                     "SELECT text, vector, checksum FROM vectors WHERE collection = ? AND id = ?",
-                    (collection, _key(record_id)),
+                    (collection, key_of(record_id)),
                 ).fetchone()
                 if row and row[0] == _digest(text) and row[2] == zlib.crc32(row[1]):
                     found[record_id] = np.frombuffer(row[1], dtype="<f4")
@@ -92,44 +92,16 @@ class VectorCopies:
 
     def ids(self, collection: str) -> set[str]:
         """The ids of a collection that have a copy; none if the copy cannot be read."""
-        with suppress(sqlite3.Error), closing(self._connect("ro")) as database:
+        with suppress(sqlite3.Error), self._file.reading() as database:
             rows = database.execute("SELECT id FROM vectors WHERE collection = ?", (collection,))
-            return {_text(key) for (key,) in rows}
+            return {id_of(key) for (key,) in rows}
         return set()
-
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            try:
-                self._execute(statement, rows)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                self._path.unlink(missing_ok=True)
-                self._execute(statement, rows)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"cannot write {FILE}: {error}") from error
-
-    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with closing(self._connect("rwc")) as database, database:
-            database.execute(_TABLE)
-            database.executemany(statement, rows)
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
 
 
 def _row(collection: str, record: Record) -> tuple[object, ...]:
     vector = np.asarray(record.vector, dtype="<f4").tobytes()
-    return (collection, _key(record.id), _digest(record.text), vector, zlib.crc32(vector))
+    return (collection, key_of(record.id), _digest(record.text), vector, zlib.crc32(vector))
 
 
 def _digest(text: str | None) -> bytes:
     return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _key(record_id: str) -> bytes:
-    return record_id.encode("utf-8", "surrogatepass")
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogatepass")

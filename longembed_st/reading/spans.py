@@ -22,6 +22,7 @@ from torch import Tensor
 
 from longembed_st.coverages import Coverage, Overflow
 from longembed_st.errors import ConfigError
+from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import TokenizedText
 
@@ -33,6 +34,8 @@ NEAR = 0.25
 
 SHORTEST = 8
 """Tokens of a span. Below, it is hardly a phrase."""
+
+_POOLED = ("input_ids", "token_embeddings")
 
 Pool = Callable[[dict[str, Any]], Tensor]
 
@@ -123,8 +126,8 @@ def read_spans(
         ConfigError: If `span_tokens` is out of range, or the tokenizer keeps no offsets.
         InputError: As `preprocess` of the reader.
     """
-    if span_tokens is not None and span_tokens < SHORTEST:
-        raise ConfigError(f"span_tokens must be at least {SHORTEST}, not {span_tokens}")
+    refuse_short(span_tokens)
+    pool = pool or reader.pool
     tokenized = reader.tokenize_texts(texts, prompt, offsets=True)
     if any(text.offsets is None for text in tokenized):
         raise ConfigError(
@@ -143,7 +146,7 @@ def read_spans(
     passes = reader.passes_of(features)
     made: dict[int, tuple[Tensor, list[tuple[int, int]], Tensor]] = {}
     for chosen, outputs in reader.read_batches(passes, features):
-        whole = (pool or reader.pool)(outputs)
+        whole = pool(outputs)
         for row, index in enumerate(chosen):
             one = passes[index]
             part = parts[one.text]
@@ -153,7 +156,12 @@ def read_spans(
             elif ranges == [(part.first + one.first, part.first + one.last)]:
                 vectors = whole[row : row + 1]
             else:
-                vectors = _pooled(outputs, row, ranges, part, one, pool or reader.pool)
+                # Without its special tokens.
+                shift = one.header - part.first - one.first
+                ids, tokens = (outputs[name][row : row + 1] for name in _POOLED)
+                inside = [slice(a + shift, b + shift) for a, b in ranges]
+                runs = [_pooled(pool, ids[:, run], tokens[:, run]) for run in inside]
+                vectors = torch.cat(runs)
             made[index] = (whole[row], ranges, vectors)
     for index, one in enumerate(passes):
         part = parts[one.text]
@@ -167,6 +175,16 @@ def read_spans(
         target.finished(text, tokens, reader.coverage_of(tokens))
         for target, text, tokens in zip(found, texts, tokenized, strict=True)
     ]
+
+
+def refuse_short(span_tokens: int | None) -> None:
+    """Raise `ConfigError` for spans that are hardly a phrase.
+
+    Args:
+        span_tokens: Most tokens of a span; None for the windows of the method.
+    """
+    if span_tokens is not None and span_tokens < SHORTEST:
+        raise ConfigError(f"span_tokens must be at least {SHORTEST}, not {span_tokens}")
 
 
 def read_ranges(
@@ -196,16 +214,7 @@ def read_ranges(
         first = min(bisect_left(begins, start), len(begins) - 1)
         last = max(bisect_left(begins, end), first + 1)
         inside = slice(tokens.header + first, tokens.header + last)
-        part = ids[None, inside]
-        vectors.append(
-            reader.pool(
-                {
-                    "input_ids": part,
-                    "token_embeddings": states[None, inside],
-                    "attention_mask": torch.ones_like(part),
-                }
-            )
-        )
+        vectors.append(_pooled(reader.pool, ids[None, inside], states[None, inside]))
     return torch.cat(vectors)
 
 
@@ -223,18 +232,10 @@ class _Found:
         ranges = [self.ranges[place] for place in order]
         return PooledSpans(
             vectors[torch.tensor(order, device=vectors.device)],
-            _mean(self.passes),
+            mean_by_text(torch.stack(self.passes), [0] * len(self.passes), 1)[0],
             _characters(ranges, tokens, text),
             coverage,
         )
-
-
-def _mean(passes: list[Tensor]) -> Tensor:
-    if len(passes) == 1:
-        return passes[0]
-    stacked = torch.stack(passes)
-    summing = stacked if stacked.dtype.itemsize >= 4 else stacked.float()
-    return summing.mean(dim=0).to(stacked.dtype)
 
 
 def _parts(
@@ -334,27 +335,7 @@ def _characters(
     return found
 
 
-def _pooled(
-    outputs: dict[str, Any],
-    row: int,
-    ranges: Sequence[tuple[int, int]],
-    part: _Part,
-    one: Pass,
-    pool: Pool,
-) -> Tensor:
-    """The vectors of ranges of a pass, without its special tokens."""
-    shift = one.header - part.first - one.first
-    vectors = []
-    for a, b in ranges:
-        inside = slice(a + shift, b + shift)
-        ids = outputs["input_ids"][row : row + 1, inside]
-        vectors.append(
-            pool(
-                {
-                    "input_ids": ids,
-                    "token_embeddings": outputs["token_embeddings"][row : row + 1, inside],
-                    "attention_mask": torch.ones_like(ids),
-                }
-            )
-        )
-    return torch.cat(vectors)
+def _pooled(pool: Pool, ids: Tensor, tokens: Tensor) -> Tensor:
+    """The vector of a run of tokens, shape (1, width)."""
+    mask = torch.ones_like(ids)
+    return pool({"input_ids": ids, "token_embeddings": tokens, "attention_mask": mask})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -463,17 +463,11 @@ class LongTransformer(Transformer):
             features["coverages"] = _coverages(features, owners)
         return features
 
-    def read_passes(
-        self,
-        features: dict[str, Any],
-        pool: Callable[[dict[str, Any]], Tensor] | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, list[int]]:
+    def read_passes(self, features: dict[str, Any], **kwargs: Any) -> tuple[Tensor, list[int]]:
         """Read each pass and pool it; a text of several windows is several passes.
 
         Args:
             features: What `preprocess` returned.
-            pool: In the place of this module's own.
             **kwargs: Passed on to the transformers model.
 
         Returns:
@@ -483,7 +477,7 @@ class LongTransformer(Transformer):
         order: list[int] = []
         vectors: list[Tensor] = []
         for chosen, outputs in self.read_batches(passes, features, **kwargs):
-            vectors.append((pool or self.pool)(outputs))
+            vectors.append(self.pool(outputs))
             order.extend(chosen)
         pooled = torch.cat(vectors)[torch.tensor(order).argsort()]
         return pooled, [one.text for one in passes]

@@ -146,12 +146,17 @@ class WholeDocuments(Retriever):
         full_name: See `Retriever`.
         model: The model, extended or not.
         cache: Where its vectors are kept.
+        revision: Of more than the model; None for its fingerprint.
     """
 
     def __init__(
-        self, full_name: str, model: le.LongSentenceTransformer, cache: VectorCache
+        self,
+        full_name: str,
+        model: le.LongSentenceTransformer,
+        cache: VectorCache,
+        revision: str | None = None,
     ) -> None:
-        super().__init__(full_name, le.fingerprint(model).removeprefix("sha256:"))
+        super().__init__(full_name, revision or le.fingerprint(model).removeprefix("sha256:"))
         self._model = model
         self._cache = cache
         self._query_seconds = 0.0
@@ -199,9 +204,9 @@ class Whitened(WholeDocuments):
         options: Mapping[str, Any],
         folder: VectorFolder,
     ) -> None:
-        super().__init__(full_name, model, folder.of(le.fingerprint(model)))
-        revision = _hash(le.fingerprint(model), json.dumps(options, sort_keys=True))
-        Retriever.__init__(self, full_name, revision)
+        fingerprint = le.fingerprint(model)
+        revision = _hash(fingerprint, json.dumps(options, sort_keys=True))
+        super().__init__(full_name, model, folder.of(fingerprint), revision)
         self._plain, self._plain_cache = model, self._cache
         self._options, self._folder = options, folder
 
@@ -307,9 +312,11 @@ def whole_documents(
         method: Whether a whitening is to be fitted, and spans are to be kept.
         folder: Where vectors and fits are kept.
     """
-    found = WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
+    found: WholeDocuments
     if method.whitening is not None:
         found = Whitened(full_name, model, method.whitening, folder)
+    else:
+        found = WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
     return found if method.spans is None else Spans(found, method.spans, folder)
 
 

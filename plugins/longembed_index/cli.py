@@ -406,14 +406,13 @@ def _embedder(loaded: CachedModel, spans: bool) -> Embed:
 
 def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> None:
     """Spans for documents that were stored without."""
-    from longembed_index.spans import catch_up
+    from longembed_index.spans import catch_up, without_spans
 
-    missing = len(store) - len(store.file.ids(store.fingerprint))
-    if missing <= 0:
-        catch_up(store, embed)
+    missing = without_spans(store)
+    if not missing:
         return
-    with document_bar(console, missing, "spans") as on_document:
-        failed = catch_up(store, embed, on_document)
+    with document_bar(console, len(missing), "spans") as on_document:
+        failed = catch_up(store, embed, missing, on_document)
     display.show_failed(console, failed)
 
 

@@ -92,9 +92,7 @@ def search_passages(
         for match in store.search(vector, len(known)):
             totals.setdefault(match.id, match.score)
     best_ids = sorted(totals, key=lambda key: (-totals[key], key))[:k]
-    records: dict[str, Record] = {}
-    for part in batches(best_ids, ROWS):
-        records |= {record.id: record for record in store.get(part)}
+    records = _records(store, best_ids)
     found = []
     for key in best_ids:
         if key not in records:
@@ -126,9 +124,8 @@ def search_documents(store: Store, vector: Any, k: int) -> list[DocumentHit]:
         StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
     found = matches(store, vector, k)
-    texts: dict[str, str] = {}
-    for part in batches([match.id for match in found], ROWS):
-        texts |= {record.id: record.text or "" for record in store.get(part)}
+    records = _records(store, [match.id for match in found])
+    texts = {key: record.text or "" for key, record in records.items()}
     return [
         DocumentHit(
             hit_of(match.id, match.score, match.metadata),
@@ -175,6 +172,10 @@ def sentences_of(text: str) -> list[tuple[int, int]]:
                 found.append((first, first + len(visible)))
             start += len(line)
     return found
+
+
+def _records(store: Store, ids: Sequence[str]) -> dict[str, Record]:
+    return {record.id: record for part in batches(ids, ROWS) for record in store.get(part)}
 
 
 def _scores(spans: DocumentSpans, query: NDArray[np.float32]) -> tuple[Any, NDArray[np.float32]]:

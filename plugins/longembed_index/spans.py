@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_index.derived import DerivedFile, id_of, key_of
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
-from longembed_index.errors import StoreError
 from longembed_st.coverages import Encoded
 from longembed_st.errors import LongEmbedError
 
@@ -70,13 +70,13 @@ class SpanFile:
     """
 
     def __init__(self, directory: Path, collection: str) -> None:
-        self._path = directory / FILE
+        self._file = DerivedFile(directory / FILE, _TABLE)
         self._collection = collection
 
     @property
     def exists(self) -> bool:
         """Whether any document ever had spans here."""
-        return self._path.is_file()
+        return self._file.path.is_file()
 
     def put(self, fingerprint: str, found: Iterable[DocumentSpans]) -> None:
         """Keep the spans of documents; earlier ones of the same ids are replaced.
@@ -89,13 +89,13 @@ class SpanFile:
             StoreError: If they cannot be written.
         """
         rows = [(self._collection, fingerprint, *_row(one)) for one in found]
-        self._write("REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._file.write("REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def delete(self, fingerprint: str, ids: Iterable[str]) -> None:
         """Forget the spans of some documents; raises `StoreError` if that cannot be written."""
         if self.exists:
-            rows = [(self._collection, fingerprint, _key(one)) for one in ids]
-            self._write(
+            rows = [(self._collection, fingerprint, key_of(one)) for one in ids]
+            self._file.write(
                 "DELETE FROM spans WHERE collection = ? AND fingerprint = ? AND id = ?", rows
             )
 
@@ -103,7 +103,7 @@ class SpanFile:
         """Forget what other models made; raises `StoreError` if that cannot be written."""
         if self.exists:
             marks = ", ".join("?" * len(fingerprints))
-            self._write(
+            self._file.write(
                 f"DELETE FROM spans WHERE collection = ? AND fingerprint NOT IN ({marks})",
                 [(self._collection, *fingerprints)],
             )
@@ -118,7 +118,7 @@ class SpanFile:
             "SELECT id, ranges, vectors, checksum FROM spans WHERE collection = ? "
             "AND fingerprint = ?"
         )
-        with suppress(sqlite3.Error), closing(self._connect("ro")) as database:
+        with suppress(sqlite3.Error), self._file.reading() as database:
             for key, ranges, vectors, checksum in database.execute(
                 query, (self._collection, fingerprint)
             ):
@@ -127,27 +127,7 @@ class SpanFile:
                 places = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
                 values = np.frombuffer(vectors, dtype="<f2").astype(np.float32)
                 values = values.reshape(len(places) + 1, -1)
-                yield DocumentSpans(_text(key), places, values[0], values[1:])
-
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            try:
-                self._execute(statement, rows)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                self._path.unlink(missing_ok=True)
-                self._execute(statement, rows)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"cannot write {FILE}: {error}") from error
-
-    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with closing(self._connect("rwc")) as database, database:
-            database.execute(_TABLE)
-            database.executemany(statement, rows)
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
+                yield DocumentSpans(id_of(key), places, values[0], values[1:])
 
 
 class SpanEmbedder:
@@ -164,14 +144,14 @@ class SpanEmbedder:
     def __call__(self, texts: list[str]) -> Encoded:
         """The documents' own vectors; see `embedding.Embed`."""
         found = self._read(texts)
-        self._waiting |= {_digest(text): one for text, one in zip(texts, found, strict=True)}
+        self._waiting |= {digest_of(text): one for text, one in zip(texts, found, strict=True)}
         width = len(found[0].document) if found else 0
         vectors = np.array([one.document for one in found], dtype=np.float32).reshape(-1, width)
         return Encoded(vectors, [one.coverage for one in found])
 
     def spans_of(self, records: Iterable[Record]) -> list[DocumentSpans]:
         """The spans of the documents that were embedded last, as far as records are theirs."""
-        found = [(r, self._waiting.pop(_digest(r.text), None)) for r in records if r.text]
+        found = [(r, self._waiting.pop(digest_of(r.text), None)) for r in records if r.text]
         return [_unit(record.id, spans) for record, spans in found if spans is not None]
 
 
@@ -262,16 +242,36 @@ class SpannedStore:
         return dropped
 
 
+def without_spans(store: SpannedStore) -> list[str]:
+    """The documents that have no spans yet; those of documents that are gone are forgotten.
+
+    Args:
+        store: Open for writing.
+
+    Returns:
+        The ids of their records.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    names = {record_id for record_id, _ in store.names()}
+    there = store.file.ids(store.fingerprint)
+    store.file.delete(store.fingerprint, sorted(there - names))
+    return sorted(names - there)
+
+
 def catch_up(
     store: SpannedStore,
     embedder: SpanEmbedder,
+    missing: Sequence[str] | None = None,
     on_document: Callable[[], None] = lambda: None,
 ) -> list[tuple[str, str]]:
-    """Read the documents that have no spans yet, and forget the spans of documents that are gone.
+    """Read the documents that have no spans yet.
 
     Args:
         store: Open for writing.
         embedder: Of the store's model.
+        missing: Which documents; None to look for them.
         on_document: Called for each document that is settled.
 
     Returns:
@@ -280,9 +280,6 @@ def catch_up(
     Raises:
         StoreError: If the file cannot be written.
     """
-    names = dict(store.names())
-    there = store.file.ids(store.fingerprint)
-    store.file.delete(store.fingerprint, sorted(there - names.keys()))
     failed: list[tuple[str, str]] = []
     waiting: list[Record] = []
 
@@ -296,7 +293,7 @@ def catch_up(
             on_document()
         waiting.clear()
 
-    for ids in batches(sorted(names.keys() - there), ROWS):
+    for ids in batches(without_spans(store) if missing is None else missing, ROWS):
         waiting += [record for record in store.get(ids) if record.text is not None]
         if sum(len(record.text or "") for record in waiting) >= BATCH_CHARACTERS:
             flush()
@@ -315,16 +312,13 @@ def _unit(record_id: str, spans: SpanVectors) -> DocumentSpans:
 def _row(one: DocumentSpans) -> tuple[object, ...]:
     ranges = np.asarray(one.ranges, dtype="<i8").tobytes()
     vectors = np.concatenate([one.document[None], one.vectors]).astype("<f2").tobytes()
-    return (_key(one.id), ranges, vectors, zlib.crc32(ranges + vectors))
+    return (key_of(one.id), ranges, vectors, zlib.crc32(ranges + vectors))
 
 
-def _digest(text: str | None) -> bytes:
+def digest_of(text: str | None) -> bytes:
+    """What stands for a text while its vectors wait.
+
+    Args:
+        text: The text.
+    """
     return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).digest()
-
-
-def _key(record_id: str) -> bytes:
-    return record_id.encode("utf-8", "surrogatepass")
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogatepass")

@@ -5,7 +5,6 @@ What the fit reads is not read again: the vectors it makes anyway are kept until
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ import longembed_st as le
 from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.opening import WHITENINGS
 from longembed_index.sources import content_of, text_of
-from longembed_index.spans import SpanEmbedder
+from longembed_index.spans import SpanEmbedder, digest_of
 from longembed_st.coverages import Encoded
 from longembed_st.errors import InputError, ModelError
 from longembed_st.loading.whitening import MOST_DOCUMENTS
@@ -108,7 +107,7 @@ def whiten(
     def keep(text: str, windows: Sequence[Any]) -> None:
         # Texts and what nobody asked for would fill the memory.
         most = None if spans else 0
-        read[_key(text)] = [replace(w, passages=[], vectors=w.vectors[:most]) for w in windows]
+        read[digest_of(text)] = [replace(w, passages=[], vectors=w.vectors[:most]) for w in windows]
         on_document()
 
     # By its public name: the package that fits is one of those that build on this one.
@@ -127,7 +126,7 @@ def whiten(
     known = {key: _mapped(windows[made.variant], whitening) for key, windows in read.items()}
 
     def read_unless_known(texts: list[str]) -> list[SpanVectors]:
-        keys = [_key(text) for text in texts]
+        keys = [digest_of(text) for text in texts]
         rest = [text for text, key in zip(texts, keys, strict=True) if key not in known]
         others = iter(whitened.model.encode_spans(rest))
         return [known[key] if key in known else next(others) for key in keys]
@@ -180,7 +179,7 @@ def _mapped(windows: Any, whitening: Whitening) -> SpanVectors:
 
 def _embedder(embed: Embed, known: dict[bytes, SpanVectors]) -> Embed:
     def embed_unless_known(texts: list[str]) -> Encoded:
-        keys = [_key(text) for text in texts]
+        keys = [digest_of(text) for text in texts]
         encoded = embed([t for t, key in zip(texts, keys, strict=True) if key not in known])
         rest = zip(encoded.vectors, encoded.coverages, strict=True)
         found = [known.get(key) for key in keys]
@@ -205,7 +204,3 @@ def _text(source: Source) -> str:
 
 def _stored_text(store: Store, record_id: str) -> str:
     return "".join(record.text or "" for record in store.get([record_id]))
-
-
-def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

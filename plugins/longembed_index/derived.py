@@ -1,0 +1,74 @@
+"""Files beside a store that hold what can be made again: damaged, they are begun anew."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from longembed_index.errors import StoreError
+
+
+class DerivedFile:
+    """A SQLite file of one table.
+
+    Args:
+        path: The file; made when something is written.
+        table: The statement that creates its table, if that is not there.
+    """
+
+    def __init__(self, path: Path, table: str) -> None:
+        self.path = path
+        self._table = table
+
+    def write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Execute a statement for each of some rows, all or none.
+
+        Args:
+            statement: With a mark for each value.
+            rows: The values.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        try:
+            try:
+                self._execute(statement, rows)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self.path.unlink(missing_ok=True)
+                self._execute(statement, rows)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot write {self.path.name}: {error}") from error
+
+    def reading(self) -> closing[sqlite3.Connection]:
+        """A connection that only reads; `sqlite3.Error` if there is nothing to read."""
+        return closing(self._connect("ro"))
+
+    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with closing(self._connect("rwc")) as database, database:
+            database.execute(self._table)
+            database.executemany(statement, rows)
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True)
+
+
+def key_of(record_id: str) -> bytes:
+    """An id as it is kept in a file, whatever characters it has.
+
+    Args:
+        record_id: The id.
+    """
+    return record_id.encode("utf-8", "surrogatepass")
+
+
+def id_of(key: bytes) -> str:
+    """The id that `key_of` made a key of.
+
+    Args:
+        key: The key.
+    """
+    return key.decode("utf-8", "surrogatepass")
