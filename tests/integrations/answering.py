@@ -24,23 +24,30 @@ QUESTIONS = {
 }
 
 
-def write_documents(folder: Path) -> None:
-    """Three documents of some thousand words, each with one sentence that answers a question."""
-    folder.mkdir()
+def indexed(place: Path, model: Path) -> Path:
+    """A store with spans of three documents of some thousand words; each answers a question.
+
+    Args:
+        place: An empty folder for all of it.
+        model: Folder of the model.
+
+    Returns:
+        The store.
+    """
+    documents, store = place / "docs", place / "store"
+    documents.mkdir()
     for name, subject in TOPICS.items():
         lines = [
             f"In meeting {number}, the council spoke at length of {subject}, and agreed on nothing."
             for number in range(150)
         ]
         lines.insert(100, ANSWERS[name])
-        (folder / f"{name}.txt").write_text(" ".join(lines))
-
-
-def index(folder: Path, store: Path, model: Path, *more: str) -> None:
-    """A store with spans."""
-    line = ("index", folder, "--store", store, "--model", model, "--method", "pcw", "--spans")
-    ended = longembed(*line, *more)
+        (documents / f"{name}.txt").write_text(" ".join(lines))
+    ended = longembed(
+        *("index", documents, "--store", store, "--model", model, "--method", "pcw", "--spans")
+    )
     assert ended.exit_code == 0, ended.output
+    return store
 
 
 class FakeLanguageModel:

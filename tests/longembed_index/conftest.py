@@ -112,3 +112,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm_folder: Path) ->
         return longembed(*(stands_for.get(str(a), a) for a in arguments))
 
     return call
+
+
+@pytest.fixture
+def run_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_model: Callable) -> Callable:
+    """Runs `longembed`; "MODEL" stands for a small model's folder, "STORE" for a store's."""
+    from command_line import longembed
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
+    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
+
+
+@pytest.fixture
+def gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights tell nothing apart: let the judgement say that whitening helps."""
+    from longembed_tuning import whiten
+    from longembed_tuning.judging import Judgement
+
+    some = Judgement(50, 60, 5, 15, 99, 40)
+    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)

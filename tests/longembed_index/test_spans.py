@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import longembed
 from small_models import WORDS
 
 import longembed_st as le
@@ -179,11 +178,8 @@ def docs(tmp_path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, small_model):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
-    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
+def run(run_small):
+    return run_small
 
 
 def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
@@ -250,12 +246,8 @@ def test_a_store_made_before_gets_spans_and_keeps_them(run, docs, tmp_path) -> N
     assert all(one["passages"] for one in json.loads(run(*query).stdout))
 
 
-def test_a_whitened_store_has_whitened_spans(run, tmp_path, monkeypatch) -> None:
-    from longembed_tuning import whiten
-    from longembed_tuning.judging import Judgement
-
-    some = Judgement(50, 60, 5, 15, 99, 40)
-    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)
+@pytest.mark.usefixtures("gains")
+def test_a_whitened_store_has_whitened_spans(run, tmp_path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     draw = random.Random(1)

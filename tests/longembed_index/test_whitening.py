@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import longembed
 from small_models import WORDS
 
 import longembed_st as le
@@ -43,22 +42,8 @@ def docs(tmp_path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, small_model):
-    """Runs `longembed`; "MODEL" stands for a small model's folder, "STORE" for a store's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
-    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
-
-
-@pytest.fixture
-def gains(monkeypatch) -> None:
-    """Random weights tell nothing apart: let the judgement say that whitening helps."""
-    from longembed_tuning import whiten
-    from longembed_tuning.judging import Judgement
-
-    some = Judgement(50, 60, 5, 15, 99, 40)
-    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)
+def run(run_small):
+    return run_small
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ pytest.importorskip("langchain_core")
 pytest.importorskip("langchain_tests")
 pytest.importorskip("chromadb")
 
-from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, index, write_documents
+from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, indexed
 from langchain_core.documents import Document
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
@@ -20,10 +20,7 @@ from longembed_st.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, minilm_folder) -> Path:
-    place = tmp_path_factory.mktemp("answers")
-    write_documents(place / "docs")
-    index(place / "docs", place / "store", minilm_folder)
-    return place / "store"
+    return indexed(tmp_path_factory.mktemp("answers"), minilm_folder)
 
 
 class TestStandard(RetrieversIntegrationTests):

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("llama_index.core")
 pytest.importorskip("chromadb")
 
-from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, index, write_documents
+from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, indexed
 from llama_index.core.schema import NodeRelationship
 
 from llama_index.retrievers.longembed import LongEmbedRetriever
@@ -18,10 +18,7 @@ from longembed_st.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, minilm_folder) -> Path:
-    place = tmp_path_factory.mktemp("answers")
-    write_documents(place / "docs")
-    index(place / "docs", place / "store", minilm_folder)
-    return place / "store"
+    return indexed(tmp_path_factory.mktemp("answers"), minilm_folder)
 
 
 @pytest.mark.parametrize("topic", QUESTIONS)
