@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +45,16 @@ def mounted(tmp_path) -> Iterator[Path]:
     ):
         pytest.skip("this user may not mount a disk")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    unmount(place)
+
+
+def unmount(place: Path) -> None:
+    """Once Chroma's threads have let go of its database, some moments after it was closed."""
+    for _ in range(100):
+        if not subprocess.run(["umount", str(place)], check=False).returncode:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"something holds {place} open")
 
 
 def assert_searchable(directory: Path) -> None:
