@@ -114,6 +114,11 @@ class LongSentenceTransformer(SentenceTransformer):
             coverages += features["coverages"]
         return Encoded(np.concatenate(vectors[1:] or vectors), coverages)
 
+    @property
+    def has_offsets(self) -> bool:
+        """Whether the tokenizer tells which characters a token stands for, as spans need it."""
+        return bool(self.tokenizer.is_fast)
+
     def encode_spans(
         self,
         texts: Sequence[str],

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 class LongEmbedRetriever(BaseRetriever):
     """Whole documents with the passages that answer, or the passages themselves.
 
-    The store is one of `longembed index`; with `--spans`, it has passages. `k` counts documents, in
-    the constructor and in `invoke(query, k=3)`. The model is loaded once, when it is first needed.
+    The store is one of `longembed index`; with spans, it has passages. `k` counts documents; it and
+    `where` can be given to the constructor or to `invoke(query, k=3, where={"title": "*.pdf"})`.
+    The model is loaded once, when it is first needed.
 
     Each document has in its metadata `source`, `title`, `score`, and of a store with spans
     `document_score`, `span_score` and `passages`, each with `text`, `start`, `end`, `share`,
-    `score` and the characters of its best `sentence`.
+    `page`, `heading`, `score` and the characters of its best `sentence`.
 
     Example:
         ```python
@@ -45,6 +46,9 @@ class LongEmbedRetriever(BaseRetriever):
     store: str = Field(description="Folder of the store.")
     k: int = Field(default=5, ge=1, description="The most documents.")
     passages: int = Field(default=1, ge=1, description="The most passages of a document.")
+    where: dict[str, str] | None = Field(
+        default=None, description="What the documents' metadata must be, with `*` and `?`."
+    )
     returns: Literal["documents", "passages"] = Field(
         default="documents",
         description="What becomes a Document: each document whole, or each of its passages.",
@@ -55,7 +59,12 @@ class LongEmbedRetriever(BaseRetriever):
     _finder: Finder | None = PrivateAttr(default=None)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        where: dict[str, str] | None = None,
     ) -> list[Document]:
         """What answers a query.
 
@@ -63,6 +72,7 @@ class LongEmbedRetriever(BaseRetriever):
             query: The query.
             run_manager: LangChain's.
             k: The most documents, instead of the retriever's.
+            where: Likewise.
 
         Raises:
             ConfigError: If the query is blank, or there is no such store.
@@ -71,8 +81,12 @@ class LongEmbedRetriever(BaseRetriever):
         if self._finder is None:
             given = ModelSettings() if self.device is None else ModelSettings(device=self.device)
             self._finder = Finder(Path(self.store), collection=self.collection, given=given)
-        most = self.k if k is None else k
-        hits, _ = self._finder.find(query, most, passages=self.passages)
+        hits, _ = self._finder.find(
+            query,
+            self.k if k is None else k,
+            passages=self.passages,
+            where=self.where if where is None else where,
+        )
         if self.returns == "passages" and self._finder.has_spans:
             return [document for hit in hits for document in _passages(hit)]
         return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
@@ -83,10 +97,15 @@ class LongEmbedRetriever(BaseRetriever):
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
         k: int | None = None,
+        where: dict[str, str] | None = None,
     ) -> list[Document]:
         """The same, computed in a thread."""
         answer = partial(
-            self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k
+            self._get_relevant_documents,
+            query,
+            run_manager=run_manager.get_sync(),
+            k=k,
+            where=where,
         )
         return await run_in_executor(None, answer)
 

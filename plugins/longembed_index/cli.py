@@ -19,7 +19,7 @@ from longembed_st.texts import shown
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
     from longembed_index.passages import DocumentHit
-    from longembed_index.spans import SpanEmbedder, SpannedStore
+    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.store import Store
     from longembed_index.whitening import Texts
     from longembed_st.command.terminal import Terminal
@@ -85,13 +85,14 @@ def index(
     ] = None,
     whiten: WhitenOption = False,
     spans: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--spans",
+            "--spans/--no-spans",
             help="Keep vectors of every part of a document, too: searches find better and show the "
-            "passages that answer. Once given, it holds for the store.",
+            "passages that answer. Once chosen, it holds for the store.",
+            show_default="spans in a new store, if the method reads texts of any length",
         ),
-    ] = False,
+    ] = None,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -126,9 +127,9 @@ def index(
 ) -> None:
     """Index whole documents, without chunks, into a store on disk.
 
-    Each document becomes one vector. Run it again at any time: what is there is left alone, changed
-    files are replaced, and a run that was cut off goes on. The store remembers the model and its
-    settings; later runs and `search` use them.
+    Each document becomes one vector, with one more for each of its parts beside it. Run it again at
+    any time: what is there is left alone, changed files are replaced, and a run that was cut off
+    goes on. The store remembers the model and its settings; later runs and `search` use them.
 
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
@@ -156,16 +157,18 @@ def index(
     with without_loading_bars():
         loaded = _model_for(stored, _named(settings, model), store)
     file = SpanFile(store, COLLECTION)
-    spans = spans or file.exists
-    embed = _embedder(loaded, spans)
+    has_spans = _has_spans(spans, stored, file, loaded, console)
+    embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
     if whiten and stored is None:
         texts = Texts.of_sources(found.files)
-        loaded, embed = _whiten(store, loaded, texts, spans, console)
+        loaded, embed = _whiten(store, loaded, texts, has_spans, console)
 
     with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as plain:
         opened: Store = plain
         if isinstance(embed, SpanEmbedder):
+            # Later runs tell by the file that the store has spans, even if none was made yet.
+            file.put(str(plain.provenance.fingerprint), [])
             opened = SpannedStore(plain, file, embed)
         _repair(opened, embed, console)
         if prune and not prune_empty_root:
@@ -205,6 +208,15 @@ def search(
         int,
         typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
     ] = 1,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Only documents that have this in their metadata, for instance 'source=*/2019/*': "
+            "* stands for any characters. Repeatable; all must be met.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the documents of a store that are closest in meaning to a query.
@@ -218,13 +230,16 @@ def search(
     from longembed_index.finding import Finder, refuse_blank
 
     refuse_blank(query)
+    wanted = _conditions(where or [])
     with without_loading_bars():
         finder = Finder(store, given=_named(given_settings(device=device), model))
-    answers, coverage = finder.find(query, k, passages=passages)
+    answers, coverage = finder.find(query, k, passages=passages, where=wanted)
     if finder.loaded.settings.on_overflow == "warn":
         display.show_query_cut(terminal(stderr=True), coverage)
     if as_json:
         print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
+    elif not answers:
+        terminal(stderr=True).say("No document of the store has this in its metadata.")
     elif finder.has_spans:
         display.show_answers(terminal(), answers)
     else:
@@ -370,6 +385,18 @@ def repair(
         out.say(f"All {len(opened):,} vectors are there again.")
 
 
+def _conditions(given: list[str]) -> dict[str, str]:
+    """What `--where` asks for, by key."""
+    pairs = [one.partition("=") for one in given]
+    wrong = [one for one, (key, sign, _) in zip(given, pairs, strict=True) if not (key and sign)]
+    if wrong:
+        raise ConfigError(f"--where takes KEY=VALUE, for instance title=*.pdf, not {wrong[0]!r}")
+    conditions = {key: value for key, _, value in pairs}
+    if len(conditions) < len(pairs):
+        raise ConfigError("--where names a key twice; a document has one value of each")
+    return conditions
+
+
 def _refuse_emptied(roots: list[tuple[Path, int]]) -> None:
     if roots:
         root, count = roots[0]
@@ -402,6 +429,34 @@ def _embedder(loaded: CachedModel, spans: bool) -> Embed:
     from longembed_index.spans import SpanEmbedder
 
     return SpanEmbedder(loaded.model.encode_spans) if spans else document_embedder(loaded)
+
+
+def _has_spans(
+    given: bool | None,
+    stored: Provenance | None,
+    file: SpanFile,
+    loaded: CachedModel,
+    console: Terminal,
+) -> bool:
+    """Whether spans are kept: in a new store if they cost little, later as the store has them."""
+    if given is False and file.exists:
+        raise ConfigError(
+            f"the store has spans. To go without from now on, delete {shown(file.path)}: they can "
+            "be made again"
+        )
+    if given or file.exists:
+        return True
+    if given is False or stored is not None:
+        return False
+    limit = loaded.settings.max_seq_length
+    if not loaded.model.has_offsets:
+        console.say("No spans: the model's tokenizer does not tell the characters of its tokens.")
+    elif limit is not None:
+        console.say(
+            f"No spans: to have them, what is longer than {limit:,} tokens has to be read to its "
+            "end, which takes longer: --spans"
+        )
+    return loaded.model.has_offsets and limit is None
 
 
 def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> None:

@@ -18,6 +18,7 @@ from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit, Passage
+    from longembed_index.places import Place
     from longembed_index.reindexing import Reindexed
     from longembed_index.reports import Outcome, Report
     from longembed_index.searching import Hit
@@ -205,15 +206,25 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         parts = f"document {answer.document_score:.3f}"
         if answer.span_score is not None:
             parts += f", best span {answer.span_score:.3f}"
+        read = answer.hit.share_read
+        length = "" if read is None else f", {answer.hit.tokens:,} tokens, {percent(read)} read"
         heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
-        heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
+        heading.append(f"  {answer.hit.score:.3f} ({parts}){length}", style="not bold dim")
         console.print(heading)
         for passage in answer.passages:
-            share = passage.start / max(len(answer.text), 1)
-            line = Text(f"at {share:.0%} of the document: ", style="dim")
+            line = Text(f"{_described(answer.place_of(passage))}: ", style="dim")
             for text, style in _around_sentence(passage):
                 line.append(shown(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
+
+
+def _described(place: Place) -> str:
+    described = f"at {place.share:.0%} of the document"
+    if place.page is not None:
+        described += f", page {place.page:,}"
+    if place.heading is not None:
+        described += f", under {shown(place.heading)!r}"
+    return described
 
 
 def _around_sentence(passage: Passage) -> list[tuple[str, str]]:

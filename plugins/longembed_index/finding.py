@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import storable_model
+from longembed_index.embedding import ROWS, batches, storable_model
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import (
     DocumentHit,
@@ -21,6 +22,7 @@ from longembed_st.settings import AUTO, ModelSettings
 from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
+    from longembed_index.store import Store
     from longembed_st.coverages import Coverage
     from longembed_st.loading.cache import CachedModel
 
@@ -68,7 +70,12 @@ class Finder:
         return SpanFile(self._directory, self._collection)
 
     def find(
-        self, query: str, k: int = 5, *, passages: int = 1
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        passages: int = 1,
+        where: Mapping[str, str] | None = None,
     ) -> tuple[list[DocumentHit], Coverage]:
         """The documents that answer a question best.
 
@@ -76,9 +83,10 @@ class Finder:
             query: What to look for.
             k: The most documents.
             passages: The most passages of each; the best one with its best sentence.
+            where: What the documents' metadata must be; see `records.meets`.
 
         Returns:
-            The best first, and what was read of the query.
+            The best first, none if no document meets `where`; and what was read of the query.
 
         Raises:
             ConfigError: If the query is blank, or the store is empty.
@@ -93,14 +101,28 @@ class Finder:
             return model.encode_ranges(text, ranges) @ vector
 
         with open_store(self._directory, self.loaded, collection=self._collection) as opened:
+            if not len(opened):
+                raise ConfigError(f"the store in {shown(self._directory)} is empty")
             if self._file.exists:
                 spanned = SpannedStore(opened, self._file)
-                found = search_passages(spanned, vector, k, passages=passages)
+                found = search_passages(spanned, vector, k, passages=passages, where=where)
             else:
-                found = search_documents(opened, vector, k)
-        if not found:
-            raise ConfigError(f"the store in {shown(self._directory)} is empty")
+                found = search_documents(opened, vector, k, where)
+            if not found and where:
+                _refuse_unknown(opened, where)
         return [with_best_sentence(one, rank) for one in found], encoded.coverages[0]
+
+
+def _refuse_unknown(store: Store, where: Mapping[str, str]) -> None:
+    """Raise `ConfigError` if no document has a key that is asked for: a typing error, mostly."""
+    ids = [record_id for record_id, _ in store.names()]
+    known = {key for part in batches(ids, ROWS) for r in store.get(part) for key in r.metadata}
+    unknown = sorted(where.keys() - known)
+    if unknown:
+        raise ConfigError(
+            f"no document of the store has {unknown[0]!r} in its metadata, only "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 def refuse_blank(query: str) -> None:

@@ -6,8 +6,8 @@ best of the three, or near it (docs/RESULTS.md). All spans are compared, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import sentencex  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from longembed_index.embedding import ROWS, batches
-from longembed_index.records import Record
+from longembed_index.places import Place, place_in
+from longembed_index.records import Record, meets
 from longembed_index.searching import Hit, hit_of, matches
 from longembed_index.spans import DocumentSpans, SpannedStore
 
@@ -63,9 +64,24 @@ class DocumentHit:
     passages: list[Passage]
     text: str
 
+    def place_of(self, passage: Passage) -> Place:
+        """Where its best sentence stands, or, if that was not looked for, its beginning.
+
+        Args:
+            passage: One of this document.
+        """
+        blank = len(passage.text) - len(passage.text.lstrip())
+        position = passage.sentence[0] if passage.sentence else passage.start + blank
+        return place_in(self.text, position, self.hit.source)
+
 
 def search_passages(
-    store: SpannedStore, vector: Any, k: int, *, passages: int = 1
+    store: SpannedStore,
+    vector: Any,
+    k: int,
+    *,
+    passages: int = 1,
+    where: Mapping[str, str] | None = None,
 ) -> list[DocumentHit]:
     """The documents that answer a query best, each with its best passages.
 
@@ -74,6 +90,7 @@ def search_passages(
         vector: Of the query, made as the store's vectors were.
         k: The most documents.
         passages: The most passages of each; neighbouring spans make one.
+        where: What their metadata must be; see `records.meets`.
 
     Returns:
         The best first.
@@ -89,17 +106,13 @@ def search_passages(
     totals = {key: float((own + best.max()) / 2) for key, (own, best) in scored.items()}
     if len(spans) < len(known):
         # Documents without spans stand with their own vector alone.
-        for match in store.search(vector, len(known)):
+        for match in matches(store, vector, len(known)):
             totals.setdefault(match.id, match.score)
-    best_ids = sorted(totals, key=lambda key: (-totals[key], key))[:k]
-    records = _records(store, best_ids)
+    best_ids = sorted(totals, key=lambda key: (-totals[key], key))
     found = []
-    for key in best_ids:
-        if key not in records:
-            continue
-        record, total = records[key], totals[key]
+    for record in _first(store, best_ids, k, where or {}):
+        key, total, text = record.id, totals[record.id], record.text or ""
         hit = hit_of(key, total, record.metadata)
-        text = record.text or ""
         if key not in scored:
             found.append(DocumentHit(hit, total, None, [], text))
             continue
@@ -109,13 +122,16 @@ def search_passages(
     return found
 
 
-def search_documents(store: Store, vector: Any, k: int) -> list[DocumentHit]:
+def search_documents(
+    store: Store, vector: Any, k: int, where: Mapping[str, str] | None = None
+) -> list[DocumentHit]:
     """The same of a store without spans: by the documents' own vectors, without passages.
 
     Args:
         store: The documents.
         vector: Of the query, made as the store's vectors were.
         k: The most documents.
+        where: What their metadata must be; see `records.meets`.
 
     Returns:
         The best first.
@@ -123,7 +139,7 @@ def search_documents(store: Store, vector: Any, k: int) -> list[DocumentHit]:
     Raises:
         StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
-    found = matches(store, vector, k)
+    found = matches(store, vector, k, where)
     records = _records(store, [match.id for match in found])
     texts = {key: record.text or "" for key, record in records.items()}
     return [
@@ -174,6 +190,18 @@ def sentences_of(text: str) -> list[tuple[int, int]]:
     return found
 
 
+def _first(store: Store, ids: Sequence[str], k: int, where: Mapping[str, str]) -> list[Record]:
+    """The first k of some records that are there and meet conditions."""
+    found: list[Record] = []
+    for part in batches(ids, min(k, ROWS)):
+        records = _records(store, part)
+        there = [records[key] for key in part if key in records]
+        found += [record for record in there if meets(record.metadata, where)]
+        if len(found) >= k:
+            break
+    return found[:k]
+
+
 def _records(store: Store, ids: Sequence[str]) -> dict[str, Record]:
     return {record.id: record for part in batches(ids, ROWS) for record in store.get(part)}
 
@@ -209,16 +237,16 @@ def as_dict(hit: DocumentHit) -> dict[str, Any]:
     return {
         "document_score": hit.document_score,
         "span_score": hit.span_score,
-        "passages": [_passage_dict(one, len(hit.text)) for one in hit.passages],
+        "passages": [_passage_dict(one, hit.place_of(one)) for one in hit.passages],
     }
 
 
-def _passage_dict(passage: Passage, characters: int) -> dict[str, Any]:
+def _passage_dict(passage: Passage, place: Place) -> dict[str, Any]:
     sentence: Sequence[int] | None = passage.sentence
     return {
         "start": passage.start,
         "end": passage.end,
-        "share": passage.start / characters if characters else 0.0,
+        **asdict(place),
         "score": passage.score,
         "text": passage.text,
         "sentence": list(sentence) if sentence else None,

@@ -138,6 +138,11 @@ READERS: dict[str, Callable[[bytes], str]] = {
 }
 """The reader of each file name suffix, in lower case. LICENSE and README have none."""
 
+MARKDOWN = frozenset(
+    {".md", ".markdown"} | {s for s, reader in READERS.items() if reader in (read_html, read_docx)}
+)
+"""The suffixes whose texts are Markdown."""
+
 
 def is_parsed(suffix: str) -> bool:
     """Whether files of a suffix go through a parser, which may take any time and memory.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +70,22 @@ def is_ours(metadata: Mapping[str, Any]) -> bool:
     return all(isinstance(metadata.get(name), str) for name in (SOURCE, CONTENT_HASH)) and all(
         isinstance(metadata.get(name), int) for name in COUNTS
     )
+
+
+def meets(metadata: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Whether a record has the values that are asked for.
+
+    Args:
+        metadata: Of the record.
+        where: Values by key, all of which must be there, as they are written: `true`, `2019`. In
+            them, `*` stands for any characters and `?` for any one.
+    """
+    return all(key in metadata and _is_like(metadata[key], value) for key, value in where.items())
+
+
+def _is_like(value: Any, wanted: str) -> bool:
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    return written == wanted or fnmatchcase(written, wanted)
 
 
 def document_name(record_id: str, metadata: Mapping[str, Any]) -> str:

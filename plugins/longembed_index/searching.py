@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.embedding import ROWS, batches
-from longembed_index.records import READ, TITLE, TOKENS, Match, document_name, is_ours
+from longembed_index.records import READ, TITLE, TOKENS, Match, document_name, is_ours, meets
 from longembed_index.repairing import refuse_lost
 from longembed_index.similarity import cosine
 
@@ -41,13 +41,14 @@ class Hit:
         return self.read / self.tokens if self.tokens else 1.0
 
 
-def search(store: Store, vector: Any, k: int) -> list[Hit]:
+def search(store: Store, vector: Any, k: int, where: Mapping[str, str] | None = None) -> list[Hit]:
     """The documents most similar to a query.
 
     Args:
         store: The documents.
         vector: Of the query, made as the store's vectors were.
         k: The most hits.
+        where: What their metadata must be; see `records.meets`.
 
     Returns:
         The best first.
@@ -55,22 +56,35 @@ def search(store: Store, vector: Any, k: int) -> list[Hit]:
     Raises:
         StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
-    return [hit_of(one.id, one.score, one.metadata) for one in matches(store, vector, k)]
+    return [hit_of(one.id, one.score, one.metadata) for one in matches(store, vector, k, where)]
 
 
-def matches(store: Store, vector: Any, k: int) -> list[Match]:
+def matches(
+    store: Store, vector: Any, k: int, where: Mapping[str, str] | None = None
+) -> list[Match]:
     """The records most similar to a query; arguments and errors as for `search`.
 
     Args:
         store: The documents.
         vector: Of the query.
         k: The most of them.
+        where: What their metadata must be.
 
     Returns:
         The best first.
     """
     # A number beyond what there is may also be beyond what the store can count.
-    k = min(k, len(store))
+    asked = k = min(k, len(store))
+    while True:
+        found = _nearest(store, vector, asked)
+        kept = [match for match in found if meets(match.metadata, where or {})]
+        if len(kept) >= k or asked == len(store):
+            return kept[:k]
+        # Stores filter each in its own way, or not at all: ask for more until there are enough.
+        asked = min(4 * asked, len(store))
+
+
+def _nearest(store: Store, vector: Any, k: int) -> list[Match]:
     if not k:
         return []
     found = store.search(vector, k)

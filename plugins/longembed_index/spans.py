@@ -74,6 +74,11 @@ class SpanFile:
         self._collection = collection
 
     @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._file.path
+
+    @property
     def exists(self) -> bool:
         """Whether any document ever had spans here."""
         return self._file.path.is_file()
@@ -112,15 +117,22 @@ class SpanFile:
         """The documents that have spans by a model; none if the file cannot be read."""
         return {one.id for one in self.read(fingerprint)}
 
-    def read(self, fingerprint: str) -> Iterator[DocumentSpans]:
-        """The spans of all documents by a model, without damaged ones."""
+    def read(self, fingerprint: str, ids: Sequence[str] | None = None) -> Iterator[DocumentSpans]:
+        """The spans that a model made, without damaged ones.
+
+        Args:
+            fingerprint: Of the model.
+            ids: Of which documents, some hundred at most; None for all.
+        """
+        keys = [key_of(one) for one in ids or []]
+        among = "" if ids is None else f" AND id IN ({', '.join('?' * len(keys))})"
         query = (
             "SELECT id, ranges, vectors, checksum FROM spans WHERE collection = ? "
-            "AND fingerprint = ?"
+            f"AND fingerprint = ?{among}"
         )
         with suppress(sqlite3.Error), self._file.reading() as database:
             for key, ranges, vectors, checksum in database.execute(
-                query, (self._collection, fingerprint)
+                query, (self._collection, fingerprint, *keys)
             ):
                 if zlib.crc32(ranges + vectors) != checksum:
                     continue
@@ -168,7 +180,7 @@ class SpannedStore:
 
     def __init__(self, store: Store, file: SpanFile, embedder: SpanEmbedder | None = None) -> None:
         self._store = store
-        self._embedder = embedder
+        self.embedder = embedder
         self.file = file
 
     @property
@@ -203,8 +215,8 @@ class SpannedStore:
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; a kill in between leaves spans that do not count."""
-        if self._embedder is not None:
-            self.file.put(self.fingerprint, self._embedder.spans_of(records))
+        if self.embedder is not None:
+            self.file.put(self.fingerprint, self.embedder.spans_of(records))
         self._store.write(records)
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -223,11 +235,11 @@ class SpannedStore:
     def staged(self) -> Store | None:
         """What `stage` has begun and no `switch` has ended."""
         staged = self._store.staged()
-        return None if staged is None else SpannedStore(staged, self.file, self._embedder)
+        return None if staged is None else SpannedStore(staged, self.file, self.embedder)
 
     def stage(self, provenance: Provenance) -> Store:
         """Begin an empty store that is going to replace this one."""
-        return SpannedStore(self._store.stage(provenance), self.file, self._embedder)
+        return SpannedStore(self._store.stage(provenance), self.file, self.embedder)
 
     def switch(self) -> str:
         """Put what is staged in the place of this store."""

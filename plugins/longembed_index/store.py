@@ -17,6 +17,9 @@ class Store(Protocol):
 
     Every method raises `StoreError` if what lies beneath fails. `longembed_index.testing` has the
     tests that a store should pass, `longembed_index.memory` the shortest one that does.
+
+    Spans are not its business: `longembed_index.spans.SpannedStore` wraps any store and keeps them
+    in a file beside it, by the ids of the records and the provenance's fingerprint.
     """
 
     @property

@@ -20,10 +20,14 @@ import numpy as np
 import pytest
 
 from longembed_index.errors import StoreError
+from longembed_index.passages import search_passages
 from longembed_index.records import Record
+from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up, without_spans
 from longembed_index.store import Store, StoreKind
+from longembed_st.coverages import Coverage
 from longembed_st.errors import ConfigError, LongEmbedError
 from longembed_st.provenance import Provenance
+from longembed_st.reading.spans import SpanVectors
 from longembed_st.settings import ModelSettings
 
 MADE_BY = Provenance(
@@ -90,6 +94,55 @@ def expected(*records: Record) -> dict[str, Any]:
         r.id: (r.text, dict(r.metadata), pytest.approx([float(x) for x in r.vector], abs=1e-6))
         for r in records
     }
+
+
+def lines_of(texts: list[str]) -> list[SpanVectors]:
+    """Reads without a model: each line is a span, and vectors count the letters a, b and c.
+
+    Args:
+        texts: The texts.
+    """
+
+    def vector(text: str) -> Any:
+        return np.array([text.count(letter) for letter in "abc"], dtype=np.float32)
+
+    found = []
+    for text in texts:
+        lines = text.splitlines(keepends=True)
+        ends = np.cumsum([len(line) for line in lines]).tolist()
+        ranges = list(zip([0, *ends[:-1]], ends, strict=True))
+        vectors = np.stack([vector(line) for line in lines])
+        found.append(
+            SpanVectors(vectors, ranges, vector(text), Coverage(len(text), len(text), len(lines)))
+        )
+    return found
+
+
+def with_lines(store: Store, folder: Path) -> SpannedStore:
+    """A store whose documents have their lines as spans.
+
+    Args:
+        store: The store.
+        folder: Where their file goes.
+    """
+    return SpannedStore(store, SpanFile(folder, "documents"), SpanEmbedder(lines_of))
+
+
+def write_lines(store: SpannedStore, **texts: str) -> None:
+    """Embed and write documents, as ingestion does.
+
+    Args:
+        store: From `with_lines`.
+        **texts: The documents, by id.
+    """
+    assert store.embedder is not None
+    vectors = store.embedder(list(texts.values())).vectors
+    store.write(
+        [
+            record(key, *map(float, vector), text=text)
+            for (key, text), vector in zip(texts.items(), vectors, strict=True)
+        ]
+    )
 
 
 class StoreTests:
@@ -304,6 +357,59 @@ class StoreTests:
         assert sorted(self.reopened(store).drop_kept()) == sorted(names)
         assert store.drop_kept() == []
         assert contents(store) == expected(record("a", 0, 1, 0))
+
+    # Spans, which a file beside the store keeps for its records.
+
+    def test_spans_come_and_go_with_their_records(self, store: Store, tmp_path: Path) -> None:
+        """Written before them, deleted after them; what the file has alone does not count."""
+        spanned = with_lines(store, tmp_path)
+        write_lines(spanned, a="aa\nbb", b="cc")
+        assert spanned.file.ids(spanned.fingerprint) == {"a", "b"}
+        write_lines(spanned, a="cc\nbb\naa")
+        (changed,) = spanned.file.read(spanned.fingerprint, ["a"])
+        assert changed.ranges.tolist() == [[0, 3], [3, 6], [6, 8]]
+        spanned.delete(["a"])
+        assert spanned.file.ids(spanned.fingerprint) == {"b"}
+        store.delete(["b"])
+        assert search_passages(spanned, [1.0, 0.0, 0.0], 5) == []
+
+    def test_a_hit_is_a_document_with_its_passages(self, store: Store, tmp_path: Path) -> None:
+        """As many documents as asked for, the best for certain, however many spans one has."""
+        spanned = with_lines(store, tmp_path)
+        write_lines(spanned, many="aac\n" * 200, one="aaa\nccc", none="ccc")
+        found = search_passages(spanned, [1.0, 0.0, 0.0], 2)
+        assert [hit.hit.title for hit in found] == ["many", "one"]
+        (passage,) = found[1].passages
+        assert passage.text == "aaa\n"
+        assert found[1].text[passage.start : passage.end] == passage.text
+        assert found[1].span_score == pytest.approx(1, abs=1e-3)
+
+    def test_documents_without_spans_are_found_too(self, store: Store, tmp_path: Path) -> None:
+        """Those of a store that was made before, by their own vectors; then they get spans."""
+        store.write([record("old", 1, 0, 0, text="aa\nbb")])
+        spanned = with_lines(store, tmp_path)
+        write_lines(spanned, new="cc")
+        (first, _) = search_passages(spanned, [1.0, 0.0, 0.0], 2)
+        assert (first.hit.title, first.passages) == ("old", [])
+        assert without_spans(spanned) == ["old"]
+        assert catch_up(spanned, SpanEmbedder(lines_of)) == []
+        (first, _) = search_passages(spanned, [0.0, 1.0, 0.0], 2)
+        assert first.passages[0].text == "bb"
+
+    def test_spans_are_switched_with_their_records(self, store: Store, tmp_path: Path) -> None:
+        """The old ones answer until then, and go when the old records are dropped."""
+        spanned = with_lines(store, tmp_path)
+        write_lines(spanned, a="aa\nbb")
+        before = search_passages(spanned, [0.0, 1.0, 0.0], 1)
+        staged = spanned.stage(MADE_ANEW)
+        assert isinstance(staged, SpannedStore)
+        write_lines(staged, a="aa\nbb")
+        assert search_passages(spanned, [0.0, 1.0, 0.0], 1) == before
+        spanned.switch()
+        assert spanned.fingerprint == MADE_ANEW.fingerprint
+        assert search_passages(spanned, [0.0, 1.0, 0.0], 1)[0].passages == before[0].passages
+        spanned.drop_kept()
+        assert spanned.file.ids(str(MADE_BY.fingerprint)) == set()
 
 
 class StoreKindTests:

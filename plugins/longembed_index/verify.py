@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from longembed_index.errors import StoreError
 from longembed_index.similarity import cosine
-from longembed_st.texts import has_text
+from longembed_index.spans import SpanEmbedder, SpannedStore
+from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
@@ -19,7 +22,7 @@ LEAST_COSINE = 0.9999
 
 
 def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
-    """Embed some stored documents again.
+    """Embed some stored documents again, and their spans.
 
     Args:
         store: The store.
@@ -30,7 +33,7 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
         How many were compared; a record without a text cannot be.
 
     Raises:
-        StoreError: If a vector differs; the message names the document.
+        StoreError: If a vector or span differs; the message names the document.
     """
     compared = 0
     # One at a time, so that memory does not depend on what is drawn.
@@ -43,8 +46,25 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
                 f"the stored vector of {record.name!r} is not the one that the model gives now "
                 f"(cosine {alike:.6f}). Index into a new store"
             )
+        if isinstance(store, SpannedStore) and isinstance(embed, SpanEmbedder):
+            _compare_spans(store, record, embed)
         compared += 1
     return compared
+
+
+def _compare_spans(store: SpannedStore, record: Record, embed: SpanEmbedder) -> None:
+    """Compare the spans of a record that was just embedded."""
+    (made,) = embed.spans_of([record])
+    for stored in store.file.read(store.fingerprint, [record.id]):
+        pairs = zip(stored.vectors, made.vectors, strict=False)
+        if not np.array_equal(stored.ranges, made.ranges) or not all(
+            cosine(*pair) >= LEAST_COSINE for pair in pairs
+        ):
+            raise StoreError(
+                f"the stored spans of {record.name!r} are not those that the model gives now. "
+                f"Delete {shown(store.file.path)}: the next `longembed index --spans` makes them "
+                "anew"
+            )
 
 
 def sample(store: Store, size: int) -> list[Record]:

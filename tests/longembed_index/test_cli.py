@@ -410,7 +410,8 @@ def test_without_the_extra_the_command_to_install_it_is_printed(
 
 @pytest.mark.parametrize("bare", [True, False])
 def test_records_of_other_programs_are_shown_by_their_id(run, docs, tmp_path, bare) -> None:
-    run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    run(*line, "--no-spans")
     record = {} if bare else {"documents": ["their text"], "metadatas": [{"tokens": "many"}]}
     with chromadb.PersistentClient(str(tmp_path / "store")) as client:
         collection = client.get_collection(COLLECTION, embedding_function=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def store(tmp_path) -> SpannedStore:
 
 
 def write(store: SpannedStore, **texts: str) -> None:
-    encoded = store._embedder(list(texts.values()))
+    encoded = store.embedder(list(texts.values()))
     rows = zip(texts.items(), encoded.vectors, strict=True)
     store.write([Record(key, text, found, {}) for (key, text), found in rows])
 
@@ -94,13 +95,13 @@ def test_documents_without_spans_are_found_and_catch_up(store, tmp_path) -> None
     store._store.write([Record("bare", "bbbbbbbbbb", vector("bbbbbbbbbb"), {})])
     first, *_ = search_passages(store, vector("bbbbbb"), 2)
     assert (first.hit.source, first.span_score, first.passages) == ("bare", None, [])
-    assert catch_up(store, store._embedder) == []
+    assert catch_up(store, store.embedder) == []
     first, *_ = search_passages(store, vector("bbbbbb"), 2)
     assert first.span_score is not None
     # Spans of a document that another program has removed do not count, and go.
     store._store.delete(["bare"])
     assert [hit.hit.source for hit in search_passages(store, vector("b"), 5)] == ["one"]
-    catch_up(store, store._embedder)
+    catch_up(store, store.embedder)
     assert store.file.ids("sha256:one") == {"one"}
 
 
@@ -113,7 +114,7 @@ def test_damage_is_made_good(store, tmp_path, damage) -> None:
         with sqlite3.connect(tmp_path / FILE) as database:
             database.execute("UPDATE spans SET vectors = zeroblob(36) WHERE id = ?", (b"one",))
     assert {hit.hit.source for hit in search_passages(store, vector("b"), 5)} == {"one", "two"}
-    catch_up(store, store._embedder)
+    catch_up(store, store.embedder)
     assert store.file.ids("sha256:one") == {"one", "two"}
 
 
@@ -183,7 +184,7 @@ def run(run_small):
 
 
 def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
-    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw", "--spans")
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
     assert run(*line).exit_code == 0
     text = (docs / "3.txt").read_text()
     model = le.load(str(small_model("bert", positions=64)), "pcw")
@@ -195,7 +196,8 @@ def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
     assert (passage["start"], passage["end"]) == (start, end)
     assert passage["text"] == text[start:end]
     assert passage["score"] == pytest.approx(1, abs=1e-3)
-    assert passage["share"] == pytest.approx(start / len(text))
+    assert passage["share"] == pytest.approx(passage["sentence"][0] / len(text))
+    assert passage["page"] is passage["heading"] is None
     best = text[slice(*passage["sentence"])]
     assert best in passage["text"]
     assert found["score"] == pytest.approx(
@@ -213,8 +215,8 @@ def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
 
 def test_vectors_are_those_of_a_store_without_spans(run, docs, tmp_path) -> None:
     line = ("index", docs, "--model", "MODEL", "--method", "pcw", "--store")
-    assert run(*line, "plain").exit_code == 0
-    assert run(*line, "STORE", "--spans").exit_code == 0
+    assert run(*line, "plain", "--no-spans").exit_code == 0
+    assert run(*line, "STORE").exit_code == 0
 
     def vectors(place: Path) -> dict[str, np.ndarray]:
         with open_store(place) as opened:
@@ -229,6 +231,8 @@ def test_vectors_are_those_of_a_store_without_spans(run, docs, tmp_path) -> None
 
 def test_a_store_made_before_gets_spans_and_keeps_them(run, docs, tmp_path) -> None:
     line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert run(*line, "--no-spans").exit_code == 0
+    # What was chosen holds.
     assert run(*line).exit_code == 0
     query = ("search", WORDS[0], "--store", "STORE", "--json")
     assert "passages" not in json.loads(run(*query).stdout)[0]
@@ -244,6 +248,82 @@ def test_a_store_made_before_gets_spans_and_keeps_them(run, docs, tmp_path) -> N
     assert len(json.loads(run(*query, "-k", "9").stdout)) == 4
     assert run("reindex", "--store", "STORE", "--method", "pi", "--drop-old").exit_code == 0
     assert all(one["passages"] for one in json.loads(run(*query).stdout))
+
+
+def test_verify_compares_spans(run, docs, tmp_path) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    run(*line)
+    sound = run(*line, "--verify")
+    assert (sound.exit_code, "Verified: 5" in sound.stdout) == (0, True)
+    with open_store(tmp_path / "store") as opened:
+        file = SpanFile(tmp_path / "store", COLLECTION)
+        fingerprint = str(opened.provenance.fingerprint)
+        (one,) = file.read(fingerprint, [next(iter(file.ids(fingerprint)))])
+        name = opened.get([one.id])[0].name
+    file.put(fingerprint, [replace(one, vectors=np.roll(one.vectors, 1, axis=0))])
+    differs = run(*line, "--verify")
+    assert differs.exit_code == 1
+    assert Path(name).name in differs.stderr
+    assert FILE in differs.stderr
+    # The way out that it names.
+    file.path.unlink()
+    assert run(*line, "--spans", "--verify").exit_code == 0
+
+
+def test_spans_are_kept_where_they_cost_little_or_are_asked_for(run, docs, tmp_path) -> None:
+    line = ("index", docs, "--model", "MODEL", "--method", "pi", "--store")
+    result = run(*line, "STORE")
+    assert "No spans" in result.stderr
+    assert not (tmp_path / "store" / FILE).exists()
+    assert run(*line, "other", "--spans").exit_code == 0
+    assert run("search", "x", "--store", "other", "--json").stdout.count('"passages"') == 5
+    refused = run(*line, "other", "--no-spans")
+    assert refused.exit_code == 1
+    assert f"delete {Path('other', FILE)}" in " ".join(refused.stderr.split())
+
+
+def test_a_store_without_documents_yet_remembers_its_spans(run, docs, tmp_path) -> None:
+    for file in docs.iterdir():
+        file.write_text(" ")
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert "documents failed" in run(*line).stdout
+    (docs / "0.txt").write_text(f"{WORDS[0]}. " * 100)
+    assert run("index", docs, "--store", "STORE").exit_code == 0
+    assert json.loads(run("search", WORDS[0], "--store", "STORE", "--json").stdout)[0]["passages"]
+
+
+def test_a_slow_tokenizer_means_no_spans(run, docs, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(le.LongSentenceTransformer, "has_offsets", False)
+    result = run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert (result.exit_code, "characters of its tokens" in result.stderr) == (0, True)
+    assert not (tmp_path / "store" / FILE).exists()
+
+
+@pytest.mark.parametrize("spans", ["--spans", "--no-spans"])
+def test_a_search_among_documents_with_some_metadata(run, docs, spans) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw", spans)
+    query = ("search", WORDS[0], "--store", "STORE", "--json", "-k", "2")
+
+    def titles(*conditions: str) -> list[str]:
+        result = run(*query, *(word for one in conditions for word in ("--where", one)))
+        assert result.exit_code == 0, result.stderr
+        return [one["title"] for one in json.loads(result.stdout)]
+
+    every = titles()
+    assert len(every) == 2
+    last = json.loads(run(*query, "-k", "5").stdout)[-1]["title"]
+    assert titles(f"title={last}") == titles(f"source=*/{last}") == [last]
+    assert titles("title=*.txt") == every
+    assert titles("source=*.txt", f"title={last}") == [last]
+    assert titles("title=*.pdf") == []
+    assert titles(f"title={last}", "windows=9?", "read=*") == []
+    result = run(*query[:-3], "--where", "title=*.pdf")
+    assert "No document" in result.stderr
+    for wrong, message in (("title", "KEY=VALUE"), ("=x", "KEY=VALUE"), ("year=2019", "'year'")):
+        result = run(*query, "--where", wrong)
+        assert (result.exit_code, message in result.stderr) == (1, True), wrong
+    twice = run(*query, "--where", "title=a", "--where", "title=b")
+    assert (twice.exit_code, "twice" in twice.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("gains")

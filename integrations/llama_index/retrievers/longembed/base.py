@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid5
@@ -22,7 +24,7 @@ from longembed_st.settings import ModelSettings
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit, Passage
 
-_NOT_FOR_MODELS = ["source", "document_score", "share", "sentence"]
+_NOT_FOR_MODELS = ["source", "document_score", "share", "page", "heading", "sentence"]
 """Metadata that would stand before the text in a language model's prompt, and tell it nothing."""
 
 _IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
@@ -39,6 +41,7 @@ class LongEmbedRetriever(BaseRetriever):
         store: Folder of the store.
         k: The most documents.
         passages: The most passages of a document.
+        where: What the documents' metadata must be: values by key, with `*` and `?`.
         returns: What becomes a node: each passage, or each document whole.
         collection: Collection in the store.
         device: Where to compute; None chooses.
@@ -60,6 +63,7 @@ class LongEmbedRetriever(BaseRetriever):
         *,
         k: int = 5,
         passages: int = 1,
+        where: Mapping[str, str] | None = None,
         returns: Literal["passages", "documents"] = "passages",
         collection: str = "documents",
         device: str | None = None,
@@ -75,7 +79,7 @@ class LongEmbedRetriever(BaseRetriever):
                 f"the store in {store} has no spans, and therefore no passages: run longembed "
                 "index --spans, or returns='documents'"
             )
-        self._k, self._passages, self._returns = k, passages, returns
+        self._k, self._passages, self._where, self._returns = k, passages, where, returns
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """What answers a query.
@@ -87,7 +91,9 @@ class LongEmbedRetriever(BaseRetriever):
             ConfigError: If the query is blank, or the store is empty.
             StoreError: If the store cannot be read.
         """
-        hits, _ = self._finder.find(query_bundle.query_str, self._k, passages=self._passages)
+        hits, _ = self._finder.find(
+            query_bundle.query_str, self._k, passages=self._passages, where=self._where
+        )
         if self._returns == "documents":
             return [NodeWithScore(node=_document(hit), score=hit.hit.score) for hit in hits]
         return [
@@ -110,7 +116,8 @@ def _document(hit: DocumentHit) -> TextNode:
 
 
 def _passage(hit: DocumentHit, passage: Passage) -> TextNode:
-    where: dict[str, Any] = {"share": passage.start / max(len(hit.text), 1)}
+    place = asdict(hit.place_of(passage))
+    where = {name: value for name, value in place.items() if value is not None}
     if passage.sentence is not None:
         start, end = passage.sentence
         where["sentence"] = hit.text[start:end]

@@ -1,0 +1,56 @@
+"""Where in a document something stands, as a person would look it up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from longembed_index.readers import MARKDOWN, suffix_of
+
+_PAGE_END = "\f"
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
+_FENCE = re.compile(r" {0,3}(```|~~~)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a document.
+
+    Attributes:
+        share: Of the document's characters, those before it, from 0 to 1.
+        page: Counted from 1; None of a text whose pages are not known.
+        heading: The nearest one above it; None if there is none, or the text is not Markdown.
+    """
+
+    share: float
+    page: int | None
+    heading: str | None
+
+
+def place_in(text: str, position: int, name: str) -> Place:
+    """Look up a place in a document.
+
+    Pages are known of a text with form feeds, as PDFs without forms give; headings of what is
+    Markdown, or is made Markdown when it is read.
+
+    Args:
+        text: All of the document.
+        position: The character.
+        name: The document's name; its suffix tells whether it is Markdown.
+    """
+    page = text.count(_PAGE_END, 0, position) + 1 if _PAGE_END in text else None
+    is_markdown = suffix_of(PurePath(name)) in MARKDOWN
+    heading = _heading_above(text, position) if is_markdown else None
+    return Place(position / max(len(text), 1), page, heading)
+
+
+def _heading_above(text: str, position: int) -> str | None:
+    line_end = text.find("\n", position)
+    heading, in_code = None, False
+    for line in text[: len(text) if line_end < 0 else line_end].split("\n"):
+        if _FENCE.match(line):
+            in_code = not in_code
+        elif not in_code and (found := _HEADING.fullmatch(line)):
+            heading = found[1] or heading
+    return heading

@@ -1,0 +1,71 @@
+"""Pages and headings of places in a text."""
+
+from __future__ import annotations
+
+import pytest
+from office_files import make_pages
+
+from longembed_index.places import place_in
+from longembed_index.readers import read_html, read_pdf
+
+GUIDE = """---
+title: a guide
+---
+intro
+# Roads #
+about roads
+```sh
+# no heading
+```
+after the code
+## Bridges and `fords`
+about bridges
+#hashtag
+    # indented
+last
+"""
+
+
+def heading(text: str, words: str, name: str = "guide.md") -> str | None:
+    return place_in(text, text.index(words), name).heading
+
+
+def test_the_heading_is_the_nearest_above() -> None:
+    assert heading(GUIDE, "intro") is None
+    assert heading(GUIDE, "about roads") == "Roads"
+    assert heading(GUIDE, "no heading") == "Roads"
+    assert heading(GUIDE, "after the code") == "Roads"
+    assert heading(GUIDE, "about bridges") == "Bridges and `fords`"
+    assert heading(GUIDE, "last") == "Bridges and `fords`"
+    assert heading(GUIDE, "ridges and") == "Bridges and `fords`"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "README", "script.py", ""])
+def test_only_markdown_has_headings(name) -> None:
+    assert heading(GUIDE, "last", name) is None
+
+
+def test_a_web_page_has_the_headings_of_its_markdown() -> None:
+    text = read_html(b"<h1>Towns</h1><p>all towns</p><h2>Harbours</h2><p>ships lie here</p>")
+    assert heading(text, "ships", "page.HTML") == "Harbours"
+    assert heading(text, "all towns", "page.html") == "Towns"
+
+
+def test_pages_end_with_form_feeds() -> None:
+    text = "one\ftwo\fthree"
+    assert [place_in(text, text.index(word), "x.pdf").page for word in ("one", "two", "three")] == [
+        1,
+        2,
+        3,
+    ]
+    assert place_in("no pages", 3, "x.pdf").page is None
+
+
+def test_the_pages_of_a_pdf() -> None:
+    text = read_pdf(make_pages(["first page"], ["second page"], ["third page"]))
+    assert [place_in(text, text.index(w), "a.pdf").page for w in ("first", "third")] == [1, 3]
+
+
+def test_the_share_counts_characters() -> None:
+    assert place_in("abcd", 3, "").share == 0.75
+    assert place_in("", 0, "").share == 0
