@@ -1,4 +1,4 @@
-"""Answer questions over whole documents with Chroma alone: one record each, no chunks.
+"""Answer questions over whole documents with Chroma alone: spans as rows, hits as documents.
 
 Runs offline: the embedding model comes from a Python package, and in the place of a language model
 stands a function that repeats its prompt.
@@ -12,6 +12,10 @@ import chromadb
 from installed_packages import MODEL, QUESTIONS, installed_packages, passage
 
 from chroma_longembed import LongEmbedEmbeddingFunction, open_collection
+from longembed_index.rows import grouped, rows_of
+
+HITS = 50
+PASSAGES = 5
 
 
 def language_model(prompt: str) -> str:
@@ -21,17 +25,22 @@ def language_model(prompt: str) -> str:
 
 def main() -> None:
     """Index, retrieve, answer."""
-    function = LongEmbedEmbeddingFunction(MODEL, max_seq_length=4096, on_overflow="truncate")
-    client = chromadb.EphemeralClient()
+    function = LongEmbedEmbeddingFunction(MODEL)
     # Unlike Chroma's own, it refuses to mix the vectors of two models or settings.
-    collection = open_collection(client, "packages", function)
-    names, texts = zip(*installed_packages(), strict=True)
-    collection.add(ids=list(names), documents=list(texts))
+    collection = open_collection(chromadb.EphemeralClient(), "packages", function)
+    texts = dict(installed_packages())
+    for row in rows_of(function.model, texts):
+        collection.add(row.id, row.vector, row.metadata, row.text)
     for question in QUESTIONS:
-        found = collection.query(query_texts=[question], n_results=1)
-        name, text = found["ids"][0][0], found["documents"][0][0]
-        answer = language_model(f"{text}\n\nAnswer from this document: {question}")
-        print(f"{question}\n  {name}: {passage(answer, question)}\n")
+        found = collection.query(query_texts=[question], n_results=HITS)
+        similarities = [1 - distance for distance in found["distances"][0]]
+        (best,) = grouped(zip(found["metadatas"][0], similarities, strict=True), k=1)
+        text = texts[best.document]
+        context = "\n\n".join(text[start:end] for start, end, _ in best.passages[:PASSAGES])
+        answer = language_model(f"{context}\n\nAnswer from these passages: {question}")
+        print(f"{question}\n  {best.document}: {passage(answer, question)}")
+        words = f"{len(context.split()):,} of {len(text.split()):,} words"
+        print(f"  One call, with {words} of the document.\n")
 
 
 if __name__ == "__main__":

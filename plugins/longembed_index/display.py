@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NAMES_SHOWN = 3
 _SHOWN_AROUND = 200
 """Characters before and behind the best sentence."""
+_LONG_WORD = 30
 
 
 @contextmanager
@@ -206,10 +207,10 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         parts = f"document {answer.document_score:.3f}"
         if answer.span_score is not None:
             parts += f", best span {answer.span_score:.3f}"
-        read = answer.hit.share_read
-        length = "" if read is None else f", {answer.hit.tokens:,} tokens, {percent(read)} read"
+        if answer.hit.share_read is not None and answer.hit.share_read < 1:
+            parts += f"; {percent(answer.hit.share_read)} of it was read"
         heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
-        heading.append(f"  {answer.hit.score:.3f} ({parts}){length}", style="not bold dim")
+        heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
         console.print(heading)
         for passage in answer.passages:
             line = Text(f"{_described(answer.place_of(passage))}: ", style="dim")
@@ -230,13 +231,22 @@ def _described(place: Place) -> str:
 def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
     """The passage in pieces with their style; of a long one, what stands around its sentence."""
     if passage.sentence is None:
-        first = passage.text.strip()[:_SHOWN_AROUND]
-        return [(" ".join(first.split()), "not dim")]
+        return [(_beginning(passage.text), "not dim")]
     start, end = (place - passage.start for place in passage.sentence)
-    before = " ".join(passage.text[:start].split())[-_SHOWN_AROUND:]
-    after = " ".join(passage.text[end:].split())[:_SHOWN_AROUND]
+    # The end of a text is the beginning of the reversed one.
+    before = _beginning(passage.text[:start][::-1])[::-1]
     sentence = " ".join(passage.text[start:end].split())
+    after = _beginning(passage.text[end:])
     return [(f"{before} ", "not dim"), (sentence, "not dim bold reverse"), (f" {after}", "not dim")]
+
+
+def _beginning(text: str) -> str:
+    """What is shown of a text in one line: whole words, where words are parted by spaces."""
+    line = " ".join(text.split())
+    if len(line) <= _SHOWN_AROUND:
+        return line
+    words, _, part = line[:_SHOWN_AROUND].rpartition(" ")
+    return f"{words if len(part) < _LONG_WORD else line[:_SHOWN_AROUND]} ..."
 
 
 def _show_counts(

@@ -175,17 +175,23 @@ def with_best_sentence(hit: DocumentHit, rank: RankSentences) -> DocumentHit:
 def sentences_of(text: str) -> list[tuple[int, int]]:
     """The sentences and lines of a text, as ranges of its characters, without blank ones.
 
+    A line that goes on in lower case belongs to the sentence before it: the text is wrapped there.
+
     Args:
         text: Any.
     """
-    found = []
+    found: list[tuple[int, int]] = []
     for one in sentencex.get_sentence_boundaries("en", text):
         start = int(one["start_index"])
+        goes_on = False
         for line in text[start : one["end_index"]].splitlines(keepends=True):
             visible = line.strip()
-            if visible:
-                first = start + len(line) - len(line.lstrip())
+            first = start + len(line) - len(line.lstrip())
+            if visible and goes_on and visible[0].islower():
+                found[-1] = (found[-1][0], first + len(visible))
+            elif visible:
                 found.append((first, first + len(visible)))
+            goes_on = bool(visible)
             start += len(line)
     return found
 

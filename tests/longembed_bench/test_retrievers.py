@@ -7,6 +7,7 @@ import random
 import mteb
 import numpy as np
 import pytest
+import sentence_transformers
 from compare import difference
 from datasets import Dataset
 from mteb.models.models_protocols import SearchProtocol
@@ -175,3 +176,28 @@ def test_margin_is_paired() -> None:
     noise = draw.normal(size=400)
     mean, low, high = margin(noise, np.zeros(400))
     assert high - low == pytest.approx(2 * 1.96 * noise.std() / 20, rel=0.1)
+
+
+def test_mtebs_own_wrapper_takes_documents_as_spans(data, small_model) -> None:
+    """Its MaxSim is the best span: here from the formula, with the model's own spans."""
+    wrappers = pytest.importorskip("mteb.models.sentence_transformer_wrapper")
+    if not hasattr(wrappers, "MultiVectorWrapper") or not hasattr(
+        sentence_transformers, "MultiVectorEncoder"
+    ):
+        pytest.skip("mteb or sentence-transformers has no models of several vectors yet")
+    model = le.load(str(small_model("bert", positions=64)), "pcw", device="cpu")
+    wrapper = wrappers.MultiVectorWrapper(le.multi_vector(model))
+    task = _task("small", {"test": data}, "ndcg_at_10", "1")
+    result = mteb.evaluate(
+        wrapper, task, cache=None, co2_tracker=False, show_progress_bar=False
+    ).task_results[0]
+    (scores,) = result.scores["test"]
+    spans = model.encode_spans(list(data.documents.values()))
+    assert max(len(one.vectors) for one in spans) > 2
+    queries = model.encode_query(list(data.queries.values()))
+    expected = []
+    for key, query in zip(data.queries, queries, strict=True):
+        best = [float((one.vectors @ query).max()) for one in spans]
+        found = dict(zip(data.documents, best, strict=True))
+        expected.append(ndcg(data.qrels[key], found, 10))
+    assert scores["ndcg_at_10"] == pytest.approx(np.mean(expected), abs=1e-4)

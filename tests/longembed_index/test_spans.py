@@ -13,9 +13,10 @@ import pytest
 from small_models import WORDS
 
 import longembed_st as le
+from longembed_index.display import _around_sentence
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
-from longembed_index.passages import search_passages, sentences_of, with_best_sentence
+from longembed_index.passages import Passage, search_passages, sentences_of, with_best_sentence
 from longembed_index.records import Record
 from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore, catch_up
 from longembed_st.coverages import Coverage
@@ -142,16 +143,29 @@ def test_spans_follow_a_reindexing(store, tmp_path) -> None:
 
 
 def test_sentences_and_lines() -> None:
-    text = "One. Two is here!\n\nThree\n  four  \n你好。再见。"
+    text = "One. Two is here!\n\nThree\n  Four  \n你好。再见。"
     assert [text[a:b] for a, b in sentences_of(text)] == [
         "One.",
         "Two is here!",
         "Three",
-        "four",
+        "Four",
         "你好。",
         "再见。",
     ]
     assert sentences_of(" \n ") == []
+
+
+def test_a_wrapped_sentence_is_one() -> None:
+    text = (
+        "HEADING\nThen he had his very\n  last sail of\nall. Again, a number\n\nof feasts.\n- milk"
+    )
+    assert [" ".join(text[a:b].split()) for a, b in sentences_of(text)] == [
+        "HEADING",
+        "Then he had his very last sail of all.",
+        "Again, a number",
+        "of feasts.",
+        "- milk",
+    ]
 
 
 def test_the_best_sentence_is_looked_for_in_the_first_passage(store) -> None:
@@ -181,6 +195,21 @@ def docs(tmp_path) -> Path:
 @pytest.fixture
 def run(run_small):
     return run_small
+
+
+def test_what_stands_around_a_sentence_is_shown_in_whole_words() -> None:
+    text = "left " * 100 + "The answer. " + "right " * 100
+    start = text.index("The")
+    passage = Passage(0, len(text), 1.0, text, (start, start + 11))
+    before, sentence, after = (part for part, _ in _around_sentence(passage))
+    assert sentence == "The answer."
+    assert before.split() == ["...", *["left"] * 40]
+    assert after.split() == [*["right"] * 33, "..."]
+    # A script without spaces is cut anywhere.
+    text = "\u6211" * 500 + "\u3002"
+    passage = Passage(0, len(text), 1.0, text, (499, 501))
+    before, sentence, after = (part for part, _ in _around_sentence(passage))
+    assert (before, sentence, after) == ("... " + "\u6211" * 200 + " ", "\u6211\u3002", " ")
 
 
 def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:

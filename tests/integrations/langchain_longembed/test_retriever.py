@@ -72,6 +72,17 @@ async def test_it_answers_asynchronously(store) -> None:
     assert found.metadata["title"] == "orchard.txt"
 
 
+def test_only_documents_with_some_metadata(store) -> None:
+    retriever = LongEmbedRetriever(store=str(store), where={"title": "orch*"})
+    titles = [found.metadata["title"] for found in retriever.invoke(QUESTIONS["harbour"])]
+    assert titles == ["orchard.txt"]
+    found = retriever.invoke(QUESTIONS["harbour"], where={"title": "harbour.txt"})
+    assert [one.metadata["title"] for one in found] == ["harbour.txt"]
+    assert retriever.invoke("anything", where={"title": "?.txt"}) == []
+    with pytest.raises(ConfigError, match="'titel'"):
+        retriever.invoke("anything", where={"titel": "harbour.txt"})
+
+
 def test_a_store_that_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(ConfigError, match="there is no store in"):
         LongEmbedRetriever(store=str(tmp_path)).invoke("anything")

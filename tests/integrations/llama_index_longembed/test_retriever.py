@@ -45,6 +45,15 @@ async def test_whole_documents_and_the_asynchronous_way(store) -> None:
     assert found[0].score > found[1].score
 
 
+def test_only_documents_with_some_metadata(store) -> None:
+    retriever = LongEmbedRetriever(store, where={"source": "*/orchard.*"})
+    (found,) = retriever.retrieve(QUESTIONS["harbour"])
+    assert found.node.metadata["title"] == "orchard.txt"
+    assert 0 <= found.node.metadata["share"] < 1
+    # A plain text knows neither.
+    assert not {"page", "heading"} & found.node.metadata.keys()
+
+
 def test_mistakes_are_named(store, tmp_path, minilm_folder) -> None:
     with pytest.raises(ConfigError, match="there is no store in"):
         LongEmbedRetriever(tmp_path / "nowhere")
