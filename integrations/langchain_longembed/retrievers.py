@@ -16,6 +16,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from longembed_index.finding import Finder
+from longembed_index.modes import WEIGHT, Mode
 from longembed_index.passages import as_dict
 from longembed_st.settings import ModelSettings
 
@@ -48,6 +49,13 @@ class LongEmbedRetriever(BaseRetriever):
     passages: int = Field(default=1, ge=1, description="The most passages of a document.")
     where: dict[str, str] | None = Field(
         default=None, description="What the documents' metadata must be, with `*` and `?`."
+    )
+    mode: Mode = Field(
+        default="hybrid",
+        description="By words and vectors, by vectors (dense), or by words (lexical).",
+    )
+    weight: float = Field(
+        default=WEIGHT, ge=0, le=1, description="Of the vectors in a hybrid search."
     )
     returns: Literal["documents", "passages"] = Field(
         default="documents",
@@ -86,8 +94,10 @@ class LongEmbedRetriever(BaseRetriever):
             self.k if k is None else k,
             passages=self.passages,
             where=self.where if where is None else where,
+            mode=self.mode,
+            weight=self.weight,
         )
-        if self.returns == "passages" and self._finder.has_spans:
+        if self.returns == "passages" and (self._finder.has_spans or self.mode != "dense"):
             return [document for hit in hits for document in _passages(hit)]
         return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
 
@@ -112,7 +122,7 @@ class LongEmbedRetriever(BaseRetriever):
 
 def _metadata(hit: DocumentHit) -> dict[str, Any]:
     found = {"source": hit.hit.source, "title": hit.hit.title, "score": hit.hit.score}
-    return found if hit.span_score is None else {**found, **as_dict(hit)}
+    return {**found, **as_dict(hit)} if hit.passages or hit.words else found
 
 
 def _passages(hit: DocumentHit) -> list[Document]:

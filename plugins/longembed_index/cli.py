@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longembed_index import display
+from longembed_index.modes import WEIGHT, Mode
 from longembed_index.parsing import Limits
 from longembed_st.command.display import document_bar, without_loading_bars
 from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
@@ -18,6 +19,7 @@ from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
+    from longembed_index.lexical import WordFile
     from longembed_index.passages import DocumentHit
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.store import Store
@@ -84,6 +86,14 @@ def index(
         str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
     ] = None,
     whiten: WhitenOption = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="Language of a new store, whose words are stemmed and whose stop words are left "
+            "out in searches by words: english, german and others; none for words as they are.",
+            show_default="guessed from the first documents",
+        ),
+    ] = None,
     spans: Annotated[
         bool | None,
         typer.Option(
@@ -134,6 +144,7 @@ def index(
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
     from longembed_index.ingestion import ingest
+    from longembed_index.lexical import WordFile
     from longembed_index.opening import COLLECTION, open_store, read_provenance
     from longembed_index.parsing import Parser
     from longembed_index.sources import emptied, find_files, is_gone
@@ -156,7 +167,8 @@ def index(
         )
     with without_loading_bars():
         loaded = _model_for(stored, _named(settings, model), store)
-    file = SpanFile(store, COLLECTION)
+    file, words = SpanFile(store, COLLECTION), WordFile(store, COLLECTION)
+    _refuse_language(language, words)
     has_spans = _has_spans(spans, stored, file, loaded, console)
     embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
@@ -185,6 +197,7 @@ def index(
             )
         if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
             _catch_up(opened, embed, console)
+        _catch_up_words(opened, words, language, console)
         report.failed += found.unreadable
         report.counts["failed"] += len(found.unreadable)
         display.show_report(out, report, len(opened))
@@ -208,22 +221,32 @@ def search(
         int,
         typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
     ] = 1,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="By words and vectors, by vectors alone, or by words alone.",
+        ),
+    ] = "hybrid",
+    weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the vectors, in a hybrid search.")
+    ] = WEIGHT,
     where: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Only documents that have this in their metadata, for instance 'source=*/2019/*': "
-            "* stands for any characters. Repeatable; all must be met.",
+            help="Only documents that have this in their metadata, for instance `source=*/2019/*`: "
+            "`*` stands for any characters. Repeatable; all must be met.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find the documents of a store that are closest in meaning to a query.
+    """Find the documents of a store that answer a query best, by words and by meaning.
 
-    Model and settings are those that the store was made with. The score is the cosine similarity,
-    in a store with spans the average of the document's and of its best span's; there, the passages
-    that answer are shown.
+    The score is a weighted sum: of words, BM25 of the document and of its best passage, as shares
+    of the highest; of vectors, the cosine similarity of the document, and, in a store with spans,
+    of its best span. What stands in "double quotes" must be in the document word by word. Model and
+    settings are those that the store was made with.
 
     Example: `longembed search "who approved the budget?" --store ./store -k 3`
     """
@@ -233,14 +256,16 @@ def search(
     wanted = _conditions(where or [])
     with without_loading_bars():
         finder = Finder(store, given=_named(given_settings(device=device), model))
-    answers, coverage = finder.find(query, k, passages=passages, where=wanted)
-    if finder.loaded.settings.on_overflow == "warn":
+    answers, coverage = finder.find(
+        query, k, passages=passages, where=wanted, mode=mode, weight=weight
+    )
+    if coverage is not None and finder.loaded.settings.on_overflow == "warn":
         display.show_query_cut(terminal(stderr=True), coverage)
     if as_json:
         print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
     elif not answers:
         terminal(stderr=True).say("No document of the store has this in its metadata.")
-    elif finder.has_spans:
+    elif finder.has_spans or mode != "dense":
         display.show_answers(terminal(), answers)
     else:
         display.show_hits(terminal(), [answer.hit for answer in answers])
@@ -471,6 +496,29 @@ def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> No
     display.show_failed(console, failed)
 
 
+def _refuse_language(language: str | None, words: WordFile) -> None:
+    """Raise `ConfigError` for a language that there is not, or that is not the store's."""
+    from longembed_index.words import LANGUAGES
+
+    if language is not None and language not in LANGUAGES:
+        raise ConfigError(f"--language must be one of {', '.join(LANGUAGES)}, not {language!r}")
+    if language is not None and words.language not in (None, language):
+        raise ConfigError(
+            f"the words of the store are those of {words.language}. To change that, delete "
+            f"{shown(words.path)}, which is made anew, and run again"
+        )
+
+
+def _catch_up_words(store: Store, words: WordFile, language: str | None, console: Terminal) -> None:
+    """The words of documents that are new, or that another program has stored."""
+    from longembed_index.hybrid import behind, catch_up
+
+    missing, left_over = behind(store, words)
+    if missing or left_over:
+        with document_bar(console, len(missing), "words") as on_document:
+            catch_up(store, words, language, on_document)
+
+
 def _whiten(
     store: Path, loaded: CachedModel, texts: Texts, spans: bool, console: Terminal
 ) -> tuple[CachedModel, Embed]:
@@ -514,4 +562,4 @@ def _as_dict(rank: int, answer: DocumentHit) -> dict[str, Any]:
         "tokens": hit.tokens,
         "share_read": None if share is None else round(share, 6),
     }
-    return found if answer.span_score is None else {**found, **as_dict(answer)}
+    return {**found, **as_dict(answer)} if answer.passages or answer.words else found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from longembed_index.errors import StoreError
 
 
 class DerivedFile:
-    """A SQLite file of one table.
+    """A SQLite file.
 
     Args:
         path: The file; made when something is written.
-        table: The statement that creates its table, if that is not there.
+        *tables: The statements that create its tables, if they are not there.
     """
 
-    def __init__(self, path: Path, table: str) -> None:
+    def __init__(self, path: Path, *tables: str) -> None:
         self.path = path
-        self._table = table
+        self._tables = tables
 
     def write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Execute a statement for each of some rows, all or none.
@@ -32,14 +32,25 @@ class DerivedFile:
         Raises:
             StoreError: If it cannot be written.
         """
+        self.change(lambda database: database.executemany(statement, rows))
+
+    def change(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do some work on it in one transaction, whose other writers wait meanwhile.
+
+        Args:
+            work: Is called again with an empty file if this one turns out to be damaged.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
         try:
             try:
-                self._execute(statement, rows)
+                self._change(work)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
                 self.path.unlink(missing_ok=True)
-                self._execute(statement, rows)
+                self._change(work)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot write {self.path.name}: {error}") from error
 
@@ -47,10 +58,12 @@ class DerivedFile:
         """A connection that only reads; `sqlite3.Error` if there is nothing to read."""
         return closing(self._connect("ro"))
 
-    def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _change(self, work: Callable[[sqlite3.Connection], object]) -> None:
         with closing(self._connect("rwc")) as database, database:
-            database.execute(self._table)
-            database.executemany(statement, rows)
+            database.execute("BEGIN IMMEDIATE")
+            for table in self._tables:
+                database.execute(table)
+            work(database)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True)

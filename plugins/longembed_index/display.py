@@ -204,9 +204,14 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         answers: The best first.
     """
     for rank, answer in enumerate(answers, 1):
-        parts = f"document {answer.document_score:.3f}"
-        if answer.span_score is not None:
-            parts += f", best span {answer.span_score:.3f}"
+        scores = {"document": answer.document_score, "best span": answer.span_score}
+        if answer.words is not None:
+            scores |= {
+                "words": answer.words.document,
+                "its best passage": answer.words.passage,
+            }
+        named = [f"{name} {score:.3f}" for name, score in scores.items() if score is not None]
+        parts = ", ".join(named)
         if answer.hit.share_read is not None and answer.hit.share_read < 1:
             parts += f"; {percent(answer.hit.share_read)} of it was read"
         heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")

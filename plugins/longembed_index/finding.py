@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.embedding import ROWS, batches, storable_model
-from longembed_index.opening import COLLECTION, open_store, read_provenance
-from longembed_index.passages import (
-    DocumentHit,
-    search_documents,
-    search_passages,
-    with_best_sentence,
+from longembed_index.errors import StoreError
+from longembed_index.hybrid import (
+    CANDIDATES,
+    behind,
+    catch_up,
+    question_of,
+    search_hybrid,
 )
+from longembed_index.lexical import WordFile
+from longembed_index.modes import WEIGHT, Mode, refuse_wrong
+from longembed_index.opening import COLLECTION, open_store, read_provenance
+from longembed_index.passages import DocumentHit, search_dense, with_best_sentence
 from longembed_index.spans import SpanFile, SpannedStore
 from longembed_index.whitening import located
 from longembed_st.errors import ConfigError
@@ -59,6 +65,8 @@ class Finder:
             )
         self.loaded: CachedModel = model_of_store(stored, given or ModelSettings(), directory)
         self._directory, self._collection = directory, collection
+        self._words: WordFile | None = None
+        self._temporary: TemporaryDirectory[str] | None = None
 
     @property
     def has_spans(self) -> bool:
@@ -76,7 +84,9 @@ class Finder:
         *,
         passages: int = 1,
         where: Mapping[str, str] | None = None,
-    ) -> tuple[list[DocumentHit], Coverage]:
+        mode: Mode = "hybrid",
+        weight: float = WEIGHT,
+    ) -> tuple[list[DocumentHit], Coverage | None]:
         """The documents that answer a question best.
 
         Args:
@@ -84,33 +94,66 @@ class Finder:
             k: The most documents.
             passages: The most passages of each; the best one with its best sentence.
             where: What the documents' metadata must be; see `records.meets`.
+            mode: "dense", by vectors; "lexical", by words; "hybrid", by both.
+            weight: Of the vectors in a hybrid search, from 0 to 1.
 
         Returns:
-            The best first, none if no document meets `where`; and what was read of the query.
+            The best first, none if no document meets what is asked for; and what was read of the
+            query, None if by words alone.
 
         Raises:
-            ConfigError: If the query is blank, or the store is empty.
+            ConfigError: If the query is blank, the store is empty, or an argument out of range.
             StoreError: If the store cannot be read, or vectors of it are lost.
         """
+        refuse_wrong(mode, weight)
         refuse_blank(query)
-        model = self.loaded.model
-        encoded = model.encode_with_coverage([query], role="query")
-        vector = encoded.vectors[0]
-
-        def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
-            return model.encode_ranges(text, ranges) @ vector
-
+        question = question_of(query)
+        vector: Any = None
+        coverage: Coverage | None = None
+        if mode != "lexical":
+            refuse_blank(question.text)
+            encoded = self.loaded.model.encode_with_coverage([question.text], role="query")
+            vector, coverage = encoded.vectors[0], encoded.coverages[0]
         with open_store(self._directory, self.loaded, collection=self._collection) as opened:
             if not len(opened):
                 raise ConfigError(f"the store in {shown(self._directory)} is empty")
-            if self._file.exists:
-                spanned = SpannedStore(opened, self._file)
-                found = search_passages(spanned, vector, k, passages=passages, where=where)
+            store = SpannedStore(opened, self._file) if self._file.exists else opened
+            words = None if mode == "dense" and not question.phrases else self._words_of(store)
+            if words is None:
+                found = search_dense(store, vector, k, passages=passages, where=where)
             else:
-                found = search_documents(opened, vector, k, where)
+                found = search_hybrid(
+                    store,
+                    words,
+                    question,
+                    vector,
+                    k,
+                    weight=1.0 if mode == "dense" else weight,
+                    passages=passages,
+                    where=where,
+                )
             if not found and where:
                 _refuse_unknown(opened, where)
-        return [with_best_sentence(one, rank) for one in found], encoded.coverages[0]
+
+        def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
+            if vector is None and words is not None:
+                return words.text_scores(question.text, text, ranges)
+            return self.loaded.model.encode_ranges(text, ranges) @ vector
+
+        return [with_best_sentence(one, rank) for one in found], coverage
+
+    def _words_of(self, store: Store) -> WordFile:
+        """The words of the store, up to date; in a temporary folder if it cannot be written to."""
+        words = self._words or WordFile(self._directory, self._collection)
+        if len(words) != len(store) or (len(store) <= CANDIDATES and any(behind(store, words))):
+            try:
+                catch_up(store, words)
+            except StoreError:
+                self._temporary = TemporaryDirectory(prefix="longembed-")
+                words = WordFile(Path(self._temporary.name), self._collection)
+                catch_up(store, words)
+        self._words = words
+        return words
 
 
 def _refuse_unknown(store: Store, where: Mapping[str, str]) -> None:

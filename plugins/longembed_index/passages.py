@@ -6,7 +6,7 @@ best of the three, or near it (docs/RESULTS.md). All spans are compared, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from longembed_index.embedding import ROWS, batches
 from longembed_index.places import Place, place_in
 from longembed_index.records import Record, meets
 from longembed_index.searching import Hit, hit_of, matches
-from longembed_index.spans import DocumentSpans, SpannedStore
+from longembed_index.similarity import cosine
+from longembed_index.spans import SpannedStore
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
@@ -47,22 +48,62 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class WordShares:
+    """BM25 of a document, as shares of the highest that any document has for the query.
+
+    Attributes:
+        document: Of all of it.
+        passage: Of its best passage.
+    """
+
+    document: float
+    passage: float
+
+    @property
+    def total(self) -> float:
+        """The average of both."""
+        return (self.document + self.passage) / 2
+
+
+@dataclass(frozen=True)
+class DenseScores:
+    """What vectors say of a document.
+
+    Attributes:
+        own: The similarity of its vector.
+        ranges: Characters of its spans, shape (spans, 2); None if it has none.
+        spans: Their similarities, shape (spans,); None likewise.
+    """
+
+    own: float
+    ranges: NDArray[np.int64] | None = None
+    spans: NDArray[np.float32] | None = None
+
+    @property
+    def total(self) -> float:
+        """The average of the document's and of its best span's."""
+        return self.own if self.spans is None else float(self.own + self.spans.max()) / 2
+
+
+@dataclass(frozen=True)
 class DocumentHit:
     """A document found by a search, with the passages that answer.
 
     Attributes:
-        hit: The document; its score is the average of the next two.
-        document_score: Of its own vector.
+        hit: The document, with its score: the average of the next two, or what words make of it.
+        document_score: Of its own vector; None if vectors were not asked.
         span_score: Of its best span; None of a document that has none.
         passages: The best first.
         text: All of the document.
+        words: Its scores by words; None if they were not asked.
     """
 
     hit: Hit
-    document_score: float
+    document_score: float | None
     span_score: float | None
     passages: list[Passage]
     text: str
+    words: WordShares | None = None
 
     def place_of(self, passage: Passage) -> Place:
         """Where its best sentence stands, or, if that was not looked for, its beginning.
@@ -75,18 +116,18 @@ class DocumentHit:
         return place_in(self.text, position, self.hit.source)
 
 
-def search_passages(
-    store: SpannedStore,
+def search_dense(
+    store: Store,
     vector: Any,
     k: int,
     *,
     passages: int = 1,
     where: Mapping[str, str] | None = None,
 ) -> list[DocumentHit]:
-    """The documents that answer a query best, each with its best passages.
+    """The documents that answer a query best by their vectors, each with its best passages.
 
     Args:
-        store: The documents.
+        store: The documents; a `SpannedStore` has passages.
         vector: Of the query, made as the store's vectors were.
         k: The most documents.
         passages: The most passages of each; neighbouring spans make one.
@@ -98,67 +139,98 @@ def search_passages(
     Raises:
         StoreError: If the store cannot be read, or fewer are found because vectors are lost.
     """
+    if not isinstance(store, SpannedStore):
+        found = matches(store, vector, k, where)
+        records = _records(store, [match.id for match in found])
+        return [
+            document_hit(records[match.id], match.score, dense=DenseScores(match.score))
+            for match in found
+            if match.id in records
+        ]
+    known = {record_id for record_id, _ in store.names()}
+    scored = dense_scores(store, vector, known)
+    best_ids = sorted(scored, key=lambda key: (-scored[key].total, key))
+    return [
+        document_hit(record, scored[record.id].total, dense=scored[record.id], passages=passages)
+        for record in first_records(store, best_ids, k, where or {})
+    ]
+
+
+def dense_scores(store: Store, vector: Any, ids: Collection[str]) -> dict[str, DenseScores]:
+    """The scores of some documents by vectors.
+
+    Args:
+        store: The documents, with their spans if it is a `SpannedStore`.
+        vector: Of the query.
+        ids: The documents; those that are not there have no score.
+
+    Returns:
+        By id.
+
+    Raises:
+        StoreError: If the store cannot be read, or vectors of it are lost.
+    """
     query = np.asarray(vector, dtype=np.float32)
     query = query / max(float(np.linalg.norm(query)), np.finfo(np.float32).tiny)
-    known = {record_id for record_id, _ in store.names()}
-    spans = {one.id: one for one in store.file.read(store.fingerprint) if one.id in known}
-    scored = {key: _scores(one, query) for key, one in spans.items()}
-    totals = {key: float((own + best.max()) / 2) for key, (own, best) in scored.items()}
-    if len(spans) < len(known):
+    found: dict[str, DenseScores] = {}
+    if isinstance(store, SpannedStore):
+        few = list(ids) if len(ids) < len(store) else None
+        for one in store.file.read(store.fingerprint, few):
+            if one.id in ids:
+                own = float(one.document @ query)
+                found[one.id] = DenseScores(own, one.ranges, one.vectors @ query)
+    missing = set(ids) - found.keys()
+    if missing:
         # Documents without spans stand with their own vector alone.
-        for match in matches(store, vector, len(known)):
-            totals.setdefault(match.id, match.score)
-    best_ids = sorted(totals, key=lambda key: (-totals[key], key))
-    found = []
-    for record in _first(store, best_ids, k, where or {}):
-        key, total, text = record.id, totals[record.id], record.text or ""
-        hit = hit_of(key, total, record.metadata)
-        if key not in scored:
-            found.append(DocumentHit(hit, total, None, [], text))
-            continue
-        own, each = scored[key]
-        chosen = _passages(spans[key], each, text, passages)
-        found.append(DocumentHit(hit, float(own), float(each.max()), chosen, text))
+        for match in matches(store, vector, len(ids)):
+            if match.id in missing:
+                found[match.id] = DenseScores(match.score)
+    for part in batches(sorted(set(ids) - found.keys()), ROWS):
+        for record in store.get(part):
+            found[record.id] = DenseScores(cosine(vector, record.vector))
     return found
 
 
-def search_documents(
-    store: Store, vector: Any, k: int, where: Mapping[str, str] | None = None
-) -> list[DocumentHit]:
-    """The same of a store without spans: by the documents' own vectors, without passages.
+def document_hit(
+    record: Record,
+    total: float,
+    *,
+    dense: DenseScores | None = None,
+    words: WordShares | None = None,
+    ranges: Any = None,
+    scores: NDArray[np.floating[Any]] | None = None,
+    passages: int = 1,
+) -> DocumentHit:
+    """A record that was found, with its best passages.
 
     Args:
-        store: The documents.
-        vector: Of the query, made as the store's vectors were.
-        k: The most documents.
-        where: What their metadata must be; see `records.meets`.
-
-    Returns:
-        The best first.
-
-    Raises:
-        StoreError: If the store cannot be read, or fewer are found because vectors are lost.
+        record: The document.
+        total: Its score.
+        dense: By vectors.
+        words: By words.
+        ranges: Of characters, of what may be shown, shape (parts, 2); None for the spans.
+        scores: Of these, shape (parts,); None for the spans' similarity.
+        passages: The most to be shown.
     """
-    found = matches(store, vector, k, where)
-    records = _records(store, [match.id for match in found])
-    texts = {key: record.text or "" for key, record in records.items()}
-    return [
-        DocumentHit(
-            hit_of(match.id, match.score, match.metadata),
-            match.score,
-            None,
-            [],
-            texts.get(match.id, ""),
-        )
-        for match in found
-    ]
+    text = record.text or ""
+    if scores is None and dense is not None:
+        ranges, scores = dense.ranges, dense.spans
+    chosen = [] if scores is None else _passages(ranges, scores, text, passages)
+    return DocumentHit(
+        hit_of(record.id, total, record.metadata),
+        None if dense is None else dense.own,
+        None if dense is None or dense.spans is None else float(dense.spans.max()),
+        chosen,
+        text,
+        words,
+    )
 
 
 def with_best_sentence(hit: DocumentHit, rank: RankSentences) -> DocumentHit:
     """A hit with the sentence of its first passage that is nearest to the query.
 
     Args:
-        hit: From `search_passages`.
+        hit: From a search.
         rank: Reads the passage once more.
     """
     if not hit.passages:
@@ -196,13 +268,27 @@ def sentences_of(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _first(store: Store, ids: Sequence[str], k: int, where: Mapping[str, str]) -> list[Record]:
-    """The first k of some records that are there and meet conditions."""
+def first_records(
+    store: Store,
+    ids: Sequence[str],
+    k: int,
+    where: Mapping[str, str],
+    keep: Callable[[Record], bool] = lambda record: True,
+) -> list[Record]:
+    """The first k of some records that are there and meet conditions.
+
+    Args:
+        store: The documents.
+        ids: The best first.
+        k: How many.
+        where: What their metadata must be.
+        keep: What else must be true of them.
+    """
     found: list[Record] = []
-    for part in batches(ids, min(k, ROWS)):
+    for part in batches(ids, max(1, min(k, ROWS))):
         records = _records(store, part)
         there = [records[key] for key in part if key in records]
-        found += [record for record in there if meets(record.metadata, where)]
+        found += [record for record in there if meets(record.metadata, where) and keep(record)]
         if len(found) >= k:
             break
     return found[:k]
@@ -212,14 +298,10 @@ def _records(store: Store, ids: Sequence[str]) -> dict[str, Record]:
     return {record.id: record for part in batches(ids, ROWS) for record in store.get(part)}
 
 
-def _scores(spans: DocumentSpans, query: NDArray[np.float32]) -> tuple[Any, NDArray[np.float32]]:
-    return spans.document @ query, spans.vectors @ query
-
-
 def _passages(
-    spans: DocumentSpans, scores: NDArray[np.float32], text: str, most: int
+    ranges: Any, scores: NDArray[np.floating[Any]], text: str, most: int
 ) -> list[Passage]:
-    """The best spans; those that are neighbours are joined."""
+    """The best parts; those that are neighbours, or overlap, are joined."""
     chosen = sorted(np.argsort(-scores, kind="stable")[:most].tolist())
     runs: list[list[int]] = []
     for place in chosen:
@@ -229,7 +311,7 @@ def _passages(
             runs.append([place])
     found = []
     for run in runs:
-        start, end = int(spans.ranges[run[0], 0]), int(spans.ranges[run[-1], 1])
+        start, end = int(ranges[run[0]][0]), int(ranges[run[-1]][1])
         found.append(Passage(start, end, float(scores[run].max()), text[start:end]))
     return sorted(found, key=lambda passage: -passage.score)
 
@@ -243,6 +325,7 @@ def as_dict(hit: DocumentHit) -> dict[str, Any]:
     return {
         "document_score": hit.document_score,
         "span_score": hit.span_score,
+        "words": None if hit.words is None else asdict(hit.words),
         "passages": [_passage_dict(one, hit.place_of(one)) for one in hit.passages],
     }
 

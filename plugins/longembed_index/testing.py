@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from longembed_index.errors import StoreError
-from longembed_index.passages import search_passages
+from longembed_index.passages import search_dense
 from longembed_index.records import Record
 from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up, without_spans
 from longembed_index.store import Store, StoreKind
@@ -371,13 +371,13 @@ class StoreTests:
         spanned.delete(["a"])
         assert spanned.file.ids(spanned.fingerprint) == {"b"}
         store.delete(["b"])
-        assert search_passages(spanned, [1.0, 0.0, 0.0], 5) == []
+        assert search_dense(spanned, [1.0, 0.0, 0.0], 5) == []
 
     def test_a_hit_is_a_document_with_its_passages(self, store: Store, tmp_path: Path) -> None:
         """As many documents as asked for, the best for certain, however many spans one has."""
         spanned = with_lines(store, tmp_path)
         write_lines(spanned, many="aac\n" * 200, one="aaa\nccc", none="ccc")
-        found = search_passages(spanned, [1.0, 0.0, 0.0], 2)
+        found = search_dense(spanned, [1.0, 0.0, 0.0], 2)
         assert [hit.hit.title for hit in found] == ["many", "one"]
         (passage,) = found[1].passages
         assert passage.text == "aaa\n"
@@ -389,25 +389,25 @@ class StoreTests:
         store.write([record("old", 1, 0, 0, text="aa\nbb")])
         spanned = with_lines(store, tmp_path)
         write_lines(spanned, new="cc")
-        (first, _) = search_passages(spanned, [1.0, 0.0, 0.0], 2)
+        (first, _) = search_dense(spanned, [1.0, 0.0, 0.0], 2)
         assert (first.hit.title, first.passages) == ("old", [])
         assert without_spans(spanned) == ["old"]
         assert catch_up(spanned, SpanEmbedder(lines_of)) == []
-        (first, _) = search_passages(spanned, [0.0, 1.0, 0.0], 2)
+        (first, _) = search_dense(spanned, [0.0, 1.0, 0.0], 2)
         assert first.passages[0].text == "bb"
 
     def test_spans_are_switched_with_their_records(self, store: Store, tmp_path: Path) -> None:
         """The old ones answer until then, and go when the old records are dropped."""
         spanned = with_lines(store, tmp_path)
         write_lines(spanned, a="aa\nbb")
-        before = search_passages(spanned, [0.0, 1.0, 0.0], 1)
+        before = search_dense(spanned, [0.0, 1.0, 0.0], 1)
         staged = spanned.stage(MADE_ANEW)
         assert isinstance(staged, SpannedStore)
         write_lines(staged, a="aa\nbb")
-        assert search_passages(spanned, [0.0, 1.0, 0.0], 1) == before
+        assert search_dense(spanned, [0.0, 1.0, 0.0], 1) == before
         spanned.switch()
         assert spanned.fingerprint == MADE_ANEW.fingerprint
-        assert search_passages(spanned, [0.0, 1.0, 0.0], 1)[0].passages == before[0].passages
+        assert search_dense(spanned, [0.0, 1.0, 0.0], 1)[0].passages == before[0].passages
         spanned.drop_kept()
         assert spanned.file.ids(str(MADE_BY.fingerprint)) == set()
 

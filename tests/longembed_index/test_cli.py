@@ -61,7 +61,9 @@ def test_five_formats_are_indexed_and_found(run, docs) -> None:
 
 def test_search_shows_rank_score_document_length_and_share(run, docs, minilm_folder) -> None:
     run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "none")
-    result = run("search", "the budget of the town", "--store", "STORE", "-k", "2")
+    result = run(
+        "search", "the budget of the town", "--store", "STORE", "-k", "2", "--mode", "dense"
+    )
     assert result.exit_code == 0
     header, first, second = [line for line in result.stdout.splitlines() if line[0] in "┃│"]
     assert [cell.strip() for cell in header.split("┃")[1:-1]] == [
@@ -416,7 +418,7 @@ def test_records_of_other_programs_are_shown_by_their_id(run, docs, tmp_path, ba
     with chromadb.PersistentClient(str(tmp_path / "store")) as client:
         collection = client.get_collection(COLLECTION, embedding_function=None)
         collection.add(ids=["theirs/1"], embeddings=[[0.1] * 384], **record)
-    result = run("search", "animals", "--store", "STORE", "-k", "9")
+    result = run("search", "animals", "--store", "STORE", "-k", "9", "--mode", "dense")
     assert result.exit_code == 0, result.output
     (line,) = [line for line in result.stdout.splitlines() if "theirs/1" in line]
     assert [cell.strip() for cell in line.split("│")[3:6]] == ["theirs/1", "-", "-"]

@@ -60,7 +60,7 @@ def test_settings_are_read(unpacked) -> None:
 @every_store
 def test_hits_are_those_of_then(run, unpacked, plain) -> None:
     expected = STORES[unpacked.name]
-    command = ("search", expected["query"], "--store", unpacked, "--json")
+    command = ("search", expected["query"], "--store", unpacked, "--json", "--mode", "dense")
     result = run(*command, "--model", plain)
     assert result.exit_code == 0, result.stderr
     hits = json.loads(result.stdout)

@@ -16,7 +16,7 @@ import longembed_st as le
 from longembed_index.display import _around_sentence
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
-from longembed_index.passages import Passage, search_passages, sentences_of, with_best_sentence
+from longembed_index.passages import Passage, search_dense, sentences_of, with_best_sentence
 from longembed_index.records import Record
 from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore, catch_up
 from longembed_st.coverages import Coverage
@@ -71,7 +71,7 @@ def test_the_score_is_the_average_of_document_and_best_span(store) -> None:
     texts = {"one": "a" * 30 + "bbbbbbbbbb", "two": "abababababababababab", "three": "cccccccccc"}
     write(store, **texts)
     query = vector("bbbbbbbbb")
-    found = search_passages(store, query, 3)
+    found = search_dense(store, query, 3)
     for hit in found:
         text = texts[hit.hit.source]
         own = float(vector(text) @ query)
@@ -86,22 +86,22 @@ def test_the_score_is_the_average_of_document_and_best_span(store) -> None:
 
 def test_neighbouring_spans_make_one_passage(store) -> None:
     write(store, one="a" * 10 + "b" * 20 + "c" * 10 + "b" * 10)
-    (hit,) = search_passages(store, vector("bbbbbb"), 5, passages=3)
+    (hit,) = search_dense(store, vector("bbbbbb"), 5, passages=3)
     assert sorted((p.start, p.end) for p in hit.passages) == [(10, 30), (40, 50)]
-    assert search_passages(store, vector("b"), 5, passages=0)[0].passages == []
+    assert search_dense(store, vector("b"), 5, passages=0)[0].passages == []
 
 
 def test_documents_without_spans_are_found_and_catch_up(store, tmp_path) -> None:
     write(store, one="aaaa")
     store._store.write([Record("bare", "bbbbbbbbbb", vector("bbbbbbbbbb"), {})])
-    first, *_ = search_passages(store, vector("bbbbbb"), 2)
+    first, *_ = search_dense(store, vector("bbbbbb"), 2)
     assert (first.hit.source, first.span_score, first.passages) == ("bare", None, [])
     assert catch_up(store, store.embedder) == []
-    first, *_ = search_passages(store, vector("bbbbbb"), 2)
+    first, *_ = search_dense(store, vector("bbbbbb"), 2)
     assert first.span_score is not None
     # Spans of a document that another program has removed do not count, and go.
     store._store.delete(["bare"])
-    assert [hit.hit.source for hit in search_passages(store, vector("b"), 5)] == ["one"]
+    assert [hit.hit.source for hit in search_dense(store, vector("b"), 5)] == ["one"]
     catch_up(store, store.embedder)
     assert store.file.ids("sha256:one") == {"one"}
 
@@ -114,7 +114,7 @@ def test_damage_is_made_good(store, tmp_path, damage) -> None:
     else:
         with sqlite3.connect(tmp_path / FILE) as database:
             database.execute("UPDATE spans SET vectors = zeroblob(36) WHERE id = ?", (b"one",))
-    assert {hit.hit.source for hit in search_passages(store, vector("b"), 5)} == {"one", "two"}
+    assert {hit.hit.source for hit in search_dense(store, vector("b"), 5)} == {"one", "two"}
     catch_up(store, store.embedder)
     assert store.file.ids("sha256:one") == {"one", "two"}
 
@@ -136,7 +136,7 @@ def test_spans_follow_a_reindexing(store, tmp_path) -> None:
     assert store.staged() is not None
     store.switch()
     assert store.fingerprint == "sha256:two"
-    assert search_passages(store, vector("a"), 1)[0].span_score is not None
+    assert search_dense(store, vector("a"), 1)[0].span_score is not None
     store.drop_kept()
     assert store.file.ids("sha256:one") == set()
     assert store.file.ids("sha256:two") == {"one"}
@@ -170,7 +170,7 @@ def test_a_wrapped_sentence_is_one() -> None:
 
 def test_the_best_sentence_is_looked_for_in_the_first_passage(store) -> None:
     write(store, one="Aa. Bb bb. Cc cc.")
-    (hit,) = search_passages(store, vector("b"), 1, passages=2)
+    (hit,) = search_dense(store, vector("b"), 1, passages=2)
     found = with_best_sentence(
         hit, lambda text, ranges: np.array([text[a:b].count("b") for a, b in ranges])
     )
@@ -219,7 +219,8 @@ def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
     model = le.load(str(small_model("bert", positions=64)), "pcw")
     (spans,) = model.encode_spans([text])
     start, end = spans.spans[4]
-    answers = json.loads(run("search", text[start:end], "--store", "STORE", "--json").stdout)
+    dense = ("--store", "STORE", "--mode", "dense")
+    answers = json.loads(run("search", text[start:end], *dense, "--json").stdout)
     found = next(one for one in answers if one["title"] == "3.txt")
     (passage,) = found["passages"]
     assert (passage["start"], passage["end"]) == (start, end)
@@ -236,7 +237,7 @@ def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
     ranges = sentences_of(passage["text"])
     scores = model.encode_ranges(passage["text"], ranges) @ model.encode_query(text[start:end])
     assert best == passage["text"][slice(*ranges[int(scores.argmax())])]
-    shown = run("search", text[start:end], "--store", "STORE", "--passages", "2")
+    shown = run("search", text[start:end], *dense, "--passages", "2")
     assert "of the document:" in shown.stdout
     assert best in " ".join(shown.stdout.split())
     assert run("search", best, "--store", "STORE", "--passages", "0").exit_code == 0
@@ -263,7 +264,7 @@ def test_a_store_made_before_gets_spans_and_keeps_them(run, docs, tmp_path) -> N
     assert run(*line, "--no-spans").exit_code == 0
     # What was chosen holds.
     assert run(*line).exit_code == 0
-    query = ("search", WORDS[0], "--store", "STORE", "--json")
+    query = ("search", WORDS[0], "--store", "STORE", "--json", "--mode", "dense")
     assert "passages" not in json.loads(run(*query).stdout)[0]
     assert run(*line, "--spans").exit_code == 0
     assert json.loads(run(*query).stdout)[0]["passages"]

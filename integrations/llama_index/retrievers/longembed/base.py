@@ -18,6 +18,7 @@ from llama_index.core.schema import (
 )
 
 from longembed_index.finding import Finder
+from longembed_index.modes import WEIGHT, Mode, refuse_wrong
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
@@ -42,6 +43,8 @@ class LongEmbedRetriever(BaseRetriever):
         k: The most documents.
         passages: The most passages of a document.
         where: What the documents' metadata must be: values by key, with `*` and `?`.
+        mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words.
+        weight: Of the vectors in a hybrid search, from 0 to 1.
         returns: What becomes a node: each passage, or each document whole.
         collection: Collection in the store.
         device: Where to compute; None chooses.
@@ -64,6 +67,8 @@ class LongEmbedRetriever(BaseRetriever):
         k: int = 5,
         passages: int = 1,
         where: Mapping[str, str] | None = None,
+        mode: Mode = "hybrid",
+        weight: float = WEIGHT,
         returns: Literal["passages", "documents"] = "passages",
         collection: str = "documents",
         device: str | None = None,
@@ -72,14 +77,21 @@ class LongEmbedRetriever(BaseRetriever):
         super().__init__(**kwargs)
         if returns not in ("passages", "documents"):
             raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
+        refuse_wrong(mode, weight)
         given = ModelSettings() if device is None else ModelSettings(device=device)
         self._finder = Finder(Path(store), collection=collection, given=given)
-        if returns == "passages" and not self._finder.has_spans:
+        if returns == "passages" and mode == "dense" and not self._finder.has_spans:
             raise ConfigError(
-                f"the store in {store} has no spans, and therefore no passages: run longembed "
-                "index --spans, or returns='documents'"
+                f"the store in {store} has no spans, and therefore no passages by vectors: run "
+                "longembed index --spans, or say mode='hybrid' or returns='documents'"
             )
-        self._k, self._passages, self._where, self._returns = k, passages, where, returns
+        self._k, self._returns = k, returns
+        self._options: dict[str, Any] = {
+            "passages": passages,
+            "where": where,
+            "mode": mode,
+            "weight": weight,
+        }
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """What answers a query.
@@ -91,9 +103,7 @@ class LongEmbedRetriever(BaseRetriever):
             ConfigError: If the query is blank, or the store is empty.
             StoreError: If the store cannot be read.
         """
-        hits, _ = self._finder.find(
-            query_bundle.query_str, self._k, passages=self._passages, where=self._where
-        )
+        hits, _ = self._finder.find(query_bundle.query_str, self._k, **self._options)
         if self._returns == "documents":
             return [NodeWithScore(node=_document(hit), score=hit.hit.score) for hit in hits]
         return [

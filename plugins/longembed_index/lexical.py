@@ -1,0 +1,464 @@
+"""The words of a store's documents, in a file beside the store, and their BM25 scores.
+
+The file is derived from the store, as that of the spans is. SQLite's full-text index finds which
+of many documents have words of the query; scores are exact, from the terms of each. A document
+is scored twice: as a whole, and by its best passage, a window of terms.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.bm25 import bm25, idf
+from longembed_index.derived import DerivedFile, id_of, key_of
+from longembed_index.embedding import batches
+from longembed_index.errors import StoreError
+from longembed_index.words import Words, guess_language
+
+WINDOW = 250
+"""Terms of a passage, about 350 words; the next one begins in its middle."""
+STEP = WINDOW // 2
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS words (
+        number INTEGER PRIMARY KEY, term TEXT UNIQUE, documents INTEGER, passages INTEGER
+    )""",
+    """CREATE TABLE IF NOT EXISTS documents (
+        number INTEGER PRIMARY KEY, id BLOB UNIQUE, length INTEGER, checksum INTEGER, terms BLOB,
+        starts BLOB
+    )""",
+    """CREATE TABLE IF NOT EXISTS totals (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        documents INTEGER, length INTEGER, passages INTEGER, passage_length INTEGER
+    )""",
+    "INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0)",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS found USING fts5(numbers, content='')",
+)
+_AT_ONCE = 500
+"""Values in one statement."""
+_TOGETHER = 16
+"""Documents whose terms are in memory together."""
+_MATCHED = 16
+"""The most words of a query that documents are looked up by."""
+
+_Numbers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class WordScores:
+    """BM25 of a document.
+
+    Attributes:
+        document: Of all of it.
+        passage: Of its best passage.
+    """
+
+    document: float
+    passage: float
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """What the scores of one query need of the collection.
+
+    Attributes:
+        numbers: Of the query's terms that some document has, ascending, shape (terms,).
+        documents: Weights of the terms among documents, times how often the query has them, shape
+            (terms,).
+        passages: Among passages, shape (terms,).
+        document_length: The average.
+        passage_length: Likewise.
+    """
+
+    numbers: _Numbers
+    documents: NDArray[np.float64]
+    passages: NDArray[np.float64]
+    document_length: float
+    passage_length: float
+
+
+class WordFile:
+    """The lexical index of one collection.
+
+    Args:
+        directory: The folder of the store.
+        collection: The collection in it.
+    """
+
+    def __init__(self, directory: Path, collection: str) -> None:
+        name = f"longembed.words.{quote(collection, safe='')}.sqlite3"
+        self._file = DerivedFile(directory / name, *_TABLES)
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._file.path
+
+    @property
+    def language(self) -> str | None:
+        """The language of the stop words and the stemmer; None as long as there is no document."""
+        for (value,) in self._rows("SELECT value FROM settings WHERE name = 'language'"):
+            return str(value)
+        return None
+
+    def __len__(self) -> int:
+        """How many documents it has; none if it cannot be read."""
+        return next((int(row[0]) for row in self._rows("SELECT documents FROM totals")), 0)
+
+    def ids(self) -> set[str]:
+        """The documents that it has."""
+        return {id_of(row[0]) for row in self._rows("SELECT id FROM documents")}
+
+    def add(self, texts: Mapping[str, str], language: str | None = None) -> None:
+        """Take in some documents; those that are there already are left as they are.
+
+        Args:
+            texts: By id.
+            language: One of `words.LANGUAGES`, for the first documents; None to guess it from them.
+                Later ones are taken as of the same language.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        self._file.change(lambda database: _add(database, texts, language))
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Forget some documents; raises `StoreError` if that cannot be written."""
+        keys = [key_of(one) for one in ids]
+        if keys and self.path.is_file():
+            self._file.change(lambda database: _delete(database, keys))
+
+    def candidates(self, query: str, most: int) -> list[str]:
+        """Documents that have words of a query, the likeliest first; all if there are few.
+
+        Args:
+            query: Any text.
+            most: How many.
+        """
+        if len(self) <= most:
+            return sorted(self.ids())
+        counted = self._counted(query)
+        # Of a long query, the words that few documents have decide; the others cost the time.
+        rare = sorted(counted, key=lambda row: row[2])[:_MATCHED]
+        wanted = " OR ".join(f'"{row[0]}"' for row in rare)
+        rows = self._rows(
+            "SELECT id FROM found JOIN documents ON number = found.rowid "
+            "WHERE found MATCH ? ORDER BY rank LIMIT ?",
+            wanted,
+            most,
+        )
+        return [id_of(row[0]) for row in rows] if rare else []
+
+    def with_phrase(self, phrase: str) -> set[str] | None:
+        """The documents that have the terms of a phrase in a row, stop words aside.
+
+        Args:
+            phrase: Any text.
+
+        Returns:
+            None if the phrase has no terms.
+        """
+        terms = self._words().of(phrase).terms
+        if not terms:
+            return None
+        known = {row[1]: row[0] for row in self._counted(phrase)}
+        if not all(term in known for term in terms):
+            return set()
+        wanted = " ".join(str(known[term]) for term in terms)
+        rows = self._rows(
+            "SELECT id FROM found JOIN documents ON number = found.rowid WHERE found MATCH ?",
+            f'"{wanted}"',
+        )
+        return {id_of(row[0]) for row in rows}
+
+    def scores(self, query: str, ids: Sequence[str]) -> dict[str, WordScores]:
+        """The scores of some documents.
+
+        Args:
+            query: Any text.
+            ids: The documents; those that are not there have no score.
+
+        Returns:
+            By id.
+        """
+        statistics = self._statistics(query)
+        found = {}
+        for key, terms, _ in self._terms(ids):
+            places, columns = _occurrences(terms, statistics.numbers)
+            width = len(statistics.numbers)
+            whole = bm25(
+                np.bincount(columns, minlength=width)[None].astype(np.float64),
+                np.array([len(terms)], dtype=np.float64),
+                statistics.document_length,
+                statistics.documents,
+            )
+            windows, repeated = windows_of(places, len(terms))
+            counts = np.zeros((window_count(len(terms)), width))
+            np.add.at(counts, (windows, columns[repeated]), 1)
+            parts = bm25(
+                counts, window_lengths(len(terms)), statistics.passage_length, statistics.passages
+            )
+            found[key] = WordScores(float(whole[0]), float(parts.max(initial=0)))
+        return found
+
+    def range_scores(
+        self, query: str, record_id: str, ranges: Sequence[tuple[int, int]]
+    ) -> NDArray[np.float64]:
+        """The scores of parts of a document, as if they were passages.
+
+        Args:
+            query: Any text.
+            record_id: The document.
+            ranges: Half-open ranges of its characters.
+
+        Returns:
+            Shape (ranges,); zeros of a document that is not there.
+        """
+        for _, terms, starts in self._terms([record_id]):
+            return _range_scores(self._statistics(query), terms, starts, ranges)
+        return np.zeros(len(ranges))
+
+    def text_scores(
+        self, query: str, text: str, ranges: Sequence[tuple[int, int]]
+    ) -> NDArray[np.float64]:
+        """The same of parts of any text, the sentences of a passage for instance.
+
+        Args:
+            query: Any text.
+            text: The text.
+            ranges: Half-open ranges of its characters.
+
+        Returns:
+            Shape (ranges,).
+        """
+        numbers = {row[1]: row[0] for row in self._counted(query)}
+        cut = self._words().of(text)
+        terms = np.array([numbers.get(term, -1) for term in cut.terms], dtype=np.int32)
+        return _range_scores(self._statistics(query), terms, cut.starts, ranges)
+
+    def windows(self, record_id: str, characters: int) -> list[tuple[int, int]]:
+        """The passages of a document, for whoever has no spans.
+
+        Args:
+            record_id: The document.
+            characters: Of its text.
+
+        Returns:
+            Half-open ranges of characters, each beginning in the middle of the one before it.
+        """
+        for _, terms, starts in self._terms([record_id]):
+            firsts = range(0, STEP * window_count(len(terms)), STEP)
+            ends = [first + WINDOW for first in firsts]
+            return [
+                (
+                    int(starts[first]) if first else 0,
+                    int(starts[end]) if end < len(terms) else characters,
+                )
+                for first, end in zip(firsts, ends, strict=True)
+            ]
+        return []
+
+    def _words(self) -> Words:
+        return Words(self.language or guess_language([]))
+
+    def _counted(self, query: str) -> list[tuple[int, str, int, int]]:
+        """Number, term, and how many documents and passages have it, of the terms of a query."""
+        terms = list(dict.fromkeys(self._words().of(query).terms))
+        return [
+            row
+            for part in batches(terms, _AT_ONCE)
+            for row in self._rows(
+                "SELECT number, term, documents, passages FROM words "
+                f"WHERE documents > 0 AND term IN ({', '.join('?' * len(part))})",
+                *part,
+            )
+        ]
+
+    def _statistics(self, query: str) -> _Statistics:
+        times = Counter(self._words().of(query).terms)
+        counted = sorted(self._counted(query))
+        found = next(iter(self._rows("SELECT * FROM totals")), (1, 0, 0, 0, 0))
+        _, documents, length, passages, passage_length = map(int, found)
+        often = np.array([times[row[1]] for row in counted], dtype=np.float64)
+        having = np.array([row[2:] for row in counted], dtype=np.float64).reshape(-1, 2)
+        return _Statistics(
+            np.array([row[0] for row in counted], dtype=np.int32),
+            often * idf(having[:, 0], documents),
+            often * idf(having[:, 1], passages),
+            length / max(documents, 1),
+            passage_length / max(passages, 1),
+        )
+
+    def _terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, _Numbers]]:
+        """Id, terms and their places of the documents that are there and not damaged."""
+        for part in batches(ids, _AT_ONCE):
+            rows = self._rows(
+                "SELECT id, checksum, terms, starts FROM documents "
+                f"WHERE id IN ({', '.join('?' * len(part))})",
+                *map(key_of, part),
+            )
+            for key, checksum, terms, starts in rows:
+                if zlib.crc32(terms + starts) == checksum:
+                    yield id_of(key), _unpacked(terms), np.cumsum(_unpacked(starts))
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """What a query gives; nothing if the file is not there or damaged."""
+        try:
+            with self._file.reading() as database:
+                return database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise StoreError(f"{self.path.name} is being written to: try again") from error
+            return []
+
+
+def window_count(length: int) -> int:
+    """How many passages a text of so many terms has; an empty one has one, too."""
+    return 1 + max(0, -(-(length - WINDOW) // STEP))
+
+
+def window_lengths(length: int) -> NDArray[np.float64]:
+    """The terms of each passage of a text of so many terms, shape (passages,)."""
+    firsts = STEP * np.arange(window_count(length))
+    return np.minimum(WINDOW, length - firsts).astype(np.float64)
+
+
+def windows_of(places: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], ...]:
+    """The passages that terms at some places are in: two each, but at the ends.
+
+    Args:
+        places: Of the terms, shape (occurrences,).
+        length: Terms of the text.
+
+    Returns:
+        Passages, and of each the index into `places`.
+    """
+    windows = np.concatenate([places // STEP, places // STEP - 1])
+    indices = np.tile(np.arange(len(places)), 2)
+    inside = (windows >= 0) & (windows < window_count(length))
+    return windows[inside], indices[inside]
+
+
+def _range_scores(
+    statistics: _Statistics, terms: _Numbers, starts: _Numbers, ranges: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    counts = np.zeros((len(ranges), len(statistics.numbers)))
+    lengths = np.zeros(len(ranges))
+    for row, (start, end) in enumerate(ranges):
+        first, last = np.searchsorted(starts, [start, end])
+        lengths[row] = last - first
+        _, columns = _occurrences(terms[first:last], statistics.numbers)
+        np.add.at(counts[row], columns, 1)
+    return bm25(counts, lengths, statistics.passage_length, statistics.passages)
+
+
+def _occurrences(terms: _Numbers, wanted: _Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where wanted terms, ascending, stand in a text, and which of them each is."""
+    if not len(wanted):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    columns = np.minimum(np.searchsorted(wanted, terms), len(wanted) - 1)
+    places = np.flatnonzero(wanted[columns] == terms)
+    return places, columns[places]
+
+
+def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str | None) -> None:
+    there = {id_of(key) for (key,) in _of_ids(database, "id", map(key_of, texts))}
+    new = {key: text for key, text in texts.items() if key not in there}
+    settings = dict(database.execute("SELECT name, value FROM settings").fetchall())
+    if not settings and new:
+        settings["language"] = language or guess_language(new.values())
+        database.execute("INSERT INTO settings VALUES ('language', ?)", (settings["language"],))
+    words = Words(settings["language"]) if new else None
+    for batch in batches(list(new.items()), _TOGETHER):
+        assert words is not None
+        cut = {key: words.of(text) for key, text in batch}
+        numbers = _numbers(database, {term for one in cut.values() for term in one.terms})
+        for key, one in cut.items():
+            terms = np.array([numbers[term] for term in one.terms], dtype=np.int32)
+            packed, starts = _packed(terms), _packed(np.diff(one.starts, prepend=np.int32(0)))
+            row = (key_of(key), len(terms), zlib.crc32(packed + starts), packed, starts)
+            number = database.execute(
+                "INSERT INTO documents (id, length, checksum, terms, starts) "
+                "VALUES (?, ?, ?, ?, ?)",
+                row,
+            ).lastrowid
+            database.execute(
+                "INSERT INTO found (rowid, numbers) VALUES (?, ?)", (number, _as_text(terms))
+            )
+            _count(database, terms, 1)
+
+
+def _delete(database: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+    for number, packed in _of_ids(database, "number, terms", keys):
+        terms = _unpacked(packed)
+        # An index without contents has to be told what it is to forget.
+        database.execute(
+            "INSERT INTO found (found, rowid, numbers) VALUES ('delete', ?, ?)",
+            (number, _as_text(terms)),
+        )
+        database.execute("DELETE FROM documents WHERE number = ?", (number,))
+        _count(database, terms, -1)
+
+
+def _of_ids(database: sqlite3.Connection, columns: str, keys: Iterable[bytes]) -> list[Any]:
+    return [
+        row
+        for part in batches(list(keys), _AT_ONCE)
+        for row in database.execute(
+            f"SELECT {columns} FROM documents WHERE id IN ({', '.join('?' * len(part))})", part
+        ).fetchall()
+    ]
+
+
+def _numbers(database: sqlite3.Connection, terms: set[str]) -> dict[str, int]:
+    """The numbers of some terms, new ones for those that are not there yet."""
+    database.executemany(
+        "INSERT OR IGNORE INTO words (term, documents, passages) VALUES (?, 0, 0)",
+        [(term,) for term in sorted(terms)],
+    )
+    found: dict[str, int] = {}
+    for part in batches(sorted(terms), _AT_ONCE):
+        marks = ", ".join("?" * len(part))
+        rows = database.execute(f"SELECT term, number FROM words WHERE term IN ({marks})", part)
+        found |= dict(rows.fetchall())
+    return found
+
+
+def _count(database: sqlite3.Connection, terms: _Numbers, sign: int) -> None:
+    """Count a document in, or out."""
+    windows, repeated = windows_of(np.arange(len(terms)), len(terms))
+    pairs = np.unique(np.stack([terms[repeated], windows]), axis=1)
+    numbers, passages = np.unique(pairs[0], return_counts=True)
+    database.executemany(
+        "UPDATE words SET documents = documents + ?, passages = passages + ? WHERE number = ?",
+        [(sign, sign * int(n), int(number)) for number, n in zip(numbers, passages, strict=True)],
+    )
+    lengths = window_lengths(len(terms))
+    database.execute(
+        "UPDATE totals SET documents = documents + ?, length = length + ?, "
+        "passages = passages + ?, passage_length = passage_length + ?",
+        (sign, sign * len(terms), sign * len(lengths), sign * int(lengths.sum())),
+    )
+
+
+def _as_text(terms: _Numbers) -> str:
+    return " ".join(map(str, terms.tolist()))
+
+
+def _packed(numbers: _Numbers) -> bytes:
+    return zlib.compress(np.asarray(numbers, dtype="<i4").tobytes(), level=1)
+
+
+def _unpacked(packed: bytes) -> _Numbers:
+    return np.frombuffer(zlib.decompress(packed), dtype="<i4")
