@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longembed_index.embedding import ROWS, batches, storable_model
 from longembed_index.errors import StoreError
 from longembed_index.hybrid import (
-    CANDIDATES,
+    FEW,
     behind,
     catch_up,
     question_of,
@@ -145,7 +145,7 @@ class Finder:
     def _words_of(self, store: Store) -> WordFile:
         """The words of the store, up to date; in a temporary folder if it cannot be written to."""
         words = self._words or WordFile(self._directory, self._collection)
-        if len(words) != len(store) or (len(store) <= CANDIDATES and any(behind(store, words))):
+        if len(words) != len(store) or (len(store) <= FEW and any(behind(store, words))):
             try:
                 catch_up(store, words)
             except StoreError:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from longembed_index.records import Record
     from longembed_index.store import Store
 
-CANDIDATES = 1_000
-"""Documents that each side names in a store of more than so many; of fewer, all are scored."""
+FEW = 1_000
+"""Of so many documents, all are scored."""
+CANDIDATES = 100
+"""Documents that each side names in a larger store."""
 
 _PHRASE = re.compile(r'"([^"]*)"|“([^”]*)”')
 
@@ -182,7 +184,7 @@ _NOTHING = WordShares(0.0, 0.0)
 
 
 def _candidates(store: Store, words: WordFile, question: Question, vector: Any) -> list[str]:
-    if len(store) <= CANDIDATES:
+    if len(store) <= FEW:
         found = {record_id for record_id, _ in store.names()}
     else:
         by_words = words.candidates(question.text, CANDIDATES)

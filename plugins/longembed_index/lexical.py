@@ -23,7 +23,7 @@ from longembed_index.bm25 import bm25, idf
 from longembed_index.derived import DerivedFile, id_of, key_of
 from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
-from longembed_index.words import Words, guess_language
+from longembed_index.words import NO_LANGUAGE, Words, guess_language, words_of
 
 WINDOW = 250
 """Terms of a passage, about 350 words; the next one begins in its middle."""
@@ -270,7 +270,7 @@ class WordFile:
         return []
 
     def _words(self) -> Words:
-        return Words(self.language or guess_language([]))
+        return words_of(self.language or NO_LANGUAGE)
 
     def _counted(self, query: str) -> list[tuple[int, str, int, int]]:
         """Number, term, and how many documents and passages have it, of the terms of a query."""
@@ -379,9 +379,10 @@ def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str |
     if not settings and new:
         settings["language"] = language or guess_language(new.values())
         database.execute("INSERT INTO settings VALUES ('language', ?)", (settings["language"],))
-    words = Words(settings["language"]) if new else None
+    words = words_of(settings["language"]) if new else None
     for batch in batches(list(new.items()), _TOGETHER):
         assert words is not None
+        counted: list[_Numbers] = []
         cut = {key: words.of(text) for key, text in batch}
         numbers = _numbers(database, {term for one in cut.values() for term in one.terms})
         for key, one in cut.items():
@@ -396,7 +397,8 @@ def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str |
             database.execute(
                 "INSERT INTO found (rowid, numbers) VALUES (?, ?)", (number, _as_text(terms))
             )
-            _count(database, terms, 1)
+            counted.append(terms)
+        _count(database, counted, 1)
 
 
 def _delete(database: sqlite3.Connection, keys: Sequence[bytes]) -> None:
@@ -408,7 +410,7 @@ def _delete(database: sqlite3.Connection, keys: Sequence[bytes]) -> None:
             (number, _as_text(terms)),
         )
         database.execute("DELETE FROM documents WHERE number = ?", (number,))
-        _count(database, terms, -1)
+        _count(database, [terms], -1)
 
 
 def _of_ids(database: sqlite3.Connection, columns: str, keys: Iterable[bytes]) -> list[Any]:
@@ -435,20 +437,28 @@ def _numbers(database: sqlite3.Connection, terms: set[str]) -> dict[str, int]:
     return found
 
 
-def _count(database: sqlite3.Connection, terms: _Numbers, sign: int) -> None:
-    """Count a document in, or out."""
-    windows, repeated = windows_of(np.arange(len(terms)), len(terms))
-    pairs = np.unique(np.stack([terms[repeated], windows]), axis=1)
-    numbers, passages = np.unique(pairs[0], return_counts=True)
+def _count(database: sqlite3.Connection, texts: Sequence[_Numbers], sign: int) -> None:
+    """Count some documents in, or out."""
+    documents: Counter[int] = Counter()
+    passages: Counter[int] = Counter()
+    totals = np.zeros(4, dtype=np.int64)
+    for terms in texts:
+        windows, repeated = windows_of(np.arange(len(terms)), len(terms))
+        count = window_count(len(terms))
+        # A term and a passage as one number: each pair counts once.
+        pairs = np.unique(terms[repeated].astype(np.int64) * count + windows)
+        numbers, having = np.unique(pairs // count, return_counts=True)
+        documents.update(numbers.tolist())
+        passages.update(dict(zip(numbers.tolist(), having.tolist(), strict=True)))
+        totals += [1, len(terms), count, int(window_lengths(len(terms)).sum())]
     database.executemany(
         "UPDATE words SET documents = documents + ?, passages = passages + ? WHERE number = ?",
-        [(sign, sign * int(n), int(number)) for number, n in zip(numbers, passages, strict=True)],
+        [(sign * count, sign * passages[number], number) for number, count in documents.items()],
     )
-    lengths = window_lengths(len(terms))
     database.execute(
         "UPDATE totals SET documents = documents + ?, length = length + ?, "
         "passages = passages + ?, passage_length = passage_length + ?",
-        (sign, sign * len(terms), sign * len(lengths), sign * int(lengths.sum())),
+        (sign * totals).tolist(),
     )
 
 

@@ -10,7 +10,7 @@ Mode = Literal["hybrid", "dense", "lexical"]
 """By words and vectors, by vectors alone, by words alone."""
 MODES = get_args(Mode)
 
-WEIGHT = 0.5
+WEIGHT = 0.4
 """Of the vectors in a hybrid search; chosen on QMSum and SummScreen (docs/HYBRID.md)."""
 
 

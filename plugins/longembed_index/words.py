@@ -43,6 +43,7 @@ _WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{M
 _GUESSED_FROM = 20_000
 _LEAST_SHARE, _LEAST_WORDS = 0.1, 4
 _CACHED = 500_000
+_PAIRS = " "
 
 
 @dataclass(frozen=True)
@@ -77,29 +78,31 @@ class Words:
         Args:
             text: Any; nothing in it is an operator.
         """
-        word, spaceless = self._patterns
+        known = self._known
         terms: list[str] = []
         starts: list[int] = []
-        for match in word.finditer(text):
+        for match in self._patterns[0].finditer(text):
             found = match.group()
-            if not found.isascii() and spaceless.search(found):
+            term = known.get(found)
+            if term is None:
+                term = self._term(found)
+            if term == _PAIRS:
                 self._add_pairs(found, match.start(), terms, starts)
-                continue
-            term = self._term(found)
-            if term:
+            elif term:
                 terms.append(term)
                 starts.append(match.start())
         return Terms(terms, np.array(starts, dtype=np.int32))
 
     def _term(self, word: str) -> str:
-        """Empty for a stop word."""
-        term = self._known.get(word)
-        if term is None:
+        """Empty for a stop word, `_PAIRS` for what has characters of a script without spaces."""
+        if not word.isascii() and self._patterns[1].search(word):
+            term = _PAIRS
+        else:
             folded = unicodedata.normalize("NFKC", word).casefold()
             term = "" if folded in self._stop else self._stem(folded)
-            # Numbers and typing errors would fill it without end.
-            if len(self._known) < _CACHED:
-                self._known[word] = term
+        # Numbers and typing errors would fill it without end.
+        if len(self._known) < _CACHED:
+            self._known[word] = term
         return term
 
     def _add_pairs(self, run: str, start: int, terms: list[str], starts: list[int]) -> None:
@@ -130,6 +133,16 @@ class Words:
         if term:
             terms.append(term)
             starts.append(start)
+
+
+@cache
+def words_of(language: str) -> Words:
+    """The one that cuts texts of a language; it remembers the words that it has seen.
+
+    Args:
+        language: One of `LANGUAGES`.
+    """
+    return Words(language)
 
 
 def guess_language(texts: Iterable[str]) -> str:

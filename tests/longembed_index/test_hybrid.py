@@ -132,6 +132,7 @@ def test_phrases_and_metadata_hold_for_both_sides(store, words) -> None:
 def test_a_large_store_is_asked_for_candidates(store, words, monkeypatch) -> None:
     """Those of both sides, each with both scores."""
     whole = search(store, words, "apple", np.array([0, 1.0, 0]))
+    monkeypatch.setattr(hybrid, "FEW", 2)
     monkeypatch.setattr(hybrid, "CANDIDATES", 2)
     found = search(store, words, "apple", np.array([0, 1.0, 0]))
     # "one" and "three" have the word; "two" and "four" are near.
