@@ -15,7 +15,9 @@ import pytest
 from stored import contents
 
 from longembed_index.embedding import document_embedder
+from longembed_index.hybrid import catch_up as catch_up_words
 from longembed_index.ingestion import ingest
+from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import TextSource, find_files
 from longembed_index.spans import SpanFile
@@ -56,6 +58,22 @@ with open_store(place, model, write=True) as store:
     spanned = SpannedStore(store, SpanFile(place, COLLECTION), embed)
     ingest(find_files([Path(sys.argv[1])]).files, spanned, embed, batch_characters=4000)
     catch_up(spanned, embed)
+"""
+
+INDEX_WORDS = """
+import sys
+from pathlib import Path
+from longembed_index.hybrid import catch_up
+from longembed_index.lexical import WordFile
+from longembed_index.opening import COLLECTION, open_store
+
+place = Path(sys.argv[1])
+print("ready", flush=True)
+with open_store(place) as store:
+    words = WordFile(place, COLLECTION)
+    if sys.argv[2] == "some":
+        words.delete(sorted(words.ids())[::3])
+    catch_up(store, words)
 """
 
 REINDEX = """
@@ -215,3 +233,48 @@ def test_spans_appear_with_their_documents(folder, minilm, minilm_folder, tmp_pa
     for key, one in expected.items():
         assert found[key].ranges.tolist() == one.ranges.tolist()
         np.testing.assert_allclose(found[key].vectors, one.vectors, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_words_grown_under_kills_equal_fresh_ones(folder, minilm, tmp_path) -> None:
+    place = tmp_path / "store"
+    index(folder, place, minilm)
+    began = time.perf_counter()
+    fresh = WordFile(tmp_path, COLLECTION)
+    with open_store(place) as store:
+        catch_up_words(store, fresh)
+    longest = 4 * (time.perf_counter() - began)
+    assert kill_and_resume(INDEX_WORDS, [str(place), "some"], KILLS, longest) >= KILLS / 4
+    subprocess.run([sys.executable, "-c", INDEX_WORDS, str(place), "all"], check=True)
+    grown = WordFile(place, COLLECTION)
+    ids = sorted(fresh.ids())
+    assert sorted(grown.ids()) == ids
+    assert len(grown) == len(ids) == 200
+    for query in ("the court heard a verdict", "case 17", "every side of the case"):
+        assert grown.scores(query, ids) == fresh.scores(query, ids)
+
+
+@pytest.mark.slow
+def test_two_processes_search_while_one_writes(folder, minilm, tmp_path) -> None:
+    place = tmp_path / "store"
+    index(folder, place, minilm)
+    with open_store(place) as store:
+        catch_up_words(store, WordFile(place, COLLECTION))
+    code = """
+import sys
+from pathlib import Path
+from longembed_index.lexical import WordFile
+from longembed_index.opening import COLLECTION
+words = WordFile(Path(sys.argv[1]), COLLECTION)
+for _ in range(200):
+    assert len(words.scores("the court heard a verdict", sorted(words.ids()))) >= 190
+"""
+    readers = [subprocess.Popen([sys.executable, "-c", code, str(place)]) for _ in range(2)]
+    words = WordFile(place, COLLECTION)
+    some = sorted(words.ids())[:10]
+    with open_store(place) as store:
+        texts = {record.id: record.text for record in store.get(some)}
+    while any(reader.poll() is None for reader in readers):
+        words.delete(some)
+        words.add(texts)
+    assert [reader.returncode for reader in readers] == [0, 0]

@@ -42,7 +42,7 @@ class TestStandard(RetrieversIntegrationTests):
 
 
 def test_documents_are_whole_and_say_where_the_answer_stands(store) -> None:
-    (found,) = LongEmbedRetriever(store=str(store), k=1).invoke(QUESTIONS["harbour"])
+    (found,) = LongEmbedRetriever(store=str(store), k=1, mode="dense").invoke(QUESTIONS["harbour"])
     assert isinstance(found, Document)
     assert found.metadata["title"] == "harbour.txt"
     assert len(found.page_content.split()) > 2_000
@@ -81,6 +81,25 @@ def test_only_documents_with_some_metadata(store) -> None:
     assert retriever.invoke("anything", where={"title": "?.txt"}) == []
     with pytest.raises(ConfigError, match="'titel'"):
         retriever.invoke("anything", where={"titel": "harbour.txt"})
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+def test_by_words_by_vectors_and_by_both(store, mode) -> None:
+    retriever = LongEmbedRetriever(store=str(store), k=1, mode=mode, returns="passages")
+    (passage,) = retriever.invoke(QUESTIONS["orchard"])
+    assert ANSWERS["orchard"] in passage.page_content
+    with pytest.raises(ValueError, match="weight"):
+        LongEmbedRetriever(store=str(store), weight=2)
+
+
+def test_a_weight_of_one_is_dense(store) -> None:
+    one, dense = (
+        LongEmbedRetriever(store=str(store), **options).invoke(QUESTIONS["railway"])
+        for options in ({"weight": 1.0}, {"mode": "dense"})
+    )
+    for found, expected in zip(one, dense, strict=True):
+        assert found.metadata["title"] == expected.metadata["title"]
+        assert found.metadata["score"] == pytest.approx(expected.metadata["score"], abs=1e-6)
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path) -> None:

@@ -54,8 +54,18 @@ def test_only_documents_with_some_metadata(store) -> None:
     assert not {"page", "heading"} & found.node.metadata.keys()
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+def test_by_words_by_vectors_and_by_both(store, mode) -> None:
+    (found,) = LongEmbedRetriever(store, k=1, mode=mode).retrieve(QUESTIONS["orchard"])
+    assert found.node.metadata["sentence"] == ANSWERS["orchard"]
+
+
 def test_mistakes_are_named(store, tmp_path, minilm_folder) -> None:
     with pytest.raises(ConfigError, match="there is no store in"):
         LongEmbedRetriever(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="mode must be"):
+        LongEmbedRetriever(store, mode="fuzzy")
+    with pytest.raises(ConfigError, match="weight must be"):
+        LongEmbedRetriever(store, weight=2)
     with pytest.raises(ConfigError, match="returns must be"):
         LongEmbedRetriever(store, returns="chunks")
