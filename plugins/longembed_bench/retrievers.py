@@ -13,6 +13,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import bm25s  # type: ignore[import-untyped]
@@ -22,8 +24,11 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.runs import MethodChoice, SpanChoice
+from longembed_bench.runs import HybridChoice, MethodChoice, SpanChoice
 from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache, VectorFolder
+from longembed_index.embedding import ROWS, batches
+from longembed_index.hybrid import word_shares
+from longembed_index.lexical import WordFile
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import MOST_DOCUMENTS, Whitening
 
@@ -298,6 +303,64 @@ class Spans(WholeDocuments):
         return replace(own, vectors=own.vectors + len(self._vectors), seconds=self._seconds)
 
 
+class Hybrid(WholeDocuments):
+    """Words beside the vectors, as `longembed search` has them; all documents are scored.
+
+    Args:
+        inner: The vectors.
+        choice: How both are put together.
+    """
+
+    def __init__(self, inner: WholeDocuments, choice: HybridChoice) -> None:
+        meta = inner.mteb_model_meta
+        Retriever.__init__(self, str(meta.name), _hash(str(meta.revision), f"hybrid {choice}"))
+        self._inner, self._choice = inner, choice
+        self.whitening = None
+
+    def _read_documents(self, texts: list[str]) -> None:
+        self._query_seconds = 0.0
+        self._inner.on_texts = self.on_texts
+        self._inner._read_documents(texts)
+        self.whitening = self._inner.whitening
+        begin = time.perf_counter()
+        self._folder = TemporaryDirectory(prefix="longembed-")
+        self._words = WordFile(Path(self._folder.name), "documents")
+        self._keys = [f"{number:09}" for number in range(len(texts))]
+        for part in batches(list(zip(self._keys, texts, strict=True)), ROWS):
+            self._words.add(dict(part))
+        self._seconds = time.perf_counter() - begin
+
+    def _score(self, queries: list[str]) -> Scores:
+        dense = self._inner._score(queries)
+        begin = time.perf_counter()
+        shares = [word_shares(self._words, query, self._keys) for query in queries]
+        self._query_seconds += time.perf_counter() - begin
+        weight = self._choice.weight
+        if weight is None:
+            documents = np.array([[one[key].document for key in self._keys] for one in shares])
+            return reciprocal_ranks(documents) + reciprocal_ranks(dense)
+        words = np.array([[one[key].total for key in self._keys] for one in shares])
+        return np.asarray((1 - weight) * words + weight * dense, dtype=np.float32)
+
+    def _reading(self, documents: int) -> Reading:
+        own = self._inner._reading(documents)
+        return replace(
+            own,
+            seconds=own.seconds + self._seconds,
+            query_seconds=own.query_seconds + self._query_seconds,
+        )
+
+
+def reciprocal_ranks(scores: Any) -> Scores:
+    """What reciprocal rank fusion makes of scores: 1 / (60 + rank), Cormack et al. 2009.
+
+    Args:
+        scores: Shape (queries, documents).
+    """
+    ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    return np.asarray(1 / (61 + ranks), dtype=np.float32)
+
+
 def whole_documents(
     full_name: str,
     model: le.LongSentenceTransformer,
@@ -309,7 +372,7 @@ def whole_documents(
     Args:
         full_name: See `Retriever`.
         model: The model, extended or not.
-        method: Whether a whitening is to be fitted, and spans are to be kept.
+        method: Whether a whitening is to be fitted, spans are to be kept, and words count.
         folder: Where vectors and fits are kept.
     """
     found: WholeDocuments
@@ -317,7 +380,9 @@ def whole_documents(
         found = Whitened(full_name, model, method.whitening, folder)
     else:
         found = WholeDocuments(full_name, model, folder.of(le.fingerprint(model)))
-    return found if method.spans is None else Spans(found, method.spans, folder)
+    if method.spans is not None:
+        found = Spans(found, method.spans, folder)
+    return found if method.hybrid is None else Hybrid(found, method.hybrid)
 
 
 class Chunks(WholeDocuments):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.modes import WEIGHT
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
@@ -25,6 +26,10 @@ SCORES = ("average", "best", "document")
 WHITEN = "whiten"
 WHITENING = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
 """What may stand beside `whiten=true`."""
+
+HYBRID = "hybrid"
+RANKS = "ranks"
+"""The fusion to compare with: by reciprocal ranks."""
 
 BM25 = "bm25"
 """The method that needs no model."""
@@ -74,6 +79,17 @@ class SpanChoice:
 
 
 @dataclass(frozen=True)
+class HybridChoice:
+    """That words count beside vectors.
+
+    Attributes:
+        weight: Of the vectors, from 0 to 1; None for reciprocal ranks.
+    """
+
+    weight: float | None
+
+
+@dataclass(frozen=True)
 class MethodChoice:
     """A way to read: an extension method with its settings, chunks, or BM25.
 
@@ -84,6 +100,7 @@ class MethodChoice:
         whitening: Options of `longembed_st.fit_whitening`, if a whitening is to be fitted on the
             corpus that is searched; None if not.
         spans: Which spans are kept beside the documents' vectors; None for none.
+        hybrid: How words count; None if they do not.
     """
 
     label: str
@@ -91,6 +108,7 @@ class MethodChoice:
     settings: ModelSettings
     whitening: Mapping[str, Any] | None = None
     spans: SpanChoice | None = None
+    hybrid: HybridChoice | None = None
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
@@ -99,7 +117,9 @@ class MethodChoice:
         `whiten=true` fits a whitening on the corpus, with the options dimensions, ridge and
         token_weights; `whiten=FOLDER` takes one that was fitted elsewhere. `spans=true` keeps the
         windows of the method as spans, `spans=128` spans of so many tokens at most; `score` says
-        what a document's score is: average, best or document.
+        what a document's score is: average, best or document. `hybrid=true` adds words, with the
+        weight of `longembed search`; `hybrid=0.6` with that weight of the vectors; `hybrid=ranks`
+        fuses by reciprocal ranks.
 
         Args:
             text: As typed behind `--method`.
@@ -125,9 +145,10 @@ class MethodChoice:
         elif wanted is not False:
             raise ConfigError(f"--method {text!r}: write {WHITEN}=true, or {WHITEN}=FOLDER")
         spans = _span_choice(text, given)
+        hybrid = _hybrid_choice(text, given)
         method = "none" if name in (CHUNKS, BM25) else name
         settings = ModelSettings.from_keywords(method=method, **given)
-        return cls(text, name, settings, whitening, spans)
+        return cls(text, name, settings, whitening, spans, hybrid)
 
 
 def _span_choice(text: str, given: dict[str, Any]) -> SpanChoice | None:
@@ -146,6 +167,23 @@ def _span_choice(text: str, given: dict[str, Any]) -> SpanChoice | None:
     if score not in SCORES:
         raise ConfigError(f"--method {text!r}: {SCORE} is one of {', '.join(SCORES)}")
     return SpanChoice(tokens, score)
+
+
+def _hybrid_choice(text: str, given: dict[str, Any]) -> HybridChoice | None:
+    """Take what is about words out of a method's settings."""
+    wanted = given.pop(HYBRID, False)
+    if wanted is False:
+        return None
+    if wanted is True:
+        return HybridChoice(WEIGHT)
+    if wanted == RANKS:
+        return HybridChoice(None)
+    if not isinstance(wanted, int | float) or not 0 <= wanted <= 1:
+        raise ConfigError(
+            f"--method {text!r}: write {HYBRID}=true, {HYBRID}={RANKS}, or the weight of the "
+            "vectors, from 0 to 1"
+        )
+    return HybridChoice(float(wanted))
 
 
 @dataclass(frozen=True)

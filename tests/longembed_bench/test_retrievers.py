@@ -17,9 +17,20 @@ from small_models import WORDS
 import longembed_st as le
 from longembed_bench.data import RetrievalData
 from longembed_bench.metrics import margin, ndcg_by_query
-from longembed_bench.retrievers import Bm25, Chunks, Retriever, WholeDocuments, document_texts
+from longembed_bench.retrievers import (
+    Bm25,
+    Chunks,
+    Hybrid,
+    Retriever,
+    WholeDocuments,
+    document_texts,
+    reciprocal_ranks,
+)
+from longembed_bench.runs import HybridChoice, MethodChoice
 from longembed_bench.tasks import _task
 from longembed_bench.vectors import VectorCache
+from longembed_index.lexical import WordFile
+from longembed_st.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +212,40 @@ def test_mtebs_own_wrapper_takes_documents_as_spans(data, small_model) -> None:
         found = dict(zip(data.documents, best, strict=True))
         expected.append(ndcg(data.qrels[key], found, 10))
     assert scores["ndcg_at_10"] == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_hybrid_scores_are_the_weighted_sum(retriever, data, tmp_path, weight) -> None:
+    dense, _ = search(retriever, data)
+    found, reading = search(Hybrid(retriever, HybridChoice(weight)), data)
+    words = WordFile(tmp_path, "words")
+    words.add(data.documents)
+    for query, text in data.queries.items():
+        scores = words.scores(text, list(data.documents))
+        most = max(one.document for one in scores.values()) or 1
+        best = max(one.passage for one in scores.values()) or 1
+        for key, one in scores.items():
+            expected = (1 - weight) * (one.document / most + one.passage / best) / 2
+            expected += weight * dense[query][key]
+            assert found[query][key] == pytest.approx(expected, abs=1e-5)
+    assert reading.vectors == 20
+
+
+def test_reciprocal_ranks_by_hand() -> None:
+    found = reciprocal_ranks(np.array([[0.1, 0.9, 0.5], [3, 2, 1]]))
+    np.testing.assert_allclose(
+        found, [[1 / 63, 1 / 61, 1 / 62], [1 / 61, 1 / 62, 1 / 63]], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "weight"), [("true", 0.4), ("0.6", 0.6), ("0", 0), ("1", 1), ("ranks", None)]
+)
+def test_hybrid_lines_are_parsed(text, weight) -> None:
+    found = MethodChoice.parse(f"pcw:hybrid={text},window_size=64")
+    assert found.hybrid == HybridChoice(weight)
+    assert found.settings.keywords()["window_size"] == 64
+    assert MethodChoice.parse("pcw:hybrid=false").hybrid is None
+    for wrong in ("2", "often", "-0.1"):
+        with pytest.raises(ConfigError, match="hybrid"):
+            MethodChoice.parse(f"pcw:hybrid={wrong}")
