@@ -208,7 +208,7 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         if answer.words is not None:
             scores |= {
                 "words": answer.words.document,
-                "its best passage": answer.words.passage,
+                "in passage": answer.words.passage,
             }
         named = [f"{name} {score:.3f}" for name, score in scores.items() if score is not None]
         parts = ", ".join(named)
