@@ -27,8 +27,8 @@ MethodOption = Annotated[
         metavar="NAME[:K=V,...]",
         help="A method with any keyword arguments of longembed_st.load, for instance "
         "pcw:window_size=256. With whiten=true, whitened by a fit on the corpus, without labels; "
-        "with whiten=FOLDER, by an earlier one; with spans=true, with spans; with hybrid=true, with "
-        "words. Repeatable.",
+        "with whiten=FOLDER, by an earlier one; with spans=true, with spans; with hybrid=true, by "
+        "words, too. Repeatable.",
         show_default="none and auto",
     ),
 ]
