@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -254,11 +255,12 @@ def search(
 
     refuse_blank(query)
     wanted = _conditions(where or [])
-    with without_loading_bars():
-        finder = Finder(store, given=_named(given_settings(device=device), model))
-    answers, coverage = finder.find(
-        query, k, passages=passages, where=wanted, mode=mode, weight=weight
-    )
+    finder = Finder(store, given=_named(given_settings(device=device), model))
+    # By words alone, no model is loaded, and nothing that models need is imported.
+    with nullcontext() if mode == "lexical" else without_loading_bars():
+        answers, coverage = finder.find(
+            query, k, passages=passages, where=wanted, mode=mode, weight=weight
+        )
     if coverage is not None and finder.loaded.settings.on_overflow == "warn":
         display.show_query_cut(terminal(stderr=True), coverage)
     if as_json:

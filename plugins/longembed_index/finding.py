@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import ROWS, batches, storable_model
+from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
 from longembed_index.hybrid import (
     FEW,
@@ -21,7 +22,6 @@ from longembed_index.modes import WEIGHT, Mode, refuse_wrong
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, search_dense, with_best_sentence
 from longembed_index.spans import SpanFile, SpannedStore
-from longembed_index.whitening import located
 from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
 from longembed_st.settings import AUTO, ModelSettings
@@ -41,12 +41,8 @@ class Finder:
         collection: The collection in it.
         given: The device, or where the model is now; nothing that changes vectors.
 
-    Attributes:
-        loaded: The store's model.
-
     Raises:
-        ConfigError: If there is no such store, or a setting would give other vectors.
-        ModelError: If the model cannot be loaded.
+        ConfigError: If there is no such store.
         StoreError: If the store cannot be read.
     """
 
@@ -63,10 +59,20 @@ class Finder:
                 f"there is no store in {shown(directory)}. Make one: longembed index PATH... "
                 f"--store {shown(directory)}"
             )
-        self.loaded: CachedModel = model_of_store(stored, given or ModelSettings(), directory)
+        self._stored, self._given = stored, given or ModelSettings()
         self._directory, self._collection = directory, collection
         self._words: WordFile | None = None
         self._temporary: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def loaded(self) -> CachedModel:
+        """The store's model, loaded when it is first asked for: words need none.
+
+        Raises:
+            ConfigError: If a setting would give other vectors.
+            ModelError: If the model cannot be loaded.
+        """
+        return model_of_store(self._stored, self._given, self._directory)
 
     @property
     def has_spans(self) -> bool:
@@ -103,6 +109,7 @@ class Finder:
 
         Raises:
             ConfigError: If the query is blank, the store is empty, or an argument out of range.
+            ModelError: If the model is asked for and cannot be loaded.
             StoreError: If the store cannot be read, or vectors of it are lost.
         """
         refuse_wrong(mode, weight)
@@ -114,7 +121,8 @@ class Finder:
             refuse_blank(question.text)
             encoded = self.loaded.model.encode_with_coverage([question.text], role="query")
             vector, coverage = encoded.vectors[0], encoded.coverages[0]
-        with open_store(self._directory, self.loaded, collection=self._collection) as opened:
+        loaded = None if mode == "lexical" else self.loaded
+        with open_store(self._directory, loaded, collection=self._collection) as opened:
             if not len(opened):
                 raise ConfigError(f"the store in {shown(self._directory)} is empty")
             store = SpannedStore(opened, self._file) if self._file.exists else opened
@@ -190,6 +198,10 @@ def model_of_store(stored: Provenance, given: ModelSettings, directory: Path) ->
         ConfigError: If they would give other vectors.
         ModelError: If the model cannot be loaded.
     """
+    # They bring the libraries that models need, which take seconds to import.
+    from longembed_index.embedding import storable_model
+    from longembed_index.whitening import located
+
     stored = located(stored, directory)
     if given.given.get("method") == AUTO:
         given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
