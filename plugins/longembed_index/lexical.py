@@ -11,6 +11,7 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,16 @@ class WordFile:
         return None
 
     def __len__(self) -> int:
-        """How many documents it has; none if it cannot be read."""
-        return next((int(row[0]) for row in self._rows("SELECT documents FROM totals")), 0)
+        """How many documents it has; none if it is damaged, so that it is made anew."""
+        with suppress(_DamagedError):
+            return next((int(row[0]) for row in self._rows("SELECT documents FROM totals")), 0)
+        return 0
 
     def ids(self) -> set[str]:
-        """The documents that it has."""
-        return {id_of(row[0]) for row in self._rows("SELECT id FROM documents")}
+        """The documents that it has; none if it is damaged."""
+        with suppress(_DamagedError):
+            return {id_of(row[0]) for row in self._rows("SELECT id FROM documents")}
+        return set()
 
     def add(self, texts: Mapping[str, str], language: str | None = None) -> None:
         """Take in some documents; those that are there already are left as they are.
@@ -313,14 +318,22 @@ class WordFile:
                     yield id_of(key), _unpacked(terms), np.cumsum(_unpacked(starts))
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        """What a query gives; nothing if the file is not there or damaged."""
+        """What a query gives; nothing if the file is not there."""
         try:
             with self._file.reading() as database:
                 return database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise StoreError(f"{self.path.name} is being written to: try again") from error
             return []
+        except sqlite3.DatabaseError as error:
+            raise _DamagedError(
+                f"{self.path.name} is damaged ({error}). Delete it: the next search makes it anew"
+            ) from error
+
+
+class _DamagedError(StoreError):
+    """What is in the file cannot be read."""
 
 
 def window_count(length: int) -> int:

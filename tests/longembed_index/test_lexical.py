@@ -10,6 +10,7 @@ import pytest
 from reference.bm25 import bm25, passages
 
 from longembed_index.bm25 import idf
+from longembed_index.errors import StoreError
 from longembed_index.lexical import STEP, WINDOW, WordFile, window_count, window_lengths
 from longembed_index.words import Words
 
@@ -174,8 +175,13 @@ def test_a_damaged_file_is_begun_anew(words, texts, damage) -> None:
         data = bytearray(words.path.read_bytes())
         data[4_096:] = bytes(len(data) - 4_096)
         words.path.write_bytes(bytes(data))
-    assert words.scores(QUERY, list(texts)) == {}
     assert words.ids() == set()
+    assert len(words) == 0
+    if damage == "gone":
+        assert words.scores(QUERY, list(texts)) == {}
+    else:
+        with pytest.raises(StoreError, match="damaged"):
+            words.scores(QUERY, list(texts))
     words.add(texts, "none")
     assert words.ids() == texts.keys()
     assert len(words.scores(QUERY, list(texts))) == len(texts)
