@@ -266,7 +266,10 @@ def search(
     if as_json:
         print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
     elif not answers:
-        terminal(stderr=True).say("No document of the store has this in its metadata.")
+        terminal(stderr=True).say(
+            "No document of the store has what is asked for: a word of the query (--mode lexical), "
+            "a phrase in quotes, the metadata of --where."
+        )
     elif finder.has_spans or mode != "dense":
         display.show_answers(terminal(), answers)
     else:

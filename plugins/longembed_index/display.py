@@ -242,7 +242,15 @@ def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
     before = _beginning(passage.text[:start][::-1])[::-1]
     sentence = " ".join(passage.text[start:end].split())
     after = _beginning(passage.text[end:])
-    return [(f"{before} ", "not dim"), (sentence, "not dim bold reverse"), (f" {after}", "not dim")]
+    pieces: list[tuple[str, str]] = []
+    for part, style in (
+        (before, "not dim"),
+        (sentence, "not dim bold reverse"),
+        (after, "not dim"),
+    ):
+        if part:
+            pieces += [(" ", "not dim"), (part, style)]
+    return pieces[1:]
 
 
 def _beginning(text: str) -> str:

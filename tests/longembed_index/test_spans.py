@@ -201,15 +201,15 @@ def test_what_stands_around_a_sentence_is_shown_in_whole_words() -> None:
     text = "left " * 100 + "The answer. " + "right " * 100
     start = text.index("The")
     passage = Passage(0, len(text), 1.0, text, (start, start + 11))
-    before, sentence, after = (part for part, _ in _around_sentence(passage))
+    before, _, sentence, _, after = (part for part, _ in _around_sentence(passage))
     assert sentence == "The answer."
     assert before.split() == ["...", *["left"] * 40]
     assert after.split() == [*["right"] * 33, "..."]
     # A script without spaces is cut anywhere.
     text = "\u6211" * 500 + "\u3002"
     passage = Passage(0, len(text), 1.0, text, (499, 501))
-    before, sentence, after = (part for part, _ in _around_sentence(passage))
-    assert (before, sentence, after) == ("... " + "\u6211" * 200 + " ", "\u6211\u3002", " ")
+    shown = [part for part, _ in _around_sentence(passage)]
+    assert shown == ["... " + "\u6211" * 200, " ", "\u6211\u3002"]
 
 
 def test_a_search_shows_where_the_answer_stands(run, docs, small_model) -> None:
