@@ -21,6 +21,7 @@ from longembed_bench.retrievers import Found, Reading, WholeDocuments, whole_doc
 from longembed_bench.runs import WHITEN, MethodChoice, ModelSource, load_model, settings_of
 from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
+from longembed_bench.weights import Weights, try_weights
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.files import write_text
 from longembed_st.loading.whitening import Whitening
@@ -44,6 +45,7 @@ class Candidate:
         scores: nDCG@10 of each query, from 0 to 1.
         reading: What it took.
         whitening: Fitted on the documents, or None.
+        found: By query, the score of each document.
     """
 
     label: str
@@ -51,6 +53,7 @@ class Candidate:
     scores: NDArray[np.float64]
     reading: Reading
     whitening: Whitening | None
+    found: Found
 
     @property
     def score(self) -> float:
@@ -65,10 +68,12 @@ class Choice:
     Attributes:
         candidates: Best first.
         margin: How much better the best is than the second, and the ends of the 95% interval.
+        weights: How the best does beside words.
     """
 
     candidates: list[Candidate]
     margin: tuple[float, float, float]
+    weights: Weights
 
     @property
     def best(self) -> Candidate:
@@ -111,6 +116,15 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
     return passages_as_queries(
         {key: texts[key] for key in _some(draw, list(texts), documents)}, queries, seed
     )
+
+
+def has_questions(folder: Path) -> bool:
+    """Whether a folder has questions of its own, so that no passages stand in for them.
+
+    Args:
+        folder: As for `sample_data`.
+    """
+    return bool(present(folder, "queries"))
 
 
 def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[MethodChoice]:
@@ -194,7 +208,7 @@ def calibrate(
             model = load_model(source, method, device, dtype)
             retriever = whole_documents(FULL_NAME, model, method, VectorFolder(Path(folder)))
             try:
-                scores, reading = _measure(retriever, data, on_texts)
+                found, scores, reading = _measure(retriever, data, on_texts)
             except InputError:
                 # Too few documents to be whitened by: no candidate, unless somebody named it.
                 if method.whitening is None or chosen:
@@ -202,11 +216,15 @@ def calibrate(
                 continue
             settings = _resolved(settings_of(source, method, dtype), model)
             candidates.append(
-                Candidate(method.label, settings, scores, reading, retriever.whitening)
+                Candidate(method.label, settings, scores, reading, retriever.whitening, found)
             )
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
-    return Choice(candidates, margin(best.scores, second.scores, seed))
+    return Choice(
+        candidates,
+        margin(best.scores, second.scores, seed),
+        try_weights(data, best.found, seed),
+    )
 
 
 def write_config(choice: Choice, path: Path) -> None:
@@ -240,7 +258,7 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
 
 def _measure(
     retriever: WholeDocuments, data: RetrievalData, on_texts: Callable[[int], None]
-) -> tuple[NDArray[np.float64], Reading]:
+) -> tuple[Found, NDArray[np.float64], Reading]:
     readings: list[Reading] = []
 
     def keep(split: str, found: Found, reading: Reading) -> None:
@@ -252,7 +270,7 @@ def _measure(
     queries = text_table(data.queries)
     found = retriever.search(queries, hf_split="test", top_k=len(data.documents))
     scores = ndcg_by_query(data.qrels, found)
-    return np.array([scores[query] for query in data.queries]), readings[0]
+    return found, np.array([scores[query] for query in data.queries]), readings[0]
 
 
 def _some(draw: random.Random, items: list[str], count: int) -> list[str]:

@@ -196,13 +196,14 @@ def calibrate(
     """Find out which method suits a model on your own documents.
 
     Compares the methods that the model can take on a sample and writes the best as a file. Load it
-    in Python: `longembed_st.load(**json.load(open("longembed.json")))`.
+    in Python: `longembed_st.load(**json.load(open("longembed.json")))`. Then it puts words beside
+    the vectors, as `longembed search` does, and says which weight suits.
 
     Example: `longembed calibrate thenlper/gte-small --data reports/ --out longembed.json`
     """
     with needs_extra("bench", *BENCH_LIBRARIES):
         from longembed_bench import calibrate as calibrating
-        from longembed_bench.display import calibration_bar, quiet, show_choice
+        from longembed_bench.display import calibration_bar, quiet, show_choice, show_weights
         from longembed_bench.runs import MethodChoice, ModelSource
 
     sample = calibrating.sample_data(data, documents, queries, seed)
@@ -220,4 +221,5 @@ def calibrate(
     calibrating.write_config(choice, out)
     console = terminal()
     show_choice(console, choice)
+    show_weights(console, choice.weights, questions=calibrating.has_questions(data))
     console.say(f"Wrote {out}")

@@ -17,6 +17,8 @@ from longembed_bench.results import Result
 from longembed_bench.runs import CHUNKS, Run
 from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
+from longembed_bench.weights import Weights
+from longembed_index.modes import WEIGHT
 from longembed_st.command.display import percent, without_loading_bars
 from longembed_st.command.terminal import Terminal
 
@@ -172,6 +174,38 @@ def show_choice(console: Terminal, choice: Choice) -> None:
         f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
         f"{high:+.1f}), at {times:.1f} times its time{verdict}."
     )
+
+
+def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> None:
+    """Print what a search by words and vectors finds at each weight, and what follows.
+
+    Args:
+        console: Where to print.
+        weights: The outcome.
+        questions: Whether the queries are questions, not passages.
+    """
+    table = Table(title="Words beside its vectors, nDCG@10 x 100", title_justify="left")
+    table.add_column("weight of the vectors")
+    table.add_column("score", justify="right")
+    said = {0.0: " (words alone)", 1.0: " (vectors alone)", WEIGHT: " (the default)"}
+    for weight, score in weights.scores.items():
+        table.add_row(f"{weight}{said.get(weight, '')}", f"{100 * score:.1f}")
+    console.print(table)
+    mean, low, high = (100 * value for value in weights.margin)
+    advice = (
+        f"Search with --weight {weights.advised}"
+        if weights.advised != WEIGHT
+        else f"Keep the default weight of {WEIGHT}"
+    )
+    console.say(
+        f"{advice}: {weights.best}, the best on every second query, is {mean:+.1f} from the "
+        f"default on the others (95% interval {low:+.1f} to {high:+.1f})."
+    )
+    if not questions:
+        console.say(
+            "The queries are passages, which have the words of their documents: real questions "
+            "gain more by vectors than these do."
+        )
 
 
 def _columns() -> tuple[bars.ProgressColumn, ...]:
