@@ -20,7 +20,8 @@ import torch
 from rich.progress import track
 
 import longembed_st as le
-from longembed_bench.synthetic import passkey_data
+from longembed_bench.facts import FACTS
+from longembed_bench.synthetic import needle_data, passkey_data
 from longembed_index.documents import jsonl_rows
 from longembed_index.passages import sentences_of
 
@@ -51,6 +52,19 @@ def passkeys(length: int) -> tuple[list[str], list[Question]]:
         start = whole.index(text.removeprefix("what is the pass key for ").removesuffix("?"))
         end = whole.index("\n", start) if "\n" in whole[start:] else len(whole)
         questions.append(Question(text, numbers[document], start, end))
+    return list(data.documents.values()), questions
+
+
+def needles(length: int, haystack: str) -> tuple[list[str], list[Question]]:
+    """The same with facts of all kinds in one text, of which every document has another."""
+    data = needle_data(length, haystack)
+    facts = {question: fact for fact, question in FACTS}
+    numbers = {key: number for number, key in enumerate(data.documents)}
+    questions = []
+    for key, text in data.queries.items():
+        (document,) = (name for name, grade in data.qrels[key].items() if grade)
+        start = data.documents[document].index(facts[text])
+        questions.append(Question(text, numbers[document], start, start + len(facts[text])))
     return list(data.documents.values()), questions
 
 
@@ -105,6 +119,10 @@ def main() -> None:
     for length in LENGTHS:
         hits, right = measure(model, *passkeys(length))
         print(f"passkey {length:5,}: found {hits:.0%}, of these with the key {right:.0%}")
+    haystack = max((row["text"] for _, row in jsonl_rows(given.books)), key=len)
+    for length in LENGTHS:
+        hits, right = measure(model, *needles(length, haystack))
+        print(f"needle {length:6,}: found {hits:.0%}, of these with the fact {right:.0%}")
     hits, right = measure(model, *quotes(given.books))
     print(f"quotes: found {hits:.1%}, of these with the sentence {right:.1%}")
 
