@@ -35,6 +35,8 @@ FEW = 1_000
 """Of so many documents, all are scored."""
 CANDIDATES = 100
 """Documents that each side names in a larger store."""
+_WIDER = 10
+"""How many times more documents are looked at for those that meet conditions."""
 
 _PHRASE = re.compile(r'"([^"]*)"|“([^”]*)”')
 
@@ -93,7 +95,7 @@ def search_hybrid(
         StoreError: If the store or its words cannot be read, or vectors are lost.
     """
     weight = 0.0 if vector is None else weight
-    ids = _candidates(store, words, question, vector)
+    ids = _candidates(store, words, question, vector, where or {})
     dense = {} if vector is None else dense_scores(store, vector, ids)
     shares = word_shares(words, question.text, ids)
     there = dense if vector is not None else shares
@@ -183,12 +185,17 @@ def catch_up(
 _NOTHING = WordShares(0.0, 0.0)
 
 
-def _candidates(store: Store, words: WordFile, question: Question, vector: Any) -> list[str]:
+def _candidates(
+    store: Store, words: WordFile, question: Question, vector: Any, where: Mapping[str, str]
+) -> list[str]:
     if len(store) <= FEW:
         found = {record_id for record_id, _ in store.names()}
     else:
-        by_words = words.candidates(question.text, CANDIDATES)
-        near = [] if vector is None else matches(store, vector, CANDIDATES)
+        by_words = words.candidates(question.text, CANDIDATES * (_WIDER if where else 1))
+        if where:
+            kept = first_records(store, by_words, CANDIDATES, where)
+            by_words = [record.id for record in kept]
+        near = [] if vector is None else matches(store, vector, CANDIDATES, where)
         found = {*by_words, *(match.id for match in near)}
     having = [words.with_phrase(phrase) for phrase in question.phrases]
     known = [ids for ids in having if ids is not None]

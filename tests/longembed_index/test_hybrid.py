@@ -139,6 +139,11 @@ def test_a_large_store_is_asked_for_candidates(store, words, monkeypatch) -> Non
     assert [(h.hit.title, h.hit.score) for h in found] == [
         (h.hit.title, pytest.approx(h.hit.score)) for h in whole
     ]
+    # Conditions are met by the candidates, not by what is left of them.
+    (four,) = search(store, words, "apple", np.array([0, 1.0, 0]), 1, where={"title": "f*"})
+    assert four.hit.title == "four"
+    (three,) = search(store, words, "green", None, 1, where={"title": "three"})
+    assert three.hit.title == "three"
     assert {h.hit.title for h in search(store, words, '"cc"', np.array([0, 1.0, 0]))} == {
         "two",
         "three",
