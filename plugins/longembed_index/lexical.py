@@ -231,7 +231,7 @@ class WordFile:
             Shape (ranges,); zeros of a document that is not there.
         """
         for _, terms, starts in self._terms([record_id]):
-            return _range_scores(self._statistics(query), terms, starts, ranges)
+            return _range_scores(self._statistics(query), terms, _places(starts), ranges)
         return np.zeros(len(ranges))
 
     def text_scores(
@@ -262,7 +262,8 @@ class WordFile:
         Returns:
             Half-open ranges of characters, each beginning in the middle of the one before it.
         """
-        for _, terms, starts in self._terms([record_id]):
+        for _, terms, packed in self._terms([record_id]):
+            starts = _places(packed)
             firsts = range(0, STEP * window_count(len(terms)), STEP)
             ends = [first + WINDOW for first in firsts]
             return [
@@ -305,8 +306,8 @@ class WordFile:
             passage_length / max(passages, 1),
         )
 
-    def _terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, _Numbers]]:
-        """Id, terms and their places of the documents that are there and not damaged."""
+    def _terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, bytes]]:
+        """Id, terms and their packed places of the documents that are there and not damaged."""
         for part in batches(ids, _AT_ONCE):
             rows = self._rows(
                 "SELECT id, checksum, terms, starts FROM documents "
@@ -315,7 +316,7 @@ class WordFile:
             )
             for key, checksum, terms, starts in rows:
                 if zlib.crc32(terms + starts) == checksum:
-                    yield id_of(key), _unpacked(terms), np.cumsum(_unpacked(starts))
+                    yield id_of(key), _unpacked(terms), starts
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         """What a query gives; nothing if the file is not there."""
@@ -481,6 +482,10 @@ def _as_text(terms: _Numbers) -> str:
 
 def _packed(numbers: _Numbers) -> bytes:
     return zlib.compress(np.asarray(numbers, dtype="<i4").tobytes(), level=1)
+
+
+def _places(packed: bytes) -> _Numbers:
+    return np.cumsum(_unpacked(packed), dtype=np.int32)
 
 
 def _unpacked(packed: bytes) -> _Numbers:
