@@ -2,8 +2,8 @@
 
 The documents are those that every Python environment has: for each installed package, the long
 description and the licence texts that came with it. They are indexed without chunks, one vector
-each, into a Chroma store on disk; then three questions are asked whose answers the stock model
-never sees. Every number is measured in this run, and nothing is downloaded.
+each and their words beside it, into a Chroma store on disk; then three questions are asked whose
+answers the stock model never sees. Every number is measured in this run, and nothing is downloaded.
 
     python examples/demo.py
 """
@@ -14,6 +14,7 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -25,8 +26,11 @@ from transformers.utils.logging import disable_progress_bar
 import longembed_st as le
 from longembed_index.display import progress_bar
 from longembed_index.embedding import document_embedder, storable_model
+from longembed_index.hybrid import catch_up, question_of, search_hybrid
 from longembed_index.ingestion import ingest
-from longembed_index.opening import open_store
+from longembed_index.lexical import WordFile
+from longembed_index.opening import COLLECTION, open_store
+from longembed_index.passages import with_best_sentence
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
 
@@ -96,26 +100,42 @@ def main() -> None:
     table = Table(title="Where the right document ranks", title_justify="left", show_lines=True)
     table.add_column("question", ratio=1)
     table.add_column("right document", no_wrap=True)
-    for heading in ("answer at\ntoken", "rank\nas it is", "rank\nextended"):
+    for heading in ("answer at\ntoken", "as it is", "extended", "words", "both"):
         table.add_column(heading, justify="right")
+    passages = []
     with open_store(arguments.store, extended) as store:
+        words = WordFile(arguments.store, COLLECTION)
+        catch_up(store, words)
         for question in QUESTIONS:
             offset = answer_offset(question, documents, extended.model)
             if offset is None:
                 console.print(f"[yellow]Left out, not in this environment:[/] {question.text}")
                 continue
             query = extended.model.encode_query(question.text)
-            ranking = [hit.source for hit in search(store, query, len(store))]
+            asked, count = question_of(question.text), len(store)
+            by_vectors = [hit.source for hit in search(store, query, count)]
+            by_words = [hit.hit.source for hit in search_hybrid(store, words, asked, None, count)]
+            by_both = search_hybrid(store, words, asked, query, count)
+            together = [hit.hit.source for hit in by_both]
             table.add_row(
                 question.text,
                 question.package,
                 f"{offset:,}",
                 str(stock.rank(question)),
-                f"[bold]{ranking.index(question.package) + 1}[/]",
+                f"[bold]{by_vectors.index(question.package) + 1}[/]",
+                str(by_words.index(question.package) + 1),
+                f"[bold]{together.index(question.package) + 1}[/]",
             )
+            passages.append((question, by_both[0]))
         console.print(table)
+        console.print("By vectors as they are and extended, by words, and by words and vectors.\n")
+        for question, hit in passages:
+            shown = with_best_sentence(hit, partial(words.text_scores, question.text))
+            start, end = shown.passages[0].sentence or (0, 0)
+            console.print(f"[bold]{question.text}[/]\n  {hit.hit.source}, found by both: ", end="")
+            console.print(" ".join(shown.text[start:end].split()), markup=False, highlight=False)
         console.print(
-            f"Ranks are among {len(store)} documents; every answer lies beyond the first "
+            f"\nRanks are among {len(store)} documents; every answer lies beyond the first "
             f"{settings.original_max_seq_length} tokens. Ask your own question:\n"
             f'  longembed search "a small web server" --store {arguments.store}',
             highlight=False,
