@@ -1,7 +1,7 @@
 """Does the passage hold the answer? Needles at known places, and sentences out of books.
 
-Of the documents that are found first, the share whose first passage contains the needle, or the
-sentence that was looked up.
+Of the documents that are found first, by vectors alone and with words beside them, the share whose
+first passage contains the needle, or the sentence that was looked up.
 
     python benchmarks/passages.py MODEL books.jsonl.gz [--method pcw] [--max-seq-length 4096]
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import random
+import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import track
 
@@ -23,7 +24,13 @@ import longembed_st as le
 from longembed_bench.facts import FACTS
 from longembed_bench.synthetic import needle_data, passkey_data
 from longembed_index.documents import jsonl_rows
-from longembed_index.passages import sentences_of
+from longembed_index.hybrid import catch_up, question_of, search_hybrid
+from longembed_index.lexical import WordFile
+from longembed_index.memory import MemoryStore
+from longembed_index.passages import search_dense, sentences_of
+from longembed_index.records import Record
+from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
+from longembed_index.testing import MADE_BY
 
 LENGTHS = (1024, 2048, 4096)
 SECTION_CHARACTERS = 20_000
@@ -86,22 +93,35 @@ def quotes(books: Path) -> tuple[list[str], list[Question]]:
 
 def measure(
     model: le.LongSentenceTransformer, documents: list[str], questions: list[Question]
-) -> tuple[float, float]:
+) -> str:
     """The share of documents found first, and of these the share with the right passage."""
-    found = [model.encode_spans([text])[0] for text in track(documents)]
-    own = np.array([one.document for one in found])
-    asked = model.encode_query([question.text for question in questions])
-    hits = right = 0
-    for question, query in zip(questions, asked, strict=True):
-        each = [one.vectors @ query for one in found]
-        best = np.array([scores.max() for scores in each])
-        first = int(np.argmax((own @ query + best) / 2))
-        if first != question.document:
-            continue
-        hits += 1
-        start, end = found[first].spans[int(each[first].argmax())]
-        right += start <= question.start and question.end <= end
-    return hits / len(questions), right / max(hits, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        embedder = SpanEmbedder(model.encode_spans)
+        store = SpannedStore(MemoryStore(MADE_BY), SpanFile(place, "documents"), embedder)
+        for number, text in enumerate(track(documents)):
+            (vector,) = embedder([text]).vectors
+            store.write([Record(f"{number:09}", text, vector, {})])
+        words = WordFile(place, "documents")
+        catch_up(store, words)
+        asked = model.encode_query([question.text for question in questions])
+        counts: Counter[tuple[str, str]] = Counter()
+        for question, query in zip(questions, asked, strict=True):
+            found = {
+                "vectors": search_dense(store, query, 1),
+                "both": search_hybrid(store, words, question_of(question.text), query, 1),
+            }
+            for way, hits in found.items():
+                if int(hits[0].hit.source) == question.document:
+                    passage = hits[0].passages[0]
+                    has = passage.start <= question.start and question.end <= passage.end
+                    counts[way, "found"] += 1
+                    counts[way, "right"] += has
+    return "; ".join(
+        f"by {way} {counts[way, 'found'] / len(questions):.1%} found, of these "
+        f"{counts[way, 'right'] / max(counts[way, 'found'], 1):.1%} with the right passage"
+        for way in ("vectors", "both")
+    )
 
 
 def main() -> None:
@@ -116,15 +136,11 @@ def main() -> None:
     if given.max_seq_length:
         settings["max_seq_length"] = given.max_seq_length
     model = le.load(given.model, given.method, **settings)
-    for length in LENGTHS:
-        hits, right = measure(model, *passkeys(length))
-        print(f"passkey {length:5,}: found {hits:.0%}, of these with the key {right:.0%}")
     haystack = max((row["text"] for _, row in jsonl_rows(given.books)), key=len)
     for length in LENGTHS:
-        hits, right = measure(model, *needles(length, haystack))
-        print(f"needle {length:6,}: found {hits:.0%}, of these with the fact {right:.0%}")
-    hits, right = measure(model, *quotes(given.books))
-    print(f"quotes: found {hits:.1%}, of these with the sentence {right:.1%}")
+        print(f"passkey {length:,}: {measure(model, *passkeys(length))}")
+        print(f"needle {length:,}: {measure(model, *needles(length, haystack))}")
+    print(f"quotes: {measure(model, *quotes(given.books))}")
 
 
 if __name__ == "__main__":
