@@ -20,19 +20,19 @@ import numpy as np
 from rich.progress import track
 from whitening import Read, kept, ndcg, rows
 
+from longembed_bench.retrievers import reciprocal_ranks
 from longembed_index.embedding import ROWS, batches
+from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
 from longembed_index.modes import WEIGHT
 from longembed_st.loading.whitening import unit
 from longembed_tuning.whitening import RIDGE, fit
 
 WEIGHTS = tuple(round(0.1 * n, 1) for n in range(1, 10))
-RANK_CONSTANT = 60
-"""Of reciprocal rank fusion, in its paper and everywhere (Cormack et al. 2009)."""
 
 
 def by_words(corpus: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """BM25 of documents and of their best passages, shape (queries, documents) each."""
+    """Shares of BM25, of documents and of best passages, shape (queries, documents) each."""
     ids = [f"{number:09}" for number in range(len(corpus))]
     with tempfile.TemporaryDirectory() as folder:
         words = WordFile(Path(folder), "documents")
@@ -44,25 +44,13 @@ def by_words(corpus: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndar
             f"words: {words.language}, {time.perf_counter() - begin:.1f} s, {size:.0%} of the texts"
         )
         begin = time.perf_counter()
-        scores = [words.scores(query, ids) for query in track(queries)]
+        scores = [word_shares(words, query, ids) for query in track(queries)]
         milliseconds = (time.perf_counter() - begin) / len(queries) * 1_000
         print(f"all documents scored in {milliseconds:.0f} ms a query")
     return (
         np.array([[one[key].document for key in ids] for one in scores]),
         np.array([[one[key].passage for key in ids] for one in scores]),
     )
-
-
-def shares(scores: np.ndarray) -> np.ndarray:
-    """Of the highest of each query."""
-    highest = scores.max(axis=1, keepdims=True)
-    return scores / np.where(highest, highest, 1)
-
-
-def fused_ranks(*sides: np.ndarray) -> np.ndarray:
-    """Reciprocal rank fusion."""
-    ranks = [(-side).argsort(axis=1, kind="stable").argsort(axis=1) for side in sides]
-    return sum(1 / (RANK_CONSTANT + 1 + rank) for rank in ranks)
 
 
 def tuned(words: np.ndarray, dense: np.ndarray, right: np.ndarray) -> tuple[float, float, float]:
@@ -88,7 +76,8 @@ def show(name: str, task: Read, map_: Any, document: np.ndarray, words: np.ndarr
         print(f"    hybrid by weight: {listed}")
         weight, other, default = tuned(words, dense, task.right)
         print(f"    tuned on half: {weight}, other half {other:.1f}; by default {default:.1f}")
-        print(f"    reciprocal ranks: {ndcg(fused_ranks(document, dense), task.right):.1f}")
+        ranks = reciprocal_ranks(document) + reciprocal_ranks(dense)
+        print(f"    reciprocal ranks: {ndcg(ranks, task.right):.1f}")
 
 
 def main() -> None:
@@ -100,7 +89,7 @@ def main() -> None:
     corpus = [row["text"] for row in rows(given.data, "corpus")]
     queries = [row["text"] for row in rows(given.data, "queries")]
     document, passage = by_words(corpus, queries)
-    words = (shares(document) + shares(passage)) / 2
+    words = (document + passage) / 2
     right = kept(given.windows[0])["equal"].right
     for label, scores in (("documents", document), ("passages", passage), ("both", words)):
         print(f"BM25, {label}: {ndcg(scores, right):.1f}")

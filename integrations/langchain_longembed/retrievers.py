@@ -31,9 +31,9 @@ class LongEmbedRetriever(BaseRetriever):
     `where` can be given to the constructor or to `invoke(query, k=3, where={"title": "*.pdf"})`.
     The model is loaded once, when it is first needed.
 
-    Each document has in its metadata `source`, `title`, `score`, and of a store with spans
-    `document_score`, `span_score` and `passages`, each with `text`, `start`, `end`, `share`,
-    `page`, `heading`, `score` and the characters of its best `sentence`.
+    Each document has in its metadata `source`, `title`, `score`, its parts `document_score`,
+    `span_score` and `words`, as far as they were asked, and `passages`, each with `text`, `start`,
+    `end`, `share`, `page`, `heading`, `score` and the characters of its best `sentence`.
 
     Example:
         ```python

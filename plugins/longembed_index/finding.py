@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
-from longembed_index.hybrid import (
-    FEW,
-    behind,
-    catch_up,
-    question_of,
-    search_hybrid,
-)
+from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
 from longembed_index.modes import WEIGHT, Mode, refuse_wrong
 from longembed_index.opening import COLLECTION, open_store, read_provenance
@@ -153,7 +147,8 @@ class Finder:
     def _words_of(self, store: Store) -> WordFile:
         """The words of the store, up to date; in a temporary folder if it cannot be written to."""
         words = self._words or WordFile(self._directory, self._collection)
-        if len(words) != len(store) or (len(store) <= FEW and any(behind(store, words))):
+        # Of a large store, only the number is compared at every search.
+        if len(store) <= FEW or len(words) != len(store):
             try:
                 catch_up(store, words)
             except StoreError:

@@ -36,8 +36,7 @@ _TABLES = (
         number INTEGER PRIMARY KEY, term TEXT UNIQUE, documents INTEGER, passages INTEGER
     )""",
     """CREATE TABLE IF NOT EXISTS documents (
-        number INTEGER PRIMARY KEY, id BLOB UNIQUE, length INTEGER, checksum INTEGER, terms BLOB,
-        starts BLOB
+        number INTEGER PRIMARY KEY, id BLOB UNIQUE, checksum INTEGER, terms BLOB, starts BLOB
     )""",
     """CREATE TABLE IF NOT EXISTS totals (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -402,11 +401,9 @@ def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str |
         for key, one in cut.items():
             terms = np.array([numbers[term] for term in one.terms], dtype=np.int32)
             packed, starts = _packed(terms), _packed(np.diff(one.starts, prepend=np.int32(0)))
-            row = (key_of(key), len(terms), zlib.crc32(packed + starts), packed, starts)
             number = database.execute(
-                "INSERT INTO documents (id, length, checksum, terms, starts) "
-                "VALUES (?, ?, ?, ?, ?)",
-                row,
+                "INSERT INTO documents (id, checksum, terms, starts) VALUES (?, ?, ?, ?)",
+                (key_of(key), zlib.crc32(packed + starts), packed, starts),
             ).lastrowid
             database.execute(
                 "INSERT INTO found (rowid, numbers) VALUES (?, ?)", (number, _as_text(terms))
