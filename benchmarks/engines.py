@@ -149,7 +149,8 @@ class Ours:
     def search(self, terms: Terms) -> dict[str, float]:
         """The best documents with their scores."""
         query = " ".join(terms)
-        scores = self._words.scores(query, self._words.candidates(query, FOUND))
+        asked = self._words.ask(query)
+        scores = asked.scores(asked.candidates(FOUND))
         return {key: one.document for key, one in scores.items()}
 
 

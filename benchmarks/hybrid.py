@@ -44,7 +44,7 @@ def by_words(corpus: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndar
             f"words: {words.language}, {time.perf_counter() - begin:.1f} s, {size:.0%} of the texts"
         )
         begin = time.perf_counter()
-        scores = [word_shares(words, query, ids) for query in track(queries)]
+        scores = [word_shares(words.ask(query), ids) for query in track(queries)]
         milliseconds = (time.perf_counter() - begin) / len(queries) * 1_000
         print(f"all documents scored in {milliseconds:.0f} ms a query")
     return (

@@ -1,9 +1,10 @@
 """How long a search takes in a large store: vectors alone, words alone, both.
 
-    python benchmarks/latency.py books.jsonl.gz [--documents 100000]
+    python benchmarks/latency.py books.jsonl.gz [--documents 100000] [--keep FOLDER]
 
 Texts are slices of the books (column `text`), 8,000 characters each; vectors are random. Queries
-are 450 characters of a book, and ten words of one. The time is the index's, without the model.
+are 450 characters of a book, and ten words of one. The time is the index's, without the model. A
+store that is kept is not made again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("books", type=Path)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     draw, numbers = random.Random(0), np.random.default_rng(0)
     books = [row["text"] for _, row in jsonl_rows(given.books)]
@@ -50,23 +53,11 @@ def main() -> None:
     short = [" ".join(piece(200).split()[1:11]) for _ in range(QUERIES)]
     vectors = numbers.standard_normal((QUERIES, WIDTH))
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        with ChromaFolders().open(place, "documents", MADE_BY) as store:
-            begin = time.perf_counter()
-            for part in batches(range(given.documents), given.batch):
-                made = numbers.standard_normal((len(part), WIDTH)).tolist()
-                store.write(
-                    [
-                        record(f"{number:09}", *vector, text=piece(CHARACTERS))
-                        for number, vector in zip(part, made, strict=True)
-                    ]
-                )
-            print(f"store {time.perf_counter() - begin:,.0f} s")
-            words = WordFile(place, "documents")
-            begin = time.perf_counter()
-            catch_up(store, words, "english")
-            size = words.path.stat().st_size / 1e6
-            print(f"words {time.perf_counter() - begin:,.0f} s, {size:,.0f} MB")
+        place = given.keep or Path(folder)
+        words = WordFile(place, "documents")
+        if not words.path.is_file():
+            place.mkdir(exist_ok=True)
+            make(place, words, given, piece, numbers)
         ways = {
             "vectors": lambda query, vector: search_dense(store, vector, 5),
             "words": lambda query, vector: search_hybrid(store, words, question_of(query), None, 5),
@@ -89,6 +80,31 @@ def main() -> None:
                         f"95th percentile {late:6.0f}"
                     )
         print(f"resident memory {psutil.Process().memory_info().rss / 1e6:,.0f} MB")
+
+
+def make(
+    place: Path,
+    words: WordFile,
+    given: argparse.Namespace,
+    piece: Callable[[int], str],
+    numbers: np.random.Generator,
+) -> None:
+    """Fill a store and its words, and print what that takes."""
+    with ChromaFolders().open(place, "documents", MADE_BY) as store:
+        begin = time.perf_counter()
+        for part in batches(range(given.documents), given.batch):
+            made = numbers.standard_normal((len(part), WIDTH)).tolist()
+            store.write(
+                [
+                    record(f"{number:09}", *vector, text=piece(CHARACTERS))
+                    for number, vector in zip(part, made, strict=True)
+                ]
+            )
+        print(f"store {time.perf_counter() - begin:,.0f} s")
+        begin = time.perf_counter()
+        catch_up(store, words, "english")
+        size = words.path.stat().st_size / 1e6
+        print(f"words {time.perf_counter() - begin:,.0f} s, {size:,.0f} MB")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,28 @@ AUTO = "auto"
 OverflowPolicy = Literal["warn", "error", "truncate"]
 Scalar = bool | int | float | str | None
 
+LOADING_ARGUMENTS = frozenset(
+    {
+        "backend",
+        "cache_folder",
+        "config_kwargs",
+        "default_prompt_name",
+        "device",
+        "local_files_only",
+        "model_card_data",
+        "model_kwargs",
+        "processor_kwargs",
+        "prompts",
+        "revision",
+        "similarity_fn_name",
+        "token",
+        "truncate_dim",
+        "trust_remote_code",
+        "use_auth_token",
+    }
+)
+"""Of `SentenceTransformer`, without the model; asking the class would cost seconds of imports."""
+
 _OPTIONS = "options"
 """How saved models, and the first version, name the options of the method."""
 
@@ -330,7 +352,7 @@ class ModelSettings(ExtensionConfig):
     @field_validator("model_kwargs")
     @classmethod
     def _arguments_exist(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value.keys() - (_loading_arguments() if value else set()):
+        for name in value.keys() - LOADING_ARGUMENTS:
             raise ValueError(f"SentenceTransformer has no argument {name!r}")
         return value
 
@@ -341,7 +363,7 @@ class ModelSettings(ExtensionConfig):
         fields = cls.model_fields.keys()
         if not isinstance(data, dict) or data.keys() <= fields:
             return data
-        loose = {k: v for k, v in data.items() if k not in fields and k in _loading_arguments()}
+        loose = {k: v for k, v in data.items() if k not in fields and k in LOADING_ARGUMENTS}
         rest = {name: value for name, value in data.items() if name not in loose}
         given = data.get("model_kwargs") or {}
         return {**rest, "model_kwargs": {**given, **loose} if isinstance(given, dict) else given}
@@ -462,10 +484,3 @@ def one_line(error: ValidationError) -> str:
         message = detail["msg"].removeprefix("Value error, ")
         problems.append(f"{where}={detail['input']!r}: {message}" if where else message)
     return "; ".join(problems)
-
-
-def _loading_arguments() -> set[str]:
-    from sentence_transformers import SentenceTransformer
-
-    names = set(inspect.signature(SentenceTransformer.__init__).parameters)
-    return names - {"self", "model_name_or_path", "modules"}

@@ -113,6 +113,12 @@ class ChromaStore:
         damaged = [record_id for record_id in ids if record_id in self._lost]
         return [*self._get(whole), *self._get_damaged(damaged)]
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The vectors of those that exist and have one."""
+        whole = [record_id for record_id in ids if record_id not in self._lost]
+        keys, vectors = self._columns(whole, "embeddings")
+        return dict(zip(keys, vectors, strict=True))
+
     def _get(self, ids: Sequence[str]) -> Iterator[Record]:
         found = self._columns(ids, "documents", "embeddings", "metadatas")
         for record_id, text, vector, metadata in zip(*found, strict=True):

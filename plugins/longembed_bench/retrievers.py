@@ -333,7 +333,7 @@ class Hybrid(WholeDocuments):
     def _score(self, queries: list[str]) -> Scores:
         dense = self._inner._score(queries)
         begin = time.perf_counter()
-        shares = [word_shares(self._words, query, self._keys) for query in queries]
+        shares = [word_shares(self._words.ask(query), self._keys) for query in queries]
         self._query_seconds += time.perf_counter() - begin
         weight = self._choice.weight
         if weight is None:

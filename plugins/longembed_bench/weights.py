@@ -52,7 +52,7 @@ def try_weights(
     with TemporaryDirectory(prefix="longembed-") as folder:
         words = WordFile(Path(folder), "documents")
         words.add(data.documents)
-        shares = {query: word_shares(words, text, keys) for query, text in data.queries.items()}
+        shares = {query: word_shares(words.ask(text), keys) for query, text in data.queries.items()}
 
     def scores(weight: float) -> dict[str, float]:
         found = {

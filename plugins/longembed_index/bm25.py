@@ -9,6 +9,7 @@ K1, B = 1.5, 0.75
 """As bm25s has them by default, and the BM25 lines of docs/RESULTS.md."""
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def idf(having: Floats, count: int) -> Floats:
@@ -21,11 +22,14 @@ def idf(having: Floats, count: int) -> Floats:
     return np.log1p((count - having + 0.5) / (having + 0.5))
 
 
-def bm25(counts: Floats, lengths: Floats, average: float, weights: Floats) -> Floats:
-    """Scores of texts.
+def bm25(
+    texts: Integers, terms: Integers, lengths: Floats, average: float, weights: Floats
+) -> Floats:
+    """Scores of texts, from where the query's terms occur in them.
 
     Args:
-        counts: How often each text has each term, shape (texts, terms).
+        texts: The text that each occurrence is in, shape (occurrences,).
+        terms: The term that it is of, likewise.
         lengths: Terms of each text, stop words not counted, shape (texts,).
         average: Of the lengths, over all texts that there are.
         weights: idf of each term, times how often the query has it, shape (terms,).
@@ -33,5 +37,9 @@ def bm25(counts: Floats, lengths: Floats, average: float, weights: Floats) -> Fl
     Returns:
         Shape (texts,).
     """
+    width = max(len(weights), 1)
+    pairs, counts = np.unique(texts * width + terms, return_counts=True)
+    rows, columns = np.divmod(pairs, width)
     norms = K1 * (1 - B + B * lengths / max(average, 1e-9))
-    return np.asarray((counts / (counts + norms[:, None])) @ weights)
+    parts = weights[columns] * counts / (counts + norms[rows])
+    return np.bincount(rows, parts, minlength=len(lengths)).astype(np.float64)

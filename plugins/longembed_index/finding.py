@@ -139,7 +139,7 @@ class Finder:
 
         def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
             if vector is None and words is not None:
-                return words.text_scores(question.text, text, ranges)
+                return words.ask(question.text).text_scores(text, ranges)
             return self.loaded.model.encode_ranges(text, ranges) @ vector
 
         return [with_best_sentence(one, rank) for one in found], coverage

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from longembed_index.lexical import WordFile
     from longembed_index.records import Record
     from longembed_index.store import Store
+    from longembed_index.word_index import WordIndex, WordQuery
 
 FEW = 1_000
 """Of so many documents, all are scored."""
@@ -67,7 +68,7 @@ def question_of(query: str) -> Question:
 
 def search_hybrid(
     store: Store,
-    words: WordFile,
+    words: WordIndex,
     question: Question,
     vector: Any,
     k: int,
@@ -80,7 +81,7 @@ def search_hybrid(
 
     Args:
         store: The documents, with their spans if it is a `SpannedStore`.
-        words: Their words; up to date.
+        words: Their words, up to date.
         question: What is looked for.
         vector: The same as a vector, made as the store's vectors were; None for words alone.
         k: The most documents.
@@ -95,9 +96,10 @@ def search_hybrid(
         StoreError: If the store or its words cannot be read, or vectors are lost.
     """
     weight = 0.0 if vector is None else weight
-    ids = _candidates(store, words, question, vector, where or {})
+    asked = words.ask(question.text)
+    ids = _candidates(store, words, asked, question, vector, where or {})
     dense = {} if vector is None else dense_scores(store, vector, ids)
-    shares = word_shares(words, question.text, ids)
+    shares = word_shares(asked, ids)
     there = dense if vector is not None else shares
     totals = {
         key: (1 - weight) * shares.get(key, _NOTHING).total
@@ -110,7 +112,7 @@ def search_hybrid(
     found = []
     for record in first_records(store, best, k, where or {}, _has_phrases(question.phrases)):
         of_vectors = dense.get(record.id)
-        ranges, scores = _parts(words, question.text, record, of_vectors, weight)
+        ranges, scores = _parts(words, asked, record, of_vectors, weight)
         hit = document_hit(
             record,
             totals[record.id],
@@ -124,18 +126,17 @@ def search_hybrid(
     return found
 
 
-def word_shares(words: WordFile, text: str, ids: Sequence[str]) -> dict[str, WordShares]:
+def word_shares(asked: WordQuery, ids: Sequence[str]) -> dict[str, WordShares]:
     """BM25 of some documents, as shares of the highest.
 
     Args:
-        words: Their words.
-        text: The query.
+        asked: The query, put to their words.
         ids: The documents.
 
     Returns:
         By id; zeros where no document has a word of the query.
     """
-    scores = words.scores(text, ids)
+    scores = asked.scores(ids)
     highest = max((one.document for one in scores.values()), default=0.0) or 1.0
     best = max((one.passage for one in scores.values()), default=0.0) or 1.0
     return {
@@ -186,12 +187,17 @@ _NOTHING = WordShares(0.0, 0.0)
 
 
 def _candidates(
-    store: Store, words: WordFile, question: Question, vector: Any, where: Mapping[str, str]
+    store: Store,
+    words: WordIndex,
+    asked: WordQuery,
+    question: Question,
+    vector: Any,
+    where: Mapping[str, str],
 ) -> list[str]:
     if len(store) <= FEW:
         found = {record_id for record_id, _ in store.names()}
     else:
-        by_words = words.candidates(question.text, CANDIDATES * (_WIDER if where else 1))
+        by_words = asked.candidates(CANDIDATES * (_WIDER if where else 1))
         if where:
             kept = first_records(store, by_words, CANDIDATES, where)
             by_words = [record.id for record in kept]
@@ -216,7 +222,11 @@ def _has_phrases(phrases: Sequence[str]) -> Callable[[Record], bool]:
 
 
 def _parts(
-    words: WordFile, text: str, record: Record, dense: DenseScores | None, weight: float
+    words: WordIndex,
+    asked: WordQuery,
+    record: Record,
+    dense: DenseScores | None,
+    weight: float,
 ) -> tuple[Any, Any]:
     """What may be shown of a document, with its scores: its spans, or windows of words."""
     if dense is not None and dense.ranges is not None and dense.spans is not None:
@@ -226,6 +236,6 @@ def _parts(
         similarities, weight = np.zeros(len(ranges), dtype=np.float32), 0.0
     if not len(ranges):
         return None, None
-    scores = words.range_scores(text, record.id, [(int(a), int(b)) for a, b in ranges])
+    scores = asked.range_scores(record.id, [(int(a), int(b)) for a, b in ranges])
     shares = scores / (scores.max() or 1.0)
     return ranges, (1 - weight) * shares + weight * similarities

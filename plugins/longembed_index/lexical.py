@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +25,8 @@ from longembed_index.bm25 import bm25, idf
 from longembed_index.derived import DerivedFile, id_of, key_of
 from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
-from longembed_index.words import NO_LANGUAGE, Words, guess_language, words_of
+from longembed_index.word_index import WordScores
+from longembed_index.words import NO_LANGUAGE, Terms, guess_language, words_of
 
 WINDOW = 250
 """Terms of a passage, about 350 words; the next one begins in its middle."""
@@ -49,23 +51,12 @@ _AT_ONCE = 500
 """Values in one statement."""
 _TOGETHER = 16
 """Documents whose terms are in memory together."""
+_TERMS_TOGETHER = 2_000_000
+"""Terms of documents that are scored together."""
 _MATCHED = 16
 """The most words of a query that documents are looked up by."""
 
 _Numbers = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class WordScores:
-    """BM25 of a document.
-
-    Attributes:
-        document: Of all of it.
-        passage: Of its best passage.
-    """
-
-    document: float
-    passage: float
 
 
 @dataclass(frozen=True)
@@ -108,20 +99,20 @@ class WordFile:
     @property
     def language(self) -> str | None:
         """The language of the stop words and the stemmer; None as long as there is no document."""
-        for (value,) in self._rows("SELECT value FROM settings WHERE name = 'language'"):
+        for (value,) in self.rows("SELECT value FROM settings WHERE name = 'language'"):
             return str(value)
         return None
 
     def __len__(self) -> int:
         """How many documents it has; none if it is damaged, so that it is made anew."""
         with suppress(_DamagedError):
-            return next((int(row[0]) for row in self._rows("SELECT documents FROM totals")), 0)
+            return next((int(row[0]) for row in self.rows("SELECT documents FROM totals")), 0)
         return 0
 
     def ids(self) -> set[str]:
         """The documents that it has; none if it is damaged."""
         with suppress(_DamagedError):
-            return {id_of(row[0]) for row in self._rows("SELECT id FROM documents")}
+            return {id_of(row[0]) for row in self.rows("SELECT id FROM documents")}
         return set()
 
     def add(self, texts: Mapping[str, str], language: str | None = None) -> None:
@@ -143,26 +134,13 @@ class WordFile:
         if keys and self.path.is_file():
             self._file.change(lambda database: _delete(database, keys))
 
-    def candidates(self, query: str, most: int) -> list[str]:
-        """Documents that have words of a query, the likeliest first; all if there are few.
+    def ask(self, query: str) -> FileQuery:
+        """Put a query.
 
         Args:
             query: Any text.
-            most: How many.
         """
-        if len(self) <= most:
-            return sorted(self.ids())
-        counted = self._counted(query)
-        # Of a long query, the words that few documents have decide; the others cost the time.
-        rare = sorted(counted, key=lambda row: row[2])[:_MATCHED]
-        wanted = " OR ".join(f'"{row[0]}"' for row in rare)
-        rows = self._rows(
-            "SELECT id FROM found JOIN documents ON number = found.rowid "
-            "WHERE found MATCH ? ORDER BY rank LIMIT ?",
-            wanted,
-            most,
-        )
-        return [id_of(row[0]) for row in rows] if rare else []
+        return FileQuery(self, query)
 
     def with_phrase(self, phrase: str) -> set[str] | None:
         """The documents that have the terms of a phrase in a row, stop words aside.
@@ -173,83 +151,18 @@ class WordFile:
         Returns:
             None if the phrase has no terms.
         """
-        terms = self._words().of(phrase).terms
+        terms = self.cut(phrase).terms
         if not terms:
             return None
-        known = {row[1]: row[0] for row in self._counted(phrase)}
+        known = {row[1]: row[0] for row in self.counted(terms)}
         if not all(term in known for term in terms):
             return set()
         wanted = " ".join(str(known[term]) for term in terms)
-        rows = self._rows(
+        rows = self.rows(
             "SELECT id FROM found JOIN documents ON number = found.rowid WHERE found MATCH ?",
             f'"{wanted}"',
         )
         return {id_of(row[0]) for row in rows}
-
-    def scores(self, query: str, ids: Sequence[str]) -> dict[str, WordScores]:
-        """The scores of some documents.
-
-        Args:
-            query: Any text.
-            ids: The documents; those that are not there have no score.
-
-        Returns:
-            By id.
-        """
-        statistics = self._statistics(query)
-        found = {}
-        for key, terms, _ in self._terms(ids):
-            places, columns = _occurrences(terms, statistics.numbers)
-            width = len(statistics.numbers)
-            whole = bm25(
-                np.bincount(columns, minlength=width)[None].astype(np.float64),
-                np.array([len(terms)], dtype=np.float64),
-                statistics.document_length,
-                statistics.documents,
-            )
-            windows, repeated = windows_of(places, len(terms))
-            counts = np.zeros((window_count(len(terms)), width))
-            np.add.at(counts, (windows, columns[repeated]), 1)
-            parts = bm25(
-                counts, window_lengths(len(terms)), statistics.passage_length, statistics.passages
-            )
-            found[key] = WordScores(float(whole[0]), float(parts.max(initial=0)))
-        return found
-
-    def range_scores(
-        self, query: str, record_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """The scores of parts of a document, as if they were passages.
-
-        Args:
-            query: Any text.
-            record_id: The document.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,); zeros of a document that is not there.
-        """
-        for _, terms, starts in self._terms([record_id]):
-            return _range_scores(self._statistics(query), terms, _places(starts), ranges)
-        return np.zeros(len(ranges))
-
-    def text_scores(
-        self, query: str, text: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """The same of parts of any text, the sentences of a passage for instance.
-
-        Args:
-            query: Any text.
-            text: The text.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,).
-        """
-        numbers = {row[1]: row[0] for row in self._counted(query)}
-        cut = self._words().of(text)
-        terms = np.array([numbers.get(term, -1) for term in cut.terms], dtype=np.int32)
-        return _range_scores(self._statistics(query), terms, cut.starts, ranges)
 
     def windows(self, record_id: str, characters: int) -> list[tuple[int, int]]:
         """The passages of a document, for whoever has no spans.
@@ -261,7 +174,7 @@ class WordFile:
         Returns:
             Half-open ranges of characters, each beginning in the middle of the one before it.
         """
-        for _, terms, packed in self._terms([record_id]):
+        for _, terms, packed in self.terms([record_id]):
             starts = _places(packed)
             firsts = range(0, STEP * window_count(len(terms)), STEP)
             ends = [first + WINDOW for first in firsts]
@@ -274,41 +187,38 @@ class WordFile:
             ]
         return []
 
-    def _words(self) -> Words:
-        return words_of(self.language or NO_LANGUAGE)
+    def cut(self, text: str) -> Terms:
+        """The terms of a text, in the language of the documents.
 
-    def _counted(self, query: str) -> list[tuple[int, str, int, int]]:
-        """Number, term, and how many documents and passages have it, of the terms of a query."""
-        terms = list(dict.fromkeys(self._words().of(query).terms))
+        Args:
+            text: Any.
+        """
+        return words_of(self.language or NO_LANGUAGE).of(text)
+
+    def counted(self, terms: Iterable[str]) -> list[tuple[int, str, int, int]]:
+        """Number, term, and how many documents and passages have it, of those that some have.
+
+        Args:
+            terms: Any.
+        """
         return [
             row
-            for part in batches(terms, _AT_ONCE)
-            for row in self._rows(
+            for part in batches(list(dict.fromkeys(terms)), _AT_ONCE)
+            for row in self.rows(
                 "SELECT number, term, documents, passages FROM words "
                 f"WHERE documents > 0 AND term IN ({', '.join('?' * len(part))})",
                 *part,
             )
         ]
 
-    def _statistics(self, query: str) -> _Statistics:
-        times = Counter(self._words().of(query).terms)
-        counted = sorted(self._counted(query))
-        found = next(iter(self._rows("SELECT * FROM totals")), (1, 0, 0, 0, 0))
-        _, documents, length, passages, passage_length = map(int, found)
-        often = np.array([times[row[1]] for row in counted], dtype=np.float64)
-        having = np.array([row[2:] for row in counted], dtype=np.float64).reshape(-1, 2)
-        return _Statistics(
-            np.array([row[0] for row in counted], dtype=np.int32),
-            often * idf(having[:, 0], documents),
-            often * idf(having[:, 1], passages),
-            length / max(documents, 1),
-            passage_length / max(passages, 1),
-        )
+    def terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, bytes]]:
+        """Id, terms and their packed places of the documents that are there and not damaged.
 
-    def _terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, bytes]]:
-        """Id, terms and their packed places of the documents that are there and not damaged."""
+        Args:
+            ids: The documents.
+        """
         for part in batches(ids, _AT_ONCE):
-            rows = self._rows(
+            rows = self.rows(
                 "SELECT id, checksum, terms, starts FROM documents "
                 f"WHERE id IN ({', '.join('?' * len(part))})",
                 *map(key_of, part),
@@ -317,8 +227,16 @@ class WordFile:
                 if zlib.crc32(terms + starts) == checksum:
                     yield id_of(key), _unpacked(terms), starts
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        """What a query gives; nothing if the file is not there."""
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """What a query in SQL gives; nothing if the file is not there.
+
+        Args:
+            query: With a mark for each value.
+            *values: The values.
+
+        Raises:
+            StoreError: If the file is damaged, or locked for long.
+        """
         try:
             with self._file.reading() as database:
                 return database.execute(query, values).fetchall()
@@ -332,13 +250,114 @@ class WordFile:
             ) from error
 
 
+class FileQuery:
+    """One query, put to a file of words; what it needs of the collection is read once.
+
+    Args:
+        words: The file.
+        query: Any text.
+    """
+
+    def __init__(self, words: WordFile, query: str) -> None:
+        self._words, self._terms = words, words.cut(query).terms
+
+    @cached_property
+    def _counted(self) -> list[tuple[int, str, int, int]]:
+        return sorted(self._words.counted(self._terms))
+
+    @cached_property
+    def _statistics(self) -> _Statistics:
+        times = Counter(self._terms)
+        found = next(iter(self._words.rows("SELECT * FROM totals")), (1, 0, 0, 0, 0))
+        _, documents, length, passages, passage_length = map(int, found)
+        often = np.array([times[row[1]] for row in self._counted], dtype=np.float64)
+        having = np.array([row[2:] for row in self._counted], dtype=np.float64).reshape(-1, 2)
+        return _Statistics(
+            np.array([row[0] for row in self._counted], dtype=np.int32),
+            often * idf(having[:, 0], documents),
+            often * idf(having[:, 1], passages),
+            length / max(documents, 1),
+            passage_length / max(passages, 1),
+        )
+
+    def candidates(self, most: int) -> list[str]:
+        """Documents that have words of the query, the likeliest first; all if there are few.
+
+        Args:
+            most: How many.
+        """
+        if len(self._words) <= most:
+            return sorted(self._words.ids())
+        # Of a long query, the words that few documents have decide; the others cost the time.
+        rare = sorted(self._counted, key=lambda row: row[2])[:_MATCHED]
+        wanted = " OR ".join(f'"{row[0]}"' for row in rare)
+        rows = self._words.rows(
+            "SELECT id FROM found JOIN documents ON number = found.rowid "
+            "WHERE found MATCH ? ORDER BY rank LIMIT ?",
+            wanted,
+            most,
+        )
+        return [id_of(row[0]) for row in rows] if rare else []
+
+    def scores(self, ids: Sequence[str]) -> dict[str, WordScores]:
+        """The scores of some documents.
+
+        Args:
+            ids: The documents; those that are not there have no score.
+
+        Returns:
+            By id.
+        """
+        found: dict[str, WordScores] = {}
+        waiting: list[tuple[str, _Numbers]] = []
+        together = 0
+        for key, terms, _ in self._words.terms(ids):
+            waiting.append((key, terms))
+            together += len(terms)
+            if together > _TERMS_TOGETHER:
+                found |= _scores(self._statistics, waiting)
+                waiting, together = [], 0
+        return found | _scores(self._statistics, waiting)
+
+    def range_scores(
+        self, record_id: str, ranges: Sequence[tuple[int, int]]
+    ) -> NDArray[np.float64]:
+        """The scores of parts of a document, as if they were passages.
+
+        Args:
+            record_id: The document.
+            ranges: Half-open ranges of its characters.
+
+        Returns:
+            Shape (ranges,); zeros of a document that is not there.
+        """
+        for _, terms, starts in self._words.terms([record_id]):
+            return _range_scores(self._statistics, terms, _places(starts), ranges)
+        return np.zeros(len(ranges))
+
+    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+        """The same of parts of any text, the sentences of a passage for instance.
+
+        Args:
+            text: The text.
+            ranges: Half-open ranges of its characters.
+
+        Returns:
+            Shape (ranges,).
+        """
+        numbers = {row[1]: row[0] for row in self._counted}
+        cut = self._words.cut(text)
+        terms = np.array([numbers.get(term, -1) for term in cut.terms], dtype=np.int32)
+        return _range_scores(self._statistics, terms, cut.starts, ranges)
+
+
 class _DamagedError(StoreError):
     """What is in the file cannot be read."""
 
 
-def window_count(length: int) -> int:
-    """How many passages a text of so many terms has; an empty one has one, too."""
-    return 1 + max(0, -(-(length - WINDOW) // STEP))
+def window_count(length: Any) -> Any:
+    """How many passages a text of so many terms has, one at least; an array for an array."""
+    return 1 + np.maximum(0, -((WINDOW - length) // STEP))
 
 
 def window_lengths(length: int) -> NDArray[np.float64]:
@@ -347,42 +366,78 @@ def window_lengths(length: int) -> NDArray[np.float64]:
     return np.minimum(WINDOW, length - firsts).astype(np.float64)
 
 
-def windows_of(places: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], ...]:
+def windows_of(places: NDArray[np.int64], counts: Any) -> tuple[NDArray[np.int64], ...]:
     """The passages that terms at some places are in: two each, but at the ends.
 
     Args:
-        places: Of the terms, shape (occurrences,).
-        length: Terms of the text.
+        places: Of the terms in their texts, shape (occurrences,).
+        counts: Passages of the text of each, shape (occurrences,), or of all.
 
     Returns:
         Passages, and of each the index into `places`.
     """
     windows = np.concatenate([places // STEP, places // STEP - 1])
     indices = np.tile(np.arange(len(places)), 2)
-    inside = (windows >= 0) & (windows < window_count(length))
+    inside = (windows >= 0) & (windows < np.tile(np.broadcast_to(counts, places.shape), 2))
     return windows[inside], indices[inside]
+
+
+def _scores(
+    statistics: _Statistics, texts: Sequence[tuple[str, _Numbers]]
+) -> dict[str, WordScores]:
+    """The scores of documents, from all of their terms."""
+    if not texts:
+        return {}
+    lengths = np.array([len(terms) for _, terms in texts])
+    found, terms = _occurrences(np.concatenate([terms for _, terms in texts]), statistics.numbers)
+    owners = np.repeat(np.arange(len(texts)), lengths)[found]
+    whole = bm25(
+        owners,
+        terms,
+        lengths.astype(np.float64),
+        statistics.document_length,
+        statistics.documents,
+    )
+    counts = window_count(lengths)
+    firsts = np.cumsum(counts) - counts
+    places = found - (np.cumsum(lengths) - lengths)[owners]
+    windows, repeated = windows_of(places, counts[owners])
+    parts = bm25(
+        windows + firsts[owners[repeated]],
+        terms[repeated],
+        np.concatenate([window_lengths(length) for length in lengths.tolist()]),
+        statistics.passage_length,
+        statistics.passages,
+    )
+    best = np.maximum.reduceat(parts, firsts)
+    return {
+        key: WordScores(float(of_all), float(of_best))
+        for (key, _), of_all, of_best in zip(texts, whole, best, strict=True)
+    }
 
 
 def _range_scores(
     statistics: _Statistics, terms: _Numbers, starts: _Numbers, ranges: Sequence[tuple[int, int]]
 ) -> NDArray[np.float64]:
-    counts = np.zeros((len(ranges), len(statistics.numbers)))
-    lengths = np.zeros(len(ranges))
-    for row, (start, end) in enumerate(ranges):
-        first, last = np.searchsorted(starts, [start, end])
-        lengths[row] = last - first
-        _, columns = _occurrences(terms[first:last], statistics.numbers)
-        np.add.at(counts[row], columns, 1)
-    return bm25(counts, lengths, statistics.passage_length, statistics.passages)
+    places, columns = _occurrences(terms, statistics.numbers)
+    bounds = np.searchsorted(starts, np.array(ranges, dtype=np.int64).reshape(-1, 2))
+    inside = [np.searchsorted(places, bound) for bound in bounds]
+    rows = [np.full(last - first, row) for row, (first, last) in enumerate(inside)]
+    return bm25(
+        np.concatenate([np.zeros(0, dtype=np.int64), *rows]),
+        np.concatenate([columns[:0], *(columns[first:last] for first, last in inside)]),
+        np.diff(bounds, axis=1)[:, 0].astype(np.float64),
+        statistics.passage_length,
+        statistics.passages,
+    )
 
 
 def _occurrences(terms: _Numbers, wanted: _Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where wanted terms, ascending, stand in a text, and which of them each is."""
     if not len(wanted):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    columns = np.minimum(np.searchsorted(wanted, terms), len(wanted) - 1)
-    places = np.flatnonzero(wanted[columns] == terms)
-    return places, columns[places]
+    places = np.flatnonzero(np.isin(terms, wanted))
+    return places, np.searchsorted(wanted, terms[places])
 
 
 def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str | None) -> None:
@@ -454,8 +509,8 @@ def _count(database: sqlite3.Connection, texts: Sequence[_Numbers], sign: int) -
     passages: Counter[int] = Counter()
     totals = np.zeros(4, dtype=np.int64)
     for terms in texts:
-        windows, repeated = windows_of(np.arange(len(terms)), len(terms))
-        count = window_count(len(terms))
+        count = int(window_count(len(terms)))
+        windows, repeated = windows_of(np.arange(len(terms)), count)
         # A term and a passage as one number: each pair counts once.
         pairs = np.unique(terms[repeated].astype(np.int64) * count + windows)
         numbers, having = np.unique(pairs // count, return_counts=True)

@@ -38,6 +38,10 @@ class MemoryStore:
         """The records that exist among these."""
         return [self.records[key] for key in ids if key in self.records]
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The vectors of those that exist and have one."""
+        return {record.id: record.vector for record in self.get(ids) if record.vector is not None}
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none."""
         widths = {len(record.vector) for record in (*records, *list(self.records.values())[:1])}

@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from longembed_index.embedding import ROWS, batches
 from longembed_index.places import Place, place_in
 from longembed_index.records import Record, meets
+from longembed_index.repairing import refuse_lost
 from longembed_index.searching import Hit, hit_of, matches
-from longembed_index.similarity import cosine
+from longembed_index.similarity import cosines
 from longembed_index.spans import SpannedStore
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
+
+_VECTORS = 500
+"""Vectors that are asked for together."""
 
 RankSentences = Callable[[str, list[tuple[int, int]]], NDArray[np.float32]]
 """From a text and ranges of its characters to how near each is to the query."""
@@ -179,15 +183,16 @@ def dense_scores(store: Store, vector: Any, ids: Collection[str]) -> dict[str, D
             if one.id in ids:
                 own = float(one.document @ query)
                 found[one.id] = DenseScores(own, one.ranges, one.vectors @ query)
-    missing = set(ids) - found.keys()
-    if missing:
-        # Documents without spans stand with their own vector alone.
-        for match in matches(store, vector, len(ids)):
-            if match.id in missing:
-                found[match.id] = DenseScores(match.score)
-    for part in batches(sorted(set(ids) - found.keys()), ROWS):
-        for record in store.get(part):
-            found[record.id] = DenseScores(cosine(vector, record.vector))
+    # Documents without spans stand with their own vector alone.
+    for part in batches(sorted(set(ids) - found.keys()), _VECTORS):
+        vectors = store.vectors(part)
+        if len(vectors) < len(part):
+            refuse_lost(store)
+        if vectors:
+            scores = cosines(query, list(vectors.values()))
+            found |= {
+                key: DenseScores(float(one)) for key, one in zip(vectors, scores, strict=True)
+            }
     return found
 
 

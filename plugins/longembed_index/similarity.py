@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def cosine(a: Any, b: Any) -> float:
@@ -17,5 +18,19 @@ def cosine(a: Any, b: Any) -> float:
     Returns:
         From -1 to 1; 0 if one of them is zero.
     """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) or 1.0))
+    return float(cosines(a, [b])[0])
+
+
+def cosines(vector: Any, others: Any) -> NDArray[np.float64]:
+    """The same between a vector and each of several.
+
+    Args:
+        vector: Of shape (dimension,).
+        others: Of shape (vectors, dimension).
+
+    Returns:
+        Shape (vectors,).
+    """
+    x, y = np.asarray(vector, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    lengths = np.linalg.norm(y, axis=1) * np.linalg.norm(x)
+    return np.asarray(y @ x / np.where(lengths, lengths, 1.0))

@@ -213,6 +213,10 @@ class SpannedStore:
         """The records that exist among these."""
         return self._store.get(ids)
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The vectors of those that exist."""
+        return self._store.vectors(ids)
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; a kill in between leaves spans that do not count."""
         if self.embedder is not None:

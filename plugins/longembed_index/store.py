@@ -19,7 +19,8 @@ class Store(Protocol):
     tests that a store should pass, `longembed_index.memory` the shortest one that does.
 
     Spans are not its business: `longembed_index.spans.SpannedStore` wraps any store and keeps them
-    in a file beside it, by the ids of the records and the provenance's fingerprint.
+    in a file beside it, by the ids of the records and the provenance's fingerprint. Nor are words,
+    unless it ranks them itself: see `longembed_index.word_index.RanksWords`.
     """
 
     @property
@@ -41,6 +42,9 @@ class Store(Protocol):
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """The records that exist among these, in any order."""
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The vectors of those that exist and have one, by id: `get` without what takes time."""
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; one whose id exists is replaced, metadata included."""

@@ -221,7 +221,7 @@ def test_hybrid_scores_are_the_weighted_sum(retriever, data, tmp_path, weight) -
     words = WordFile(tmp_path, "words")
     words.add(data.documents)
     for query, text in data.queries.items():
-        scores = words.scores(text, list(data.documents))
+        scores = words.ask(text).scores(list(data.documents))
         most = max(one.document for one in scores.values()) or 1
         best = max(one.passage for one in scores.values()) or 1
         for key, one in scores.items():

@@ -43,7 +43,7 @@ def test_scores_are_those_of_the_sum(data, tmp_path) -> None:
     for weight in (0.3, 1.0):
         total = 0.0
         for query, text in data.queries.items():
-            shares = word_shares(words, text, list(data.documents))
+            shares = word_shares(words.ask(text), list(data.documents))
             scores = {
                 key: (1 - weight) * shares[key].total + weight * dense[query][key]
                 for key in data.documents

@@ -70,7 +70,7 @@ def test_the_score_is_the_weighted_sum_of_its_parts(store, words, weight) -> Non
     query = np.array([1.0, 0, 0])
     found = search(store, words, "green apple", query, weight=weight)
     assert {hit.hit.title for hit in found} == TEXTS.keys()
-    scores = words.scores("green apple", list(TEXTS))
+    scores = words.ask("green apple").scores(list(TEXTS))
     most = max(one.document for one in scores.values())
     best = max(one.passage for one in scores.values())
     for hit in found:

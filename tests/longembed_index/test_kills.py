@@ -251,7 +251,7 @@ def test_words_grown_under_kills_equal_fresh_ones(folder, minilm, tmp_path) -> N
     assert sorted(grown.ids()) == ids
     assert len(grown) == len(ids) == 200
     for query in ("the court heard a verdict", "case 17", "every side of the case"):
-        assert grown.scores(query, ids) == fresh.scores(query, ids)
+        assert grown.ask(query).scores(ids) == fresh.ask(query).scores(ids)
 
 
 @pytest.mark.slow
@@ -267,7 +267,7 @@ from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION
 words = WordFile(Path(sys.argv[1]), COLLECTION)
 for _ in range(200):
-    assert len(words.scores("the court heard a verdict", sorted(words.ids()))) >= 190
+    assert len(words.ask("the court heard a verdict").scores(sorted(words.ids()))) >= 190
 """
     readers = [subprocess.Popen([sys.executable, "-c", code, str(place)]) for _ in range(2)]
     words = WordFile(place, COLLECTION)

@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_formula(words, texts) -> None:
         key: max(score for (other, _), score in zip(every, parts, strict=True) if other == key)
         for key in cut
     }
-    found = words.scores(QUERY, list(texts))
+    found = words.ask(QUERY).scores(list(texts))
     assert found.keys() == texts.keys()
     for (key, one), expected in zip(
         found.items(), [whole[list(cut).index(k)] for k in found], strict=True
@@ -84,32 +84,32 @@ def test_a_grown_index_equals_a_fresh_one(words, texts, tmp_path) -> None:
     fresh.add(now, "none")
     assert words.ids() == fresh.ids() == now.keys()
     assert len(words) == len(now)
-    assert words.scores(QUERY, list(now)) == fresh.scores(QUERY, list(now))
-    assert set(words.candidates(QUERY, 5)) == set(fresh.candidates(QUERY, 5))
+    assert words.ask(QUERY).scores(list(now)) == fresh.ask(QUERY).scores(list(now))
+    assert set(words.ask(QUERY).candidates(5)) == set(fresh.ask(QUERY).candidates(5))
     # What comes back changes nothing but what it must.
-    before = words.scores(QUERY, list(now))
+    before = words.ask(QUERY).scores(list(now))
     key = next(iter(now))
     words.delete([key])
     words.add({key: now[key]})
-    assert words.scores(QUERY, list(now)) == before
+    assert words.ask(QUERY).scores(list(now)) == before
 
 
 def test_what_is_there_is_left_as_it_is(words, texts) -> None:
-    before = words.scores(QUERY, list(texts))
+    before = words.ask(QUERY).scores(list(texts))
     words.add(texts)
     words.delete(["nobody"])
-    assert words.scores(QUERY, list(texts)) == before
-    assert words.scores(QUERY, ["nobody"]) == {}
+    assert words.ask(QUERY).scores(list(texts)) == before
+    assert words.ask(QUERY).scores(["nobody"]) == {}
 
 
 def test_candidates_have_a_word_and_the_likeliest_come_first(words, texts) -> None:
-    found = words.candidates("w299 w298", 3)
+    found = words.ask("w299 w298").candidates(3)
     having = {key for key, one in texts.items() if {"w298", "w299"} & set(one.split())}
     assert set(found) <= having
-    scores = words.scores("w299 w298", sorted(having))
+    scores = words.ask("w299 w298").scores(sorted(having))
     assert found[0] == max(scores, key=lambda key: scores[key].document)
-    assert words.candidates("unknown", 3) == []
-    assert set(words.candidates("unknown", 100)) == texts.keys()
+    assert words.ask("unknown").candidates(3) == []
+    assert set(words.ask("unknown").candidates(100)) == texts.keys()
 
 
 HOSTILE = [
@@ -120,8 +120,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("query", HOSTILE)
 def test_a_query_is_text(words, texts, query) -> None:
-    assert words.scores(query, list(texts)).keys() == texts.keys()
-    assert len(words.candidates(query, 4)) <= 4
+    assert words.ask(query).scores(list(texts)).keys() == texts.keys()
+    assert len(words.ask(query).candidates(4)) <= 4
     found = words.with_phrase(query)
     assert found is None or found <= texts.keys()
 
@@ -146,12 +146,12 @@ def test_parts_of_a_document_are_scored_as_passages(words, texts) -> None:
     assert [len(texts[key][a:b].split()) for a, b in ranges] == [
         len(one) for one in passages(texts[key].split(), WINDOW, STEP)
     ]
-    scores = words.range_scores(QUERY, key, ranges)
-    assert scores.max() == pytest.approx(words.scores(QUERY, [key])[key].passage)
-    again = words.text_scores(QUERY, texts[key], ranges)
+    scores = words.ask(QUERY).range_scores(key, ranges)
+    assert scores.max() == pytest.approx(words.ask(QUERY).scores([key])[key].passage)
+    again = words.ask(QUERY).text_scores(texts[key], ranges)
     np.testing.assert_allclose(again, scores)
     assert words.windows("nobody", 5) == []
-    assert words.range_scores(QUERY, "nobody", [(0, 5)]).tolist() == [0]
+    assert words.ask(QUERY).range_scores("nobody", [(0, 5)]).tolist() == [0]
 
 
 def test_collections_and_odd_ids(tmp_path) -> None:
@@ -178,17 +178,17 @@ def test_a_damaged_file_is_begun_anew(words, texts, damage) -> None:
     assert words.ids() == set()
     assert len(words) == 0
     if damage == "gone":
-        assert words.scores(QUERY, list(texts)) == {}
+        assert words.ask(QUERY).scores(list(texts)) == {}
     else:
         with pytest.raises(StoreError, match="damaged"):
-            words.scores(QUERY, list(texts))
+            words.ask(QUERY).scores(list(texts))
     words.add(texts, "none")
     assert words.ids() == texts.keys()
-    assert len(words.scores(QUERY, list(texts))) == len(texts)
+    assert len(words.ask(QUERY).scores(list(texts))) == len(texts)
 
 
 def test_a_batch_that_fails_leaves_nothing(words, texts, monkeypatch) -> None:
-    before = words.scores(QUERY, list(texts))
+    before = words.ask(QUERY).scores(list(texts))
     real = Words.of
 
     def fail(self, text):
@@ -200,4 +200,4 @@ def test_a_batch_that_fails_leaves_nothing(words, texts, monkeypatch) -> None:
     with pytest.raises(Exception, match="disk"):
         words.add({"fine": "w1 w2", "bad": "boom"})
     assert words.ids() == texts.keys()
-    assert words.scores(QUERY, list(texts)) == before
+    assert words.ask(QUERY).scores(list(texts)) == before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
@@ -20,6 +22,7 @@ from longembed_st.command.inspecting import inspect as inspect_command
 from longembed_st.loading.load import load_settings
 from longembed_st.provenance import Provenance
 from longembed_st.settings import (
+    LOADING_ARGUMENTS,
     UNSET,
     ExtensionConfig,
     ModelSettings,
@@ -423,3 +426,20 @@ def test_a_setting_that_is_added_in_one_place_is_everywhere(monkeypatch, small_m
     again.loader.exec_module(made)
     command = made.with_settings(lambda *, settings: None)
     assert "truncate_dim" in inspect.signature(command).parameters
+
+
+def test_the_arguments_of_sentence_transformers_are_those_that_it_has() -> None:
+    own = inspect.signature(SentenceTransformer.__init__).parameters.keys()
+    assert own - LOADING_ARGUMENTS == {"self", "model_name_or_path", "modules"}
+
+
+def test_stored_settings_are_read_without_sentence_transformers() -> None:
+    line = (
+        "import sys; from longembed_st.provenance import Provenance; "
+        "made = Provenance.from_dict({'model_name': 'some/model', 'method': 'pcw', "
+        "'options': {'revision': 'main', 'overlap': 0.5}}); "
+        "assert made.settings.model_kwargs == {'revision': 'main'}; "
+        "assert made.settings.method_options == {'overlap': 0.5}; "
+        "assert 'sentence_transformers' not in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", line], check=True)
