@@ -27,11 +27,14 @@ LINES = 4
 LICENCE_FILE = re.compile(r"licen[cs]e|copying|notice|authors", re.IGNORECASE)
 
 
-def installed_packages(names: Sequence[str] | None = PACKAGES) -> Iterator[tuple[str, str]]:
+def installed_packages(
+    names: Sequence[str] | None = PACKAGES, *, licences: bool = True
+) -> Iterator[tuple[str, str]]:
     """One document for each installed package: its long description, then its licence texts.
 
     Args:
         names: Only these packages; None for all.
+        licences: Whether the licence texts are wanted.
 
     Yields:
         Name and text, in the order of the names; a package without any text is left out.
@@ -43,17 +46,17 @@ def installed_packages(names: Sequence[str] | None = PACKAGES) -> Iterator[tuple
         packages.setdefault(name, package)
     for name in sorted(packages):
         if names is None or name in names:
-            text = "\n\n".join(texts_of(packages[name]))
+            text = "\n\n".join(texts_of(packages[name], licences=licences))
             if text:
                 yield name, text
 
 
-def texts_of(package: Distribution) -> Iterator[str]:
+def texts_of(package: Distribution, *, licences: bool) -> Iterator[str]:
     """The long description of a package and the licence files in its metadata."""
     description = str(package.metadata.json.get("description", "")).strip()
     if description not in {"", "UNKNOWN"}:
         yield description
-    for file in sorted(package.files or [], key=str):
+    for file in sorted(package.files or [], key=str) if licences else []:
         if ".dist-info" in file.parts[0] and LICENCE_FILE.search(file.name):
             yield Path(str(file.locate())).read_text("utf-8", errors="replace").strip()
 

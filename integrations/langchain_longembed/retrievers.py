@@ -16,7 +16,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from longembed_index.finding import Finder
-from longembed_index.modes import WEIGHT, Mode
+from longembed_index.modes import Mode
 from longembed_index.passages import as_dict
 from longembed_st.settings import ModelSettings
 
@@ -50,12 +50,16 @@ class LongEmbedRetriever(BaseRetriever):
     where: dict[str, str] | None = Field(
         default=None, description="What the documents' metadata must be, with `*` and `?`."
     )
-    mode: Mode = Field(
-        default="hybrid",
-        description="By words and vectors, by vectors (dense), or by words (lexical).",
+    mode: Mode | None = Field(
+        default=None,
+        description="By words and vectors (hybrid), by vectors (dense), or by words (lexical); "
+        "None as the store was told, or hybrid.",
     )
-    weight: float = Field(
-        default=WEIGHT, ge=0, le=1, description="Of the vectors in a hybrid search."
+    weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of the vectors in a hybrid search; None as the store was told, or 0.4.",
     )
     returns: Literal["documents", "passages"] = Field(
         default="documents",
@@ -97,7 +101,7 @@ class LongEmbedRetriever(BaseRetriever):
             mode=self.mode,
             weight=self.weight,
         )
-        if self.returns == "passages" and (self._finder.has_spans or self.mode != "dense"):
+        if self.returns == "passages" and self._finder.has_passages(self.mode):
             return [document for hit in hits for document in _passages(hit)]
         return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
 

@@ -15,6 +15,7 @@ import typer
 
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings, facts_of
+from longembed_st.settings_file import SettingsFile
 
 Command = Callable[..., None]
 
@@ -97,27 +98,45 @@ def given_path(path: str | Path) -> Path:
     return Path(text)
 
 
+_FILE = "settings_file"
+_SettingsFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        parser=given_path,
+        metavar="FILE",
+        help="JSON file of settings, as `longembed calibrate` writes it; options go before it.",
+    ),
+]
+
+
 def with_settings(command: Command) -> Command:
-    """Give a command an option for every setting.
+    """Give a command an option for every setting, and one for a file of settings.
 
     Args:
-        command: Has a parameter `settings`, which becomes the `ModelSettings` that were given.
+        command: Has a parameter `settings`, which becomes the `ModelSettings` that were given, and
+            perhaps `settings_file`, which becomes the `SettingsFile`, or None.
     """
     own = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
         options = {name: arguments.pop(name) for name in _OF_SETTINGS}
-        command(settings=given_settings(**options), **arguments)
+        path = arguments.pop(_FILE)
+        file = None if path is None else SettingsFile.read(path)
+        settings = given_settings(**options)
+        if _FILE in own.parameters:
+            arguments[_FILE] = file
+        command(settings=settings if file is None else settings.over(file.model), **arguments)
 
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in _OF_SETTINGS.items()
+        for name, kind in {**_OF_SETTINGS, _FILE: _SettingsFileOption}.items()
     ]
     kept = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, p in own.parameters.items()
-        if name != "settings"
+        if name not in ("settings", _FILE)
     ]
     place = list(own.parameters).index("settings")
     shown = own.replace(parameters=[*kept[:place], *parameters, *kept[place:]])

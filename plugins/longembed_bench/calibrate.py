@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,10 +22,10 @@ from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
 from longembed_bench.weights import Weights, try_weights
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.files import write_text
 from longembed_st.loading.whitening import Whitening
 from longembed_st.positions.method import Context
 from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
+from longembed_st.settings_file import SettingsFile
 
 FULL_NAME = "longembed/calibrate"
 SMALLEST_WINDOW = 64
@@ -227,22 +226,24 @@ def calibrate(
     )
 
 
-def write_config(choice: Choice, path: Path) -> None:
-    """Write the best method as the keyword arguments of `longembed_st.load`.
+def write_settings(choice: Choice, path: Path, *, questions: bool) -> None:
+    """Write the best method, and how to search with it, as `--settings` takes it.
 
     A whitening is written beside it.
 
     Args:
         choice: The outcome.
-        path: The file: `load(**json.loads(path.read_text()))`.
+        path: The file: `load(**json.loads(path.read_text())["model"])`.
+        questions: Whether the queries are questions: passages say too much for words, so that how
+            to search does not follow from them.
     """
     settings = choice.best.settings
-    config = {"model_name_or_path": settings.model_name, **settings.keywords()}
     if choice.best.whitening is not None:
         beside = path.resolve().with_suffix(".whitening.safetensors")
         choice.best.whitening.write(beside)
-        config["whitening"] = str(beside)
-    write_text(path, json.dumps(config, indent=2) + "\n")
+        settings = settings.model_copy(update={"whitening": str(beside)})
+    ranking = choice.weights.ranking.model_dump() if questions else {}
+    SettingsFile(settings, ranking).write(path)
 
 
 def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> ModelSettings:

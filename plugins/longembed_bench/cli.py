@@ -195,9 +195,10 @@ def calibrate(
 ) -> None:
     """Find out which method suits a model on your own documents.
 
-    Compares the methods that the model can take on a sample and writes the best as a file. Load it
-    in Python: `longembed_st.load(**json.load(open("longembed.json")))`. Then it puts words beside
-    the vectors, as `longembed search` does, and says which weight suits.
+    Compares the methods that the model can take on a sample, then puts words beside the vectors, as
+    `longembed search` does, and says which mode and weight suit. It writes all of that to a file:
+    `longembed index PATH --store DIR --settings longembed.json`, or in Python
+    `longembed_st.load(**json.load(open("longembed.json"))["model"])`.
 
     Example: `longembed calibrate thenlper/gte-small --data reports/ --out longembed.json`
     """
@@ -218,8 +219,9 @@ def calibrate(
             on_method=on_method,
             on_texts=on_texts,
         )
-    calibrating.write_config(choice, out)
+    questions = calibrating.has_questions(data)
+    calibrating.write_settings(choice, out, questions=questions)
     console = terminal()
     show_choice(console, choice)
-    show_weights(console, choice.weights, questions=calibrating.has_questions(data))
-    console.say(f"Wrote {out}")
+    show_weights(console, choice.weights, questions=questions)
+    console.say(f"Wrote {out}: longembed index PATH... --store DIR --settings {out}")

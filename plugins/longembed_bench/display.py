@@ -192,11 +192,12 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
         table.add_row(f"{weight}{said.get(weight, '')}", f"{100 * score:.1f}")
     console.print(table)
     mean, low, high = (100 * value for value in weights.margin)
-    advice = (
-        f"Search with --weight {weights.advised}"
-        if weights.advised != WEIGHT
-        else f"Keep the default weight of {WEIGHT}"
-    )
+    advised = weights.ranking
+    advice = f"Search with --weight {advised.weight}"
+    if advised.mode != "hybrid":
+        advice = f"Search with --mode {advised.mode}"
+    elif advised.weight == WEIGHT:
+        advice = f"Keep the default weight of {WEIGHT}"
     console.say(
         f"{advice}: {weights.best}, the best on every second query, is {mean:+.1f} from the "
         f"default on the others (95% interval {low:+.1f} to {high:+.1f})."
@@ -204,7 +205,7 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
     if not questions:
         console.say(
             "The queries are passages, which have the words of their documents: real questions "
-            "gain more by vectors than these do."
+            "gain more by vectors than these do. So the weight is not in the file."
         )
 
 

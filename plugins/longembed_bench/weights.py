@@ -11,7 +11,7 @@ from longembed_bench.data import RetrievalData
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
-from longembed_index.modes import WEIGHT
+from longembed_index.modes import WEIGHT, Mode, Ranking
 
 WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
 """Of the vectors: 0 is words alone, 1 vectors alone."""
@@ -36,6 +36,12 @@ class Weights:
     def advised(self) -> float:
         """The best if it is better beyond doubt, or else the default."""
         return self.best if self.margin[1] > 0 else WEIGHT
+
+    @property
+    def ranking(self) -> Ranking:
+        """The same as a store may be told; without the side that does not count."""
+        modes: dict[float, Mode] = {0.0: "lexical", 1.0: "dense"}
+        return Ranking(mode=modes.get(self.advised, "hybrid"), weight=self.advised)
 
 
 def try_weights(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longembed_index import display
-from longembed_index.modes import WEIGHT, Mode
+from longembed_index.modes import WEIGHT, Mode, Ranking, write_ranking
 from longembed_index.parsing import Limits
 from longembed_st.command.display import document_bar, without_loading_bars
 from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
+from longembed_st.settings_file import SettingsFile
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def index(
     *,
     model: ModelOption = None,
     settings: ModelSettings,
+    settings_file: SettingsFile | None,
     store_kind: Annotated[
         str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
     ] = None,
@@ -152,7 +154,9 @@ def index(
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.verify import verify as compare
     from longembed_index.whitening import Texts
+    from longembed_index.word_index import RanksWords
 
+    ranking = Ranking.of(settings_file.search) if settings_file else Ranking()
     limits = Limits(reader_seconds, reader_memory, reader_characters)
     found = find_files(paths, exclude=store, parser=Parser(limits))
     stored = read_provenance(store, kind=store_kind)
@@ -198,7 +202,10 @@ def index(
             )
         if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
             _catch_up(opened, embed, console)
-        _catch_up_words(opened, words, language, console)
+        if settings_file and settings_file.search:
+            write_ranking(store, COLLECTION, ranking)
+        if not isinstance(plain, RanksWords):
+            _catch_up_words(opened, words, language, console)
         report.failed += found.unreadable
         report.counts["failed"] += len(found.unreadable)
         display.show_report(out, report, len(opened))
@@ -223,14 +230,21 @@ def search(
         typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
     ] = 1,
     mode: Annotated[
-        Mode,
+        Mode | None,
         typer.Option(
             help="By words and vectors, by vectors alone, or by words alone.",
+            show_default="the store's, or hybrid",
         ),
-    ] = "hybrid",
+    ] = None,
     weight: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the vectors, in a hybrid search.")
-    ] = WEIGHT,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of the vectors, in a hybrid search.",
+            show_default=f"the store's, or {WEIGHT}",
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -256,8 +270,9 @@ def search(
     refuse_blank(query)
     wanted = _conditions(where or [])
     finder = Finder(store, given=_named(given_settings(device=device), model))
-    # By words alone, no model is loaded, and nothing that models need is imported.
-    with nullcontext() if mode == "lexical" else without_loading_bars():
+    by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
+    # Then no model is loaded, and nothing that models need is imported.
+    with nullcontext() if by_words_alone else without_loading_bars():
         answers, coverage = finder.find(
             query, k, passages=passages, where=wanted, mode=mode, weight=weight
         )
@@ -270,7 +285,7 @@ def search(
             "No document of the store has what is asked for: a word of the query (--mode lexical), "
             "a phrase in quotes, the metadata of --where."
         )
-    elif finder.has_spans or mode != "dense":
+    elif finder.has_passages(mode):
         display.show_answers(terminal(), answers)
     else:
         display.show_hits(terminal(), [answer.hit for answer in answers])
@@ -516,9 +531,10 @@ def _refuse_language(language: str | None, words: WordFile) -> None:
 
 def _catch_up_words(store: Store, words: WordFile, language: str | None, console: Terminal) -> None:
     """The words of documents that are new, or that another program has stored."""
-    from longembed_index.hybrid import behind, catch_up
+    from longembed_index.derived import behind
+    from longembed_index.hybrid import catch_up
 
-    missing, left_over = behind(store, words)
+    missing, left_over = behind(store, words.ids())
     if missing or left_over:
         with document_bar(console, len(missing), "words") as on_document:
             catch_up(store, words, language, on_document)

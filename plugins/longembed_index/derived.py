@@ -6,8 +6,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longembed_index.errors import StoreError
+
+if TYPE_CHECKING:
+    from longembed_index.store import Store
 
 
 class DerivedFile:
@@ -67,6 +71,20 @@ class DerivedFile:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True)
+
+
+def behind(store: Store, there: set[str]) -> tuple[list[str], list[str]]:
+    """What a file lacks of the store that it is derived from, and what it has too much.
+
+    Args:
+        store: The documents.
+        there: The ids of those that the file has something of.
+
+    Returns:
+        Ids of records, missing and left over.
+    """
+    names = {record_id for record_id, _ in store.names()}
+    return sorted(names - there), sorted(there - names)
 
 
 def key_of(record_id: str) -> bytes:

@@ -12,10 +12,11 @@ from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
 from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
-from longembed_index.modes import WEIGHT, Mode, refuse_wrong
+from longembed_index.modes import Mode, Ranking, read_ranking
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, search_dense, with_best_sentence
 from longembed_index.spans import SpanFile, SpannedStore
+from longembed_index.word_index import RanksWords
 from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
 from longembed_st.settings import AUTO, ModelSettings
@@ -23,6 +24,7 @@ from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
+    from longembed_index.word_index import WordIndex
     from longembed_st.coverages import Coverage
     from longembed_st.loading.cache import CachedModel
 
@@ -69,9 +71,22 @@ class Finder:
         return model_of_store(self._stored, self._given, self._directory)
 
     @property
+    def ranking(self) -> Ranking:
+        """How the store is searched unless a search says otherwise."""
+        return read_ranking(self._directory, self._collection)
+
+    @property
     def has_spans(self) -> bool:
         """Whether the store keeps spans, so that there are passages."""
         return self._file.exists
+
+    def has_passages(self, mode: Mode | None = None) -> bool:
+        """Whether documents are found with passages: by their spans, or by their words.
+
+        Args:
+            mode: As for `find`.
+        """
+        return self.has_spans or self.ranking.but(mode, None).mode != "dense"
 
     @property
     def _file(self) -> SpanFile:
@@ -84,8 +99,8 @@ class Finder:
         *,
         passages: int = 1,
         where: Mapping[str, str] | None = None,
-        mode: Mode = "hybrid",
-        weight: float = WEIGHT,
+        mode: Mode | None = None,
+        weight: float | None = None,
     ) -> tuple[list[DocumentHit], Coverage | None]:
         """The documents that answer a question best.
 
@@ -94,8 +109,10 @@ class Finder:
             k: The most documents.
             passages: The most passages of each; the best one with its best sentence.
             where: What the documents' metadata must be; see `records.meets`.
-            mode: "dense", by vectors; "lexical", by words; "hybrid", by both.
-            weight: Of the vectors in a hybrid search, from 0 to 1.
+            mode: "dense", by vectors; "lexical", by words; "hybrid", by both; None as the store
+                was told, or "hybrid".
+            weight: Of the vectors in a hybrid search, from 0 to 1; None as the store was told, or
+                the default.
 
         Returns:
             The best first, none if no document meets what is asked for; and what was read of the
@@ -106,7 +123,8 @@ class Finder:
             ModelError: If the model is asked for and cannot be loaded.
             StoreError: If the store cannot be read, or vectors of it are lost.
         """
-        refuse_wrong(mode, weight)
+        ranking = self.ranking.but(mode, weight)
+        mode, weight = ranking.mode, ranking.weight
         refuse_blank(query)
         question = question_of(query)
         vector: Any = None
@@ -120,7 +138,7 @@ class Finder:
             if not len(opened):
                 raise ConfigError(f"the store in {shown(self._directory)} is empty")
             store = SpannedStore(opened, self._file) if self._file.exists else opened
-            words = None if mode == "dense" and not question.phrases else self._words_of(store)
+            words = None if mode == "dense" and not question.phrases else self._words_of(opened)
             if words is None:
                 found = search_dense(store, vector, k, passages=passages, where=where)
             else:
@@ -144,8 +162,10 @@ class Finder:
 
         return [with_best_sentence(one, rank) for one in found], coverage
 
-    def _words_of(self, store: Store) -> WordFile:
-        """The words of the store, up to date; in a temporary folder if it cannot be written to."""
+    def _words_of(self, store: Store) -> WordIndex:
+        """The store's own, or a file's, up to date; in a temporary folder if need be."""
+        if isinstance(store, RanksWords):
+            return store.word_index
         words = self._words or WordFile(self._directory, self._collection)
         # Of a large store, only the number is compared at every search.
         if len(store) <= FEW or len(words) != len(store):

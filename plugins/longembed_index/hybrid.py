@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from longembed_index.derived import behind
 from longembed_index.embedding import ROWS, batches
 from longembed_index.modes import WEIGHT
 from longembed_index.passages import (
@@ -112,7 +113,9 @@ def search_hybrid(
     found = []
     for record in first_records(store, best, k, where or {}, _has_phrases(question.phrases)):
         of_vectors = dense.get(record.id)
-        ranges, scores = _parts(words, asked, record, of_vectors, weight)
+        ranges, scores = None, None
+        if passages:
+            ranges, scores = _parts(words, asked, record, of_vectors, weight)
         hit = document_hit(
             record,
             totals[record.id],
@@ -144,20 +147,6 @@ def word_shares(asked: WordQuery, ids: Sequence[str]) -> dict[str, WordShares]:
     }
 
 
-def behind(store: Store, words: WordFile) -> tuple[list[str], list[str]]:
-    """What the words lack of a store, and what they have too much.
-
-    Args:
-        store: The documents.
-        words: Their words.
-
-    Returns:
-        Ids of records, missing and left over.
-    """
-    names, there = {record_id for record_id, _ in store.names()}, words.ids()
-    return sorted(names - there), sorted(there - names)
-
-
 def catch_up(
     store: Store,
     words: WordFile,
@@ -175,7 +164,7 @@ def catch_up(
     Raises:
         StoreError: If they cannot be written.
     """
-    missing, left_over = behind(store, words)
+    missing, left_over = behind(store, words.ids())
     words.delete(left_over)
     for part in batches(missing, ROWS):
         words.add({record.id: record.text or "" for record in store.get(part)}, language)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.derived import DerivedFile, id_of, key_of
+from longembed_index.derived import DerivedFile, behind, id_of, key_of
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
 from longembed_st.coverages import Encoded
 from longembed_st.errors import LongEmbedError
@@ -270,10 +270,9 @@ def without_spans(store: SpannedStore) -> list[str]:
     Raises:
         StoreError: If the file cannot be written.
     """
-    names = {record_id for record_id, _ in store.names()}
-    there = store.file.ids(store.fingerprint)
-    store.file.delete(store.fingerprint, sorted(there - names))
-    return sorted(names - there)
+    missing, left_over = behind(store, store.file.ids(store.fingerprint))
+    store.file.delete(store.fingerprint, left_over)
+    return missing
 
 
 def catch_up(

@@ -212,6 +212,13 @@ class StoreTests:
         store.write([record("a"), record("b")])
         assert [found.id for found in store.get(["missing", "b"])] == ["b"]
 
+    def test_vectors_are_given_without_texts(self, store: Store) -> None:
+        """Those that exist, as `get` has them."""
+        store.write([record("a", 1, 0, 0), record("b", 0, 1, 0)])
+        found = store.vectors(["b", "absent"])
+        assert {key: list(vector) for key, vector in found.items()} == {"b": [0, 1, 0]}
+        assert store.vectors([]) == {}
+
     def test_a_record_of_the_same_id_is_replaced(self, store: Store) -> None:
         """Nothing of the old one is left, not even metadata that the new one does not have."""
         store.write([record("a", 1, 0, 0, shelf="left"), record("b")])

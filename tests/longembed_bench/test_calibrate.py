@@ -74,7 +74,7 @@ def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> No
     """Also what was not written formerly: arguments of loading behind the method."""
     given = 'pcw:window_size=32,truncate_dim=8,prompts={"query": "query "}'
     assert calibrate("-m", given, "-m", given + ",overlap=8", "--queries", "2").exit_code == 0
-    config = json.loads((tmp_path / "longembed.json").read_text())
+    config = json.loads((tmp_path / "longembed.json").read_text())["model"]
     assert (config["window_size"], config["truncate_dim"]) == (32, 8)
     assert config["prompts"] == {"query": "query "}
     assert not {"on_overflow", "token_budget", "device"} & config.keys()
@@ -193,7 +193,7 @@ def test_every_method_is_also_tried_whitened(calibrate, tmp_path, monkeypatch) -
         "-m", "pcw:whiten=true", "-m", "pcw:whiten=true,dimensions=4", "--queries", "10"
     )
     assert whitened.exit_code == 0, whitened.output
-    config = json.loads((tmp_path / "longembed.json").read_text())
+    config = json.loads((tmp_path / "longembed.json").read_text())["model"]
     model = le.load(**config, device="cpu")
     assert model.get_embedding_dimension() in (4, 32)
     assert config["whitening"] == str(tmp_path / "longembed.whitening.safetensors")

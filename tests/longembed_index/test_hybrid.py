@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from small_models import WORDS
 
+from chroma_longembed.store import ChromaStore
 from longembed_index import hybrid
+from longembed_index.derived import behind
 from longembed_index.errors import StoreError
 from longembed_index.finding import Finder
-from longembed_index.hybrid import behind, catch_up, question_of, search_hybrid
+from longembed_index.hybrid import catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.records import Record
 from longembed_index.spans import SpannedStore
 from longembed_index.testing import MADE_BY, with_lines, write_lines
+from longembed_index.word_index import WordScores
 from longembed_st.errors import ConfigError
 
 
@@ -151,13 +154,13 @@ def test_a_large_store_is_asked_for_candidates(store, words, monkeypatch) -> Non
 
 
 def test_words_follow_their_store(store, words) -> None:
-    assert behind(store, words) == ([], [])
+    assert behind(store, words.ids()) == ([], [])
     write_lines(store, five="ab fresh")
     store.delete(["one"])
     store._store.write([Record("bare", None, np.ones(3), {})])
-    assert behind(store, words) == (["bare", "five"], ["one"])
+    assert behind(store, words.ids()) == (["bare", "five"], ["one"])
     catch_up(store, words)
-    assert behind(store, words) == ([], [])
+    assert behind(store, words.ids()) == ([], [])
     assert [hit.hit.title for hit in search(store, words, "fresh", None)] == ["five"]
     assert search(store, words, "apple", None)[0].hit.title == "three"
 
@@ -294,3 +297,78 @@ def test_copied_stores_bring_their_words(run_small, docs, line, tmp_path) -> Non
     shutil.copytree(tmp_path / "store", tmp_path / "copy")
     finder = Finder(tmp_path / "copy")
     assert finder.find("zebra1", 1)[0][0].hit.title == "1.txt"
+
+
+class OwnWords:
+    """An index of words as a store may have one of its own: it knows one document."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def ask(self, query: str) -> OwnWords:
+        return self
+
+    def candidates(self, most: int) -> list[str]:
+        return [self.key]
+
+    def scores(self, ids) -> dict[str, WordScores]:
+        return {key: WordScores(2.0, 1.0) for key in ids if key == self.key}
+
+    def range_scores(self, record_id, ranges):
+        return np.ones(len(ranges))
+
+    def text_scores(self, text, ranges):
+        return np.ones(len(ranges))
+
+    def with_phrase(self, phrase: str) -> set[str] | None:
+        return None
+
+    def windows(self, record_id: str, characters: int) -> list[tuple[int, int]]:
+        return [(0, 7)]
+
+
+def test_a_store_that_ranks_words_takes_over(run_small, docs, line, tmp_path, monkeypatch) -> None:
+    with open_store_after(run_small, line, tmp_path) as opened:
+        keys = {record.text: record.id for record in opened.get(list(dict(opened.names())))}
+    three = next(key for text, key in keys.items() if "zebra3" in text)
+    own = property(lambda self: OwnWords(three))
+    monkeypatch.setattr(ChromaStore, "word_index", own, raising=False)
+    (docs / "new.txt").write_text("The secret of number 77 is zebra77.")
+    file = WordFile(tmp_path / "store", COLLECTION)
+    before = file.ids()
+    assert run_small(*line).exit_code == 0
+    (hit,) = found(run_small, "zebra77", "--mode", "lexical")
+    assert hit["title"] == "3.txt"
+    assert hit["words"] == {"document": 1, "passage": 1}
+    assert hit["passages"][0]["end"] == 7
+    assert file.ids() == before, "no file is caught up"
+    assert len(found(run_small, "zebra77", "-k", "2")) == 2
+
+
+def open_store_after(run_small, line, tmp_path):
+    assert run_small(*line).exit_code == 0
+    return open_store(tmp_path / "store")
+
+
+def test_a_store_keeps_how_it_is_searched(run_small, docs, line, tmp_path) -> None:
+    settings = tmp_path / "longembed.json"
+    settings.write_text(json.dumps({"model": {}, "search": {"mode": "lexical", "weight": 0.7}}))
+    assert run_small(*line, "--settings", str(settings)).exit_code == 0
+    assert [hit["title"] for hit in found(run_small, "zebra3")] == ["3.txt"]
+    finder = Finder(tmp_path / "store")
+    assert (finder.ranking.mode, finder.ranking.weight) == ("lexical", 0.7)
+    (one, *others) = found(run_small, "zebra3", "--mode", "hybrid")
+    assert others
+    expected = 0.3 * (one["words"]["document"] + one["words"]["passage"]) / 2
+    expected += 0.7 * (one["document_score"] + one["span_score"]) / 2
+    assert one["score"] == pytest.approx(expected, abs=1e-4)
+    # A run without a file leaves it as it is; what is damaged is named.
+    assert run_small(*line).exit_code == 0
+    assert Finder(tmp_path / "store").ranking == finder.ranking
+    (path,) = (tmp_path / "store").glob("longembed.search.*.json")
+    path.write_text("{")
+    refused = run_small("search", "zebra3", "--store", "STORE")
+    assert (refused.exit_code, path.name in refused.stderr) == (1, True)
+    settings.write_text(json.dumps({"model": {}, "search": {"mode": "fuzzy"}}))
+    refused = run_small(*line, "--settings", str(settings))
+    assert (refused.exit_code, "fuzzy" in refused.stderr) == (1, True)

@@ -18,7 +18,7 @@ from llama_index.core.schema import (
 )
 
 from longembed_index.finding import Finder
-from longembed_index.modes import WEIGHT, Mode, refuse_wrong
+from longembed_index.modes import Mode
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
@@ -43,8 +43,9 @@ class LongEmbedRetriever(BaseRetriever):
         k: The most documents.
         passages: The most passages of a document.
         where: What the documents' metadata must be: values by key, with `*` and `?`.
-        mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words.
-        weight: Of the vectors in a hybrid search, from 0 to 1.
+        mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words; None as the
+            store was told, or "hybrid".
+        weight: Of the vectors in a hybrid search, from 0 to 1; None as the store was told, or 0.4.
         returns: What becomes a node: each passage, or each document whole.
         collection: Collection in the store.
         device: Where to compute; None chooses.
@@ -67,8 +68,8 @@ class LongEmbedRetriever(BaseRetriever):
         k: int = 5,
         passages: int = 1,
         where: Mapping[str, str] | None = None,
-        mode: Mode = "hybrid",
-        weight: float = WEIGHT,
+        mode: Mode | None = None,
+        weight: float | None = None,
         returns: Literal["passages", "documents"] = "passages",
         collection: str = "documents",
         device: str | None = None,
@@ -77,10 +78,10 @@ class LongEmbedRetriever(BaseRetriever):
         super().__init__(**kwargs)
         if returns not in ("passages", "documents"):
             raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
-        refuse_wrong(mode, weight)
         given = ModelSettings() if device is None else ModelSettings(device=device)
         self._finder = Finder(Path(store), collection=collection, given=given)
-        if returns == "passages" and mode == "dense" and not self._finder.has_spans:
+        self._finder.ranking.but(mode, weight)
+        if returns == "passages" and not self._finder.has_passages(mode):
             raise ConfigError(
                 f"the store in {store} has no spans, and therefore no passages by vectors: run "
                 "longembed index --spans, or say mode='hybrid' or returns='documents'"
