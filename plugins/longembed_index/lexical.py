@@ -53,8 +53,9 @@ _TOGETHER = 16
 """Documents whose terms are in memory together."""
 _TERMS_TOGETHER = 2_000_000
 """Terms of documents that are scored together."""
-_MATCHED = 16
-"""The most words of a query that documents are looked up by."""
+_MATCHED = 64
+"""The most words of a query that documents are looked up by; all of them together, the rarest
+first, are in no more documents, counted each time, than there are."""
 
 _Numbers = NDArray[np.int32]
 
@@ -288,8 +289,10 @@ class FileQuery:
         """
         if len(self._words) <= most:
             return sorted(self._words.ids())
-        # Of a long query, the words that few documents have decide; the others cost the time.
-        rare = sorted(self._counted, key=lambda row: row[2])[:_MATCHED]
+        # The words that few documents have decide; the others cost the time.
+        by_rarity = sorted(self._counted, key=lambda row: row[2])[:_MATCHED]
+        together = np.cumsum([row[2] for row in by_rarity])
+        rare = by_rarity[: max(1, int(np.searchsorted(together, len(self._words), "right")))]
         wanted = " OR ".join(f'"{row[0]}"' for row in rare)
         rows = self._words.rows(
             "SELECT id FROM found JOIN documents ON number = found.rowid "
