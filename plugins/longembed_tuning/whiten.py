@@ -278,15 +278,6 @@ def told(judgement: Judgement, what: str = "Whitening") -> str:
     )
 
 
-def corpus_hash(texts: Sequence[str]) -> str:
-    """A hash of some texts, whatever their order, that tells nothing of what they say.
-
-    Args:
-        texts: The texts.
-    """
-    return _hash_of([_digest(text) for text in texts])
-
-
 def card(made: Fit) -> str:
     """What a model card says of a whitening.
 
