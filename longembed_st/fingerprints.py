@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
+from longembed_st.reading.precision import is_widened
 from longembed_st.reading.transformer import long_transformer
 from longembed_st.settings import ExtensionConfig, facts_of
+
+_WEIGHTS = "0.model."
+"""How the names of the transformer's own weights begin."""
 
 VERSION = 1
 """Raise it when the same settings begin to give other vectors."""
@@ -45,7 +49,11 @@ def spelled_fingerprint(model: SentenceTransformer, options: Mapping[str, Any]) 
     """
     digest = hashlib.sha256()
     digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
+    narrow = long_transformer(model).widened_from
     for name, tensor in sorted(model.state_dict().items()):
+        # Widening is exact: vectors are the same up to rounding, and so is the fingerprint.
+        if narrow is not None and name.startswith(_WEIGHTS) and is_widened(tensor, narrow):
+            tensor = tensor.to(narrow)
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(values.view(torch.uint8).numpy().data)

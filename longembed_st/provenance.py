@@ -100,9 +100,10 @@ class Provenance:
         refuse_unless_storable(self.settings)
         fields = {name: getattr(self.settings, name) for name in ModelSettings.model_fields}
         options = {key: value for name in _UNDER_OPTIONS for key, value in fields.pop(name).items()}
-        if fields["whitening"] is None:
-            # As versions wrote it that knew of none.
-            del fields["whitening"]
+        for newer in ("whitening", "dtype"):
+            if fields[newer] is None:
+                # As versions wrote it that knew of none.
+                del fields[newer]
         return {**fields, _OPTIONS: options, FINGERPRINT: self.fingerprint}
 
     def to_json(self) -> str:

@@ -317,6 +317,9 @@ class ModelSettings(ExtensionConfig):
     Attributes:
         model_name: Folder or Hugging Face hub name; None for a model that is loaded already.
         device: Where to compute; None chooses.
+        dtype: Numbers to compute in; None for single precision on a CPU, where half precision
+            takes several times as long, and as the weights are stored elsewhere; "auto" always for
+            the latter.
         prompts: Texts put before queries and documents, by name; None for the model's own.
         whitening: File that `longembed whiten` has written, or folder of the whitened model: built
             into the model when it is loaded.
@@ -330,6 +333,12 @@ class ModelSettings(ExtensionConfig):
         None,
         "Where to compute: cpu, cuda, mps, ...",
         otherwise="chosen",
+        changes_vectors=False,
+    )
+    dtype: Literal["float32", "float16", "bfloat16", "auto"] | None = setting(
+        None,
+        "Numbers to compute in; auto: as the weights are stored.",
+        otherwise="float32 on a CPU, elsewhere auto",
         changes_vectors=False,
     )
     prompts: dict[str, str] | None = setting(
@@ -400,6 +409,9 @@ class ModelSettings(ExtensionConfig):
         for ours in ("model_name", "whitening"):
             given.pop(ours, None)
         rest = given.pop("model_kwargs", {})
+        # Single precision is widened to after loading, which tells what the weights were stored in.
+        if (dtype := given.pop("dtype", None)) not in (None, "float32"):
+            rest = {**rest, "model_kwargs": {**(rest.get("model_kwargs") or {}), "dtype": dtype}}
         # Given as None, these would replace what the model was saved with.
         return {**rest, **{name: value for name, value in given.items() if value is not None}}
 

@@ -51,6 +51,7 @@ ModelArgument = Annotated[
     ),
 ]
 DeviceOption = option_of("device")
+DtypeOption = option_of("dtype")
 QueryPromptOption = Annotated[
     str | None, typer.Option(help="Text put before each query.", show_default="the model's")
 ]

@@ -31,6 +31,7 @@ from longembed_st.model import LongSentenceTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
 from longembed_st.positions.method import Context, get_method, methods
+from longembed_st.reading.precision import WIDENED_FROM, half_precision_of
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.transformer import LongTransformer, long_transformer
 from longembed_st.settings import (
@@ -43,6 +44,9 @@ from longembed_st.settings import (
 )
 
 logger = logging.getLogger(__name__)
+
+MOST_WIDENED = 2_000_000_000
+"""Parameters of a model that is widened to single precision: more would fill a laptop's memory."""
 
 SAVED_TYPE = "longembed_st.LongTransformer"
 """How `modules.json` of a saved model names our module. Saved models depend on it."""
@@ -129,15 +133,43 @@ def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
             LongSentenceTransformer, name, SAVED_TYPE, LongTransformer, **arguments
         )
         refuse_meaningless(model.long_transformer, name, where)
+        _widen(model, settings)
         return _extend(model, settings.over(model.long_transformer.extension))
     with native_checkpoint(name, arguments) as source:
         plain = SentenceTransformer(source, **arguments)
     if isinstance(plain[0], Transformer):
         checks.refuse_missing_weights(plain[0].model, name)
         refuse_meaningless(plain[0], name, where)
+    _widen(plain, settings)
     if published is not None and published.normalize:
         plain.append(Normalize())
     return _extend(plain, settings)
+
+
+def _widen(model: SentenceTransformer, settings: ModelSettings) -> None:
+    """Compute in single precision on a CPU, or where it was asked for."""
+    first = model[0]
+    narrow = half_precision_of(first)
+    elsewhere = settings.model_kwargs.get("model_kwargs") or {}
+    asked = settings.dtype or elsewhere.keys() & {"dtype", "torch_dtype"}
+    if (
+        narrow is None
+        or (asked and asked != "float32")
+        or (model.device.type != "cpu" and not asked)
+    ):
+        return
+    size = sum(parameter.numel() for parameter in model.parameters())
+    if size > MOST_WIDENED and not asked:
+        logger.warning(
+            "computing in half precision, which is slow on a CPU: single precision would take "
+            "%.0f GB. Ask for it with dtype='float32'",
+            4 * size / 1e9,
+        )
+        return
+    logger.info("weights stored in half precision are computed with in single precision")
+    model.float()
+    # Noted, so that saving and fingerprints give the weights as they were stored.
+    setattr(first, WIDENED_FROM, narrow)
 
 
 def _reason(error: Exception) -> str:

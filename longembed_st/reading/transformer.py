@@ -31,6 +31,7 @@ from longembed_st.positions.attention import LONG_ATTENTION, logn_scale
 from longembed_st.positions.family import family_of
 from longembed_st.positions.hooks import install_hook
 from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
+from longembed_st.reading.precision import is_widened
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.tokens import PARTS, Need, TokenizedText, checked_texts, tokenize
@@ -91,6 +92,9 @@ class LongTransformer(Transformer):
     __module__ = "longembed_st"
 
     token_weights: TokenWeights | None
+
+    widened_from: torch.dtype | None = None
+    """The half precision that weights were stored in, if they are computed with in single."""
 
     # What `encode` may be given beside its own arguments; it hands it to preprocess and forward.
     forward_kwargs = Transformer.forward_kwargs | {"overflow"}
@@ -225,7 +229,7 @@ class LongTransformer(Transformer):
             *args: Passed on to sentence-transformers.
             **kwargs: Passed on to sentence-transformers.
         """
-        super().save(output_path, *args, **kwargs)
+        Transformer.save(self._as_stored(), output_path, *args, **kwargs)
         if self.token_weights is not None:
             save_file(self.token_weights.state_dict(), Path(output_path, TOKEN_WEIGHTS))
         model_config = Path(output_path, "config_sentence_transformers.json")
@@ -233,6 +237,16 @@ class LongTransformer(Transformer):
             settings = json.loads(model_config.read_text(encoding="utf8"))
             settings["requirements"] = {**settings.get("requirements", {}), **REQUIREMENT}
             model_config.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf8")
+
+    def _as_stored(self) -> Self:
+        """This, or a copy with weights of the precision that they were stored in."""
+        narrow = self.widened_from
+        weights = [t for t in self.model.state_dict().values() if t.dtype == torch.float32]
+        if narrow is None or not all(is_widened(tensor, narrow) for tensor in weights):
+            return self
+        copy = copy_sharing_weights(self)
+        cast(torch.nn.Module, copy.model).to(narrow)
+        return copy
 
     def __repr__(self) -> str:
         return f"LongTransformer({self.extension!r}, architecture={type(self.model).__name__!r})"

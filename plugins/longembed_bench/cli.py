@@ -12,7 +12,16 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
-BENCH_LIBRARIES = ("Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb")
+BENCH_LIBRARIES = (
+    "Stemmer",
+    "bm25s",
+    "datasets",
+    "jinja2",
+    "matplotlib",
+    "mteb",
+    "pytrec_eval",
+    "regex",
+)
 
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 

@@ -12,7 +12,13 @@ from longembed_index import display
 from longembed_index.modes import WEIGHT, Mode, Ranking, write_ranking
 from longembed_index.parsing import Limits
 from longembed_st.command.display import document_bar, without_loading_bars
-from longembed_st.command.options import DeviceOption, given_path, given_settings, with_settings
+from longembed_st.command.options import (
+    DeviceOption,
+    DtypeOption,
+    given_path,
+    given_settings,
+    with_settings,
+)
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
@@ -225,6 +231,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
     model: MovedModelOption = None,
     device: DeviceOption = None,
+    dtype: DtypeOption = None,
     passages: Annotated[
         int,
         typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
@@ -269,7 +276,7 @@ def search(
 
     refuse_blank(query)
     wanted = _conditions(where or [])
-    finder = Finder(store, given=_named(given_settings(device=device), model))
+    finder = Finder(store, given=_named(given_settings(device=device, dtype=dtype), model))
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     # Then no model is loaded, and nothing that models need is imported.
     with nullcontext() if by_words_alone else without_loading_bars():
@@ -384,6 +391,7 @@ def repair(
     collection: CollectionOption = "documents",
     model: MovedModelOption = None,
     device: DeviceOption = None,
+    dtype: DtypeOption = None,
     wait: WaitOption = 0,
     remove_lost: Annotated[
         bool,
@@ -414,7 +422,9 @@ def repair(
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
         with without_loading_bars():
-            loaded = _model_for(stored, _named(given_settings(device=device), model), store)
+            loaded = _model_for(
+                stored, _named(given_settings(device=device, dtype=dtype), model), store
+            )
         return document_embedder(loaded)(texts)
 
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
