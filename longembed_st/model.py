@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
+from longembed_st.cards import write_card
 from longembed_st.coverages import Coverage, Encoded, Overflow
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.reading.spans import SpanVectors, read_ranges, read_spans
@@ -20,6 +22,7 @@ from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import checked_texts
 from longembed_st.reading.transformer import NOT_FINITE, LongTransformer, long_transformer
 
+_SAVE = inspect.signature(SentenceTransformer.save)
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
 Role = Literal["query", "document"]
@@ -40,8 +43,24 @@ class LongSentenceTransformer(SentenceTransformer):
         """The module that reads the texts."""
         return cast(LongTransformer, self[0])
 
-    # Type checkers keep the overloads of the base class.
+    # Type checkers keep the signatures of the base class.
     if not TYPE_CHECKING:
+
+        def save(self, path: str, *args: Any, **kwargs: Any) -> None:
+            """Save the model with a card that tells how it reads; see `SentenceTransformer.save`.
+
+            `save_pretrained` and `push_to_hub` come here, too.
+
+            Args:
+                path: The folder.
+                *args: Passed on.
+                **kwargs: Passed on; `create_model_card=False` leaves the card out.
+            """
+            given = _SAVE.bind(self, path, *args, **kwargs)
+            given.apply_defaults()
+            super().save(path, *args, **kwargs)
+            if given.arguments["create_model_card"]:
+                write_card(self, Path(path))
 
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             """Encode texts of any length; see `SentenceTransformer.encode`.

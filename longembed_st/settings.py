@@ -277,6 +277,12 @@ class ExtensionConfig(BaseModel):
         try:
             method = method_class(**self.method_options)
         except ValidationError as error:
+            if method_class.tied_to_checkpoint and not self.method_options:
+                raise ConfigError(
+                    f"method {self.method!r} reads checkpoints that were made for it, and says "
+                    "nothing about others: leave the method out to have the best known one chosen, "
+                    "or see `longembed inspect MODEL` for those that the model takes"
+                ) from None
             known = ", ".join(method_class.model_fields) or "none"
             raise ConfigError(
                 f"method {self.method!r}: {one_line(error)} (its options: {known})"

@@ -18,7 +18,7 @@ COMMANDS = {
 BENCH = ["Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb", "pytrec_eval"]
 LIBRARIES = {
     "bench": BENCH,
-    "calibrate": [library for library in BENCH if library != "jinja2"],
+    "calibrate": [library for library in BENCH if library not in ("jinja2", "matplotlib")],
     "tune": ["accelerate", "datasets", "matplotlib"],
     "index": ["chromadb", "filelock", "regex", "Stemmer"],
     "search": ["chromadb", "regex", "Stemmer"],
@@ -56,7 +56,9 @@ def places(small_model, tmp_path_factory) -> dict[str, str]:
     data, out, store = (folder / name for name in ("data", "out", "store"))
     data.mkdir()
     for number in range(3):
-        (data / f"{number}.txt").write_text(f"This is the document that has the number {number}. " * 30)
+        (data / f"{number}.txt").write_text(
+            f"This is the document that has the number {number}. " * 30
+        )
     model = str(small_model("bert"))
     assert run(["index", str(data), "--store", str(store), "--model", model]) == 0
     return {"MODEL": model, "DATA": str(data), "OUT": str(out), "STORE": str(store)}

@@ -56,6 +56,11 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
         """Equal for models whose vectors can be compared, for instance to name a cache by."""
         return self._loaded.fingerprint
 
+    @property
+    def cache_namespace(self) -> str:
+        """The fingerprint in letters, digits and hyphens, fit for keys and for names of files."""
+        return self.fingerprint.replace(":", "-")
+
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed documents.
 

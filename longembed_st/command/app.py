@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from longembed_st.command.inspecting import bake, inspect
+from longembed_st.command.inspecting import bake, inspect, save
 from longembed_st.command.terminal import Outlet, outlets, terminal
 from longembed_st.errors import LongEmbedError
 
@@ -143,7 +143,7 @@ def _heard(code: int, out: Outlet) -> int:
 
 
 def _register_commands() -> None:
-    for command in (inspect, bake):
+    for command in (inspect, save, bake):
         app.command(command.__name__)(command)
     for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
         try:

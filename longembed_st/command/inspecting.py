@@ -13,11 +13,15 @@ from longembed_st.command.display import without_loading_bars
 from longembed_st.command.options import ModelArgument, given_path, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
+from longembed_st.files import refuse_existing, whole_folder
 from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_st.command.estimate import Cost
     from longembed_st.model import LongSentenceTransformer
+
+BAKED_BY_DEFAULT = {"absolute": "rp", "rotary": "ntk"}
+"""By position encoding: rp leaves short texts their vectors, ntk needs no training."""
 
 MOST_TOKENS = 1_000_000_000
 
@@ -58,7 +62,11 @@ def inspect(
         "max_seq_length": reader.max_seq_length,
         "method": reader.extension.method,
         "methods": {
-            name: {"takes": reader.family.takes(candidate), "summary": candidate.summary}
+            name: {
+                "takes": reader.family.takes(candidate)
+                and (not candidate.tied_to_checkpoint or name == reader.extension.method),
+                "summary": candidate.summary,
+            }
             for name, candidate in le.methods().items()
         },
         "costs": [vars(cost) for cost in costs],
@@ -78,17 +86,45 @@ def bake(
 ) -> None:
     """Write an extended model as a plain folder that needs neither longembed-st nor a flag.
 
+    Without `--method`, by rp or ntk, if the best method for the model works at run time only.
+
     Example: `longembed bake intfloat/e5-base-v2 e5-4k --method rp --max-seq-length 4096`
     """
     import longembed_st as le
 
     extended = _load(model, settings)
+    reader = extended.long_transformer
+    if "method" not in settings.given and not reader.method.can_be_baked():
+        chosen = BAKED_BY_DEFAULT.get(reader.family.encoding)
+        if chosen is not None:
+            terminal(stderr=True).say(
+                f"Method {reader.extension.method} works at run time only: baking with {chosen}."
+            )
+            extended = _load(model, settings.over(ModelSettings(method=chosen)))
     with without_loading_bars(), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
         le.bake(extended, out)
     terminal().say(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
     for note in notes:
         terminal(stderr=True).say(f"Note: {note.message}", style="yellow")
+
+
+@with_settings
+def save(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Argument(parser=given_path, metavar="DIR", help="A new folder.")],
+    *,
+    settings: ModelSettings,
+) -> None:
+    """Write an extended model with its settings: it reads as it does now, by `longembed_st.load`.
+
+    Example: `longembed save thenlper/gte-small gte-long --method pcw --window-size 256`
+    """
+    refuse_existing(out)
+    extended = _load(model, settings)
+    with without_loading_bars(), whole_folder(out) as unfinished:
+        extended.save_pretrained(str(unfinished))
+    terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 
 
 def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:

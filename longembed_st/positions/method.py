@@ -283,6 +283,14 @@ class Method(BaseModel):
         """
         raise self._needs_run_time()
 
+    @classmethod
+    def can_be_baked(cls) -> bool:
+        """Whether it can be written into a plain model: as a table, or as a configuration."""
+        return (
+            cls.baked_positions is not Method.baked_positions
+            or cls.baked_rope is not Method.baked_rope
+        )
+
     def _needs_run_time(self) -> ModelError:
         return ModelError(
             f"method {self.name!r} needs longembed-st at run time and cannot be baked. Use "

@@ -54,7 +54,7 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
     best = next(iter(scores))
     assert f"Use {best}: +" in result.stdout
 
-    config = json.loads((tmp_path / "choice.json").read_text())
+    config = json.loads((tmp_path / "choice.json").read_text())["model"]
     always = {"model_name_or_path", "model_kwargs", "method", "max_seq_length"}
     always |= {"original_max_seq_length", "logn_scaling"}
     assert config.keys() >= always

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import longembed as run
 from sentence_transformers import SentenceTransformer
+from small_rotary_models import folder_of
 
 import longembed_st as le
 
@@ -33,7 +37,7 @@ def test_inspect_tells_how_a_model_reads(minilm_folder: Path) -> None:
     assert told["method"] == "pcw"
     assert set(told["methods"]) == set(le.methods())
     taken = {name for name, method in told["methods"].items() if method["takes"]}
-    assert taken == {"none", "pcw", "gp", "rp", "pi", "table"}
+    assert taken == {"none", "pcw", "gp", "rp", "pi"}, "it has no table of its own"
 
 
 def test_inspect_takes_settings(minilm_folder: Path) -> None:
@@ -68,6 +72,55 @@ def test_bake_writes_a_plain_folder(small_model, tmp_path: Path) -> None:
     text = " ".join(["ban"] * 200)
     extended = le.load(folder, "pi", max_seq_length=256).encode(text)
     assert np.allclose(SentenceTransformer(str(out)).encode(text), extended, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "chosen"), [("bert", "rp"), ("modernbert", "ntk")])
+def test_bake_chooses_a_method_that_can_be_baked(small_model, tmp_path, kind, chosen) -> None:
+    folder = small_model(kind) if kind == "bert" else str(folder_of(kind))
+    out = tmp_path / "plain"
+    result = run("bake", folder, out, "--max-seq-length", "256")
+    assert result.exit_code == 0, result.stderr
+    assert f"baking with {chosen}" in " ".join(result.stderr.split())
+    text = " ".join(["ban"] * 200)
+    extended = le.load(folder, chosen, max_seq_length=256).encode(text)
+    assert np.allclose(SentenceTransformer(str(out)).encode(text), extended, atol=1e-5)
+
+
+def test_save_writes_what_load_reads(small_model, tmp_path: Path) -> None:
+    out = tmp_path / "long"
+    result = run("save", small_model("bert"), out, "--method", "pcw", "--window-size", "32")
+    assert result.exit_code == 0, result.stderr
+    model = le.load(str(out))
+    assert model.long_transformer.extension.method_options["window_size"] == 32
+    again = run("save", small_model("bert"), out)
+    assert (again.exit_code, "not an empty folder" in again.stderr) == (1, True)
+
+
+def test_the_card_of_a_saved_model_is_true(small_model, tmp_path, monkeypatch) -> None:
+    le.load(small_model("bert"), "pcw", prompts={"query": "ban "}).save_pretrained(
+        str(tmp_path / "long")
+    )
+    card = (tmp_path / "long" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: sentence-transformers\n")
+    for said in ("| original window | 64 tokens |", "no upper length", "pcw (", "'query': 'ban '"):
+        assert said in card
+    (snippet,) = (part.split("```")[0] for part in card.split("```python\n")[1:])
+    found: dict = {}
+    exec(snippet.replace("MODEL", str(tmp_path / "long")), found)
+    assert found["vectors"].shape == (1, 32)
+    le.load(small_model("bert"), "pcw").save(str(tmp_path / "bare"), create_model_card=False)
+    assert not (tmp_path / "bare" / "README.md").exists()
+
+
+def test_a_table_that_a_checkpoint_does_not_have_is_refused_in_words(small_model) -> None:
+    with pytest.raises(le.ConfigError, match="leave the method out"):
+        le.load(small_model("bert"), "table")
+
+
+def test_the_package_is_a_command(tmp_path) -> None:
+    line = [sys.executable, "-m", "longembed_st", "--version"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout == f"longembed-st {version('longembed-st')}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""The model card of a saved model that reads long texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longembed_st.files import write_text
+
+if TYPE_CHECKING:
+    from longembed_st.model import LongSentenceTransformer
+
+TRAINED = "generated_from_trainer"
+"""Tag of a model whose training sentence-transformers tells of in a card of its own."""
+
+_FRONT = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- feature-extraction
+- longembed-st
+---
+
+# An embedding model that reads long texts
+
+"""
+
+
+def card_of(model: LongSentenceTransformer) -> str:
+    """What a model is, how it reads, and how it is loaded.
+
+    Args:
+        model: An extended model.
+
+    Returns:
+        Markdown; of a model that was not trained, a whole card with its front matter.
+    """
+    return _about(model) if is_trained(model) else _FRONT + _about(model)
+
+
+def write_card(model: LongSentenceTransformer, folder: Path) -> None:
+    """Write the card of a saved model, or put it behind what sentence-transformers tells of it.
+
+    Args:
+        model: That was saved.
+        folder: Where.
+    """
+    path = folder / "README.md"
+    before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else ""
+    write_text(path, before + card_of(model))
+
+
+def is_trained(model: LongSentenceTransformer) -> bool:
+    """Whether sentence-transformers has a training to tell of.
+
+    Args:
+        model: Any.
+    """
+    return TRAINED in (model.model_card_data.tags or [])
+
+
+def _about(model: LongSentenceTransformer) -> str:
+    extension = model.long_transformer.extension
+    method = model.long_transformer.method
+    window = extension.original_max_seq_length
+    reach = extension.max_seq_length
+    options = ", ".join(f"{name}={value!r}" for name, value in extension.method_options.items())
+    base = model.model_card_data.base_model
+    of = f" of [{base}](https://huggingface.co/{base})" if base else ""
+    beyond = (
+        "Texts of any length are read to their end."
+        if reach is None
+        else f"What lies beyond {reach:,} tokens is not read, and reported once per call."
+    )
+    prompts = {name: prompt for name, prompt in model.prompts.items() if prompt}
+    told = f"\n| prompts | {prompts} |" if prompts else ""
+    return f"""## How it reads
+
+Beside the weights{of} stands how long texts are read by
+[longembed-st](https://pypi.org/project/longembed-st/). Texts of up to {window:,} tokens are read as
+without it.
+
+| | |
+|---|---|
+| vector | {model.get_embedding_dimension()} numbers |
+| original window | {window:,} tokens |
+| extended window | {"no upper length" if reach is None else f"{reach:,} tokens"} |
+| method | {extension.method}{f" ({options})" if options else ""}: {method.summary} |
+| source | {method.source} |{told}
+
+{beyond} `le.coverage(model, texts)` tells how much of each text is read, without reading it.
+
+## Loading
+
+```bash
+pip install longembed-st
+```
+
+```python
+import longembed_st as le
+
+model = le.load("MODEL")  # this folder, or its name on the hub
+vectors = model.encode_document(["a contract of forty pages ..."])
+```
+
+With the package installed, `SentenceTransformer("MODEL", trust_remote_code=True)` loads it, too:
+the flag lets it use the package's module. A folder that needs no package is written by
+`longembed bake`, if the method can be written into a plain model.
+"""
