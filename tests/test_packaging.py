@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["p
 PARTS = {
     "longembed_st": ("longembed_st", []),
     "longembed_methods": ("plugins/longembed_methods", []),
-    "longembed_index": ("plugins/longembed_index", ["index", "testing"]),
+    "longembed_index": ("plugins/longembed_index", ["index", "parquet", "testing"]),
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),

@@ -152,6 +152,7 @@ def index(
 
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
+    from longembed_index.contents import is_missing
     from longembed_index.ingestion import ingest
     from longembed_index.lexical import WordFile
     from longembed_index.opening import COLLECTION, open_store, read_provenance
@@ -216,6 +217,13 @@ def index(
         report.counts["failed"] += len(found.unreadable)
         display.show_report(out, report, len(opened))
         display.show_skipped(out, found.skipped)
+        elsewhere = [name for _, name in opened.names() if is_missing(name)]
+        if lost := set(elsewhere) - set(report.gone):
+            console.say(
+                f"Of {len(lost):,} documents from elsewhere, the files are gone, "
+                f"{shown(min(lost))} among them. To remove those: longembed delete --gone "
+                f"--store {shown(store)}"
+            )
         if verify:
             compared = compare(opened, embed)
             out.say(f"Verified: {compared} stored vectors are those of the model.")
@@ -275,7 +283,7 @@ def search(
     from longembed_index.finding import Finder, refuse_blank
 
     refuse_blank(query)
-    wanted = _conditions(where or [])
+    wanted = conditions(where or [])
     finder = Finder(store, given=_named(given_settings(device=device, dtype=dtype), model))
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     # Then no model is loaded, and nothing that models need is imported.
@@ -440,8 +448,15 @@ def repair(
         out.say(f"All {len(opened):,} vectors are there again.")
 
 
-def _conditions(given: list[str]) -> dict[str, str]:
-    """What `--where` asks for, by key."""
+def conditions(given: list[str]) -> dict[str, str]:
+    """What `--where` asks for, by key.
+
+    Args:
+        given: Each as `KEY=VALUE`.
+
+    Raises:
+        ConfigError: If one is of another form, or a key is named twice.
+    """
     pairs = [one.partition("=") for one in given]
     wrong = [one for one, (key, sign, _) in zip(given, pairs, strict=True) if not (key and sign)]
     if wrong:

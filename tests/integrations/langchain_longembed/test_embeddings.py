@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import re
 import threading
 from typing import Any
 
@@ -93,6 +94,9 @@ def test_every_setting_of_load_reaches_the_model(bert) -> None:
     assert {name: getattr(extension, name) for name in settings} == settings
     assert embeddings.model_dump(include=set(settings)) == settings
     assert embeddings.fingerprint == le.fingerprint(le.load(bert, **settings))
+    # What LangChain's LocalFileStore takes as a key, which becomes the name of a file.
+    assert re.fullmatch(r"[a-zA-Z0-9_.\-]+", embeddings.cache_namespace)
+    assert embeddings.cache_namespace.endswith(embeddings.fingerprint.split(":")[1])
 
 
 def test_the_fields_tell_what_auto_and_the_defaults_came_to(bert) -> None:

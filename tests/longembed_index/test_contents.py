@@ -1,0 +1,138 @@
+"""What a store holds: listed, counted, taken elsewhere, removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_models import WORDS
+
+from longembed_index.contents import export, is_missing, records_of
+from longembed_index.lexical import WordFile
+from longembed_index.opening import COLLECTION, open_store
+from longembed_index.records import Record
+from longembed_index.spans import SpanFile
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    folder = tmp_path / "docs"
+    for place in ("old", "new"):
+        (folder / place).mkdir(parents=True)
+        for number in range(3):
+            words = " ".join(WORDS[number : number + 30] * 4)
+            (folder / place / f"{number}.txt").write_text(f"{place} {words}", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def filled(run_small, docs):
+    assert run_small("index", docs, "--store", "STORE", "--model", "MODEL").exit_code == 0
+    return run_small
+
+
+def listed(run, *words: str) -> list[dict]:
+    result = run("list", *words, "--store", "STORE", "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_documents_are_listed_by_name(filled, docs) -> None:
+    every = listed(filled)
+    assert [one["source"] for one in every] == sorted(str(path) for path in docs.rglob("*.txt"))
+    for one in every:
+        assert one["characters"] == len(Path(one["source"]).read_text())
+        assert one["read"] == one["tokens"] > 100
+    assert [one["title"] for one in listed(filled, "*/old/*")] == ["0.txt", "1.txt", "2.txt"]
+    assert len(listed(filled, "--where", "title=1.*")) == 2
+    assert listed(filled, "nothing") == []
+    shown = filled("list", "--store", "STORE")
+    assert shown.stdout.count("100%") == 6
+
+
+def test_stats(filled, docs, tmp_path) -> None:
+    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
+    every = listed(filled)
+    assert (facts["documents"], facts["of other programs"]) == (6, 0)
+    assert facts["tokens"] == sum(one["tokens"] for one in every) == facts["tokens read"]
+    assert facts["spans"] == facts["words"] == 6
+    files = [file for file in (tmp_path / "store").rglob("*") if file.is_file()]
+    assert facts["bytes on disk"] == pytest.approx(sum(f.stat().st_size for f in files), rel=0.2)
+    assert facts["settings"]["method"] == "pcw"
+    assert "weight 0.4" in filled("stats", "--store", "STORE").stdout
+
+
+def test_a_renamed_folder_can_be_removed(filled, docs, tmp_path) -> None:
+    (docs / "old").rename(docs / "older")
+    run = filled("index", docs / "new", "--store", "STORE")
+    assert "longembed delete --gone" in " ".join(run.stderr.split())
+    assert len(listed(filled, "--gone")) == 3
+    named = filled("delete", "--gone", "--dry-run", "--store", "STORE")
+    assert (named.exit_code, named.stderr.count("old/")) == (0, 3)
+    assert len(listed(filled)) == 6
+    done = filled("delete", "--gone", "--yes", "--store", "STORE")
+    assert (done.exit_code, "Removed 3 documents; the store has 3" in done.stdout) == (0, True)
+    assert [Path(one["source"]).parent.name for one in listed(filled)] == ["new"] * 3
+    store = tmp_path / "store"
+    ids = {one["id"] for one in listed(filled)}
+    assert WordFile(store, COLLECTION).ids() == ids
+    with open_store(store) as opened:
+        assert SpanFile(store, COLLECTION).ids(opened.provenance.fingerprint) == ids
+    assert "longembed delete" not in filled("index", docs / "new", "--store", "STORE").stderr
+
+
+def test_removing_asks_first_and_names_what_it_means(filled) -> None:
+    refused = filled("delete", "*/1.txt", "--store", "STORE")
+    assert refused.exit_code != 0
+    assert len(listed(filled)) == 6
+    assert filled("delete", "--store", "STORE").exit_code == 1
+    nothing = filled("delete", "absent", "--yes", "--store", "STORE")
+    assert (nothing.exit_code, "No document" in nothing.stderr) == (0, True)
+    done = filled("delete", "--where", "title=1.txt", "--yes", "--store", "STORE")
+    assert (done.exit_code, len(listed(filled))) == (0, 4)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_what_is_exported_is_what_is_there(filled, tmp_path, suffix) -> None:
+    with open_store(tmp_path / "store", write=True) as opened:
+        foreign = Record("theirs", None, np.ones(32), {"by": "them", "café": 1})
+        opened.write([foreign])
+        records = {record.id: record for record in records_of(opened)}
+    out = tmp_path / f"documents{suffix}"
+    done = filled("export", out, "--store", "STORE")
+    assert (done.exit_code, "7 documents" in done.stdout) == (0, True)
+    if suffix == ".jsonl":
+        rows = [json.loads(line) for line in out.read_text("utf8").splitlines()]
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        rows = parquet.read_table(out).to_pylist()
+        rows = [{**row, "metadata": json.loads(row["metadata"])} for row in rows]
+    assert {row["id"] for row in rows} == records.keys()
+    for row in rows:
+        record = records[row["id"]]
+        assert (row["text"], row["metadata"]) == (record.text, dict(record.metadata))
+        np.testing.assert_allclose(row["vector"], record.vector, rtol=1e-6)
+    assert filled("export", out, "--no-vectors", "--store", "STORE").exit_code == 0
+    assert filled("export", tmp_path / "x.csv", "--store", "STORE").exit_code == 1
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_an_export_that_breaks_off_leaves_no_file(tmp_path) -> None:
+    def broken():
+        yield Record("a", "text", [1.0], {})
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        export(broken(), tmp_path / "out.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_files_can_be_missing(tmp_path) -> None:
+    (tmp_path / "there").write_text("")
+    assert not is_missing(str(tmp_path / "there"))
+    assert is_missing(str(tmp_path / "absent"))
+    assert is_missing(str(tmp_path / "there" / "below"))
+    assert not is_missing("a title, not a file")
+    assert not is_missing("/\0")
