@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from longembed_st.errors import ConfigError
 from longembed_st.settings import ExtensionConfig, ModelSettings
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ class AdapterSettings(ModelSettings):
 
     model_name: str = Field(frozen=True, description="Folder or Hugging Face hub name.")
 
+    called_otherwise: ClassVar[Mapping[str, str]] = {}
+    """Arguments of the framework's own adapter that this one has not, and what to use instead."""
+
     _loaded: CachedModel = PrivateAttr()
 
     def __init__(self, **data: Any) -> None:
@@ -37,6 +42,10 @@ class AdapterSettings(ModelSettings):
             ConfigError: If a setting is out of range, or wrong for the model.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
+        for name in self.called_otherwise.keys() & data.keys():
+            # What says nothing, as when all arguments of another adapter are handed on.
+            if data.pop(name) not in (None, False, "deprecated", {}):
+                raise ConfigError(f"{name}: {self.called_otherwise[name]}")
         super().__init__(**data)
         # Importing an adapter must stay light.
         from longembed_st.loading.cache import cached_model

@@ -6,6 +6,7 @@ Everything that takes, keeps, compares or shows settings goes by the fields of `
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -363,6 +364,11 @@ class ModelSettings(ExtensionConfig):
     model_kwargs: dict[str, Any] = setting(
         dict, "Further arguments of SentenceTransformer: revision, truncate_dim, ...", option=False
     )
+
+    @field_validator("model_name", "whitening", mode="before")
+    @classmethod
+    def _paths_are_names(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
 
     @field_validator("model_kwargs")
     @classmethod

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -29,6 +29,13 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
         store.add_texts([whole_report])
         ```
     """
+
+    called_otherwise: ClassVar[Mapping[str, str]] = {
+        "max_length": "the most tokens that are read of a text are max_seq_length here. Leave it "
+        "out to have texts read as far as the method reaches",
+        "normalize": "say encode_kwargs={'normalize_embeddings': True}",
+        "tokenizer_kwargs": "these are processor_kwargs, as in sentence-transformers",
+    }
 
     model_name: str = Field(
         default="sentence-transformers/all-mpnet-base-v2",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field
@@ -38,6 +39,18 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         ```
     """
 
+    called_otherwise: ClassVar[Mapping[str, str]] = {
+        "max_length": "the most tokens that are read of a text are max_seq_length here, more than "
+        "the model's own window. Leave it out to have texts read as far as the method reaches",
+        "parallel_process": "name the devices instead: encode_kwargs={'device': ['cuda:0', ...]}",
+        "target_devices": "name them so: encode_kwargs={'device': ['cuda:0', ...]}",
+        "model": "give its name or folder as model_name",
+        "tokenizer": "the model brings its own",
+        "tokenizer_name": "the model brings its own tokenizer",
+        "tokenizer_kwargs": "these are processor_kwargs, as in sentence-transformers",
+        "pooling": "the model brings its own pooling, as sentence-transformers has saved it",
+    }
+
     embed_batch_size: int = Field(
         default=DOCUMENTS_AT_ONCE,
         gt=0,
@@ -54,6 +67,14 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         default_factory=dict,
         frozen=True,
         description="Arguments of encode: normalize_embeddings, truncate_dim, batch_size, ...",
+    )
+    normalize: bool | None = Field(
+        default=None,
+        frozen=True,
+        description="Whether vectors have unit length; None leaves that to the model.",
+    )
+    show_progress_bar: bool = Field(
+        default=False, description="Show how far the model is with the documents of a batch."
     )
     fingerprint: str | None = Field(
         default=None,
@@ -128,4 +149,5 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
 
     def _arguments(self, instruction: str | None) -> dict[str, Any]:
         prompt = {} if instruction is None else {"prompt": instruction}
-        return {"show_progress_bar": False, **prompt, **self.encode_kwargs}
+        unit = {} if self.normalize is None else {"normalize_embeddings": self.normalize}
+        return {"show_progress_bar": self.show_progress_bar, **unit, **prompt, **self.encode_kwargs}
