@@ -14,6 +14,7 @@ from longembed_st.settings import ExtensionConfig, ModelSettings
 if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
     from longembed_st.model import LongSentenceTransformer
+    from longembed_st.provenance import Provenance
 
 
 class AdapterSettings(ModelSettings):
@@ -59,6 +60,11 @@ class AdapterSettings(ModelSettings):
     def sentence_transformer(self) -> LongSentenceTransformer:
         """The model behind it, for `longembed_st.coverage` and the like; shared: only to read."""
         return self._loaded.model
+
+    @property
+    def provenance(self) -> Provenance:
+        """How its vectors are made, to be kept and compared with those of a store."""
+        return self._loaded.provenance
 
 
 _RESOLVED = ExtensionConfig.model_fields.keys()

@@ -1,19 +1,20 @@
 """Chroma collections of whole documents: the embedding function, the collection guard, the store.
 
-The first use of a name imports Chroma and registers the embedding function with it, which Chroma
-needs before it can reopen a collection by itself. Importing this package alone stays light.
+Importing this package registers the embedding function with Chroma, if that is installed: Chroma
+needs it before it can reopen a collection by itself. No library of models is imported.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.errors import StoreError
 from longembed_st.extras import MissingExtraError, needs_extra
 
 if TYPE_CHECKING:
-    from chroma_longembed.collection import open_collection
+    from chroma_longembed.collection import guard, open_collection
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
     from chroma_longembed.store import reindex
 
@@ -21,15 +22,21 @@ __all__ = [
     "LongEmbedEmbeddingFunction",
     "MissingExtraError",
     "StoreError",
+    "guard",
     "open_collection",
     "reindex",
 ]
 
 _HOME = {
     "LongEmbedEmbeddingFunction": "chroma_longembed.embedding_function",
+    "guard": "chroma_longembed.collection",
     "open_collection": "chroma_longembed.collection",
     "reindex": "chroma_longembed.store",
 }
+
+
+if find_spec("chromadb") is not None:
+    import_module("chroma_longembed.embedding_function")
 
 
 def __getattr__(name: str) -> Any:

@@ -20,8 +20,18 @@ from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from chromadb import Collection
     from chromadb.api import ClientAPI
+
+    class Model(Protocol):
+        """What knows how its vectors are made."""
+
+        @property
+        def provenance(self) -> Provenance:
+            """How."""
+
 
 FINGERPRINT = "longembed:fingerprint"
 SETTINGS = "longembed:settings"
@@ -59,6 +69,27 @@ def open_collection(
         # The same model in another place: the next one to open this should find it.
         collection.modify(metadata={**(collection.metadata or {}), **stamp(now)})
     return collection
+
+
+def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
+    """Make sure that a framework's store in Chroma will hold vectors of one kind.
+
+    To be called before LangChain's `Chroma` or LlamaIndex's `ChromaVectorStore` opens the
+    collection: neither compares the settings of the embeddings with those of what is stored.
+
+    Args:
+        client: Any Chroma client, which the framework's store is then given, too.
+        name: The collection; created if it is not there.
+        embeddings: `LongEmbedEmbeddings`, `LongEmbedEmbedding`, or anything else with a
+            `provenance`.
+
+    Raises:
+        ConfigError: If the collection was not made by this package, or if its vectors were made
+            with other settings; each differing setting is named.
+    """
+    now = embeddings.provenance
+    stored = create_collection(client, name, now)
+    stored.refuse_other_vectors(now, f"the collection {name!r}")
 
 
 def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> Provenance:

@@ -23,6 +23,9 @@ BENCH_LIBRARIES = (
     "regex",
 )
 
+DEFAULT_METHODS = ["none", "auto", "auto:hybrid=true"]
+"""The model as it is, extended, and searched as `longembed search` does, with words beside."""
+
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 DtypeOption = Annotated[
@@ -38,7 +41,7 @@ MethodOption = Annotated[
         "pcw:window_size=256. With whiten=true, whitened by a fit on the corpus, without labels; "
         "with whiten=FOLDER, by an earlier one; with spans=true, with spans; with hybrid=true, by "
         "words, too. Repeatable.",
-        show_default="none and auto",
+        show_default="none, auto, and auto:hybrid=true",
     ),
 ]
 
@@ -141,7 +144,7 @@ def bench(
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: name a folder")
     out_console, console = terminal(), terminal(stderr=True)
-    runs = plan(models, method or ["none", "auto"], baselines)
+    runs = plan(models, method or DEFAULT_METHODS, baselines)
     lengths = sorted(set(length or DEFAULT_LENGTHS))
     names = task or ([] if data else [PASSKEY])
     tasks = [parse_task(name, lengths, seed, lambda: read_haystack(haystack)) for name in names]

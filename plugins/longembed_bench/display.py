@@ -145,7 +145,7 @@ def show_results(console: Terminal, results: Sequence[Result]) -> None:
             table.add_row(row.label, *row.cells)
         console.print(table)
         if scores.note:
-            console.say(scores.note)
+            console.print(scores.note)
 
 
 def show_choice(console: Terminal, choice: Choice) -> None:

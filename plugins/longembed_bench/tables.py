@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from longembed_bench.results import Result
 from longembed_bench.runs import WHITEN
+from longembed_bench.tasks import NEEDLE, PASSKEY
 from longembed_st.command.display import percent
 
 WHITEN_TRUE = f"{WHITEN}=true"
@@ -28,6 +29,17 @@ class Row:
     cells: list[str]
 
 
+SHOWS = {
+    PASSKEY: "Passkey hides one number in a text that is the same everywhere: it shows whether a "
+    "model reads to the end, and whether a vector holds a detail. Words find the number by its "
+    "digits, which one vector of a long text hardly holds. How well documents are found by what "
+    "they are about, it does not show: measure that on your own (--data), or with -t qmsum.",
+    NEEDLE: "Needle hides one fact in long texts that are alike: it shows what a vector holds of a "
+    "detail, not how well documents are found by what they are about (--data, -t qmsum).",
+}
+"""What a generated task can and cannot show."""
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """The scores of one task.
@@ -36,7 +48,7 @@ class ScoreTable:
         title: The task and its score.
         headings: Of the columns.
         rows: The lines.
-        note: What must be said of some lines; may be empty.
+        note: What must be said of the task, or of some lines; may be empty.
     """
 
     title: str
@@ -93,4 +105,5 @@ def _table(results: list[Result]) -> ScoreTable:
     title = f"{results[0].task}, {score} x 100"
     headings = ["run", *lengths, "read", "vecs/doc", "kB/doc", "s/doc"]
     fitted = any(WHITEN_TRUE in result.method for result in results)
-    return ScoreTable(title, headings, rows, FITTED if fitted else "")
+    notes = [SHOWS.get(results[0].task, ""), FITTED if fitted else ""]
+    return ScoreTable(title, headings, rows, " ".join(note for note in notes if note))

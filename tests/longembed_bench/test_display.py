@@ -49,3 +49,11 @@ def test_all_standard_lengths_fit_into_80_columns() -> None:
     # Broken where the label has its space, and nowhere else.
     first = lines.index(["gte-small", *cells])
     assert lines[first + 1] == ["pi:logn_scaling=true"]
+
+
+def test_a_generated_task_says_what_it_cannot_show() -> None:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    show_results(console, results("pcw"))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "what they are about, it does not show" in " ".join(" ".join(lines).split())

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import chromadb
 import numpy as np
 import pytest
+from fresh_process import run_fresh
 
 import longembed_st as le
 from chroma_longembed import LongEmbedEmbeddingFunction
@@ -174,3 +175,19 @@ def test_chroma_refuses_a_change_of_method(minilm, minilm_folder) -> None:
         other = LongEmbedEmbeddingFunction(str(minilm_folder), "pi", max_seq_length=512)
         with pytest.raises(ConfigError, match="method is 'pcw' in the store, 'pi' now"):
             collection.modify(configuration={"embedding_function": other})
+
+
+def test_importing_the_package_alone_lets_chroma_reopen_a_collection(small_model, tmp_path) -> None:
+    client = chromadb.PersistentClient(str(tmp_path / "store"))
+    function = LongEmbedEmbeddingFunction(str(small_model("bert")), "pcw")
+    client.create_collection("papers", embedding_function=function).add(
+        ids=["a"], documents=["ban cor"]
+    )
+    code = """
+        import chroma_longembed
+        heavy = sorted({"torch", "transformers", "sentence_transformers"} & sys.modules.keys())
+        import chromadb
+        found = chromadb.PersistentClient(given).get_collection("papers")
+        answer([heavy, found.query(query_texts=["ban"], n_results=1)["ids"]])
+    """
+    assert run_fresh(code, tmp_path, given=str(tmp_path / "store")) == [[], [["a"]]]

@@ -300,6 +300,29 @@ def test_langchain_chroma_stores_and_finds_whole_documents(minilm_folder, tmp_pa
     assert cosine(stored, embeddings.embed_documents([cat])[0]) > 0.999999
 
 
+def test_a_guarded_chroma_store_takes_vectors_of_one_kind(small_model, tmp_path) -> None:
+    chroma = pytest.importorskip("langchain_chroma")
+    import chromadb
+
+    from chroma_longembed import guard, open_collection
+
+    bert = str(small_model("bert"))
+    client = chromadb.PersistentClient(str(tmp_path))
+    embeddings = LongEmbedEmbeddings(model=bert, method="pcw")
+    for texts in (["ban cor"], ["dim fel"]):
+        guard(client, "papers", embeddings)
+        store = chroma.Chroma(
+            client=client, collection_name="papers", embedding_function=embeddings
+        )
+        store.add_texts(texts)
+    assert open_collection(client, "papers").count() == 2
+    with pytest.raises(le.ConfigError, match="window_size is 64 in the store, 32 now"):
+        guard(client, "papers", LongEmbedEmbeddings(model=bert, method="pcw", window_size=32))
+    client.create_collection("theirs", embedding_function=None)
+    with pytest.raises(le.ConfigError, match="was not made by longembed"):
+        guard(client, "theirs", embeddings)
+
+
 def test_importing_the_package_is_light_and_a_missing_extra_named(tmp_path) -> None:
     light = """
         import langchain_longembed
