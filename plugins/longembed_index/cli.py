@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from longembed_index.embedding import Embed
     from longembed_index.lexical import WordFile
     from longembed_index.passages import DocumentHit
+    from longembed_index.sources import Found
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.store import Store
     from longembed_index.whitening import Texts
@@ -112,6 +113,29 @@ def index(
             show_default="spans in a new store, if the method reads texts of any length",
         ),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Of folders, only files whose name or path from there is like this: `*.md`, "
+            "`2019/*`. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Of folders, no files that are like this. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say what would be read: documents, tokens, about how long."
+        ),
+    ] = False,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -165,7 +189,9 @@ def index(
 
     ranking = Ranking.of(settings_file.search) if settings_file else Ranking()
     limits = Limits(reader_seconds, reader_memory, reader_characters)
-    found = find_files(paths, exclude=store, parser=Parser(limits))
+    found = find_files(
+        paths, exclude=store, parser=Parser(limits), only=include or [], but=exclude or []
+    )
     stored = read_provenance(store, kind=store_kind)
     out, console = terminal(), terminal(stderr=True)
     if not found.files and stored is None:
@@ -184,6 +210,9 @@ def index(
     has_spans = _has_spans(spans, stored, file, loaded, console)
     embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
+    if dry_run:
+        _foresee(found, store, stored, loaded, out, console)
+        return
     if whiten and stored is None:
         texts = Texts.of_sources(found.files)
         loaded, embed = _whiten(store, loaded, texts, has_spans, console)
@@ -539,6 +568,38 @@ def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> No
     with document_bar(console, len(missing), "spans") as on_document:
         failed = catch_up(store, embed, missing, on_document)
     display.show_failed(console, failed)
+
+
+def _foresee(
+    found: Found,
+    store: Path,
+    stored: Provenance | None,
+    loaded: CachedModel,
+    out: Terminal,
+    console: Terminal,
+) -> None:
+    """Say what indexing would do."""
+    from longembed_index.embedding import document_embedder
+    from longembed_index.foresight import foresee
+    from longembed_index.opening import open_store
+    from longembed_st.model import coverage
+
+    there: set[str] = set()
+    if stored is not None:
+        with open_store(store, loaded) as opened:
+            there = {record_id for record_id, _ in opened.names()}
+
+    def count(text: str) -> tuple[int, int]:
+        one = coverage(loaded.model, [text])[0]
+        return one.tokens, one.read
+
+    with document_bar(console, len(found.files), "looking") as on_document:
+        seen = foresee(
+            found.files, there.__contains__, count, document_embedder(loaded), on_document
+        )
+    seen.failed += found.unreadable
+    display.show_foresight(out, seen)
+    display.show_skipped(out, found.skipped)
 
 
 def _refuse_language(language: str | None, words: WordFile) -> None:

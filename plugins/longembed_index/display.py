@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from longembed_st.command.terminal import Terminal
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
+    from longembed_index.foresight import Foresight
     from longembed_index.passages import DocumentHit, Passage
     from longembed_index.places import Place
     from longembed_index.reindexing import Reindexed
@@ -79,6 +81,26 @@ def show_report(console: Terminal, report: Report, in_store: int) -> None:
     _show_counts(console, "Index", [*rows, ("documents in the store", in_store)], report)
     gone = [_short(name) for name in report.gone]
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
+
+
+def show_foresight(console: Terminal, seen: Foresight) -> None:
+    """Print what an ingestion would do.
+
+    Args:
+        console: Where to print.
+        seen: What would be done.
+    """
+    table = Table(title="Would be indexed", title_justify="left", show_header=False)
+    share = seen.read / seen.tokens if seen.tokens else 1.0
+    table.add_row("documents to read", f"{len(seen.new):,}")
+    table.add_row("documents unchanged", f"{seen.unchanged:,}")
+    table.add_row("documents failed", f"{len(seen.failed):,}")
+    table.add_row("tokens", f"{seen.tokens:,}")
+    table.add_row("share of tokens read", percent(share))
+    if seen.seconds is not None:
+        table.add_row("about", str(timedelta(seconds=round(seen.seconds))))
+    console.print(table)
+    show_failed(console, seen.failed)
 
 
 def show_reindexed(console: Terminal, done: Reindexed, in_store: int) -> None:

@@ -76,6 +76,16 @@ def ingest(
     return run.report
 
 
+def record_id_of(name: str, digest: str) -> str:
+    """The id of a document's record: another content is another record.
+
+    Args:
+        name: The document's name.
+        digest: Of its content.
+    """
+    return hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:32]
+
+
 class _Run:
     """One pass over the sources: what the store had, what waits, what became of the rest."""
 
@@ -160,7 +170,7 @@ class _Run:
         _check_name(source.name)
         content = content_of(source)
         digest = hashlib.sha256(content).hexdigest()
-        record_id = hashlib.sha256(f"{source.name}\0{digest}".encode()).hexdigest()[:32]
+        record_id = record_id_of(source.name, digest)
         if record_id in self._had.get(source.name, ()):
             self._delete(sorted(self._others(source.name, record_id)))
             self._settle(Outcome(source.name, "unchanged", source.size))

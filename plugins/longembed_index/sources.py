@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -172,7 +173,12 @@ class Found:
 
 
 def find_files(
-    paths: Iterable[Path], exclude: Path | None = None, parser: Parser = DEFAULT_PARSER
+    paths: Iterable[Path],
+    exclude: Path | None = None,
+    parser: Parser = DEFAULT_PARSER,
+    *,
+    only: Sequence[str] = (),
+    but: Sequence[str] = (),
 ) -> Found:
     """Look for documents, folders recursively; hidden files and folders are left out.
 
@@ -182,6 +188,9 @@ def find_files(
         paths: Files and folders.
         exclude: A folder not to look into: the store itself.
         parser: Is going to read those that are not plain text.
+        only: Patterns, one of which a file in a folder must meet, by its name or by its path from
+            there; `*` stands for any characters, `/` among them. None for all files.
+        but: Patterns of files to leave out, likewise.
 
     Returns:
         What was found.
@@ -198,6 +207,8 @@ def find_files(
             raise InputError(f"{shown(path)} does not exist")
         is_folder = path.is_dir()
         for file in _walk(path, excluded, found) if is_folder else [path]:
+            if is_folder and not _is_wanted(file, path, only, but):
+                continue
             try:
                 target = file.resolve(strict=True)
                 status = target.stat()
@@ -212,6 +223,15 @@ def find_files(
                 files.setdefault(target, FileSource(target, status.st_size, parser))
     found.files = [files[path] for path in sorted(files)]
     return found
+
+
+def _is_wanted(file: Path, root: Path, only: Sequence[str], but: Sequence[str]) -> bool:
+    ways = (file.name, file.relative_to(root).as_posix())
+
+    def meets(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(way, pattern) for way in ways for pattern in patterns)
+
+    return (not only or meets(only)) and not meets(but)
 
 
 def is_gone(name: str, roots: Iterable[Path]) -> bool:
