@@ -278,13 +278,14 @@ class ExtensionConfig(BaseModel):
         try:
             method = method_class(**self.method_options)
         except ValidationError as error:
+            known = ", ".join(method_class.model_fields) or "none"
             if method_class.tied_to_checkpoint and not self.method_options:
                 raise ConfigError(
-                    f"method {self.method!r} reads checkpoints that were made for it, and says "
-                    "nothing about others: leave the method out to have the best known one chosen, "
-                    "or see `longembed inspect MODEL` for those that the model takes"
+                    f"method {self.method!r} is for checkpoints that were made for it, which bring "
+                    f"its options ({known}) or need them said. For others, leave the method out to "
+                    "have the best known one chosen, or see those that the model takes: "
+                    "`longembed inspect MODEL`"
                 ) from None
-            known = ", ".join(method_class.model_fields) or "none"
             raise ConfigError(
                 f"method {self.method!r}: {one_line(error)} (its options: {known})"
             ) from None

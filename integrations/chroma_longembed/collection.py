@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chromadb.errors import ChromaError
+from chromadb.errors import ChromaError, InvalidArgumentError
 
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
 from chroma_longembed.switching import find_collection
@@ -104,16 +104,21 @@ def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> P
         How the vectors of what is there are made.
 
     Raises:
-        ConfigError: If it is there, and was not made by this package.
+        ConfigError: If it is there, and was not made by this package, or cannot have this name.
     """
     stored = stored_provenance(client, name)
     if stored is None:
         # Create or get: another process may have been faster, and then what is there decides.
-        client.get_or_create_collection(
-            name,
-            embedding_function=Described(provenance),  # type: ignore[arg-type]
-            metadata=stamp(provenance),
-        )
+        try:
+            client.get_or_create_collection(
+                name,
+                embedding_function=Described(provenance),  # type: ignore[arg-type]
+                metadata=stamp(provenance),
+            )
+        except InvalidArgumentError as error:
+            raise ConfigError(
+                f"Chroma does not take {name!r} as the name of a collection: {error}"
+            ) from error
         stored = stored_provenance(client, name)
     return stored or provenance
 

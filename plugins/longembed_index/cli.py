@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +94,7 @@ def index(
     model: ModelOption = None,
     settings: ModelSettings,
     settings_file: SettingsFile | None,
+    collection: CollectionOption = "documents",
     store_kind: Annotated[
         str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="chroma")
     ] = None,
@@ -179,7 +182,7 @@ def index(
     from longembed_index.contents import is_missing
     from longembed_index.ingestion import ingest
     from longembed_index.lexical import WordFile
-    from longembed_index.opening import COLLECTION, open_store, read_provenance
+    from longembed_index.opening import open_store, read_provenance
     from longembed_index.parsing import Parser
     from longembed_index.sources import emptied, find_files, is_gone
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
@@ -192,7 +195,7 @@ def index(
     found = find_files(
         paths, exclude=store, parser=Parser(limits), only=include or [], but=exclude or []
     )
-    stored = read_provenance(store, kind=store_kind)
+    stored = read_provenance(store, collection, kind=store_kind)
     out, console = terminal(), terminal(stderr=True)
     if not found.files and stored is None:
         display.show_failed(console, found.unreadable)
@@ -205,19 +208,21 @@ def index(
         )
     with without_loading_bars():
         loaded = _model_for(stored, _named(settings, model), store)
-    file, words = SpanFile(store, COLLECTION), WordFile(store, COLLECTION)
+    file, words = SpanFile(store, collection), WordFile(store, collection)
     _refuse_language(language, words)
     has_spans = _has_spans(spans, stored, file, loaded, console)
     embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
     if dry_run:
-        _foresee(found, store, stored, loaded, out, console)
+        _foresee(found, store, collection, stored, loaded, out, console)
         return
     if whiten and stored is None:
         texts = Texts.of_sources(found.files)
         loaded, embed = _whiten(store, loaded, texts, has_spans, console)
 
-    with open_store(store, loaded, kind=store_kind, write=True, wait=wait) as plain:
+    with open_store(
+        store, loaded, collection=collection, kind=store_kind, write=True, wait=wait
+    ) as plain:
         opened: Store = plain
         if isinstance(embed, SpanEmbedder):
             # Later runs tell by the file that the store has spans, even if none was made yet.
@@ -239,7 +244,7 @@ def index(
         if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
             _catch_up(opened, embed, console)
         if settings_file and settings_file.search:
-            write_ranking(store, COLLECTION, ranking)
+            write_ranking(store, collection, ranking)
         if not isinstance(plain, RanksWords):
             _catch_up_words(opened, words, language, console)
         report.failed += found.unreadable
@@ -261,10 +266,18 @@ def index(
 
 
 def search(
-    query: Annotated[
-        str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)
-    ],
     store: StoreOption,
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[QUERY]",
+            help="What to look for. Left out, queries are read from the keyboard or a pipe, one a "
+            "line, and the model is loaded once.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    collection: CollectionOption = "documents",
     k: Annotated[int, typer.Option("-k", min=1, help="The most documents to show.")] = 5,
     model: MovedModelOption = None,
     device: DeviceOption = None,
@@ -307,32 +320,64 @@ def search(
     of its best span. What stands in "double quotes" must be in the document word by word. Model and
     settings are those that the store was made with.
 
-    Example: `longembed search "who approved the budget?" --store ./store -k 3`
+    Example: `longembed search "who approved the budget?" --store ./store -k 3`, or, for one query
+    after another, `longembed search --store ./store`
     """
     from longembed_index.finding import Finder, refuse_blank
 
-    refuse_blank(query)
+    if query is not None:
+        refuse_blank(query)
     wanted = conditions(where or [])
-    finder = Finder(store, given=_named(given_settings(device=device, dtype=dtype), model))
+    given = _named(given_settings(device=device, dtype=dtype), model)
+    finder = Finder(store, collection=collection, given=given)
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
-    # Then no model is loaded, and nothing that models need is imported.
-    with nullcontext() if by_words_alone else without_loading_bars():
-        answers, coverage = finder.find(
-            query, k, passages=passages, where=wanted, mode=mode, weight=weight
-        )
-    if coverage is not None and finder.loaded.settings.on_overflow == "warn":
-        display.show_query_cut(terminal(stderr=True), coverage)
-    if as_json:
-        print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
-    elif not answers:
-        terminal(stderr=True).say(
-            "No document of the store has what is asked for: a word of the query (--mode lexical), "
-            "a phrase in quotes, the metadata of --where."
-        )
-    elif finder.has_passages(mode):
-        display.show_answers(terminal(), answers)
-    else:
-        display.show_hits(terminal(), [answer.hit for answer in answers])
+    console = terminal(stderr=True)
+
+    def answer(asked: str) -> None:
+        # By words alone, no model is loaded, and nothing that models need is imported.
+        with nullcontext() if by_words_alone else without_loading_bars():
+            answers, coverage = finder.find(
+                asked, k, passages=passages, where=wanted, mode=mode, weight=weight
+            )
+        if coverage is not None and finder.loaded.settings.on_overflow == "warn":
+            display.show_query_cut(console, coverage)
+        if as_json:
+            print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
+        elif not answers:
+            console.say(
+                "No document of the store has what is asked for: a word of the query "
+                "(--mode lexical), a phrase in quotes, the metadata of --where."
+            )
+        elif finder.has_passages(mode):
+            display.show_answers(terminal(), answers)
+        else:
+            display.show_hits(terminal(), [answer.hit for answer in answers])
+
+    if query is not None:
+        answer(query)
+        return
+    for asked in _asked(console):
+        try:
+            answer(asked)
+        except ConfigError as error:
+            console.say(f"Error: {error}")
+
+
+def _asked(console: Terminal) -> Iterator[str]:
+    """Queries as they are typed, or from a pipe, until there is a blank one or no more."""
+    if sys.stdin.isatty():
+        console.say("One query a line; an empty one ends.")
+        # Arrow keys bring back earlier queries where there is such a library.
+        with suppress(ImportError):
+            import readline  # noqa: F401
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        if not line.strip():
+            return
+        yield line
 
 
 @with_settings
@@ -573,6 +618,7 @@ def _catch_up(store: SpannedStore, embed: SpanEmbedder, console: Terminal) -> No
 def _foresee(
     found: Found,
     store: Path,
+    collection: str,
     stored: Provenance | None,
     loaded: CachedModel,
     out: Terminal,
@@ -586,7 +632,7 @@ def _foresee(
 
     there: set[str] = set()
     if stored is not None:
-        with open_store(store, loaded) as opened:
+        with open_store(store, loaded, collection=collection) as opened:
             there = {record_id for record_id, _ in opened.names()}
 
     def count(text: str) -> tuple[int, int]:

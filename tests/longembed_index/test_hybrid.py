@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from small_models import WORDS
 
 from chroma_longembed.store import ChromaStore
-from longembed_index import hybrid
+from longembed_index import finding, hybrid
 from longembed_index.derived import behind
 from longembed_index.errors import StoreError
 from longembed_index.finding import Finder
@@ -372,3 +373,38 @@ def test_a_store_keeps_how_it_is_searched(run_small, docs, line, tmp_path) -> No
     settings.write_text(json.dumps({"model": {}, "search": {"mode": "fuzzy"}}))
     refused = run_small(*line, "--settings", str(settings))
     assert (refused.exit_code, "fuzzy" in refused.stderr) == (1, True)
+
+
+def test_queries_come_one_after_another(run_small, docs, line, monkeypatch) -> None:
+    run_small(*line)
+    loads: list[str] = []
+    model_of_store = finding.model_of_store
+    monkeypatch.setattr(
+        finding, "model_of_store", lambda *given: (loads.append("load"), model_of_store(*given))[1]
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO('zebra3\n""\nzebra1\n\nzebra2\n'))
+    result = run_small("search", "--store", "STORE", "-k", "1", "--json")
+    assert result.exit_code == 0, result.stderr
+    decoder, rest, titles = json.JSONDecoder(), result.stdout.strip(), []
+    while rest:
+        answers, end = decoder.raw_decode(rest)
+        titles += [answer["title"] for answer in answers]
+        rest = rest[end:].strip()
+    assert titles == ["3.txt", "1.txt"], "an empty line ends"
+    assert "Error: the query is blank" in result.stderr, "which does not end it"
+    assert loads == ["load"]
+
+
+def test_collections_in_one_store_are_apart(run_small, docs, line, tmp_path) -> None:
+    run_small(*line)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "9.txt").write_text("The secret of number 9 is zebra9.")
+    named = ["--collection", "other papers"]
+    assert run_small("index", other, *line[2:], *named).exit_code == 1, "Chroma has rules for names"
+    named = ["--collection", "other-papers"]
+    assert run_small("index", other, *line[2:], *named).exit_code == 0
+    assert [one["title"] for one in found(run_small, "zebra9", *named)] == ["9.txt"]
+    assert "9.txt" not in {one["title"] for one in found(run_small, "zebra9", "-k", "50")}
+    listed = json.loads(run_small("list", "--store", "STORE", *named, "--json").stdout)
+    assert [one["title"] for one in listed] == ["9.txt"]
