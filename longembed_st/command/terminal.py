@@ -75,12 +75,29 @@ def terminal(stderr: bool = False) -> Terminal:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, exactly, in characters that every terminal can take.
+    """Print a value as JSON, exactly, in characters that this terminal can take.
+
+    What a terminal acts upon, or cannot show, stands as an escape.
 
     Args:
         value: The value.
     """
-    print(json.dumps(value, indent=2))
+    encoding = sys.stdout.encoding or "utf-8"
+
+    def written(character: str) -> str:
+        if character == "\n" or (character.isprintable() and _takes(encoding, character)):
+            return character
+        return json.dumps(character)[1:-1]
+
+    print("".join(map(written, json.dumps(value, indent=2, ensure_ascii=False))))
+
+
+def _takes(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 class Outlet:

@@ -139,6 +139,7 @@ def index(
             "--dry-run", help="Only say what would be read: documents, tokens, about how long."
         ),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -249,8 +250,12 @@ def index(
             _catch_up_words(opened, words, language, console)
         report.failed += found.unreadable
         report.counts["failed"] += len(found.unreadable)
-        display.show_report(out, report, len(opened))
-        display.show_skipped(out, found.skipped)
+        if as_json:
+            skipped = [str(path) for path in found.skipped]
+            print_json({**report.as_dict(), "skipped": skipped, "in_store": len(opened)})
+        else:
+            display.show_report(out, report, len(opened))
+            display.show_skipped(out, found.skipped)
         elsewhere = [name for _, name in opened.names() if is_missing(name)]
         if lost := set(elsewhere) - set(report.gone):
             console.say(
@@ -260,7 +265,9 @@ def index(
             )
         if verify:
             compared = compare(opened, embed)
-            out.say(f"Verified: {compared} stored vectors are those of the model.")
+            (console if as_json else out).say(
+                f"Verified: {compared} stored vectors are those of the model."
+            )
     if strict and report.failed:
         raise typer.Exit(1)
 
@@ -389,6 +396,7 @@ def reindex(
     settings: ModelSettings,
     whiten: WhitenOption = False,
     wait: WaitOption = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     drop_old: Annotated[
         bool,
         typer.Option(
@@ -462,7 +470,11 @@ def reindex(
                 restart=restart,
                 on_outcome=on_outcome,
             )
-        display.show_reindexed(out, done, count)
+        if as_json:
+            told = {"kept_as": done.kept_as, "dropped": list(done.dropped), "in_store": count}
+            print_json({**done.report.as_dict(), **told})
+        else:
+            display.show_reindexed(out, done, count)
     if done.kept_as is None:
         raise typer.Exit(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
 
@@ -59,6 +59,22 @@ class Report:
     def share_read(self) -> float:
         """The share of the embedded documents' tokens that was read, from 0 to 1."""
         return self.read / self.tokens if self.tokens else 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON; documents that were read in part by name and share."""
+        return {
+            "documents": dict(self.counts),
+            "tokens": self.tokens,
+            "read": self.read,
+            "seconds": round(self.seconds, 3),
+            "failed": [{"document": name, "reason": reason} for name, reason in self.failed],
+            "partly_read": [
+                {"document": one.name, "tokens": one.tokens, "read": one.read}
+                for one in self.partly_read
+            ],
+            "gone": self.gone,
+            "removed": self.gone if self.pruned else [],
+        }
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome in."""

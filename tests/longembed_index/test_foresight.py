@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,28 @@ def test_a_dry_run_writes_nothing(run_small, folder, tmp_path) -> None:
     assert before == sorted(
         (p, p.stat().st_mtime_ns) for p in (tmp_path / "store").glob("longembed.*.sqlite3")
     )
+
+
+def test_what_was_done_as_json(run_small, folder) -> None:
+    (folder / "empty.txt").write_text("")
+    (folder / "picture.png").write_bytes(b"x")
+    (folder / "Größe.txt").write_text("ban cor")
+    line = ["index", folder, "--store", "STORE", "--model", "MODEL", "--json"]
+    told = json.loads(run_small(*line).stdout)
+    assert told["documents"] == {"added": 6, "replaced": 0, "unchanged": 0, "failed": 1}
+    assert told["in_store"] == 6
+    assert told["tokens"] == told["read"] > 0
+    assert told["failed"] == [{"document": str(folder / "empty.txt"), "reason": "is empty"}]
+    assert told["skipped"] == [str(folder / "picture.png")]
+    (folder / "b.txt").unlink()
+    again = run_small(*line, "--prune", "--verify")
+    told = json.loads(again.stdout)
+    assert (told["documents"]["unchanged"], told["in_store"]) == (5, 5)
+    assert told["gone"] == told["removed"] == [str(folder / "b.txt")]
+    assert "Verified: 5" in again.stderr
+    done = run_small("reindex", "--store", "STORE", "--method", "pi", "--json")
+    told = json.loads(done.stdout)
+    assert (told["documents"]["added"], told["in_store"], told["dropped"]) == (5, 5, [])
+    assert told["kept_as"]
+    listed = run_small("list", "--store", "STORE", "--json").stdout
+    assert "Größe.txt" in listed

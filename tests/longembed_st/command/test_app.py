@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from command_line import longembed
 
@@ -91,3 +95,20 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert ended.exit_code == 2
     assert "Usage:" in ended.output
     assert "Error" not in ended.output
+
+
+def test_shells_complete_commands_and_options() -> None:
+    for words, expected in (("longembed sea", "search"), ("longembed search --mod", "--mode")):
+        done = subprocess.run(
+            [sys.executable, "-c", "from longembed_st.command.app import main; main()"],
+            env={
+                **os.environ,
+                "_LONGEMBED_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(words.count(" ")),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert expected in done.stdout.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import longembed_st
-from longembed_st.command.terminal import Outlet, Terminal
+from longembed_st.command.terminal import Outlet, Terminal, print_json
 
 HOSTILE = "[bold]a[/bold] :smile:\x1b[2J\nError: b\u202e\x07"
 ESCAPED = r"[bold]a[/bold] :smile:\x1b[2J\nError: b\u202e\x07"
@@ -132,3 +133,22 @@ def test_names_that_the_encoding_lacks_are_escaped() -> None:
     ended = longembed(["search", "q", "--store", "日本"], capture_output=True, env=environment)
     assert ended.returncode == 1
     assert r"there is no store in \u65e5\u672c" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", '"Größe 日本 \\u202e \\u009b \\ud800 \\u001b"'),
+        ("latin-1", '"Größe \\u65e5\\u672c \\u202e \\u009b \\ud800 \\u001b"'),
+        ("ascii", '"Gr\\u00f6\\u00dfe \\u65e5\\u672c \\u202e \\u009b \\ud800 \\u001b"'),
+    ],
+)
+def test_json_is_readable_and_exact_wherever_it_is_printed(monkeypatch, encoding, shown) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+    value = "Größe 日本 \u202e \u009b \ud800 \x1b"
+    print_json(value)
+    sys.stdout.flush()
+    written = raw.getvalue().decode(encoding)
+    assert written.strip() == shown
+    assert json.loads(written) == value
