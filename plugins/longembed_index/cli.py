@@ -180,12 +180,11 @@ def index(
 
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
-    from longembed_index.contents import is_missing
     from longembed_index.ingestion import ingest
     from longembed_index.lexical import WordFile
     from longembed_index.opening import open_store, read_provenance
     from longembed_index.parsing import Parser
-    from longembed_index.sources import emptied, find_files, is_gone
+    from longembed_index.sources import emptied, find_files, is_gone, is_missing
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.verify import verify as compare
     from longembed_index.whitening import Texts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -76,26 +75,6 @@ def entry_of(record: Record) -> Entry:
     hit = hit_of(record.id, 0.0, record.metadata)
     characters = None if record.text is None else len(record.text)
     return Entry(record.id, hit.source, hit.title, characters, hit.tokens, hit.read)
-
-
-def is_missing(name: str) -> bool:
-    """Whether a document was a file that is not there any more.
-
-    Args:
-        name: The document's name in the store; only an absolute path names a file.
-
-    Returns:
-        False for a file that is only out of reach at the moment.
-    """
-    if not os.path.isabs(name):
-        return False
-    try:
-        os.stat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
 
 
 def remove(store: Store, ids: Sequence[str]) -> None:

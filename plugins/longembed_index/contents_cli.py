@@ -57,8 +57,9 @@ def list_documents(
 
     Example: `longembed list --store ./store '*/2019/*'`
     """
-    from longembed_index.contents import as_dict, entry_of, is_missing, records_of
+    from longembed_index.contents import as_dict, entry_of, records_of
     from longembed_index.opening import open_store
+    from longembed_index.sources import is_missing
 
     with open_store(store, collection=collection) as opened:
         found = [entry_of(one) for one in records_of(opened, names or (), conditions(where or []))]
@@ -159,10 +160,11 @@ def delete(
 
     Example: `longembed delete --store ./store '/old/reports/*'`
     """
-    from longembed_index.contents import is_missing, records_of, remove
+    from longembed_index.contents import records_of, remove
     from longembed_index.hybrid import catch_up
     from longembed_index.lexical import WordFile
     from longembed_index.opening import open_store
+    from longembed_index.sources import is_missing
     from longembed_index.spans import SpanFile, SpannedStore
 
     if not (names or where or gone):

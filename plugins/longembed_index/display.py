@@ -75,6 +75,8 @@ def show_report(console: Terminal, report: Report, in_store: int) -> None:
         in_store: Documents that the store has now.
     """
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
+    if report.moved:
+        rows.append(("of these moved, not embedded again", len(report.moved)))
     if report.gone:
         label = "documents removed" if report.pruned else "documents whose file is gone"
         rows.append((label, len(report.gone)))

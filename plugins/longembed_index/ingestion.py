@@ -11,14 +11,16 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
+from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
 from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.repairing import refuse_lost
 from longembed_index.reports import Outcome, Report
-from longembed_index.sources import content_of, text_of
+from longembed_index.sources import content_of, is_missing, text_of
+from longembed_index.spans import SpannedStore
 from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import has_text
 
@@ -124,8 +126,10 @@ class _Run:
     def flush(self) -> None:
         """Embed and write what waits."""
         batch, self._batch, self._waiting = self._batch, [], 0
-        results = embed_each([document.text for document in batch], self._embed)
-        pairs = list(zip(batch, results, strict=True))
+        # Equal contents are embedded once.
+        texts = list(dict.fromkeys(document.text for document in batch))
+        results = dict(zip(texts, embed_each(texts, self._embed), strict=True))
+        pairs = [(document, results[document.text]) for document in batch]
         records = [(d, _record(d, *made)) for d, made in pairs if isinstance(made, tuple)]
         if records:
             self._store.write([record for _, record in records])
@@ -175,10 +179,46 @@ class _Run:
             self._delete(sorted(self._others(source.name, record_id)))
             self._settle(Outcome(source.name, "unchanged", source.size))
             return None
+        if self._move(source, record_id, digest):
+            return None
         text = text_of(source, content)
         if not has_text(text):
             raise InputError("has no text" if content.strip() else "is empty")
         return _Document(source, record_id, digest, text)
+
+    def _move(self, source: Source, record_id: str, digest: str) -> bool:
+        """Store a file that was moved under its new name, with the vector that it has."""
+        found = self._store.get([self._missing[digest]]) if digest in self._missing else []
+        if not found or found[0].vector is None:
+            return False
+        earlier = found[0]
+        if isinstance(self._store, SpannedStore):
+            self._store.carry_spans(earlier.id, record_id)
+        metadata = {
+            **earlier.metadata,
+            SOURCE: source.name,
+            TITLE: source.title or source.name,
+        }
+        self._store.write([Record(record_id, earlier.text, earlier.vector, metadata)])
+        # The old name goes only after the new one is there, as an old version does.
+        self._delete([earlier.id, *sorted(self._others(source.name, record_id))])
+        self._had[earlier.name].discard(earlier.id)
+        if not self._had[earlier.name]:
+            del self._had[earlier.name]
+        del self._missing[digest]
+        self.report.moved.append(source.name)
+        self._settle(Outcome(source.name, "added", source.size))
+        return True
+
+    @cached_property
+    def _missing(self) -> dict[str, str]:
+        """The records of documents whose file is gone, by the content's digest."""
+        ids = sorted(i for name, of in self._had.items() if is_missing(name) for i in of)
+        return {
+            str(record.metadata[CONTENT_HASH]): record.id
+            for part in batches(ids, ROWS)
+            for record in self._store.get(part)
+        }
 
     def _others(self, name: str, record_id: str) -> set[str]:
         """The records of a document's other versions, now that it has this one."""

@@ -39,6 +39,8 @@ class Report:
         read: How many of them were read.
         failed: Documents that were not stored, with the reason.
         partly_read: Documents that were stored but not read to their end.
+        moved: Documents that were stored under another name, whose file is gone, and were not
+            embedded again; they count as added.
         gone: Stored documents whose source is gone.
         pruned: Whether these were removed.
         seconds: Wall-clock time of the run.
@@ -51,6 +53,7 @@ class Report:
     read: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     partly_read: list[Outcome] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     pruned: bool = False
     seconds: float = 0.0
@@ -72,6 +75,7 @@ class Report:
                 {"document": one.name, "tokens": one.tokens, "read": one.read}
                 for one in self.partly_read
             ],
+            "moved": self.moved,
             "gone": self.gone,
             "removed": self.gone if self.pruned else [],
         }

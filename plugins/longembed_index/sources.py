@@ -234,6 +234,26 @@ def _is_wanted(file: Path, root: Path, only: Sequence[str], but: Sequence[str]) 
     return (not only or meets(only)) and not meets(but)
 
 
+def is_missing(name: str) -> bool:
+    """Whether a document was a file that is not there any more.
+
+    Args:
+        name: The document's name in the store; only an absolute path names a file.
+
+    Returns:
+        False for a file that is only out of reach at the moment.
+    """
+    if not os.path.isabs(name):
+        return False
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def is_gone(name: str, roots: Iterable[Path]) -> bool:
     """Whether a stored file was deleted from one of these places.
 
@@ -244,15 +264,7 @@ def is_gone(name: str, roots: Iterable[Path]) -> bool:
     Returns:
         False for a file elsewhere, and for one that is only out of reach at the moment.
     """
-    if not any(Path(name).is_relative_to(_real(root)) for root in roots):
-        return False
-    try:
-        os.stat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
+    return is_missing(name) and any(Path(name).is_relative_to(_real(root)) for root in roots)
 
 
 def emptied(roots: Iterable[Path], found: Found, names: Iterable[str]) -> list[tuple[Path, int]]:

@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +163,11 @@ class SpanEmbedder:
 
     def spans_of(self, records: Iterable[Record]) -> list[DocumentSpans]:
         """The spans of the documents that were embedded last, as far as records are theirs."""
-        found = [(r, self._waiting.pop(digest_of(r.text), None)) for r in records if r.text]
+        # Two documents may have one text.
+        digests = [(record, digest_of(record.text)) for record in records if record.text]
+        found = [(record, self._waiting.get(digest)) for record, digest in digests]
+        for _, digest in digests:
+            self._waiting.pop(digest, None)
         return [_unit(record.id, spans) for record, spans in found if spans is not None]
 
 
@@ -222,6 +226,19 @@ class SpannedStore:
         if self.embedder is not None:
             self.file.put(self.fingerprint, self.embedder.spans_of(records))
         self._store.write(records)
+
+    def carry_spans(self, old: str, new: str) -> None:
+        """Let a record that is going to be written have the spans of another one of its text.
+
+        Args:
+            old: The id of the record that has them.
+            new: Of the one to come.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        found = self.file.read(self.fingerprint, [old])
+        self.file.put(self.fingerprint, [replace(one, id=new) for one in found])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records."""

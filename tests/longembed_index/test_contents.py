@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from small_models import WORDS
 
-from longembed_index.contents import export, is_missing, records_of
+from longembed_index.contents import export, records_of
 from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.records import Record
-from longembed_index.spans import SpanFile
+from longembed_index.sources import is_missing
+from longembed_index.spans import SpanEmbedder, SpanFile
 
 
 @pytest.fixture
@@ -136,3 +137,63 @@ def test_only_files_can_be_missing(tmp_path) -> None:
     assert is_missing(str(tmp_path / "there" / "below"))
     assert not is_missing("a title, not a file")
     assert not is_missing("/\0")
+
+
+def test_a_moved_folder_is_not_embedded_again(filled, docs, tmp_path, monkeypatch) -> None:
+    before = {one["source"]: one for one in listed(filled)}
+    store = tmp_path / "store"
+    with open_store(store) as opened:
+        fingerprint = str(opened.provenance.fingerprint)
+        vectors = {r.name: np.array(r.vector) for r in records_of(opened)}
+    spans = {one.id: one for one in SpanFile(store, COLLECTION).read(fingerprint)}
+    (docs / "old").rename(docs / "older")
+    (docs / "older" / "3.txt").write_text("ban cor dim fel")
+    embedded: list[str] = []
+    real = SpanEmbedder.__call__
+
+    def embed(self, texts):
+        embedded.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
+    assert embedded == ["ban cor dim fel"]
+    assert told["moved"] == [str(docs / "older" / f"{number}.txt") for number in range(3)]
+    assert (told["documents"]["added"], told["documents"]["unchanged"]) == (4, 3)
+    assert (told["gone"], told["in_store"]) == ([], 7)
+    now = {one["source"]: one for one in listed(filled)}
+    assert str(docs / "old" / "0.txt") not in now
+    with open_store(store) as opened:
+        records = {record.name: record for record in records_of(opened)}
+    carried = {one.id: one for one in SpanFile(store, COLLECTION).read(fingerprint)}
+    assert carried.keys() == {record.id for record in records.values()}
+    assert WordFile(store, COLLECTION).ids() == carried.keys()
+    for number in range(3):
+        old, new = (str(docs / place / f"{number}.txt") for place in ("old", "older"))
+        np.testing.assert_array_equal(records[new].vector, vectors[old])
+        assert {**now[new], "id": 0, "source": 0} == {**before[old], "id": 0, "source": 0}
+        np.testing.assert_array_equal(
+            carried[records[new].id].vectors, spans[before[old]["id"]].vectors
+        )
+    again = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
+    assert (again["documents"]["unchanged"], again["moved"]) == (7, [])
+
+
+def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkeypatch) -> None:
+    for name in ("copy", "again"):
+        (docs / f"{name}.txt").write_text("ban cor dim fel")
+    embedded: list[str] = []
+    real = SpanEmbedder.__call__
+
+    def embed(self, texts):
+        embedded.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
+    assert embedded == ["ban cor dim fel"], "equal contents are embedded once"
+    assert (told["documents"]["added"], told["moved"], told["in_store"]) == (2, [], 8)
+    every = listed(filled)
+    assert {one["title"] for one in every} >= {"copy.txt", "again.txt"}
+    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
+    assert facts["spans"] == facts["words"] == 8
