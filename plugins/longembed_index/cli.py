@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -232,7 +232,10 @@ def index(
         if prune and not prune_empty_root:
             names = (name for _, name in opened.names())
             _refuse_emptied(emptied(paths, found, names))
-        with display.progress_bar(console, [file.size for file in found.files]) as on_outcome:
+        with (
+            _told_if_interrupted(opened, console),
+            display.progress_bar(console, [file.size for file in found.files]) as on_outcome,
+        ):
             report = ingest(
                 found.files,
                 opened,
@@ -657,6 +660,19 @@ def _foresee(
     seen.failed += found.unreadable
     display.show_foresight(out, seen)
     display.show_skipped(out, found.skipped)
+
+
+@contextmanager
+def _told_if_interrupted(store: Store, console: Terminal) -> Iterator[None]:
+    """Say what is stored when somebody interrupts a long run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.say(
+            f"Interrupted. The store has {len(store):,} documents; the same command goes on from "
+            "there."
+        )
+        raise
 
 
 def _refuse_language(language: str | None, words: WordFile) -> None:

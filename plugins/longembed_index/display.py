@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from longembed_st.coverages import Coverage
 
 _NAMES_SHOWN = 3
+_LISTED = 20
+"""Lines of a list, which may have thousands."""
 _SHOWN_AROUND = 200
 """Characters before and behind the best sentence."""
 _LONG_WORD = 30
@@ -309,8 +311,10 @@ def _show_counts(
 def _show_list(console: Terminal, heading: str, lines: list[str]) -> None:
     if lines:
         console.print(heading, style="bold")
-        for line in lines:
+        for line in lines[:_LISTED]:
             console.say(f"  {line}")
+        if len(lines) > _LISTED:
+            console.say(f"  and {len(lines) - _LISTED:,} more; --json names all of them")
 
 
 def _short(name: str) -> str:

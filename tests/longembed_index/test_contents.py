@@ -197,3 +197,39 @@ def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkey
     assert {one["title"] for one in every} >= {"copy.txt", "again.txt"}
     facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
     assert facts["spans"] == facts["words"] == 8
+
+
+def test_an_interrupted_run_says_what_is_stored(run_small, docs, monkeypatch) -> None:
+    real = SpanEmbedder.__call__
+    calls: list[int] = []
+
+    def embed(self, texts):
+        calls.append(len(texts))
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return real(self, texts)
+
+    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    for number in range(3):
+        (docs / "new" / f"{number}.txt").write_text("ban cor " * 10_000)
+    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
+    ended = run_small(*line)
+    assert ended.exit_code == 130
+    assert "Interrupted. The store has" in ended.stderr
+    assert "the same command goes on" in " ".join(ended.stderr.split())
+    stored = len(listed(run_small))
+    assert 0 < stored < 6
+    monkeypatch.setattr(SpanEmbedder, "__call__", real)
+    told = json.loads(run_small(*line, "--json").stdout)
+    assert told["documents"]["unchanged"] == stored
+    assert told["in_store"] == 6
+
+
+def test_long_lists_are_cut(run_small, docs) -> None:
+    for number in range(30):
+        (docs / f"empty{number}.txt").write_text("")
+    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
+    shown = run_small(*line)
+    assert shown.stdout.count("is empty") == 20
+    assert "and 10 more; --json names all of them" in shown.stdout
+    assert len(json.loads(run_small(*line, "--json").stdout)["failed"]) == 30
