@@ -279,7 +279,7 @@ def search(
     query: Annotated[
         str | None,
         typer.Argument(
-            metavar="[QUERY]",
+            metavar="QUERY",
             help="What to look for. Left out, queries are read from the keyboard or a pipe, one a "
             "line, and the model is loaded once.",
             show_default=False,

@@ -33,7 +33,7 @@ WhereOption = Annotated[
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...",
+        metavar="NAME",
         help="Documents, by their names in the store, as `longembed list` shows them; `*` stands "
         "for any characters.",
         show_default=False,
