@@ -64,6 +64,16 @@ MovedModelOption = Annotated[
     ),
 ]
 CollectionOption = Annotated[str, typer.Option(metavar="NAME", help="Collection in the store.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Only documents that have this in their metadata, for instance `source=*/2019/*`: "
+        "`*` stands for any characters. Repeatable; all must be met.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WhitenOption = Annotated[
     bool,
     typer.Option(
@@ -311,16 +321,8 @@ def search(
             show_default=f"the store's, or {WEIGHT}",
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Only documents that have this in their metadata, for instance `source=*/2019/*`: "
-            "`*` stands for any characters. Repeatable; all must be met.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    where: WhereOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Find the documents of a store that answer a query best, by words and by meaning.
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from longembed_index.cli import CollectionOption, StoreOption, WaitOption, conditions
+from longembed_index.cli import (
+    CollectionOption,
+    JsonOption,
+    StoreOption,
+    WaitOption,
+    WhereOption,
+    conditions,
+)
 from longembed_st.command.display import percent
 from longembed_st.command.options import given_path
 from longembed_st.command.terminal import print_json, terminal
@@ -21,15 +28,6 @@ if TYPE_CHECKING:
 _NAMED = 10
 """Documents that are named before they are removed."""
 
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="KEY=VALUE",
-        help="Only documents that have this in their metadata; `*` stands for any characters. "
-        "Repeatable; all must be met.",
-        show_default=False,
-    ),
-]
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -39,7 +37,6 @@ NamesArgument = Annotated[
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def list_documents(

@@ -34,6 +34,19 @@ def filled(run_small, docs):
     return run_small
 
 
+def texts_embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is embedded from now on."""
+    embedded: list[str] = []
+    real = SpanEmbedder.__call__
+
+    def embed(self, texts):
+        embedded.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    return embedded
+
+
 def listed(run, *words: str) -> list[dict]:
     result = run("list", *words, "--store", "STORE", "--json")
     assert result.exit_code == 0, result.stderr
@@ -148,14 +161,7 @@ def test_a_moved_folder_is_not_embedded_again(filled, docs, tmp_path, monkeypatc
     spans = {one.id: one for one in SpanFile(store, COLLECTION).read(fingerprint)}
     (docs / "old").rename(docs / "older")
     (docs / "older" / "3.txt").write_text("ban cor dim fel")
-    embedded: list[str] = []
-    real = SpanEmbedder.__call__
-
-    def embed(self, texts):
-        embedded.extend(texts)
-        return real(self, texts)
-
-    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    embedded = texts_embedded(monkeypatch)
     told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
     assert embedded == ["ban cor dim fel"]
     assert told["moved"] == [str(docs / "older" / f"{number}.txt") for number in range(3)]
@@ -182,14 +188,7 @@ def test_a_moved_folder_is_not_embedded_again(filled, docs, tmp_path, monkeypatc
 def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkeypatch) -> None:
     for name in ("copy", "again"):
         (docs / f"{name}.txt").write_text("ban cor dim fel")
-    embedded: list[str] = []
-    real = SpanEmbedder.__call__
-
-    def embed(self, texts):
-        embedded.extend(texts)
-        return real(self, texts)
-
-    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
+    embedded = texts_embedded(monkeypatch)
     told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
     assert embedded == ["ban cor dim fel"], "equal contents are embedded once"
     assert (told["documents"]["added"], told["moved"], told["in_store"]) == (2, [], 8)
