@@ -27,7 +27,6 @@ from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
 import longembed_st as le
-from longembed_index.display import progress_bar
 from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.finding import model_of_store
 from longembed_index.hybrid import catch_up, question_of, search_hybrid
@@ -35,6 +34,7 @@ from longembed_index.ingestion import ingest
 from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, with_best_sentence
+from longembed_index.progress import file_bar
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
 from longembed_st.command.display import document_bar
@@ -208,7 +208,7 @@ def fill(
     """Index the documents into one store, and say what was read."""
     with (
         open_store(place, model, write=True) as store,
-        progress_bar(console, [document.size for document in documents]) as on_outcome,
+        file_bar(console, documents) as on_outcome,
     ):
         report = ingest(documents, store, embed, on_outcome=on_outcome)
     done = ", ".join(f"{count} {status}" for status, count in report.counts.items() if count)

@@ -18,6 +18,13 @@ class Ended:
     stderr: str
 
     @property
+    def complaints(self) -> str:
+        """What it printed beside its results, without the lines that say what it is doing."""
+        doing = ("Found ", "Loading ")
+        lines = self.stderr.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith(doing))
+
+    @property
     def output(self) -> str:
         """All that it printed."""
         return self.stdout + self.stderr

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from threading import Event, Thread
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from longembed_st.command.terminal import Terminal
+from longembed_st.reading.progress import listening
+
+_SPEED_SECONDS = 300.0
+"""Over which a speed is measured: one long document may take minutes."""
 
 
 def percent(share: float) -> str:
@@ -20,8 +27,17 @@ def percent(share: float) -> str:
 
 
 @contextmanager
-def without_loading_bars() -> Iterator[None]:
-    """Switch the loading bars of transformers off inside the block."""
+def loading(console: Terminal, model: str | None = None) -> Iterator[None]:
+    """Say that a model is being loaded, which takes seconds, without the bars of transformers.
+
+    What imports the libraries of models belongs inside the block, too. A download shows its bar.
+
+    Args:
+        console: Where to say it.
+        model: The model's name; None to say nothing.
+    """
+    if model is not None:
+        console.say(f"Loading {model}", style="dim")
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -33,9 +49,53 @@ def without_loading_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+class Bars(Progress):
+    """Rich's bars; where there is no terminal, a line every half minute in their place.
+
+    Args:
+        *columns: As rich's.
+        console: Where to draw.
+    """
+
+    every = 30.0
+    """Seconds between two lines."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        super().__init__(
+            *columns,
+            console=console,
+            disable=not console.is_interactive,
+            speed_estimate_period=_SPEED_SECONDS,
+        )
+        self._ended = Event()
+        self._lines = Thread(target=self._say_lines, daemon=True)
+
+    def start(self) -> None:
+        """Begin to draw, or to say."""
+        super().start()
+        if self.disable:
+            self._lines.start()
+
+    def stop(self) -> None:
+        """End it."""
+        super().stop()
+        self._ended.set()
+        if self._lines.is_alive():
+            self._lines.join()
+
+    def _say_lines(self) -> None:
+        while not self._ended.wait(self.every):
+            for task in self.tasks:
+                if task.visible and not task.finished:
+                    cells = (column(task) for column in self.columns)  # type: ignore[operator]
+                    words = [cell.plain for cell in cells if isinstance(cell, Text)]
+                    line = " ".join(" ".join(words).split())
+                    self.console.print(Text(line), soft_wrap=True)
+
+
 @contextmanager
 def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Callable[[], None]]:
-    """A bar that counts documents.
+    """A bar that counts documents, and moves while a long one is read.
 
     Args:
         console: Where to draw.
@@ -45,16 +105,20 @@ def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Call
     Yields:
         To be called after each.
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     label = f"{doing}: documents" if doing else "documents"
-    columns = (TextColumn(label), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=console) as progress:
-        task = progress.add_task("", total=count)
-        yield lambda: progress.advance(task)
+    counted = TextColumn("{task.fields[done]:,}/{task.total:,}")
+    columns = (TextColumn(label), counted, BarColumn(), TimeRemainingColumn(), TextColumn("left"))
+    done = 0
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task("", total=count, done=0)
+
+        def on_document() -> None:
+            nonlocal done
+            done += 1
+            bars.update(task, completed=done, done=done)
+
+        def on_tokens(read: int, of: int) -> None:
+            bars.update(task, completed=min(done + read / of, count))
+
+        with listening(on_tokens):
+            yield on_document

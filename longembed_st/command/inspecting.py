@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from longembed_st.command.display import without_loading_bars
+from longembed_st.command.display import loading
 from longembed_st.command.options import ModelArgument, given_path, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
@@ -41,10 +41,10 @@ def inspect(
 
     Example: `longembed inspect thenlper/gte-small --length 4096 --length 32768`
     """
+    extended = _load(model, settings)
     import longembed_st as le
     from longembed_st.command.estimate import estimate_costs
 
-    extended = _load(model, settings)
     reader = extended.long_transformer
     lengths = length or [reader.extension.context.original * s for s in (1, 8, 64)]
     for one in lengths:
@@ -101,7 +101,7 @@ def bake(
                 f"Method {reader.extension.method} works at run time only: baking with {chosen}."
             )
             extended = _load(model, settings.over(ModelSettings(method=chosen)))
-    with without_loading_bars(), warnings.catch_warnings(record=True) as notes:
+    with loading(terminal(stderr=True)), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
         le.bake(extended, out)
     terminal().say(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
@@ -122,15 +122,15 @@ def save(
     """
     refuse_existing(out)
     extended = _load(model, settings)
-    with without_loading_bars(), whole_folder(out) as unfinished:
+    with loading(terminal(stderr=True)), whole_folder(out) as unfinished:
         extended.save_pretrained(str(unfinished))
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 
 
 def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
-    from longembed_st.loading.load import load_settings
+    with loading(terminal(stderr=True), model):
+        from longembed_st.loading.load import load_settings
 
-    with without_loading_bars():
         return load_settings(settings.model_copy(update={"model_name": model}))
 
 

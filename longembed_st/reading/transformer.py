@@ -32,6 +32,7 @@ from longembed_st.positions.family import family_of
 from longembed_st.positions.hooks import install_hook
 from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.reading.precision import is_widened
+from longembed_st.reading.progress import tell
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.tokens import PARTS, Need, TokenizedText, checked_texts, tokenize
@@ -550,6 +551,7 @@ class LongTransformer(Transformer):
         for index, one in enumerate(passes):
             original = self.method.reads_originally(len(one.tokens), self.extension.context)
             groups[original, one.prompt_length].append(index)
+        read, all_tokens = 0, sum(len(one.tokens) for one in passes)
         for (original, prompt_length), members in groups.items():
             lengths = [len(passes[index].tokens) for index in members]
             paddable = PADDABLE_LENGTH if original else 0
@@ -560,6 +562,8 @@ class LongTransformer(Transformer):
                 if prompt_length:
                     outputs["prompt_length"] = prompt_length
                 yield chosen, outputs
+                read += sum(len(passes[index].tokens) for index in chosen)
+                tell(read, all_tokens)
 
     def token_embeddings(self, input_ids: Tensor) -> Tensor:
         """Read tokens in one pass, as the method says, and keep the embedding of each.

@@ -132,6 +132,8 @@ def bench(
     Example: `longembed bench thenlper/gte-small -m none -m pcw -m pi:max_seq_length=4096 -t passkey
     --data mydata/ --out results/`
     """
+    console = terminal(stderr=True)
+    console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
         from longembed_bench.display import Progress, quiet, show_results
         from longembed_bench.report import write_report
@@ -143,7 +145,7 @@ def bench(
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: name a folder")
-    out_console, console = terminal(), terminal(stderr=True)
+    out_console = terminal()
     runs = plan(models, method or DEFAULT_METHODS, baselines)
     lengths = sorted(set(length or DEFAULT_LENGTHS))
     names = task or ([] if data else [PASSKEY])
@@ -153,7 +155,7 @@ def bench(
     if len(set(labels)) < len(labels):
         raise ConfigError(f"two tasks have one name ({', '.join(sorted(labels))}): rename a folder")
     try:
-        with quiet(), Progress(console, runs, tasks) as progress:
+        with quiet(console), Progress(console, runs, tasks) as progress:
             measure(
                 runs,
                 tasks,
@@ -214,13 +216,15 @@ def calibrate(
 
     Example: `longembed calibrate thenlper/gte-small --data reports/ --out longembed.json`
     """
+    console = terminal(stderr=True)
+    console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
         from longembed_bench import calibrate as calibrating
         from longembed_bench.display import calibration_bar, quiet, show_choice, show_weights
         from longembed_bench.runs import MethodChoice, ModelSource
 
     sample = calibrating.sample_data(data, documents, queries, seed)
-    with quiet(), calibration_bar(terminal(stderr=True)) as (on_method, on_texts):
+    with quiet(console), calibration_bar(console) as (on_method, on_texts):
         choice = calibrating.calibrate(
             ModelSource.parse(model),
             sample,
@@ -233,7 +237,7 @@ def calibrate(
         )
     questions = calibrating.has_questions(data)
     calibrating.write_settings(choice, out, questions=questions)
-    console = terminal()
-    show_choice(console, choice)
-    show_weights(console, choice.weights, questions=questions)
-    console.say(f"Wrote {out}: longembed index PATH... --store DIR --settings {out}")
+    out_console = terminal()
+    show_choice(out_console, choice)
+    show_weights(out_console, choice.weights, questions=questions)
+    out_console.say(f"Wrote {out}: longembed index PATH... --store DIR --settings {out}")

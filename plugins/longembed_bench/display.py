@@ -19,7 +19,7 @@ from longembed_bench.tables import score_tables
 from longembed_bench.tasks import Task
 from longembed_bench.weights import Weights
 from longembed_index.modes import WEIGHT
-from longembed_st.command.display import percent, without_loading_bars
+from longembed_st.command.display import Bars, loading, percent
 from longembed_st.command.terminal import Terminal
 
 
@@ -33,7 +33,7 @@ class Progress:
     """
 
     def __init__(self, console: Terminal, runs: Sequence[Run], tasks: Sequence[Task]) -> None:
-        self._bars = bars.Progress(*_columns(), console=console)
+        self._bars = Bars(*_columns(), console=console)
         self._all = self._bars.add_task("tasks", total=len(runs) * len(tasks))
         self._one = self._bars.add_task("", total=None, visible=False)
         self._begun = 0
@@ -93,7 +93,7 @@ def calibration_bar(
     Yields:
         To be called as a method begins, and as documents are read.
     """
-    with bars.Progress(*_columns(), console=console) as shown:
+    with Bars(*_columns(), console=console) as shown:
         bar = shown.add_task("", total=None)
 
         def on_method(label: str, documents: int) -> None:
@@ -103,14 +103,18 @@ def calibration_bar(
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the bars and notes of the libraries away from the command's own output."""
+def quiet(console: Terminal) -> Iterator[None]:
+    """Keep the bars and notes of the libraries away from the command's own output.
+
+    Args:
+        console: Where that is printed.
+    """
     loggers = [logging.getLogger(name) for name in ("mteb", "bm25s")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with without_loading_bars():
+        with loading(console):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

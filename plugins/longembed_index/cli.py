@@ -13,7 +13,8 @@ import typer
 from longembed_index import display
 from longembed_index.modes import WEIGHT, Mode, Ranking, write_ranking
 from longembed_index.parsing import Limits
-from longembed_st.command.display import document_bar, without_loading_bars
+from longembed_index.progress import file_bar, record_bar
+from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     DeviceOption,
     DtypeOption,
@@ -216,8 +217,8 @@ def index(
             f"the store in {shown(store)} has vectors that are not whitened. To make them anew: "
             f"longembed reindex --whiten --store {shown(store)}"
         )
-    with without_loading_bars():
-        loaded = _model_for(stored, _named(settings, model), store)
+    console.say(f"Found {len(found.files):,} documents", style="dim")
+    loaded = _load(stored, _named(settings, model), store, console)
     file, words = SpanFile(store, collection), WordFile(store, collection)
     _refuse_language(language, words)
     has_spans = _has_spans(spans, stored, file, loaded, console)
@@ -244,7 +245,7 @@ def index(
             _refuse_emptied(emptied(paths, found, names))
         with (
             _told_if_interrupted(opened, console),
-            display.progress_bar(console, [file.size for file in found.files]) as on_outcome,
+            file_bar(console, found.files) as on_outcome,
         ):
             report = ingest(
                 found.files,
@@ -346,7 +347,8 @@ def search(
 
     def answer(asked: str) -> None:
         # By words alone, no model is loaded, and nothing that models need is imported.
-        with nullcontext() if by_words_alone else without_loading_bars():
+        unneeded = by_words_alone or finder.is_loaded
+        with nullcontext() if unneeded else loading(console, finder.model_name):
             answers, coverage = finder.find(
                 asked, k, passages=passages, where=wanted, mode=mode, weight=weight
             )
@@ -447,8 +449,9 @@ def reindex(
         with open_store(store, collection=collection, write=True, wait=wait) as opened:
             display.show_dropped(out, opened.drop_kept())
         return
-    with without_loading_bars():
-        loaded = storable_model(given.over(ModelSettings(model_name=stored.settings.model_name)))
+    given = given.over(ModelSettings(model_name=stored.settings.model_name))
+    with loading(console, given.model_name):
+        loaded = storable_model(given)
     console.say(_describe(loaded))
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
         count = len(opened)
@@ -464,7 +467,7 @@ def reindex(
                 loaded, embed = _whiten(store, loaded, texts, file.exists, console)
         if isinstance(embed, SpanEmbedder):
             opened = SpannedStore(opened, file, embed)
-        with display.progress_bar(console, [1] * count) as on_outcome:
+        with record_bar(console, count) as on_outcome:
             done = reindexing.reindex(
                 opened,
                 loaded,
@@ -519,10 +522,8 @@ def repair(
 
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
-        with without_loading_bars():
-            loaded = _model_for(
-                stored, _named(given_settings(device=device, dtype=dtype), model), store
-            )
+        given = _named(given_settings(device=device, dtype=dtype), model)
+        loaded = _load(stored, given, store, console)
         return document_embedder(loaded)(texts)
 
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
@@ -574,7 +575,7 @@ def _repair(store: Store, embed: Embed, console: Terminal, remove_lost: bool = F
     if not lost:
         return
     console.say(f"The store has lost {lost:,} of {len(store):,} vectors; they are written anew.")
-    with display.progress_bar(console, [1] * lost) as on_outcome:
+    with record_bar(console, lost) as on_outcome:
         report = repairing.repair(store, embed, remove_lost=remove_lost, on_outcome=on_outcome)
     display.show_repaired(console, report)
 
@@ -711,14 +712,17 @@ def _whiten(
         return whiten(store, loaded, texts, spans=spans, on_document=on_document, tell=console.say)
 
 
-def _model_for(stored: Provenance | None, given: ModelSettings, store: Path) -> CachedModel:
+def _load(
+    stored: Provenance | None, given: ModelSettings, store: Path, console: Terminal
+) -> CachedModel:
     """The store's own model, or that of a new store."""
-    from longembed_index.embedding import storable_model
-    from longembed_index.finding import model_of_store
+    usual = stored.settings.model_name if stored else DEFAULT_MODEL
+    settings = given.over(ModelSettings(model_name=usual))
+    with loading(console, settings.model_name):
+        from longembed_index.embedding import storable_model
+        from longembed_index.finding import model_of_store
 
-    if stored is None:
-        return storable_model(given.over(ModelSettings(model_name=DEFAULT_MODEL)))
-    return model_of_store(stored, given, store)
+        return model_of_store(stored, given, store) if stored else storable_model(settings)
 
 
 def _describe(loaded: CachedModel) -> str:

@@ -1,15 +1,13 @@
-"""What the commands print: the progress bar, the closing table, the hits."""
+"""What the commands print at their end: the closing table, the hits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit, Passage
     from longembed_index.places import Place
     from longembed_index.reindexing import Reindexed
-    from longembed_index.reports import Outcome, Report
+    from longembed_index.reports import Report
     from longembed_index.searching import Hit
     from longembed_st.coverages import Coverage
 
@@ -32,40 +30,6 @@ _LISTED = 20
 _SHOWN_AROUND = 200
 """Characters before and behind the best sentence."""
 _LONG_WORD = 30
-
-
-@contextmanager
-def progress_bar(console: Terminal, sizes: Sequence[int]) -> Iterator[Callable[[Outcome], None]]:
-    """Show how far an ingestion is: documents, tokens, time left.
-
-    Args:
-        console: Where to draw.
-        sizes: The size of each document in bytes.
-
-    Yields:
-        To be called with each outcome.
-    """
-    columns = (
-        TextColumn("{task.fields[documents]:,}/{task.fields[of]:,} documents"),
-        BarColumn(),
-        TextColumn("{task.fields[tokens]:,} tokens"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    # The bar goes by size, not by number: one long report may be worth a hundred notes.
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=sum(sizes), documents=0, of=len(sizes), tokens=0)
-
-        def on_outcome(outcome: Outcome) -> None:
-            fields = progress.tasks[task].fields
-            progress.update(
-                task,
-                advance=outcome.size,
-                documents=fields["documents"] + 1,
-                tokens=fields["tokens"] + outcome.tokens,
-            )
-
-        yield on_outcome
 
 
 def show_report(console: Terminal, report: Report, in_store: int) -> None:

@@ -71,6 +71,16 @@ class Finder:
         return model_of_store(self._stored, self._given, self._directory)
 
     @property
+    def model_name(self) -> str:
+        """Where the store's model is."""
+        return str(self._given.model_name or self._stored.settings.model_name)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is there already."""
+        return "loaded" in self.__dict__
+
+    @property
     def ranking(self) -> Ranking:
         """How the store is searched unless a search says otherwise."""
         return read_ranking(self._directory, self._collection)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from longembed_st.command.display import without_loading_bars
+from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     DocumentPromptOption,
     ModelArgument,
@@ -20,6 +20,7 @@ from longembed_st.command.options import (
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
+from longembed_st.files import refuse_existing
 from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def tune(
     Example: `longembed tune intfloat/e5-base-v2 --data pairs.jsonl --max-seq-length 4096
     --out e5-4k`
     """
+    terminal(stderr=True).say("Loading the libraries of training", style="dim")
     with needs_extra("train", "accelerate", "datasets", "matplotlib"):
         from accelerate import PartialState  # type: ignore[import-untyped]
 
@@ -224,20 +226,19 @@ def whiten(
 
     Example: `longembed whiten thenlper/gte-small --data reports/ --out gte-whitened`
     """
-    from longembed_st.command.display import document_bar
-    from longembed_st.errors import ModelError
-    from longembed_st.files import refuse_existing
-    from longembed_st.loading.load import load_settings, with_whitening
-    from longembed_st.loading.whitening import MOST_DOCUMENTS
-    from longembed_tuning.sources import documents_of, read_source
-    from longembed_tuning.whiten import fit_whitening, save
-    from longembed_tuning.whitening import RIDGE
-
     refuse_existing(out)
-    texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
-    with without_loading_bars():
+    console = terminal(stderr=True)
+    with loading(console, model):
+        from longembed_st.errors import ModelError
+        from longembed_st.loading.load import load_settings, with_whitening
+        from longembed_st.loading.whitening import MOST_DOCUMENTS
+        from longembed_tuning.sources import documents_of, read_source
+        from longembed_tuning.whiten import fit_whitening, save
+        from longembed_tuning.whitening import RIDGE
+
+        texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
         loaded = load_settings(settings.model_copy(update={"model_name": model}))
-    with document_bar(terminal(stderr=True), len(texts)) as on_document:
+    with document_bar(console, len(texts)) as on_document:
         made = fit_whitening(
             loaded,
             texts,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from longembed_st.command.display import Bars
 from longembed_st.command.terminal import Terminal
 from longembed_tuning.evaluation import SCORE
 from longembed_tuning.record import TuningRecord
@@ -21,7 +22,7 @@ class ProgressBar(TrainerCallback):
     """
 
     def __init__(self, console: Terminal) -> None:
-        self._progress = Progress(
+        self._progress = Bars(
             TextColumn("steps"),
             MofNCompleteColumn(),
             BarColumn(),

@@ -27,8 +27,9 @@ def results(method: str) -> list[Result]:
     ]
 
 
-def test_the_bar_fits_into_80_columns() -> None:
-    console = Console(width=80, file=io.StringIO(), record=True)
+def test_the_bar_fits_into_80_columns(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    console = Console(width=80, file=io.StringIO(), record=True, force_terminal=True)
     run = Run(ModelSource("gte-small", "."), MethodChoice.parse("pi:logn_scaling=true"))
     data = {"test_4096": RetrievalData({f"d{n}": "" for n in range(10000)}, {}, {})}
     task = SimpleNamespace(label="passkey", data=data)

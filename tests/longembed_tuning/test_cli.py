@@ -74,7 +74,7 @@ def test_mistakes_end_in_errors_of_our_own(small_bert, pairs, tmp_path):
     ):
         done = run(*arguments)
         assert done.exit_code == 1
-        assert done.stderr.startswith("Error: ")
+        assert done.complaints.startswith("Error: ")
         assert message in done.stderr
 
 

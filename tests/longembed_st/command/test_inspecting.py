@@ -60,7 +60,7 @@ def test_inspect_prints_everything_in_80_columns(minilm_folder: Path) -> None:
     assert "no upper length" in result.stdout
     for name in le.methods():
         assert f" {name} " in result.stdout
-    assert result.stderr == ""
+    assert result.complaints == ""
 
 
 def test_bake_writes_a_plain_folder(small_model, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_mistakes_end_in_one_line(arguments, message, small_model, tmp_path: Pat
     result = run(*(stands_for.get(word, word) for word in arguments))
     assert result.exit_code == 1
     assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
+    (line,) = result.complaints.strip().splitlines()
     assert line.startswith("Error: ")
     assert message in line
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,40 @@
+"""How far the reading of texts is, for whoever draws a bar around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[int, int], None]
+"""Called with the tokens read so far, and the tokens of all that is read together."""
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Be told of every batch that an extended model reads inside the block, in this thread.
+
+    One long text is many batches under a method of windows, and one under a method of one pass.
+
+    Args:
+        listener: Called after each batch; counts begin anew with every call of the model.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(read: int, of: int) -> None:
+    """Tell whoever listens.
+
+    Args:
+        read: Tokens read so far, those of the windows' own special tokens among them.
+        of: Tokens of all that is read together.
+    """
+    listener = _listener.get()
+    if listener is not None:
+        listener(read, of)
