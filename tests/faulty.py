@@ -20,7 +20,7 @@ class Unwell:
     def content(self) -> bytes:
         return b"content"
 
-    def text(self, content: bytes) -> str:
+    def read(self, content: bytes) -> str:
         raise self.error
 
 

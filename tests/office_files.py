@@ -1,10 +1,14 @@
-"""Small PDF and Word files with a text of one's own."""
+"""Small PDF files, office files and books with a text of one's own."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import openpyxl
+import pptx
 
 
 def make_pdf(*lines: str) -> bytes:
@@ -72,6 +76,77 @@ def make_docx(paragraph: str) -> bytes:
         "word/document.xml": f'<w:document xmlns:w="{word}"><w:body><w:p><w:r><w:t>{paragraph}'
         "</w:t></w:r></w:p></w:body></w:document>",
     }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, '<?xml version="1.0" encoding="UTF-8"?>' + text)
+    return out.getvalue()
+
+
+def make_pptx(title: str, slides: Mapping[str, str]) -> bytes:
+    """A presentation.
+
+    Args:
+        title: In its properties.
+        slides: The text of each, by its title.
+    """
+    presentation = pptx.Presentation()
+    presentation.core_properties.title = title
+    for heading, text in slides.items():
+        slide = presentation.slides.add_slide(presentation.slide_layouts[1])
+        slide.shapes.title.text = heading
+        slide.placeholders[1].text = text
+    out = io.BytesIO()
+    presentation.save(out)
+    return out.getvalue()
+
+
+def make_xlsx(title: str, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> bytes:
+    """A workbook.
+
+    Args:
+        title: In its properties.
+        sheets: Rows of cells, by the sheet's name.
+    """
+    book = openpyxl.Workbook()
+    book.properties.title = title
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def make_epub(title: str, chapters: Mapping[str, str]) -> bytes:
+    """An e-book.
+
+    Args:
+        title: In its metadata.
+        chapters: The text of each, by its heading.
+    """
+    numbers = range(len(chapters))
+    items = "".join(
+        f'<item id="c{n}" href="{n}.xhtml" media-type="application/xhtml+xml"/>' for n in numbers
+    )
+    spine = "".join(f'<itemref idref="c{n}"/>' for n in numbers)
+    parts = {
+        "META-INF/container.xml": '<container version="1.0" '
+        'xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+        '<rootfile full-path="OPS/book.opf" media-type="application/oebps-package+xml"/>'
+        "</rootfiles></container>",
+        "OPS/book.opf": '<package xmlns="http://www.idpf.org/2007/opf" version="3.0" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<metadata><dc:title>{title}</dc:title></metadata>"
+        f"<manifest>{items}</manifest><spine>{spine}</spine></package>",
+    }
+    for number, (heading, text) in enumerate(chapters.items()):
+        parts[f"OPS/{number}.xhtml"] = (
+            '<html xmlns="http://www.w3.org/1999/xhtml"><head><meta charset="utf-8"/></head>'
+            f"<body><h1>{heading}</h1><p>{text}</p></body></html>"
+        )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, text in parts.items():

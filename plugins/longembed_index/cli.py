@@ -96,7 +96,8 @@ def index(
         typer.Argument(
             parser=given_path,
             metavar="PATH...",
-            help="Files, or folders to search: text, Markdown, HTML, PDF, DOCX.",
+            help="Files, or folders to search: text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, EPUB, "
+            "EML, CSV, JSON, notebooks, source code.",
             show_default=False,
         ),
     ],
@@ -172,7 +173,7 @@ def index(
     reader_seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="SECONDS", help="The most time to parse one HTML, PDF, DOCX."
+            min=0.1, metavar="SECONDS", help="The most time to parse one HTML, PDF or other file."
         ),
     ] = Limits.seconds,
     reader_memory: Annotated[

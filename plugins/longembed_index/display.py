@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -205,6 +205,9 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         if answer.hit.share_read is not None and answer.hit.share_read < 1:
             parts += f"; {percent(answer.hit.share_read)} of it was read"
         heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
+        file = PurePath(answer.hit.source).name
+        if answer.hit.title not in (answer.hit.source, file):
+            heading.append(f"  {shown(file)}", style="not bold")
         heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
         console.print(heading)
         for passage in answer.passages:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from longembed_index.sources import FileSource, content_of, find_files, text_of
+from longembed_index.sources import FileSource, content_of, find_files, parsed_of
 from longembed_st.errors import InputError
 from longembed_st.texts import has_text, shown
 
@@ -86,7 +86,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _text(file: FileSource) -> str:
-    return text_of(file, content_of(file))
+    return parsed_of(file, content_of(file)).text
 
 
 def _object(where: str, line: str) -> dict[str, Any]:

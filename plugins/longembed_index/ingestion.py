@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
@@ -19,7 +20,7 @@ from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.repairing import refuse_lost
 from longembed_index.reports import Outcome, Report
-from longembed_index.sources import content_of, is_missing, text_of
+from longembed_index.sources import content_of, is_missing, parsed_of
 from longembed_index.spans import SpannedStore
 from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import has_text
@@ -36,6 +37,7 @@ class _Document:
     id: str
     digest: str
     text: str
+    title: str
 
 
 def ingest(
@@ -181,10 +183,13 @@ class _Run:
             return None
         if self._move(source, record_id, digest):
             return None
-        text = text_of(source, content)
-        if not has_text(text):
-            raise InputError("has no text" if content.strip() else "is empty")
-        return _Document(source, record_id, digest, text)
+        if not content.strip():
+            raise InputError("is empty")
+        parsed = parsed_of(source, content)
+        if not has_text(parsed.text):
+            raise InputError("has no text")
+        title = parsed.title or source.title or source.name
+        return _Document(source, record_id, digest, parsed.text, title)
 
     def _move(self, source: Source, record_id: str, digest: str) -> bool:
         """Store a file that was moved under its new name, with the vector that it has."""
@@ -194,11 +199,10 @@ class _Run:
         earlier = found[0]
         if isinstance(self._store, SpannedStore):
             self._store.carry_spans(earlier.id, record_id)
-        metadata = {
-            **earlier.metadata,
-            SOURCE: source.name,
-            TITLE: source.title or source.name,
-        }
+        metadata = {**earlier.metadata, SOURCE: source.name}
+        # A title of the document's own moves with it; the name of its file does not.
+        if earlier.metadata[TITLE] in (earlier.name, PurePath(earlier.name).name):
+            metadata[TITLE] = source.title or source.name
         self._store.write([Record(record_id, earlier.text, earlier.vector, metadata)])
         # The old name goes only after the new one is there, as an old version does.
         self._delete([earlier.id, *sorted(self._others(source.name, record_id))])
@@ -242,7 +246,7 @@ class _Run:
 def _record(document: _Document, vector: Any, coverage: Coverage) -> Record:
     metadata = {
         SOURCE: document.source.name,
-        TITLE: document.source.title or document.source.name,
+        TITLE: document.title,
         CONTENT_HASH: document.digest,
         **counts(coverage),
     }

@@ -1,7 +1,8 @@
 """Files are parsed in a process of their own, with limits: one that is killed costs one file.
 
 The process is started with the first file that needs it and serves all that follow. A request is
-the file's suffix and its bytes, an answer a letter and a text, each preceded by its length.
+the file's suffix and its bytes, an answer a letter, a title and a text, each preceded by its
+length.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO
 
+from longembed_index.parsed import Parsed
 from longembed_index.processes import python_command
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
 TEXT, REFUSED, NOT_INSTALLED, OUT_OF_MEMORY = b"T", b"R", b"I", b"M"
-"""What an answer is: the text, the reason why there is none, or nothing at all."""
+"""What an answer is: title and text, the reason why there is none, or nothing at all."""
 
 _KILLED = (-signal.SIGABRT, -9)
 """How a process ends that asks for more memory than it gets, from itself or from the system."""
@@ -60,8 +62,8 @@ class Parser:
         self._end: weakref.finalize[[subprocess.Popen[bytes]], Parser] | None = None
         _parsers.add(self)
 
-    def read(self, suffix: str, data: bytes) -> str:
-        """The text of a file.
+    def read(self, suffix: str, data: bytes) -> Parsed:
+        """The text and title of a file.
 
         Args:
             suffix: In lower case, with its dot; tells the reader.
@@ -72,9 +74,9 @@ class Parser:
             MissingExtraError: If the library that reads such files is not installed.
         """
         with self._lock:
-            kind, answer = self._ask(suffix, data)
+            kind, title, answer = self._ask(suffix, data)
         if kind == TEXT:
-            return answer
+            return Parsed(answer, title)
         if kind == NOT_INSTALLED:
             raise MissingExtraError(answer)
         raise InputError(self._too_much_memory() if kind == OUT_OF_MEMORY else answer)
@@ -91,7 +93,7 @@ class Parser:
             self._end.detach()
         self._lock, self._process, self._end = threading.Lock(), None, None
 
-    def _ask(self, suffix: str, data: bytes) -> tuple[bytes, str]:
+    def _ask(self, suffix: str, data: bytes) -> tuple[bytes, str, str]:
         if self._process is None:
             self._process = _start(self.limits)
             self._end = weakref.finalize(self, _kill, self._process)
@@ -105,7 +107,7 @@ class Parser:
             send(process.stdin, suffix.encode("utf-8", "surrogateescape"))
             send(process.stdin, data)
             kind = process.stdout.read(1)
-            answer = receive(process.stdout)
+            title, answer = receive(process.stdout), receive(process.stdout)
         except (OSError, EOFError):
             was_late = not watch.is_alive()
             self.close()
@@ -118,7 +120,7 @@ class Parser:
             watch.cancel()
         if kind == OUT_OF_MEMORY:
             self.close()
-        return kind, answer.decode("utf-8", "surrogatepass")
+        return kind, _decoded(title), _decoded(answer)
 
     def _why_it_ended(self, status: int, was_late: bool) -> str:
         if was_late:
@@ -135,6 +137,10 @@ class Parser:
             f"takes more than {self.limits.megabytes:,} MB of memory to parse. Give it more: "
             "--reader-memory"
         )
+
+
+def _decoded(part: bytes) -> str:
+    return part.decode("utf-8", "surrogatepass")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

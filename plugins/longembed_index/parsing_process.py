@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
+from longembed_index.parsed import Parsed
 from longembed_index.parsing import (
     NOT_INSTALLED,
     OUT_OF_MEMORY,
@@ -41,30 +42,31 @@ def main(limits: Limits) -> None:
         except EOFError:
             return
         except MemoryError:
-            kind, answer = OUT_OF_MEMORY, ""
+            kind, answer = OUT_OF_MEMORY, Parsed("")
         else:
             _limit_processor(limits)
             kind, answer = _read(suffix, data, limits)
             del data
         answers.write(kind)
-        send(answers, answer.encode("utf-8", "surrogatepass"))
+        for part in (answer.title, answer.text):
+            send(answers, part.encode("utf-8", "surrogatepass"))
 
 
-def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
+def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, Parsed]:
     try:
-        text = READERS[suffix](data)
+        parsed = READERS[suffix](data)
     except MissingExtraError as error:
-        return NOT_INSTALLED, str(error)
+        return NOT_INSTALLED, Parsed(str(error))
     except MemoryError:
-        return OUT_OF_MEMORY, ""
+        return OUT_OF_MEMORY, Parsed("")
     except InputError as error:
-        return REFUSED, str(error)
-    if len(text) > limits.characters:
-        return REFUSED, (
-            f"gives {len(text):,} characters of text, more than the {limits.characters:,} that a "
-            "file may give. Allow more: --reader-characters"
+        return REFUSED, Parsed(str(error))
+    if len(parsed.text) > limits.characters:
+        return REFUSED, Parsed(
+            f"gives {len(parsed.text):,} characters of text, more than the {limits.characters:,} "
+            "that a file may give. Allow more: --reader-characters"
         )
-    return TEXT, text
+    return TEXT, parsed
 
 
 def _own_stdout() -> BinaryIO:

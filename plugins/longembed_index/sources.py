@@ -11,8 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
+from longembed_index.parsed import Parsed, first_line
 from longembed_index.parsing import DEFAULT_PARSER, Parser
-from longembed_index.readers import READERS, first_line, is_parsed, read_text, suffix_of
+from longembed_index.readers import READERS, is_parsed, reader_of, suffix_of
 from longembed_st.errors import InputError, LongEmbedError
 from longembed_st.texts import shown
 
@@ -29,7 +30,7 @@ class Source(Protocol):
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """What a person calls it, if it has no title of its own."""
 
     @property
     def size(self) -> int:
@@ -38,8 +39,8 @@ class Source(Protocol):
     def content(self) -> bytes:
         """Its bytes, by which a change is noticed; `InputError` if they cannot be had."""
 
-    def text(self, content: bytes) -> str:
-        """The text of these bytes; `InputError` if they hold none."""
+    def read(self, content: bytes) -> Parsed:
+        """The text and title of these bytes; `InputError` if they hold none."""
 
 
 def content_of(source: Source) -> bytes:
@@ -55,22 +56,22 @@ def content_of(source: Source) -> bytes:
         return source.content()
 
 
-def text_of(source: Source, content: bytes) -> str:
-    """The text of a document.
+def parsed_of(source: Source, content: bytes) -> Parsed:
+    """The text and title of a document.
 
     Args:
         source: Any; its method may raise whatever it likes.
         content: Its bytes.
 
     Returns:
-        The text, perhaps a blank one.
+        Both; the text may be blank.
 
     Raises:
         InputError: If there is none, for any reason.
         MissingExtraError: If a library is missing, which does stop the others.
     """
     with _contained():
-        return source.text(content)
+        return source.read(content)
 
 
 @contextmanager
@@ -122,8 +123,8 @@ class FileSource:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from None
 
-    def text(self, content: bytes) -> str:
-        """The text of the file; one of unknown type, named by the user, is taken for plain text.
+    def read(self, content: bytes) -> Parsed:
+        """Text and title of the file; one of unknown type that was named is taken for plain text.
 
         Args:
             content: The file's bytes.
@@ -132,7 +133,9 @@ class FileSource:
             InputError: If it cannot be read as what its name says.
         """
         suffix = suffix_of(self.path)
-        return self.parser.read(suffix, content) if is_parsed(suffix) else read_text(content)
+        if is_parsed(suffix):
+            return self.parser.read(suffix, content)
+        return reader_of(suffix)(content)
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,9 @@ class TextSource:
         """The text's bytes."""
         return self.document.encode("utf-8", "surrogatepass")
 
-    def text(self, content: bytes) -> str:
-        """The text."""
-        return self.document
+    def read(self, content: bytes) -> Parsed:
+        """The text, with the title that was given."""
+        return Parsed(self.document, self.title)
 
 
 @dataclass

@@ -17,7 +17,7 @@ import numpy as np
 import longembed_st as le
 from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.opening import WHITENINGS
-from longembed_index.sources import content_of, text_of
+from longembed_index.sources import content_of, parsed_of
 from longembed_index.spans import SpanEmbedder, digest_of
 from longembed_st.coverages import Encoded
 from longembed_st.errors import InputError, ModelError
@@ -197,7 +197,7 @@ def _sample(items: Sequence[Any]) -> list[Any]:
 
 def _text(source: Source) -> str:
     try:
-        return text_of(source, content_of(source))
+        return parsed_of(source, content_of(source)).text
     except InputError:
         return ""
 

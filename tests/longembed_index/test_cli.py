@@ -11,7 +11,7 @@ from pathlib import Path
 import chromadb
 import pytest
 from click.testing import Result
-from office_files import make_docx, make_pdf
+from office_files import make_docx, make_pdf, make_pptx
 
 from longembed_index.opening import COLLECTION
 
@@ -102,6 +102,37 @@ def test_a_second_run_adds_nothing_and_a_changed_file_is_replaced(run, docs) -> 
     assert found[0]["title"] == "pets.md"
 
 
+def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    slides = {"Weather": "Rain fell all week.", "Cats": "The cat slept on the warm stove."}
+    (folder / "a.pptx").write_bytes(make_pptx("Year in review", slides))
+    (folder / "b.md").write_text("---\ntitle: On budgets\n---\nThe town may spend ten thousand.\n")
+    (folder / "c.eml").write_text("From: a@b.org\nSubject: Monday\n\nThe train is late.\n")
+    (folder / "d.json").write_text('{"dish": "cr\\u00eape with lemon"}')
+    result = run("index", folder, "--store", "STORE", "--model", "MODEL")
+    assert row(result, "documents added") == "4"
+    found = {
+        query: json.loads(run("search", query, "--store", "STORE", "--json").stdout)[0]
+        for query in ("where is the cat", "money of the town", "late train", '"crêpe"')
+    }
+    assert [hit["title"] for hit in found.values()] == [
+        "Year in review",
+        "On budgets",
+        "Monday",
+        "d.json",
+    ]
+    assert found["where is the cat"]["passages"][0]["page"] in (1, 2)
+    shown = " ".join(run("search", "where is the cat", "--store", "STORE").stdout.split())
+    assert "1. Year in review a.pptx" in shown
+    (folder / "b.md").rename(folder / "e.md")
+    (folder / "d.json").rename(folder / "f.json")
+    moved = run("index", folder, "--store", "STORE")
+    assert row(moved, "of these moved, not embedded again") == "2"
+    assert hits(run("search", "money of the town", "--store", "STORE", "--json"))[0] == "On budgets"
+    assert hits(run("search", '"crêpe"', "--store", "STORE", "--json")) == ["f.json"]
+
+
 def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     (docs / "empty.txt").write_text("")
     (docs / "blank.md").write_text(" \n ")
@@ -109,7 +140,7 @@ def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     (docs / "nul.txt").write_text("text\0text")
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
     (docs / "[red]odd.txt").write_text("")
-    (docs / "table.xlsx").write_bytes(b"")
+    (docs / "table.ods").write_bytes(b"")
     undecodable = os.fsdecode(b"caf\xe9.txt")
     (docs / undecodable).write_text("coffee")
     arguments = ("index", docs, "--store", "STORE", "--model", "MODEL")
@@ -125,7 +156,7 @@ def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
         "docs/broken.pdf: cannot be read as PDF",
         "docs/[red]odd.txt: is empty",
         "docs/caf\\udce9.txt: its name has the lone surrogate",
-        ".xlsx: 1 (table.xlsx)",
+        ".ods: 1 (table.ods)",
     ):
         assert line in result.stdout
     assert run(*arguments, "--strict").exit_code == 1

@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     (folder / "a.txt").write_text("A")
     (folder / "sub" / "b.md").write_text("# B")
     (folder / "blank.txt").write_text(" \n\u200b")
-    (folder / "data.csv").write_text("not read")
+    (folder / "data.bin").write_text("not read")
     (folder / ".hidden.txt").write_text("not read")
     return folder
 

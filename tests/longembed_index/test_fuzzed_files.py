@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from office_files import make_docx, make_pdf
+from office_files import make_docx, make_epub, make_pdf, make_pptx, make_xlsx
 
 from longembed_index.ingestion import ingest
 from longembed_index.parsing import Limits, Parser
@@ -28,6 +28,13 @@ SEEDS: dict[str, bytes] = {
     "page.xhtml": b"<?xml version='1.0' encoding='utf-8'?>" + PAGE.encode(),
     "paper.pdf": make_pdf("A first line", "and a second one", "of a small paper"),
     "letter.docx": make_docx("Sehr geehrte Damen und Herren, anbei mein Schreiben."),
+    "slides.pptx": make_pptx("Year", {"Sales": "they rose", "Staff": "two left"}),
+    "atlas.xlsx": make_xlsx("Atlas", {"Towns": [["name", "people"], ["Hill", 1200]]}),
+    "book.epub": make_epub("Inseln", {"The sea": "salt water", "The shore": "white sand"}),
+    "mail.eml": b"From: a@example.org\nSubject: one\nContent-Type: text/plain; charset=utf-8\n\nHi",
+    "rows.jsonl": b'{"a": "\\u00e9", "b": [1, 2]}\n{"a": null}\n',
+    "code.ipynb": b'{"cells": [{"cell_type": "markdown", "source": ["# A title\\n"]}], '
+    b'"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
     "notes.txt": TEXT.encode(),
     "notes.md": TEXT.encode("utf-16"),
     "LICENSE": TEXT.encode("utf-32"),
@@ -94,7 +101,7 @@ def test_no_file_is_lost_and_none_stops_the_rest(tmp_path, store, model, count, 
 @pytest.mark.parametrize("name", SEEDS)
 def test_the_seeds_are_read(name) -> None:
     file = FileSource(Path(name), len(SEEDS[name]))
-    assert file.text(SEEDS[name]).strip()
+    assert file.read(SEEDS[name]).text.strip()
 
 
 @pytest.mark.parametrize("charset", CHARSETS)

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from office_files import make_docx, make_pdf
 
+from longembed_index.markup import read_docx, read_html, read_pdf
+from longembed_index.parsed import Parsed
 from longembed_index.parsing import Limits, Parser
 from longembed_index.processes import python_command
-from longembed_index.readers import read_docx, read_html, read_pdf
 from longembed_index.sources import FileSource, find_files
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -56,7 +57,9 @@ def started_by(parser: Parser) -> int:
     ],
 )
 def test_the_text_is_that_of_the_reader(parser, suffix, data, read) -> None:
-    assert parser.read(suffix, data) == read(data) != ""
+    parsed = parser.read(suffix, data)
+    assert parsed == read(data)
+    assert parsed.text
 
 
 def test_one_process_serves_all_files(parser) -> None:
@@ -73,17 +76,17 @@ def test_plain_text_needs_no_process(tmp_path) -> None:
     (tmp_path / "a.txt").write_text("plain")
     parser = Parser()
     (file,) = find_files([tmp_path], parser=parser).files
-    assert file.text(file.content()) == "plain"
+    assert file.read(file.content()) == Parsed("plain")
     assert parser._process is None
 
 
 def test_what_hangs_costs_one_file() -> None:
     parser = Parser(Limits(seconds=3))
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
     # This parser takes the square of the number of them.
     with pytest.raises(InputError, match=r"longer than 3 seconds.*--reader-seconds"):
         parser.read(".html", b"<!--" * 500_000)
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
     parser.close()
 
 
@@ -92,7 +95,7 @@ def test_what_takes_all_memory_costs_one_file() -> None:
     parser = Parser(Limits(megabytes=400))
     with pytest.raises(InputError, match=r"more than 400 MB of memory.*--reader-memory"):
         parser.read(".docx", bomb(100_000_000))
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
     parser.close()
 
 
@@ -100,7 +103,7 @@ def test_what_gives_too_much_text_is_refused() -> None:
     parser = Parser(Limits(characters=1000))
     with pytest.raises(InputError, match=r"5,000 characters.*--reader-characters"):
         parser.read(".html", b"<p>" + b"a" * 5000)
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
     parser.close()
 
 
@@ -110,14 +113,14 @@ def test_a_process_that_dies_costs_one_file(parser) -> None:
     time.sleep(0.2)
     with pytest.raises(InputError, match=r"ends the process.*exit status -11"):
         parser.read(".html", PAGE)
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
 
 
 def test_threads_get_their_own_answers(parser) -> None:
     found: dict[int, str] = {}
 
     def read(number: int) -> None:
-        found[number] = parser.read(".html", f"<p>page {number}".encode()).strip()
+        found[number] = parser.read(".html", f"<p>page {number}".encode()).text.strip()
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -135,12 +138,12 @@ def test_after_a_fork_the_child_has_a_process_of_its_own(parser) -> None:
     if not child:
         right = False
         try:
-            right = "A title" in parser.read(".html", PAGE)
+            right = "A title" in parser.read(".html", PAGE).text
             parser.close()
         finally:
             os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
 
 
 def test_it_ends_with_the_one_who_asks() -> None:
@@ -177,7 +180,7 @@ def test_nothing_is_imported_from_the_working_folder(monkeypatch, tmp_path) -> N
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     parser = Parser()
-    assert "A title" in parser.read(".html", PAGE)
+    assert "A title" in parser.read(".html", PAGE).text
     parser.close()
     assert not (tmp_path / "imported").exists()
 
@@ -195,7 +198,7 @@ def test_a_file_goes_through_the_parser_that_was_given(tmp_path) -> None:
     (file,) = find_files([tmp_path], parser=parser).files
     assert isinstance(file, FileSource)
     with pytest.raises(InputError, match="more than the 10"):
-        file.text(file.content())
+        file.read(file.content())
     parser.close()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from office_files import make_pages
 
+from longembed_index.markup import read_html, read_pdf
 from longembed_index.places import place_in
-from longembed_index.readers import read_html, read_pdf
 
 GUIDE = """---
 title: a guide
@@ -46,7 +46,7 @@ def test_only_markdown_has_headings(name) -> None:
 
 
 def test_a_web_page_has_the_headings_of_its_markdown() -> None:
-    text = read_html(b"<h1>Towns</h1><p>all towns</p><h2>Harbours</h2><p>ships lie here</p>")
+    text = read_html(b"<h1>Towns</h1><p>all towns</p><h2>Harbours</h2><p>ships lie here</p>").text
     assert heading(text, "ships", "page.HTML") == "Harbours"
     assert heading(text, "all towns", "page.html") == "Towns"
 
@@ -62,7 +62,7 @@ def test_pages_end_with_form_feeds() -> None:
 
 
 def test_the_pages_of_a_pdf() -> None:
-    text = read_pdf(make_pages(["first page"], ["second page"], ["third page"]))
+    text = read_pdf(make_pages(["first page"], ["second page"], ["third page"])).text
     assert [place_in(text, text.index(w), "a.pdf").page for w in ("first", "third")] == [1, 3]
 
 

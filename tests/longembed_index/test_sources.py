@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from faulty import ANYTHING, Unwell
 
-from longembed_index.sources import emptied, find_files, is_gone, text_of
+from longembed_index.sources import emptied, find_files, is_gone, parsed_of
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 from longembed_st.texts import shown
@@ -16,7 +16,7 @@ from longembed_st.texts import shown
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     root = tmp_path / "docs"
-    for name in ("b.md", "a.txt", "sub/LICENSE", "sub/deep/c.HTML", "code.py", "data.csv"):
+    for name in ("b.md", "a.txt", "sub/LICENSE", "sub/deep/c.HTML", "code.class", "data.bin"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     for name in (".hidden.txt", ".git/config.txt"):
@@ -32,14 +32,14 @@ def names(found, root: Path) -> list[str]:
 def test_folders_are_searched_in_a_fixed_order_without_hidden_files(tree) -> None:
     found = find_files([tree])
     assert names(found, tree) == ["a.txt", "b.md", "sub/LICENSE", "sub/deep/c.HTML"]
-    assert [path.name for path in found.skipped] == ["code.py", "data.csv"]
+    assert [path.name for path in found.skipped] == ["code.class", "data.bin"]
     assert found.unreadable == []
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_type(tree) -> None:
-    assert names(find_files([tree / "code.py", tree / ".hidden.txt"]), tree) == [
+    assert names(find_files([tree / "code.class", tree / ".hidden.txt"]), tree) == [
         ".hidden.txt",
-        "code.py",
+        "code.class",
     ]
 
 
@@ -165,7 +165,7 @@ def test_a_folder_of_which_nothing_is_left_is_noticed(tree, tmp_path) -> None:
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
 def test_whatever_a_reader_raises_is_a_failure_of_its_document(error) -> None:
     with pytest.raises(InputError, match=f"cannot be read: {type(error).__name__}") as caught:
-        text_of(Unwell(error), b"content")
+        parsed_of(Unwell(error), b"content")
     assert "\n" not in str(caught.value)
 
 
@@ -174,5 +174,5 @@ def test_whatever_a_reader_raises_is_a_failure_of_its_document(error) -> None:
 )
 def test_what_is_meant_to_go_further_does(error) -> None:
     with pytest.raises(type(error)) as caught:
-        text_of(Unwell(error), b"content")
+        parsed_of(Unwell(error), b"content")
     assert caught.value is error

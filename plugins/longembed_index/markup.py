@@ -1,0 +1,241 @@
+"""Readers of web pages, PDF, e-books and office files, which all become Markdown."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import logging
+import re
+import zipfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from longembed_index.parsed import Parsed, clean_title, read_as
+from longembed_index.plain import decoded
+from longembed_st.errors import InputError
+from longembed_st.extras import needs_extra
+
+if TYPE_CHECKING:
+    from markitdown import DocumentConverter, DocumentConverterResult
+
+_LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl", "pdfminer", "pypdfium2")
+"""The extra, and what it brings to read files with."""
+
+_ONLY_PYTHONS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Names that Python takes for encodings of text, and the Web does not."""
+
+_PROPERTIES = "docProps/core.xml"
+"""Where an office file keeps its title."""
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+
+_SLIDE = re.compile(r"\s*<!-- Slide number: \d+ -->\n")
+_PAGE_END = "\f"
+
+
+def read_html(data: bytes) -> Parsed:
+    """A web page as Markdown, scripts and styles left out.
+
+    Args:
+        data: The file, in UTF-8 or in the encoding that it declares.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        from bs4.dammit import EncodingDetector
+        from markitdown.converters import HtmlConverter
+    try:
+        page = decoded(data)
+    except InputError:
+        declared = EncodingDetector.find_declared_encoding(data, is_html=True)
+        if declared is None:
+            raise
+        try:
+            page = data.decode(_encoding(declared))
+        # A codec may raise anything, and LookupError if there is none.
+        except (LookupError, ValueError):
+            raise InputError(f"is not {declared} text, as it declares") from None
+    made = _convert(HtmlConverter(), page.encode("utf-8"), ".html")
+    return Parsed(made.markdown, clean_title(made.title))
+
+
+def html_text(page: str) -> str:
+    """The text of a web page as Markdown.
+
+    Args:
+        page: The page, decoded.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return read_html(page.encode("utf-8", "replace")).text
+
+
+def read_pdf(data: bytes) -> Parsed:
+    """The text layer of a PDF, a form feed after each page.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Its text; empty if the pages are pictures.
+
+    Raises:
+        InputError: If it cannot be read, for example because it is encrypted.
+    """
+    with needs_extra(*_LIBRARIES):
+        from markitdown.converters import PdfConverter
+    # It warns of every oddity in a font, hundreds of times a file.
+    logging.getLogger("pdfminer").setLevel(logging.ERROR)
+    text = _convert(PdfConverter(), data, ".pdf").markdown
+    if text.strip() and _PAGE_END not in text:
+        # A page with a table makes the converter join all of them.
+        text = _by_pages(PdfConverter(), data) or text
+    return Parsed(text, _pdf_title(data))
+
+
+def read_docx(data: bytes) -> Parsed:
+    """A Word document as Markdown.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        from markitdown.converters import DocxConverter
+    return Parsed(_convert(DocxConverter(), data, ".docx").markdown, _office_title(data))
+
+
+def read_pptx(data: bytes) -> Parsed:
+    """A presentation as Markdown, a form feed between two slides.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        from markitdown.converters import PptxConverter
+    text = _convert(PptxConverter(), data, ".pptx").markdown
+    slides = _SLIDE.split(text)
+    # A heading is the first of its line.
+    return Parsed(f"{_PAGE_END}\n".join(slides[1:] or slides), _office_title(data))
+
+
+def read_xlsx(data: bytes) -> Parsed:
+    """A workbook: each sheet under its name, a line a row.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        import openpyxl  # type: ignore[import-untyped]
+    with read_as("XLSX"):
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        lines = []
+        for sheet in book.worksheets:
+            lines.append(f"## {sheet.title}\n")
+            for row in sheet.iter_rows(values_only=True):
+                cells = ["" if value is None else str(value).strip() for value in row]
+                if any(cells):
+                    lines.append(" | ".join(cells).rstrip(" |"))
+            lines.append("")
+    # Sheets without a row have nothing to say but their name.
+    return Parsed("\n".join(lines), _office_title(data))
+
+
+def read_epub(data: bytes) -> Parsed:
+    """An e-book as Markdown.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        from markitdown.converters import EpubConverter
+    made = _convert(EpubConverter(), data, ".epub")
+    return Parsed(made.markdown, clean_title(made.title))
+
+
+def read_notebook(data: bytes) -> Parsed:
+    """A Jupyter notebook as Markdown: its texts and its code, without the results.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra(*_LIBRARIES):
+        from markitdown.converters import IpynbConverter
+    made = _convert(IpynbConverter(), data, ".ipynb")
+    return Parsed(made.markdown, clean_title(made.title))
+
+
+def _convert(converter: DocumentConverter, data: bytes, suffix: str) -> DocumentConverterResult:
+    from markitdown import MissingDependencyException, StreamInfo
+
+    with read_as(suffix[1:].upper()):
+        try:
+            info = StreamInfo(extension=suffix, charset="utf-8")
+            return converter.convert(io.BytesIO(data), info)
+        except MissingDependencyException:
+            command = f'pip install "longembed-st[{_LIBRARIES[0]}]"'
+            raise InputError(f"needs a library for {suffix} files: {command}") from None
+
+
+def _by_pages(converter: DocumentConverter, data: bytes) -> str | None:
+    """The text of a PDF converted page by page; None if it cannot be taken apart."""
+    import pypdfium2  # type: ignore[import-untyped]
+
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            pages = []
+            for number in range(len(document)):
+                with pypdfium2.PdfDocument.new() as single:
+                    single.import_pages(document, [number])
+                    file = io.BytesIO()
+                    single.save(file)
+                made = _convert(converter, file.getvalue(), ".pdf")
+                pages.append(made.markdown.rstrip(_PAGE_END))
+    except (pypdfium2.PdfiumError, InputError):
+        return None
+    return "".join(page + _PAGE_END for page in pages)
+
+
+def _pdf_title(data: bytes) -> str:
+    from pdfminer.pdfdocument import PDFDocument
+    from pdfminer.pdfparser import PDFParser
+    from pdfminer.pdftypes import resolve1
+    from pdfminer.utils import decode_text
+
+    # A document without a title that can be read is no error.
+    with suppress(Exception):
+        infos = PDFDocument(PDFParser(io.BytesIO(data))).info
+        titles = [resolve1(info.get("Title")) for info in infos]
+        return clean_title(next((decode_text(one) for one in titles if one), None))
+    return ""
+
+
+def _office_title(data: bytes) -> str:
+    from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+
+    with suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return clean_title(fromstring(archive.read(_PROPERTIES)).findtext(_TITLE))
+    return ""
+
+
+def _encoding(declared: str) -> str:
+    """The encoding that a page declares; `LookupError` if no page is written in it."""
+    encoding = codecs.lookup(declared).name
+    if encoding in _ONLY_PYTHONS:
+        raise LookupError(declared)
+    return encoding

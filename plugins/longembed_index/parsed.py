@@ -1,0 +1,63 @@
+"""What a reader makes of a file, and how its failures are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from longembed_st.errors import InputError, LongEmbedError
+
+_LONGEST_TITLE = 200
+_PROGRAM = re.compile(r"^Microsoft (Word|PowerPoint|Excel) - ", re.IGNORECASE)
+_NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "document", "document1")
+"""What programs write where nobody gave a title, in lower case."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A document as text.
+
+    Attributes:
+        text: All of it. Pages and slides end with a form feed where they are known; headings are
+            those of Markdown.
+        title: What the document calls itself; empty if it does not.
+    """
+
+    text: str
+    title: str = ""
+
+
+def clean_title(title: object) -> str:
+    """A title in one line, or nothing where a program made one up.
+
+    Args:
+        title: As the file has it; None if it has none.
+    """
+    line = _PROGRAM.sub("", " ".join(str(title or "").split()))
+    return "" if line.lower() in _NO_TITLES else line[:_LONGEST_TITLE]
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one short line.
+
+    Args:
+        error: The error.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+@contextmanager
+def read_as(kind: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into an `InputError`.
+
+    Args:
+        kind: Of the file, as people call it.
+    """
+    try:
+        yield
+    except (LongEmbedError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"cannot be read as {kind}: {first_line(error)}") from error

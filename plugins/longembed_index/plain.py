@@ -1,0 +1,141 @@
+"""Readers of files that are text already: plain text, Markdown, JSON, e-mail."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from longembed_index.parsed import Parsed, clean_title
+from longembed_st.errors import InputError
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    # Before UTF-16, whose little-endian mark is the beginning of this one.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+_FENCE = "---"
+_LONGEST_FRONT_MATTER = 10_000
+"""Characters. What is longer is a text between two lines."""
+
+
+def decoded(data: bytes) -> str:
+    """The text of bytes: UTF-8, or what their byte order mark says.
+
+    Args:
+        data: The file.
+
+    Returns:
+        The text, without the mark.
+
+    Raises:
+        InputError: If it is binary or in another encoding.
+    """
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if b"\0" in data:
+            raise InputError("is binary, not text") from None
+        raise InputError(
+            f"is not {encoding.upper()} text (byte {data[error.start]:#04x} at offset "
+            f"{error.start}). Save it as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise InputError("is binary, not text: it has NUL characters")
+    return text
+
+
+def read_text(data: bytes) -> Parsed:
+    """Plain text, source code and tables in CSV, as they are.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: As `decoded`.
+    """
+    return Parsed(decoded(data))
+
+
+def read_markdown(data: bytes) -> Parsed:
+    """Markdown as it is, with the title of its front matter.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: As `decoded`.
+    """
+    text = decoded(data)
+    return Parsed(text, clean_title(_front_matter(text).get("title")))
+
+
+def read_json(data: bytes) -> Parsed:
+    """JSON as lines of `key.key: value`, with the characters that its escapes stand for.
+
+    Args:
+        data: The file; what is no valid JSON is read as it is.
+
+    Raises:
+        InputError: As `decoded`.
+    """
+    text = decoded(data)
+    try:
+        return Parsed("\n".join(_lines(json.loads(text))))
+    except (ValueError, RecursionError):
+        return Parsed(text)
+
+
+def read_json_lines(data: bytes) -> Parsed:
+    """JSON lines, each value as `read_json` gives it, with an empty line between two.
+
+    Args:
+        data: The file; what is no valid JSON is read as it is.
+
+    Raises:
+        InputError: As `decoded`.
+    """
+    text = decoded(data)
+    try:
+        # Other line ends than "\n" may stand inside a line's strings.
+        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (ValueError, RecursionError):
+        return Parsed(text)
+    return Parsed("\n\n".join("\n".join(_lines(row)) for row in rows))
+
+
+def _front_matter(text: str) -> dict[Any, Any]:
+    """The YAML between two lines of dashes at the beginning; empty if there is none."""
+    first, _, rest = text.partition("\n")
+    end = rest[:_LONGEST_FRONT_MATTER].find(f"\n{_FENCE}")
+    if first.rstrip() != _FENCE or end < 0:
+        return {}
+    try:
+        found = yaml.safe_load(rest[:end])
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """Each value that is not a container, behind the keys that lead to it."""
+    # Not by recursion: arrays can be nested hundreds deep.
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            inside = [(f"{key}.{name}" if key else name, one) for name, one in value.items()]
+            waiting += reversed(inside)
+        elif isinstance(value, list):
+            waiting += [(key, one) for one in reversed(value)]
+        elif value is not None:
+            written = value if isinstance(value, str) else json.dumps(value)
+            yield f"{key}: {written}" if key else written
