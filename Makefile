@@ -36,9 +36,10 @@ bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
 clean:
 	rm -rf $(VENV) demo-store
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml integrations/llama-index/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]" \
+		--editable integrations/llama-index
 	# What they ask for beside (older hub and model libraries) cannot be installed here, nor is it used.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
 		langchain-huggingface llama-index-embeddings-huggingface

@@ -7,6 +7,7 @@ import re
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,14 @@ else:
     tomllib = pytest.importorskip("tomli")
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+LLAMA_INDEX = "integrations/llama-index"
+
+
+def toml(folder: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf8"))
+
+
+PROJECT = toml(".")["project"]
 
 PARTS = {
     "longembed_st": ("longembed_st", []),
@@ -26,7 +34,7 @@ PARTS = {
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
     "langchain_longembed": ("integrations/langchain_longembed", ["langchain", "index"]),
-    "llama_index": ("integrations/llama_index", ["llama-index", "index"]),
+    "llama_index": (f"{LLAMA_INDEX}/llama_index", ["index"]),
 }
 """Where each part lies, and the extras that bring what it needs."""
 
@@ -70,11 +78,26 @@ def test_what_is_imported_is_declared(part) -> None:
     folder, extras = PARTS[part]
     providers = packages_distributions()
     known = declared(extras)
+    if part == "llama_index":
+        known |= {
+            normal(line.split(">")[0]) for line in toml(LLAMA_INDEX)["project"]["dependencies"]
+        }
     for name in imported(ROOT / folder) - PARTS.keys() - {"_typeshed"}:
         brought = {normal(distribution) for distribution in providers.get(name, [])}
         assert brought & known, f"{part} imports {name}, of {brought or 'nothing installed'}"
     if part == "llama_index":
         assert "llama-index-core" in known
+
+
+def test_the_namespace_of_llama_index_is_no_part_of_our_wheel() -> None:
+    """Whoever looks for it, to use LlamaIndex, would find an empty package."""
+    packages = toml(".")["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert sorted(Path(folder).name for folder in packages) == sorted(
+        PARTS.keys() - {"llama_index"}
+    )
+    theirs = toml(LLAMA_INDEX)["project"]
+    assert PROJECT["optional-dependencies"]["llama-index"] == [f"{theirs['name']}>=0.2"]
+    assert theirs["version"] == PROJECT["version"]
 
 
 @pytest.mark.parametrize("part", PARTS)
