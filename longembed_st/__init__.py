@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         register_method,
     )
     from longembed_st.provenance import Provenance
+    from longembed_st.reading.pooled import PooledPasses
     from longembed_st.reading.spans import SpanVectors
     from longembed_st.reading.transformer import LongTransformer
     from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
@@ -70,6 +71,7 @@ _HOMES = {
     ],
     "provenance": ["Provenance"],
     "reading.spans": ["SpanVectors"],
+    "reading.pooled": ["PooledPasses"],
     "reading.transformer": ["LongTransformer"],
     "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
 }
@@ -95,6 +97,7 @@ __all__ = [
     "Method",
     "ModelError",
     "ModelSettings",
+    "PooledPasses",
     "Provenance",
     "Recommendation",
     "ShortTextsChangeWarning",

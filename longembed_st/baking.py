@@ -19,7 +19,7 @@ from longembed_st.positions.hooks import RotaryHook, within_table
 from longembed_st.positions.rotary import GLOBAL_LAYERS
 from longembed_st.positions.tables import interpolate_rows
 from longembed_st.reading.sharing import copy_sharing_weights
-from longembed_st.reading.transformer import LongTransformer, long_transformer
+from longembed_st.reading.transformer import LongTransformer, long_transformer, modules_behind
 
 
 class ShortTextsChangeWarning(UserWarning):
@@ -48,7 +48,8 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
         modules=[
             _plain_transformer(reader),
             *_plain_weights(reader),
-            *map(copy_sharing_weights, [reader.pooling, *list(model.children())[1:]]),
+            reader.pooling.stock(),
+            *map(copy_sharing_weights, modules_behind(model)),
         ],
         device="cpu",
         prompts=cast(dict[str, str], dict(model.prompts)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def write_card(model: LongSentenceTransformer, folder: Path) -> None:
     """
     path = folder / "README.md"
     before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else ""
+    # sentence-transformers knows no models without an upper length.
+    before = before.replace(f"{sys.maxsize} tokens", "no upper length")
     write_text(path, before + card_of(model))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
     from transformers import PretrainedConfig, PreTrainedModel
 
 ModelT = TypeVar("ModelT", bound="SentenceTransformer")
@@ -44,14 +45,13 @@ def attention_implementation(config: PretrainedConfig) -> str:
     return str(getattr(config, "_attn_implementation", None))
 
 
-def load_with_module(
+def load_with_modules(
     kind: type[ModelT],
     model_name_or_path: str,
-    type_name: str,
-    module: type[nn.Module],
+    classes: dict[str, type[nn.Module]],
     **kwargs: Any,
 ) -> ModelT:
-    """Load a saved model, one of whose modules is a class that is given here.
+    """Load a saved model, some of whose modules are classes that are given here.
 
     sentence-transformers takes classes outside its own package only under `trust_remote_code`,
     which would also run whatever code lies in the folder.
@@ -59,13 +59,25 @@ def load_with_module(
     Args:
         kind: The class of the model.
         model_name_or_path: Folder or hub name.
-        type_name: How `modules.json` names the module.
-        module: Its class.
+        classes: By the names that `modules.json` has for them.
         **kwargs: Arguments of `SentenceTransformer`.
     """
-    model = kind._load_with_module_classes(model_name_or_path, {type_name: module}, **kwargs)
+    model = kind._load_with_module_classes(model_name_or_path, dict(classes), **kwargs)
     assert isinstance(model, kind)
     return model
+
+
+def prompt_length(transformer: Transformer, prompt: str) -> int:
+    """Tokens of a prompt as the pooling counts them, leading special ones among them.
+
+    sentence-transformers counts them once a prompt and keeps the number; its pooling and ours must
+    leave out the same tokens.
+
+    Args:
+        transformer: The module whose tokenizer counts.
+        prompt: The prompt.
+    """
+    return int(transformer._get_prompt_length(prompt) or 0)
 
 
 def fused_attention_on_cpu(

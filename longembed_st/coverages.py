@@ -22,6 +22,11 @@ class Coverage:
         passes: Passes through the model that share the reading; 1 unless the method cuts windows.
         spans: For each of these passes, the half-open range of characters of the text that it
             read; empty where they were not asked for, or the tokenizer keeps no offsets.
+
+    Example:
+        >>> from longembed_st import Coverage
+        >>> Coverage(tokens=1024, read=512, passes=1).share
+        0.5
     """
 
     tokens: int

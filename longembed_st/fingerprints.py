@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from longembed_st.reading.precision import is_widened
-from longembed_st.reading.transformer import long_transformer
+from longembed_st.reading.transformer import long_transformer, modules_behind
 from longembed_st.settings import ExtensionConfig, facts_of
 
 _WEIGHTS = "0.model."
@@ -89,6 +89,6 @@ def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[st
         "pooling": reader.pooling.get_config_dict(),
         "modules": [
             (type(module).__name__, getattr(module, "get_config_dict", dict)())
-            for module in list(model.children())[1:]
+            for module in modules_behind(model)
         ],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -31,6 +32,9 @@ Role = Literal["query", "document"]
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """Under which names sentence-transformers looks for the prompt of a role; the first counts."""
 
+UNLIMITED = sys.maxsize
+"""Tokens: what `max_seq_length` says of a model that reads texts of any length."""
+
 CHARACTERS_AT_ONCE = 1_000_000
 """Texts that are tokenized together: some 100 MB of token records."""
 
@@ -46,6 +50,20 @@ class LongSentenceTransformer(SentenceTransformer):
     # Type checkers keep the signatures of the base class.
     if not TYPE_CHECKING:
 
+        @property
+        def max_seq_length(self) -> int:
+            """The extended window in tokens; `UNLIMITED` without an upper length.
+
+            A number in any case, as losses and text splitters compare it. The module that reads,
+            `model.long_transformer`, has None without an upper length.
+            """
+            limit = self.long_transformer.max_seq_length
+            return UNLIMITED if limit is None else limit
+
+        @max_seq_length.setter
+        def max_seq_length(self, value: int | None) -> None:
+            self.long_transformer.max_seq_length = None if value == UNLIMITED else value
+
         def save(self, path: str, *args: Any, **kwargs: Any) -> None:
             """Save the model with a card that tells how it reads; see `SentenceTransformer.save`.
 
@@ -59,7 +77,7 @@ class LongSentenceTransformer(SentenceTransformer):
             given = _SAVE.bind(self, path, *args, **kwargs)
             given.apply_defaults()
             super().save(path, *args, **kwargs)
-            if given.arguments["create_model_card"]:
+            if path is not None and given.arguments["create_model_card"]:
                 write_card(self, Path(path))
 
         def encode(self, *args: Any, **kwargs: Any) -> Any:
@@ -126,7 +144,7 @@ class LongSentenceTransformer(SentenceTransformer):
         vectors = [np.empty((0, self.get_embedding_dimension() or 0), dtype=np.float32)]
         coverages: list[Coverage] = []
         for group in _groups(texts):
-            features = self.preprocess(group, prompt=prompt, overflow=Overflow())
+            features = self.long_transformer.flat_features(group, prompt, overflow=Overflow())
             features = self(batch_to_device(features, self.device))
             embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
             vectors.append(embeddings.float().cpu().numpy())

@@ -19,7 +19,7 @@ from longembed_st.errors import ConfigError, ModelError
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.spans import read_spans, refuse_short
 from longembed_st.reading.tokens import checked_texts
-from longembed_st.reading.transformer import LongTransformer, long_transformer
+from longembed_st.reading.transformer import LongTransformer, long_transformer, modules_behind
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -84,7 +84,7 @@ class SpanReader(Module):
         """
         texts, prompt = features["texts"], features["prompt"]
         if kwargs.get("task") == "query":
-            read = self.reader.preprocess(texts, prompt=prompt, overflow=Overflow())
+            read = self.reader.flat_features(texts, prompt, overflow=Overflow())
             read = batch_to_device(read, self.reader.token_table.device)
             vectors = [one[None] for one in self.reader(read)["sentence_embedding"]]
         else:
@@ -137,7 +137,7 @@ def multi_vector(
     refuse_short(span_tokens)
     reader = copy_sharing_weights(long_transformer(model))
     modules: list[nn.Module] = [SpanReader(reader, span_tokens)]
-    for module in list(model.children())[1:]:
+    for module in modules_behind(model):
         kind = type(module).__name__
         if kind not in _TAKEN:
             raise ModelError(f"vectors of spans cannot go through the module {kind}")

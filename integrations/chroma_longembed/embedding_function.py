@@ -29,12 +29,14 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         loaded: The model behind it, shared with other instances.
 
     Example:
-        >>> client.create_collection(
-        ...     "papers",
-        ...     embedding_function=LongEmbedEmbeddingFunction(
-        ...         "sentence-transformers/all-MiniLM-L6-v2", method="pcw", window_size=256
-        ...     ),
-        ... )
+        ```python
+        client.create_collection(
+            "papers",
+            embedding_function=LongEmbedEmbeddingFunction(
+                "sentence-transformers/all-MiniLM-L6-v2", method="pcw", window_size=256
+            ),
+        )
+        ```
     """
 
     @takes_settings(ModelSettings)

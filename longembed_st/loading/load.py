@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from sentence_transformers.util import batch_to_device, load_file_path, truncate_embeddings
 from torch import nn
 
-from longembed_st.compat import load_with_module
+from longembed_st.compat import load_with_modules
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.converting import native_checkpoint
 from longembed_st.loading.hub import refuse_unknown_model
@@ -31,6 +32,7 @@ from longembed_st.model import LongSentenceTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
 from longembed_st.positions.method import Context, get_method, methods
+from longembed_st.reading.pooled import PooledPasses
 from longembed_st.reading.precision import WIDENED_FROM, half_precision_of
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.transformer import LongTransformer, long_transformer
@@ -49,6 +51,11 @@ MOST_WIDENED = 2_000_000_000
 """Parameters of a model that is widened to single precision: more would fill a laptop's memory."""
 
 SAVED_TYPE = "longembed_st.LongTransformer"
+SAVED_CLASSES = {SAVED_TYPE: LongTransformer, "longembed_st.PooledPasses": PooledPasses}
+"""By what saved models call them."""
+
+POOLING = "1"
+"""The name of the pooling among the modules of an extended model."""
 """How `modules.json` of a saved model names our module. Saved models depend on it."""
 
 
@@ -129,9 +136,7 @@ def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
     if is_saved_extension(name, arguments):
-        model = load_with_module(
-            LongSentenceTransformer, name, SAVED_TYPE, LongTransformer, **arguments
-        )
+        model = load_with_modules(LongSentenceTransformer, name, SAVED_CLASSES, **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         _widen(model, settings)
         return _extend(model, settings.over(model.long_transformer.extension))
@@ -232,12 +237,14 @@ def _extend(model: SentenceTransformer, settings: ExtensionConfig) -> LongSenten
     )
     result = LongSentenceTransformer(
         # An OrderedDict is as good as a list here, and keeps the modules' names.
-        modules=cast(Any, OrderedDict([("0", reader), *rest.items()])),
+        modules=cast(Any, OrderedDict([("0", reader), (POOLING, reader.pooling), *rest.items()])),
         device=str(model.device),
         prompts=cast(dict[str, str], dict(model.prompts)),
         default_prompt_name=model.default_prompt_name,
         similarity_fn_name=model.similarity_fn_name,
         truncate_dim=model.truncate_dim,
+        # Where the weights come from, for the cards of trained models.
+        model_card_data=copy.copy(model.model_card_data),
     )
     result.module_kwargs = model.module_kwargs
     return result
@@ -274,7 +281,8 @@ def _take_apart(
     names = list(children)
     first = children[names[0]]
     if isinstance(first, LongTransformer):
-        transformer, pooling, rest = first, first.pooling, names[1:]
+        rest = [name for name in names[1:] if not isinstance(children[name], PooledPasses)]
+        transformer, pooling = first, cast(Pooling, first.pooling)
     elif (
         isinstance(first, Transformer)
         and len(names) > 1
@@ -287,7 +295,11 @@ def _take_apart(
             f"a model of the modules {found} cannot be extended: longembed-st needs a Transformer "
             "followed by its Pooling"
         )
-    copies = OrderedDict((name, copy_sharing_weights(children[name])) for name in rest)
+    # Models that others have put together may have a module where the pooling is to stand.
+    numbered = [str(number) for number in range(2, len(rest) + 2)]
+    names = numbered if POOLING in rest else rest
+    behind = [copy_sharing_weights(children[name]) for name in rest]
+    copies = OrderedDict(zip(names, behind, strict=True))
     return transformer, pooling, copies
 
 

@@ -173,10 +173,8 @@ def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "
     )
     last = list(model.children())[-1]
     before = [] if isinstance(last, Normalize) else [Normalize()]
-    # Not by `append`: the names of the modules have a gap where the pooling was.
-    first = 1 + max(int(number) for number, _ in model.named_children())
-    for number, module in enumerate([*before, dense.to(model.device), Normalize()], first):
-        model.add_module(str(number), module)
+    for module in (*before, dense.to(model.device), Normalize()):
+        model.append(module)
 
 
 def is_whitened(model: LongSentenceTransformer) -> bool:

@@ -36,7 +36,7 @@ def token_states(
     Raises:
         InputError: As `preprocess` of the reader.
     """
-    features = reader.preprocess([text], prompt=prompt, overflow=overflow)
+    features = reader.flat_features([text], prompt, overflow=overflow)
     features = batch_to_device(features, reader.token_table.device)
     passes = reader.passes_of(features)
     rows: dict[int, Tensor] = {}

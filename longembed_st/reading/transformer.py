@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import Self
 
-from longembed_st.compat import attention_implementation
+from longembed_st.compat import attention_implementation, prompt_length
 from longembed_st.coverages import Coverage, Overflow
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.positions import checks
@@ -31,16 +31,27 @@ from longembed_st.positions.attention import LONG_ATTENTION, logn_scale
 from longembed_st.positions.family import family_of
 from longembed_st.positions.hooks import install_hook
 from longembed_st.reading.batching import PADDABLE_LENGTH, token_budget_batches
+from longembed_st.reading.layout import flattened, padded
+from longembed_st.reading.pooled import PooledPasses
 from longembed_st.reading.precision import is_widened
 from longembed_st.reading.progress import tell
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.sharing import copy_sharing_weights
-from longembed_st.reading.tokens import PARTS, Need, TokenizedText, checked_texts, tokenize
+from longembed_st.reading.tokens import (
+    CONTENT,
+    FOOTER,
+    HEADER,
+    PARTS,
+    Need,
+    TokenizedText,
+    checked_texts,
+    tokenize,
+)
 from longembed_st.reading.weighting import FILE as TOKEN_WEIGHTS
 from longembed_st.reading.weighting import TokenWeights, refuse_unless_mean
 from longembed_st.settings import ExtensionConfig
 
-REQUIREMENT = {"longembed-st": ">=0.1"}
+REQUIREMENT = {"longembed-st": ">=0.2"}
 """Written into saved models, so that sentence-transformers asks for the package by name."""
 
 
@@ -113,7 +124,7 @@ class LongTransformer(Transformer):
         if isinstance(extension, dict):
             extension = ExtensionConfig(**extension)
         self.register_module("token_weights", None)
-        self._extend(extension, Pooling(**pooling))
+        self._extend(extension, PooledPasses(**pooling))
 
     @classmethod
     def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> Self:
@@ -156,10 +167,10 @@ class LongTransformer(Transformer):
         # A model that was extended before keeps its weights of tokens.
         if not isinstance(transformer, LongTransformer):
             module.register_module("token_weights", None)
-        module._extend(extension, copy_sharing_weights(pooling))
+        module._extend(extension, PooledPasses.of(pooling))
         return module
 
-    def _extend(self, extension: ExtensionConfig, pooling: Pooling) -> None:
+    def _extend(self, extension: ExtensionConfig, pooling: PooledPasses) -> None:
         extension = extension.resolved()
         method = extension.build_method()
         family = family_of(self.config)
@@ -347,7 +358,7 @@ class LongTransformer(Transformer):
         overflow: Overflow | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Tokenize texts into one flat, unpadded sequence of tokens.
+        """Tokenize texts into rows, as sentence-transformers' trainers and losses take them.
 
         Args:
             inputs: Strings.
@@ -358,12 +369,43 @@ class LongTransformer(Transformer):
                 else that sentence-transformers passes, the task for instance, has no effect.
 
         Returns:
-            `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
-            `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
-            of each whole text, if they were counted; perhaps `prompt_length`.
+            `input_ids`, `attention_mask`, `token_parts` and perhaps `token_type_ids`, each of shape
+            (texts, longest); `token_counts`, shape (texts,), the tokens of each whole text, if they
+            were counted; perhaps `prompt_length`.
 
         Raises:
             InputError: If an input is not a valid string, or too long under the policy "error".
+        """
+        flat = self.flat_features(inputs, prompt, processing_kwargs, overflow, **kwargs)
+        tokenizer = self.text_tokenizer
+        padding = {
+            "input_ids": tokenizer.pad_token_id or 0,
+            "token_type_ids": tokenizer.pad_token_type_id,
+        }
+        return padded(flat, padding)
+
+    def flat_features(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        processing_kwargs: Any = None,
+        overflow: Overflow | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Tokenize texts into one flat sequence, which takes no memory for padding.
+
+        Args:
+            inputs: As `preprocess`.
+            prompt: As `preprocess`.
+            processing_kwargs: As `preprocess`.
+            overflow: As `preprocess`.
+            **kwargs: As `preprocess`.
+
+        Returns:
+            As `features_of`.
+
+        Raises:
+            InputError: As `preprocess`.
         """
         if processing_kwargs:
             raise InputError(
@@ -388,13 +430,16 @@ class LongTransformer(Transformer):
             prompt: What stands before each text, or None.
 
         Returns:
-            As `preprocess`.
+            `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
+            `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
+            of each whole text, if they were counted; perhaps `prompt_length`.
 
         Raises:
             ModelError: If a token is none of the model's.
         """
         input_ids = _flat([text.ids for text in texts], np.int64)
-        self._refuse_unknown_ids(int(input_ids.max()))
+        if texts:
+            self._refuse_unknown_ids(int(input_ids.max()))
         features: dict[str, Any] = {
             "input_ids": input_ids,
             "token_parts": _flat([text.parts for text in texts], np.int8),
@@ -402,12 +447,12 @@ class LongTransformer(Transformer):
             "modality": "text",
         }
         if all(text.complete for text in texts):
-            features["token_counts"] = [text.counted for text in texts]
+            features["token_counts"] = torch.tensor([text.counted for text in texts])
         types = [text.type_ids for text in texts if text.type_ids is not None]
         if types:
             features["token_type_ids"] = _flat(types, np.int64)
-        if prompt and not self.pooling.include_prompt:
-            features["prompt_length"] = self._prompt_length(prompt)
+        if prompt:
+            features["prompt_length"] = prompt_length(self, prompt)
         return features
 
     def refuse_unread(
@@ -443,11 +488,6 @@ class LongTransformer(Transformer):
                 "tokens: the two do not belong together. Fetch the model again"
             )
 
-    def _prompt_length(self, prompt: str) -> int:
-        """Tokens of the prompt as sentence-transformers counts them, leading special ones too."""
-        (text,) = self.tokenize_texts([prompt], None)
-        return len(text) - min(text.footer, 1)
-
     # From tokens to vectors.
 
     def forward(
@@ -467,22 +507,37 @@ class LongTransformer(Transformer):
         Raises:
             ModelError: If a vector is not finite.
         """
-        vectors, owners = self.read_passes(features, **kwargs)
-        texts = len(features["cu_seq_lens_q"]) - 1
+        if self.config.output_hidden_states:
+            return self._all_layers(features, **kwargs)
+        flat = flattened(features)
+        vectors, owners = self.read_passes(flat, **kwargs)
+        texts = len(flat["cu_seq_lens_q"]) - 1
         if len(owners) > texts:
             vectors = mean_by_text(vectors, owners, texts)
         if not self.training and not torch.isfinite(vectors).all():
             raise ModelError(NOT_FINITE)
         features["sentence_embedding"] = vectors
         if not self.training and "token_counts" in features:
-            features["coverages"] = _coverages(features, owners)
+            features["coverages"] = _coverages(flat, owners)
         return features
+
+    def _all_layers(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """The embeddings of all layers, as losses over layers want them, of texts that fit."""
+        longest = int(features["attention_mask"].sum(1).max())
+        fit = self.method.reads_originally(longest, self.extension.context)
+        if not fit or self.token_weights is not None:
+            raise ModelError(
+                f"embeddings of all layers are there for texts of at most "
+                f"{self.extension.context.original} tokens and without weights of tokens: a loss "
+                "over layers (AdaptiveLayerLoss) trains on short texts; extend the model afterwards"
+            )
+        return super().forward(features, **kwargs)
 
     def read_passes(self, features: dict[str, Any], **kwargs: Any) -> tuple[Tensor, list[int]]:
         """Read each pass and pool it; a text of several windows is several passes.
 
         Args:
-            features: What `preprocess` returned.
+            features: What `flat_features` returned.
             **kwargs: Passed on to the transformers model.
 
         Returns:
@@ -494,6 +549,8 @@ class LongTransformer(Transformer):
         for chosen, outputs in self.read_batches(passes, features, **kwargs):
             vectors.append(self.pool(outputs))
             order.extend(chosen)
+        if not passes:
+            return torch.zeros(0, self.get_embedding_dimension()), []
         pooled = torch.cat(vectors)[torch.tensor(order).argsort()]
         return pooled, [one.text for one in passes]
 
@@ -513,23 +570,40 @@ class LongTransformer(Transformer):
         """The sequences that go through the model.
 
         Args:
-            features: What `preprocess` returned.
+            features: What `flat_features` returned.
         """
-        parts = features["token_parts"][0].cpu()
+        parts = self._parts(features)
         starts = features["cu_seq_lens_q"].tolist()
-        prompt_length = features.get("prompt_length", 0)
+        excluded = 0
+        if not self.pooling.include_prompt:
+            # Collators may have made a tensor of it.
+            excluded = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
         passes = []
         for text, (start, end) in enumerate(pairwise(starts)):
             tokens = torch.arange(start, end)
             header, content, footer = (tokens[parts[start:end] == part] for part in PARTS)
             windows = self._windows(len(content), len(header), len(footer))
             if windows is None:
-                passes.append(Pass(text, tokens, len(header), 0, len(content), prompt_length))
+                passes.append(Pass(text, tokens, len(header), 0, len(content), excluded))
             for first, last in windows or ():
                 window = torch.cat([header, content[first:last], footer])
-                left_out = len(header) if prompt_length else 0
+                left_out = len(header) if excluded else 0
                 passes.append(Pass(text, window, len(header), first, last, left_out))
         return passes
+
+    def _parts(self, features: dict[str, Any]) -> Tensor:
+        """Header, content and footer of each text; what others have tokenized has no prompt."""
+        if "token_parts" in features:
+            return cast(Tensor, features["token_parts"][0].cpu())
+        ids = features["input_ids"][0].cpu()
+        special = torch.isin(ids, torch.tensor(self.text_tokenizer.all_special_ids))
+        parts = torch.full_like(ids, CONTENT, dtype=torch.int8)
+        for start, end in pairwise(features["cu_seq_lens_q"].tolist()):
+            first = int((~special[start:end]).int().cumsum(0).eq(0).sum())
+            last = int((~special[start:end]).int().flip(0).cumsum(0).eq(0).sum())
+            parts[start : start + first] = HEADER
+            parts[max(end - last, start + first) : end] = FOOTER
+        return parts
 
     def read_batches(
         self, passes: Sequence[Pass], features: dict[str, Any], **kwargs: Any
@@ -538,7 +612,7 @@ class LongTransformer(Transformer):
 
         Args:
             passes: Of `passes_of`.
-            features: What `preprocess` returned.
+            features: What `flat_features` returned.
             **kwargs: Passed on to the transformers model.
 
         Yields:
@@ -552,15 +626,15 @@ class LongTransformer(Transformer):
             original = self.method.reads_originally(len(one.tokens), self.extension.context)
             groups[original, one.prompt_length].append(index)
         read, all_tokens = 0, sum(len(one.tokens) for one in passes)
-        for (original, prompt_length), members in groups.items():
+        for (original, left_out), members in groups.items():
             lengths = [len(passes[index].tokens) for index in members]
             paddable = PADDABLE_LENGTH if original else 0
             for batch in token_budget_batches(lengths, self.extension.token_budget, paddable):
                 chosen = [members[index] for index in batch]
                 inputs = self._model_inputs([passes[i].tokens for i in chosen], features, original)
                 outputs = self._read(inputs, original, **kwargs)
-                if prompt_length:
-                    outputs["prompt_length"] = prompt_length
+                if left_out:
+                    outputs["prompt_length"] = left_out
                 yield chosen, outputs
                 read += sum(len(passes[index].tokens) for index in chosen)
                 tell(read, all_tokens)
@@ -622,16 +696,17 @@ class LongTransformer(Transformer):
 def _coverages(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]:
     """What was read of each text, from its tokens and the texts of all passes."""
     read = features["cu_seq_lens_q"].diff().tolist()
-    passes = Counter(texts)
+    passes, counts = Counter(texts), features["token_counts"].tolist()
     return [
         Coverage(tokens, kept, passes[index])
-        for index, (tokens, kept) in enumerate(zip(features["token_counts"], read, strict=True))
+        for index, (tokens, kept) in enumerate(zip(counts, read, strict=True))
     ]
 
 
 def _flat(rows: Sequence[ArrayLike], dtype: type[np.integer[Any]]) -> Tensor:
     """All rows behind each other, shape (1, total)."""
-    return torch.from_numpy(np.concatenate([np.asarray(row, dtype=dtype) for row in rows]))[None]
+    parts = [np.empty(0, dtype=dtype), *(np.asarray(row, dtype=dtype) for row in rows)]
+    return torch.from_numpy(np.concatenate(parts))[None]
 
 
 def long_transformer(model: SentenceTransformer) -> LongTransformer:
@@ -643,3 +718,12 @@ def long_transformer(model: SentenceTransformer) -> LongTransformer:
     if not isinstance(model[0], LongTransformer):
         raise ModelError("this model was not extended; use longembed_st.extend(model) first")
     return model[0]
+
+
+def modules_behind(model: SentenceTransformer) -> list[torch.nn.Module]:
+    """What pooled vectors go through in an extended model.
+
+    Args:
+        model: The model.
+    """
+    return [one for one in list(model.children())[1:] if not isinstance(one, PooledPasses)]

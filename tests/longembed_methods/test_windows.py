@@ -107,7 +107,7 @@ def test_small_windows_leave_texts_of_the_original_window_whole(small_model, win
 def test_there_is_no_upper_length(small_model):
     folder = small_model("bert")
     model = le.load(str(folder), method="pcw")
-    assert model.max_seq_length is None
+    assert model.long_transformer.max_seq_length is None
     reference = PlainModel(folder, 64)
     text = text_of(5_000, reference.tokenizer)
     (coverage,) = le.coverage(model, [text])

@@ -40,19 +40,27 @@ def test_attention_implementation(small_model, name):
     assert compat.attention_implementation(model.config) == "longembed"
 
 
-def test_load_with_module(small_model, tmp_path):
+def test_load_with_modules(small_model, tmp_path):
     folder = tmp_path / "saved"
     le.load(str(small_model("bert")), method="pi").save_pretrained(str(folder))
-    (kind,) = {
-        m["type"] for m in json.loads((folder / "modules.json").read_text()) if not m["path"]
-    }
+    kinds = [m["type"] for m in json.loads((folder / "modules.json").read_text())]
+    assert kinds[:2] == ["longembed_st.LongTransformer", "longembed_st.PooledPasses"]
 
     class Ours(le.LongTransformer):
         pass
 
-    model = compat.load_with_module(SentenceTransformer, str(folder), kind, Ours, device="cpu")
+    classes = dict(zip(kinds, [Ours, le.PooledPasses], strict=False))
+    model = compat.load_with_modules(SentenceTransformer, str(folder), classes, device="cpu")
     assert type(model) is SentenceTransformer
     assert type(model[0]) is Ours
+
+
+@pytest.mark.parametrize(("kind", "special"), [("bert", 1), ("mpnet", 1)])
+def test_prompt_length(small_model, kind, special):
+    model = le.load(str(small_model(kind)), method="pcw")
+    reader = model.long_transformer
+    tokens = len(reader.tokenizer.tokenize("query banban: "))
+    assert compat.prompt_length(reader, "query banban: ") == tokens + special
 
 
 @pytest.mark.parametrize("masked", [False, True])

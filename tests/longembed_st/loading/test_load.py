@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections import OrderedDict
 
 import pytest
@@ -41,7 +42,9 @@ def test_the_default_windows_are_those_of_the_documentation(folder, method, wind
         le.load(folder, method=method),
         le.extend(SentenceTransformer(folder), method=method),
     ):
-        assert model.max_seq_length == window
+        # For those who compare it, there is always a number.
+        assert model.max_seq_length == (sys.maxsize if window is None else window)
+        assert model[0].max_seq_length == window
         assert model[0].extension.original_max_seq_length == 64
         assert model[0].extension.logn_scaling is False
         assert model[0].extension.on_overflow == "warn"

@@ -1,0 +1,40 @@
+"""The model's Pooling, at the place where others look for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sentence_transformers.sentence_transformer.modules import Pooling
+from typing_extensions import Self
+
+
+class PooledPasses(Pooling):
+    """The Pooling of an extended model, which the module before has applied to each pass.
+
+    It is here for its settings: whoever changes them changes how the passes are pooled.
+    """
+
+    # Saved models name the class by this path, whichever file it lives in.
+    __module__ = "longembed_st"
+
+    @classmethod
+    def of(cls, pooling: Pooling) -> Self:
+        """The same pooling, as a module that may stand behind the reader.
+
+        Args:
+            pooling: Of the model that is extended.
+        """
+        return cls(**pooling.get_config_dict())
+
+    def stock(self) -> Pooling:
+        """The same as the class that everybody has."""
+        return Pooling(**self.get_config_dict())
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Pool what is not pooled yet.
+
+        Args:
+            features: With `token_embeddings`, or with the `sentence_embedding` of pooled passes.
+            **kwargs: Passed on to the pooling.
+        """
+        return super().forward(features, **kwargs) if "token_embeddings" in features else features
