@@ -64,7 +64,7 @@ def open_collection(
     now = embedding_function.provenance
     stored = create_collection(client, name, now)
     embedding_function.loaded.refuse_other_vectors(stored, f"the collection {name!r}")
-    collection = client.get_collection(name, embedding_function=embedding_function)  # type: ignore[arg-type]
+    collection = client.get_collection(name, embedding_function=embedding_function)
     if stored.settings.model_name != now.settings.model_name:
         # The same model in another place: the next one to open this should find it.
         collection.modify(metadata={**(collection.metadata or {}), **stamp(now)})
@@ -112,7 +112,7 @@ def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> P
         try:
             client.get_or_create_collection(
                 name,
-                embedding_function=Described(provenance),  # type: ignore[arg-type]
+                embedding_function=Described(provenance),
                 metadata=stamp(provenance),
             )
         except InvalidArgumentError as error:

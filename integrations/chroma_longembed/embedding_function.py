@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
+from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from longembed_index.embedding import NOT_FINITE, storable_model
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @register_embedding_function
-class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
+class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
     """One vector per document, read to its end by an extended sentence-transformers model.
 
     Documents go through `encode_document` and queries through `encode_query`, so that a model's
@@ -71,11 +71,11 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         """The model behind it, shared with other instances."""
         return self.loaded.model
 
-    def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma checks the name
+    def __call__(self, input: Embeddable) -> Embeddings:  # noqa: A002 - Chroma checks the name
         """Embed documents.
 
         Args:
-            input: Documents, each read up to the extended window.
+            input: Embeddable, each read up to the extended window.
 
         Returns:
             One float32 vector per document.
@@ -86,7 +86,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         """
         return _finite(self.model.encode_document(_texts(input), show_progress_bar=False))
 
-    def embed_query(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma checks the name
+    def embed_query(self, input: Embeddable) -> Embeddings:  # noqa: A002 - Chroma checks the name
         """Embed queries; arguments, result and errors as for documents."""
         return _finite(self.model.encode_query(_texts(input), show_progress_bar=False))
 
@@ -156,10 +156,11 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Documents]):
         Provenance.from_dict(old_config).refuse_other_vectors(new, "the collection")
 
 
-def _texts(texts: Documents) -> list[str]:
+def _texts(texts: Embeddable) -> list[str]:
     if isinstance(texts, str):
         raise InputError("give a list of texts, not one text")
-    return list(texts)
+    # What is no string is refused by the model, which says so.
+    return cast("list[str]", list(texts))
 
 
 def _finite(array: Any) -> Embeddings:

@@ -235,7 +235,7 @@ class ChromaStore:
                 self._delete_collection(begun)
             self._client.create_collection(
                 name,
-                embedding_function=Described(provenance),  # type: ignore[arg-type]
+                embedding_function=Described(provenance),
                 configuration=configuration,
                 metadata={**_metadata(self._collection), **marks},
             )

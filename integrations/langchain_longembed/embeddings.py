@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -57,6 +57,10 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
         "each device in encode_kwargs['device'].",
     )
     show_progress: bool = Field(default=False, description="Show a progress bar for documents.")
+
+    if TYPE_CHECKING:
+        # Type checkers know the fields, and would refuse the options of a method.
+        def __init__(self, *, model: str = ..., **settings: Any) -> None: ...
 
     @property
     def fingerprint(self) -> str:

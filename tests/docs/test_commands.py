@@ -1,0 +1,80 @@
+"""The commands of README and docs: each is run, or is listed with why it is only read."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from command_line import longembed
+from docs_snippets import ROOT, shell_lines
+
+from longembed_st.command import app as command_line
+
+LINES = {tuple(shlex.split(line, comments=True)): page for page, line in shell_lines()}
+MODELS = ("thenlper/gte-small", "intfloat/e5-base-v2", "MODEL")
+"""Of the hub; a small one stands in for them."""
+
+NOT_RUN = {
+    "bench": "takes minutes; tests/longembed_bench runs it",
+    "calibrate": "takes minutes; tests/longembed_bench runs it",
+    "tune": "takes minutes; tests/longembed_tuning runs it",
+    "whiten": "a random model gains nothing; tests/longembed_tuning runs it with a real one",
+    "--whiten": "a random model gains nothing; tests/longembed_index runs it with a real one",
+    "--settings": "needs what calibrate writes; tests/longembed_index runs it",
+}
+
+
+def reason_not_to_run(line: tuple[str, ...]) -> str | None:
+    return next((why for word, why in NOT_RUN.items() if word in line), None)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, small_model) -> Path:
+    """A working folder with what the pages take for granted."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("2019/budget.txt", "2020/budget.md", "drafts/new.txt"):
+        path = folder / "reports" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"The medical man rose. Who approved the budget of {name}? " * 20)
+    return folder
+
+
+def test_all_commands_are_there() -> None:
+    assert len(LINES) >= 30
+    for line, page in LINES.items():
+        if line[0] == "make":
+            assert re.search(rf"^{line[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), page
+        elif line[0] == "python":
+            assert (ROOT / line[1]).is_file(), f"{page}: {line}"
+        else:
+            assert line[0] in ("longembed", "pip"), f"{page}: {line}"
+
+
+@pytest.mark.parametrize("line", [one for one in LINES if one[0] == "longembed"], ids=" ".join)
+def test_options_are_those_of_the_command(line) -> None:
+    if not command_line.app.registered_commands:
+        command_line._register_commands()
+    group = typer.main.get_command(command_line.app)
+    command = group.commands[line[1]]
+    # Parses, and raises what the command line would refuse.
+    command.make_context(line[1], list(line[2:]))
+
+
+def test_commands_end_well(place, monkeypatch, small_model) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    model = str(small_model("bert", positions=64))
+    run = [one for one in LINES if one[0] == "longembed" and not reason_not_to_run(one)]
+    assert len(run) >= 15
+    # Whatever page it is on, a store is made before it is searched.
+    order = ("index", "search", "list", "stats", "export", "repair", "reindex", "delete", "inspect")
+    first = longembed("index", "reports/", "--store", "./store", "--model", model)
+    assert first.exit_code == 0, first.stderr
+    for line in sorted(run, key=lambda one: order.index(one[1])):
+        words = [model if word in MODELS else word for word in line[1:]]
+        done = longembed(*words)
+        assert done.exit_code == 0, f"{' '.join(line)}\n{done.output}"
