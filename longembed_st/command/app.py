@@ -33,7 +33,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    # At 80 columns, rich cuts the names of options off; plain help breaks no word.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
     help="Read long documents with existing text-embedding models: inspect a model, index whole "
     "documents, search them, write an extended model as a plain folder.",
 )
@@ -120,8 +122,9 @@ def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _refuse_usage(context: Any, message: str) -> int:
-    if not message:
-        # Without a command, typer has shown the help already.
+    if message.startswith("Usage: "):
+        # Without a command, the help is the message.
+        terminal().print(Text(message), soft_wrap=True)
         return MISUSED
     if context is not None:
         terminal(stderr=True).say(f"Try '{context.command_path} --help'.")
