@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from longembed_index.embedding import Embed
     from longembed_index.lexical import WordFile
     from longembed_index.passages import DocumentHit
+    from longembed_index.reports import Report
     from longembed_index.sources import Found
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.store import Store
@@ -152,6 +153,15 @@ def index(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Name every document that failed, not the first 20.")
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Go on until interrupted, and index again whenever files change."
+        ),
+    ] = False,
     wait: WaitOption = 0,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose file is gone.")
@@ -199,18 +209,22 @@ def index(
     from longembed_index.sources import emptied, find_files, is_gone, is_missing
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.verify import verify as compare
+    from longembed_index.watching import changes
     from longembed_index.whitening import Texts
     from longembed_index.word_index import RanksWords
 
     ranking = Ranking.of(settings_file.search) if settings_file else Ranking()
     limits = Limits(reader_seconds, reader_memory, reader_characters)
-    found = find_files(
-        paths, exclude=store, parser=Parser(limits), only=include or [], but=exclude or []
-    )
+    parser = Parser(limits)
+
+    def look() -> Found:
+        return find_files(paths, store, parser, only=include or [], but=exclude or [])
+
+    found = look()
     stored = read_provenance(store, collection, kind=store_kind)
     out, console = terminal(), terminal(stderr=True)
     if not found.files and stored is None:
-        display.show_failed(console, found.unreadable)
+        display.show_failed(console, found.unreadable, verbose)
         display.show_skipped(console, found.skipped)
         raise ConfigError("there is no document to index under these paths")
     if whiten and stored is not None and stored.settings.whitening is None:
@@ -244,32 +258,37 @@ def index(
         if prune and not prune_empty_root:
             names = (name for _, name in opened.names())
             _refuse_emptied(emptied(paths, found, names))
-        with (
-            _told_if_interrupted(opened, console),
-            file_bar(console, found.files) as on_outcome,
-        ):
-            report = ingest(
-                found.files,
-                opened,
-                embed,
-                is_gone=lambda name: is_gone(name, paths),
-                prune=prune,
-                on_outcome=on_outcome,
-            )
-        if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
-            _catch_up(opened, embed, console)
         if settings_file and settings_file.search:
             write_ranking(store, collection, ranking)
-        if not isinstance(plain, RanksWords):
-            _catch_up_words(opened, words, language, console)
-        report.failed += found.unreadable
-        report.counts["failed"] += len(found.unreadable)
-        if as_json:
-            skipped = [str(path) for path in found.skipped]
-            print_json({**report.as_dict(), "skipped": skipped, "in_store": len(opened)})
-        else:
-            display.show_report(out, report, len(opened))
-            display.show_skipped(out, found.skipped)
+
+        def bring_up_to_date(found: Found) -> Report:
+            with (
+                _told_if_interrupted(opened, console),
+                file_bar(console, found.files) as on_outcome,
+            ):
+                report = ingest(
+                    found.files,
+                    opened,
+                    embed,
+                    is_gone=lambda name: is_gone(name, paths),
+                    prune=prune,
+                    on_outcome=on_outcome,
+                )
+            if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
+                _catch_up(opened, embed, console)
+            if not isinstance(plain, RanksWords):
+                _catch_up_words(opened, words, language, console)
+            report.failed += found.unreadable
+            report.counts["failed"] += len(found.unreadable)
+            if as_json:
+                skipped = [str(path) for path in found.skipped]
+                print_json({**report.as_dict(), "skipped": skipped, "in_store": len(opened)})
+            else:
+                display.show_report(out, report, len(opened), verbose)
+                display.show_skipped(out, found.skipped)
+            return report
+
+        report = bring_up_to_date(found)
         elsewhere = [name for _, name in opened.names() if is_missing(name)]
         if lost := set(elsewhere) - set(report.gone):
             console.say(
@@ -282,6 +301,10 @@ def index(
             (console if as_json else out).say(
                 f"Verified: {compared} stored vectors are those of the model."
             )
+        if watch:
+            console.say("Watching for changes; Ctrl-C ends.", style="dim")
+            for _ in changes(paths, store):
+                bring_up_to_date(look())
     if strict and report.failed:
         raise typer.Exit(1)
 

@@ -32,13 +32,14 @@ _SHOWN_AROUND = 200
 _LONG_WORD = 30
 
 
-def show_report(console: Terminal, report: Report, in_store: int) -> None:
+def show_report(console: Terminal, report: Report, in_store: int, verbose: bool = False) -> None:
     """Print what became of the documents, and why some were not stored.
 
     Args:
         console: Where to print.
         report: The ingestion's report.
         in_store: Documents that the store has now.
+        verbose: Whether to name all documents that failed.
     """
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
@@ -46,7 +47,8 @@ def show_report(console: Terminal, report: Report, in_store: int) -> None:
     if report.gone:
         label = "documents removed" if report.pruned else "documents whose file is gone"
         rows.append((label, len(report.gone)))
-    _show_counts(console, "Index", [*rows, ("documents in the store", in_store)], report)
+    rows.append(("documents in the store", in_store))
+    _show_counts(console, "Index", rows, report, verbose)
     gone = [_short(name) for name in report.gone]
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
 
@@ -128,14 +130,18 @@ def show_dropped(console: Terminal, names: Sequence[str]) -> None:
     console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
-def show_failed(console: Terminal, failed: Sequence[tuple[str, str]]) -> None:
+def show_failed(
+    console: Terminal, failed: Sequence[tuple[str, str]], verbose: bool = False
+) -> None:
     """Print which documents were not stored, and why.
 
     Args:
         console: Where to print.
         failed: Name and reason.
+        verbose: Whether to name all of them.
     """
-    _show_list(console, "Not stored:", [f"{_short(name)}: {why}" for name, why in failed])
+    lines = [f"{_short(name)}: {why}" for name, why in failed]
+    _show_list(console, "Not stored:", lines, verbose)
 
 
 def show_skipped(console: Terminal, paths: Sequence[Path]) -> None:
@@ -210,6 +216,8 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
             heading.append(f"  {shown(file)}", style="not bold")
         heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
         console.print(heading)
+        if answer.also:
+            console.print(Padding(f"also {', '.join(map(_short, answer.also))}", (0, 0, 0, 3)))
         for passage in answer.passages:
             line = Text(f"{_described(answer.place_of(passage))}: ", style="dim")
             for text, style in _around_sentence(passage):
@@ -256,7 +264,11 @@ def _beginning(text: str) -> str:
 
 
 def _show_counts(
-    console: Terminal, title: str, rows: Sequence[tuple[str, int]], report: Report
+    console: Terminal,
+    title: str,
+    rows: Sequence[tuple[str, int]],
+    report: Report,
+    verbose: bool = False,
 ) -> None:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
@@ -267,20 +279,22 @@ def _show_counts(
     table.add_row("share of tokens read", percent(report.share_read) if report.tokens else "-")
     table.add_row("seconds", f"{report.seconds:.1f}")
     console.print(table)
-    show_failed(console, report.failed)
+    show_failed(console, report.failed, verbose)
     _show_list(
         console,
         "Stored, but not read to the end (method pcw has no upper length):",
         [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+        verbose,
     )
 
 
-def _show_list(console: Terminal, heading: str, lines: list[str]) -> None:
+def _show_list(console: Terminal, heading: str, lines: list[str], verbose: bool = False) -> None:
     if lines:
         console.print(heading, style="bold")
-        for line in lines[:_LISTED]:
+        shown_lines = lines if verbose else lines[:_LISTED]
+        for line in shown_lines:
             console.say(f"  {line}")
-        if len(lines) > _LISTED:
+        if len(lines) > len(shown_lines):
             console.say(f"  and {len(lines) - _LISTED:,} more; --json names all of them")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
 from longembed_index.modes import Mode, Ranking, read_ranking
 from longembed_index.opening import COLLECTION, open_store, read_provenance
-from longembed_index.passages import DocumentHit, search_dense, with_best_sentence
+from longembed_index.passages import DocumentHit, first_distinct, search_dense, with_best_sentence
 from longembed_index.spans import SpanFile, SpannedStore
 from longembed_index.word_index import RanksWords
 from longembed_st.errors import ConfigError
@@ -116,7 +116,7 @@ class Finder:
 
         Args:
             query: What to look for.
-            k: The most documents.
+            k: The most documents; those of one text count as one.
             passages: The most passages of each; the best one with its best sentence.
             where: What the documents' metadata must be; see `records.meets`.
             mode: "dense", by vectors; "lexical", by words; "hybrid", by both; None as the store
@@ -150,18 +150,19 @@ class Finder:
             store = SpannedStore(opened, self._file) if self._file.exists else opened
             words = None if mode == "dense" and not question.phrases else self._words_of(opened)
             if words is None:
-                found = search_dense(store, vector, k, passages=passages, where=where)
+                ask = partial(search_dense, store, vector, passages=passages, where=where)
             else:
-                found = search_hybrid(
+                ask = partial(
+                    search_hybrid,
                     store,
                     words,
                     question,
                     vector,
-                    k,
                     weight=1.0 if mode == "dense" else weight,
                     passages=passages,
                     where=where,
                 )
+            found = first_distinct(ask, k)
             if not found and where:
                 _refuse_unknown(opened, where)
 

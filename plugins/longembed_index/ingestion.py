@@ -108,6 +108,7 @@ class _Run:
         self._had = _ids_by_name(store)
         self._has: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._written: dict[str, str] = {}
         self._batch: list[_Document] = []
         self._waiting = 0
 
@@ -135,6 +136,7 @@ class _Run:
         records = [(d, _record(d, *made)) for d, made in pairs if isinstance(made, tuple)]
         if records:
             self._store.write([record for _, record in records])
+            self._written |= {document.digest: record.id for document, record in records}
         # Old versions go only after the new ones are there: a kill in between loses nothing.
         earlier = {record.id: self._others(d.source.name, record.id) for d, record in records}
         self._delete(sorted(set().union(*earlier.values())))
@@ -181,7 +183,7 @@ class _Run:
             self._delete(sorted(self._others(source.name, record_id)))
             self._settle(Outcome(source.name, "unchanged", source.size))
             return None
-        if self._move(source, record_id, digest):
+        if self._move(source, record_id, digest) or self._repeat(source, record_id, digest):
             return None
         if not content.strip():
             raise InputError("is empty")
@@ -193,17 +195,9 @@ class _Run:
 
     def _move(self, source: Source, record_id: str, digest: str) -> bool:
         """Store a file that was moved under its new name, with the vector that it has."""
-        found = self._store.get([self._missing[digest]]) if digest in self._missing else []
-        if not found or found[0].vector is None:
+        earlier = self._copy(self._missing.get(digest), source, record_id)
+        if earlier is None:
             return False
-        earlier = found[0]
-        if isinstance(self._store, SpannedStore):
-            self._store.carry_spans(earlier.id, record_id)
-        metadata = {**earlier.metadata, SOURCE: source.name}
-        # A title of the document's own moves with it; the name of its file does not.
-        if earlier.metadata[TITLE] in (earlier.name, PurePath(earlier.name).name):
-            metadata[TITLE] = source.title or source.name
-        self._store.write([Record(record_id, earlier.text, earlier.vector, metadata)])
         # The old name goes only after the new one is there, as an old version does.
         self._delete([earlier.id, *sorted(self._others(source.name, record_id))])
         self._had[earlier.name].discard(earlier.id)
@@ -213,6 +207,33 @@ class _Run:
         self.report.moved.append(source.name)
         self._settle(Outcome(source.name, "added", source.size))
         return True
+
+    def _repeat(self, source: Source, record_id: str, digest: str) -> bool:
+        """Store what has the content of an earlier document of this run, with its vector."""
+        if self._copy(self._written.get(digest), source, record_id) is None:
+            return False
+        others = sorted(self._others(source.name, record_id))
+        self._delete(others)
+        self._settle(Outcome(source.name, "replaced" if others else "added", source.size))
+        return True
+
+    def _copy(self, earlier_id: str | None, source: Source, record_id: str) -> Record | None:
+        """Write a record again under another name; None if it is not there, or has no vector."""
+        found = [] if earlier_id is None else self._store.get([earlier_id])
+        if not found or found[0].vector is None:
+            return None
+        earlier = found[0]
+        # Another type of file is read in another way.
+        if PurePath(earlier.name).suffix.lower() != PurePath(source.name).suffix.lower():
+            return None
+        if isinstance(self._store, SpannedStore):
+            self._store.carry_spans(earlier.id, record_id)
+        metadata = {**earlier.metadata, SOURCE: source.name}
+        # A title of the document's own goes with it; the name of its file does not.
+        if earlier.metadata[TITLE] in (earlier.name, PurePath(earlier.name).name):
+            metadata[TITLE] = source.title or source.name
+        self._store.write([Record(record_id, earlier.text, earlier.vector, metadata)])
+        return earlier
 
     @cached_property
     def _missing(self) -> dict[str, str]:

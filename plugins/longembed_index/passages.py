@@ -25,6 +25,9 @@ from longembed_index.spans import SpannedStore
 if TYPE_CHECKING:
     from longembed_index.store import Store
 
+_MOST_COPIES = 64
+"""Times as many hits as are wanted: so many are looked through for different texts."""
+
 _VECTORS = 500
 """Vectors that are asked for together."""
 
@@ -100,6 +103,7 @@ class DocumentHit:
         passages: The best first.
         text: All of the document.
         words: Its scores by words; None if they were not asked.
+        also: Names of other documents of the same text, which are not found beside it.
     """
 
     hit: Hit
@@ -108,6 +112,7 @@ class DocumentHit:
     passages: list[Passage]
     text: str
     words: WordShares | None = None
+    also: tuple[str, ...] = ()
 
     def place_of(self, passage: Passage) -> Place:
         """Where its best sentence stands, or, if that was not looked for, its beginning.
@@ -194,6 +199,31 @@ def dense_scores(store: Store, vector: Any, ids: Collection[str]) -> dict[str, D
                 key: DenseScores(float(one)) for key, one in zip(vectors, scores, strict=True)
             }
     return found
+
+
+def first_distinct(ask: Callable[[int], list[DocumentHit]], k: int) -> list[DocumentHit]:
+    """The best documents, those of one text as one.
+
+    Args:
+        ask: Gives so many hits, the best first, or fewer if there are no more.
+        k: The most documents.
+    """
+    asked = k
+    while True:
+        found = ask(asked)
+        by_text: dict[str, list[DocumentHit]] = {}
+        for hit in found:
+            # A bare vector has no text, and is like no other.
+            by_text.setdefault(hit.text or f"\0{hit.hit.source}", []).append(hit)
+        if len(by_text) >= k or len(found) < asked or asked >= _MOST_COPIES * k:
+            best = list(by_text.values())[:k]
+            groups = [sorted(hits, key=lambda hit: hit.hit.source) for hits in best]
+            return [
+                replace(first, also=tuple(one.hit.source for one in others))
+                for first, *others in groups
+            ]
+        # Copies have taken places: ask for more until there are enough.
+        asked *= 2
 
 
 def document_hit(
@@ -328,6 +358,7 @@ def as_dict(hit: DocumentHit) -> dict[str, Any]:
         hit: The hit.
     """
     return {
+        **({"also": list(hit.also)} if hit.also else {}),
         "document_score": hit.document_score,
         "span_score": hit.span_score,
         "words": None if hit.words is None else asdict(hit.words),

@@ -19,6 +19,7 @@ MODELS = ("thenlper/gte-small", "intfloat/e5-base-v2", "MODEL")
 """Of the hub; a small one stands in for them."""
 
 NOT_RUN = {
+    "--watch": "ends only when it is interrupted; tests/longembed_index runs it",
     "bench": "takes minutes; tests/longembed_bench runs it",
     "calibrate": "takes minutes; tests/longembed_bench runs it",
     "tune": "takes minutes; tests/longembed_tuning runs it",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import watchfiles
 from small_models import WORDS
 
 from longembed_index.contents import export, records_of
@@ -198,6 +199,53 @@ def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkey
     assert facts["spans"] == facts["words"] == 8
 
 
+def test_copies_are_found_once_with_all_their_names(filled, docs) -> None:
+    for name in ("copy", "again", "third"):
+        (docs / f"{name}.txt").write_text("ban cor dim fel")
+    assert filled("index", docs, "--store", "STORE").exit_code == 0
+    for mode in ("hybrid", "dense", "lexical"):
+        line = ["search", "ban cor dim fel", "--store", "STORE", "--mode", mode]
+        found = json.loads(filled(*line, "-k", "3", "--json").stdout)
+        assert len(found) == 3, "copies take no places"
+        assert found[0]["source"] == str(docs / "again.txt")
+        assert found[0]["also"] == [str(docs / "copy.txt"), str(docs / "third.txt")]
+        assert "also" not in found[1]
+        assert "copy.txt" in filled(*line).stdout
+
+
+def test_a_watched_folder_is_indexed_again_when_it_changes(
+    run_small, docs, tmp_path, monkeypatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def watch(*paths, watch_filter, **options):
+        asked.update(paths=paths, filter=watch_filter)
+        (docs / "new" / "later.txt").write_text("ban cor dim fel")
+        yield {(watchfiles.Change.added, str(docs / "new" / "later.txt"))}
+        (docs / "new" / "later.txt").unlink()
+        yield {(watchfiles.Change.deleted, str(docs / "new" / "later.txt"))}
+
+    monkeypatch.setattr(watchfiles, "watch", watch)
+    line = ["index", docs, "--store", "STORE", "--model", "MODEL", "--watch", "--prune"]
+    ended = run_small(*line)
+    assert ended.exit_code == 0, ended.stderr
+    counts = [row.split()[-2] for row in ended.stdout.splitlines() if "documents in the" in row]
+    assert counts == ["6", "7", "6"]
+    assert asked["paths"] == (docs,)
+    # Our own writing is no change.
+    assert not asked["filter"](watchfiles.Change.added, str(tmp_path / "store" / "chroma.sqlite3"))
+    assert asked["filter"](watchfiles.Change.added, str(docs / "x.txt"))
+
+
+def test_all_failures_are_named_if_asked_for(run_small, docs) -> None:
+    for number in range(30):
+        (docs / f"empty{number}.txt").write_text("")
+    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
+    assert "and 10 more" in run_small(*line).stdout
+    told = run_small(*line, "--verbose").stdout
+    assert all(f"empty{number}.txt: is empty" in told for number in range(30))
+
+
 def test_an_interrupted_run_says_what_is_stored(run_small, docs, monkeypatch) -> None:
     real = SpanEmbedder.__call__
     calls: list[int] = []
@@ -210,7 +258,7 @@ def test_an_interrupted_run_says_what_is_stored(run_small, docs, monkeypatch) ->
 
     monkeypatch.setattr(SpanEmbedder, "__call__", embed)
     for number in range(3):
-        (docs / "new" / f"{number}.txt").write_text("ban cor " * 10_000)
+        (docs / "new" / f"{number}.txt").write_text(f"{number} " + "ban cor " * 10_000)
     line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
     ended = run_small(*line)
     assert ended.exit_code == 130

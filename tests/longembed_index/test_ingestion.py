@@ -104,6 +104,23 @@ def test_equal_texts_under_two_names_are_two_documents(store, model) -> None:
     assert texts(store) == {"a": "same", "b": "same"}
 
 
+def test_equal_contents_of_two_batches_are_embedded_once(store, model) -> None:
+    ingest(sources(a="other"), store, model)
+    report = ingest(
+        sources(**{"x.txt": "same", "y.txt": "more", "z.txt": "same", "a": "same", "w.md": "same"}),
+        store,
+        model,
+        batch_characters=1,
+    )
+    # Another type of file may be read in another way.
+    assert model.calls == [["other"], ["same"], ["more"], ["same"], ["same"]]
+    assert report.counts == {"added": 4, "replaced": 1, "unchanged": 0, "failed": 0}
+    same = dict.fromkeys(("x.txt", "z.txt", "a", "w.md"), "same")
+    assert texts(store) == {**same, "y.txt": "more"}
+    records = {record.name: record for record in store.records.values()}
+    np.testing.assert_array_equal(records["z.txt"].vector, records["x.txt"].vector)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -181,7 +198,7 @@ def test_a_failed_new_version_leaves_the_old_one_and_says_so(store, model) -> No
 
 def test_batches_keep_to_characters_and_to_the_stores_limit(model) -> None:
     store = CountingStore(model.provenance, max_batch=3)
-    documents = sources(**{f"d{i}": "word " * (100 if i == 0 else 1) for i in range(8)})
+    documents = sources(**{f"d{i}": f"wor{i} " * (100 if i == 0 else 1) for i in range(8)})
     ingest(documents, store, model, batch_characters=400)
     assert store.writes == [1, 3, 3, 1]
 

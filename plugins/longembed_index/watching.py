@@ -1,0 +1,34 @@
+"""Waiting for files to change: `longembed index --watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from longembed_st.extras import needs_extra
+
+SETTLED_MS = 1600
+"""So long after a change more are waited for: a file that is being copied comes in pieces."""
+
+
+def changes(paths: Sequence[Path], store: Path) -> Iterator[None]:
+    """Wait for changes under some paths, until somebody interrupts.
+
+    Args:
+        paths: Files and folders.
+        store: A folder whose changes are our own.
+
+    Yields:
+        After each change, or several that come together.
+    """
+    with needs_extra("index", "watchfiles"):
+        import watchfiles
+    own = store.resolve()
+
+    def is_theirs(change: watchfiles.Change, path: str) -> bool:
+        return not Path(path).resolve().is_relative_to(own)
+
+    for _ in watchfiles.watch(
+        *paths, watch_filter=is_theirs, debounce=SETTLED_MS, raise_interrupt=False
+    ):
+        yield
