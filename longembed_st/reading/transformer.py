@@ -364,7 +364,7 @@ class LongTransformer(Transformer):
             inputs: Strings.
             prompt: Put before each text, or None.
             processing_kwargs: Refused: nothing may cut texts unseen.
-            overflow: Counts what is not read, for a caller that reports it, and gets the features of
+            overflow: Counts what is not read, for a caller that reports it and gets features of
                 `flat_features`; None to warn here.
             **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
                 else that sentence-transformers passes, the task for instance, has no effect.
@@ -451,7 +451,9 @@ class LongTransformer(Transformer):
             "modality": "text",
         }
         if all(text.complete for text in texts):
-            features["token_counts"] = torch.tensor([text.counted for text in texts])
+            features["token_counts"] = torch.tensor(
+                [text.counted for text in texts], dtype=torch.int64
+            )
         types = [text.type_ids for text in texts if text.type_ids is not None]
         if types:
             features["token_type_ids"] = _flat(types, np.int64)

@@ -72,7 +72,7 @@ def test_features_of_the_stock_model_are_read(model, folder) -> None:
 
 
 def test_no_texts_give_no_vectors(model) -> None:
-    features = model.preprocess([])
+    features = model.long_transformer.preprocess([])
     assert features["input_ids"].shape == (0, 0)
     assert model(features)["sentence_embedding"].shape == (0, 32)
     assert model.encode_with_coverage([]).vectors.shape == (0, 32)
