@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +48,9 @@ def write_card(model: LongSentenceTransformer, folder: Path) -> None:
     """
     path = folder / "README.md"
     before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else ""
-    # sentence-transformers knows no models without an upper length.
-    before = before.replace(f"{sys.maxsize} tokens", "no upper length")
+    if model.long_transformer.max_seq_length is None:
+        # sentence-transformers knows no models without an upper length.
+        before = before.replace(f"{model.max_seq_length} tokens", "no upper length")
     write_text(path, before + card_of(model))
 
 

@@ -75,7 +75,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         """Embed documents.
 
         Args:
-            input: Embeddable, each read up to the extended window.
+            input: Texts, each read up to the extended window; images are refused.
 
         Returns:
             One float32 vector per document.

@@ -51,12 +51,13 @@ MOST_WIDENED = 2_000_000_000
 """Parameters of a model that is widened to single precision: more would fill a laptop's memory."""
 
 SAVED_TYPE = "longembed_st.LongTransformer"
+"""How `modules.json` of a saved model names our module. Saved models depend on it."""
+
 SAVED_CLASSES = {SAVED_TYPE: LongTransformer, "longembed_st.PooledPasses": PooledPasses}
-"""By what saved models call them."""
+"""Our modules, by what saved models call them."""
 
 POOLING = "1"
 """The name of the pooling among the modules of an extended model."""
-"""How `modules.json` of a saved model names our module. Saved models depend on it."""
 
 
 @takes_settings(ModelSettings)

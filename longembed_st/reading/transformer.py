@@ -377,7 +377,12 @@ class LongTransformer(Transformer):
         Raises:
             InputError: If an input is not a valid string, or too long under the policy "error".
         """
-        flat = self.flat_features(inputs, prompt, processing_kwargs, overflow, **kwargs)
+        if processing_kwargs:
+            raise InputError(
+                "processing_kwargs are not supported: longembed-st tokenizes the whole text and "
+                "cuts nothing unseen"
+            )
+        flat = self.flat_features(inputs, prompt, overflow, kwargs.get("max_length"))
         if overflow is not None:
             # `encode`, which reads them at once: padding beside a book could fill the memory.
             return flat
@@ -392,18 +397,16 @@ class LongTransformer(Transformer):
         self,
         inputs: Sequence[Any],
         prompt: str | None = None,
-        processing_kwargs: Any = None,
         overflow: Overflow | None = None,
-        **kwargs: Any,
+        max_length: int | None = None,
     ) -> dict[str, Any]:
         """Tokenize texts into one flat sequence, which takes no memory for padding.
 
         Args:
-            inputs: As `preprocess`.
-            prompt: As `preprocess`.
-            processing_kwargs: As `preprocess`.
-            overflow: As `preprocess`.
-            **kwargs: As `preprocess`.
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+            max_length: A smaller limit in tokens than the extended window, or None.
 
         Returns:
             As `features_of`.
@@ -411,17 +414,12 @@ class LongTransformer(Transformer):
         Raises:
             InputError: As `preprocess`.
         """
-        if processing_kwargs:
-            raise InputError(
-                "processing_kwargs are not supported: longembed-st tokenizes the whole text and "
-                "cuts nothing unseen"
-            )
         policy = self.extension.on_overflow
         # Nobody sees how much is cut silently, nor by how much a refused text is too long.
         count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
         texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
         self.refuse_unread(inputs, texts, overflow)
-        limits = [n for n in (self.max_seq_length, kwargs.get("max_length")) if n is not None]
+        limits = [n for n in (self.max_seq_length, max_length) if n is not None]
         if limits:
             texts = [text.shortened(min(limits), self.reads_the_end) for text in texts]
         return self.features_of(texts, prompt)
@@ -513,7 +511,7 @@ class LongTransformer(Transformer):
         Raises:
             ModelError: If a vector is not finite.
         """
-        if self.config.output_hidden_states:
+        if self.config.output_hidden_states and "attention_mask" in features:
             return self._all_layers(features, **kwargs)
         flat = flattened(features)
         vectors, owners = self.read_passes(flat, **kwargs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from longembed_index.ingestion import record_id_of
-from longembed_index.sources import content_of, parsed_of
+from longembed_index.sources import content_of, readable_of
 from longembed_st.errors import InputError
 from longembed_st.texts import has_text
 
@@ -67,9 +67,7 @@ def foresee(
             if has(record_id_of(source.name, hashlib.sha256(content).hexdigest())):
                 found.unchanged += 1
                 continue
-            text = parsed_of(source, content).text
-            if not has_text(text):
-                raise InputError("has no text" if content.strip() else "is empty")
+            text = readable_of(source, content).text
             tokens, read = count(text)
         except InputError as error:
             found.failed.append((source.name, str(error)))

@@ -20,10 +20,9 @@ from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.repairing import refuse_lost
 from longembed_index.reports import Outcome, Report
-from longembed_index.sources import content_of, is_missing, parsed_of
+from longembed_index.sources import content_of, is_missing, readable_of
 from longembed_index.spans import SpannedStore
 from longembed_st.errors import InputError, LongEmbedError
-from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.sources import Source
@@ -185,11 +184,7 @@ class _Run:
             return None
         if self._move(source, record_id, digest) or self._repeat(source, record_id, digest):
             return None
-        if not content.strip():
-            raise InputError("is empty")
-        parsed = parsed_of(source, content)
-        if not has_text(parsed.text):
-            raise InputError("has no text")
+        parsed = readable_of(source, content)
         title = parsed.title or source.title or source.name
         return _Document(source, record_id, digest, parsed.text, title)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 
-from longembed_index.markup import html_text
+from longembed_index.markup import parse_html
 from longembed_index.parsed import Parsed, clean_title, read_as
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -26,7 +26,7 @@ def read_mail(data: bytes) -> Parsed:
         body = message.get_body(("plain", "html"))
         text = "" if body is None else str(body.get_content())
         if body is not None and body.get_content_subtype() == "html":
-            text = html_text(text)
+            text = parse_html(text).text
         attached = [part.get_filename() or "without a name" for part in message.iter_attachments()]
         lines += [f"Attached, not read: {name}" for name in attached]
         if not lines:

@@ -10,13 +10,13 @@ import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from longembed_index.parsed import Parsed, clean_title, read_as
+from longembed_index.parsed import PAGE_END, Parsed, clean_title, read_as
 from longembed_index.plain import decoded
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from markitdown import DocumentConverter, DocumentConverterResult
+    from markitdown import DocumentConverterResult
 
 _LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl", "pdfminer", "pypdfium2")
 """The extra, and what it brings to read files with."""
@@ -29,7 +29,6 @@ _PROPERTIES = "docProps/core.xml"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 _SLIDE = re.compile(r"\s*<!-- Slide number: \d+ -->\n")
-_PAGE_END = "\f"
 
 
 def read_html(data: bytes) -> Parsed:
@@ -43,7 +42,6 @@ def read_html(data: bytes) -> Parsed:
     """
     with needs_extra(*_LIBRARIES):
         from bs4.dammit import EncodingDetector
-        from markitdown.converters import HtmlConverter
     try:
         page = decoded(data)
     except InputError:
@@ -55,20 +53,20 @@ def read_html(data: bytes) -> Parsed:
         # A codec may raise anything, and LookupError if there is none.
         except (LookupError, ValueError):
             raise InputError(f"is not {declared} text, as it declares") from None
-    made = _convert(HtmlConverter(), page.encode("utf-8"), ".html")
-    return Parsed(made.markdown, clean_title(made.title))
+    return parse_html(page)
 
 
-def html_text(page: str) -> str:
-    """The text of a web page as Markdown.
+def parse_html(page: str) -> Parsed:
+    """A web page that was decoded; see `read_html`.
 
     Args:
-        page: The page, decoded.
+        page: The page.
 
     Raises:
         InputError: If it cannot be read.
     """
-    return read_html(page.encode("utf-8", "replace")).text
+    made = _convert("HtmlConverter", page.encode("utf-8", "replace"), ".html")
+    return Parsed(made.markdown, clean_title(made.title))
 
 
 def read_pdf(data: bytes) -> Parsed:
@@ -83,14 +81,12 @@ def read_pdf(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read, for example because it is encrypted.
     """
-    with needs_extra(*_LIBRARIES):
-        from markitdown.converters import PdfConverter
     # It warns of every oddity in a font, hundreds of times a file.
     logging.getLogger("pdfminer").setLevel(logging.ERROR)
-    text = _convert(PdfConverter(), data, ".pdf").markdown
-    if text.strip() and _PAGE_END not in text:
+    text = _convert("PdfConverter", data, ".pdf").markdown
+    if text.strip() and PAGE_END not in text:
         # A page with a table makes the converter join all of them.
-        text = _by_pages(PdfConverter(), data) or text
+        text = _by_pages(data) or text
     return Parsed(text, _pdf_title(data))
 
 
@@ -103,9 +99,7 @@ def read_docx(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra(*_LIBRARIES):
-        from markitdown.converters import DocxConverter
-    return Parsed(_convert(DocxConverter(), data, ".docx").markdown, _office_title(data))
+    return Parsed(_convert("DocxConverter", data, ".docx").markdown, _office_title(data))
 
 
 def read_pptx(data: bytes) -> Parsed:
@@ -117,12 +111,10 @@ def read_pptx(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra(*_LIBRARIES):
-        from markitdown.converters import PptxConverter
-    text = _convert(PptxConverter(), data, ".pptx").markdown
+    text = _convert("PptxConverter", data, ".pptx").markdown
     slides = _SLIDE.split(text)
     # A heading is the first of its line.
-    return Parsed(f"{_PAGE_END}\n".join(slides[1:] or slides), _office_title(data))
+    return Parsed(f"{PAGE_END}\n".join(slides[1:] or slides), _office_title(data))
 
 
 def read_xlsx(data: bytes) -> Parsed:
@@ -159,9 +151,7 @@ def read_epub(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra(*_LIBRARIES):
-        from markitdown.converters import EpubConverter
-    made = _convert(EpubConverter(), data, ".epub")
+    made = _convert("EpubConverter", data, ".epub")
     return Parsed(made.markdown, clean_title(made.title))
 
 
@@ -174,25 +164,27 @@ def read_notebook(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra(*_LIBRARIES):
-        from markitdown.converters import IpynbConverter
-    made = _convert(IpynbConverter(), data, ".ipynb")
+    made = _convert("IpynbConverter", data, ".ipynb")
     return Parsed(made.markdown, clean_title(made.title))
 
 
-def _convert(converter: DocumentConverter, data: bytes, suffix: str) -> DocumentConverterResult:
-    from markitdown import MissingDependencyException, StreamInfo
-
+def _convert(converter: str, data: bytes, suffix: str) -> DocumentConverterResult:
+    """What a class of markitdown makes of a file."""
+    with needs_extra(*_LIBRARIES):
+        from markitdown import MissingDependencyException, StreamInfo, converters
     with read_as(suffix[1:].upper()):
         try:
             info = StreamInfo(extension=suffix, charset="utf-8")
-            return converter.convert(io.BytesIO(data), info)
+            made: DocumentConverterResult = getattr(converters, converter)().convert(
+                io.BytesIO(data), info
+            )
+            return made
         except MissingDependencyException:
             command = f'pip install "longembed-st[{_LIBRARIES[0]}]"'
             raise InputError(f"needs a library for {suffix} files: {command}") from None
 
 
-def _by_pages(converter: DocumentConverter, data: bytes) -> str | None:
+def _by_pages(data: bytes) -> str | None:
     """The text of a PDF converted page by page; None if it cannot be taken apart."""
     import pypdfium2  # type: ignore[import-untyped]
 
@@ -204,11 +196,11 @@ def _by_pages(converter: DocumentConverter, data: bytes) -> str | None:
                     single.import_pages(document, [number])
                     file = io.BytesIO()
                     single.save(file)
-                made = _convert(converter, file.getvalue(), ".pdf")
-                pages.append(made.markdown.rstrip(_PAGE_END))
+                made = _convert("PdfConverter", file.getvalue(), ".pdf")
+                pages.append(made.markdown.rstrip(PAGE_END))
     except (pypdfium2.PdfiumError, InputError):
         return None
-    return "".join(page + _PAGE_END for page in pages)
+    return "".join(page + PAGE_END for page in pages)
 
 
 def _pdf_title(data: bytes) -> str:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from longembed_st.errors import InputError, LongEmbedError
 
+PAGE_END = "\f"
+"""Stands behind each page or slide, where they are known."""
+
 _LONGEST_TITLE = 200
 _PROGRAM = re.compile(r"^Microsoft (Word|PowerPoint|Excel) - ", re.IGNORECASE)
 _NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "document", "document1")

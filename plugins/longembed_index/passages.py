@@ -208,14 +208,15 @@ def first_distinct(ask: Callable[[int], list[DocumentHit]], k: int) -> list[Docu
         ask: Gives so many hits, the best first, or fewer if there are no more.
         k: The most documents.
     """
-    asked = k
+    # The last one has all its copies only if another document comes behind them.
+    asked = k + 1
     while True:
         found = ask(asked)
         by_text: dict[str, list[DocumentHit]] = {}
         for hit in found:
             # A bare vector has no text, and is like no other.
             by_text.setdefault(hit.text or f"\0{hit.hit.source}", []).append(hit)
-        if len(by_text) >= k or len(found) < asked or asked >= _MOST_COPIES * k:
+        if len(by_text) > k or len(found) < asked or asked >= _MOST_COPIES * k:
             best = list(by_text.values())[:k]
             groups = [sorted(hits, key=lambda hit: hit.hit.source) for hits in best]
             return [

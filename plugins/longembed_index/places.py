@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from longembed_index.parsed import PAGE_END
 from longembed_index.readers import MARKDOWN, suffix_of
 
-_PAGE_END = "\f"
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 
@@ -39,7 +39,7 @@ def place_in(text: str, position: int, name: str) -> Place:
         position: The character.
         name: The document's name; its suffix tells whether it is Markdown.
     """
-    page = text.count(_PAGE_END, 0, position) + 1 if _PAGE_END in text else None
+    page = text.count(PAGE_END, 0, position) + 1 if PAGE_END in text else None
     is_markdown = suffix_of(PurePath(name)) in MARKDOWN
     heading = _heading_above(text, position) if is_markdown else None
     return Place(position / max(len(text), 1), page, heading)

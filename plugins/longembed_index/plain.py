@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -87,11 +87,7 @@ def read_json(data: bytes) -> Parsed:
     Raises:
         InputError: As `decoded`.
     """
-    text = decoded(data)
-    try:
-        return Parsed("\n".join(_lines(json.loads(text))))
-    except (ValueError, RecursionError):
-        return Parsed(text)
+    return _read_values(data, lambda text: [json.loads(text)])
 
 
 def read_json_lines(data: bytes) -> Parsed:
@@ -103,13 +99,18 @@ def read_json_lines(data: bytes) -> Parsed:
     Raises:
         InputError: As `decoded`.
     """
+    # Other line ends than "\n" may stand inside a line's strings.
+    return _read_values(
+        data, lambda text: [json.loads(line) for line in text.split("\n") if line.strip()]
+    )
+
+
+def _read_values(data: bytes, parse: Callable[[str], list[Any]]) -> Parsed:
     text = decoded(data)
     try:
-        # Other line ends than "\n" may stand inside a line's strings.
-        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+        return Parsed("\n\n".join("\n".join(_lines(value)) for value in parse(text)))
     except (ValueError, RecursionError):
         return Parsed(text)
-    return Parsed("\n\n".join("\n".join(_lines(row)) for row in rows))
 
 
 def _front_matter(text: str) -> dict[Any, Any]:

@@ -15,7 +15,7 @@ from longembed_index.parsed import Parsed, first_line
 from longembed_index.parsing import DEFAULT_PARSER, Parser
 from longembed_index.readers import READERS, is_parsed, reader_of, suffix_of
 from longembed_st.errors import InputError, LongEmbedError
-from longembed_st.texts import shown
+from longembed_st.texts import has_text, shown
 
 # Not to wait for the other end of a pipe, where there is such a thing.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -72,6 +72,25 @@ def parsed_of(source: Source, content: bytes) -> Parsed:
     """
     with _contained():
         return source.read(content)
+
+
+def readable_of(source: Source, content: bytes) -> Parsed:
+    """The text and title of a document that has a text.
+
+    Args:
+        source: Any; its method may raise whatever it likes.
+        content: Its bytes.
+
+    Raises:
+        InputError: If there is no text, for any reason, or none that can be seen.
+        MissingExtraError: As `parsed_of`.
+    """
+    if not content.strip():
+        raise InputError("is empty")
+    parsed = parsed_of(source, content)
+    if not has_text(parsed.text):
+        raise InputError("has no text")
+    return parsed
 
 
 @contextmanager

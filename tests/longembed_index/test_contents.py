@@ -211,6 +211,9 @@ def test_copies_are_found_once_with_all_their_names(filled, docs) -> None:
         assert found[0]["also"] == [str(docs / "copy.txt"), str(docs / "third.txt")]
         assert "also" not in found[1]
         assert "copy.txt" in filled(*line).stdout
+        # The last document that is shown has all its names, too.
+        (one,) = json.loads(filled(*line, "-k", "1", "--json").stdout)
+        assert one["also"] == found[0]["also"]
 
 
 def test_a_watched_folder_is_indexed_again_when_it_changes(

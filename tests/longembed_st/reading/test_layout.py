@@ -98,3 +98,5 @@ def test_embeddings_of_all_layers_are_there_for_short_texts_only(model) -> None:
     assert features["sentence_embedding"].shape == (2, 32)
     with pytest.raises(ModelError, match="at most 64 tokens"):
         model(model.preprocess(TEXTS))
+    # Of `encode` nobody asks for layers.
+    assert model.encode(TEXTS).shape == (4, 32)
