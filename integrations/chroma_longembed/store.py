@@ -145,6 +145,11 @@ class ChromaStore:
     def _key(self) -> str:
         return str(self._collection.id)
 
+    def having(self, key: str, value: str) -> list[str]:
+        """The ids of the records whose metadata has this value."""
+        with chroma_errors("read"):
+            return list(self._collection.get(where={key: value}, include=[])["ids"])
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records in one transaction."""
         if not records:

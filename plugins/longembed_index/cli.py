@@ -156,6 +156,15 @@ def index(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Name every document that failed, not the first 20.")
     ] = False,
+    failures: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="FILE",
+            help="Write every document that failed, and why, to this file, as JSON lines.",
+            show_default=False,
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -206,6 +215,7 @@ def index(
     from longembed_index.lexical import WordFile
     from longembed_index.opening import open_store, read_provenance
     from longembed_index.parsing import Parser
+    from longembed_index.reports import write_failures
     from longembed_index.sources import emptied, find_files, is_gone, is_missing
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.verify import verify as compare
@@ -280,6 +290,8 @@ def index(
                 _catch_up_words(opened, words, language, console)
             report.failed += found.unreadable
             report.counts["failed"] += len(found.unreadable)
+            if failures:
+                write_failures(failures, report.failed)
             if as_json:
                 skipped = [str(path) for path in found.skipped]
                 print_json({**report.as_dict(), "skipped": skipped, "in_store": len(opened)})
@@ -303,8 +315,8 @@ def index(
             )
         if watch:
             console.say("Watching for changes; Ctrl-C ends.", style="dim")
-            for _ in changes(paths, store):
-                bring_up_to_date(look())
+            for changed in changes(paths, store):
+                bring_up_to_date(look().among(changed))
     if strict and report.failed:
         raise typer.Exit(1)
 

@@ -11,11 +11,10 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
+from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
 from longembed_index.errors import StoreError
 from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
 from longembed_index.repairing import refuse_lost
@@ -107,7 +106,6 @@ class _Run:
         self._had = _ids_by_name(store)
         self._has: dict[str, str] = {}
         self._seen: set[str] = set()
-        self._written: dict[str, str] = {}
         self._batch: list[_Document] = []
         self._waiting = 0
 
@@ -135,7 +133,6 @@ class _Run:
         records = [(d, _record(d, *made)) for d, made in pairs if isinstance(made, tuple)]
         if records:
             self._store.write([record for _, record in records])
-            self._written |= {document.digest: record.id for document, record in records}
         # Old versions go only after the new ones are there: a kill in between loses nothing.
         earlier = {record.id: self._others(d.source.name, record.id) for d, record in records}
         self._delete(sorted(set().union(*earlier.values())))
@@ -182,63 +179,49 @@ class _Run:
             self._delete(sorted(self._others(source.name, record_id)))
             self._settle(Outcome(source.name, "unchanged", source.size))
             return None
-        if self._move(source, record_id, digest) or self._repeat(source, record_id, digest):
+        if (same := self._equal(source, digest)) is not None:
+            self._copy(same, source, record_id)
             return None
         parsed = readable_of(source, content)
         title = parsed.title or source.title or source.name
         return _Document(source, record_id, digest, parsed.text, title)
 
-    def _move(self, source: Source, record_id: str, digest: str) -> bool:
-        """Store a file that was moved under its new name, with the vector that it has."""
-        earlier = self._copy(self._missing.get(digest), source, record_id)
-        if earlier is None:
-            return False
-        # The old name goes only after the new one is there, as an old version does.
-        self._delete([earlier.id, *sorted(self._others(source.name, record_id))])
-        self._had[earlier.name].discard(earlier.id)
-        if not self._had[earlier.name]:
-            del self._had[earlier.name]
-        del self._missing[digest]
-        self.report.moved.append(source.name)
-        self._settle(Outcome(source.name, "added", source.size))
-        return True
-
-    def _repeat(self, source: Source, record_id: str, digest: str) -> bool:
-        """Store what has the content of an earlier document of this run, with its vector."""
-        if self._copy(self._written.get(digest), source, record_id) is None:
-            return False
-        others = sorted(self._others(source.name, record_id))
-        self._delete(others)
-        self._settle(Outcome(source.name, "replaced" if others else "added", source.size))
-        return True
-
-    def _copy(self, earlier_id: str | None, source: Source, record_id: str) -> Record | None:
-        """Write a record again under another name; None if it is not there, or has no vector."""
-        found = [] if earlier_id is None else self._store.get([earlier_id])
-        if not found or found[0].vector is None:
-            return None
-        earlier = found[0]
+    def _equal(self, source: Source, digest: str) -> Record | None:
+        """A record with this content, whose vector this document can have; a gone file's first."""
+        ids = self._store.having(CONTENT_HASH, digest)
         # Another type of file is read in another way.
-        if PurePath(earlier.name).suffix.lower() != PurePath(source.name).suffix.lower():
-            return None
-        if isinstance(self._store, SpannedStore):
-            self._store.carry_spans(earlier.id, record_id)
-        metadata = {**earlier.metadata, SOURCE: source.name}
-        # A title of the document's own goes with it; the name of its file does not.
-        if earlier.metadata[TITLE] in (earlier.name, PurePath(earlier.name).name):
-            metadata[TITLE] = source.title or source.name
-        self._store.write([Record(record_id, earlier.text, earlier.vector, metadata)])
-        return earlier
+        kind = PurePath(source.name).suffix.lower()
+        equal = [
+            record
+            for record in self._store.get(ids)
+            if record.name != record.id
+            and PurePath(record.name).suffix.lower() == kind
+            and record.vector is not None
+        ]
+        return min(equal, key=lambda record: not self._is_moved(record), default=None)
 
-    @cached_property
-    def _missing(self) -> dict[str, str]:
-        """The records of documents whose file is gone, by the content's digest."""
-        ids = sorted(i for name, of in self._had.items() if is_missing(name) for i in of)
-        return {
-            str(record.metadata[CONTENT_HASH]): record.id
-            for part in batches(ids, ROWS)
-            for record in self._store.get(part)
-        }
+    def _is_moved(self, record: Record) -> bool:
+        return record.name not in self._seen and is_missing(record.name)
+
+    def _copy(self, same: Record, source: Source, record_id: str) -> None:
+        """Store a document with the vector of an equal one, in its place if that was moved."""
+        if isinstance(self._store, SpannedStore):
+            self._store.carry_spans(same.id, record_id)
+        metadata = {**same.metadata, SOURCE: source.name}
+        # A title of the document's own goes with it; the name of its file does not.
+        if same.metadata[TITLE] in (same.name, PurePath(same.name).name):
+            metadata[TITLE] = source.title or source.name
+        self._store.write([Record(record_id, same.text, same.vector, metadata)])
+        # Old records go only after the new one is there: a kill in between loses nothing.
+        others = self._others(source.name, record_id)
+        self._delete(sorted(others))
+        if self._is_moved(same):
+            self._delete([same.id])
+            self._had[same.name].discard(same.id)
+            if not self._had[same.name]:
+                del self._had[same.name]
+            self.report.moved.append(source.name)
+        self._settle(Outcome(source.name, "replaced" if others else "added", source.size))
 
     def _others(self, name: str, record_id: str) -> set[str]:
         """The records of a document's other versions, now that it has this one."""

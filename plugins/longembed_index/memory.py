@@ -42,6 +42,10 @@ class MemoryStore:
         """The vectors of those that exist and have one."""
         return {record.id: record.vector for record in self.get(ids) if record.vector is not None}
 
+    def having(self, key: str, value: str) -> list[str]:
+        """The ids of the records whose metadata has this value."""
+        return [record.id for record in self.records.values() if record.metadata.get(key) == value]
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none."""
         widths = {len(record.vector) for record in (*records, *list(self.records.values())[:1])}

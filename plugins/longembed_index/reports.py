@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from longembed_st.files import write_text
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
 
@@ -70,7 +75,7 @@ class Report:
             "tokens": self.tokens,
             "read": self.read,
             "seconds": round(self.seconds, 3),
-            "failed": [{"document": name, "reason": reason} for name, reason in self.failed],
+            "failed": [_failure(name, reason) for name, reason in self.failed],
             "partly_read": [
                 {"document": one.name, "tokens": one.tokens, "read": one.read}
                 for one in self.partly_read
@@ -89,3 +94,17 @@ class Report:
             self.failed.append((outcome.name, outcome.reason))
         elif outcome.read < outcome.tokens:
             self.partly_read.append(outcome)
+
+
+def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
+    """Write which documents were not stored to a file, in place of what it held, as JSON lines.
+
+    Args:
+        path: The file; empty if none has failed.
+        failed: Name and reason of each.
+    """
+    write_text(path, "".join(f"{json.dumps(_failure(*one))}\n" for one in failed))
+
+
+def _failure(name: str, reason: str) -> dict[str, str]:
+    return {"document": name, "reason": reason}

@@ -193,6 +193,22 @@ class Found:
     skipped: list[Path] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
+    def among(self, changed: set[Path]) -> Found:
+        """What of it is, or is somewhere below, one of these.
+
+        Args:
+            changed: Files and folders; absolute, without symbolic links.
+        """
+
+        def is_among(path: Path) -> bool:
+            return not changed.isdisjoint((path, *path.parents))
+
+        return Found(
+            [file for file in self.files if is_among(file.path)],
+            [path for path in self.skipped if is_among(_real(path))],
+            [(name, why) for name, why in self.unreadable if is_among(_real(Path(name)))],
+        )
+
 
 def find_files(
     paths: Iterable[Path],

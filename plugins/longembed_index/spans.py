@@ -221,6 +221,10 @@ class SpannedStore:
         """The vectors of those that exist."""
         return self._store.vectors(ids)
 
+    def having(self, key: str, value: str) -> list[str]:
+        """The ids of the records whose metadata has this value."""
+        return self._store.having(key, value)
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; a kill in between leaves spans that do not count."""
         if self.embedder is not None:

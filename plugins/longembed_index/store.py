@@ -46,6 +46,9 @@ class Store(Protocol):
     def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
         """The vectors of those that exist and have one, by id: `get` without what takes time."""
 
+    def having(self, key: str, value: str) -> list[str]:
+        """The ids of the records whose metadata has this value, in any order."""
+
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; one whose id exists is replaced, metadata included."""
 

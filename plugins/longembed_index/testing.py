@@ -248,6 +248,13 @@ class StoreTests:
             store.write([record(key) for key in keys[start : start + min(store.max_batch, 500)]])
         assert sorted(store.names()) == sorted((key, f"document {key}") for key in keys)
 
+    def test_records_are_found_by_a_value_of_their_metadata(self, store: Store) -> None:
+        """For copies of documents; a value is text, and is met whole."""
+        store.write([record("a", kind="x"), record("b", kind="x"), record("c", kind="xx")])
+        assert sorted(store.having("kind", "x")) == ["a", "b"]
+        assert store.having("content_hash", "hash of c") == ["c"]
+        assert store.having("kind", "y") == store.having("no such key", "x") == []
+
     def test_records_are_deleted(self, store: Store) -> None:
         """What is not there, and nothing at all, can be deleted, too."""
         store.write([record("a"), record("b")])

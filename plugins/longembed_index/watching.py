@@ -11,7 +11,7 @@ SETTLED_MS = 1600
 """So long after a change more are waited for: a file that is being copied comes in pieces."""
 
 
-def changes(paths: Sequence[Path], store: Path) -> Iterator[None]:
+def changes(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:
     """Wait for changes under some paths, until somebody interrupts.
 
     Args:
@@ -19,7 +19,8 @@ def changes(paths: Sequence[Path], store: Path) -> Iterator[None]:
         store: A folder whose changes are our own.
 
     Yields:
-        After each change, or several that come together.
+        After each change, or several that come together: the files and folders that changed,
+        absolute and without symbolic links.
     """
     with needs_extra("index", "watchfiles"):
         import watchfiles
@@ -28,7 +29,7 @@ def changes(paths: Sequence[Path], store: Path) -> Iterator[None]:
     def is_theirs(change: watchfiles.Change, path: str) -> bool:
         return not Path(path).resolve().is_relative_to(own)
 
-    for _ in watchfiles.watch(
+    for together in watchfiles.watch(
         *paths, watch_filter=is_theirs, debounce=SETTLED_MS, raise_interrupt=False
     ):
-        yield
+        yield {Path(path).resolve() for _, path in together}

@@ -21,8 +21,8 @@ MODELS = ("thenlper/gte-small", "intfloat/e5-base-v2", "MODEL")
 NOT_RUN = {
     "--watch": "ends only when it is interrupted; tests/longembed_index runs it",
     "bench": "takes minutes; tests/longembed_bench runs it",
-    "calibrate": "takes minutes; tests/longembed_bench runs it",
-    "tune": "takes minutes; tests/longembed_tuning runs it",
+    "calibrate": "takes a while; run below",
+    "tune": "needs hundreds of long documents; tests/longembed_tuning runs it",
     "whiten": "a random model gains nothing; tests/longembed_tuning runs it with a real one",
     "--whiten": "a random model gains nothing; tests/longembed_index runs it with a real one",
     "--settings": "needs what calibrate writes; tests/longembed_index runs it",
@@ -78,4 +78,18 @@ def test_commands_end_well(place, monkeypatch, small_model) -> None:
     for line in sorted(run, key=lambda one: order.index(one[1])):
         words = [model if word in MODELS else word for word in line[1:]]
         done = longembed(*words)
+        assert done.exit_code == 0, f"{' '.join(line)}\n{done.output}"
+
+
+@pytest.mark.slow
+def test_commands_that_take_a_while_end_well(place, monkeypatch, small_model) -> None:
+    monkeypatch.chdir(place)
+    for number in range(40):
+        words = f"Paper {number} tells what the committee of {number} towns approved. " * 40
+        (place / "reports" / f"paper{number}.txt").write_text(words)
+    run = [one for one in LINES if one[:2] == ("longembed", "calibrate")]
+    assert run
+    model = str(small_model("bert", positions=64))
+    for line in run:
+        done = longembed(*(model if word in MODELS else word for word in line[1:]))
         assert done.exit_code == 0, f"{' '.join(line)}\n{done.output}"

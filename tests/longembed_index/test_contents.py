@@ -197,6 +197,13 @@ def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkey
     assert {one["title"] for one in every} >= {"copy.txt", "again.txt"}
     facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
     assert facts["spans"] == facts["words"] == 8
+    (docs / "third.txt").write_text("ban cor dim fel")
+    (docs / "fourth.md").write_text("ban cor dim fel")
+    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
+    assert embedded == ["ban cor dim fel"] * 2, "only that of another type: it is read otherwise"
+    assert (told["documents"]["added"], told["moved"], told["in_store"]) == (2, [], 10)
+    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
+    assert facts["spans"] == facts["words"] == 10
 
 
 def test_copies_are_found_once_with_all_their_names(filled, docs) -> None:
@@ -227,26 +234,37 @@ def test_a_watched_folder_is_indexed_again_when_it_changes(
         yield {(watchfiles.Change.added, str(docs / "new" / "later.txt"))}
         (docs / "new" / "later.txt").unlink()
         yield {(watchfiles.Change.deleted, str(docs / "new" / "later.txt"))}
+        (docs / "new").rename(docs / "newer")
+        yield {(watchfiles.Change.added, str(docs / "newer"))}
 
     monkeypatch.setattr(watchfiles, "watch", watch)
     line = ["index", docs, "--store", "STORE", "--model", "MODEL", "--watch", "--prune"]
     ended = run_small(*line)
     assert ended.exit_code == 0, ended.stderr
-    counts = [row.split()[-2] for row in ended.stdout.splitlines() if "documents in the" in row]
-    assert counts == ["6", "7", "6"]
+
+    def counts(of: str) -> list[str]:
+        return [row.split()[-2] for row in ended.stdout.splitlines() if f"documents {of} " in row]
+
+    assert counts("in the store") == ["6", "7", "6", "6"]
+    assert counts("unchanged") == ["0", "0", "0", "0"], "only what has changed is looked at"
+    assert counts("added") == ["6", "1", "0", "3"], "all of a folder that has another name"
     assert asked["paths"] == (docs,)
     # Our own writing is no change.
     assert not asked["filter"](watchfiles.Change.added, str(tmp_path / "store" / "chroma.sqlite3"))
     assert asked["filter"](watchfiles.Change.added, str(docs / "x.txt"))
 
 
-def test_all_failures_are_named_if_asked_for(run_small, docs) -> None:
+def test_all_failures_are_named_if_asked_for(run_small, docs, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for number in range(30):
         (docs / f"empty{number}.txt").write_text("")
     line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
     assert "and 10 more" in run_small(*line).stdout
-    told = run_small(*line, "--verbose").stdout
+    told = run_small(*line, "--verbose", "--failures", "lists/failed.jsonl").stdout
     assert all(f"empty{number}.txt: is empty" in told for number in range(30))
+    written = list(map(json.loads, Path("lists/failed.jsonl").read_text().splitlines()))
+    assert {row["document"] for row in written} == {str(docs / f"empty{n}.txt") for n in range(30)}
+    assert {row["reason"] for row in written} == {"is empty"}
 
 
 def test_an_interrupted_run_says_what_is_stored(run_small, docs, monkeypatch) -> None:

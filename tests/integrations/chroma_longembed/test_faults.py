@@ -56,7 +56,6 @@ VECTOR_FILES = (
 OTHERS = ("chroma.sqlite3", "longembed.vectors.sqlite3", "longembed.checked.json")
 QUICK = {
     ("data_level0.bin", "overwritten"),
-    ("index_metadata.pickle", "deleted"),
     ("chroma.sqlite3", "overwritten in the middle"),
     ("longembed.vectors.sqlite3", "overwritten"),
 }

@@ -73,7 +73,7 @@ def assert_whole(place: Path, documents: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("documents", "kills"), [(1200, 3), pytest.param(2500, 200, marks=pytest.mark.slow)]
+    ("documents", "kills"), [(1200, 1), pytest.param(2500, 200, marks=pytest.mark.slow)]
 )
 def test_killed_again_and_again(tmp_path, documents, kills) -> None:
     place = tmp_path / "store"
