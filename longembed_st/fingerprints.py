@@ -77,7 +77,11 @@ def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[st
     architecture = reader.config.to_dict()
     for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
         architecture.pop(volatile, None)
+    engine = reader.engine
+    # Measured: in single precision engines differ by rounding alone; see docs/ENGINES.md.
+    computed = {} if engine is None or engine.precision == "float32" else engine.describe()
     return {
+        **computed,
         "version": VERSION,
         "extension": extension | {"options": dict(options)},
         "architecture": architecture,

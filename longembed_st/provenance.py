@@ -53,7 +53,6 @@ class StorableArguments(_Plain):
     truncate_dim: int | None = None
     default_prompt_name: str | None = None
     similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None
-    backend: Literal["torch"] = "torch"
     model_kwargs: _ModelArguments | None = None
     processor_kwargs: _TokenizerArguments | None = None
 
@@ -100,7 +99,7 @@ class Provenance:
         refuse_unless_storable(self.settings)
         fields = {name: getattr(self.settings, name) for name in ModelSettings.model_fields}
         options = {key: value for name in _UNDER_OPTIONS for key, value in fields.pop(name).items()}
-        for newer in ("whitening", "dtype"):
+        for newer in ("whitening", "dtype", "backend"):
             if fields[newer] is None:
                 # As versions wrote it that knew of none.
                 del fields[newer]

@@ -27,7 +27,7 @@ def toml(folder: str) -> dict[str, Any]:
 PROJECT = toml(".")["project"]
 
 PARTS = {
-    "longembed_st": ("longembed_st", []),
+    "longembed_st": ("longembed_st", ["openvino"]),
     "longembed_methods": ("plugins/longembed_methods", []),
     "longembed_index": ("plugins/longembed_index", ["index", "parquet", "testing"]),
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),

@@ -150,7 +150,8 @@ def _key(settings: ModelSettings) -> Hashable:
     if not _has_saved_settings(name):
         reading = _without_defaults(reading, vars(ExtensionConfig()))
     stock = _frozen(_without_defaults(settings.loading(), _STOCK))
-    return _files(name), _files(settings.whitening or ""), _frozen(reading), stock
+    computed = (settings.backend or "torch", settings.dtype)
+    return _files(name), _files(settings.whitening or ""), _frozen(reading), stock, computed
 
 
 _STOCK = {

@@ -8,7 +8,7 @@ import logging
 import os
 from collections import OrderedDict
 from pickle import UnpicklingError
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -44,6 +44,9 @@ from longembed_st.settings import (
     Unset,
     takes_settings,
 )
+
+if TYPE_CHECKING:
+    from longembed_st.backends.openvino import OpenVino
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +113,8 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     refuse_unknown_model(name, settings.loading())
     try:
         model = _load(name, settings)
+        if settings.backend == "openvino":
+            model.long_transformer.compute_with(_openvino(settings))
         if settings.whitening is not None:
             build_in(model, Whitening.read(settings.whitening), settings.whitening)
         _try(model)
@@ -119,6 +124,12 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     except Exception as error:
         raise ModelError(f"cannot load model {name!r}: {_reason(error)}") from error
     return model
+
+
+def _openvino(settings: ModelSettings) -> OpenVino:
+    from longembed_st.backends.openvino import OpenVino
+
+    return OpenVino("bfloat16" if settings.dtype == "bfloat16" else "float32")
 
 
 @torch.inference_mode()
@@ -158,6 +169,9 @@ def _widen(model: SentenceTransformer, settings: ModelSettings) -> None:
     narrow = half_precision_of(first)
     elsewhere = settings.model_kwargs.get("model_kwargs") or {}
     asked = settings.dtype or elsewhere.keys() & {"dtype", "torch_dtype"}
+    if settings.backend == "openvino":
+        # Weights enter a graph in single precision, whatever it computes in.
+        asked = "float32"
     if (
         narrow is None
         or (asked and asked != "float32")

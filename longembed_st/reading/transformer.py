@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -50,6 +50,9 @@ from longembed_st.reading.tokens import (
 from longembed_st.reading.weighting import FILE as TOKEN_WEIGHTS
 from longembed_st.reading.weighting import TokenWeights, refuse_unless_mean
 from longembed_st.settings import ExtensionConfig
+
+if TYPE_CHECKING:
+    from longembed_st.backends.openvino import OpenVino
 
 REQUIREMENT = {"longembed-st": ">=0.2"}
 """Written into saved models, so that sentence-transformers asks for the package by name."""
@@ -104,6 +107,9 @@ class LongTransformer(Transformer):
     __module__ = "longembed_st"
 
     token_weights: TokenWeights | None
+
+    engine: OpenVino | None = None
+    """What computes the passes; None for torch."""
 
     widened_from: torch.dtype | None = None
     """The half precision that weights were stored in, if they are computed with in single."""
@@ -205,6 +211,8 @@ class LongTransformer(Transformer):
         self.pooling = pooling
         self.hook = install_hook(self.model, family)
         self._takes_type_ids = "token_type_ids" in inspect.signature(self.model.forward).parameters
+        if self.engine is not None:
+            self._refuse_inside(self.engine)
 
     # What sentence-transformers asks of a module.
 
@@ -661,12 +669,67 @@ class LongTransformer(Transformer):
     def _read(self, inputs: dict[str, Any], original: bool, **kwargs: Any) -> dict[str, Any]:
         """One forward pass of the transformers model, extended unless the texts fit."""
         if original:
-            return super().forward(inputs, **kwargs)
+            return self._compute(inputs, **kwargs)
         context = self.extension.context
         if self.extension.logn_scaling:
             inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
         with self.hook.reading(self.model, inputs, self.method, context):
-            return super().forward(inputs, **kwargs)
+            return self._compute(inputs, **kwargs)
+
+    def _compute(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        # Only torch knows gradients, and the further arguments of a model.
+        if self.engine is None or torch.is_grad_enabled() or kwargs:
+            return self.read_with_torch(inputs, **kwargs)
+        return {**inputs, "token_embeddings": self.engine.token_embeddings(self, inputs)}
+
+    def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """One forward pass of the transformers model by torch, at the positions it is told.
+
+        Args:
+            inputs: Of the model.
+            **kwargs: Passed on to it.
+
+        Returns:
+            The inputs, with `token_embeddings`.
+        """
+        return super().forward(inputs, **kwargs)
+
+    def padded_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The model's inputs for a batch of texts, cut to the original window, with a mask.
+
+        Args:
+            texts: Not empty.
+        """
+        most = self.extension.context.original
+        tokenized = [text.shortened(most, False) for text in self.tokenize_texts(texts, None)]
+        features = self.features_of(tokenized, None)
+        rows = [one.tokens for one in self.passes_of(features)]
+        inputs = self._model_inputs(rows, features, True)
+        return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
+
+    def compute_with(self, engine: OpenVino | None) -> None:
+        """Let an engine compute the passes from now on.
+
+        Args:
+            engine: None for torch.
+
+        Raises:
+            ModelError: If the method acts where the engine cannot.
+        """
+        if engine is not None:
+            self._refuse_inside(engine)
+        self.engine = engine
+
+    def _refuse_inside(self, engine: OpenVino) -> None:
+        if self.extension.logn_scaling:
+            engine.refuse_inside("logn_scaling")
+        if "relative_positions" in self.method.needs:
+            engine.refuse_inside(f"method {self.method.name!r}")
+        if self.family.local_layers and self.method.needs:
+            engine.refuse_inside(
+                f"method {self.method.name!r} with {self.family.model_type!r}, whose local layers "
+                "need a mask of their own"
+            )
 
     def _model_inputs(
         self, tokens: Sequence[Tensor], features: dict[str, Any], original: bool

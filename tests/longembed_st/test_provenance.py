@@ -31,7 +31,6 @@ HARMFUL = [
     {"processor_kwargs": {"trust_remote_code": True}},
     {"processor_kwargs": {"tokenizer_file": "/elsewhere"}},
     {"model_card_data": {}},
-    {"backend": "onnx"},
     {"similarity_fn_name": "module.function"},
     {"local_files_only": "yes"},
     {"truncate_dim": "8"},

@@ -1,0 +1,1 @@
+"""What computes a pass: torch itself, or an engine that has compiled the model's graph."""

@@ -1,0 +1,144 @@
+"""From a model of transformers to a graph of OpenVINO, which computes any of its passes."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from longembed_st.backends.entrances import entrance_of
+from longembed_st.backends.graph_attention import GRAPH_ATTENTION
+from longembed_st.errors import ModelError
+from longembed_st.positions.family import Family
+from longembed_st.reading.sharing import copy_sharing_weights
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+VERSION = 1
+"""Raise it when the same model begins to give another graph: those on disk are made anew."""
+
+Masking = Literal["keys", "causal", "stock"]
+"""How a graph knows padding: a row of keys for each text, which takes memory linear in its length;
+not at all, as no token sees what comes behind it; or as transformers makes a dense mask of it."""
+
+_MASK = "attention_mask"
+
+
+class GraphInputs:
+    """What the graph of a model is given for a pass.
+
+    Args:
+        model: The extended model.
+        family: Its family.
+    """
+
+    def __init__(self, model: PreTrainedModel, family: Family) -> None:
+        self.masking: Masking = _masking(model, family)
+        self.entrance = entrance_of(model, family)
+        own = ["input_ids"]
+        if self.masking != "causal":
+            own.append(_MASK)
+        if "token_type_ids" in inspect.signature(model.forward).parameters:
+            own.append("token_type_ids")
+        self.names = [*own, *self.entrance.names]
+
+    def of(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
+        """The inputs of one pass, in the order of `names`.
+
+        Args:
+            model: The extended model, within what its hook prepares.
+            inputs: Those that transformers would be given.
+        """
+        ids = inputs["input_ids"]
+        mask = inputs.get(_MASK)
+        mask = torch.ones_like(ids) if mask is None else mask
+        types = inputs.get("token_type_ids")
+        given = {
+            "input_ids": ids,
+            _MASK: mask if self.masking == "stock" else mask[:, None, None].bool(),
+            "token_type_ids": torch.zeros_like(ids) if types is None else types,
+            **dict(zip(self.entrance.names, self.entrance.values(model, inputs), strict=True)),
+        }
+        return [given[name] for name in self.names]
+
+
+class _Traceable(nn.Module):
+    """A copy of a model whose positions enter from outside."""
+
+    def __init__(self, model: PreTrainedModel, inputs: GraphInputs) -> None:
+        super().__init__()
+        copy = copy_sharing_weights(model)
+        copy.set_attn_implementation("sdpa" if inputs.masking == "stock" else GRAPH_ATTENTION)
+        inputs.entrance.open(copy)
+        self.model = copy
+        self.inputs = inputs
+        parameters = inspect.signature(model.forward).parameters
+        self.always = {"use_cache": False} if "use_cache" in parameters else {}
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        given = dict(zip(self.inputs.names, tensors, strict=True))
+        entrance = self.inputs.entrance
+        entrance.give([given.pop(name) for name in entrance.names])
+        return self.model(**given, **self.always).last_hidden_state
+
+
+def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -> Model:
+    """The graph of a model.
+
+    Args:
+        model: The extended model; stays as it is.
+        inputs: What its graph is to be given.
+        example: Inputs of some pass; others may have other lengths.
+
+    Raises:
+        ModelError: If OpenVINO cannot trace it.
+    """
+    import openvino
+
+    try:
+        with torch.no_grad(), _quiet():
+            traceable = _Traceable(model, inputs).eval()
+            graph = openvino.convert_model(traceable, example_input=tuple(example))
+    # Tracing fails with errors of every kind.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"OpenVINO cannot compute models of type {model.config.model_type!r} ({reason}). Load "
+            "it with backend='torch'"
+        ) from error
+    for port, name in zip(graph.inputs, inputs.names, strict=True):
+        port.get_tensor().set_names({name})
+    return graph
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what tracers say of branches: every new graph is compared with the model."""
+    told = logging.getLogger("transformers")
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        told.setLevel(level)
+
+
+def _masking(model: PreTrainedModel, family: Family) -> Masking:
+    # Where logits can be scaled, attention is a function that can be exchanged.
+    if "logn" not in family.capabilities:
+        return "stock"
+    local = family.local_layers or getattr(model.config, "sliding_window", None)
+    causal = getattr(model.config, "is_causal", True) and any(
+        getattr(module, "is_causal", False) for module in model.modules()
+    )
+    return "causal" if causal and not local else "keys"

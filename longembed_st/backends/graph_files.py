@@ -1,0 +1,96 @@
+"""Graphs on disk: made once, found again by what they were made of, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longembed_st.errors import ConfigError
+from longembed_st.files import whole_folder
+
+if TYPE_CHECKING:
+    from openvino import Core, Model
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "LONGEMBED_CACHE"
+"""The environment variable that names another folder for what can be made again."""
+
+_GRAPH, _WEIGHTS, _DIGESTS = "graph.xml", "graph.bin", "digests.json"
+
+
+def graphs_folder() -> Path:
+    """Where graphs are kept: below the user's folder for caches, or the variable's."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(FOLDER)
+    return (Path(given) if given else user_cache_path("longembed-st")) / "graphs"
+
+
+def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
+    """The graph of a key: read, or made and written.
+
+    A graph that was damaged is made anew. Two processes may make one at the same time: the first
+    to finish is kept, and both have theirs.
+
+    Args:
+        core: Reads it.
+        key: Of everything that it depends on; a file name.
+        make: Makes it.
+    """
+    folder = graphs_folder() / key
+    found = _read(core, folder)
+    if found is not None:
+        return found
+    made = make()
+    try:
+        # Ours, if it is not another process that has just been faster.
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_folder(folder) as unfinished:
+            _write(made, unfinished)
+    except (OSError, ConfigError, RuntimeError) as error:
+        if not folder.exists():
+            logger.warning(
+                "the compiled model cannot be kept in %s (%s), so it is made anew each time. The "
+                "environment variable %s names another folder",
+                folder.parent,
+                error,
+                FOLDER,
+            )
+    return made
+
+
+def _write(graph: Model, folder: Path) -> None:
+    import openvino
+
+    openvino.save_model(graph, folder / _GRAPH, compress_to_fp16=False)
+    digests = {name: _digest(folder / name) for name in (_GRAPH, _WEIGHTS)}
+    (folder / _DIGESTS).write_text(json.dumps(digests), encoding="utf8")
+
+
+def _read(core: Core, folder: Path) -> Model | None:
+    """What is there, if it is what was written."""
+    try:
+        digests = json.loads((folder / _DIGESTS).read_text(encoding="utf8"))
+        if any(_digest(folder / name) != digests[name] for name in (_GRAPH, _WEIGHTS)):
+            raise ValueError("its files are not those that were written")
+        return core.read_model(folder / _GRAPH)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        logger.warning("the compiled model in %s is damaged (%s) and is made anew", folder, error)
+        return None
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

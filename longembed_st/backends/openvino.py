@@ -1,0 +1,206 @@
+"""Passes computed by OpenVINO, on a CPU: the model's own weights in a graph that is compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from longembed_st.backends import graph
+from longembed_st.backends.graph import GraphInputs, traced
+from longembed_st.backends.graph_files import graph_on_disk
+from longembed_st.errors import ModelError
+from longembed_st.extras import needs_extra
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel, Core
+
+    from longembed_st.reading.transformer import LongTransformer
+
+logger = logging.getLogger(__name__)
+
+Precision = Literal["float32", "bfloat16"]
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+LEAST_COSINE = {"float32": 0.99999, "bfloat16": 0.99}
+"""Between a text's mean token embedding by the graph and by torch, when a graph is new."""
+
+_PROBES = ["The committee met again.", "It spoke of many things, and of the budget among them."]
+
+
+class OpenVino:
+    """Computes the passes of a model.
+
+    The graph is made of the model's weights when the first pass is read, and anew whenever they
+    have changed: a trained model is never read with the weights of before.
+
+    Args:
+        precision: Of the computation; the weights enter in single precision.
+
+    Raises:
+        MissingExtraError: If OpenVINO is not installed.
+    """
+
+    name = "openvino"
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self._core = _core()
+        self._compiled: _Compiled | None = None
+        self._compiled_of: Any = None
+        self._lock = threading.Lock()
+        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bfloat16" and not native:
+            logger.warning(
+                "this processor has no instructions for bfloat16, which is emulated and gains no "
+                "speed: dtype='float32' gives better vectors in the same time"
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is compiled is found again by the weights.
+        return OpenVino, (self.precision,)
+
+    def describe(self) -> dict[str, str]:
+        """What changes vectors, for fingerprints."""
+        return {"engine": self.name, "precision": self.precision}
+
+    def refuse_inside(self, reason: str) -> None:
+        """Raise `ModelError`: something acts inside the attention, where a graph cannot be reached.
+
+        Args:
+            reason: What does.
+        """
+        raise ModelError(
+            f"OpenVINO cannot compute {reason}: it acts inside the attention, which is one sealed "
+            "operation of the compiled graph. Use backend='torch', or another method"
+        )
+
+    def token_embeddings(self, reader: LongTransformer, inputs: dict[str, Any]) -> Tensor:
+        """Compute one batch of passes.
+
+        Args:
+            reader: The extended module, within what its hook prepares.
+            inputs: Those of the transformers model.
+
+        Returns:
+            Shape (batch, n, width), in single precision.
+
+        Raises:
+            ModelError: If the model is not on the CPU, or the graph does not compute what it does.
+        """
+        if inputs["input_ids"].device.type != "cpu":
+            raise ModelError(
+                f"OpenVINO computes on the CPU, and this model is on {inputs['input_ids'].device}: "
+                "move it back with model.to('cpu'), or load it with backend='torch'"
+            )
+        compiled = self._of(reader)
+        return compiled(compiled.inputs.of(reader.model, inputs))
+
+    def _of(self, reader: LongTransformer) -> _Compiled:
+        state = _state(reader.model)
+        with self._lock:
+            if self._compiled is None or self._compiled_of != state:
+                self._compiled = self._compile(reader)
+                self._compiled_of = state
+            return self._compiled
+
+    def _compile(self, reader: LongTransformer) -> _Compiled:
+        threads = torch.get_num_threads()
+        inputs = GraphInputs(reader.model, reader.family)
+        weights = _key(reader.model, inputs)
+        key = (weights, self.precision, threads)
+        shared = _all_compiled.get(key)
+        if shared is not None:
+            return shared
+        example = inputs.of(reader.model, reader.padded_inputs(_PROBES))
+        made = graph_on_disk(self._core, weights, lambda: traced(reader.model, inputs, example))
+        compiled = _Compiled(
+            self._core.compile_model(
+                made,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": threads,
+                },
+            ),
+            inputs,
+        )
+        self._compare(reader, compiled)
+        return _all_compiled.setdefault(key, compiled)
+
+    def _compare(self, reader: LongTransformer, compiled: _Compiled) -> None:
+        """Refuse a graph that gives other vectors than the model, at other lengths than traced."""
+        probe = reader.padded_inputs([" ".join(_PROBES), _PROBES[0]])
+        theirs = reader.read_with_torch(dict(probe))["token_embeddings"]
+        ours = compiled(compiled.inputs.of(reader.model, probe))
+        mask = probe["attention_mask"][..., None]
+        alike = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
+        if not alike.min() >= LEAST_COSINE[self.precision]:
+            raise ModelError(
+                f"OpenVINO computes other vectors than torch with this model (cosine "
+                f"{alike.min():.5f} in {self.precision}). Load it with backend='torch'"
+            )
+
+
+class _Compiled:
+    """A compiled graph, used by any number of threads."""
+
+    def __init__(self, model: CompiledModel, inputs: GraphInputs) -> None:
+        self.inputs = inputs
+        self._model = model
+        self._of_thread = threading.local()
+
+    def __call__(self, tensors: list[Tensor]) -> Tensor:
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._model.create_infer_request()
+        given: list[NDArray[Any]] = [tensor.contiguous().numpy() for tensor in tensors]
+        (output,) = self._of_thread.request.infer(given, share_inputs=True).values()
+        return torch.from_numpy(np.asarray(output))
+
+
+_all_compiled: WeakValueDictionary[tuple[str, str, int], _Compiled] = WeakValueDictionary()
+"""Extensions of one model differ in what enters the graph, not in the graph."""
+
+
+def _core() -> Core:
+    with needs_extra("openvino", "openvino", "platformdirs"):
+        import openvino
+        import platformdirs  # noqa: F401 - of the same extra
+    return openvino.Core()
+
+
+def _state(model: PreTrainedModel) -> Any:
+    """Cheap, and another one after any step of training: where the weights are, and one of each."""
+    return tuple((tensor.data_ptr(), tensor.view(-1)[0].item()) for tensor in model.parameters())
+
+
+def _key(model: PreTrainedModel, inputs: GraphInputs) -> str:
+    """Of all that a graph is made of."""
+    import openvino
+
+    made_of = {
+        "version": graph.VERSION,
+        "by": [openvino.get_version(), torch.__version__, transformers.__version__],
+        "class": type(model).__qualname__,
+        "config": {**model.config.to_dict(), "_name_or_path": None},
+        "inputs": inputs.names,
+        "masking": inputs.masking,
+    }
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        values = tensor.detach().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
