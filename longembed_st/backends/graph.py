@@ -6,7 +6,8 @@ import inspect
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -117,6 +118,24 @@ def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -
     for port, name in zip(graph.inputs, inputs.names, strict=True):
         port.get_tensor().set_names({name})
     return graph
+
+
+def with_8_bits(graph: Model) -> Model:
+    """The graph with the weights of its matrix products and tables in 8 bits, a scale a channel.
+
+    Args:
+        graph: Changed in place.
+    """
+    import nncf
+
+    level = nncf.common.logging.logger.nncf_logger.level
+    nncf.set_log_level(logging.ERROR)
+    try:
+        # It draws tables and bars wherever it is.
+        with redirect_stdout(StringIO()):
+            return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    finally:
+        nncf.set_log_level(level)
 
 
 @contextmanager

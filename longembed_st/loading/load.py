@@ -46,7 +46,7 @@ from longembed_st.settings import (
 )
 
 if TYPE_CHECKING:
-    from longembed_st.backends.openvino import OpenVino
+    from longembed_st.backends.openvino import OpenVino, Precision
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +127,10 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
 
 
 def _openvino(settings: ModelSettings) -> OpenVino:
+    # Its libraries are those of an extra.
     from longembed_st.backends.openvino import OpenVino
 
-    return OpenVino("bfloat16" if settings.dtype == "bfloat16" else "float32")
+    return OpenVino(cast("Precision", settings.dtype or "float32"))
 
 
 @torch.inference_mode()
