@@ -476,6 +476,8 @@ class ModelSettings(ExtensionConfig):
             for name in self._names()
             if facts_of(name)["changes_vectors"] and name not in ("method_options", "model_kwargs")
         }
+        if self.backend == "openvino" and self.dtype not in (None, "float32"):
+            fields["computed in"] = f"{self.dtype} by openvino"
         options = self.method_options
         # Options that do not fit are compared as they are; whoever loads the model refuses them.
         with suppress(ConfigError):

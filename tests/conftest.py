@@ -9,12 +9,17 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import importlib.util
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_models import build_model
+
+# Compiled models of one run are none of the next one's.
+_caches = tempfile.TemporaryDirectory(prefix="longembed-cache-", ignore_cleanup_errors=True)
+os.environ["LONGEMBED_CACHE"] = _caches.name
 
 MAY_BE_SKIPPED = (
     r"\.\./shared/\S+ is not there",

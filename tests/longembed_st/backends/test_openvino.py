@@ -1,0 +1,251 @@
+"""Passes computed by OpenVINO: the vectors of torch, whatever the model and the method."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from compare import difference
+from reference import absolute
+from reference.plain import PlainModel
+from reference.rotary import RotaryReference
+from small_models import WORDS, text_of
+from small_rotary_models import folder_of, random_ids
+
+import longembed_st as le
+from longembed_st.backends import openvino as engine
+from longembed_st.backends.openvino import OpenVino
+from longembed_st.errors import ConfigError, ModelError
+from longembed_st.loading.cache import CachedModel, cached_model
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
+
+LENGTHS = (1, 3, 9, 40, 61, 64, 100, 200, 250, 9, 9)
+
+
+def texts(*lengths: int) -> list[str]:
+    draw = np.random.default_rng(0)
+    return [" ".join(draw.choice(WORDS, size=n)) for n in lengths or LENGTHS]
+
+
+def folder(kind: str, small_model) -> str:
+    absolute_kinds = ("bert", "distilbert", "electra", "albert", "roberta", "xlm-roberta")
+    if kind in (*absolute_kinds, "camembert", "mpnet"):
+        return str(small_model(kind, positions=64))
+    return str(folder_of(kind))
+
+
+QUICK = ("bert", "roberta", "mpnet", "gte", "modernbert", "qwen3, bidirectional", "mistral")
+SLOW = (
+    *("distilbert", "electra", "albert", "xlm-roberta", "camembert", "nomic_bert"),
+    *("jina_embeddings_v3", "eurobert", "gemma3_text", "gemma3_text, causal", "llama"),
+    *("qwen2", "qwen3", "t5", "mt5", "umt5", "bloom"),
+)
+KINDS = [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vectors_are_those_of_torch(kind, small_model) -> None:
+    """Alone and in padded batches, in windows and in one pass."""
+    name = folder(kind, small_model)
+    reader = le.load(name, "pcw").long_transformer
+    family = reader.family
+    methods = {"none": {"on_overflow": "truncate"}, "pcw": {}}
+    if "position_ids" in family.capabilities and not family.local_layers:
+        methods |= {"pi": {"max_seq_length": 300}, "gp": {"max_seq_length": 300}}
+    if "frequencies" in family.capabilities and not family.local_layers:
+        methods |= {"ntk": {"max_seq_length": 300}, "yarn": {"max_seq_length": 300}}
+    for method, options in methods.items():
+        ours = le.load(name, method, backend="openvino", **options)
+        theirs = le.load(name, method, device="cpu", **options)
+        assert ours.long_transformer.engine is not None
+        expected = theirs.encode(texts())
+        scale = float(np.abs(expected).max())
+        assert difference(ours.encode(texts()), expected) < 1e-5 * max(scale, 1), method
+        alone = np.stack([ours.encode(text) for text in texts()])
+        assert difference(alone, expected) < 1e-5 * max(scale, 1), method
+
+
+def test_every_family_is_tested_here() -> None:
+    tested = {kind.split(",")[0] for kind in (*QUICK, *SLOW)}
+    assert tested == set(le.families())
+
+
+BOTH = ("torch", "openvino")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_long_passes_equal_the_dense_reference(model_type, small_model) -> None:
+    name = small_model(model_type, positions=512)
+    reference = PlainModel(name, 512, 0 if model_type == "bert" else 2)
+    models = [le.load(str(name), "pi", max_seq_length=4096, backend=backend) for backend in BOTH]
+    for n in (2048, 4096):
+        text = text_of(n, reference.tokenizer)
+        expected = absolute.embed(reference, text, "pi", 4096)
+        for model in models:
+            assert difference(model.encode(text), expected) < 1e-5, n
+
+
+@pytest.mark.parametrize("n", [2048, pytest.param(4096, marks=pytest.mark.slow)])
+def test_long_rotary_passes_equal_the_dense_reference(n) -> None:
+    name = folder_of("gte")
+    window = le.load(str(name), "none").long_transformer.extension.context.original
+    reference = RotaryReference(name, window, causal=False)
+    settings = {"max_seq_length": 4096, "base_factor": "formula"}
+    models = [le.load(str(name), "ntk", backend=b, **settings).long_transformer for b in BOTH]
+    ids = random_ids(models[0].tokenizer, n)
+    expected = reference.token_embeddings(ids, "ntk", 4096)
+    for model in models:
+        with torch.inference_mode():
+            found = model.token_embeddings(ids)
+        # As angles grow with the position, so does their rounding.
+        assert difference(found, expected) < 1e-3
+
+
+def test_spans_and_token_embeddings_are_those_of_torch(minilm_folder) -> None:
+    text = "The committee met again, and it spoke of many things. " * 60
+    ours, theirs = (
+        le.load(str(minilm_folder), "pcw", backend=name) for name in ("openvino", "torch")
+    )
+    (found,), (expected,) = ours.encode_spans([text]), theirs.encode_spans([text])
+    assert found.spans == expected.spans
+    assert difference(found.vectors, expected.vectors) < 1e-5
+    states = [m.encode(text, output_value="token_embeddings") for m in (ours, theirs)]
+    assert difference(*states) < 1e-4
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("bfloat16", 0.999), ("int8", 0.99)])
+def test_lower_precision_is_near_and_has_a_fingerprint_of_its_own(
+    minilm_folder, dtype, least
+) -> None:
+    name = str(minilm_folder)
+    plain = le.load(name, "pcw")
+    rounded = le.load(name, "pcw", backend="openvino", dtype=dtype)
+    given = ["The committee met again.", "It spoke of many things, the budget among them. " * 90]
+    alike = (plain.encode(given) * rounded.encode(given)).sum(1)
+    assert least < alike.min()
+    assert alike.max() < 1 - 1e-6, "computed in full precision"
+    exact = le.load(name, "pcw", backend="openvino")
+    assert le.fingerprint(exact) == le.fingerprint(plain)
+    assert le.fingerprint(rounded) != le.fingerprint(plain)
+    assert difference(exact.encode(given), plain.encode(given)) < 1e-6
+
+
+def test_stores_of_another_precision_are_refused(small_model) -> None:
+    name = str(small_model("bert"))
+
+    def made(**settings) -> CachedModel:
+        return CachedModel(ModelSettings(model_name=name, method="pcw", **settings))
+
+    torch_made, exact = made(), made(backend="openvino")
+    rounded = made(backend="openvino", dtype="bfloat16")
+    exact.refuse_other_vectors(torch_made.provenance, "the store")
+    with pytest.raises(ConfigError, match="bfloat16 by openvino"):
+        torch_made.refuse_other_vectors(rounded.provenance, "the store")
+    # The store's own settings bring back what made it.
+    stored = Provenance.from_json(rounded.provenance.to_json())
+    assert cached_model(stored.settings).makes(stored)
+
+
+def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    before = model.encode(texts())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.train()
+    features = model(model.preprocess(texts()))
+    features["sentence_embedding"].sum().backward()
+    optimizer.step()
+    model.eval()
+    after = model.encode(texts())
+    assert difference(before, after) > 1e-3
+    model.long_transformer.compute_with(None)
+    assert difference(after, model.encode(texts())) < 1e-5
+
+
+def test_gradients_flow_as_without(small_model) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    model.eval()
+    vectors = model(model.preprocess(texts()))["sentence_embedding"]
+    assert vectors.requires_grad
+
+
+def test_extensions_of_one_model_share_what_is_compiled(small_model, monkeypatch) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    monkeypatch.setattr(engine, "graph_on_disk", None)
+    other = le.extend(model, "pi", max_seq_length=256)
+    copied = copy.deepcopy(model)
+    pickled = pickle.loads(pickle.dumps(model))
+    for same in (other, copied, pickled):
+        assert same.long_transformer.engine is not None
+        assert difference(same.encode(texts(5)), model.encode(texts(5))) < 1e-6
+
+
+def test_threads_get_their_own_vectors(small_model) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    expected = [model.encode(text) for text in texts()]
+    found: dict[int, list[np.ndarray]] = {}
+
+    def work(number: int) -> None:
+        found[number] = [model.encode(text) for text in texts()]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(difference(np.stack(found[n]), np.stack(expected)) < 1e-6 for n in range(4))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"dtype": "float16"}, r"'float32', 'bfloat16' or 'int8'"),
+        ({"dtype": "auto"}, r"'float32', 'bfloat16' or 'int8'"),
+        ({"device": "cuda"}, r"computes on device='cpu'"),
+        ({"backend": "torch", "dtype": "int8"}, r"needs backend='openvino'"),
+        ({"backend": "onnx"}, r"backend='onnx'"),
+    ],
+)
+def test_what_it_cannot_compute_is_refused(small_model, settings, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        le.load(str(small_model("bert")), "pcw", **{"backend": "openvino", **settings})
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "reason"),
+    [
+        ("gte", {"method": "self_extend"}, "method 'self_extend'"),
+        ("gte", {"method": "ntk", "logn_scaling": True}, "logn_scaling"),
+        ("modernbert", {"method": "ntk"}, "method 'ntk' with 'modernbert'"),
+    ],
+)
+def test_what_acts_inside_the_attention_is_refused(kind, settings, reason) -> None:
+    with pytest.raises(ModelError, match=f"cannot compute {reason}.*backend='torch'"):
+        le.load(str(folder_of(kind)), backend="openvino", max_seq_length=2048, **settings)
+    model = le.load(str(folder_of(kind)), "pcw", backend="openvino")
+    with pytest.raises(ModelError, match=reason):
+        le.extend(model, max_seq_length=2048, **settings)
+
+
+def test_a_graph_that_computes_something_else_is_refused(small_model) -> None:
+    """What is not known of an architecture shows when its graph is compared."""
+    with pytest.raises(ModelError, match=r"(?s)OpenVINO.*backend='torch'"):
+        le.load(str(small_model("gpt2")), "pcw", backend="openvino")
+
+
+def test_bfloat16_without_instructions_for_it_is_said(monkeypatch, caplog) -> None:
+    class Core:
+        def get_property(self, device, name):
+            return ["FP32"]
+
+    monkeypatch.setattr(engine, "_core", Core)
+    with caplog.at_level(logging.WARNING):
+        OpenVino("float32")
+        assert not caplog.records
+        OpenVino("bfloat16")
+    assert "emulated" in caplog.text
