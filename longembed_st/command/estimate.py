@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -92,14 +93,17 @@ def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
         weights.append(sum(p.numel() for p in layer.parameters(recurse=False)))
         widths.append(output.shape[-1])
 
+    reader = long_transformer(model)
     hooks = [
         module.register_forward_hook(visited)
-        for module in long_transformer(model).model.modules()
+        for module in reader.model.modules()
         # GPT-2 and its kin have the second for the first.
         if isinstance(module, (nn.Linear, Conv1D))
     ]
     try:
-        model.encode(WORD, prompt="", show_progress_bar=False)
+        # By torch, whatever the engine: graphs have no layers to ask.
+        with torch.inference_mode():
+            reader.read_with_torch(reader.padded_inputs([WORD]))
     finally:
         for hook in hooks:
             hook.remove()
@@ -125,4 +129,6 @@ def _bytes(reader: LongTransformer, n: int, widest: int) -> float:
     config = reader.config
     width = 2 * widest + 8 * config.hidden_size
     dense = 3 * config.num_attention_heads * n if attention_implementation(config) == "eager" else 0
-    return float(n * (width + dense) * reader.model.dtype.itemsize)
+    engine = reader.engine
+    halves = engine is not None and engine.precision != "float32"
+    return float(n * (width + dense) * (2 if halves else reader.model.dtype.itemsize))

@@ -52,6 +52,7 @@ ModelArgument = Annotated[
 ]
 DeviceOption = option_of("device")
 DtypeOption = option_of("dtype")
+BackendOption = option_of("backend")
 QueryPromptOption = Annotated[
     str | None, typer.Option(help="Text put before each query.", show_default="the model's")
 ]

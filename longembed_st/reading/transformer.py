@@ -727,7 +727,7 @@ class LongTransformer(Transformer):
             engine.refuse_inside(f"method {self.method.name!r}")
         if self.family.local_layers and self.method.needs:
             engine.refuse_inside(
-                f"method {self.method.name!r} with {self.family.model_type!r}, which has local layers"
+                f"method {self.method.name!r} with {self.family.model_type!r} and its local layers"
             )
 
     def _model_inputs(

@@ -17,7 +17,7 @@ from longembed_bench.folders import present, read_corpus, read_folder
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.passages import passages_as_queries
 from longembed_bench.retrievers import Found, Reading, WholeDocuments, whole_documents
-from longembed_bench.runs import WHITEN, MethodChoice, ModelSource, load_model, settings_of
+from longembed_bench.runs import SINGLE, WHITEN, MethodChoice, ModelSource, load_model, settings_of
 from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
 from longembed_bench.weights import Weights, try_weights
@@ -173,7 +173,7 @@ def calibrate(
     methods: Sequence[MethodChoice] | None = None,
     *,
     device: str | None = None,
-    dtype: str = "float32",
+    computing: ModelSettings = SINGLE,
     seed: int = 0,
     on_method: Callable[[str, int], None] = lambda label, documents: None,
     on_texts: Callable[[int], None] = lambda count: None,
@@ -185,7 +185,7 @@ def calibrate(
         data: Documents and queries.
         methods: What to compare; None for all that the model can take.
         device: Where to compute; None for the best there is.
-        dtype: Of the weights.
+        computing: `dtype` and `backend` of the model.
         seed: Of the bootstrap.
         on_method: Called as a method begins, with the number of documents.
         on_texts: Called as documents are read.
@@ -193,7 +193,7 @@ def calibrate(
     Raises:
         ConfigError: If there is nothing to compare.
     """
-    unchanged = load_model(source, MethodChoice.parse("none"), device, dtype)
+    unchanged = load_model(source, MethodChoice.parse("none"), device, computing)
     chosen = methods is not None
     if methods is None:
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
@@ -204,7 +204,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as folder:
         for method in methods:
             on_method(method.label, len(data.documents))
-            model = load_model(source, method, device, dtype)
+            model = load_model(source, method, device, computing)
             retriever = whole_documents(FULL_NAME, model, method, VectorFolder(Path(folder)))
             try:
                 found, scores, reading = _measure(retriever, data, on_texts)
@@ -213,7 +213,7 @@ def calibrate(
                 if method.whitening is None or chosen:
                     raise
                 continue
-            settings = _resolved(settings_of(source, method, dtype), model)
+            settings = _resolved(settings_of(source, method, computing), model)
             candidates.append(
                 Candidate(method.label, settings, scores, reading, retriever.whitening, found)
             )

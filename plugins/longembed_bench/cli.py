@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from longembed_st.command.options import DeviceOption, ModelArgument, given_path
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    ModelArgument,
+    given_path,
+    given_settings,
+)
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -107,6 +113,7 @@ def bench(
     seed: Annotated[int, typer.Option(min=0, help="Of the generated tasks.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
+    backend: BackendOption = None,
     baselines: Annotated[
         bool,
         typer.Option(
@@ -162,7 +169,7 @@ def bench(
                 out,
                 progress,
                 device=device,
-                dtype=dtype,
+                computing=given_settings(dtype=dtype, backend=backend),
                 allow_truncation=allow_truncation,
             )
     finally:
@@ -206,6 +213,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
+    backend: BackendOption = None,
 ) -> None:
     """Find out which method suits a model on your own documents.
 
@@ -230,7 +238,7 @@ def calibrate(
             sample,
             [MethodChoice.parse(text) for text in method] if method else None,
             device=device,
-            dtype=dtype,
+            computing=given_settings(dtype=dtype, backend=backend),
             seed=seed,
             on_method=on_method,
             on_texts=on_texts,

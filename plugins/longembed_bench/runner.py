@@ -12,10 +12,11 @@ import mteb
 import longembed_st as le
 from longembed_bench.results import ResultFolder
 from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, whole_documents
-from longembed_bench.runs import CHUNKS, Run, load_model
+from longembed_bench.runs import CHUNKS, SINGLE, Run, load_model, settings_of
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
 from longembed_st.loading.hub import refuse_unknown_model
+from longembed_st.settings import ModelSettings
 
 
 class Watcher(Protocol):
@@ -35,7 +36,7 @@ def measure(
     watcher: Watcher,
     *,
     device: str | None = None,
-    dtype: str = "float32",
+    computing: ModelSettings = SINGLE,
     allow_truncation: bool = False,
 ) -> ResultFolder:
     """Measure each run on each task; what is in the folder already is not measured again.
@@ -46,7 +47,7 @@ def measure(
         out: The output folder.
         watcher: Told how far it is.
         device: Where to compute; None for the best there is.
-        dtype: Of the weights.
+        computing: `dtype` and `backend` of the models.
         allow_truncation: Whether to go on when a passkey curve has the mark of truncation.
 
     Returns:
@@ -63,7 +64,7 @@ def measure(
     # Passkey first: it is quick, and a model that was cut need not read the rest.
     ordered = sorted(tasks, key=lambda task: task.label != PASSKEY)
     for run in runs:
-        retriever, settings = _retriever(run, folder, device, dtype)
+        retriever, settings = _retriever(run, folder, device, computing)
         meta = retriever.mteb_model_meta
         folder.write_run(run, meta, settings)
         retriever.on_texts = watcher.on_texts
@@ -76,17 +77,19 @@ def measure(
 
 
 def _retriever(
-    run: Run, folder: ResultFolder, device: str | None, dtype: str
+    run: Run, folder: ResultFolder, device: str | None, computing: ModelSettings
 ) -> tuple[Retriever, dict[str, Any]]:
     if run.model is None:
         return Bm25(run.full_name), {"stemming": "english", "k1": 1.5, "b": 0.75}
-    model = load_model(run.model, run.method, device, dtype)
+    model = load_model(run.model, run.method, device, computing)
+    given = settings_of(run.model, run.method, computing)
     fingerprint = le.fingerprint(model)
     settings = {
         "path": run.model.path,
         "fingerprint": fingerprint,
         "device": str(model.device),
-        "dtype": dtype,
+        "dtype": given.dtype or "float32",
+        **({"backend": given.backend} if given.backend else {}),
         **model.long_transformer.extension.saved(),
     }
     if run.method.whitening is not None:

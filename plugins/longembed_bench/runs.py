@@ -232,23 +232,29 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
     return [*runs, Run(None, MethodChoice.parse(BM25))] if BM25 in wanted else runs
 
 
-def settings_of(source: ModelSource, method: MethodChoice, dtype: str) -> ModelSettings:
+SINGLE = ModelSettings(dtype="float32")
+"""What models are measured in, unless something else is asked for."""
+
+
+def settings_of(
+    source: ModelSource, method: MethodChoice, computing: ModelSettings = SINGLE
+) -> ModelSettings:
     """The settings of one run, as far as they change vectors.
 
     Args:
         source: The model.
         method: How it is to read; chunks are read unextended.
-        dtype: Of the weights, unless the method's settings say otherwise.
+        computing: `dtype` and `backend`, unless the method's settings say otherwise.
     """
     given = method.settings
-    arguments = {"model_kwargs": {"dtype": dtype}}
-    return given.over(
-        ModelSettings(model_name=source.path, method=given.method, model_kwargs=arguments)
-    )
+    return given.over(computing.over(ModelSettings(model_name=source.path, method=given.method)))
 
 
 def load_model(
-    source: ModelSource, method: MethodChoice, device: str | None = None, dtype: str = "float32"
+    source: ModelSource,
+    method: MethodChoice,
+    device: str | None = None,
+    computing: ModelSettings = SINGLE,
 ) -> LongSentenceTransformer:
     """Load a model for one run; texts beyond its window are cut, which the tables then show.
 
@@ -256,7 +262,7 @@ def load_model(
         source: The model.
         method: How it is to read; chunks are read unextended.
         device: Where to compute; None for the best there is.
-        dtype: Of the weights.
+        computing: As `settings_of`.
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
@@ -264,7 +270,7 @@ def load_model(
     """
     from longembed_st.loading.load import load_settings
 
-    settings = settings_of(source, method, dtype)
+    settings = settings_of(source, method, computing)
     return load_settings(
         settings.over(ModelSettings(method=settings.method, on_overflow="truncate", device=device))
     )

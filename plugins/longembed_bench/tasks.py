@@ -129,13 +129,15 @@ def hub_task(label: str, folder: Path | None = None) -> Task:
         InputError: If it cannot be had.
     """
     task = cast(AbsTaskRetrieval, mteb.get_task(HUB_TASKS[label]))
+    split = task.metadata.eval_splits[0]
     if folder is not None:
         data = read_folder(folder)
         # A copy under its own revision: scores on it are never taken for those on the hub's data.
         origin = {**task.metadata.dataset, "revision": data.digest()}
         task.metadata = task.metadata.model_copy(update={"dataset": origin})
-        _give(task, {"test": data})
-        return Task(label, task, {"test": data})
+        splits = {split: data}
+        _give(task, splits)
+        return Task(label, task, splits)
     try:
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
@@ -145,7 +147,7 @@ def hub_task(label: str, folder: Path | None = None) -> Task:
             f"task {label!r} cannot be loaded from the Hugging Face hub ({reason}). With a local "
             f"copy: --task {label}=FOLDER, with corpus.jsonl, queries.jsonl and qrels.jsonl"
         ) from error
-    return Task(label, task, {"test": _data_of(task.dataset["default"]["test"])})
+    return Task(label, task, {split: _data_of(task.dataset["default"][split])})
 
 
 def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], str]) -> Task:

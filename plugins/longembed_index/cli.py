@@ -16,6 +16,7 @@ from longembed_index.parsing import Limits
 from longembed_index.progress import file_bar, record_bar
 from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
+    BackendOption,
     DeviceOption,
     DtypeOption,
     given_path,
@@ -338,6 +339,7 @@ def search(
     model: MovedModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    backend: BackendOption = None,
     passages: Annotated[
         int,
         typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
@@ -376,7 +378,7 @@ def search(
     if query is not None:
         refuse_blank(query)
     wanted = conditions(where or [])
-    given = _named(given_settings(device=device, dtype=dtype), model)
+    given = _named(given_settings(device=device, dtype=dtype, backend=backend), model)
     finder = Finder(store, collection=collection, given=given)
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     console = terminal(stderr=True)
@@ -529,6 +531,7 @@ def repair(
     model: MovedModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    backend: BackendOption = None,
     wait: WaitOption = 0,
     remove_lost: Annotated[
         bool,
@@ -558,7 +561,7 @@ def repair(
 
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
-        given = _named(given_settings(device=device, dtype=dtype), model)
+        given = _named(given_settings(device=device, dtype=dtype, backend=backend), model)
         loaded = _load(stored, given, store, console)
         return document_embedder(loaded)(texts)
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "dense": ["search", "the number of documents", "--store", "STORE", "--mode", "dense"],
     "reindex": ["reindex", "--store", "STORE", "--method", "pi"],
     "repair": ["repair", "--store", "STORE"],
+    "engine": ["inspect", "MODEL", "--backend", "openvino"],
 }
 BENCH = ["Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb", "pytrec_eval"]
 LIBRARIES = {
@@ -25,8 +26,15 @@ LIBRARIES = {
     "dense": ["chromadb"],
     "reindex": ["chromadb", "filelock"],
     "repair": ["chromadb", "filelock"],
+    # What is compiled cannot be imported twice, so it comes last.
+    "engine": ["nncf", "platformdirs", "openvino"],
 }
-EXTRAS = {"tune": {"train"}, "bench": {"bench"}, "calibrate": {"bench"}}
+EXTRAS = {
+    "tune": {"train"},
+    "bench": {"bench"},
+    "calibrate": {"bench"},
+    "engine": {"openvino"},
+}
 
 CODE = """
 import contextlib, io, os, sys

@@ -55,10 +55,10 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
     assert f"Use {best}: +" in result.stdout
 
     config = json.loads((tmp_path / "choice.json").read_text())["model"]
-    always = {"model_name_or_path", "model_kwargs", "method", "max_seq_length"}
+    always = {"model_name_or_path", "dtype", "method", "max_seq_length"}
     always |= {"original_max_seq_length", "logn_scaling"}
     assert config.keys() >= always
-    assert config["model_kwargs"] == {"dtype": "float32"}
+    assert config["dtype"] == "float32"
     model = le.load(**config, device="cpu")
     name, _, option = best.partition(":")
     assert model.long_transformer.extension.method == name

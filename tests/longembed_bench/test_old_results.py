@@ -121,7 +121,10 @@ def test_an_old_choice_is_loaded_and_chosen_again_under_the_same_names(old, monk
     given = [str(old / "plain"), "--data", str(old / "bench_data"), *methods]
     result = longembed("calibrate", *given, "--device", "cpu", "--out", old / "new.json")
     assert result.exit_code == 0, result.stderr
+    # The precision is a setting now, and no longer an argument of loading.
+    assert choice.pop("model_kwargs") == {"dtype": "float32"}
     assert json.loads((old / "new.json").read_text())["model"] == {
         **choice,
+        "dtype": "float32",
         "model_name_or_path": str(old / "plain"),
     }

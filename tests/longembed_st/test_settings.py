@@ -398,7 +398,7 @@ def test_functions_show_the_settings_in_their_signature(function, kind):
 def test_no_setting_is_named_like_another_argument_of_loading():
     arguments = set(inspect.signature(SentenceTransformer.__init__).parameters)
     shared = arguments & ModelSettings.model_fields.keys()
-    assert shared == {"device", "prompts", "cache_folder", "model_kwargs"}
+    assert shared == {"backend", "device", "prompts", "cache_folder", "model_kwargs"}
     of_methods = {name for method in le.methods().values() for name in method.model_fields}
     assert not of_methods & (arguments | ModelSettings.model_fields.keys())
 
@@ -431,7 +431,8 @@ def test_a_setting_that_is_added_in_one_place_is_everywhere(monkeypatch, small_m
 
 def test_the_arguments_of_sentence_transformers_are_those_that_it_has() -> None:
     own = inspect.signature(SentenceTransformer.__init__).parameters.keys()
-    assert own - LOADING_ARGUMENTS == {"self", "model_name_or_path", "modules"}
+    # What computes is a setting of ours.
+    assert own - LOADING_ARGUMENTS == {"self", "model_name_or_path", "modules", "backend"}
 
 
 def test_stored_settings_are_read_without_sentence_transformers() -> None:

@@ -20,6 +20,7 @@ from small_rotary_models import folder_of, random_ids
 import longembed_st as le
 from longembed_st.backends import openvino as engine
 from longembed_st.backends.openvino import OpenVino
+from longembed_st.command.estimate import estimate_costs
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.loading.cache import CachedModel, cached_model
 from longembed_st.provenance import Provenance
@@ -249,3 +250,21 @@ def test_bfloat16_without_instructions_for_it_is_said(monkeypatch, caplog) -> No
         assert not caplog.records
         OpenVino("bfloat16")
     assert "emulated" in caplog.text
+
+
+def test_costs_are_those_of_the_engine(minilm_folder, monkeypatch) -> None:
+    asked: list[int] = []
+    real = OpenVino.token_embeddings
+
+    def counted(self, reader, inputs):
+        asked.append(inputs["input_ids"].numel())
+        return real(self, reader, inputs)
+
+    monkeypatch.setattr(OpenVino, "token_embeddings", counted)
+    model = le.load(str(minilm_folder), "pcw", backend="openvino", dtype="bfloat16")
+    asked.clear()
+    costs = estimate_costs(model, [256, 4096])
+    assert max(asked) > 200, "the measured text was read by the engine"
+    assert costs[1].seconds > 10 * costs[0].seconds
+    plain = estimate_costs(le.load(str(minilm_folder), "pcw"), [256, 4096])
+    assert [2 * cost.megabytes for cost in costs] == [cost.megabytes for cost in plain]

@@ -1,0 +1,70 @@
+"""`--backend` of the commands: an engine is chosen once, and a store remembers it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import longembed
+from compare import cosine
+
+import longembed_st as le
+from longembed_index.opening import open_store
+
+
+@pytest.fixture
+def docs(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number, word in enumerate(("budget", "garden", "river")):
+        (folder / f"{number}.txt").write_text(f"The committee spoke of the {word}. " * 200)
+    return folder
+
+
+def test_a_store_remembers_its_engine(docs, tmp_path, minilm_folder) -> None:
+    store = str(tmp_path / "store")
+    line = ["index", str(docs), "--store", store, "--model", str(minilm_folder), "--json"]
+    done = longembed(*line, "--backend", "openvino", "--dtype", "bfloat16")
+    assert done.exit_code == 0, done.stderr
+    found = longembed("search", "river", "--store", store, "--mode", "dense", "--json")
+    assert json.loads(found.stdout)[0]["title"] == "2.txt"
+    again = longembed(*line)
+    assert json.loads(again.stdout)["documents"]["unchanged"] == 3
+    with open_store(tmp_path / "store") as opened:
+        settings = opened.provenance.settings
+        (record,) = opened.get([i for i, name in opened.names() if name.endswith("0.txt")])
+    assert (settings.backend, settings.dtype) == ("openvino", "bfloat16")
+    plain = le.load(str(minilm_folder), "pcw").encode_document(record.text)
+    assert 0.999 < cosine(plain, record.vector) < 1 - 1e-7
+    for other in (["--backend", "torch"], ["--dtype", "float32"]):
+        refused = longembed("search", "river", "--store", store, "--mode", "dense", *other)
+        assert refused.exit_code == 1
+        assert "bfloat16 by openvino" in refused.stderr
+
+
+def test_engines_that_agree_share_a_store(docs, tmp_path, minilm_folder) -> None:
+    store = str(tmp_path / "store")
+    model = ["--model", str(minilm_folder)]
+    assert longembed("index", str(docs), "--store", store, *model).exit_code == 0
+    (docs / "3.txt").write_text("The committee spoke of the harbour. " * 200)
+    done = longembed("index", str(docs), "--store", store, "--backend", "openvino", "--verify")
+    assert done.exit_code == 0, done.stderr
+    found = longembed(
+        *("search", "harbour", "--store", store, "--mode", "dense", "--json"),
+        *("--backend", "openvino"),
+    )
+    assert json.loads(found.stdout)[0]["title"] == "3.txt"
+
+
+def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
+    done = longembed(
+        *("bench", str(minilm_folder), "-m", "none", "-m", "pcw:backend=openvino,dtype=int8"),
+        *("-t", "passkey", "-l", "256", "--no-baselines", "--out", str(tmp_path / "out")),
+    )
+    assert done.exit_code == 0, done.stderr
+    runs = [json.loads(file.read_text()) for file in (tmp_path / "out").rglob("run.json")]
+    settings = [run["settings"] for run in runs]
+    assert {(one.get("backend"), one["dtype"]) for one in settings} == {
+        (None, "float32"),
+        ("openvino", "int8"),
+    }
