@@ -78,7 +78,7 @@ def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[st
     for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
         architecture.pop(volatile, None)
     engine = reader.engine
-    # Measured: in single precision engines differ by rounding alone; see docs/ENGINES.md.
+    # Measured: in single precision engines differ by rounding alone; see docs/BACKENDS.md.
     computed = {} if engine is None or engine.precision == "float32" else engine.describe()
     return {
         **computed,

@@ -36,7 +36,7 @@ LEAST_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99, "i
 """Between a text's mean token embedding by the graph and by torch, when a graph is new."""
 
 GROUP = 32
-"""Channels of an activation that share a scale in 8 bits; measured, see docs/ENGINES.md."""
+"""Channels of an activation that share a scale in 8 bits; measured, see docs/BACKENDS.md."""
 
 _PROBES = ["The committee met again.", "It spoke of many things, and of the budget among them."]
 

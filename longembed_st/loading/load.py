@@ -33,7 +33,7 @@ from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
 from longembed_st.positions.method import Context, get_method, methods
 from longembed_st.reading.pooled import PooledPasses
-from longembed_st.reading.precision import WIDENED_FROM, half_precision_of
+from longembed_st.reading.precision import WIDENED_FROM, half_precision_of, is_emulated
 from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_st.reading.transformer import LongTransformer, long_transformer
 from longembed_st.settings import (
@@ -173,11 +173,14 @@ def _widen(model: SentenceTransformer, settings: ModelSettings) -> None:
     if settings.backend == "openvino":
         # Weights enter a graph in single precision, whatever it computes in.
         asked = "float32"
-    if (
-        narrow is None
-        or (asked and asked != "float32")
-        or (model.device.type != "cpu" and not asked)
-    ):
+    on_cpu = model.device.type == "cpu"
+    if narrow is not None and on_cpu and asked and asked != "float32" and is_emulated(narrow):
+        logger.warning(
+            "this processor has no instructions for %s, which is emulated and slow: leave dtype "
+            "out for single precision",
+            narrow,
+        )
+    if narrow is None or (asked and asked != "float32") or not (on_cpu or asked):
         return
     size = sum(parameter.numel() for parameter in model.parameters())
     if size > MOST_WIDENED and not asked:

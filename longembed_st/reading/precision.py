@@ -29,3 +29,17 @@ def is_widened(tensor: Tensor, narrow: torch.dtype) -> bool:
         narrow: The half precision.
     """
     return tensor.dtype == torch.float32 and torch.equal(tensor, tensor.to(narrow).float())
+
+
+def is_emulated(dtype: torch.dtype) -> bool:
+    """Whether this processor is known to have no instructions for a half precision.
+
+    Args:
+        dtype: One of `HALVES`.
+    """
+    # What torch tells of x86; of other processors, and by earlier versions, nothing is known.
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    if told.get("architecture") != "x86_64":
+        return False
+    kind = "bf16" if dtype == torch.bfloat16 else "fp16"
+    return not (told.get(f"avx512_{kind}") or told.get(f"amx_{kind}"))

@@ -94,3 +94,25 @@ def test_what_is_saved_has_the_precision_that_was_stored(half, tmp_path) -> None
     again = le.load(str(tmp_path / "saved"), device="cpu")
     assert dtype_of(again) == torch.float32
     assert le.fingerprint(again) == le.fingerprint(model)
+
+
+@pytest.mark.parametrize(
+    ("told", "emulated"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": True, "avx512_fp16": True}, False),
+        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_fp16": False}, True),
+        ({"architecture": "x86_64", "amx_bf16": True, "amx_fp16": True}, False),
+        ({"architecture": "aarch64"}, False),
+        ({}, False),
+    ],
+)
+def test_half_precision_without_instructions_for_it_is_said(
+    half, told, emulated, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    with caplog.at_level(logging.WARNING):
+        le.load(half, "pcw", device="cpu")
+    assert "emulated" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        le.load(half, "pcw", device="cpu", dtype="auto")
+    assert ("emulated" in caplog.text) == emulated
