@@ -76,7 +76,7 @@ class OpenVino:
 
     def describe(self) -> dict[str, str]:
         """What changes vectors, for fingerprints."""
-        return {"engine": self.name, "precision": self.precision}
+        return {"backend": self.name, "precision": self.precision}
 
     def refuse_inside(self, reason: str) -> None:
         """Raise `ModelError`: something acts inside the attention, where a graph cannot be reached.

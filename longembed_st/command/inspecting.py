@@ -19,6 +19,7 @@ from longembed_st.settings import ModelSettings
 if TYPE_CHECKING:
     from longembed_st.command.estimate import Cost
     from longembed_st.model import LongSentenceTransformer
+    from longembed_st.reading.transformer import LongTransformer
 
 BAKED_BY_DEFAULT = {"absolute": "rp", "rotary": "ntk"}
 """By position encoding: rp leaves short texts their vectors, ntk needs no training."""
@@ -61,6 +62,7 @@ def inspect(
         "original_max_seq_length": reader.extension.context.original,
         "max_seq_length": reader.max_seq_length,
         "method": reader.extension.method,
+        **_computed(reader),
         "methods": {
             name: {
                 "takes": reader.family.takes(candidate)
@@ -127,6 +129,12 @@ def save(
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 
 
+def _computed(reader: LongTransformer) -> dict[str, str]:
+    if reader.engine is not None:
+        return {"backend": reader.engine.name, "dtype": reader.engine.precision}
+    return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}
+
+
 def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
     with loading(terminal(stderr=True), model):
         from longembed_st.loading.load import load_settings
@@ -146,6 +154,7 @@ def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
     about.add_row("original window", f"{facts['original_max_seq_length']:,} tokens")
     about.add_row("extended window", "no upper length" if reach is None else f"{reach:,} tokens")
     about.add_row("method", facts["method"])
+    about.add_row("computed by", f"{facts['backend']}, in {facts['dtype']}")
     console.print(about)
     methods = Table(title="Methods", title_justify="left")
     for heading in ("method", "this model", "what it does"):

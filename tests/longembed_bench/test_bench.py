@@ -301,6 +301,13 @@ def test_real_tasks_are_mtebs_own_classes(tmp_path) -> None:
         hub_task("narrativeqa")
 
 
+def test_a_task_has_the_split_that_mteb_measures(tmp_path) -> None:
+    folder = write_data(tmp_path / "mydata")
+    for name, split in (("summscreenfd", "validation"), ("qmsum", "test")):
+        task = hub_task(name, folder)
+        assert list(task.data) == task.mteb_task.metadata.eval_splits == [split]
+
+
 def test_seed_and_revision_belong_together() -> None:
     assert passkey_task([64], 0).revision == passkey_task([128], 0).revision
     assert passkey_task([64], 0).revision != passkey_task([64], 1).revision

@@ -56,6 +56,7 @@ def test_engines_that_agree_share_a_store(docs, tmp_path, minilm_folder) -> None
     assert json.loads(found.stdout)[0]["title"] == "3.txt"
 
 
+@pytest.mark.slow
 def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
     done = longembed(
         *("bench", str(minilm_folder), "-m", "none", "-m", "pcw:backend=openvino,dtype=int8"),

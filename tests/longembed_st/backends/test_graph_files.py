@@ -64,8 +64,17 @@ def test_a_graph_is_made_once(graphs, load, made) -> None:
     assert not [file for file in graphs.rglob("*") if file.name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("name", ["graph.xml", "graph.bin", "digests.json"])
-@pytest.mark.parametrize("damage", ["emptied", "changed", "gone"])
+QUICK = (("graph.bin", "changed"), ("graph.xml", "gone"), ("digests.json", "emptied"))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        pytest.param(name, damage, marks=[] if (name, damage) in QUICK else pytest.mark.slow)
+        for name in ("graph.xml", "graph.bin", "digests.json")
+        for damage in ("emptied", "changed", "gone")
+    ],
+)
 def test_a_damaged_graph_is_made_anew(graphs, load, made, name, damage, caplog) -> None:
     expected = load().encode(TEXTS)
     (file,) = graphs.glob(f"*/{name}")

@@ -35,6 +35,7 @@ def test_inspect_tells_how_a_model_reads(minilm_folder: Path) -> None:
     assert (told["original_max_seq_length"], told["max_seq_length"]) == (256, None)
     assert (told["parameters"], told["embedding_dimension"]) == (22_713_216, 384)
     assert told["method"] == "pcw"
+    assert (told["backend"], told["dtype"]) == ("torch", "float32")
     assert set(told["methods"]) == set(le.methods())
     taken = {name for name, method in told["methods"].items() if method["takes"]}
     assert taken == {"none", "pcw", "gp", "rp", "pi"}, "it has no table of its own"
