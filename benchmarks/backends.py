@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from measure import extra_peak_megabytes, interleaved, random_texts
+from measure import extra_peak_megabytes, interleaved, random_texts, whole_peak_megabytes
 from sentence_transformers import SentenceTransformer
 
 import longembed_st as le
@@ -103,10 +103,11 @@ def prepared(name: str, side: str, method: str, n: int):
 def memory(name: str) -> None:
     """Peak memory beyond the loaded model, in fresh processes."""
     for method, n in (("pcw", 32768), ("pi", 4096), ("pi", 8192)):
-        print(f"{method}, {n:,} tokens: peak memory beyond the loaded model")
+        print(f"{method}, {n:,} tokens: peak memory beyond the loaded model, and in all")
         for side in SIDES:
-            megabytes = extra_peak_megabytes(prepared, name, side, method, n)
-            print(f"  {side:24} {megabytes:8.0f} MB", flush=True)
+            extra = extra_peak_megabytes(prepared, name, side, method, n)
+            whole = whole_peak_megabytes(prepared, name, side, method, n)
+            print(f"  {side:24} {extra:8.0f} MB {whole:8.0f} MB", flush=True)
 
 
 def cosine(name: str, count: int) -> None:

@@ -64,14 +64,33 @@ def extra_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: An
         prepare: Loads what the job needs and returns the job; importable by name.
         *args: Arguments of `prepare`.
     """
+    return _in_process(_measure, prepare, args)
+
+
+def whole_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: Any) -> float:
+    """Peak memory of a process that prepares a job and does it.
+
+    Args:
+        prepare: Loads what the job needs and returns the job; importable by name.
+        *args: Arguments of `prepare`.
+    """
+    return _in_process(_measure_whole, prepare, args)
+
+
+def _in_process(measure: Callable[..., None], prepare: Callable[..., Any], args: Any) -> float:
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
-    process = context.Process(target=_measure, args=(queue, prepare, args))
+    process = context.Process(target=measure, args=(queue, prepare, args))
     process.start()
     process.join()
     if process.exitcode:
         raise RuntimeError(f"the measured process ended with exit code {process.exitcode}")
     return float(queue.get())
+
+
+def _measure_whole(queue: Any, prepare: Callable[..., Any], args: Sequence[Any]) -> None:
+    prepare(*args)()
+    queue.put(_peak_bytes() / 1e6)
 
 
 def _measure(queue: Any, prepare: Callable[..., Callable[[], object]], args: Sequence[Any]) -> None:

@@ -35,7 +35,7 @@ Precision = Literal["float32", "bfloat16", "int8"]
 LEAST_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99, "int8": 0.9}
 """Between a text's mean token embedding by the graph and by torch, when a graph is new."""
 
-GROUP = 32
+GROUP = 64
 """Channels of an activation that share a scale in 8 bits; measured, see docs/BACKENDS.md."""
 
 _PROBES = ["The committee met again.", "It spoke of many things, and of the budget among them."]

@@ -7,6 +7,8 @@ import json
 import logging
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -149,11 +151,12 @@ def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
     if is_saved_extension(name, arguments):
-        model = load_with_modules(LongSentenceTransformer, name, SAVED_CLASSES, **arguments)
+        with _without_advice():
+            model = load_with_modules(LongSentenceTransformer, name, SAVED_CLASSES, **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         _widen(model, settings)
         return _extend(model, settings.over(model.long_transformer.extension))
-    with native_checkpoint(name, arguments) as source:
+    with native_checkpoint(name, arguments) as source, _without_advice():
         plain = SentenceTransformer(source, **arguments)
     if isinstance(plain[0], Transformer):
         checks.refuse_missing_weights(plain[0].model, name)
@@ -162,6 +165,21 @@ def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
     if published is not None and published.normalize:
         plain.append(Normalize())
     return _extend(plain, settings)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Without the advice against half precision, which `_widen` makes needless."""
+    told = logging.getLogger("sentence_transformers.base.model")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "This model was loaded in" not in record.getMessage()
+
+    told.addFilter(is_other)
+    try:
+        yield
+    finally:
+        told.removeFilter(is_other)
 
 
 def _widen(model: SentenceTransformer, settings: ModelSettings) -> None:
