@@ -1,6 +1,6 @@
 """What computes a pass: torch and OpenVINO, side by side in one run, both warm.
 
-    python benchmarks/backends.py MODEL [--parts speed,memory,cosine,index] [--runs 3]
+    python benchmarks/backends.py [MODEL] [--parts speed,memory,cosine,index] [--runs 3]
 
 For `index`, --books FOLDER holds text files. Stock sentence-transformers encodes the same windows
 as separate texts.
@@ -20,7 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from measure import extra_peak_megabytes, interleaved, random_texts, whole_peak_megabytes
+from measure import (
+    extra_peak_megabytes,
+    interleaved,
+    minilm,
+    random_texts,
+    whole_peak_megabytes,
+)
 from sentence_transformers import SentenceTransformer
 
 import longembed_st as le
@@ -145,7 +151,7 @@ def index(name: str, books: Path) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?", default=minilm())
     parser.add_argument("--parts", default="speed,memory,cosine")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--texts", type=int, default=100, help="mixed texts for speed")
