@@ -35,7 +35,6 @@ SIDES = {
     "torch float32": {"backend": "torch", "dtype": "float32"},
     "openvino float32": {"backend": "openvino", "dtype": "float32"},
     "openvino bfloat16": {"backend": "openvino", "dtype": "bfloat16"},
-    "openvino int8": {"backend": "openvino", "dtype": "int8"},
 }
 
 

@@ -343,9 +343,9 @@ class ModelSettings(ExtensionConfig):
         otherwise="chosen",
         changes_vectors=False,
     )
-    dtype: Literal["float32", "float16", "bfloat16", "int8", "auto"] | None = setting(
+    dtype: Literal["float32", "float16", "bfloat16", "auto"] | None = setting(
         None,
-        "Numbers to compute in; auto: as the weights are stored; int8: with OpenVINO only.",
+        "Numbers to compute in; auto: as the weights are stored.",
         otherwise="float32 on a CPU, elsewhere auto",
         changes_vectors=False,
     )
@@ -387,17 +387,15 @@ class ModelSettings(ExtensionConfig):
     @model_validator(mode="after")
     def _engine_computes_it(self) -> Self:
         if self.backend == "openvino":
-            if self.dtype not in (None, "float32", "bfloat16", "int8"):
+            if self.dtype not in (None, "float32", "bfloat16"):
                 raise ValueError(
-                    "backend='openvino' computes in dtype='float32', 'bfloat16' or 'int8', not "
+                    "backend='openvino' computes in dtype='float32' or 'bfloat16', not "
                     f"{self.dtype!r}"
                 )
             if self.device not in (None, "cpu"):
                 raise ValueError(
                     f"backend='openvino' computes on device='cpu', not {self.device!r}; torch does"
                 )
-        elif self.dtype == "int8":
-            raise ValueError("dtype='int8' needs backend='openvino'")
         return self
 
     @model_validator(mode="before")

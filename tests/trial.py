@@ -85,7 +85,7 @@ import numpy as np
 import longembed_st as le
 texts = ["short", "The committee met again and spoke of many things. " * 900]
 plain = le.load(sys.argv[1], "pcw").encode(texts)
-for dtype, least in (("float32", 0.99999), ("bfloat16", 0.999), ("int8", 0.99)):
+for dtype, least in (("float32", 0.99999), ("bfloat16", 0.999)):
     made = le.load(sys.argv[1], "pcw", backend="openvino", dtype=dtype).encode(texts)
     assert (plain * made).sum(1).min() > least, dtype
 """

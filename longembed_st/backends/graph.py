@@ -6,8 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -23,7 +22,7 @@ from longembed_st.reading.sharing import copy_sharing_weights
 if TYPE_CHECKING:
     from openvino import Model
 
-VERSION = 2
+VERSION = 1
 """Raise it when the same model begins to give another graph: those on disk are made anew."""
 
 Masking = Literal["keys", "causal", "stock"]
@@ -118,29 +117,6 @@ def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -
     for port, name in zip(graph.inputs, inputs.names, strict=True):
         port.get_tensor().set_names({name})
     return graph
-
-
-def with_8_bits(graph: Model) -> Model:
-    """The graph with the weights of its matrix products in 8 bits, a scale and a zero a channel.
-
-    Args:
-        graph: Changed in place.
-    """
-    import nncf
-
-    level = nncf.common.logging.logger.nncf_logger.level
-    nncf.set_log_level(logging.ERROR)
-    try:
-        # It draws tables and bars wherever it is.
-        with redirect_stdout(StringIO()):
-            return nncf.compress_weights(
-                graph,
-                mode=nncf.CompressWeightsMode.INT8_ASYM,
-                # Rows of tables are looked up once a token: rounding them gains no time.
-                ignored_scope=nncf.IgnoredScope(types=["Gather"], validate=False),
-            )
-    finally:
-        nncf.set_log_level(level)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import threading
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -18,25 +17,24 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from longembed_st.backends import graph
-from longembed_st.backends.graph import GraphInputs, traced, with_8_bits
+from longembed_st.backends.graph import GraphInputs, traced
 from longembed_st.backends.graph_files import graph_on_disk
 from longembed_st.errors import ModelError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from openvino import CompiledModel, Core, Model
+    from openvino import CompiledModel, Core
 
     from longembed_st.reading.transformer import LongTransformer
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["float32", "bfloat16", "int8"]
+Precision = Literal["float32", "bfloat16"]
 
-LEAST_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99, "int8": 0.9}
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+
+LEAST_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99}
 """Between a text's mean token embedding by the graph and by torch, when a graph is new."""
-
-GROUP = 64
-"""Channels of an activation that share a scale in 8 bits; measured, see docs/BACKENDS.md."""
 
 _PROBES = ["The committee met again.", "It spoke of many things, and of the budget among them."]
 
@@ -48,8 +46,7 @@ class OpenVino:
     have changed: a trained model is never read with the weights of before.
 
     Args:
-        precision: Of the computation; the weights enter in single precision. "int8" rounds the
-            weights to 8 bits and, in matrix products, the activations too, in groups.
+        precision: Of the computation; the weights enter in single precision.
 
     Raises:
         MissingExtraError: If OpenVINO is not installed.
@@ -63,8 +60,8 @@ class OpenVino:
         self._compiled: _Compiled | None = None
         self._compiled_of: Any = None
         self._lock = threading.Lock()
-        self._native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bfloat16" and not self._native:
+        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bfloat16" and not native:
             logger.warning(
                 "this processor has no instructions for bfloat16, which is emulated and gains no "
                 "speed: dtype='float32' gives better vectors in the same time"
@@ -128,29 +125,15 @@ class OpenVino:
             return shared
         example = inputs.of(reader.model, reader.padded_inputs(_PROBES))
 
-        def make() -> Model:
-            made = traced(reader.model, inputs, example)
-            return with_8_bits(made) if self.precision == "int8" else made
-
-        name = f"{weights}-int8" if self.precision == "int8" else weights
-        made = graph_on_disk(self._core, name, make)
-        compiled = _Compiled(
-            self._core.compile_model(
-                made, "CPU", {**self._settings, "INFERENCE_NUM_THREADS": threads}
-            ),
-            inputs,
-        )
+        made = graph_on_disk(self._core, weights, lambda: traced(reader.model, inputs, example))
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = _Compiled(self._core.compile_model(made, "CPU", settings), inputs)
         self._compare(reader, compiled)
         return _all_compiled.setdefault(key, compiled)
-
-    @property
-    def _settings(self) -> dict[str, Any]:
-        half = self.precision == "bfloat16" or (self.precision == "int8" and self._native)
-        return {
-            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if self.precision == "int8" else 0,
-        }
 
     def _compare(self, reader: LongTransformer, compiled: _Compiled) -> None:
         """Refuse a graph that gives other vectors than the model, at other lengths than traced."""
@@ -187,12 +170,9 @@ _all_compiled: WeakValueDictionary[tuple[str, str, int], _Compiled] = WeakValueD
 
 
 def _core() -> Core:
-    with needs_extra("openvino", "openvino", "nncf", "platformdirs"):
+    with needs_extra("openvino", "openvino", "platformdirs"):
         import openvino
-
-        for others in ("nncf", "platformdirs"):
-            if find_spec(others) is None:
-                raise ModuleNotFoundError(name=others)
+        import platformdirs  # noqa: F401 - of the same extra
     return openvino.Core()
 
 

@@ -27,7 +27,7 @@ LIBRARIES = {
     "reindex": ["chromadb", "filelock"],
     "repair": ["chromadb", "filelock"],
     # What is compiled cannot be imported twice, so it comes last.
-    "engine": ["nncf", "platformdirs", "openvino"],
+    "engine": ["platformdirs", "openvino"],
 }
 EXTRAS = {
     "tune": {"train"},

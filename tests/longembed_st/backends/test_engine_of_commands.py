@@ -59,7 +59,7 @@ def test_engines_that_agree_share_a_store(docs, tmp_path, minilm_folder) -> None
 @pytest.mark.slow
 def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
     done = longembed(
-        *("bench", str(minilm_folder), "-m", "none", "-m", "pcw:backend=openvino,dtype=int8"),
+        *("bench", str(minilm_folder), "-m", "none", "-m", "pcw:backend=openvino,dtype=bfloat16"),
         *("-t", "passkey", "-l", "256", "--no-baselines", "--out", str(tmp_path / "out")),
     )
     assert done.exit_code == 0, done.stderr
@@ -67,5 +67,5 @@ def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
     settings = [run["settings"] for run in runs]
     assert {(one.get("backend"), one["dtype"]) for one in settings} == {
         (None, "float32"),
-        ("openvino", "int8"),
+        ("openvino", "bfloat16"),
     }

@@ -120,16 +120,13 @@ def test_spans_and_token_embeddings_are_those_of_torch(minilm_folder) -> None:
     assert difference(*states) < 1e-4
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("bfloat16", 0.999), ("int8", 0.99)])
-def test_lower_precision_is_near_and_has_a_fingerprint_of_its_own(
-    minilm_folder, dtype, least
-) -> None:
+def test_lower_precision_is_near_and_has_a_fingerprint_of_its_own(minilm_folder) -> None:
     name = str(minilm_folder)
     plain = le.load(name, "pcw")
-    rounded = le.load(name, "pcw", backend="openvino", dtype=dtype)
+    rounded = le.load(name, "pcw", backend="openvino", dtype="bfloat16")
     given = ["The committee met again.", "It spoke of many things, the budget among them. " * 90]
     alike = (plain.encode(given) * rounded.encode(given)).sum(1)
-    assert least < alike.min()
+    assert alike.min() > 0.999
     assert alike.max() < 1 - 1e-6, "computed in full precision"
     exact = le.load(name, "pcw", backend="openvino")
     assert le.fingerprint(exact) == le.fingerprint(plain)
@@ -205,10 +202,9 @@ def test_threads_get_their_own_vectors(small_model) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"dtype": "float16"}, r"'float32', 'bfloat16' or 'int8'"),
-        ({"dtype": "auto"}, r"'float32', 'bfloat16' or 'int8'"),
+        ({"dtype": "float16"}, r"'float32' or 'bfloat16'"),
+        ({"dtype": "auto"}, r"'float32' or 'bfloat16'"),
         ({"device": "cuda"}, r"computes on device='cpu'"),
-        ({"backend": "torch", "dtype": "int8"}, r"needs backend='openvino'"),
         ({"backend": "onnx"}, r"backend='onnx'"),
     ],
 )
