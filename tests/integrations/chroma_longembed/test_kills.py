@@ -72,9 +72,8 @@ def assert_whole(place: Path, documents: int) -> None:
     assert all("version 7 of" in line for line in names)
 
 
-@pytest.mark.parametrize(
-    ("documents", "kills"), [(1200, 1), pytest.param(2500, 200, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("documents", "kills"), [(1200, 3), (2500, 200)])
 def test_killed_again_and_again(tmp_path, documents, kills) -> None:
     place = tmp_path / "store"
     step(place, documents, "index", 0, 1)

@@ -41,11 +41,11 @@ def folder(kind: str, small_model) -> str:
     return str(folder_of(kind))
 
 
-QUICK = ("bert", "roberta", "mpnet", "gte", "modernbert", "qwen3, bidirectional", "mistral")
+QUICK = ("bert", "roberta", "mpnet", "gte", "modernbert")
 SLOW = (
     *("distilbert", "electra", "albert", "xlm-roberta", "camembert", "nomic_bert"),
     *("jina_embeddings_v3", "eurobert", "gemma3_text", "gemma3_text, causal", "llama"),
-    *("qwen2", "qwen3", "t5", "mt5", "umt5", "bloom"),
+    *("mistral", "qwen2", "qwen3", "qwen3, bidirectional", "t5", "mt5", "umt5", "bloom"),
 )
 KINDS = [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
 
