@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from longembed_st.positions.attention import sees_only_the_past
+
 GRAPH_ATTENTION = "longembed_graph"
 """The name under which transformers knows `graph_attention`."""
 
@@ -43,7 +45,7 @@ def graph_attention(
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
     """
-    causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    causal = sees_only_the_past(module, is_causal)
     if attention_mask is not None and (causal or sliding_window is not None):
         places = torch.arange(query.shape[2])
         ahead = places[None, :] - places[:, None]

@@ -87,7 +87,7 @@ def long_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if sliding_window is None:
         scaling *= logn
-    causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    causal = sees_only_the_past(module, is_causal)
     grouped = self_extension is not None and sliding_window is None
     if grouped and attention_mask is not None:
         raise ModelError(
@@ -121,6 +121,16 @@ def long_attention(
     query, key = query.to(value.dtype), key.to(value.dtype)
     output = attend(query, key, value, causal=causal, scaling=scaling)
     return output.transpose(1, 2).contiguous(), None
+
+
+def sees_only_the_past(module: nn.Module, is_causal: bool | None) -> bool:
+    """Whether the tokens of a layer see only what precedes them.
+
+    Args:
+        module: The attention layer.
+        is_causal: As transformers was told; None for what the layer says.
+    """
+    return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
 
 
 def mask_of_padded_texts(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:

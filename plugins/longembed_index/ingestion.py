@@ -104,6 +104,7 @@ class _Run:
         self._on_outcome = on_outcome
         self._batch_characters = batch_characters
         self._had = _ids_by_name(store)
+        self._names = {record_id: name for name, ids in self._had.items() for record_id in ids}
         self._has: dict[str, str] = {}
         self._seen: set[str] = set()
         self._batch: list[_Document] = []
@@ -191,17 +192,17 @@ class _Run:
         ids = self._store.having(CONTENT_HASH, digest)
         # Another type of file is read in another way.
         kind = PurePath(source.name).suffix.lower()
-        equal = [
-            record
-            for record in self._store.get(ids)
-            if record.name != record.id
-            and PurePath(record.name).suffix.lower() == kind
-            and record.vector is not None
-        ]
-        return min(equal, key=lambda record: not self._is_moved(record), default=None)
+        # One at a time: there may be thousands of copies, and the first will mostly do.
+        for record_id in sorted(ids, key=lambda i: not self._is_moved(self._names.get(i))):
+            for record in self._store.get([record_id]):
+                same_kind = PurePath(record.name).suffix.lower() == kind
+                if record.name != record.id and same_kind and record.vector is not None:
+                    return record
+        return None
 
-    def _is_moved(self, record: Record) -> bool:
-        return record.name not in self._seen and is_missing(record.name)
+    def _is_moved(self, name: str | None) -> bool:
+        """Whether a document that the store had is neither among the sources nor there."""
+        return name is not None and name not in self._seen and is_missing(name)
 
     def _copy(self, same: Record, source: Source, record_id: str) -> None:
         """Store a document with the vector of an equal one, in its place if that was moved."""
@@ -215,7 +216,7 @@ class _Run:
         # Old records go only after the new one is there: a kill in between loses nothing.
         others = self._others(source.name, record_id)
         self._delete(sorted(others))
-        if self._is_moved(same):
+        if self._is_moved(same.name):
             self._delete([same.id])
             self._had[same.name].discard(same.id)
             if not self._had[same.name]:
