@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longembed_st.baking import ShortTextsChangeWarning, bake
     from longembed_st.coverages import Coverage, Encoded
+    from longembed_st.encoders.cross_encoder import LongCrossEncoder, WindowScores
+    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+    from longembed_st.encoders.sparse import LongSparseEncoder
     from longembed_st.errors import (
         ConfigError,
         InputError,
@@ -42,8 +45,11 @@ if TYPE_CHECKING:
         register_method,
     )
     from longembed_st.provenance import Provenance
+    from longembed_st.reading.late import LongTokenTransformer
+    from longembed_st.reading.pairs import LongPairTransformer
     from longembed_st.reading.pooled import PooledPasses
     from longembed_st.reading.spans import SpanVectors
+    from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
     from longembed_st.reading.transformer import LongTransformer
     from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
 
@@ -52,6 +58,9 @@ __version__ = "0.2.0"
 _HOMES = {
     "baking": ["ShortTextsChangeWarning", "bake"],
     "coverages": ["Coverage", "Encoded"],
+    "encoders.cross_encoder": ["LongCrossEncoder", "WindowScores"],
+    "encoders.late_interaction": ["LongMultiVectorEncoder"],
+    "encoders.sparse": ["LongSparseEncoder"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
     "fingerprints": ["fingerprint"],
     "loading.load": ["extend", "load"],
@@ -70,7 +79,10 @@ _HOMES = {
         "register_method",
     ],
     "provenance": ["Provenance"],
+    "reading.late": ["LongTokenTransformer"],
+    "reading.pairs": ["LongPairTransformer"],
     "reading.spans": ["SpanVectors"],
+    "reading.splade": ["LongSpladeTransformer", "PooledSplade"],
     "reading.pooled": ["PooledPasses"],
     "reading.transformer": ["LongTransformer"],
     "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
@@ -91,18 +103,26 @@ __all__ = [
     "Frequencies",
     "Grouping",
     "InputError",
+    "LongCrossEncoder",
     "LongEmbedError",
+    "LongMultiVectorEncoder",
+    "LongPairTransformer",
     "LongSentenceTransformer",
+    "LongSparseEncoder",
+    "LongSpladeTransformer",
+    "LongTokenTransformer",
     "LongTransformer",
     "Method",
     "ModelError",
     "ModelSettings",
     "PooledPasses",
+    "PooledSplade",
     "Provenance",
     "Recommendation",
     "ShortTextsChangeWarning",
     "SpanVectors",
     "TextNotReadWarning",
+    "WindowScores",
     "bake",
     "coverage",
     "extend",

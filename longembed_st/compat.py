@@ -5,17 +5,19 @@ The tests are in tests/longembed_st/test_compat.py, one for each function here.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.model import BaseModel
     from sentence_transformers.base.modules import Transformer
     from transformers import PretrainedConfig, PreTrainedModel
 
-ModelT = TypeVar("ModelT", bound="SentenceTransformer")
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
 def weights_not_in_checkpoint(model: PreTrainedModel) -> list[str]:
@@ -78,6 +80,31 @@ def prompt_length(transformer: Transformer, prompt: str) -> int:
         prompt: The prompt.
     """
     return int(transformer._get_prompt_length(prompt) or 0)
+
+
+def head_alone(model: PreTrainedModel) -> nn.Module:
+    """What stands on top of a model's backbone, as a module of its own with the same weights.
+
+    transformers computes heads inside the model's forward, each class in its own way, for all
+    tokens of a batch at once: a vocabulary's width of numbers a token. Here the backbone of a
+    shallow copy gives back what it is given, so that the head can be applied to a few tokens.
+
+    Args:
+        model: With a head, for masked words for instance.
+
+    Returns:
+        Called with `inputs_embeds`, the backbone's last hidden states, shape (batch, n, width).
+    """
+    head = copy.copy(model)
+    head._modules = {**model._modules, model.base_model_prefix: _GivesBack()}
+    return head
+
+
+class _GivesBack(nn.Module):
+    """In the place of a backbone: its output is its input."""
+
+    def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=inputs_embeds)
 
 
 def fused_attention_on_cpu(

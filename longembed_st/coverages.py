@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,6 +111,31 @@ class Overflow:
                 f"{_way_out(config)}"
             )
             warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
+
+
+def tell_of_cut_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
+    """Say by the overflow policy that queries are cut; documents never are in their place.
+
+    Args:
+        lengths: Tokens of each query.
+        limit: The most that is read of one.
+        config: The extension whose policy applies.
+
+    Raises:
+        InputError: If one is longer and the policy is "error".
+    """
+    longer = [length for length in lengths if length > limit]
+    if not longer:
+        return
+    told = (
+        f"{len(longer)} of {len(lengths)} queries are longer than the {limit} tokens that this "
+        f"model reads of one (the longest has {max(longer)}). Ask in fewer words, or accept the "
+        "loss with on_overflow='truncate'"
+    )
+    if config.on_overflow == "error":
+        raise InputError(told)
+    if config.on_overflow == "warn":
+        warnings.warn(told, TextNotReadWarning, stacklevel=2)
 
 
 def _way_out(config: ExtensionConfig) -> str:

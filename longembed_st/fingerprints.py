@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
 
 from longembed_st.reading.precision import is_widened
-from longembed_st.reading.transformer import long_transformer, modules_behind
+from longembed_st.reading.reader import LongReader, long_reader
+from longembed_st.reading.transformer import modules_behind
 from longembed_st.settings import ExtensionConfig, facts_of
 
 _WEIGHTS = "0.model."
@@ -21,14 +23,14 @@ VERSION = 1
 """Raise it when the same settings begin to give other vectors."""
 
 
-def fingerprint(model: SentenceTransformer) -> str:
+def fingerprint(model: BaseModel) -> str:
     """Hash the extension, the weights, the tokenizer, the prompts and the modules of a model.
 
     Two models with one fingerprint give the same vectors, up to rounding; store it beside vectors
     to know later whether they can be compared. It reads every weight: seconds for large models.
 
     Args:
-        model: An extended model.
+        model: An extended model of any class.
 
     Returns:
         "sha256:" and 64 hexadecimal digits.
@@ -37,10 +39,10 @@ def fingerprint(model: SentenceTransformer) -> str:
         ModelError: If the model was not extended.
     """
     # Options that say what holds anyway change no vector.
-    return spelled_fingerprint(model, long_transformer(model).extension.changed_options())
+    return spelled_fingerprint(model, long_reader(model).extension.changed_options())
 
 
-def spelled_fingerprint(model: SentenceTransformer, options: Mapping[str, Any]) -> str:
+def spelled_fingerprint(model: BaseModel, options: Mapping[str, Any]) -> str:
     """The fingerprint with the method's options as they were once spelled.
 
     Args:
@@ -49,7 +51,7 @@ def spelled_fingerprint(model: SentenceTransformer, options: Mapping[str, Any]) 
     """
     digest = hashlib.sha256()
     digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
-    narrow = long_transformer(model).widened_from
+    narrow = long_reader(model).widened_from
     for name, tensor in sorted(model.state_dict().items()):
         # Widening is exact: vectors are the same up to rounding, and so is the fingerprint.
         if narrow is not None and name.startswith(_WEIGHTS) and is_widened(tensor, narrow):
@@ -60,8 +62,8 @@ def spelled_fingerprint(model: SentenceTransformer, options: Mapping[str, Any]) 
     return f"sha256:{digest.hexdigest()}"
 
 
-def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[str, Any]:
-    reader = long_transformer(model)
+def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
+    reader = long_reader(model)
     tokenizer = reader.text_tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary: Any = sorted(tokenizer.get_vocab().items())
@@ -89,10 +91,22 @@ def _settings(model: SentenceTransformer, options: Mapping[str, Any]) -> dict[st
         "truncation_side": tokenizer.truncation_side,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
-        "truncate_dim": model.truncate_dim,
-        "pooling": reader.pooling.get_config_dict(),
+        **_of_class(model, reader),
         "modules": [
             (type(module).__name__, getattr(module, "get_config_dict", dict)())
             for module in modules_behind(model)
         ],
     }
+
+
+def _of_class(model: BaseModel, reader: LongReader) -> dict[str, Any]:
+    """What only models of one class have."""
+    found: dict[str, Any] = {}
+    if isinstance(model, SentenceTransformer):
+        found["truncate_dim"] = model.truncate_dim
+    else:
+        found["class"] = model.model_type
+        found["combine"] = reader.extension.combine
+        found |= {name: getattr(reader, name, None) for name in ("query_length", "query_expansion")}
+    pooling = getattr(reader, "pooling", None)
+    return found | ({} if pooling is None else {"pooling": pooling.get_config_dict()})

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
-from longembed_st.cards import write_card
 from longembed_st.coverages import Coverage, Encoded, Overflow
-from longembed_st.errors import ConfigError, InputError, ModelError
+from longembed_st.encoders.long_model import LongModel, chosen_prompt, in_groups
+from longembed_st.errors import ConfigError, ModelError
+from longembed_st.reading.reader import NOT_FINITE, long_reader
 from longembed_st.reading.spans import SpanVectors, read_ranges, read_spans
 from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import checked_texts
-from longembed_st.reading.transformer import NOT_FINITE, LongTransformer, long_transformer
+from longembed_st.reading.transformer import LongTransformer
 
-_SAVE = inspect.signature(SentenceTransformer.save)
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
 Role = Literal["query", "document"]
@@ -32,53 +30,17 @@ Role = Literal["query", "document"]
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """Under which names sentence-transformers looks for the prompt of a role; the first counts."""
 
-UNLIMITED = sys.maxsize
-"""Tokens: what `max_seq_length` says of a model that reads texts of any length."""
 
-CHARACTERS_AT_ONCE = 1_000_000
-"""Texts that are tokenized together: some 100 MB of token records."""
-
-
-class LongSentenceTransformer(SentenceTransformer):
+class LongSentenceTransformer(LongModel, SentenceTransformer):
     """A SentenceTransformer that says once per encode call what it did not read."""
 
     @property
     def long_transformer(self) -> LongTransformer:
         """The module that reads the texts."""
-        return cast(LongTransformer, self[0])
+        return cast(LongTransformer, super().long_transformer)
 
     # Type checkers keep the signatures of the base class.
     if not TYPE_CHECKING:
-
-        @property
-        def max_seq_length(self) -> int:
-            """The extended window in tokens; `UNLIMITED` without an upper length.
-
-            A number in any case, as losses and text splitters compare it. The module that reads,
-            `model.long_transformer`, has None without an upper length.
-            """
-            limit = self.long_transformer.max_seq_length
-            return UNLIMITED if limit is None else limit
-
-        @max_seq_length.setter
-        def max_seq_length(self, value: int | None) -> None:
-            self.long_transformer.max_seq_length = None if value == UNLIMITED else value
-
-        def save(self, path: str, *args: Any, **kwargs: Any) -> None:
-            """Save the model with a card that tells how it reads; see `SentenceTransformer.save`.
-
-            `save_pretrained` and `push_to_hub` come here, too.
-
-            Args:
-                path: The folder.
-                *args: Passed on.
-                **kwargs: Passed on; `create_model_card=False` leaves the card out.
-            """
-            given = _SAVE.bind(self, path, *args, **kwargs)
-            given.apply_defaults()
-            super().save(path, *args, **kwargs)
-            if path is not None and given.arguments["create_model_card"]:
-                write_card(self, Path(path))
 
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             """Encode texts of any length; see `SentenceTransformer.encode`.
@@ -94,28 +56,15 @@ class LongSentenceTransformer(SentenceTransformer):
             if "sentences" in kwargs:  # The name before sentence-transformers 6, still taken there.
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
             given = _ENCODE.bind(self, *args, **kwargs).arguments
-            # All of them before the first is read, and counted as the caller does.
-            texts = checked_texts(self._listed(given["inputs"]))
-            # Of texts that are cut silently, no more is tokenized than is read.
+            if given.get("output_value") != "token_embeddings":
+                return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)
+            texts = checked_texts(self.listed(given["inputs"]))
             overflow = Overflow(exact=False)
-            if given.get("output_value") == "token_embeddings":
-                self.eval()
-                prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
-                states = [
-                    token_states(self.long_transformer, text, prompt, overflow) for text in texts
-                ]
-                overflow.warn(self.long_transformer.extension, stacklevel=2)
-                return states[0] if self.is_singular_input(given["inputs"]) else states
-            if given.get("pool") is not None or isinstance(given.get("device"), list):
-                # What worker processes count does not come back.
-                prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
-                self._count(texts, prompt, overflow)
-                kwargs["overflow"] = Overflow(exact=False)
-            else:
-                kwargs["overflow"] = overflow
-            vectors = super().encode(*args, **kwargs)
+            self.eval()
+            prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+            states = [token_states(self.long_transformer, one, prompt, overflow) for one in texts]
             overflow.warn(self.long_transformer.extension, stacklevel=2)
-            return vectors
+            return states[0] if self.is_singular_input(given["inputs"]) else states
 
     @torch.inference_mode()
     def encode_with_coverage(
@@ -143,7 +92,7 @@ class LongSentenceTransformer(SentenceTransformer):
         self.eval()
         vectors = [np.empty((0, self.get_embedding_dimension() or 0), dtype=np.float32)]
         coverages: list[Coverage] = []
-        for group in _groups(texts):
+        for group in in_groups(texts):
             features = self.long_transformer.flat_features(group, prompt, overflow=Overflow())
             features = self(batch_to_device(features, self.device))
             embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
@@ -190,7 +139,7 @@ class LongSentenceTransformer(SentenceTransformer):
             prompt = self.prompt_of(role)
         self.eval()
         found: list[SpanVectors] = []
-        for group in _groups(texts):
+        for group in in_groups(texts):
             for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
                 vectors = self.finished(torch.cat([read.vectors, read.document[None]]))
                 if not np.isfinite(vectors).all():
@@ -260,39 +209,10 @@ class LongSentenceTransformer(SentenceTransformer):
         """
         self.long_transformer.pooling.include_prompt = include_prompt
 
-    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[Any, Any]:
-        """Start worker processes, each with a copy of the model.
-
-        This model stays where it is and as it is, so that other threads may use it meanwhile.
-
-        Args:
-            target_devices: One device a process.
-
-        Returns:
-            The pool, for `encode(..., pool=...)`.
-        """
-        # The base class moves the weights it hands over to the CPU, and into shared memory.
-        return SentenceTransformer.start_multi_process_pool(copy.deepcopy(self), target_devices)
-
-    def _listed(self, inputs: Any) -> list[Any]:
-        return [inputs] if self.is_singular_input(inputs) else list(inputs)
-
-    def _count(self, texts: list[str], prompt: str | None, overflow: Overflow) -> None:
-        """Count what worker processes will not read."""
-        module = self.long_transformer
-        limit, policy = module.max_seq_length, module.extension.on_overflow
-        if limit is None or policy == "truncate":
-            return
-        for group in _groups(texts):
-            found = module.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
-            for text, tokenized in zip(group, found, strict=True):
-                tokens, complete = tokenized.counted, tokenized.complete
-                overflow.count(text, tokens, limit, module.extension, complete)
-
 
 def coverage(
-    model: SentenceTransformer,
-    texts: Sequence[str],
+    model: BaseModel,
+    texts: Sequence[Any],
     *,
     prompt: str | None = None,
     prompt_name: str | None = None,
@@ -300,8 +220,8 @@ def coverage(
     """Count how much of each text its vector is computed from, without computing it.
 
     Args:
-        model: An extended model.
-        texts: The texts.
+        model: An extended model of any class.
+        texts: The texts; of a CrossEncoder the pairs.
         prompt: Put before each text, as in `model.encode`.
         prompt_name: Name of one of the model's prompts, as in `model.encode`.
 
@@ -312,50 +232,10 @@ def coverage(
         InputError: If an input is not a valid string.
         ModelError: If the model was not extended.
     """
-    reader = long_transformer(model)
+    reader = long_reader(model)
     prompt = chosen_prompt(model, prompt, prompt_name)
     return [
         reader.coverage_of(text, spans=True)
-        for group in _groups(texts)
+        for group in in_groups(texts)
         for text in reader.tokenize_texts(group, prompt, offsets=True)
     ]
-
-
-def chosen_prompt(
-    model: SentenceTransformer, prompt: str | None, prompt_name: str | None
-) -> str | None:
-    """The prompt that an encode call with these arguments puts before each text.
-
-    Args:
-        model: The model.
-        prompt: As given to the call.
-        prompt_name: As given to the call.
-
-    Raises:
-        ConfigError: If the model has no prompt of the name.
-    """
-    if prompt is not None:
-        return prompt
-    name = prompt_name if prompt_name is not None else model.default_prompt_name
-    if name is None:
-        return None
-    if name not in model.prompts:
-        known = ", ".join(model.prompts) or "none"
-        raise ConfigError(f"unknown prompt {name!r}; the model has {known}")
-    return model.prompts[name]
-
-
-def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Split texts into runs of about `CHARACTERS_AT_ONCE`, in their order."""
-    if isinstance(texts, str):
-        raise InputError("give a list of texts; put the single text into a list")
-    group: list[str] = []
-    size = 0
-    for text in texts:
-        group.append(text)
-        size += len(text) if isinstance(text, str) else 0
-        if size >= CHARACTERS_AT_ONCE:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

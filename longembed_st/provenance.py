@@ -99,7 +99,7 @@ class Provenance:
         refuse_unless_storable(self.settings)
         fields = {name: getattr(self.settings, name) for name in ModelSettings.model_fields}
         options = {key: value for name in _UNDER_OPTIONS for key, value in fields.pop(name).items()}
-        for newer in ("whitening", "dtype", "backend"):
+        for newer in ("whitening", "dtype", "backend", "model_type", "combine"):
             if fields[newer] is None:
                 # As versions wrote it that knew of none.
                 del fields[newer]

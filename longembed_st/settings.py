@@ -28,13 +28,16 @@ Scalar = bool | int | float | str | None
 
 LOADING_ARGUMENTS = frozenset(
     {
+        "activation_fn",
         "cache_folder",
         "config_kwargs",
         "default_prompt_name",
         "device",
         "local_files_only",
+        "max_active_dims",
         "model_card_data",
         "model_kwargs",
+        "num_labels",
         "processor_kwargs",
         "prompts",
         "revision",
@@ -45,7 +48,7 @@ LOADING_ARGUMENTS = frozenset(
         "use_auth_token",
     }
 )
-"""Of `SentenceTransformer`, without the model; asking the class would cost seconds of imports."""
+"""Of the classes of models, without the model; asking them would cost seconds of imports."""
 
 _OPTIONS = "options"
 """How saved models, and the first version, name the options of the method."""
@@ -115,6 +118,8 @@ class ExtensionConfig(BaseModel):
             encode call and read its beginning, "error", or "truncate" silently.
         token_budget: Most tokens in one forward pass, padding included. Bounds the memory; does not
             change vectors. A single pass that is longer runs alone.
+        combine: Of a CrossEncoder alone, how the scores of a document's windows become one: "max",
+            the default, "mean", "first" or "logsumexp".
         method_options: The method's own options, by name; given, they may also stand beside the
             other settings.
     """
@@ -152,6 +157,13 @@ class ExtensionConfig(BaseModel):
         changes_vectors=False,
         option=False,
         ge=1,
+    )
+    combine: Literal["max", "mean", "first", "logsumexp"] | None = setting(
+        None,
+        "Of a cross-encoder: how the scores of a document's windows become one.",
+        otherwise="max",
+        changes_vectors=False,
+        option=False,
     )
     method_options: dict[str, Scalar] = setting(dict, "The method's own options, by name.")
 
@@ -212,6 +224,9 @@ class ExtensionConfig(BaseModel):
         """The settings as saved models and reports have them; the class takes them back."""
         fields = {name: getattr(self, name) for name in ExtensionConfig.model_fields}
         options = fields.pop("method_options")
+        if self.combine is None:
+            # As versions wrote it that knew of none.
+            del fields["combine"]
         return {**fields, _OPTIONS: options}
 
     @property
@@ -323,6 +338,7 @@ class ModelSettings(ExtensionConfig):
 
     Attributes:
         model_name: Folder or Hugging Face hub name; None for a model that is loaded already.
+        model_type: The class to load it as; None for that which the checkpoint names.
         device: Where to compute; None chooses.
         dtype: Numbers to compute in; None for single precision on a CPU, where half precision
             takes several times as long, and as the weights are stored elsewhere; "auto" always for
@@ -337,6 +353,15 @@ class ModelSettings(ExtensionConfig):
     """
 
     model_name: str | None = setting(None, "Folder or Hugging Face hub name.", option=False)
+    model_type: (
+        Literal["SentenceTransformer", "SparseEncoder", "MultiVectorEncoder", "CrossEncoder"] | None
+    ) = setting(
+        None,
+        "Class of sentence-transformers to load the model as.",
+        otherwise="the checkpoint's own",
+        changes_vectors=False,
+        option=False,
+    )
     device: str | None = setting(
         None,
         "Where to compute: cpu, cuda, mps, ...",
@@ -439,7 +464,7 @@ class ModelSettings(ExtensionConfig):
         """The keyword arguments of `SentenceTransformer`, as far as they were given."""
         own = ModelSettings.model_fields.keys() - ExtensionConfig.model_fields.keys()
         given = {name: value for name, value in self.given.items() if name in own}
-        for ours in ("model_name", "whitening", "backend"):
+        for ours in ("model_name", "model_type", "whitening", "backend"):
             given.pop(ours, None)
         rest = given.pop("model_kwargs", {})
         dtype = given.pop("dtype", None)

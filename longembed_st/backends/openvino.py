@@ -25,7 +25,7 @@ from longembed_st.extras import needs_extra
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core
 
-    from longembed_st.reading.transformer import LongTransformer
+    from longembed_st.reading.reader import LongReader
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class OpenVino:
             "operation of the compiled graph. Use backend='torch', or another method"
         )
 
-    def token_embeddings(self, reader: LongTransformer, inputs: dict[str, Any]) -> Tensor:
+    def token_embeddings(self, reader: LongReader, inputs: dict[str, Any]) -> Tensor:
         """Compute one batch of passes.
 
         Args:
@@ -105,27 +105,27 @@ class OpenVino:
                 "move it back with model.to('cpu'), or load it with backend='torch'"
             )
         compiled = self._of(reader)
-        return compiled(compiled.inputs.of(reader.model, inputs))
+        return compiled(compiled.inputs.of(reader.backbone, inputs))
 
-    def _of(self, reader: LongTransformer) -> _Compiled:
-        state = _state(reader.model)
+    def _of(self, reader: LongReader) -> _Compiled:
+        state = _state(reader.backbone)
         with self._lock:
             if self._compiled is None or self._compiled_of != state:
                 self._compiled = self._compile(reader)
                 self._compiled_of = state
             return self._compiled
 
-    def _compile(self, reader: LongTransformer) -> _Compiled:
+    def _compile(self, reader: LongReader) -> _Compiled:
         threads = torch.get_num_threads()
-        inputs = GraphInputs(reader.model, reader.family)
-        weights = _key(reader.model, inputs)
+        inputs = GraphInputs(reader.backbone, reader.family)
+        weights = _key(reader.backbone, inputs)
         key = (weights, self.precision, threads)
         shared = _all_compiled.get(key)
         if shared is not None:
             return shared
-        example = inputs.of(reader.model, reader.padded_inputs(_PROBES))
+        example = inputs.of(reader.backbone, reader.padded_inputs(_PROBES))
 
-        made = graph_on_disk(self._core, weights, lambda: traced(reader.model, inputs, example))
+        made = graph_on_disk(self._core, weights, lambda: traced(reader.backbone, inputs, example))
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": threads,
@@ -135,11 +135,11 @@ class OpenVino:
         self._compare(reader, compiled)
         return _all_compiled.setdefault(key, compiled)
 
-    def _compare(self, reader: LongTransformer, compiled: _Compiled) -> None:
+    def _compare(self, reader: LongReader, compiled: _Compiled) -> None:
         """Refuse a graph that gives other vectors than the model, at other lengths than traced."""
         probe = reader.padded_inputs([" ".join(_PROBES), _PROBES[0]])
         theirs = reader.read_with_torch(dict(probe))["token_embeddings"]
-        ours = compiled(compiled.inputs.of(reader.model, probe))
+        ours = compiled(compiled.inputs.of(reader.backbone, probe))
         mask = probe["attention_mask"][..., None]
         alike = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
         if not alike.min() >= LEAST_COSINE[self.precision]:

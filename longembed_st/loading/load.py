@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+import sentence_transformers
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers.base.model import BaseModel
+from sentence_transformers.base.modules import Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize
 from sentence_transformers.util import batch_to_device, load_file_path, truncate_embeddings
 from torch import nn
 
 from longembed_st.compat import load_with_modules
+from longembed_st.encoders.cross_encoder import LongCrossEncoder
+from longembed_st.encoders.long_model import LongModel
+from longembed_st.encoders.sparse import LongSparseEncoder
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.converting import native_checkpoint
+from longembed_st.loading.extending import extended, extended_dense, refuse_other_than
 from longembed_st.loading.hub import refuse_unknown_model
+from longembed_st.loading.model_types import ModelType, model_type_of
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
     hub_arguments,
     refuse_impossible_config,
+    refuse_made_up,
     refuse_meaningless,
 )
 from longembed_st.loading.whitening import Whitening, build_in
 from longembed_st.model import LongSentenceTransformer
 from longembed_st.positions import checks
-from longembed_st.positions.family import Family, family_of
-from longembed_st.positions.method import Context, get_method, methods
+from longembed_st.positions.method import get_method
+from longembed_st.reading.late import LongTokenTransformer
+from longembed_st.reading.pairs import LongPairTransformer
 from longembed_st.reading.pooled import PooledPasses
 from longembed_st.reading.precision import WIDENED_FROM, half_precision_of, is_emulated
-from longembed_st.reading.sharing import copy_sharing_weights
+from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
 from longembed_st.reading.transformer import LongTransformer, long_transformer
 from longembed_st.settings import (
-    AUTO,
     UNSET,
     ExtensionConfig,
     ModelSettings,
@@ -48,45 +54,111 @@ from longembed_st.settings import (
 )
 
 if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder
+
     from longembed_st.backends.openvino import OpenVino, Precision
+    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
 MOST_WIDENED = 2_000_000_000
 """Parameters of a model that is widened to single precision: more would fill a laptop's memory."""
 
-SAVED_TYPE = "longembed_st.LongTransformer"
-"""How `modules.json` of a saved model names our module. Saved models depend on it."""
 
-SAVED_CLASSES = {SAVED_TYPE: LongTransformer, "longembed_st.PooledPasses": PooledPasses}
-"""Our modules, by what saved models call them."""
+def saved_classes() -> dict[str, type[nn.Module]]:
+    """Our modules, by what saved models call them: their names must stay."""
+    classes = (
+        LongTransformer,
+        PooledPasses,
+        LongSpladeTransformer,
+        PooledSplade,
+        LongTokenTransformer,
+        LongPairTransformer,
+    )
+    return {f"longembed_st.{one.__name__}": one for one in classes}
 
-POOLING = "1"
-"""The name of the pooling among the modules of an extended model."""
+
+def transformers_of(model: BaseModel) -> list[Transformer]:
+    """The transformers that the routes of a model begin with.
+
+    Args:
+        model: Of any class.
+    """
+    first = model[0]
+    if isinstance(first, Router):
+        routes = cast("dict[str, nn.Sequential]", first.sub_modules)
+        found = [route[0] for route in routes.values()]
+    else:
+        found = [first]
+    return [module for module in found if isinstance(module, Transformer)]
+
+
+@overload
+def load(
+    model_name_or_path: str | os.PathLike[str],
+    method: str | Unset = UNSET,
+    *,
+    model_type: Literal["SparseEncoder"],
+    **settings: Any,
+) -> LongSparseEncoder: ...
+
+
+@overload
+def load(
+    model_name_or_path: str | os.PathLike[str],
+    method: str | Unset = UNSET,
+    *,
+    model_type: Literal["MultiVectorEncoder"],
+    **settings: Any,
+) -> LongMultiVectorEncoder: ...
+
+
+@overload
+def load(
+    model_name_or_path: str | os.PathLike[str],
+    method: str | Unset = UNSET,
+    *,
+    model_type: Literal["CrossEncoder"],
+    **settings: Any,
+) -> LongCrossEncoder: ...
+
+
+@overload
+def load(
+    model_name_or_path: str | os.PathLike[str],
+    method: str | Unset = UNSET,
+    *,
+    model_type: Literal["SentenceTransformer"] | None = None,
+    **settings: Any,
+) -> LongSentenceTransformer: ...
 
 
 @takes_settings(ModelSettings)
 def load(
     model_name_or_path: str | os.PathLike[str], method: str | Unset = UNSET, **settings: Any
-) -> LongSentenceTransformer:
+) -> LongModel:
     """Load a sentence-transformers model so that it reads long texts.
+
+    The class is that which the checkpoint names: a SentenceTransformer, a SparseEncoder, a
+    MultiVectorEncoder (late interaction) or a CrossEncoder. `model_type` says it for checkpoints
+    that do not, and for type checkers, who otherwise take it for the first.
 
     A folder saved from an extended model comes back as it was saved, but for the settings given;
     given as its default, a setting counts all the same.
 
     Args:
-        model_name_or_path: Folder or Hugging Face hub name of any text-embedding model.
+        model_name_or_path: Folder or Hugging Face hub name of any text model.
         method: One of `methods()`, or "auto", the default, for the best known one of the model's
             family.
         **settings: The fields of `ModelSettings`: `max_seq_length`, by default no upper length for
             pcw, the original window for none, eight times the original window otherwise;
             `original_max_seq_length`, by default the smaller of the model's sentence-transformers
             limit and the positions that it has; `logn_scaling`, `on_overflow`, `token_budget`,
-            `device`, `prompts`, `whitening`, `cache_folder`. Beside them the method's own options,
-            and any other argument of `SentenceTransformer`.
+            `device`, `prompts`, `whitening`, `cache_folder`, `model_type`, `combine`. Beside them
+            the method's own options, and any other argument of the model's class.
 
     Returns:
-        A SentenceTransformer.
+        A model of the class, extended.
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
@@ -97,11 +169,32 @@ def load(
             f"{model_name_or_path!r} is no model; give a folder, or a name on the Hugging Face hub"
         )
     name = str(model_name_or_path)
-    return load_settings(ModelSettings.from_keywords(model_name=name, method=method, **settings))
+    return load_any(ModelSettings.from_keywords(model_name=name, method=method, **settings))
 
 
 def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
-    """Load the model of some settings; see `load`.
+    """Load the model of some settings, which is to give one vector a text; see `load`.
+
+    Args:
+        settings: With a `model_name`.
+
+    Raises:
+        ConfigError: If a setting is unknown or out of range.
+        ModelError: If the model cannot be loaded whole, cannot take the method, or is of a class
+            that gives no such vectors.
+    """
+    model = load_any(settings)
+    if not isinstance(model, LongSentenceTransformer):
+        raise ModelError(
+            f"{settings.model_name!r} is a {model.model_type}, and here a SentenceTransformer is "
+            "needed, which gives one dense vector a text. To rerank with it: `longembed search "
+            "--rerank`, or reranker= of a retriever"
+        )
+    return model
+
+
+def load_any(settings: ModelSettings) -> LongModel:
+    """Load the model of some settings, of whatever class it is; see `load`.
 
     Args:
         settings: With a `model_name`.
@@ -118,6 +211,8 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
         if settings.backend == "openvino":
             model.long_transformer.compute_with(_openvino(settings))
         if settings.whitening is not None:
+            if not isinstance(model, LongSentenceTransformer):
+                raise ModelError(f"a {model.model_type} cannot be whitened; leave whitening out")
             build_in(model, Whitening.read(settings.whitening), settings.whitening)
         _try(model)
     except LongEmbedError:
@@ -136,35 +231,63 @@ def _openvino(settings: ModelSettings) -> OpenVino:
 
 
 @torch.inference_mode()
-def _try(model: LongSentenceTransformer) -> None:
+def _try(model: LongModel) -> None:
     """Read a word: some faults of a configuration show only then."""
     model.eval()
-    features = model(batch_to_device(model.preprocess(["a"]), model.device))
-    truncate_embeddings(features["sentence_embedding"], model.truncate_dim)
+    word: Any = ("a", "a") if isinstance(model, LongCrossEncoder) else "a"
+    task = {"task": "document"} if isinstance(model[0], Router) else {}
+    features = model(batch_to_device(model.preprocess([word], **task), model.device), **task)
+    if isinstance(model, LongSentenceTransformer):
+        truncate_embeddings(features["sentence_embedding"], model.truncate_dim)
 
 
-def _load(name: str, settings: ModelSettings) -> LongSentenceTransformer:
+def _load(name: str, settings: ModelSettings) -> LongModel:
     published = PUBLISHED.get(name)
     if published is not None:
         settings = _over_published(settings, published.settings)
     arguments = settings.loading()
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
+    model_type = settings.model_type or model_type_of(name, arguments)
     if is_saved_extension(name, arguments):
         with _without_advice():
-            model = load_with_modules(LongSentenceTransformer, name, SAVED_CLASSES, **arguments)
+            model = load_with_modules(_long_class(model_type), name, saved_classes(), **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         _widen(model, settings)
-        return _extend(model, settings.over(model.long_transformer.extension))
+        return extended(model, settings.over(model.long_transformer.extension))
     with native_checkpoint(name, arguments) as source, _without_advice():
-        plain = SentenceTransformer(source, **arguments)
-    if isinstance(plain[0], Transformer):
-        checks.refuse_missing_weights(plain[0].model, name)
-        refuse_meaningless(plain[0], name, where)
+        plain = _stock_class(model_type)(source, **arguments)
+    for module in transformers_of(plain):
+        checks.refuse_missing_weights(module.model, name)
+        refuse_meaningless(module, name, where)
+    refuse_made_up(plain, name, where)
     _widen(plain, settings)
     if published is not None and published.normalize:
         plain.append(Normalize())
-    return _extend(plain, settings)
+    return extended(plain, settings)
+
+
+def _stock_class(model_type: ModelType) -> type[BaseModel]:
+    try:
+        return cast("type[BaseModel]", getattr(sentence_transformers, model_type))
+    except AttributeError:
+        raise ModelError(
+            f"a {model_type} needs sentence-transformers 6.1: pip install -U sentence-transformers"
+        ) from None
+
+
+def _long_class(model_type: ModelType) -> type[LongModel]:
+    if model_type == "MultiVectorEncoder":
+        _stock_class(model_type)
+        from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+
+        return LongMultiVectorEncoder
+    classes: dict[str, type[LongModel]] = {
+        "SentenceTransformer": LongSentenceTransformer,
+        "SparseEncoder": LongSparseEncoder,
+        "CrossEncoder": LongCrossEncoder,
+    }
+    return classes[model_type]
 
 
 @contextmanager
@@ -182,9 +305,10 @@ def _without_advice() -> Iterator[None]:
         told.removeFilter(is_other)
 
 
-def _widen(model: SentenceTransformer, settings: ModelSettings) -> None:
+def _widen(model: BaseModel, settings: ModelSettings) -> None:
     """Compute in single precision on a CPU, or where it was asked for."""
-    first = model[0]
+    found = [*transformers_of(model), model[0]]
+    first = found[0]
     narrow = half_precision_of(first)
     elsewhere = settings.model_kwargs.get("model_kwargs") or {}
     asked = settings.dtype or elsewhere.keys() & {"dtype", "torch_dtype"}
@@ -229,62 +353,53 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {reason}"
 
 
-@takes_settings(ExtensionConfig)
+@overload
 def extend(
     model: SentenceTransformer, method: str | Unset = UNSET, **settings: Any
-) -> LongSentenceTransformer:
+) -> LongSentenceTransformer: ...
+
+
+@overload
+def extend(
+    model: SparseEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongSparseEncoder: ...
+
+
+@overload
+def extend(
+    model: CrossEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongCrossEncoder: ...
+
+
+@overload
+def extend(
+    model: MultiVectorEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongMultiVectorEncoder: ...
+
+
+@takes_settings(ExtensionConfig)
+def extend(model: BaseModel, method: str | Unset = UNSET, **settings: Any) -> LongModel:
     """Extend a loaded model; the model itself stays as it is.
 
     Both share their weights until one of them is moved or cast. Training one in place changes both:
     deep-copy it first.
 
     Args:
-        model: A SentenceTransformer whose first modules are a Transformer and its Pooling, or a
-            model that was extended before, whose extension is then replaced.
+        model: A SentenceTransformer whose first modules are a Transformer and its Pooling; a
+            SparseEncoder with a SpladePooling or a Pooling there, or a Router of such;
+            a MultiVectorEncoder; a CrossEncoder; or a model that was extended before, whose
+            extension is then replaced.
         method: See `load`.
         **settings: The fields of `ExtensionConfig`, and the method's own options; see `load`.
 
     Returns:
-        A new SentenceTransformer.
+        A new model of the same class.
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
         ModelError: If the model cannot take the method.
     """
-    return _extend(model, ExtensionConfig.from_keywords(method=method, **settings))
-
-
-def _extend(model: SentenceTransformer, settings: ExtensionConfig) -> LongSentenceTransformer:
-    transformer, pooling, rest = _take_apart(model)
-    family = family_of(transformer.config)
-    original = settings.original_max_seq_length
-    if original is None:
-        original = _original_window(transformer, family)
-    name = settings.method
-    if name == AUTO:
-        name = _choose(family, original, settings.max_seq_length)
-    _refuse_tied_table(transformer, name)
-    extended = settings.max_seq_length
-    if extended is None:
-        extended = get_method(name).default_max_seq_length(original)
-    found = {"method": name, "original_max_seq_length": original, "max_seq_length": extended}
-    reading = {field: getattr(settings, field) for field in ExtensionConfig.model_fields}
-    reader = LongTransformer.extending(
-        transformer, pooling, ExtensionConfig(**{**reading, **found})
-    )
-    result = LongSentenceTransformer(
-        # An OrderedDict is as good as a list here, and keeps the modules' names.
-        modules=cast(Any, OrderedDict([("0", reader), (POOLING, reader.pooling), *rest.items()])),
-        device=str(model.device),
-        prompts=cast(dict[str, str], dict(model.prompts)),
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name=model.similarity_fn_name,
-        truncate_dim=model.truncate_dim,
-        # Where the weights come from, for the cards of trained models.
-        model_card_data=copy.copy(model.model_card_data),
-    )
-    result.module_kwargs = model.module_kwargs
-    return result
+    return extended(model, ExtensionConfig.from_keywords(method=method, **settings))
 
 
 def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
@@ -297,7 +412,7 @@ def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> Long
     Raises:
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
-    whitened = _extend(model, long_transformer(model).extension)
+    whitened = extended_dense(model, long_transformer(model).extension)
     build_in(whitened, whitening)
     return whitened
 
@@ -306,81 +421,8 @@ def _over_published(settings: ModelSettings, published: ModelSettings) -> ModelS
     """The user's settings over those that a released checkpoint needs."""
     method = settings.given.get("method", published.method)
     if method != published.method and get_method(published.method).tied_to_checkpoint:
-        _refuse_other_than(published.method, method)
+        refuse_other_than(published.method, method)
     return settings.over(published)
-
-
-def _take_apart(
-    model: SentenceTransformer,
-) -> tuple[Transformer, Pooling, OrderedDict[str, nn.Module]]:
-    """The transformer, its pooling, and copies of the modules after them."""
-    children = OrderedDict(model.named_children())
-    names = list(children)
-    first = children[names[0]]
-    if isinstance(first, LongTransformer):
-        rest = [name for name in names[1:] if not isinstance(children[name], PooledPasses)]
-        transformer, pooling = first, cast(Pooling, first.pooling)
-    elif (
-        isinstance(first, Transformer)
-        and len(names) > 1
-        and isinstance(children[names[1]], Pooling)
-    ):
-        transformer, pooling, rest = first, cast(Pooling, children[names[1]]), names[2:]
-    else:
-        found = ", ".join(type(child).__name__ for child in children.values())
-        raise ModelError(
-            f"a model of the modules {found} cannot be extended: longembed-st needs a Transformer "
-            "followed by its Pooling"
-        )
-    # Models that others have put together may have a module where the pooling is to stand.
-    numbered = [str(number) for number in range(2, len(rest) + 2)]
-    names = numbered if POOLING in rest else rest
-    behind = [copy_sharing_weights(children[name]) for name in rest]
-    copies = OrderedDict(zip(names, behind, strict=True))
-    return transformer, pooling, copies
-
-
-def _original_window(transformer: Transformer, family: Family) -> int:
-    if isinstance(transformer, LongTransformer):
-        return transformer.extension.context.original
-    return checks.original_window(transformer, family)
-
-
-def _refuse_tied_table(transformer: Transformer, method: str) -> None:
-    if isinstance(transformer, LongTransformer):
-        present = transformer.method
-        if present.tied_to_checkpoint and method != present.name:
-            _refuse_other_than(present.name, method)
-
-
-def _refuse_other_than(tied: str, method: str) -> NoReturn:
-    raise ModelError(
-        f"this checkpoint's position table can only be read with method {tied!r}; extend the "
-        f"original model to use {method!r}"
-    )
-
-
-def _choose(family: Family, original: int, extended: int | None) -> str:
-    """The affordable method of highest rank for the family's position encoding."""
-    candidates = []
-    for name, method in methods().items():
-        if family.encoding in method.recommended_for and family.takes(method):
-            reach = extended or method.default_max_seq_length(original)
-            if method.is_affordable(Context(original, reach)):
-                candidates.append((method.recommended_for[family.encoding], name))
-    if not candidates:
-        raise ConfigError(
-            f"no installed method recommends itself for {family.encoding} positions; name one"
-        )
-    choice, name = max(candidates, key=lambda candidate: candidate[0].rank)
-    logger.info(
-        "method='auto' chose %r for model type %r (%s positions): %s",
-        name,
-        family.model_type,
-        family.encoding,
-        choice.evidence,
-    )
-    return name
 
 
 def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
@@ -394,4 +436,18 @@ def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) ->
     if path is None:
         return False
     with open(path, encoding="utf8") as file:
-        return any(module["type"] == SAVED_TYPE for module in json.load(file))
+        modules = json.load(file)
+    types = [module["type"] for module in modules]
+    for module in modules:
+        if module["type"].endswith(".Router"):
+            types += _types_of_routes(model_name_or_path, module["path"], model_kwargs)
+    return any(kind in saved_classes() for kind in types)
+
+
+def _types_of_routes(name: str, subfolder: str, model_kwargs: dict[str, Any]) -> list[str]:
+    where = hub_arguments(model_kwargs)
+    path = load_file_path(name, "router_config.json", subfolder=subfolder, **where)
+    if path is None:
+        return []
+    with open(path, encoding="utf8") as file:
+        return list(json.load(file).get("types", {}).values())

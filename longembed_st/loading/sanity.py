@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, cast
 
 from safetensors import safe_open
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.util import load_file_path
 from torch import nn
@@ -28,6 +30,31 @@ _SIZES = {
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
+
+
+def refuse_made_up(model: BaseModel, name: str, where: dict[str, Any]) -> None:
+    """Raise `ModelError` if modules of a model were made up, as the checkpoint has none.
+
+    sentence-transformers puts a random projection or autoencoder behind a bare transformer, to be
+    trained.
+
+    Args:
+        model: Fresh from loading.
+        name: Folder or hub name.
+        where: Arguments that say where to look.
+    """
+    needed = {"MultiVectorEncoder": ("Dense",), "SparseEncoder": ("SparseAutoEncoder",)}
+    kinds = [type(module).__name__ for module in model.children()]
+    made_up = [kind for kind in needed.get(model.model_type, ()) if kind in kinds]
+    path = load_file_path(name, "modules.json", **where)
+    config = load_file_path(name, "config.json", **where)
+    known = Path(config).read_text(encoding="utf8") if config else ""
+    if made_up and path is None and "HF_ColBERT" not in known:
+        raise ModelError(
+            f"{name!r} has no weights for the {made_up[0]} of a {model.model_type}: its vectors "
+            f"would be random. To train one, make it with sentence_transformers.{model.model_type} "
+            "and extend that: longembed_st.extend(model)"
+        )
 
 
 def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> None:

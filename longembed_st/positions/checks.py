@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from sentence_transformers.base.modules import Transformer
 from transformers import PretrainedConfig, PreTrainedModel
 
@@ -42,12 +45,28 @@ def refuse_missing_weights(model: PreTrainedModel, name_or_path: str) -> None:
         )
 
 
-def refuse_unsupported(transformer: Transformer, method: Method) -> None:
-    """Raise `ModelError` if the module does more than turn texts into token embeddings.
+def backbone_of(transformer: Transformer) -> PreTrainedModel:
+    """The transformers model of a module, without the head that may stand on it.
+
+    Args:
+        transformer: Any.
+    """
+    model = transformer.model
+    if transformer.transformer_task == "feature-extraction":
+        return model
+    return cast(PreTrainedModel, model.base_model)
+
+
+def refuse_unsupported(
+    transformer: Transformer, method: Method, outputs: Sequence[str], per_task: Sequence[str]
+) -> None:
+    """Raise `ModelError` if the module does other things with texts than its class of models.
 
     Args:
         transformer: The first module of the model.
         method: The method that it is to be extended with.
+        outputs: What it may give.
+        per_task: Settings for queries or documents alone that are followed.
     """
     if transformer.tokenizer is None:
         raise ModelError("this model has no tokenizer; longembed-st extends text models only")
@@ -56,10 +75,10 @@ def refuse_unsupported(transformer: Transformer, method: Method) -> None:
             f"backend={transformer.backend!r} cannot be extended: its attention and positions are "
             "compiled in. Bake the extended torch model and export that"
         )
-    if transformer.module_output_name != "token_embeddings":
+    if transformer.module_output_name not in outputs:
         raise ModelError(
-            f"this model gives {transformer.module_output_name!r} instead of token embeddings; "
-            "there is nothing to pool over a long text"
+            f"this model gives {transformer.module_output_name!r} instead of "
+            f"{' or '.join(outputs).replace('_', ' ')}; longembed-st knows no windows of that"
         )
     if set(transformer.modality_config) == {"text", "message"}:
         raise ModelError(
@@ -73,8 +92,11 @@ def refuse_unsupported(transformer: Transformer, method: Method) -> None:
             f"this model takes {sorted(map(str, transformer.modality_config))}; longembed-st "
             "extends models that take plain text only"
         )
-    per_task = ("query_length", "document_length", "query_expansion")
-    settings = [name for name in per_task if getattr(transformer, name) is not None]
+    settings = [
+        name
+        for name in ("query_length", "document_length", "query_expansion")
+        if name not in per_task and getattr(transformer, name, None) is not None
+    ]
     if transformer.processing_kwargs:
         settings.append("processing_kwargs")
     if settings:
@@ -145,8 +167,9 @@ def original_window(transformer: Transformer, family: Family) -> int:
 
 def position_limit(transformer: Transformer, family: Family) -> int | None:
     """The most tokens that the model has positions for, or None if it does not say."""
-    table = family.table(transformer.model)
+    backbone = backbone_of(transformer)
+    table = family.table(backbone)
     if table is not None:
-        return table.num_embeddings - family.first_position(transformer.model)
+        return table.num_embeddings - family.first_position(backbone)
     stated = getattr(transformer.config, "max_position_embeddings", None)
     return stated if stated and stated > 0 else None

@@ -3,9 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Combination = Literal["max", "mean", "first", "logsumexp"]
+"""How the scores of a text's windows become its score."""
+
+
+def combined_by_text(scores: Tensor, texts: Sequence[int], count: int, how: Combination) -> Tensor:
+    """Combine the scores of windows that belong to one text, label by label.
+
+    Args:
+        scores: Shape (windows, labels), before any activation.
+        texts: The text of each window, in order.
+        count: Number of texts.
+        how: The highest, their mean, that of the first window, or the logarithm of the sum of
+            their exponentials.
+
+    Returns:
+        Shape (count, labels).
+    """
+    if how == "mean":
+        return mean_by_text(scores, texts, count)
+    lengths = [texts.count(text) for text in range(count)]
+    runs = scores.split(lengths)
+    match how:
+        case "first":
+            return torch.stack([run[0] for run in runs])
+        case "logsumexp":
+            return torch.stack([run.logsumexp(0) for run in runs])
+        case _:
+            return torch.stack([run.amax(0) for run in runs])
 
 
 def mean_by_text(vectors: Tensor, texts: Sequence[int], count: int) -> Tensor:

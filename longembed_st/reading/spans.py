@@ -27,7 +27,8 @@ from longembed_st.reading.token_states import token_states
 from longembed_st.reading.tokens import TokenizedText
 
 if TYPE_CHECKING:
-    from longembed_st.reading.transformer import LongTransformer, Pass
+    from longembed_st.reading.reader import Pass
+from longembed_st.reading.transformer import LongTransformer
 
 NEAR = 0.25
 """Of a span's length: so far its end is moved to that of a sentence or line."""

@@ -18,7 +18,7 @@ from longembed_st.reading.pieces import OVERLAP, PIECE, Tokens, in_pieces
 PARTS = HEADER, CONTENT, FOOTER = 0, 1, 2
 """The part of a text that a token belongs to; windows repeat the outer two."""
 
-_PROBES = ("a", "1", ".", "\u4e00")
+PROBES = ("a", "1", ".", "\u4e00")
 """Texts of which a tokenizer knows at least one."""
 
 CHARACTERS_A_TOKEN = 8
@@ -331,7 +331,7 @@ class _Ranges:
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """How many special tokens the tokenizer puts before and after a text."""
-    for probe in _PROBES:
+    for probe in PROBES:
         plain = tokenizer(probe, add_special_tokens=False)["input_ids"]
         full = tokenizer(probe)["input_ids"]
         for leading in range(len(full) - len(plain) + 1):

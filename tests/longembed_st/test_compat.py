@@ -8,10 +8,11 @@ import shutil
 
 import pytest
 import torch
+from class_models import KINDS, checkpoint
 from compare import difference
 from sentence_transformers import SentenceTransformer
 from small_models import drop_weight
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForMaskedLM
 
 import longembed_st as le
 from longembed_st import compat
@@ -30,6 +31,19 @@ def test_weights_not_in_checkpoint(small_model, tmp_path):
     assert compat.weights_not_in_checkpoint(AutoModel.from_pretrained(folder)) == []
     drop_weight(folder, LOST)
     assert compat.weights_not_in_checkpoint(AutoModel.from_pretrained(folder)) == [LOST]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_head_alone(kind):
+    model = AutoModelForMaskedLM.from_pretrained(checkpoint(kind, "mlm")).eval()
+    ids = torch.tensor([[2, 9, 30, 41, 3], [2, 7, 12, 25, 3]])
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        states = model.base_model(input_ids=ids).last_hidden_state
+        head = compat.head_alone(model)
+        found = torch.cat([head(inputs_embeds=some).logits for some in states.split(2, 1)], 1)
+        assert difference(found, expected) < 1e-5
+        assert difference(model(input_ids=ids).logits, expected) == 0
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa"])

@@ -340,7 +340,7 @@ def test_texts_are_checked_tokenized_and_cut_once(model, monkeypatch):
 
 
 def test_many_texts_are_read_in_groups_and_come_back_whole(model, monkeypatch):
-    monkeypatch.setattr("longembed_st.model.CHARACTERS_AT_ONCE", 300)
+    monkeypatch.setattr("longembed_st.encoders.long_model.CHARACTERS_AT_ONCE", 300)
     texts = texts_of(model, [10, 64, 65, 100, 128, 3])
     found = model.encode_with_coverage(texts)
     assert [one.tokens for one in found.coverages] == [10, 64, 65, 100, 128, 3]

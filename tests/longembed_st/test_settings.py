@@ -199,9 +199,8 @@ def test_settings_come_back_from_json(kind):
 def test_a_config_comes_back_from_what_is_saved():
     config = ExtensionConfig(**FIELDS, method_options={"factor": "dynamic"})
     assert config.saved()["options"] == {"factor": "dynamic"}
-    assert set(config.saved()) == ExtensionConfig.model_fields.keys() - {"method_options"} | {
-        "options"
-    }
+    kept = ExtensionConfig.model_fields.keys() - {"method_options", "combine"}
+    assert set(config.saved()) == kept | {"options"}
     assert ExtensionConfig(**config.saved()) == config
 
 
@@ -362,7 +361,10 @@ def test_what_changes_no_vector_and_a_default_spelled_out_are_no_difference(chan
 
 # One list of settings for all.
 
-NO_OPTION = {"model_name", "token_budget", "cache_folder", "model_kwargs"}
+NO_OPTION = {
+    *("model_name", "model_type", "combine"),
+    *("token_budget", "cache_folder", "model_kwargs"),
+}
 """Settings that no command has an option for: the model is an argument, the rest is for code."""
 MADE_OF_SEVERAL = {
     "prompts": {"query_prompt", "document_prompt"},

@@ -13,7 +13,7 @@ import torch
 from compare import difference
 from reference import absolute, windows
 from reference.plain import PlainModel
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from small_models import build_checkpoint, text_of
 from transformers import AutoModel, AutoTokenizer
@@ -230,12 +230,6 @@ def test_models_of_other_modules_are_refused(stock):
         le.extend(SentenceTransformer(modules=[stock[0]]), method="pcw")
     with pytest.raises(le.ModelError, match="Pooling"):
         le.extend(SentenceTransformer(modules=[stock[0], Normalize(), Pooling(32)]), method="pcw")
-
-
-def test_a_cross_encoder_is_refused(tmp_path):
-    folder = build_checkpoint(tmp_path / "m", "bert", positions=64, num_labels=1)
-    with pytest.raises(le.LongEmbedError):
-        le.extend(CrossEncoder(str(folder)), method="pcw")
 
 
 # A model that was extended and saved.

@@ -1,0 +1,1 @@
+"""The classes of sentence-transformers, each reading long texts."""

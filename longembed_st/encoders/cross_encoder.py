@@ -1,0 +1,150 @@
+"""Scores of pairs of a query and a long document."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import CrossEncoder
+from sentence_transformers.util import batch_to_device
+from torch import Tensor
+
+from longembed_st.coverages import Overflow
+from longembed_st.encoders.long_model import LongModel, chosen_prompt, in_groups
+from longembed_st.errors import ModelError
+from longembed_st.reading.layout import flattened
+from longembed_st.reading.pairs import LongPairTransformer, checked_pairs
+from longembed_st.reading.reader import NOT_FINITE, coverages_of
+from longembed_st.reading.reductions import combined_by_text
+
+_PREDICT = inspect.signature(CrossEncoder.predict)
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """What a cross-encoder makes of a document's windows.
+
+    Attributes:
+        scores: One a window, shape (windows,), as `predict` gives them; with several labels
+            (windows, labels).
+        spans: The half-open range of characters of each window; empty if the tokenizer keeps no
+            offsets.
+    """
+
+    scores: NDArray[np.float32]
+    spans: list[tuple[int, int]]
+
+
+class LongCrossEncoder(LongModel, CrossEncoder):
+    """A CrossEncoder that reads long documents, in windows that each begin with the whole query.
+
+    A document's score is the highest of its windows' scores, or what the setting `combine` says.
+    If a pair does not fit the window, a query takes half of it at most; documents have the rest.
+    """
+
+    @property
+    def long_transformer(self) -> LongPairTransformer:
+        """The module that reads the pairs."""
+        return cast(LongPairTransformer, super().long_transformer)
+
+    def forward(
+        self,
+        input: dict[str, Any],  # noqa: A002 - the base class calls it so
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Score each pair.
+
+        Args:
+            input: What `preprocess` returned.
+            **kwargs: For the modules that take them.
+
+        Returns:
+            The features with `scores`, shape (pairs, labels), before any activation, and outside
+            training, if the tokens were counted, `coverages`.
+
+        Raises:
+            ModelError: If a score is not finite.
+        """
+        flat = flattened(input)
+        scores, owners = self._of_windows(flat, kwargs)
+        how = self.long_transformer.extension.combine or "max"
+        pairs = len(flat["cu_seq_lens_q"]) - 1
+        if len(owners) > pairs:
+            scores = combined_by_text(scores, owners, pairs, how)
+        if not self.training and not torch.isfinite(scores).all():
+            raise ModelError(NOT_FINITE)
+        input["scores"] = scores
+        if not self.training and "token_counts" in flat:
+            input["coverages"] = coverages_of(flat, owners)
+        return input
+
+    def _of_windows(self, flat: dict[str, Any], kwargs: dict[str, Any]) -> tuple[Tensor, list[int]]:
+        """The scores of all windows, shape (windows, labels), and the pair of each."""
+        reader = self.long_transformer
+        passes = reader.passes_of(flat)
+        order: list[int] = []
+        found: list[Tensor] = []
+        for chosen, outputs in reader.read_batches(passes, flat):
+            found.append(self.behind(outputs, kwargs)["scores"])
+            order.extend(chosen)
+        if not passes:
+            return torch.zeros(0, self.num_labels), []
+        return torch.cat(found)[torch.tensor(order).argsort()], [one.text for one in passes]
+
+    @torch.inference_mode()
+    def score_windows(
+        self, query: str, documents: Sequence[str], *, prompt: str | None = None
+    ) -> list[WindowScores]:
+        """Score every window of some documents, and say where it stands.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            prompt: Put before the query; None for the model's default prompt.
+
+        Returns:
+            One a document, in order.
+
+        Raises:
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a score is not finite.
+        """
+        self.eval()
+        reader = self.long_transformer
+        prompt = chosen_prompt(self, prompt, None)
+        found: list[WindowScores] = []
+        for group in in_groups([(query, document) for document in documents]):
+            texts = reader.tokenize_texts(group, prompt, offsets=True)
+            reader.refuse_unread(group, texts, Overflow())
+            spans = [list(reader.coverage_of(text, spans=True).spans) for text in texts]
+            most = reader.max_seq_length
+            if most is not None:
+                texts = [text.shortened(most, reader.reads_the_end) for text in texts]
+            flat = batch_to_device(reader.features_of(texts, prompt), self.device)
+            raw, owners = self._of_windows(flat, {})
+            if not torch.isfinite(raw).all():
+                raise ModelError(NOT_FINITE)
+            scores = raw.float() if self.activation_fn is None else self.activation_fn(raw.float())
+            numbers = (scores[:, 0] if self.num_labels == 1 else scores).cpu().numpy()
+            owner = np.array(owners)
+            found += [WindowScores(numbers[owner == i], spans[i]) for i in range(len(group))]
+        return found
+
+    # Type checkers keep the signatures of the base class.
+    if not TYPE_CHECKING:
+
+        def predict(self, *args: Any, **kwargs: Any) -> Any:
+            """Score pairs with documents of any length; see `CrossEncoder.predict`.
+
+            Raises:
+                InputError: If an input is no pair of valid strings, or is too long under the policy
+                    "error".
+            """
+            if "sentences" in kwargs:
+                kwargs.setdefault("inputs", kwargs.pop("sentences"))
+            return self.reported(super().predict, _PREDICT, checked_pairs, args, kwargs)

@@ -1,0 +1,58 @@
+"""Which class of models a checkpoint is for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from sentence_transformers.util import load_file_path
+
+from longembed_st.loading.sanity import hub_arguments
+
+logger = logging.getLogger(__name__)
+
+ModelType = Literal["SentenceTransformer", "SparseEncoder", "MultiVectorEncoder", "CrossEncoder"]
+"""The classes of sentence-transformers, by the names that it saves."""
+
+_PYLATE = "ColBERT"
+_STANFORD = "HF_ColBERT"
+_SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding")
+
+
+def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
+    """The class that a checkpoint says it is for; a SentenceTransformer if it does not say.
+
+    Args:
+        name: Folder or hub name.
+        arguments: Those of loading, which say where to look.
+    """
+    where = hub_arguments(arguments)
+    saved = _json(name, "config_sentence_transformers.json", where).get("model_type")
+    if saved == _PYLATE:
+        return "MultiVectorEncoder"
+    if saved in get_args(ModelType):
+        return cast(ModelType, saved)
+    modules = _json(name, "modules.json", where)
+    if modules:
+        types = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+        return "SparseEncoder" if any(kind in _SPARSE for kind in types) else "SentenceTransformer"
+    architectures = _json(name, "config.json", where).get("architectures") or []
+    if _STANFORD in architectures:
+        return "MultiVectorEncoder"
+    if any(str(one).endswith("ForSequenceClassification") for one in architectures):
+        return "CrossEncoder"
+    return "SentenceTransformer"
+
+
+def _json(name: str, file: str, where: dict[str, Any]) -> Any:
+    """A file of the checkpoint; empty if there is none."""
+    path = load_file_path(name, file, **where)
+    if path is None:
+        return {}
+    try:
+        return json.loads(Path(path).read_text(encoding="utf8"))
+    except ValueError:
+        # Whoever loads the model says what is wrong.
+        return {}
