@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longembed_st.baking import ShortTextsChangeWarning, bake
     from longembed_st.coverages import Coverage, Encoded
-    from longembed_st.encoders.cross_encoder import LongCrossEncoder, WindowScores
+    from longembed_st.encoders.cross_encoder import LongCrossEncoder
     from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+    from longembed_st.encoders.reranking import Reranker, WindowScores, reranker_of
     from longembed_st.encoders.sparse import LongSparseEncoder
     from longembed_st.errors import (
         ConfigError,
@@ -58,8 +59,9 @@ __version__ = "0.2.0"
 _HOMES = {
     "baking": ["ShortTextsChangeWarning", "bake"],
     "coverages": ["Coverage", "Encoded"],
-    "encoders.cross_encoder": ["LongCrossEncoder", "WindowScores"],
+    "encoders.cross_encoder": ["LongCrossEncoder"],
     "encoders.late_interaction": ["LongMultiVectorEncoder"],
+    "encoders.reranking": ["Reranker", "WindowScores", "reranker_of"],
     "encoders.sparse": ["LongSparseEncoder"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
     "fingerprints": ["fingerprint"],
@@ -119,6 +121,7 @@ __all__ = [
     "PooledSplade",
     "Provenance",
     "Recommendation",
+    "Reranker",
     "ShortTextsChangeWarning",
     "SpanVectors",
     "TextNotReadWarning",
@@ -133,6 +136,7 @@ __all__ = [
     "multi_vector",
     "register_family",
     "register_method",
+    "reranker_of",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sentence_transformers.base.model import BaseModel
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
 from longembed_st.coverages import Coverage, Encoded, Overflow
-from longembed_st.encoders.long_model import LongModel, chosen_prompt, in_groups
+from longembed_st.encoders.long_model import LongModel, Role, chosen_prompt, in_groups
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.reading.reader import NOT_FINITE, long_reader
 from longembed_st.reading.spans import SpanVectors, read_ranges, read_spans
@@ -23,12 +23,6 @@ from longembed_st.reading.tokens import checked_texts
 from longembed_st.reading.transformer import LongTransformer
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
-
-Role = Literal["query", "document"]
-"""What a text is to a search."""
-
-_PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
-"""Under which names sentence-transformers looks for the prompt of a role; the first counts."""
 
 
 class LongSentenceTransformer(LongModel, SentenceTransformer):
@@ -191,15 +185,6 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             features = module(features)
         embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
         return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
-
-    def prompt_of(self, role: Role | None) -> str | None:
-        """The prompt that stands before queries or documents, as sentence-transformers finds it.
-
-        Args:
-            role: "query" or "document"; None for the model's default prompt.
-        """
-        names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in self.prompts]
-        return chosen_prompt(self, None, names[0] if names else None)
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Say whether the prompt's tokens count in the pooling.

@@ -136,3 +136,21 @@ def _saved(model) -> Path:
     folder = tempfile.mkdtemp(prefix=f"{type(model).__name__}-")
     model.save_pretrained(folder)
     return Path(folder)
+
+
+@cache
+def late_minilm(folder: Path) -> Path:
+    """all-MiniLM-L6-v2's own token vectors, which find passages though nobody trained them to.
+
+    Args:
+        folder: Of the model.
+    """
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    modules = [
+        Transformer(str(folder)),
+        MultiVectorMask(skiplist_words=[".", ","]),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+    return _saved(MultiVectorEncoder(modules=modules, device="cpu"))

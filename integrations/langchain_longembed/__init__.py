@@ -1,4 +1,4 @@
-"""Embeddings of whole documents, and a retriever of documents and passages, for LangChain."""
+"""Embeddings of whole documents, a retriever and a reranker of passages, for LangChain."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ with needs_extra("langchain", "langchain_core"):
     from langchain_longembed.embeddings import LongEmbedEmbeddings
 
 if TYPE_CHECKING:
+    from langchain_longembed.compressors import LongEmbedReranker
     from langchain_longembed.retrievers import LongEmbedRetriever
 
-__all__ = ["LongEmbedEmbeddings", "LongEmbedRetriever"]
+__all__ = ["LongEmbedEmbeddings", "LongEmbedReranker", "LongEmbedRetriever"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from langchain_longembed.retrievers import LongEmbedRetriever
 
         return LongEmbedRetriever
+    if name == "LongEmbedReranker":
+        from langchain_longembed.compressors import LongEmbedReranker
+
+        return LongEmbedReranker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,12 +16,14 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from longembed_index.finding import Finder
-from longembed_index.modes import Mode
+from longembed_index.modes import CANDIDATES, Mode
 from longembed_index.passages import as_dict
+from longembed_st.encoders.reranking import reranker_of
 from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit
+    from longembed_st.encoders.reranking import Reranker
 
 
 class LongEmbedRetriever(BaseRetriever):
@@ -65,10 +67,19 @@ class LongEmbedRetriever(BaseRetriever):
         default="documents",
         description="What becomes a Document: each document whole, or each of its passages.",
     )
+    reranker: Any = Field(
+        default=None,
+        description="Cross-encoder or late-interaction model that orders the best documents anew: "
+        "its name or folder, or one that `longembed_st.load` has loaded.",
+    )
+    candidates: int = Field(
+        default=CANDIDATES, ge=1, description="Documents that the reranker reads, at least k."
+    )
     collection: str = Field(default="documents", description="Collection in the store.")
     device: str | None = Field(default=None, description="Where to compute; None chooses.")
 
     _finder: Finder | None = PrivateAttr(default=None)
+    _reranker: Any = PrivateAttr(default=None)
 
     def _get_relevant_documents(
         self,
@@ -100,10 +111,18 @@ class LongEmbedRetriever(BaseRetriever):
             where=self.where if where is None else where,
             mode=self.mode,
             weight=self.weight,
+            reranker=self._loaded_reranker(),
+            candidates=self.candidates,
         )
-        if self.returns == "passages" and self._finder.has_passages(self.mode):
+        has_passages = self.reranker is not None or self._finder.has_passages(self.mode)
+        if self.returns == "passages" and has_passages:
             return [document for hit in hits for document in _passages(hit)]
         return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
+
+    def _loaded_reranker(self) -> Reranker | None:
+        if self.reranker is not None and self._reranker is None:
+            self._reranker = reranker_of(self.reranker, device=self.device)
+        return self._reranker
 
     async def _aget_relevant_documents(
         self,
@@ -126,7 +145,8 @@ class LongEmbedRetriever(BaseRetriever):
 
 def _metadata(hit: DocumentHit) -> dict[str, Any]:
     found = {"source": hit.hit.source, "title": hit.hit.title, "score": hit.hit.score}
-    return {**found, **as_dict(hit)} if hit.passages or hit.words else found
+    more = hit.passages or hit.words or hit.first_score is not None
+    return {**found, **as_dict(hit)} if more else found
 
 
 def _passages(hit: DocumentHit) -> list[Document]:

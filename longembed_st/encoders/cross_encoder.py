@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
-from longembed_st.coverages import Overflow
 from longembed_st.encoders.long_model import LongModel, chosen_prompt, in_groups
+from longembed_st.encoders.reranking import WindowScores
 from longembed_st.errors import ModelError
 from longembed_st.reading.layout import flattened
 from longembed_st.reading.pairs import LongPairTransformer, checked_pairs
@@ -23,21 +21,6 @@ from longembed_st.reading.reader import NOT_FINITE, coverages_of
 from longembed_st.reading.reductions import combined_by_text
 
 _PREDICT = inspect.signature(CrossEncoder.predict)
-
-
-@dataclass(frozen=True)
-class WindowScores:
-    """What a cross-encoder makes of a document's windows.
-
-    Attributes:
-        scores: One a window, shape (windows,), as `predict` gives them; with several labels
-            (windows, labels).
-        spans: The half-open range of characters of each window; empty if the tokenizer keeps no
-            offsets.
-    """
-
-    scores: NDArray[np.float32]
-    spans: list[tuple[int, int]]
 
 
 class LongCrossEncoder(LongModel, CrossEncoder):
@@ -108,31 +91,32 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             prompt: Put before the query; None for the model's default prompt.
 
         Returns:
-            One a document, in order.
+            One a document, in order; numbers as `predict` gives them.
 
         Raises:
             InputError: If a text is not a valid string, or too long under the policy "error".
-            ModelError: If a score is not finite.
+            ModelError: If a score is not finite, or there is more than one for a pair.
         """
+        if self.num_labels != 1:
+            raise ModelError(
+                f"this model gives {self.num_labels} scores for a pair, and none of them ranks"
+            )
         self.eval()
         reader = self.long_transformer
         prompt = chosen_prompt(self, prompt, None)
+        how = reader.extension.combine or "max"
+        activation = self.activation_fn or torch.nn.Identity()
         found: list[WindowScores] = []
         for group in in_groups([(query, document) for document in documents]):
-            texts = reader.tokenize_texts(group, prompt, offsets=True)
-            reader.refuse_unread(group, texts, Overflow())
-            spans = [list(reader.coverage_of(text, spans=True).spans) for text in texts]
-            most = reader.max_seq_length
-            if most is not None:
-                texts = [text.shortened(most, reader.reads_the_end) for text in texts]
-            flat = batch_to_device(reader.features_of(texts, prompt), self.device)
-            raw, owners = self._of_windows(flat, {})
+            flat, spans = reader.features_and_spans(group, prompt)
+            raw, owners = self._of_windows(batch_to_device(flat, self.device), {})
             if not torch.isfinite(raw).all():
                 raise ModelError(NOT_FINITE)
-            scores = raw.float() if self.activation_fn is None else self.activation_fn(raw.float())
-            numbers = (scores[:, 0] if self.num_labels == 1 else scores).cpu().numpy()
-            owner = np.array(owners)
-            found += [WindowScores(numbers[owner == i], spans[i]) for i in range(len(group))]
+            total = activation(combined_by_text(raw.float(), owners, len(group), how))[:, 0]
+            scores = activation(raw.float())[:, 0].cpu().numpy()
+            for index, place in enumerate(spans):
+                mine = np.array(owners) == index
+                found.append(WindowScores(float(total[index]), scores[mine], place))
         return found
 
     # Type checkers keep the signatures of the base class.

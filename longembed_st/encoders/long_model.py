@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sentence_transformers.base.model import BaseModel
 
@@ -17,6 +17,12 @@ from longembed_st.errors import ConfigError, InputError
 from longembed_st.reading.reader import LongReader, long_reader
 
 _SAVE = inspect.signature(BaseModel.save)
+
+Role = Literal["query", "document"]
+"""What a text is to a search."""
+
+_PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""Under which names sentence-transformers looks for the prompt of a role; the first counts."""
 
 UNLIMITED = sys.maxsize
 """Tokens: what `max_seq_length` says of a model that reads texts of any length."""
@@ -130,6 +136,15 @@ class LongModel(BaseModel):
         for group in in_groups(items):
             found = reader.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
             reader.refuse_unread(group, found, overflow)
+
+    def prompt_of(self, role: Role | None) -> str | None:
+        """The prompt that stands before queries or documents, as sentence-transformers finds it.
+
+        Args:
+            role: "query" or "document"; None for the model's default prompt.
+        """
+        names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in self.prompts]
+        return chosen_prompt(self, None, names[0] if names else None)
 
     def behind(self, features: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """What the modules behind the reader make of some passes.

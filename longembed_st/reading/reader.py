@@ -418,6 +418,30 @@ class LongReader(Transformer):
             features["prompt_length"] = prompt_length(self, prompt)
         return features
 
+    def features_and_spans(
+        self, inputs: Sequence[Any], prompt: str | None
+    ) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
+        """Tokenize inputs whose passes are to be found again in their texts.
+
+        Args:
+            inputs: As `tokenize_texts` takes them.
+            prompt: As there.
+
+        Returns:
+            What `flat_features` would give, and for each input the half-open ranges of characters
+            that its passes read; none if the tokenizer keeps no offsets.
+
+        Raises:
+            InputError: As `preprocess`.
+        """
+        texts = self.tokenize_texts(inputs, prompt, offsets=True)
+        self.refuse_unread(inputs, texts)
+        spans = [list(self.coverage_of(text, spans=True).spans) for text in texts]
+        limit = self.max_seq_length
+        if limit is not None:
+            texts = [text.shortened(limit, self.reads_the_end) for text in texts]
+        return self.features_of(texts, prompt), spans
+
     def refuse_unread(
         self,
         inputs: Sequence[str],

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.coverages import Encoded
+from longembed_st.encoders.long_model import Role
 from longembed_st.files import write_whole
-from longembed_st.model import LongSentenceTransformer, Role
+from longembed_st.model import LongSentenceTransformer
 
 GROUP_CHARACTERS = 200_000
 """Texts are embedded and written in groups of about this size: what a killed run can lose."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longembed_index import display
-from longembed_index.modes import WEIGHT, Mode, Ranking, write_ranking
+from longembed_index.modes import CANDIDATES, WEIGHT, Mode, Ranking, write_ranking
 from longembed_index.parsing import Limits
-from longembed_index.progress import file_bar, record_bar
+from longembed_index.progress import file_bar, record_bar, reranking_bar
 from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     BackendOption,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from longembed_index.whitening import Texts
     from longembed_st.command.terminal import Terminal
     from longembed_st.coverages import Encoded
+    from longembed_st.encoders.reranking import Reranker
     from longembed_st.loading.cache import CachedModel
     from longembed_st.provenance import Provenance
 
@@ -361,6 +363,18 @@ def search(
         ),
     ] = None,
     where: WhereOption = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Cross-encoder or late-interaction model that reads the best documents together "
+            "with the query, whole, and orders them anew.",
+            show_default="none",
+        ),
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Documents that --rerank reads, at least -k.")
+    ] = CANDIDATES,
     as_json: JsonOption = False,
 ) -> None:
     """Find the documents of a store that answer a query best, by words and by meaning.
@@ -368,7 +382,8 @@ def search(
     The score is a weighted sum: of words, BM25 of the document and of its best passage, as shares
     of the highest; of vectors, the cosine similarity of the document, and, in a store with spans,
     of its best span. What stands in "double quotes" must be in the document word by word. Model and
-    settings are those that the store was made with.
+    settings are those that the store was made with. With --rerank, the score is that model's, and
+    the passage the window that it liked best.
 
     Example: `longembed search "who approved the budget?" --store ./store -k 3`, or, for one query
     after another, `longembed search --store ./store`
@@ -382,14 +397,25 @@ def search(
     finder = Finder(store, collection=collection, given=given)
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     console = terminal(stderr=True)
+    reranker: Reranker | None = None
+    if rerank is not None:
+        from longembed_st.encoders.reranking import reranker_of
+
+        with loading(console, rerank):
+            reranker = reranker_of(rerank, device=device)
 
     def answer(asked: str) -> None:
         # By words alone, no model is loaded, and nothing that models need is imported.
         unneeded = by_words_alone or finder.is_loaded
-        with nullcontext() if unneeded else loading(console, finder.model_name):
-            answers, coverage = finder.find(
-                asked, k, passages=passages, where=wanted, mode=mode, weight=weight
-            )
+        ask = partial(finder.find, asked, k, passages=passages, where=wanted, mode=mode)
+        if reranker is not None:
+            with reranking_bar(console) as on_read:
+                answers, coverage = ask(
+                    weight=weight, reranker=reranker, candidates=candidates, on_read=on_read
+                )
+        else:
+            with nullcontext() if unneeded else loading(console, finder.model_name):
+                answers, coverage = ask(weight=weight)
         if coverage is not None and finder.loaded.settings.on_overflow == "warn":
             display.show_query_cut(console, coverage)
         if as_json:
@@ -399,7 +425,7 @@ def search(
                 "No document of the store has what is asked for: a word of the query "
                 "(--mode lexical), a phrase in quotes, the metadata of --where."
             )
-        elif finder.has_passages(mode):
+        elif finder.has_passages(mode) or reranker is not None:
             display.show_answers(terminal(), answers)
         else:
             display.show_hits(terminal(), [answer.hit for answer in answers])
@@ -787,4 +813,5 @@ def _as_dict(rank: int, answer: DocumentHit) -> dict[str, Any]:
         "tokens": hit.tokens,
         "share_read": None if share is None else round(share, 6),
     }
-    return {**found, **as_dict(answer)} if answer.passages or answer.words else found
+    more = answer.passages or answer.words or answer.first_score is not None
+    return {**found, **as_dict(answer)} if more else found

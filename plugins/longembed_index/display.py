@@ -200,7 +200,11 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         answers: The best first.
     """
     for rank, answer in enumerate(answers, 1):
-        scores = {"document": answer.document_score, "best span": answer.span_score}
+        scores = {
+            "found with": answer.first_score,
+            "document": answer.document_score,
+            "best span": answer.span_score,
+        }
         if answer.words is not None:
             scores |= {
                 "words": answer.words.document,

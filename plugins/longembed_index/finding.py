@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +12,10 @@ from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
 from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
-from longembed_index.modes import Mode, Ranking, read_ranking
+from longembed_index.modes import CANDIDATES, Mode, Ranking, read_ranking
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, first_distinct, search_dense, with_best_sentence
+from longembed_index.reranking import reranked
 from longembed_index.spans import SpanFile, SpannedStore
 from longembed_index.word_index import RanksWords
 from longembed_st.errors import ConfigError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from longembed_index.store import Store
     from longembed_index.word_index import WordIndex
     from longembed_st.coverages import Coverage
+    from longembed_st.encoders.reranking import Reranker
     from longembed_st.loading.cache import CachedModel
 
 
@@ -111,6 +113,9 @@ class Finder:
         where: Mapping[str, str] | None = None,
         mode: Mode | None = None,
         weight: float | None = None,
+        reranker: Reranker | None = None,
+        candidates: int = CANDIDATES,
+        on_read: Callable[[int, int], None] | None = None,
     ) -> tuple[list[DocumentHit], Coverage | None]:
         """The documents that answer a question best.
 
@@ -123,6 +128,9 @@ class Finder:
                 was told, or "hybrid".
             weight: Of the vectors in a hybrid search, from 0 to 1; None as the store was told, or
                 the default.
+            reranker: Reads the best documents together with the query, and orders them anew.
+            candidates: How many it reads, at least k.
+            on_read: Called while it reads, with how many it has read and is to.
 
         Returns:
             The best first, none if no document meets what is asked for; and what was read of the
@@ -162,9 +170,14 @@ class Finder:
                     passages=passages,
                     where=where,
                 )
-            found = first_distinct(ask, k)
+            wanted = k if reranker is None else max(k, candidates)
+            found = first_distinct(ask, wanted)
             if not found and where:
                 _refuse_unknown(opened, where)
+
+        if reranker is not None:
+            refuse_blank(question.text)
+            found = reranked(found, question.text, reranker, passages=passages, on_read=on_read)[:k]
 
         def rank(text: str, ranges: list[tuple[int, int]]) -> Any:
             if vector is None and words is not None:

@@ -19,6 +19,9 @@ Mode = Literal["hybrid", "dense", "lexical"]
 """By words and vectors, by vectors alone, by words alone."""
 MODES = get_args(Mode)
 
+CANDIDATES = 50
+"""Documents that a reranker reads unless a search says otherwise."""
+
 WEIGHT = 0.4
 """Of the vectors in a hybrid search; chosen on QMSum and SummScreen (docs/HYBRID.md)."""
 

@@ -104,6 +104,7 @@ class DocumentHit:
         text: All of the document.
         words: Its scores by words; None if they were not asked.
         also: Names of other documents of the same text, which are not found beside it.
+        first_score: The score of the search, if a reranker has given another.
     """
 
     hit: Hit
@@ -113,6 +114,7 @@ class DocumentHit:
     text: str
     words: WordShares | None = None
     also: tuple[str, ...] = ()
+    first_score: float | None = None
 
     def place_of(self, passage: Passage) -> Place:
         """Where its best sentence stands, or, if that was not looked for, its beginning.
@@ -251,7 +253,7 @@ def document_hit(
     text = record.text or ""
     if scores is None and dense is not None:
         ranges, scores = dense.ranges, dense.spans
-    chosen = [] if scores is None else _passages(ranges, scores, text, passages)
+    chosen = [] if scores is None else passages_of(ranges, scores, text, passages)
     return DocumentHit(
         hit_of(record.id, total, record.metadata),
         None if dense is None else dense.own,
@@ -334,10 +336,17 @@ def _records(store: Store, ids: Sequence[str]) -> dict[str, Record]:
     return {record.id: record for part in batches(ids, ROWS) for record in store.get(part)}
 
 
-def _passages(
+def passages_of(
     ranges: Any, scores: NDArray[np.floating[Any]], text: str, most: int
 ) -> list[Passage]:
-    """The best parts; those that are neighbours, or overlap, are joined."""
+    """The best parts of a text; those that are neighbours, or overlap, are joined.
+
+    Args:
+        ranges: Of characters, shape (parts, 2).
+        scores: Shape (parts,).
+        text: The text.
+        most: The most parts.
+    """
     chosen = sorted(np.argsort(-scores, kind="stable")[:most].tolist())
     runs: list[list[int]] = []
     for place in chosen:
@@ -360,6 +369,7 @@ def as_dict(hit: DocumentHit) -> dict[str, Any]:
     """
     return {
         **({"also": list(hit.also)} if hit.also else {}),
+        **({} if hit.first_score is None else {"first_score": hit.first_score}),
         "document_score": hit.document_score,
         "span_score": hit.span_score,
         "words": None if hit.words is None else asdict(hit.words),

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, ProgressColumn, TextColumn
+from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from longembed_st.command.display import Bars
@@ -167,6 +167,26 @@ def record_bar(console: Console, count: int) -> Iterator[Callable[[Outcome], Non
     forecast = Forecast([("", 1)] * count, time.perf_counter(), usual=None)
     with _bar(console, count, forecast) as on_outcome:
         yield lambda outcome: on_outcome(outcome, "", 1)
+
+
+@contextmanager
+def reranking_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar while a reranker reads documents.
+
+    Args:
+        console: Where to draw.
+
+    Yields:
+        To be called with how many it has read and is to.
+    """
+    columns = (
+        TextColumn("read with the query: {task.completed:,}/{task.total:,} documents"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task("", total=0)
+        yield lambda read, of: bars.update(task, completed=read, total=of)
 
 
 @contextmanager

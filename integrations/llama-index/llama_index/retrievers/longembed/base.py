@@ -18,7 +18,8 @@ from llama_index.core.schema import (
 )
 
 from longembed_index.finding import Finder
-from longembed_index.modes import Mode
+from longembed_index.modes import CANDIDATES, Mode
+from longembed_st.encoders.reranking import Reranker, reranker_of
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
@@ -49,6 +50,9 @@ class LongEmbedRetriever(BaseRetriever):
         returns: What becomes a node: each passage, or each document whole.
         collection: Collection in the store.
         device: Where to compute; None chooses.
+        reranker: Cross-encoder or late-interaction model that orders the best documents anew: its
+            name or folder, or one that `longembed_st.load` has loaded.
+        candidates: Documents that the reranker reads, at least k.
         **kwargs: Of LlamaIndex's `BaseRetriever`.
 
     Raises:
@@ -73,6 +77,8 @@ class LongEmbedRetriever(BaseRetriever):
         returns: Literal["passages", "documents"] = "passages",
         collection: str = "documents",
         device: str | None = None,
+        reranker: str | Path | Reranker | None = None,
+        candidates: int = CANDIDATES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -81,7 +87,8 @@ class LongEmbedRetriever(BaseRetriever):
         given = ModelSettings() if device is None else ModelSettings(device=device)
         self._finder = Finder(Path(store), collection=collection, given=given)
         self._finder.ranking.but(mode, weight)
-        if returns == "passages" and not self._finder.has_passages(mode):
+        has_passages = reranker is not None or self._finder.has_passages(mode)
+        if returns == "passages" and not has_passages:
             raise ConfigError(
                 f"the store in {store} has no spans, and therefore no passages by vectors: run "
                 "longembed index --spans, or say mode='hybrid' or returns='documents'"
@@ -92,6 +99,8 @@ class LongEmbedRetriever(BaseRetriever):
             "where": where,
             "mode": mode,
             "weight": weight,
+            "reranker": None if reranker is None else reranker_of(reranker, device=device),
+            "candidates": candidates,
         }
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -1,0 +1,78 @@
+"""LangChain's rerankers: documents in a better order, or the passages that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from pydantic import ConfigDict, Field, PrivateAttr
+
+from longembed_st.encoders.reranking import Reranker, WindowScores, reranker_of
+
+
+class LongEmbedReranker(BaseDocumentCompressor):
+    """Documents read whole together with the query, the best first.
+
+    For a `ContextualCompressionRetriever`, behind any retriever. Each document has in its metadata
+    `relevance_score`, and of its best window `start` and `end` in characters.
+
+    Example:
+        ```python
+        reranker = LongEmbedReranker(model="cross-encoder/ms-marco-MiniLM-L6-v2", top_n=3)
+        reranker.compress_documents(documents, "who approved the budget?")
+        ```
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    model: Any = Field(
+        description="Cross-encoder or late-interaction model: its name or folder, or one that "
+        "`longembed_st.load` has loaded."
+    )
+    top_n: int | None = Field(default=None, ge=1, description="The most documents; None for all.")
+    returns: Literal["documents", "passages"] = Field(
+        default="documents", description="Whole documents, or of each its best window."
+    )
+    device: str | None = Field(default=None, description="Where to compute; None chooses.")
+
+    _reranker: Any = PrivateAttr(default=None)
+
+    def _loaded(self) -> Reranker:
+        if self._reranker is None:
+            self._reranker = reranker_of(self.model, device=self.device)
+        found: Reranker = self._reranker
+        return found
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """Order documents by their scores for a query.
+
+        Args:
+            documents: The documents.
+            query: The query.
+            callbacks: Not used.
+
+        Returns:
+            The best first.
+
+        Raises:
+            ModelError: If the model cannot be loaded, or is no reranker.
+            InputError: If a text cannot be read.
+        """
+        if not documents:
+            return []
+        found = self._loaded().score_windows(query, [one.page_content for one in documents])
+        order = sorted(range(len(found)), key=lambda index: -found[index].score)
+        return [self._scored(documents[i], found[i]) for i in order[: self.top_n]]
+
+    def _scored(self, document: Document, found: WindowScores) -> Document:
+        data: dict[str, Any] = {**document.metadata, "relevance_score": found.score}
+        text = document.page_content
+        if found.spans:
+            start, end = found.spans[int(found.scores.argmax())]
+            data |= {"start": start, "end": end}
+            text = text[start:end] if self.returns == "passages" else text
+        return Document(page_content=text, metadata=data, id=document.id)

@@ -1,0 +1,79 @@
+"""LlamaIndex's rerankers: nodes in a better order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+
+from longembed_st.encoders.reranking import Reranker, reranker_of
+from longembed_st.errors import ConfigError
+
+
+class LongEmbedReranker(BaseNodePostprocessor):
+    """Nodes read whole together with the query, the best first.
+
+    Each node has in its metadata `retrieval_score`, what it was found with, and of its best window
+    `window_start` and `window_end` in characters of its text.
+
+    Example:
+        ```python
+        reranker = LongEmbedReranker(model="cross-encoder/ms-marco-MiniLM-L6-v2", top_n=3)
+        engine = index.as_query_engine(node_postprocessors=[reranker])
+        ```
+    """
+
+    model: Any = Field(
+        description="Cross-encoder or late-interaction model: its name or folder, or one that "
+        "`longembed_st.load` has loaded."
+    )
+    top_n: int | None = Field(default=None, ge=1, description="The most nodes; None for all.")
+    device: str | None = Field(default=None, description="Where to compute; None chooses.")
+
+    _reranker: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Of this class, for LlamaIndex's records."""
+        return "LongEmbedReranker"
+
+    def _loaded(self) -> Reranker:
+        if self._reranker is None:
+            self._reranker = reranker_of(self.model, device=self.device)
+        found: Reranker = self._reranker
+        return found
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        """Order nodes by their scores for a query.
+
+        Args:
+            nodes: The nodes.
+            query_bundle: The query.
+
+        Returns:
+            The best first.
+
+        Raises:
+            ConfigError: If there is no query.
+            ModelError: If the model cannot be loaded, or is no reranker.
+            InputError: If a text cannot be read.
+        """
+        if query_bundle is None:
+            raise ConfigError("a reranker needs the query: give query_bundle or query_str")
+        if not nodes:
+            return []
+        texts = [one.node.get_content(MetadataMode.NONE) for one in nodes]
+        found = self._loaded().score_windows(query_bundle.query_str, texts)
+        scored = []
+        for given, one in zip(nodes, found, strict=True):
+            node = given.node.model_copy(deep=True)
+            node.metadata["retrieval_score"] = given.score
+            if one.spans:
+                start, end = one.spans[int(one.scores.argmax())]
+                node.metadata |= {"window_start": start, "window_end": end}
+            scored.append(NodeWithScore(node=node, score=one.score))
+        return sorted(scored, key=lambda one: -(one.score or 0.0))[: self.top_n]
