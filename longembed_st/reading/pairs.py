@@ -74,7 +74,7 @@ class LongPairTransformer(LongReader):
         """Tokenize pairs; header and footer are what stands around the document.
 
         Args:
-            inputs: Pairs of a query and a document.
+            inputs: Pairs of a query and a document; or texts alone, to be counted.
             prompt: Put before each query, or None.
             whole: Whether to keep all tokens of documents; otherwise those within the extended
                 window at least.
@@ -85,6 +85,11 @@ class LongPairTransformer(LongReader):
             InputError: If an input is no pair of valid strings, or a query is too long under the
                 policy "error".
         """
+        if inputs and all(isinstance(one, str) for one in inputs):
+            # Cards of trained models count the tokens of queries and documents alone.
+            return super().tokenize_texts(
+                inputs, prompt, whole=whole, count=count, offsets=offsets
+            )
         pairs = checked_pairs(inputs)
         tokenizer = self.text_tokenizer
         need = Need(None if whole else self.max_seq_length, self.reads_the_end, count, offsets)
@@ -120,7 +125,8 @@ class LongPairTransformer(LongReader):
         overflow: Overflow | None = None,
     ) -> None:
         """As `LongReader.refuse_unread`, of the documents."""
-        super().refuse_unread([document for _, document in inputs], texts, overflow)
+        documents = [one if isinstance(one, str) else one[1] for one in inputs]
+        super().refuse_unread(documents, texts, overflow)
 
     def compute_with(self, engine: Any) -> None:
         """Let torch compute, the only engine for pairs.
