@@ -87,9 +87,7 @@ class LongPairTransformer(LongReader):
         """
         if inputs and all(isinstance(one, str) for one in inputs):
             # Cards of trained models count the tokens of queries and documents alone.
-            return super().tokenize_texts(
-                inputs, prompt, whole=whole, count=count, offsets=offsets
-            )
+            return super().tokenize_texts(inputs, prompt, whole=whole, count=count, offsets=offsets)
         pairs = checked_pairs(inputs)
         tokenizer = self.text_tokenizer
         need = Need(None if whole else self.max_seq_length, self.reads_the_end, count, offsets)

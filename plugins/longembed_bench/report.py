@@ -54,7 +54,7 @@ counts.</p>
 {% endfor %}
 <h2>Runs</h2>
 {% for run in runs %}
-<h3>{{ run.model or "BM25" }} {{ run.method if run.model }}</h3>
+<h3>{{ run.label }}</h3>
 <p><code>{{ run.mteb_name }}, revision {{ run.mteb_revision }}</code></p>
 <p><code>{{ run.settings | tojson }}</code></p>
 {% endfor %}

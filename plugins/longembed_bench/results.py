@@ -18,7 +18,7 @@ from mteb.models.model_meta import ModelMeta
 from longembed_bench.data import RetrievalData
 from longembed_bench.metrics import Hits, ndcg_by_query
 from longembed_bench.retrievers import Found, Reading
-from longembed_bench.runs import Run
+from longembed_bench.runs import Run, label_of
 from longembed_bench.tasks import Task, length_of
 from longembed_bench.vectors import VectorFolder
 from longembed_st.errors import InputError
@@ -55,7 +55,7 @@ class Result:
     @property
     def label(self) -> str:
         """The model and the method."""
-        return f"{self.model} {self.method}".strip() if self.model else "BM25"
+        return label_of(self.model, self.method)
 
     @property
     def length(self) -> int | None:

@@ -53,6 +53,7 @@ class Reading:
         seconds: Time to read the documents, that of earlier runs included where vectors were kept.
         query_seconds: Time to read the queries.
         width: Numbers of a vector; 0 for word counts, and where it was not noted.
+        number_bits: Of a number; fewer where it was quantized.
     """
 
     documents: int
@@ -62,6 +63,7 @@ class Reading:
     seconds: float
     query_seconds: float
     width: int = 0
+    number_bits: int = 32
 
     @property
     def coverage(self) -> float:
@@ -75,8 +77,8 @@ class Reading:
 
     @property
     def bytes_per_document(self) -> float:
-        """What the vectors of a document take, in single precision."""
-        return 4 * self.width * self.vectors_per_document
+        """What the vectors of a document take."""
+        return self.number_bits / 8 * self.width * self.vectors_per_document
 
     @property
     def seconds_per_document(self) -> float:
@@ -210,13 +212,13 @@ class Whitened(WholeDocuments):
         folder: VectorFolder,
     ) -> None:
         fingerprint = le.fingerprint(model)
-        revision = _hash(fingerprint, json.dumps(options, sort_keys=True))
+        revision = digest(fingerprint, json.dumps(options, sort_keys=True))
         super().__init__(full_name, model, folder.of(fingerprint), revision)
         self._plain, self._plain_cache = model, self._cache
         self._options, self._folder = options, folder
 
     def _read_documents(self, texts: list[str]) -> None:
-        fitted = self._folder.whitening(_hash(str(self.mteb_model_meta.revision), *texts))
+        fitted = self._folder.whitening(digest(str(self.mteb_model_meta.revision), *texts))
         if fitted.exists():
             self._use(Whitening.read(str(fitted)))
         else:
@@ -270,7 +272,7 @@ class Spans(WholeDocuments):
 
     def __init__(self, inner: WholeDocuments, choice: SpanChoice, folder: VectorFolder) -> None:
         meta = inner.mteb_model_meta
-        revision = _hash(str(meta.revision), f"{choice.tokens} {choice.score}")
+        revision = digest(str(meta.revision), f"{choice.tokens} {choice.score}")
         Retriever.__init__(self, str(meta.name), revision)
         self._inner, self._choice, self._folder = inner, choice, folder
         self.whitening = None
@@ -313,7 +315,7 @@ class Hybrid(WholeDocuments):
 
     def __init__(self, inner: WholeDocuments, choice: HybridChoice) -> None:
         meta = inner.mteb_model_meta
-        Retriever.__init__(self, str(meta.name), _hash(str(meta.revision), f"hybrid {choice}"))
+        Retriever.__init__(self, str(meta.name), digest(str(meta.revision), f"hybrid {choice}"))
         self._inner, self._choice = inner, choice
         self.whitening = None
 
@@ -466,6 +468,11 @@ def document_texts(corpus: Any) -> list[str]:
     return [f"{a} {b}" if a else b for a, b in zip(corpus["title"], texts, strict=True)]
 
 
-def _hash(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """What stands for some texts together.
+
+    Args:
+        *parts: The texts.
+    """
     joined = "\0".join(parts).encode("utf8", "surrogatepass")
     return hashlib.sha256(joined).hexdigest()

@@ -10,11 +10,14 @@ from typing import Any, Protocol
 import mteb
 
 import longembed_st as le
+from longembed_bench.classes import LateInteraction, Reranked, Sparse, refuse_dense_options
 from longembed_bench.results import ResultFolder
 from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, whole_documents
-from longembed_bench.runs import CHUNKS, SINGLE, Run, load_model, settings_of
+from longembed_bench.runs import CHUNKS, SINGLE, Run, load_model_of_any_class, settings_of
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
+from longembed_st.encoders.long_model import LongModel
+from longembed_st.errors import ConfigError
 from longembed_st.loading.hub import refuse_unknown_model
 from longembed_st.settings import ModelSettings
 
@@ -79,9 +82,22 @@ def measure(
 def _retriever(
     run: Run, folder: ResultFolder, device: str | None, computing: ModelSettings
 ) -> tuple[Retriever, dict[str, Any]]:
+    retriever, settings = _finding(run, folder, device, computing)
+    choice = run.method.rerank
+    if choice is None:
+        return retriever, settings
+    # Texts beyond a reranker's window are cut; nothing here shows it, so it must not happen.
+    reranker = le.reranker_of(choice.model, device=device, dtype="float32", on_overflow="error")
+    found = Reranked(run.full_name, retriever, reranker, choice)
+    return found, {**settings, "rerank": choice.model, "candidates": choice.candidates}
+
+
+def _finding(
+    run: Run, folder: ResultFolder, device: str | None, computing: ModelSettings
+) -> tuple[Retriever, dict[str, Any]]:
     if run.model is None:
         return Bm25(run.full_name), {"stemming": "english", "k1": 1.5, "b": 0.75}
-    model = load_model(run.model, run.method, device, computing)
+    model = load_model_of_any_class(run.model, run.method, device, computing)
     given = settings_of(run.model, run.method, computing)
     fingerprint = le.fingerprint(model)
     settings = {
@@ -92,11 +108,37 @@ def _retriever(
         **({"backend": given.backend} if given.backend else {}),
         **model.long_transformer.extension.saved(),
     }
+    if not isinstance(model, le.LongSentenceTransformer):
+        return _of_class(run, model, folder), settings
     if run.method.whitening is not None:
         settings["whitening"] = {"fitted on": "the corpus, no labels", **run.method.whitening}
     if run.method.name == CHUNKS:
         return Chunks(run.full_name, model, folder.vectors.of(fingerprint)), settings
     return whole_documents(run.full_name, model, run.method, folder.vectors), settings
+
+
+def _of_class(run: Run, model: LongModel, folder: ResultFolder) -> Retriever:
+    """What finds documents with a model that gives no dense vectors of texts."""
+    refuse_dense_options(run.method, model.model_type)
+    if run.method.name == CHUNKS:
+        raise ConfigError(
+            f"chunks are for SentenceTransformers, and {run.model} is a {model.model_type}: use "
+            "--no-baselines"
+        )
+    if isinstance(model, le.LongSparseEncoder):
+        return Sparse(run.full_name, model)
+    if isinstance(model, le.LongMultiVectorEncoder):
+        choice = run.method.tokens
+        if choice.pool > 1:
+            from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling
+
+            model.append(HierarchicalTokenPooling(pool_factor=choice.pool))
+        cache = folder.vectors.tokens(le.fingerprint(model), choice.pool)
+        return LateInteraction(run.full_name, model, choice, cache)
+    raise ConfigError(
+        f"a {model.model_type} cannot compare every query with every document: rerank with it, "
+        "-m bm25:rerank=MODEL"
+    )
 
 
 def _evaluate(

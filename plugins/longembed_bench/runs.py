@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.modes import WEIGHT
+from longembed_index.modes import CANDIDATES, WEIGHT
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from longembed_st.encoders.long_model import LongModel
     from longembed_st.model import LongSentenceTransformer
 
 CHUNKS = "chunks"
@@ -30,6 +31,10 @@ WHITENING = {"dimensions", "ridge", "token_weights", "only_token_weights", "vali
 HYBRID = "hybrid"
 RANKS = "ranks"
 """The fusion to compare with: by reciprocal ranks."""
+
+RERANK = "rerank"
+PRECISIONS = ("float32", "int8", "binary")
+"""Of token vectors."""
 
 BM25 = "bm25"
 """The method that needs no model."""
@@ -90,6 +95,33 @@ class HybridChoice:
 
 
 @dataclass(frozen=True)
+class RerankChoice:
+    """That the best documents are read again together with the query.
+
+    Attributes:
+        model: Folder or hub name of a cross-encoder or a late-interaction model.
+        candidates: How many are.
+    """
+
+    model: str
+    candidates: int
+
+
+@dataclass(frozen=True)
+class TokenChoice:
+    """What is kept of the token vectors of a late-interaction model.
+
+    Attributes:
+        pool: Vectors of a window that are averaged to one, by sentence-transformers' hierarchical
+            token pooling; 1 for none.
+        precision: One of `PRECISIONS`.
+    """
+
+    pool: int = 1
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
 class MethodChoice:
     """A way to read: an extension method with its settings, chunks, or BM25.
 
@@ -101,6 +133,8 @@ class MethodChoice:
             corpus that is searched; None if not.
         spans: Which spans are kept beside the documents' vectors; None for none.
         hybrid: How words count; None if they do not.
+        rerank: What orders the best documents anew; None for nothing.
+        tokens: Of a late-interaction model.
     """
 
     label: str
@@ -109,6 +143,8 @@ class MethodChoice:
     whitening: Mapping[str, Any] | None = None
     spans: SpanChoice | None = None
     hybrid: HybridChoice | None = None
+    rerank: RerankChoice | None = None
+    tokens: TokenChoice = TokenChoice()
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
@@ -119,7 +155,9 @@ class MethodChoice:
         windows of the method as spans, `spans=128` spans of so many tokens at most; `score` says
         what a document's score is: average, best or document. `hybrid=true` adds words, with the
         weight of `longembed search`; `hybrid=0.6` with that weight of the vectors; `hybrid=ranks`
-        fuses by reciprocal ranks.
+        fuses by reciprocal ranks. `rerank=MODEL` reads the best documents again, so many as
+        `candidates` says; `bm25:rerank=MODEL` those that BM25 finds. Of late-interaction models,
+        `pool=2` averages pairs of token vectors, `precision=int8` or `binary` keeps less of each.
 
         Args:
             text: As typed behind `--method`.
@@ -131,6 +169,8 @@ class MethodChoice:
         if not name:
             raise ConfigError(f"--method {text!r}: write a method, or method:name=value,name=value")
         given = dict(parse_option(part) for part in rest.split(",") if part)
+        rerank = _rerank_choice(text, given)
+        tokens = _token_choice(text, given)
         if name in (CHUNKS, BM25) and given:
             way = "chunks are as long as the original window" if name == CHUNKS else "it has none"
             raise ConfigError(f"--method {text!r}: leave the settings out, {way}")
@@ -148,7 +188,7 @@ class MethodChoice:
         hybrid = _hybrid_choice(text, given)
         method = "none" if name in (CHUNKS, BM25) else name
         settings = ModelSettings.from_keywords(method=method, **given)
-        return cls(text, name, settings, whitening, spans, hybrid)
+        return cls(text, name, settings, whitening, spans, hybrid, rerank, tokens)
 
 
 def _span_choice(text: str, given: dict[str, Any]) -> SpanChoice | None:
@@ -186,6 +226,26 @@ def _hybrid_choice(text: str, given: dict[str, Any]) -> HybridChoice | None:
     return HybridChoice(float(wanted))
 
 
+def _rerank_choice(text: str, given: dict[str, Any]) -> RerankChoice | None:
+    """Take what is about reranking out of a method's settings."""
+    model, candidates = given.pop(RERANK, None), given.pop("candidates", CANDIDATES)
+    if model is None:
+        return None
+    if not isinstance(candidates, int) or candidates < 1:
+        raise ConfigError(f"--method {text!r}: candidates is a number of documents, at least 1")
+    return RerankChoice(str(model), candidates)
+
+
+def _token_choice(text: str, given: dict[str, Any]) -> TokenChoice:
+    """Take what is about token vectors out of a method's settings."""
+    pool, precision = given.pop("pool", 1), given.pop("precision", PRECISIONS[0])
+    if not isinstance(pool, int) or pool < 1:
+        raise ConfigError(f"--method {text!r}: pool is a number of vectors, at least 1")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"--method {text!r}: precision is one of {', '.join(PRECISIONS)}")
+    return TokenChoice(pool, precision)
+
+
 @dataclass(frozen=True)
 class Run:
     """One line of the tables.
@@ -201,12 +261,22 @@ class Run:
     @property
     def label(self) -> str:
         """The model and the method."""
-        return f"{self.model.name} {self.method.label}" if self.model else "BM25"
+        return label_of(self.model.name if self.model else "", self.method.label)
 
     @property
     def full_name(self) -> str:
         """A name of the form that mteb wants, fit for folders."""
         return f"longembed/{re.sub(r'[^A-Za-z0-9.=-]+', '-', self.label)}"
+
+
+def label_of(model: str, method: str) -> str:
+    """What a line of the tables is called.
+
+    Args:
+        model: Name of the model; empty for BM25.
+        method: As typed.
+    """
+    return f"{model} {method}" if model else f"BM25{method.removeprefix(BM25)}"
 
 
 def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
@@ -226,10 +296,11 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
         if names.count(name) > 1:
             raise ConfigError(f"two models are called {name!r}: tell them apart by NAME=MODEL")
     wanted = dict.fromkeys([*methods, *([CHUNKS, BM25] if baselines else [])])
-    of_models = [MethodChoice.parse(text) for text in wanted if text != BM25]
-    runs = [Run(source, method) for source in sources for method in of_models]
+    parsed = [MethodChoice.parse(text) for text in wanted]
+    of_models = [method for method in parsed if method.name != BM25]
     # BM25 reads words: it is one line, whatever the models.
-    return [*runs, Run(None, MethodChoice.parse(BM25))] if BM25 in wanted else runs
+    of_words = [Run(None, method) for method in parsed if method.name == BM25]
+    return [Run(source, method) for source in sources for method in of_models] + of_words
 
 
 SINGLE = ModelSettings(dtype="float32")
@@ -256,7 +327,9 @@ def load_model(
     device: str | None = None,
     computing: ModelSettings = SINGLE,
 ) -> LongSentenceTransformer:
-    """Load a model for one run; texts beyond its window are cut, which the tables then show.
+    """Load a SentenceTransformer for one run.
+
+    Texts beyond its window are cut, which the tables then show.
 
     Args:
         source: The model.
@@ -266,11 +339,32 @@ def load_model(
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded, or cannot take the method.
+        ModelError: If the model cannot be loaded, cannot take the method, or is of another class.
     """
     from longembed_st.loading.load import load_settings
 
-    settings = settings_of(source, method, computing)
-    return load_settings(
-        settings.over(ModelSettings(method=settings.method, on_overflow="truncate", device=device))
-    )
+    return load_settings(_cutting(settings_of(source, method, computing), device))
+
+
+def load_model_of_any_class(
+    source: ModelSource,
+    method: MethodChoice,
+    device: str | None = None,
+    computing: ModelSettings = SINGLE,
+) -> LongModel:
+    """As `load_model`, of whatever class the checkpoint is for.
+
+    Args:
+        source: The model.
+        method: How it is to read.
+        device: Where to compute.
+        computing: As `settings_of`.
+    """
+    from longembed_st.loading.load import load_any
+
+    return load_any(_cutting(settings_of(source, method, computing), device))
+
+
+def _cutting(settings: ModelSettings, device: str | None) -> ModelSettings:
+    way = ModelSettings(method=settings.method, on_overflow="truncate", device=device)
+    return settings.over(way)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.coverages import Encoded
+from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
 from longembed_st.encoders.long_model import Role
 from longembed_st.files import write_whole
 from longembed_st.model import LongSentenceTransformer
@@ -160,6 +161,38 @@ class SpanCache:
         return found.vectors, seconds
 
 
+class TokenCache:
+    """The token vectors that one late-interaction model has computed so far, a file a document.
+
+    Args:
+        folder: A folder for this model and this pooling alone.
+        pool: Vectors of a window that are averaged to one; 1 for none.
+    """
+
+    def __init__(self, folder: Path, pool: int) -> None:
+        self._folder = folder
+        self._pool = pool
+
+    def read(self, model: LongMultiVectorEncoder, text: str) -> tuple[NDArray[np.float32], float]:
+        """The vectors of a document, and the time that they took.
+
+        Args:
+            model: The model that the folder is for.
+            text: The document.
+        """
+        path = self._folder / f"{_key(text)[:32]}.npz"
+        try:
+            with np.load(path) as file:
+                return file["vectors"], float(file["seconds"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)
+        begin = time.perf_counter()
+        vectors = model.encode_document(text).float().cpu().numpy()
+        seconds = time.perf_counter() - begin
+        write_whole(path, lambda file: np.savez(file, vectors=vectors, seconds=np.array(seconds)))
+        return vectors, seconds
+
+
 @dataclass(frozen=True)
 class VectorFolder:
     """The vectors of several models, and the whitenings fitted on what they read.
@@ -187,6 +220,16 @@ class VectorFolder:
         """
         name = f"{fingerprint.removeprefix('sha256:')[:16]}-spans-{tokens or 'windows'}"
         return SpanCache(self.path / name, tokens)
+
+    def tokens(self, fingerprint: str, pool: int) -> TokenCache:
+        """The token vectors of one model.
+
+        Args:
+            fingerprint: As for `of`.
+            pool: Vectors of a window that are averaged to one; 1 for none.
+        """
+        name = f"{fingerprint.removeprefix('sha256:')[:16]}-tokens-{pool}"
+        return TokenCache(self.path / name, pool)
 
     def whitening(self, key: str) -> Path:
         """Where a whitening is kept.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import mteb
 import numpy as np
 import pytest
 from command_line import longembed
-from small_models import WORDS
+from longembed_bench_data import write_data
 
 import longembed_st as le
 from longembed_bench import plots, retrievers, runner, vectors
@@ -23,21 +22,6 @@ from longembed_bench.runs import MethodChoice, ModelSource, plan
 from longembed_bench.tasks import hub_task, passkey_task
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.settings import ModelSettings
-
-
-def write_data(folder: Path, documents: int = 20) -> Path:
-    """Documents of 100 words in which four words of the last half are the query."""
-    draw = random.Random(1)
-    folder.mkdir()
-    corpus, queries, qrels = [], [], []
-    for number in range(documents):
-        words = [draw.choice(WORDS) for _ in range(100)]
-        corpus.append({"doc_id": f"d{number}", "text": " ".join(words)})
-        queries.append({"qid": f"q{number}", "text": " ".join(words[80:84])})
-        qrels.append({"qid": f"q{number}", "doc_id": f"d{number}"})
-    for stem, rows in {"corpus": corpus, "queries": queries, "qrels": qrels}.items():
-        (folder / f"{stem}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
 
 
 @pytest.fixture
