@@ -17,8 +17,10 @@ COMMANDS = "commands.md"
 # Here, and not by autodoc, which sets TYPE_CHECKING: classes of pydantic do not stand that.
 for name in (
     "chroma_longembed",
+    "langchain_longembed.compressors",
     "langchain_longembed.retrievers",
     "llama_index.embeddings.longembed",
+    "llama_index.postprocessor.longembed",
     "llama_index.retrievers.longembed",
     "longembed_index.rows",
     "longembed_st.baking",

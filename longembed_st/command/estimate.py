@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from longembed_st.compat import attention_implementation
+from longembed_st.encoders.long_model import LongModel
+from longembed_st.reading.reader import LongReader, long_reader
 from longembed_st.reading.tokens import TokenizedText
-from longembed_st.reading.transformer import LongTransformer, long_transformer
 
 RUNS = 3
 """Measured forward passes; the fastest counts."""
@@ -38,7 +40,7 @@ class Cost:
     megabytes: float
 
 
-def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]:
+def estimate_costs(model: LongModel, lengths: list[int]) -> list[Cost]:
     """Estimate time and memory of texts of given lengths.
 
     One text of the original window is timed; other lengths follow from the operations that they
@@ -51,7 +53,7 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
     Returns:
         One estimate a length.
     """
-    reader = long_transformer(model)
+    reader = long_reader(model)
     weights, widest = _linear_layers(model)
 
     def operations(passes: int, n: int) -> float:
@@ -59,10 +61,10 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
         attention = 4 * reader.config.num_hidden_layers * reader.config.hidden_size * n * n
         return passes * (2.0 * weights * n + attention)
 
-    (word,) = reader.tokenize_texts([WORD], None)
+    (word,) = reader.tokenize_texts([_item(model, WORD)], None)
     room = reader.extension.context.original - word.header - word.footer
     measured = WORD * max(1, room // word.content)
-    (counted,) = reader.tokenize_texts([measured], None)
+    (counted,) = reader.tokenize_texts([_item(model, measured)], None)
     reading = _reading(reader, word, len(counted))
     seconds_per_operation = _seconds(model, measured) / operations(*reading)
     costs = []
@@ -75,7 +77,7 @@ def estimate_costs(model: SentenceTransformer, lengths: list[int]) -> list[Cost]
     return costs
 
 
-def _reading(reader: LongTransformer, word: TokenizedText, tokens: int) -> tuple[int, int]:
+def _reading(reader: LongReader, word: TokenizedText, tokens: int) -> tuple[int, int]:
     """How many passes a text without prompt takes, and the tokens of each; `word` is any text."""
     shortest = word.header + word.footer + 1
     coverage = reader.coverage_of(replace(word, ids=[0] * max(tokens, shortest)))
@@ -84,7 +86,7 @@ def _reading(reader: LongTransformer, word: TokenizedText, tokens: int) -> tuple
     return coverage.passes, reader.method.tokens_per_window(reader.extension.context)
 
 
-def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
+def _linear_layers(model: LongModel) -> tuple[int, int]:
     """Weights that a token meets on its way, shared ones at each visit, and the widest output."""
     weights: list[int] = []
     widths: list[int] = []
@@ -93,7 +95,7 @@ def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
         weights.append(sum(p.numel() for p in layer.parameters(recurse=False)))
         widths.append(output.shape[-1])
 
-    reader = long_transformer(model)
+    reader = long_reader(model)
     hooks = [
         module.register_forward_hook(visited)
         for module in reader.model.modules()
@@ -110,17 +112,24 @@ def _linear_layers(model: SentenceTransformer) -> tuple[int, int]:
     return sum(weights), max(widths)
 
 
-def _seconds(model: SentenceTransformer, text: str) -> float:
+def _item(model: LongModel, text: str) -> Any:
+    """A text as the model takes it: of a cross-encoder beside a short query."""
+    return (WORD, text) if isinstance(model, CrossEncoder) else text
+
+
+def _seconds(model: LongModel, text: str) -> float:
+    read = model.predict if isinstance(model, CrossEncoder) else cast(Any, model).encode
+
     def once() -> float:
         start = time.perf_counter()
-        model.encode(text, prompt="", show_progress_bar=False)
+        read(_item(model, text), prompt="", show_progress_bar=False)
         return time.perf_counter() - start
 
     once()
     return min(once() for _ in range(RUNS))
 
 
-def _bytes(reader: LongTransformer, n: int, widest: int) -> float:
+def _bytes(reader: LongReader, n: int, widest: int) -> float:
     """Peak memory of one pass, of the parts that a layer holds at once.
 
     The widest output before and after its activation; the layer's input, queries, keys, values,

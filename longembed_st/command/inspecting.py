@@ -18,8 +18,9 @@ from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_st.command.estimate import Cost
+    from longembed_st.encoders.long_model import LongModel
     from longembed_st.model import LongSentenceTransformer
-    from longembed_st.reading.transformer import LongTransformer
+    from longembed_st.reading.reader import LongReader
 
 BAKED_BY_DEFAULT = {"absolute": "rp", "rotary": "ntk"}
 """By position encoding: rp leaves short texts their vectors, ntk needs no training."""
@@ -42,7 +43,7 @@ def inspect(
 
     Example: `longembed inspect thenlper/gte-small --length 4096 --length 32768`
     """
-    extended = _load(model, settings)
+    extended = _load_any(model, settings)
     import longembed_st as le
     from longembed_st.command.estimate import estimate_costs
 
@@ -54,11 +55,12 @@ def inspect(
     costs = estimate_costs(extended, lengths)
     facts: dict[str, Any] = {
         "model": model,
+        "class": extended.model_type,
         "model_type": reader.family.model_type,
         "position_encoding": reader.family.encoding,
         "note": reader.family.note,
         "parameters": sum(p.numel() for p in reader.parameters()),
-        "embedding_dimension": extended.get_embedding_dimension(),
+        "embedding_dimension": getattr(extended, "get_embedding_dimension", lambda: None)(),
         "original_max_seq_length": reader.extension.context.original,
         "max_seq_length": reader.max_seq_length,
         "method": reader.extension.method,
@@ -123,13 +125,13 @@ def save(
     Example: `longembed save thenlper/gte-small gte-long --method pcw --window-size 256`
     """
     refuse_existing(out)
-    extended = _load(model, settings)
+    extended = _load_any(model, settings)
     with loading(terminal(stderr=True)), whole_folder(out) as unfinished:
         extended.save_pretrained(str(unfinished))
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 
 
-def _computed(reader: LongTransformer) -> dict[str, str]:
+def _computed(reader: LongReader) -> dict[str, str]:
     if reader.engine is not None:
         return {"backend": reader.engine.name, "dtype": reader.engine.precision}
     return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}
@@ -142,15 +144,24 @@ def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
         return load_settings(settings.model_copy(update={"model_name": model}))
 
 
+def _load_any(model: str, settings: ModelSettings) -> LongModel:
+    with loading(terminal(stderr=True), model):
+        from longembed_st.loading.load import load_any
+
+        return load_any(settings.model_copy(update={"model_name": model}))
+
+
 def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
     console = terminal()
     about = Table("", Column(overflow="fold"), show_header=False, box=None)
     note = f" ({facts['note']})" if facts["note"] else ""
     reach = facts["max_seq_length"]
     about.add_row("model", facts["model"])
+    about.add_row("class", facts["class"])
     about.add_row("type", f"{facts['model_type']}, {facts['parameters']:,} parameters")
     about.add_row("positions", facts["position_encoding"] + note)
-    about.add_row("vector", f"{facts['embedding_dimension']} dimensions")
+    if facts["embedding_dimension"] is not None:
+        about.add_row("vector", f"{facts['embedding_dimension']} dimensions")
     about.add_row("original window", f"{facts['original_max_seq_length']:,} tokens")
     about.add_row("extended window", "no upper length" if reach is None else f"{reach:,} tokens")
     about.add_row("method", facts["method"])

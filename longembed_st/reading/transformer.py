@@ -19,7 +19,7 @@ from longembed_st.coverages import Overflow
 from longembed_st.errors import ModelError
 from longembed_st.reading.layout import flattened
 from longembed_st.reading.pooled import PooledPasses
-from longembed_st.reading.reader import NOT_FINITE, LongReader, coverages_of
+from longembed_st.reading.reader import NOT_FINITE, LongReader, coverages_of, long_reader
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.weighting import FILE as TOKEN_WEIGHTS
 from longembed_st.reading.weighting import TokenWeights, refuse_unless_mean
@@ -225,14 +225,18 @@ class LongTransformer(LongReader):
 
 
 def long_transformer(model: SentenceTransformer) -> LongTransformer:
-    """The module that reads the texts of an extended model.
+    """The module that reads and pools the texts of an extended model.
 
     Raises:
-        ModelError: If the model was not extended.
+        ModelError: If the model was not extended, or is of another class.
     """
-    if not isinstance(model[0], LongTransformer):
-        raise ModelError("this model was not extended; use longembed_st.extend(model) first")
-    return model[0]
+    reader = long_reader(model)
+    if not isinstance(reader, LongTransformer):
+        raise ModelError(
+            f"this is a {model.model_type}; what gives one dense vector a text is needed here, a "
+            "SentenceTransformer"
+        )
+    return reader
 
 
 def modules_behind(model: BaseModel) -> list[torch.nn.Module]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from class_models import late, pairs
 from command_line import longembed
 from docs_snippets import ROOT, shell_lines
 
@@ -17,6 +18,11 @@ from longembed_st.command import app as command_line
 LINES = {tuple(shlex.split(line, comments=True)): page for page, line in shell_lines()}
 MODELS = ("thenlper/gte-small", "intfloat/e5-base-v2", "MODEL")
 """Of the hub; a small one stands in for them."""
+RERANKERS = {
+    "cross-encoder/ms-marco-MiniLM-L6-v2": pairs,
+    "lightonai/GTE-ModernColBERT-v1": late,
+}
+"""Of the hub, and what stands in for them."""
 
 NOT_RUN = {
     "--watch": "ends only when it is interrupted; tests/longembed_index runs it",
@@ -77,6 +83,7 @@ def test_commands_end_well(place, monkeypatch, small_model) -> None:
     assert first.exit_code == 0, first.stderr
     for line in sorted(run, key=lambda one: order.index(one[1])):
         words = [model if word in MODELS else word for word in line[1:]]
+        words = [str(RERANKERS[word]("bert")) if word in RERANKERS else word for word in words]
         done = longembed(*words)
         assert done.exit_code == 0, f"{' '.join(line)}\n{done.output}"
 

@@ -26,8 +26,14 @@ KNOWN = {
     "integrations_5": """
         from llama_index.core.llms import MockLLM
         llm = MockLLM()""",
-    "integrations_6": "whole_contract = whole_report = ''",
+    "integrations_6": """
+        from langchain_core.documents import Document
+        documents = [Document(page_content="")]""",
     "integrations_7": """
+        from llama_index.core import VectorStoreIndex
+        index = VectorStoreIndex(nodes=[])""",
+    "integrations_8": "whole_contract = whole_report = ''",
+    "integrations_9": """
         import chromadb
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
@@ -48,6 +54,14 @@ KNOWN = {
         from langchain_core.vectorstores import InMemoryVectorStore
         from langchain_longembed import LongEmbedEmbeddings
         whole_report = ''""",
+    "langchain_longembed_compressors": """
+        from langchain_core.documents import Document
+        from langchain_longembed import LongEmbedReranker
+        documents = [Document(page_content="")]""",
+    "longembed_base_longembedreranker": """
+        from llama_index.core import VectorStoreIndex
+        from llama_index.postprocessor.longembed import LongEmbedReranker
+        index = VectorStoreIndex(nodes=[])""",
     "langchain_longembed_retrievers": "from langchain_longembed import LongEmbedRetriever",
     "longembed_base_longembedembedding": """
         from llama_index.core import Document, VectorStoreIndex

@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from class_models import late, pairs, splade
 from compare import difference
 from reference import absolute
 from reference.plain import PlainModel
@@ -264,3 +265,18 @@ def test_costs_are_those_of_the_engine(minilm_folder, monkeypatch) -> None:
     assert costs[1].seconds > 10 * costs[0].seconds
     plain = estimate_costs(le.load(str(minilm_folder), "pcw"), [256, 4096])
     assert [2 * cost.megabytes for cost in costs] == [cost.megabytes for cost in plain]
+
+
+def test_other_classes_are_those_of_torch() -> None:
+    """Sparse vectors and token vectors; the heads behind them are torch's."""
+    for name, encode in {
+        splade("bert"): lambda model, given: model.encode(given).to_dense(),
+        late("gte"): lambda model, given: torch.cat(model.encode_document(given)),
+    }.items():
+        plain = le.load(name, "pcw")
+        compiled = le.load(name, "pcw", backend="openvino")
+        given = texts(10, 64, 200)
+        assert difference(encode(compiled, given), encode(plain, given)) < 5e-5
+        assert le.fingerprint(compiled) == le.fingerprint(plain)
+    with pytest.raises(ModelError, match="computed by torch alone"):
+        le.load(pairs("bert"), backend="openvino")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from class_models import late, pairs, splade
 from command_line import longembed as run
 from sentence_transformers import SentenceTransformer
 from small_rotary_models import folder_of
@@ -144,3 +145,25 @@ def test_mistakes_end_in_one_line(arguments, message, small_model, tmp_path: Pat
     assert line.startswith("Error: ")
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "width"),
+    [
+        (splade, "SparseEncoder", True),
+        (late, "MultiVectorEncoder", True),
+        (pairs, "CrossEncoder", False),
+    ],
+)
+def test_other_classes_are_inspected_and_saved(build, kind, width, tmp_path):
+    found = facts(build("bert"), "--length", "500")
+    assert found["class"] == kind
+    assert (found["embedding_dimension"] is not None) == width
+    assert found["costs"][0]["passes"] > 500 // 64
+    assert found["costs"][0]["seconds"] > 0
+    ended = run("save", str(build("bert")), str(tmp_path / "saved"), "--window-size", "32")
+    assert ended.exit_code == 0, ended.stderr
+    again = le.load(tmp_path / "saved")
+    assert again.model_type == kind
+    assert again.long_transformer.extension.method_options["window_size"] == 32
+    assert kind in run("inspect", str(tmp_path / "saved")).stdout

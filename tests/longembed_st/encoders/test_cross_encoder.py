@@ -192,3 +192,25 @@ def test_not_finite_scores_end_in_an_error():
         model.model.classifier.bias[0] = float("nan")
     with pytest.raises(le.ModelError, match="NaN"):
         model.predict([("a", "b")])
+
+
+def test_what_needs_dense_vectors_says_so(tmp_path):
+    model = le.load(pairs("bert"))
+    with pytest.raises(le.ModelError, match="this is a CrossEncoder"):
+        le.bake(model, tmp_path / "baked")
+    with pytest.raises(le.ModelError, match="this is a CrossEncoder"):
+        le.multi_vector(model)
+
+
+def test_worker_processes_give_the_same():
+    model = le.load(pairs("bert"), "pi", max_seq_length=2 * WINDOW)
+    given = [(QUERY, text_of(n, model.tokenizer)) for n in (10, LONG, 40)]
+    with pytest.warns(le.TextNotReadWarning):
+        expected = model.predict(given)
+    pool = model.start_multi_process_pool(["cpu"])
+    try:
+        with pytest.warns(le.TextNotReadWarning, match="tokens of 1 text"):
+            found = model.predict(given, pool=pool)
+    finally:
+        model.stop_multi_process_pool(pool)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,0 +1,189 @@
+"""Every class of models on MiniLM's backbone: time and memory beside one dense vector a text.
+
+    python benchmarks/classes.py [MODEL] [--parts memory,time] [--texts 100] [--runs 3]
+
+Heads that the backbone does not have are made up: they cost what real ones do. The time of a class
+is compared with that of the dense model for as many tokens, plus its own head on all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from backends import mixed_lengths
+from measure import (
+    extra_peak_megabytes,
+    interleaved,
+    minilm,
+    random_texts,
+    seconds,
+    whole_peak_megabytes,
+)
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SparseEncoder
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+from sentence_transformers.sentence_transformer.modules import Normalize
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import longembed_st as le
+
+LONG = 32_768
+QUERY = "who spoke of the budget of the town"
+
+
+def dense(name: str, method: str, **settings: Any):
+    """One vector a text."""
+    return le.load(name, method, device="cpu", **settings)
+
+
+def sparse(name: str, method: str, **settings: Any):
+    """A weight for each word of the vocabulary."""
+    transformer = Transformer(name, transformer_task="fill-mask")
+    stock = SparseEncoder(modules=[transformer, SpladePooling("max")], device="cpu")
+    return le.extend(stock, method, **settings)
+
+
+def late(name: str, method: str, **settings: Any):
+    """A vector of 128 numbers for each token."""
+    transformer = Transformer(name)
+    width = transformer.get_embedding_dimension()
+    projection = Dense(
+        width,
+        128,
+        bias=False,
+        activation_function=torch.nn.Identity(),
+        module_input_name="token_embeddings",
+    )
+    modules = [
+        transformer,
+        projection,
+        MultiVectorMask(),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+    return le.extend(MultiVectorEncoder(modules=modules, device="cpu"), method, **settings)
+
+
+def pairs(name: str, method: str, **settings: Any):
+    """A score for a query and a text."""
+    folder = tempfile.mkdtemp()
+    model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=1)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(name, model_max_length=256).save_pretrained(folder)
+    return le.extend(CrossEncoder(folder, device="cpu"), method, **settings)
+
+
+CLASSES: dict[str, Callable[..., Any]] = {
+    "dense": dense,
+    "sparse": sparse,
+    "late interaction": late,
+    "cross-encoder": pairs,
+}
+
+
+def job(model: Any, texts: list[str]) -> Callable[[], object]:
+    """What the class does with texts."""
+    if isinstance(model, CrossEncoder):
+        return lambda: model.predict([(QUERY, text) for text in texts])
+    return lambda: model.encode(texts)
+
+
+def prepared(kind: str, name: str, method: str, n: int) -> Callable[[], object]:
+    """A job for a process of its own."""
+    settings = {} if method == "pcw" else {"max_seq_length": n + 64}
+    run = CLASSES[kind](name, method, **settings)
+    job(run, ["warm"])()
+    return job(run, random_texts([n], 5))
+
+
+def memory(name: str) -> None:
+    """Peak memory of one text, in fresh processes."""
+    for method, n in (("pcw", LONG), ("pi", 4096)):
+        print(f"{method}, {n:,} tokens: peak memory beyond the loaded model, and in all (MB)")
+        base = 0.0
+        for kind in CLASSES:
+            extra = extra_peak_megabytes(prepared, kind, name, method, n)
+            whole = whole_peak_megabytes(prepared, kind, name, method, n)
+            base = base or whole
+            print(f"  {kind:18} {extra:8.0f} {whole:8.0f}   {whole / base:.2f} x dense", flush=True)
+
+
+def read_tokens(model: Any, texts: list[str]) -> int:
+    """Tokens of all passes."""
+    reader = model.long_transformer
+    given: list[Any] = [(QUERY, one) for one in texts] if isinstance(model, CrossEncoder) else texts
+    return sum(len(one.tokens) for one in reader.passes_of(reader.flat_features(given)))
+
+
+@torch.inference_mode()
+def head_seconds(model: Any, tokens: int) -> float:
+    """The head of a class alone, on as many tokens, in pieces as large as windows."""
+    width = model.long_transformer.backbone.config.hidden_size
+    states = torch.randn(1, 256, width)
+    if isinstance(model, SparseEncoder):
+        head = le_head(model)
+        run = lambda: head(states)  # noqa: E731
+    elif isinstance(model, MultiVectorEncoder):
+        mask = torch.ones(1, 256, dtype=torch.int64)
+        ids = torch.zeros(1, 256, dtype=torch.int64)
+
+        def run() -> object:
+            features = {"token_embeddings": states, "attention_mask": mask, "input_ids": ids}
+            return model.behind(features, {"task": "document"})
+    else:
+        return 0.0
+    run()
+    return seconds(lambda: [run() for _ in range(20)]) / 20 * tokens / 256
+
+
+def le_head(model: Any) -> Callable[[torch.Tensor], object]:
+    """The head for words, and the pooling of what it gives."""
+    from longembed_st.compat import head_alone
+
+    head, pooling = head_alone(model.long_transformer.model), SpladePooling("max")
+    mask = torch.ones(1, 256, dtype=torch.int64)
+    return lambda states: pooling(
+        {"token_embeddings": head(inputs_embeds=states).logits, "attention_mask": mask}
+    )
+
+
+def time(name: str, count: int, runs: int) -> None:
+    """Mixed texts by every class."""
+    texts = random_texts(mixed_lengths(count), 1)
+    models = {kind: build(name, "pcw") for kind, build in CLASSES.items()}
+    jobs = [job(model, texts) for model in models.values()]
+    medians = dict(zip(models, interleaved(runs, *jobs), strict=True))
+    base = medians["dense"] / read_tokens(models["dense"], texts)
+    print(f"{count} texts of 100 to 8,000 tokens, pcw: seconds; beside dense plus the own head")
+    for kind, taken in medians.items():
+        tokens = read_tokens(models[kind], texts)
+        head = head_seconds(models[kind], tokens)
+        print(
+            f"  {kind:18} {taken:7.1f} s, {tokens:,} tokens, head {head:5.1f} s: "
+            f"{taken / (base * tokens + head):.2f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default=minilm())
+    parser.add_argument("--parts", default="memory,time")
+    parser.add_argument("--texts", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    if "memory" in given.parts:
+        memory(given.model)
+    if "time" in given.parts:
+        time(given.model, given.texts, given.runs)
+
+
+if __name__ == "__main__":
+    main()
