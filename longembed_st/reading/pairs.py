@@ -97,24 +97,21 @@ class LongPairTransformer(LongReader):
             in_frame(document, frames[query])
             for (query, _), document in zip(pairs, documents, strict=True)
         ]
-        room = self._window_tokens()
-        shorter = [text if room is None else with_room(text, room) for text in texts]
+        room, original = self._window_tokens(), self.extension.context.original
+        shorter = [text if text.counted <= original else with_room(text, room) for text in texts]
         cut = [text.header - kept.header for text, kept in zip(texts, shorter, strict=True)]
         if any(cut):
             headers = [text.header for text, less in zip(texts, cut, strict=True) if less]
-            tell_of_cut_queries(headers, (room or 0) // 2, self.extension)
+            tell_of_cut_queries(headers, room // 2, self.extension)
         return shorter
 
-    def _window_tokens(self) -> int | None:
-        """Tokens of the window that a long pair is read in; None without an upper length."""
+    def _window_tokens(self) -> int:
+        """Tokens of the window, or of the one pass, that a long pair is read in."""
         context = self.extension.context
-        if self.max_seq_length is None or self._cuts_windows():
+        cuts = self.method.windows(2 * context.original, context.original) is not None
+        if cuts or context.extended is None:
             return self.method.tokens_per_window(context)
-        return self.max_seq_length
-
-    def _cuts_windows(self) -> bool:
-        window = self.extension.context.original
-        return self.method.windows(2 * window, window) is not None
+        return context.extended
 
     def refuse_unread(
         self,

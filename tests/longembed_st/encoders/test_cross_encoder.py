@@ -112,7 +112,9 @@ def test_a_long_query_leaves_half_of_the_window_to_the_document():
     model = le.load(pairs("bert"), "pcw")
     query, short = text_of(44, plain.tokenizer), text_of(8, plain.tokenizer)
     # Both fit: nothing is cut, though the query takes more than half.
-    assert model.predict((query, short)) == pytest.approx(stock.predict((query, short)), abs=1e-5)
+    expected = pytest.approx(stock.predict((query, short)), abs=1e-5)
+    assert model.predict((query, short)) == expected
+    assert le.load(pairs("bert"), "pcw", window_size=32).predict((query, short)) == expected
     text = text_of(LONG, plain.tokenizer)
     with pytest.warns(le.TextNotReadWarning, match="1 of 1 queries are longer than the 32 tokens"):
         found = model.score_windows(query, [text])[0]
