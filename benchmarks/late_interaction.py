@@ -38,7 +38,7 @@ SAMPLE = 200
 def late(name: str) -> le.LongMultiVectorEncoder:
     """A dense model as a late-interaction model: its token vectors, punctuation left out."""
     modules = [
-        Transformer(name),
+        Transformer(name, model_kwargs={"dtype": "float32"}),
         MultiVectorMask(skiplist_words=list(string.punctuation)),
         Normalize(module_input_name="token_embeddings"),
     ]
