@@ -43,7 +43,7 @@ def inspect(
 
     Example: `longembed inspect thenlper/gte-small --length 4096 --length 32768`
     """
-    extended = _load_any(model, settings)
+    extended = _load(model, settings)
     import longembed_st as le
     from longembed_st.command.estimate import estimate_costs
 
@@ -96,7 +96,7 @@ def bake(
     """
     import longembed_st as le
 
-    extended = _load(model, settings)
+    extended = _load_dense(model, settings)
     reader = extended.long_transformer
     if "method" not in settings.given and not reader.method.can_be_baked():
         chosen = BAKED_BY_DEFAULT.get(reader.family.encoding)
@@ -104,7 +104,7 @@ def bake(
             terminal(stderr=True).say(
                 f"Method {reader.extension.method} works at run time only: baking with {chosen}."
             )
-            extended = _load(model, settings.over(ModelSettings(method=chosen)))
+            extended = _load_dense(model, settings.over(ModelSettings(method=chosen)))
     with loading(terminal(stderr=True)), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
         le.bake(extended, out)
@@ -125,7 +125,7 @@ def save(
     Example: `longembed save thenlper/gte-small gte-long --method pcw --window-size 256`
     """
     refuse_existing(out)
-    extended = _load_any(model, settings)
+    extended = _load(model, settings)
     with loading(terminal(stderr=True)), whole_folder(out) as unfinished:
         extended.save_pretrained(str(unfinished))
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
@@ -137,14 +137,14 @@ def _computed(reader: LongReader) -> dict[str, str]:
     return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}
 
 
-def _load(model: str, settings: ModelSettings) -> LongSentenceTransformer:
+def _load_dense(model: str, settings: ModelSettings) -> LongSentenceTransformer:
     with loading(terminal(stderr=True), model):
         from longembed_st.loading.load import load_settings
 
         return load_settings(settings.model_copy(update={"model_name": model}))
 
 
-def _load_any(model: str, settings: ModelSettings) -> LongModel:
+def _load(model: str, settings: ModelSettings) -> LongModel:
     with loading(terminal(stderr=True), model):
         from longembed_st.loading.load import load_any
 
