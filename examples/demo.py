@@ -128,7 +128,9 @@ def main() -> None:
             )
     console.print(
         f"\nRanks are among {len(documents)} documents. Ask your own question:\n"
-        f'  longembed search "a small web server" --store {given.store / last}',
+        f'  longembed search "a small web server" --store {given.store / last}\n'
+        f"or look at the documents in a browser:\n"
+        f"  longembed serve --store {given.store / last}",
         highlight=False,
     )
 

@@ -25,6 +25,7 @@ RERANKERS = {
 """Of the hub, and what stands in for them."""
 
 NOT_RUN = {
+    "serve": "ends only when it is interrupted; tests/longembed_serve runs it",
     "--watch": "ends only when it is interrupted; tests/longembed_index runs it",
     "bench": "takes minutes; tests/longembed_bench runs it",
     "calibrate": "takes a while; run below",

@@ -14,6 +14,7 @@ COMMANDS = {
     "dense": ["search", "the number of documents", "--store", "STORE", "--mode", "dense"],
     "reindex": ["reindex", "--store", "STORE", "--method", "pi"],
     "repair": ["repair", "--store", "STORE"],
+    "serve": ["serve", "--store", "STORE"],
     "engine": ["inspect", "MODEL", "--backend", "openvino"],
 }
 BENCH = ["Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb", "pytrec_eval"]
@@ -26,6 +27,7 @@ LIBRARIES = {
     "dense": ["chromadb"],
     "reindex": ["chromadb", "filelock"],
     "repair": ["chromadb", "filelock"],
+    "serve": ["fastapi", "uvicorn"],
     # What is compiled cannot be imported twice, so it comes last.
     "engine": ["platformdirs", "openvino"],
 }
@@ -34,6 +36,7 @@ EXTRAS = {
     "bench": {"bench"},
     "calibrate": {"bench"},
     "engine": {"openvino"},
+    "serve": {"serve"},
 }
 
 CODE = """

@@ -1,0 +1,95 @@
+"""The server under load: throughput beside offline `encode`, and whether every vector is right.
+
+    python benchmarks/serving.py [MODEL] [--clients 64] [--requests 2000]
+
+Each request is one text of 100 to 8,000 tokens; the server runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+from backends import mixed_lengths
+from measure import minilm, random_texts
+
+import longembed_st as le
+
+
+def served(store: Path) -> tuple[subprocess.Popen, str]:
+    """The server of a store, and its address."""
+    command = [sys.executable, "-m", "longembed_st", "serve", "--store", str(store), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "Open http" in line:
+            return process, line.split()[-1]
+    raise RuntimeError("the server did not start")
+
+
+async def load(address: str, texts: list[str], clients: int) -> tuple[float, list, list[float]]:
+    """All texts by so many clients: seconds, vectors, and the seconds of each request."""
+    vectors: list = [None] * len(texts)
+    waits = [0.0] * len(texts)
+    queue = iter(range(len(texts)))
+
+    async def client() -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=None) as one:
+            for index in queue:
+                begin = time.perf_counter()
+                body = {"input": texts[index]}
+                answer = await one.post("/v1/embeddings", json=body)
+                answer.raise_for_status()
+                vectors[index] = answer.json()["data"][0]["embedding"]
+                waits[index] = time.perf_counter() - begin
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return time.perf_counter() - begin, vectors, waits
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default=minilm())
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--requests", type=int, default=2000)
+    given = parser.parse_args()
+    texts = random_texts(mixed_lengths(given.requests), 7)
+    model = le.load(given.model, "pcw", device="cpu")
+    with tempfile.TemporaryDirectory() as place:
+        document, store = Path(place, "one.txt"), Path(place, "store")
+        document.write_text("The committee met.")
+        command = ["index", str(document), "--store", str(store), "--model", given.model]
+        run = [sys.executable, "-m", "longembed_st", *command, "--method", "pcw"]
+        subprocess.run(run, check=True, capture_output=True)
+        process, address = served(store)
+        try:
+            asyncio.run(load(address, texts[:20], 4))
+            seconds, vectors, waits = asyncio.run(load(address, texts, given.clients))
+        finally:
+            process.terminate()
+            process.wait()
+    begin = time.perf_counter()
+    offline = model.encode(texts)
+    alone = time.perf_counter() - begin
+    found = np.array(vectors)
+    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(offline, axis=1)
+    worst = float(((found * offline).sum(1) / norms).min())
+    print(f"{given.requests:,} requests by {given.clients} clients: {seconds:.1f} s")
+    print(
+        f"offline encode of the same texts: {alone:.1f} s; throughput {alone / seconds:.2f} of it"
+    )
+    print(f"worst cosine with offline 1 - {1 - worst:.1e}; all answered, in order")
+    half, most = np.quantile(waits, [0.5, 0.99])
+    print(f"a request took {half:.1f} s (median), {most:.1f} s (99%)")
+
+
+if __name__ == "__main__":
+    main()

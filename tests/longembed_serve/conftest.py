@@ -1,0 +1,75 @@
+"""A server over a small store of long documents, in a thread of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("chromadb")
+
+import uvicorn
+from class_models import late_minilm
+from integrations.answering import indexed
+
+import longembed_st as le
+from longembed_serve.application import application, server_config
+from longembed_serve.service import Service
+
+
+@contextmanager
+def running(app: Any) -> Iterator[str]:
+    """The address of an application while it is served."""
+    server = uvicorn.Server(server_config(app, "127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory, minilm_folder) -> Path:
+    return indexed(tmp_path_factory.mktemp("served"), minilm_folder)
+
+
+@pytest.fixture(scope="session")
+def serve(store, minilm_folder) -> Callable[..., Any]:
+    """Serves the store, with a reranker, under some limits."""
+
+    @contextmanager
+    def serving(most_bytes: int = 20_000_000, key: str | None = None, **settings: Any):
+        reranker = le.reranker_of(late_minilm(minilm_folder))
+        service = Service(store, reranker=reranker, **settings)
+        app = application(service, most_bytes=most_bytes, key=key, hosts=["localhost", "127.0.0.1"])
+        with running(app) as address:
+            yield address, service
+
+    return serving
+
+
+@pytest.fixture(scope="module")
+def server(serve) -> Iterator[tuple[str, Service]]:
+    with serve() as one:
+        yield one
+
+
+@pytest.fixture
+def client(server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server[0], timeout=120) as one:
+        yield one

@@ -1,0 +1,185 @@
+"""The API: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from integrations.answering import ANSWERS, QUESTIONS
+
+LONG = "The committee spoke of the harbour, of the orchard and of the railway. " * 200
+
+
+def embed(client: httpx.Client, texts, **more):
+    return client.post("/v1/embeddings", json={"input": texts, **more})
+
+
+def test_vectors_are_those_of_the_model_and_say_what_was_read(client, server) -> None:
+    model = server[1].model
+    texts = ["a short text", LONG]
+    answer = embed(client, texts).json()
+    found = np.array([one["embedding"] for one in answer["data"]], dtype=np.float32)
+    np.testing.assert_allclose(found, model.encode(texts), atol=1e-6)
+    assert [one["index"] for one in answer["data"]] == [0, 1]
+    short, long = (one["coverage"] for one in answer["data"])
+    assert short["passes"] == 1 < long["passes"]
+    assert long["read"] == long["tokens"] > 2_000
+    assert answer["usage"]["prompt_tokens"] == short["read"] + long["read"]
+    (one,) = embed(client, "a short text").json()["data"]
+    np.testing.assert_allclose(one["embedding"], found[0], atol=1e-6)
+
+
+def test_base64_and_fewer_dimensions(client, server) -> None:
+    whole = np.array(embed(client, "a").json()["data"][0]["embedding"])
+    answer = embed(client, "a", encoding_format="base64", dimensions=64).json()
+    numbers = np.frombuffer(base64.b64decode(answer["data"][0]["embedding"]), dtype="<f4")
+    np.testing.assert_allclose(numbers, whole[:64] / np.linalg.norm(whole[:64]), atol=1e-6)
+    refused = embed(client, "a", dimensions=385)
+    assert (refused.status_code, "384" in refused.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({"input": "a", "model": "gpt-9"}, 404, "there is no model 'gpt-9' here"),
+        ({"input": [1, 2, 3]}, 400, "texts, not tokens"),
+        ({"input": [[1, 2], [3]]}, 400, "check_embedding_ctx_length=False"),
+        ({"input": []}, 400, "input"),
+        ({"input": ["a"] * 2049}, 400, "2,048"),
+        ({"input": "\ud800"}, 400, "lone surrogate"),
+        ({}, 400, "input: Field required"),
+        ({"input": "a", "surprise": 1}, 400, "surprise: Extra inputs"),
+        ({"input": {"text": "a"}}, 400, "input"),
+        ({"input": "a", "encoding_format": "hex"}, 400, "encoding_format"),
+    ],
+)
+def test_what_cannot_be_embedded_is_refused_with_the_reason(client, body, status, reason) -> None:
+    import json
+
+    answer = client.post(
+        "/v1/embeddings",
+        content=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert reason in error["message"]
+    assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("topic", QUESTIONS)
+def test_a_search_gives_the_passage_and_the_document_its_text(client, topic) -> None:
+    hits = client.post("/search", json={"query": QUESTIONS[topic], "k": 2}).json()["hits"]
+    best = hits[0]
+    assert best["title"] == f"{topic}.txt"
+    (passage,) = best["passages"]
+    text = client.post("/document", json={"source": best["source"]}).json()["text"]
+    assert text == Path(best["source"]).read_text()
+    assert best["characters"] == len(text)
+    start, end = passage["sentence"]
+    assert text[start:end] == ANSWERS[topic]
+
+
+def test_searches_can_be_told_how_and_reranked(client) -> None:
+    question = {"query": QUESTIONS["harbour"], "k": 3}
+    words = client.post("/search", json={**question, "mode": "lexical"}).json()["hits"]
+    assert words[0]["document_score"] is None
+    again = client.post("/search", json={**question, "rerank": True, "candidates": 3}).json()
+    assert again["hits"][0]["first_score"] is not None
+    few = client.post("/search", json={**question, "where": {"title": "orch*"}}).json()["hits"]
+    assert [hit["title"] for hit in few] == ["orchard.txt"]
+
+
+def test_documents_are_reranked(client) -> None:
+    documents = ["The sea is wide.", "The widow of a captain paid for the crane.", "Bread."]
+    asked = {"query": QUESTIONS["harbour"], "documents": documents, "top_n": 2}
+    found = client.post("/v1/rerank", json={**asked, "return_documents": True}).json()["results"]
+    assert len(found) == 2
+    assert found[0]["index"] == 1
+    assert found[0]["document"]["text"] == documents[1]
+    assert found[0]["window"] == {"start": 0, "end": len(documents[1])}
+    assert found[0]["relevance_score"] > found[1]["relevance_score"]
+
+
+def test_only_documents_of_the_store_can_be_read(client, store) -> None:
+    for source in ("/etc/passwd", "../../etc/passwd", "", "*", str(store)):
+        answer = client.post("/document", json={"source": source})
+        assert answer.status_code == 404, source
+        assert "no document" in answer.json()["error"]["message"]
+
+
+def test_health_models_and_the_description_of_the_api(client) -> None:
+    health = client.get("/healthz").json()
+    assert (health["status"], health["documents"], health["dimensions"]) == ("ok", 3, 384)
+    name = client.get("/v1/models").json()["data"][0]["id"]
+    assert name == health["model"]
+    assert embed(client, "a", model=name).json()["model"] == name
+    assert "/v1/embeddings" in client.get("/openapi.json").json()["paths"]
+    assert client.get("/docs").status_code == 200
+
+
+def test_requests_at_the_same_time_get_their_own_vectors(client, server) -> None:
+    texts = [f"number {n} " * (1 + n % 40) for n in range(60)]
+    expected = server[1].model.encode(texts)
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda text: embed(client, text).json(), texts))
+    found = np.array([one["data"][0]["embedding"] for one in answers])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_too_much_waiting_is_refused_with_the_time_to_wait(serve, monkeypatch) -> None:
+    with serve(most_waiting=100) as (address, service):
+        begun, may = threading.Event(), threading.Event()
+        encode = service.model.encode_with_coverage
+
+        def slow(texts, **kwargs):
+            begun.set()
+            may.wait(30)
+            return encode(texts, **kwargs)
+
+        monkeypatch.setattr(service.model, "encode_with_coverage", slow)
+        with httpx.Client(base_url=address, timeout=60) as one, ThreadPoolExecutor(2) as threads:
+            first = threads.submit(embed, one, "first")
+            assert begun.wait(30)
+            second = threads.submit(embed, one, "x" * 90)
+            while service.batcher.waiting != 1:
+                pass
+            refused = embed(one, "y" * 90)
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) >= 1
+            may.set()
+            assert first.result().status_code == second.result().status_code == 200
+
+
+def test_a_key_is_asked_for_everywhere_but_at_the_door(serve) -> None:
+    with serve(key="secret") as (address, _), httpx.Client(base_url=address) as one:
+        for path in ("/", "/page.js", "/page.css", "/healthz"):
+            assert one.get(path).status_code == 200
+        for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": "secret"}):
+            for path in ("/search", "/v1/embeddings", "/document", "/v1/rerank"):
+                assert one.post(path, json={}, headers=header).status_code == 401
+        good = {"authorization": "Bearer secret"}
+        answer = one.post("/search", json={"query": "crane"}, headers=good)
+        assert answer.status_code == 200
+
+
+def test_bodies_have_an_end_and_other_hosts_none(serve) -> None:
+    with serve(most_bytes=10_000) as (address, _), httpx.Client(base_url=address) as one:
+        assert embed(one, "a" * 20_000).status_code == 413
+        # Without a length in front, too.
+        pieces = (b"x" * 1000 for _ in range(30))
+        assert one.post("/v1/embeddings", content=pieces).status_code == 413
+        assert one.get("/healthz", headers={"host": "evil.example"}).status_code == 400
+        assert embed(one, "a").status_code == 200
+
+
+def test_browsers_are_told_to_run_nothing_from_elsewhere(client) -> None:
+    for path in ("/", "/page.js", "/healthz"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
