@@ -58,7 +58,7 @@ def ask(page, question: str) -> None:
 
 
 def test_a_question_is_answered_and_the_sentence_is_marked(page) -> None:
-    page.wait_for_function("document.getElementById('about').textContent.includes('3 documents')")
+    page.locator("#about", has_text="3 documents").wait_for()
     ask(page, QUESTIONS["harbour"])
     best = page.locator(".hit").first
     assert best.locator(".title").text_content() == "1. harbour.txt"
@@ -104,7 +104,7 @@ def test_it_can_be_used_with_the_keyboard(page) -> None:
 def test_mistakes_are_shown_as_texts(page) -> None:
     page.fill("#query", "   ")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('message').textContent.includes('blank')")
+    page.locator("#message", has_text="blank").wait_for()
 
 
 def test_texts_are_never_interpreted(page) -> None:
