@@ -181,6 +181,7 @@ def test_not_finite_scores_end_in_an_error():
         model.encode(["a"])
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same(tmp_path):
     model = le.load(splade("bert"), "pcw")
     texts = [text_of(n, model.tokenizer) for n in (10, LONG, 40)]
