@@ -157,6 +157,7 @@ def test_narrow_screens_and_dark_ones(browser, server) -> None:
     context.close()
 
 
+@pytest.mark.slow
 def test_a_key_is_asked_for_once(browser, serve) -> None:
     with serve(key="secret") as (address, _):
         context = browser.new_context()

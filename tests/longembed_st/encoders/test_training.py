@@ -70,7 +70,9 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name", ["sparse", "late", "pairs", pytest.param("router", marks=pytest.mark.slow)]
+)
 def test_a_trainer_learns_from_long_documents(name, tmp_path):
     build, trainer, arguments, loss = CLASSES[name]
     model = le.load(build("bert"), "pcw")
