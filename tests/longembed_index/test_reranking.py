@@ -94,7 +94,7 @@ def test_search_reranks_with_a_model_by_name(run, store, minilm_folder) -> None:
     text = (store.parent / "docs" / "harbour.txt").read_text()
     assert text[start:end] == "The new crane was paid for by the widow of a sea captain."
     assert "read with the query" not in ended.stdout
-    shown = run(*call[:-1], "--rerank", model)
+    shown = run(*call[:-1], "--rerank", model, "-k", "1", "--candidates", "1")
     assert "found with" in shown.stdout
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-TEXT = "The committee spoke of the harbour, of the orchard and of the railway. " * 400
+TEXT = "The committee spoke of the harbour, of the orchard and of the railway. " * 200
 
 
 @pytest.fixture
