@@ -71,8 +71,8 @@ class LongEmbedReranker(BaseDocumentCompressor):
     def _scored(self, document: Document, found: WindowScores) -> Document:
         data: dict[str, Any] = {**document.metadata, "relevance_score": found.score}
         text = document.page_content
-        if found.spans:
-            start, end = found.spans[int(found.scores.argmax())]
+        if found.best_span is not None:
+            start, end = found.best_span
             data |= {"start": start, "end": end}
             text = text[start:end] if self.returns == "passages" else text
         return Document(page_content=text, metadata=data, id=document.id)

@@ -17,7 +17,7 @@ from longembed_st.encoders.reranking import WindowScores
 from longembed_st.errors import ModelError
 from longembed_st.reading.layout import flattened
 from longembed_st.reading.pairs import LongPairTransformer, checked_pairs
-from longembed_st.reading.reader import NOT_FINITE, coverages_of
+from longembed_st.reading.reader import NOT_FINITE
 from longembed_st.reading.reductions import combined_by_text
 
 _PREDICT = inspect.signature(CrossEncoder.predict)
@@ -27,7 +27,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
     """A CrossEncoder that reads long documents, in windows that each begin with the whole query.
 
     A document's score is the highest of its windows' scores, or what the setting `combine` says.
-    If a pair does not fit the window, a query takes half of it at most; documents have the rest.
+    If a pair does not fit the window, a query takes half of it, or what the document leaves.
     """
 
     @property
@@ -59,25 +59,13 @@ class LongCrossEncoder(LongModel, CrossEncoder):
         pairs = len(flat["cu_seq_lens_q"]) - 1
         if len(owners) > pairs:
             scores = combined_by_text(scores, owners, pairs, how)
-        if not self.training and not torch.isfinite(scores).all():
-            raise ModelError(NOT_FINITE)
-        input["scores"] = scores
-        if not self.training and "token_counts" in flat:
-            input["coverages"] = coverages_of(flat, owners)
-        return input
+        return self.long_transformer.with_result(input, "scores", scores, flat, owners)
 
     def _of_windows(self, flat: dict[str, Any], kwargs: dict[str, Any]) -> tuple[Tensor, list[int]]:
         """The scores of all windows, shape (windows, labels), and the pair of each."""
-        reader = self.long_transformer
-        passes = reader.passes_of(flat)
-        order: list[int] = []
-        found: list[Tensor] = []
-        for chosen, outputs in reader.read_batches(passes, flat):
-            found.append(self.behind(outputs, kwargs)["scores"])
-            order.extend(chosen)
-        if not passes:
-            return torch.zeros(0, self.num_labels), []
-        return torch.cat(found)[torch.tensor(order).argsort()], [one.text for one in passes]
+        return self.long_transformer.read_reduced(
+            flat, lambda outputs: self.behind(outputs, kwargs)["scores"], self.num_labels
+        )
 
     @torch.inference_mode()
     def score_windows(

@@ -29,6 +29,11 @@ class WindowScores:
     scores: NDArray[np.float32]
     spans: list[tuple[int, int]]
 
+    @property
+    def best_span(self) -> tuple[int, int] | None:
+        """Where the window of the highest score stands; None without offsets."""
+        return self.spans[int(self.scores.argmax())] if self.spans else None
+
 
 class Reranker(Protocol):
     """A LongCrossEncoder, a LongMultiVectorEncoder, or whatever else scores windows."""

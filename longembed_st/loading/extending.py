@@ -32,7 +32,7 @@ from longembed_st.reading.transformer import LongTransformer
 from longembed_st.settings import AUTO, ExtensionConfig
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -56,101 +56,52 @@ def extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
         ConfigError: If a setting is unknown or out of range.
         ModelError: If the model cannot take the method.
     """
-    if isinstance(model, SentenceTransformer):
-        return extended_dense(model, settings)
+    result = _extended(model, settings)
+    result.module_kwargs = model.module_kwargs
+    return result
+
+
+def _extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
+    children: Modules = OrderedDict(model.named_children())
     if isinstance(model, CrossEncoder):
-        return _extended_pairs(model, settings)
+        return LongCrossEncoder(
+            **_common(model, _pair_modules(children, settings)), activation_fn=model.activation_fn
+        )
     _refuse_combination(settings)
+    if isinstance(model, SentenceTransformer):
+        return LongSentenceTransformer(
+            **_common(model, _pooled(children, settings)),
+            similarity_fn_name=model.similarity_fn_name,
+            truncate_dim=model.truncate_dim,
+        )
     if isinstance(model, SparseEncoder):
-        return _extended_sparse(model, settings)
+        return LongSparseEncoder(
+            **_common(model, _sparse_modules(children, settings)),
+            similarity_fn_name=model.similarity_fn_name,
+            max_active_dims=model.max_active_dims,
+        )
     if model.model_type == "MultiVectorEncoder":
-        return _extended_tokens(model, settings)
+        # Earlier versions of sentence-transformers have no such class.
+        from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+
+        return LongMultiVectorEncoder(
+            **_common(model, _token_modules(children, settings)),
+            similarity_fn_name=cast(Any, model).similarity_fn_name,
+        )
     raise ModelError(f"models of class {type(model).__name__} cannot be extended")
 
 
-def extended_dense(
-    model: SentenceTransformer, settings: ExtensionConfig
-) -> LongSentenceTransformer:
-    """As `extended`, of a SentenceTransformer.
-
-    Args:
-        model: The model.
-        settings: How to extend it.
-    """
-    _refuse_combination(settings)
-    result = LongSentenceTransformer(
-        modules=_listed(_pooled(OrderedDict(model.named_children()), settings)),
-        similarity_fn_name=model.similarity_fn_name,
-        truncate_dim=model.truncate_dim,
-        **_common(model),
-    )
-    result.module_kwargs = model.module_kwargs
-    return result
-
-
-def _extended_sparse(model: SparseEncoder, settings: ExtensionConfig) -> LongSparseEncoder:
-    children: Modules = OrderedDict(model.named_children())
-    first = next(iter(children.values()))
-    modules = (
-        OrderedDict(children, **{next(iter(children)): _routed(first, settings)})
-        if isinstance(first, Router)
-        else _sparse_modules(children, settings)
-    )
-    result = LongSparseEncoder(
-        modules=_listed(modules),
-        similarity_fn_name=model.similarity_fn_name,
-        max_active_dims=model.max_active_dims,
-        **_common(model),
-    )
-    result.module_kwargs = model.module_kwargs
-    return result
-
-
-def _extended_tokens(model: BaseModel, settings: ExtensionConfig) -> LongMultiVectorEncoder:
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
-
-    children: Modules = OrderedDict(model.named_children())
-    transformer = _transformer(children, "MultiVectorEncoder")
-    reader = LongTokenTransformer.extending(transformer, _settled(transformer, settings))
-    result = LongMultiVectorEncoder(
-        modules=_listed(_replaced_first(children, reader)),
-        similarity_fn_name=cast(Any, model).similarity_fn_name,
-        **_common(model),
-    )
-    result.module_kwargs = model.module_kwargs
-    return result
-
-
-def _extended_pairs(model: CrossEncoder, settings: ExtensionConfig) -> LongCrossEncoder:
-    children: Modules = OrderedDict(model.named_children())
-    transformer = _transformer(children, "CrossEncoder")
-    settled = _settled(transformer, settings)
-    if settled.combine is None:
-        settled = settled.model_copy(update={"combine": "max"})
-    reader = LongPairTransformer.extending(transformer, settled)
-    result = LongCrossEncoder(
-        modules=_listed(_replaced_first(children, reader)),
-        activation_fn=model.activation_fn,
-        **_common(model),
-    )
-    result.module_kwargs = model.module_kwargs
-    return result
-
-
-def _common(model: BaseModel) -> dict[str, Any]:
+def _common(model: BaseModel, modules: Modules) -> dict[str, Any]:
     """What models of every class are made with."""
     return {
+        # An OrderedDict is as good as a list here, and keeps the modules' names.
+        "modules": modules,
         "device": str(model.device),
         "prompts": dict(model.prompts),
         "default_prompt_name": model.default_prompt_name,
         # Where the weights come from, for the cards of trained models.
         "model_card_data": copy.copy(model.model_card_data),
     }
-
-
-def _listed(modules: Modules) -> Any:
-    # An OrderedDict is as good as a list here, and keeps the modules' names.
-    return modules
 
 
 def _refuse_combination(settings: ExtensionConfig) -> None:
@@ -171,6 +122,22 @@ def _transformer(children: Modules, kind: str) -> Transformer:
     )
 
 
+def _token_modules(children: Modules, settings: ExtensionConfig) -> Modules:
+    """The modules of a late-interaction model."""
+    transformer = _transformer(children, "MultiVectorEncoder")
+    settled = _settled(transformer, settings)
+    return _replaced_first(children, LongTokenTransformer.extended_copy(transformer, settled))
+
+
+def _pair_modules(children: Modules, settings: ExtensionConfig) -> Modules:
+    """The modules of a cross-encoder."""
+    transformer = _transformer(children, "CrossEncoder")
+    settled = _settled(transformer, settings)
+    if settled.combine is None:
+        settled = settled.model_copy(update={"combine": "max"})
+    return _replaced_first(children, LongPairTransformer.extended_copy(transformer, settled))
+
+
 def _replaced_first(children: Modules, reader: LongReader) -> Modules:
     names = list(children)
     behind = {name: copy_sharing_weights(children[name]) for name in names[1:]}
@@ -187,6 +154,9 @@ def _pooled(children: Modules, settings: ExtensionConfig) -> Modules:
 def _sparse_modules(children: Modules, settings: ExtensionConfig) -> Modules:
     """The modules of a sparse encoder, or those of a route of one."""
     names = list(children)
+    first = children[names[0]]
+    if isinstance(first, Router):
+        return OrderedDict({**children, names[0]: _routed(first, settings)})
     pooling = children[names[1]] if len(names) > 1 else None
     if not isinstance(pooling, SpladePooling):
         return _pooled(children, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncod
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize
-from sentence_transformers.util import batch_to_device, load_file_path, truncate_embeddings
+from sentence_transformers.util import batch_to_device, truncate_embeddings
 from torch import nn
 
 from longembed_st.compat import load_with_modules
@@ -25,11 +24,12 @@ from longembed_st.encoders.long_model import LongModel
 from longembed_st.encoders.sparse import LongSparseEncoder
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.converting import native_checkpoint
-from longembed_st.loading.extending import extended, extended_dense, refuse_other_than
+from longembed_st.loading.extending import extended, refuse_other_than
 from longembed_st.loading.hub import refuse_unknown_model
 from longembed_st.loading.model_types import ModelType, model_type_of
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
+    checkpoint_json,
     hub_arguments,
     refuse_impossible_config,
     refuse_made_up,
@@ -43,6 +43,7 @@ from longembed_st.reading.late import LongTokenTransformer
 from longembed_st.reading.pairs import LongPairTransformer
 from longembed_st.reading.pooled import PooledPasses
 from longembed_st.reading.precision import WIDENED_FROM, half_precision_of, is_emulated
+from longembed_st.reading.reader import first_modules
 from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
 from longembed_st.reading.transformer import LongTransformer, long_transformer
 from longembed_st.settings import (
@@ -84,13 +85,7 @@ def transformers_of(model: BaseModel) -> list[Transformer]:
     Args:
         model: Of any class.
     """
-    first = model[0]
-    if isinstance(first, Router):
-        routes = cast("dict[str, nn.Sequential]", first.sub_modules)
-        found = [route[0] for route in routes.values()]
-    else:
-        found = [first]
-    return [module for module in found if isinstance(module, Transformer)]
+    return [module for module in first_modules(model) if isinstance(module, Transformer)]
 
 
 @overload
@@ -187,8 +182,8 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
     if not isinstance(model, LongSentenceTransformer):
         raise ModelError(
             f"{settings.model_name!r} is a {model.model_type}, and here a SentenceTransformer is "
-            "needed, which gives one dense vector a text. To rerank with it: `longembed search "
-            "--rerank`, or reranker= of a retriever"
+            "needed, which gives one dense vector a text. Cross-encoders and late-interaction "
+            "models rerank: `longembed search --rerank`, or reranker= of a retriever"
         )
     return model
 
@@ -412,7 +407,7 @@ def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> Long
     Raises:
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
-    whitened = extended_dense(model, long_transformer(model).extension)
+    whitened = cast(LongSentenceTransformer, extended(model, long_transformer(model).extension))
     build_in(whitened, whitening)
     return whitened
 
@@ -432,22 +427,12 @@ def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) ->
         model_name_or_path: What the user named.
         model_kwargs: Arguments of `SentenceTransformer` that say where to look.
     """
-    path = load_file_path(model_name_or_path, "modules.json", **hub_arguments(model_kwargs))
-    if path is None:
-        return False
-    with open(path, encoding="utf8") as file:
-        modules = json.load(file)
-    types = [module["type"] for module in modules]
-    for module in modules:
-        if module["type"].endswith(".Router"):
-            types += _types_of_routes(model_name_or_path, module["path"], model_kwargs)
-    return any(kind in saved_classes() for kind in types)
-
-
-def _types_of_routes(name: str, subfolder: str, model_kwargs: dict[str, Any]) -> list[str]:
     where = hub_arguments(model_kwargs)
-    path = load_file_path(name, "router_config.json", subfolder=subfolder, **where)
-    if path is None:
-        return []
-    with open(path, encoding="utf8") as file:
-        return list(json.load(file).get("types", {}).values())
+    types = []
+    for module in checkpoint_json(model_name_or_path, "modules.json", where) or []:
+        types.append(module["type"])
+        if module["type"].endswith(".Router"):
+            place = ("router_config.json", where, module["path"])
+            routes = checkpoint_json(model_name_or_path, *place) or {}
+            types += routes.get("types", {}).values()
+    return any(kind in saved_classes() for kind in types)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Literal, cast, get_args
 
-from sentence_transformers.util import load_file_path
-
-from longembed_st.loading.sanity import hub_arguments
-
-logger = logging.getLogger(__name__)
+from longembed_st.loading.sanity import STANFORD, checkpoint_json, hub_arguments
 
 ModelType = Literal["SentenceTransformer", "SparseEncoder", "MultiVectorEncoder", "CrossEncoder"]
 """The classes of sentence-transformers, by the names that it saves."""
 
 _PYLATE = "ColBERT"
-_STANFORD = "HF_ColBERT"
 _SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding")
 
 
@@ -39,7 +32,7 @@ def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
         types = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
         return "SparseEncoder" if any(kind in _SPARSE for kind in types) else "SentenceTransformer"
     architectures = _json(name, "config.json", where).get("architectures") or []
-    if _STANFORD in architectures:
+    if STANFORD in architectures:
         return "MultiVectorEncoder"
     if any(str(one).endswith("ForSequenceClassification") for one in architectures):
         return "CrossEncoder"
@@ -47,12 +40,8 @@ def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
 
 
 def _json(name: str, file: str, where: dict[str, Any]) -> Any:
-    """A file of the checkpoint; empty if there is none."""
-    path = load_file_path(name, file, **where)
-    if path is None:
-        return {}
-    try:
-        return json.loads(Path(path).read_text(encoding="utf8"))
-    except ValueError:
-        # Whoever loads the model says what is wrong.
-        return {}
+    """A file of the checkpoint; empty if there is none, or if it is damaged."""
+    # Whoever loads the model says what is wrong.
+    with suppress(ValueError):
+        return checkpoint_json(name, file, where) or {}
+    return {}

@@ -28,6 +28,9 @@ _SIZES = {
 }
 """The most that a configuration may say; building from more than that never ends."""
 
+STANFORD = "HF_ColBERT"
+"""The architecture of the first late-interaction checkpoints, whose projection has no module."""
+
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
 
@@ -46,10 +49,10 @@ def refuse_made_up(model: BaseModel, name: str, where: dict[str, Any]) -> None:
     needed = {"MultiVectorEncoder": ("Dense",), "SparseEncoder": ("SparseAutoEncoder",)}
     kinds = [type(module).__name__ for module in model.children()]
     made_up = [kind for kind in needed.get(model.model_type, ()) if kind in kinds]
-    path = load_file_path(name, "modules.json", **where)
-    config = load_file_path(name, "config.json", **where)
-    known = Path(config).read_text(encoding="utf8") if config else ""
-    if made_up and path is None and "HF_ColBERT" not in known:
+    if not made_up or load_file_path(name, "modules.json", **where) is not None:
+        return
+    config = checkpoint_json(name, "config.json", where) or {}
+    if STANFORD not in (config.get("architectures") or []):
         raise ModelError(
             f"{name!r} has no weights for the {made_up[0]} of a {model.model_type}: its vectors "
             f"would be random. To train one, make it with sentence_transformers.{model.model_type} "
@@ -64,11 +67,9 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
         model_name_or_path: What the user named.
         where: Arguments that say where to look; see `hub_arguments`.
     """
-    path = load_file_path(model_name_or_path, "config.json", **where)
-    if path is None:
+    config = checkpoint_json(model_name_or_path, "config.json", where)
+    if config is None:
         return
-    with open(path, encoding="utf8") as file:
-        config = json.load(file)
     if not isinstance(config, dict):
         raise ModelError(f"the configuration of {model_name_or_path!r} is no object. {_WAY_OUT}")
     for name, most in _SIZES.items():
@@ -104,6 +105,19 @@ def refuse_meaningless(
         limit = tokenizer.model_max_length
         if not isinstance(limit, int | float):
             raise ModelError(f"{model_name_or_path!r} says that it reads {limit!r} tokens")
+
+
+def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str = "") -> Any:
+    """A JSON file of a checkpoint; None if there is none.
+
+    Args:
+        name: Folder or hub name.
+        file: The file's name.
+        where: Arguments that say where to look; see `hub_arguments`.
+        subfolder: In which it lies.
+    """
+    path = load_file_path(name, file, subfolder=subfolder, **where)
+    return None if path is None else json.loads(Path(path).read_text(encoding="utf8"))
 
 
 def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

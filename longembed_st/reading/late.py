@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from sentence_transformers.base.modules import Transformer
-from typing_extensions import Self
 
 from longembed_st.coverages import Overflow, tell_of_cut_queries
 from longembed_st.reading.reader import LongReader
@@ -40,29 +39,25 @@ class LongTokenTransformer(LongReader):
 
     per_task = ("query_length", "document_length", "query_expansion")
 
-    @classmethod
-    def extending(cls, transformer: Transformer, extension: ExtensionConfig) -> Self:
-        """Extend a loaded module, which stays as it is; both share their weights.
+    def extend(self, extension: ExtensionConfig) -> None:
+        """Read as an extension says from now on; a saved cap on documents is lifted.
 
         Args:
-            transformer: The model's first module.
-            extension: How to extend it.
+            extension: See `LongReader.extend`.
 
         Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
+            ConfigError: As there.
+            ModelError: As there.
         """
-        module = cls.copy_of(transformer)
-        if module.document_length is not None:
+        if self.document_length is not None:
             logger.info(
                 "the model was saved to cut documents at %d tokens: they are read as method %r "
                 "does instead",
-                module.document_length,
+                self.document_length,
                 extension.method,
             )
-            module.document_length = None
-        module.extend(extension)
-        return module
+            self.document_length = None
+        super().extend(extension)
 
     def preprocess(
         self,

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sentence_transformers.base.modules import Transformer
 from transformers import PreTrainedTokenizerBase
-from typing_extensions import Self
 
 from longembed_st.coverages import Overflow, tell_of_cut_queries
 from longembed_st.errors import InputError, ModelError
@@ -23,7 +21,6 @@ from longembed_st.reading.tokens import (
     checked_texts,
     tokenize,
 )
-from longembed_st.settings import ExtensionConfig
 
 
 class LongPairTransformer(LongReader):
@@ -45,22 +42,6 @@ class LongPairTransformer(LongReader):
     __module__ = "longembed_st"
 
     outputs = ("scores", "token_embeddings")
-
-    @classmethod
-    def extending(cls, transformer: Transformer, extension: ExtensionConfig) -> Self:
-        """Extend a loaded module, which stays as it is; both share their weights.
-
-        Args:
-            transformer: The model's first module.
-            extension: How to extend it.
-
-        Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
-        """
-        module = cls.copy_of(transformer)
-        module.extend(extension)
-        return module
 
     def tokenize_texts(
         self,

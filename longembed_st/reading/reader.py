@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -122,15 +122,21 @@ class LongReader(Transformer):
         self.extend(extension)
 
     @classmethod
-    def copy_of(cls, transformer: Transformer) -> Self:
-        """A copy of a loaded module that shares its weights, not extended yet.
+    def extended_copy(cls, transformer: Transformer, extension: ExtensionConfig) -> Self:
+        """Extend a loaded module, which stays as it is; both share their weights.
 
         Args:
-            transformer: The module; stays as it is.
+            transformer: The module.
+            extension: How to extend it.
+
+        Raises:
+            ConfigError: If the extension is not valid.
+            ModelError: If the model cannot take it.
         """
         module = cls.__new__(cls)
         torch.nn.Module.__init__(module)
         module.__dict__.update(copy_sharing_weights(transformer).__dict__)
+        module.extend(extension)
         return module
 
     def extend(self, extension: ExtensionConfig) -> None:
@@ -550,6 +556,65 @@ class LongReader(Transformer):
                 read += sum(len(passes[index].tokens) for index in chosen)
                 tell(read, all_tokens)
 
+    def read_reduced(
+        self,
+        features: dict[str, Any],
+        reduce: Callable[[dict[str, Any]], Tensor],
+        width: int,
+        **kwargs: Any,
+    ) -> tuple[Tensor, list[int]]:
+        """Read each pass, and keep one row of it; a text of several windows is several passes.
+
+        Args:
+            features: What `flat_features` returned.
+            reduce: From the outputs of some passes to their rows, shape (passes, width).
+            width: Of a row.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The rows, shape (passes, width), and the index of the text of each.
+        """
+        passes = self.passes_of(features)
+        order: list[int] = []
+        rows: list[Tensor] = []
+        for chosen, outputs in self.read_batches(passes, features, **kwargs):
+            rows.append(reduce(outputs))
+            order.extend(chosen)
+        if not passes:
+            return torch.zeros(0, width), []
+        in_order = torch.cat(rows)[torch.tensor(order).argsort()]
+        return in_order, [one.text for one in passes]
+
+    def with_result(
+        self,
+        features: dict[str, Any],
+        name: str,
+        result: Tensor,
+        flat: dict[str, Any],
+        owners: Sequence[int],
+    ) -> dict[str, Any]:
+        """Features with what came out of reading them.
+
+        Args:
+            features: What `preprocess` returned; added to.
+            name: What came out.
+            result: A row a text.
+            flat: The features as one flat sequence.
+            owners: The text of each pass.
+
+        Returns:
+            The features, outside training with `coverages` if the tokens were counted.
+
+        Raises:
+            ModelError: If the result is not finite, outside training.
+        """
+        if not self.training and not torch.isfinite(result).all():
+            raise ModelError(NOT_FINITE)
+        features[name] = result
+        if not self.training and "token_counts" in flat:
+            features["coverages"] = _coverages(flat, owners)
+        return features
+
     def token_embeddings(self, input_ids: Tensor) -> Tensor:
         """Read tokens in one pass, as the method says, and keep the embedding of each.
 
@@ -658,13 +723,8 @@ class LongReader(Transformer):
         return inputs
 
 
-def coverages_of(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]:
-    """What was read of each text.
-
-    Args:
-        features: What `flat_features` returned, with the tokens counted.
-        texts: The text of each pass.
-    """
+def _coverages(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]:
+    """What was read of each text, from its tokens and the texts of all passes."""
     read = features["cu_seq_lens_q"].diff().tolist()
     passes, counts = Counter(texts), features["token_counts"].tolist()
     return [
@@ -700,6 +760,19 @@ def read_once(passes: Sequence[Pass]) -> list[Tensor]:
     return chosen
 
 
+def first_modules(model: BaseModel) -> list[torch.nn.Module]:
+    """What the inputs of a model go into: one module, or the first of each of its routes.
+
+    Args:
+        model: Any model of sentence-transformers.
+    """
+    first = model[0]
+    if not isinstance(first, Router):
+        return [first]
+    routes = cast("dict[str, torch.nn.Sequential]", first.sub_modules)
+    return [route[0] for route in routes.values()]
+
+
 def long_reader(model: BaseModel) -> LongReader:
     """The module that reads long texts in an extended model of any class.
 
@@ -709,12 +782,7 @@ def long_reader(model: BaseModel) -> LongReader:
     Raises:
         ModelError: If the model was not extended.
     """
-    first = model[0]
-    firsts = [first]
-    if isinstance(first, Router):
-        routes = cast("dict[str, torch.nn.Sequential]", first.sub_modules)
-        firsts = [route[0] for route in routes.values()]
-    for module in firsts:
+    for module in first_modules(model):
         if isinstance(module, LongReader):
             return module
     raise ModelError("this model was not extended; use longembed_st.extend(model) first")

@@ -14,7 +14,7 @@ from longembed_st.compat import head_alone
 from longembed_st.coverages import Overflow
 from longembed_st.errors import ModelError
 from longembed_st.reading.layout import flattened
-from longembed_st.reading.reader import NOT_FINITE, LongReader, coverages_of
+from longembed_st.reading.reader import LongReader
 from longembed_st.settings import ExtensionConfig
 
 HEAD_TOKENS = 256
@@ -103,8 +103,7 @@ class LongSpladeTransformer(LongReader):
                 f"a SpladePooling stands behind a model for {transformer.transformer_task!r}; it "
                 "needs the scores of masked words: Transformer(name, transformer_task='fill-mask')"
             )
-        module = cls.copy_of(transformer)
-        module.extend(extension)
+        module = cls.extended_copy(transformer, extension)
         width = module.model.config.vocab_size
         settings = {**pooling.get_config_dict(), "embedding_dimension": width}
         module.pooling = PooledSplade(**settings)
@@ -150,12 +149,8 @@ class LongSpladeTransformer(LongReader):
                     vectors[one.text] = found
         texts = [vectors[text] for text in range(len(vectors))]
         result = torch.stack(texts) if texts else torch.zeros(0, self.get_embedding_dimension())
-        if not self.training and not torch.isfinite(result).all():
-            raise ModelError(NOT_FINITE)
-        features["sentence_embedding"] = result
-        if not self.training and "token_counts" in features:
-            features["coverages"] = coverages_of(flat, [one.text for one in passes])
-        return features
+        owners = [one.text for one in passes]
+        return self.with_result(features, "sentence_embedding", result, flat, owners)
 
     def _pooled(self, head: torch.nn.Module, states: Tensor) -> Tensor:
         """The pooled scores of some tokens, shape (vocabulary,)."""

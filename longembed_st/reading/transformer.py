@@ -19,7 +19,7 @@ from longembed_st.coverages import Overflow
 from longembed_st.errors import ModelError
 from longembed_st.reading.layout import flattened
 from longembed_st.reading.pooled import PooledPasses
-from longembed_st.reading.reader import NOT_FINITE, LongReader, coverages_of, long_reader
+from longembed_st.reading.reader import LongReader, long_reader
 from longembed_st.reading.reductions import mean_by_text
 from longembed_st.reading.weighting import FILE as TOKEN_WEIGHTS
 from longembed_st.reading.weighting import TokenWeights, refuse_unless_mean
@@ -96,11 +96,10 @@ class LongTransformer(LongReader):
             ConfigError: If the extension is not valid.
             ModelError: If the model cannot take it.
         """
-        module = cls.copy_of(transformer)
+        module = cls.extended_copy(transformer, extension)
         # A model that was extended before keeps its weights of tokens.
         if not isinstance(transformer, LongTransformer):
             module.register_module("token_weights", None)
-        module.extend(extension)
         module.pooling = PooledPasses.of(pooling)
         return module
 
@@ -167,16 +166,12 @@ class LongTransformer(LongReader):
         if self.config.output_hidden_states and "attention_mask" in features:
             return self._all_layers(features, **kwargs)
         flat = flattened(features)
-        vectors, owners = self.read_passes(flat, **kwargs)
+        width = self.get_embedding_dimension()
+        vectors, owners = self.read_reduced(flat, self.pool, width, **kwargs)
         texts = len(flat["cu_seq_lens_q"]) - 1
         if len(owners) > texts:
             vectors = mean_by_text(vectors, owners, texts)
-        if not self.training and not torch.isfinite(vectors).all():
-            raise ModelError(NOT_FINITE)
-        features["sentence_embedding"] = vectors
-        if not self.training and "token_counts" in features:
-            features["coverages"] = coverages_of(flat, owners)
-        return features
+        return self.with_result(features, "sentence_embedding", vectors, flat, owners)
 
     def _all_layers(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """The embeddings of all layers, as losses over layers want them, of texts that fit."""
@@ -189,27 +184,6 @@ class LongTransformer(LongReader):
                 "over layers (AdaptiveLayerLoss) trains on short texts; extend the model afterwards"
             )
         return super().forward(features, **kwargs)
-
-    def read_passes(self, features: dict[str, Any], **kwargs: Any) -> tuple[Tensor, list[int]]:
-        """Read each pass and pool it; a text of several windows is several passes.
-
-        Args:
-            features: What `flat_features` returned.
-            **kwargs: Passed on to the transformers model.
-
-        Returns:
-            The pooled vectors, shape (passes, width), and the index of the text of each.
-        """
-        passes = self.passes_of(features)
-        order: list[int] = []
-        vectors: list[Tensor] = []
-        for chosen, outputs in self.read_batches(passes, features, **kwargs):
-            vectors.append(self.pool(outputs))
-            order.extend(chosen)
-        if not passes:
-            return torch.zeros(0, self.get_embedding_dimension()), []
-        pooled = torch.cat(vectors)[torch.tensor(order).argsort()]
-        return pooled, [one.text for one in passes]
 
     def pool(self, outputs: dict[str, Any]) -> Tensor:
         """The vectors of some passes, from the embeddings of their tokens.

@@ -16,7 +16,7 @@ from sentence_transformers.util import quantize_embeddings
 import longembed_st as le
 from longembed_bench.retrievers import Found, Reading, Retriever, Scores, digest, document_texts
 from longembed_bench.runs import RerankChoice, TokenChoice
-from longembed_bench.vectors import TokenCache
+from longembed_bench.vectors import DocumentCache
 from longembed_st.errors import ConfigError
 
 Score = Callable[[list[str], str], Sequence[float]]
@@ -87,7 +87,7 @@ class LateInteraction(Retriever):
         full_name: str,
         model: le.LongMultiVectorEncoder,
         choice: TokenChoice,
-        cache: TokenCache,
+        cache: DocumentCache,
     ) -> None:
         fingerprint = le.fingerprint(model)
         super().__init__(full_name, digest(fingerprint, f"{choice.pool} {choice.precision}"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from longembed_st.coverages import Encoded
 from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
-from longembed_st.encoders.long_model import Role
+from longembed_st.encoders.long_model import LongModel, Role
 from longembed_st.files import write_whole
 from longembed_st.model import LongSentenceTransformer
 
@@ -128,26 +128,28 @@ class VectorCache:
             self._known[key] = (vector, int(tokens), int(read), float(seconds))
 
 
-class SpanCache:
-    """The spans that one model has computed so far, a file a document.
+class DocumentCache:
+    """Several vectors of each document that one model has computed so far, a file a document.
 
     Args:
-        folder: A folder for this model and this length alone.
-        tokens: The most of a span; None for the windows of the method.
+        folder: A folder for this model, and what its vectors stand for, alone.
+        kind: What they stand for; part of the files' names.
+        compute: From a model and a text to its vectors, shape (vectors, width).
     """
 
-    def __init__(self, folder: Path, tokens: int | None) -> None:
-        self._folder = folder
-        self._tokens = tokens
+    def __init__(
+        self, folder: Path, kind: str, compute: Callable[[Any, str], NDArray[np.float32]]
+    ) -> None:
+        self._folder, self._kind, self._compute = folder, kind, compute
 
-    def read(self, model: LongSentenceTransformer, text: str) -> tuple[NDArray[np.float32], float]:
-        """The vectors of a document's spans, and the time that they took.
+    def read(self, model: LongModel, text: str) -> tuple[NDArray[np.float32], float]:
+        """The vectors of a document, and the time that they took.
 
         Args:
             model: The model that the folder is for.
             text: The document.
         """
-        path = self._folder / f"{_key('spans', text)[:32]}.npz"
+        path = self._folder / f"{_key(self._kind, text)[:32]}.npz"
         if path.exists():
             try:
                 with np.load(path) as file:
@@ -155,39 +157,7 @@ class SpanCache:
             except (OSError, ValueError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
         begin = time.perf_counter()
-        (found,) = model.encode_spans([text], span_tokens=self._tokens)
-        seconds = time.perf_counter() - begin
-        write_whole(path, lambda file: np.savez(file, vectors=found.vectors, seconds=seconds))
-        return found.vectors, seconds
-
-
-class TokenCache:
-    """The token vectors that one late-interaction model has computed so far, a file a document.
-
-    Args:
-        folder: A folder for this model and this pooling alone.
-        pool: Vectors of a window that are averaged to one; 1 for none.
-    """
-
-    def __init__(self, folder: Path, pool: int) -> None:
-        self._folder = folder
-        self._pool = pool
-
-    def read(self, model: LongMultiVectorEncoder, text: str) -> tuple[NDArray[np.float32], float]:
-        """The vectors of a document, and the time that they took.
-
-        Args:
-            model: The model that the folder is for.
-            text: The document.
-        """
-        path = self._folder / f"{_key(text)[:32]}.npz"
-        try:
-            with np.load(path) as file:
-                return file["vectors"], float(file["seconds"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)
-        begin = time.perf_counter()
-        vectors = model.encode_document(text).float().cpu().numpy()
+        vectors = self._compute(model, text)
         seconds = time.perf_counter() - begin
         write_whole(path, lambda file: np.savez(file, vectors=vectors, seconds=np.array(seconds)))
         return vectors, seconds
@@ -211,7 +181,7 @@ class VectorFolder:
         """
         return VectorCache(self.path / fingerprint.removeprefix("sha256:")[:16])
 
-    def spans(self, fingerprint: str, tokens: int | None) -> SpanCache:
+    def spans(self, fingerprint: str, tokens: int | None) -> DocumentCache:
         """The spans of one model.
 
         Args:
@@ -219,9 +189,14 @@ class VectorFolder:
             tokens: The most of a span; None for the windows of the method.
         """
         name = f"{fingerprint.removeprefix('sha256:')[:16]}-spans-{tokens or 'windows'}"
-        return SpanCache(self.path / name, tokens)
 
-    def tokens(self, fingerprint: str, pool: int) -> TokenCache:
+        def compute(model: LongSentenceTransformer, text: str) -> NDArray[np.float32]:
+            (found,) = model.encode_spans([text], span_tokens=tokens)
+            return found.vectors
+
+        return DocumentCache(self.path / name, "spans", compute)
+
+    def tokens(self, fingerprint: str, pool: int) -> DocumentCache:
         """The token vectors of one model.
 
         Args:
@@ -229,7 +204,12 @@ class VectorFolder:
             pool: Vectors of a window that are averaged to one; 1 for none.
         """
         name = f"{fingerprint.removeprefix('sha256:')[:16]}-tokens-{pool}"
-        return TokenCache(self.path / name, pool)
+
+        def compute(model: LongMultiVectorEncoder, text: str) -> NDArray[np.float32]:
+            vectors: NDArray[np.float32] = model.encode_document(text).float().cpu().numpy()
+            return vectors
+
+        return DocumentCache(self.path / name, "tokens", compute)
 
     def whitening(self, key: str) -> Path:
         """Where a whitening is kept.

@@ -246,7 +246,7 @@ def index(
             f"longembed reindex --whiten --store {shown(store)}"
         )
     console.say(f"Found {len(found.files):,} documents", style="dim")
-    loaded = _load(stored, _named(settings, model), store, console)
+    loaded = _load(stored, named(settings, model), store, console)
     file, words = SpanFile(store, collection), WordFile(store, collection)
     _refuse_language(language, words)
     has_spans = _has_spans(spans, stored, file, loaded, console)
@@ -393,7 +393,7 @@ def search(
     if query is not None:
         refuse_blank(query)
     wanted = conditions(where or [])
-    given = _named(given_settings(device=device, dtype=dtype, backend=backend), model)
+    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
     finder = Finder(store, collection=collection, given=given)
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     console = terminal(stderr=True)
@@ -502,7 +502,7 @@ def reindex(
     from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
     from longembed_index.whitening import Texts, begun_whitening
 
-    given = _named(settings, model)
+    given = named(settings, model)
     stored = read_provenance(store, collection)
     if stored is None:
         raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
@@ -587,7 +587,7 @@ def repair(
 
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
-        given = _named(given_settings(device=device, dtype=dtype, backend=backend), model)
+        given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
         loaded = _load(stored, given, store, console)
         return document_embedder(loaded)(texts)
 
@@ -645,7 +645,13 @@ def _repair(store: Store, embed: Embed, console: Terminal, remove_lost: bool = F
     display.show_repaired(console, report)
 
 
-def _named(settings: ModelSettings, model: str | None) -> ModelSettings:
+def named(settings: ModelSettings, model: str | None) -> ModelSettings:
+    """Settings with the place where a model is now.
+
+    Args:
+        settings: Without a model.
+        model: Where it is; None where the store says.
+    """
     return settings if model is None else settings.model_copy(update={"model_name": model})
 
 

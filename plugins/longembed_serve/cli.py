@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longembed_index.cli import CollectionOption, MovedModelOption, StoreOption, named
 from longembed_st.command.display import loading
 from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
 from longembed_st.command.terminal import terminal
@@ -23,19 +23,12 @@ KEY = "LONGEMBED_API_KEY"
 
 
 def serve(
-    store: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the store.", show_default=False)
-    ],
+    store: StoreOption,
     *,
-    collection: Annotated[
-        str, typer.Option(metavar="NAME", help="Collection in the store.")
-    ] = "documents",
+    collection: CollectionOption = "documents",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Where the store's model is now.", show_default="where it was"),
-    ] = None,
+    model: MovedModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     backend: BackendOption = None,
@@ -95,9 +88,7 @@ def serve(
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)
-    given = given_settings(device=device, dtype=dtype, backend=backend)
-    if model is not None:
-        given = given.model_copy(update={"model_name": model})
+    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
     with loading(console):
         service = Service(
             store,

@@ -87,8 +87,7 @@ class Service:
             ConfigError: If it is blank, or a reranker is asked for and there is none.
             StoreError: If the store cannot be read.
         """
-        if asked.rerank and self.reranker is None:
-            raise ConfigError("there is no reranker: start the server with --rerank MODEL")
+        reranker = self._offered_reranker() if asked.rerank else None
         with self._searching:
             hits, _ = self._finder.find(
                 asked.query,
@@ -97,7 +96,7 @@ class Service:
                 where=asked.where,
                 mode=asked.mode,
                 weight=asked.weight,
-                reranker=self.reranker if asked.rerank else None,
+                reranker=reranker,
                 candidates=asked.candidates,
             )
         return [_described(rank, hit) for rank, hit in enumerate(hits, 1)]
@@ -128,20 +127,24 @@ class Service:
             ConfigError: If there is no reranker.
             InputError: If a text cannot be read.
         """
-        if self.reranker is None:
-            raise ConfigError("there is no reranker: start the server with --rerank MODEL")
+        reranker = self._offered_reranker()
         texts = [_text_of(one) for one in asked.documents]
-        found = self.reranker.score_windows(asked.query, texts)
+        found = reranker.score_windows(asked.query, texts)
         results: list[dict[str, Any]] = []
         for index, one in enumerate(found):
             result: dict[str, Any] = {"index": index, "relevance_score": one.score}
-            if one.spans:
-                start, end = one.spans[int(one.scores.argmax())]
+            if one.best_span is not None:
+                start, end = one.best_span
                 result["window"] = {"start": start, "end": end}
             if asked.return_documents:
                 result["document"] = {"text": texts[index]}
             results.append(result)
         return sorted(results, key=lambda result: -result["relevance_score"])[: asked.top_n]
+
+    def _offered_reranker(self) -> Reranker:
+        if self.reranker is None:
+            raise ConfigError("there is no reranker: start the server with --rerank MODEL")
+        return self.reranker
 
     def close(self) -> None:
         """Read what was accepted, and end."""

@@ -15,7 +15,7 @@ import longembed_st as le
 from longembed_bench.classes import LateInteraction, Reranked, Sparse, maxsim, quantized
 from longembed_bench.retrievers import Bm25
 from longembed_bench.runs import MethodChoice, RerankChoice, TokenChoice, plan
-from longembed_bench.vectors import TokenCache
+from longembed_bench.vectors import VectorFolder
 from longembed_st.errors import ConfigError
 
 LONG = 2 * WINDOW + 9
@@ -68,7 +68,7 @@ def texts():
 def test_late_interaction_over_all_documents(texts, tmp_path) -> None:
     documents, queries = texts
     model = le.load(late("bert"), "pcw")
-    cache = TokenCache(tmp_path, 1)
+    cache = VectorFolder(tmp_path).tokens(le.fingerprint(model), 1)
     found, reading = search(
         LateInteraction("longembed/late", model, TokenChoice(), cache), documents, queries
     )

@@ -72,8 +72,8 @@ class LongEmbedReranker(BaseNodePostprocessor):
         for given, one in zip(nodes, found, strict=True):
             node = given.node.model_copy(deep=True)
             node.metadata["retrieval_score"] = given.score
-            if one.spans:
-                start, end = one.spans[int(one.scores.argmax())]
+            if one.best_span is not None:
+                start, end = one.best_span
                 node.metadata |= {"window_start": start, "window_end": end}
             scored.append(NodeWithScore(node=node, score=one.score))
         return sorted(scored, key=lambda one: -(one.score or 0.0))[: self.top_n]
