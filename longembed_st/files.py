@@ -11,6 +11,21 @@ from typing import BinaryIO
 
 from longembed_st.errors import ConfigError
 
+CACHE = "LONGEMBED_CACHE"
+"""The environment variable that names another folder for what this package keeps by itself."""
+
+
+def cache_folder() -> Path:
+    """Where this package keeps things by itself: the user's folder for caches, or the variable's.
+
+    Raises:
+        ModuleNotFoundError: If platformdirs, of the extras that need this, is not installed.
+    """
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(CACHE)
+    return Path(given) if given else user_cache_path("longembed-st")
+
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under another name and rename it: a run that is killed leaves no half of it.

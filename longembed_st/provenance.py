@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -104,6 +104,11 @@ class Provenance:
                 # As versions wrote it that knew of none.
                 del fields[newer]
         return {**fields, _OPTIONS: options, FINGERPRINT: self.fingerprint}
+
+    def elsewhere(self) -> Provenance:
+        """The same without what belongs to this machine: who opens a store may be on another."""
+        here = {"device": None, "cache_folder": None}
+        return replace(self, settings=self.settings.model_copy(update=here))
 
     def to_json(self) -> str:
         """As one canonical string: equal settings, equal strings."""

@@ -6,15 +6,17 @@ The model costs nothing: a text's vector is drawn at random, seeded by the text 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE_SECONDS = 400
 
 COMMON = """
-import hashlib, sys
+import hashlib, os, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
@@ -73,7 +75,8 @@ STEPS = {
     "index": """
 version, share = map(int, arguments)
 first = None if place.exists() else Model()
-with open_store(place, first, write=True) as store:
+kind = os.environ.get("STORE_KIND") if first else None
+with open_store(place, first, write=True, kind=kind) as store:
     model = Model(store.provenance)
     repair(store, model)
     ingest(sources(range(0, count, share), version), store, model, batch_characters=5000,
@@ -141,3 +144,65 @@ def step(place: Path, count: int, name: str, *arguments: object) -> str:
         raise
     assert process.returncode == 0, errors[-2000:]
     return output
+
+
+LONGEST_SECONDS = 5.0
+KILLED_STEPS = [("index", version, share) for version in range(3) for share in (1, 2)] + [
+    ("reindex",),
+    ("repair",),
+]
+
+
+def files_state(place: Path) -> list[tuple[str, int, int]]:
+    """What shows that something was written below a store's folder."""
+    states = []
+    for file in place.glob("*/**/*"):
+        try:
+            status = file.stat()
+        except FileNotFoundError:
+            continue
+        states.append((file.name, status.st_size, status.st_mtime_ns))
+    return sorted(states)
+
+
+def kill(
+    process: subprocess.Popen[str], place: Path, draw: random.Random, *, at_a_change: bool
+) -> bool:
+    """Kill a process; whether it was still at work."""
+    if at_a_change:
+        before, wait = files_state(place), time.monotonic() + 4 * LONGEST_SECONDS
+        while files_state(place) == before and process.poll() is None and time.monotonic() < wait:
+            pass
+        time.sleep(draw.choice([0, 0.0005, 0.002, 0.01]))
+    else:
+        time.sleep(1 + draw.uniform(0, LONGEST_SECONDS))
+    process.kill()
+    process.communicate()
+    return process.returncode == -9
+
+
+def run_killed(place: Path, documents: int, kills: int, seed: int) -> tuple[int, int]:
+    """How many kills hit a process at work, and how many of those cost vectors."""
+    draw = random.Random(seed)
+    hits = damaged = 0
+    for number in range(kills):
+        name, *arguments = draw.choice(KILLED_STEPS)
+        process = begin(place, documents, name, *arguments)
+        hit = kill(process, place, draw, at_a_change=number % 2 == 0)
+        hits += hit
+        found = step(place, documents, "search")
+        assert found.startswith("right") or "longembed repair" in found, found
+        damaged += found.startswith("error")
+        if found.startswith("error") and draw.random() < 0.5:
+            # Not always, so that repairs are killed, too.
+            assert step(place, documents, "repair").startswith("right")
+    return hits, damaged
+
+
+def assert_whole(place: Path, documents: int) -> None:
+    """What was interrupted is finished, and everything is there and found."""
+    step(place, documents, "index", 7, 1)
+    assert step(place, documents, "search") == f"right {documents}\n"
+    names = step(place, documents, "names").splitlines()
+    assert [line.split()[0] for line in names] == sorted(f"d{n}" for n in range(documents))
+    assert all("version 7 of" in line for line in names)

@@ -34,6 +34,7 @@ PARTS = {
     "longembed_serve": ("plugins/longembed_serve", ["serve"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
+    "lancedb_longembed": ("integrations/lancedb_longembed", ["lancedb"]),
     "langchain_longembed": ("integrations/langchain_longembed", ["langchain", "index"]),
     "llama_index": (f"{LLAMA_INDEX}/llama_index", ["index"]),
 }
@@ -47,6 +48,7 @@ MAY_IMPORT = {
     "longembed_serve": {"longembed_st", "longembed_index"},
     "longembed_tuning": {"longembed_st", "longembed_index"},
     "chroma_longembed": {"longembed_st", "longembed_index"},
+    "lancedb_longembed": {"longembed_st", "longembed_index"},
     "langchain_longembed": {"longembed_st", "longembed_index"},
     "llama_index": {"longembed_st", "longembed_index"},
 }

@@ -151,10 +151,10 @@ def stamp(provenance: Provenance) -> dict[str, str]:
     Returns:
         The fingerprint and the settings, as strings.
     """
-    # Without what belongs to this machine: whoever opens this next may be on another.
-    here = {"device": None, "cache_folder": None}
-    stored = replace(provenance, settings=provenance.settings.model_copy(update=here))
-    return {FINGERPRINT: str(provenance.fingerprint), SETTINGS: stored.to_json()}
+    return {
+        FINGERPRINT: str(provenance.fingerprint),
+        SETTINGS: provenance.elsewhere().to_json(),
+    }
 
 
 def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:

@@ -5,32 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longembed_st.errors import ConfigError
-from longembed_st.files import whole_folder
+from longembed_st.files import CACHE, cache_folder, whole_folder
 
 if TYPE_CHECKING:
     from openvino import Core, Model
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "LONGEMBED_CACHE"
-"""The environment variable that names another folder for what can be made again."""
-
 _GRAPH, _WEIGHTS, _DIGESTS = "graph.xml", "graph.bin", "digests.json"
 
 
 def graphs_folder() -> Path:
     """Where graphs are kept: below the user's folder for caches, or the variable's."""
-    from platformdirs import user_cache_path
-
-    given = os.environ.get(FOLDER)
-    return (Path(given) if given else user_cache_path("longembed-st")) / "graphs"
+    return cache_folder() / "graphs"
 
 
 def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
@@ -61,7 +54,7 @@ def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
                 "environment variable %s names another folder",
                 folder.parent,
                 error,
-                FOLDER,
+                CACHE,
             )
     return made
 

@@ -31,12 +31,13 @@ from longembed_st.settings_file import SettingsFile
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
+    from longembed_index.addresses import Address
     from longembed_index.embedding import Embed
     from longembed_index.lexical import WordFile
     from longembed_index.passages import DocumentHit
     from longembed_index.reports import Report
     from longembed_index.sources import Found
-    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
+    from longembed_index.spans import SpanEmbedder, SpanKeeper, SpannedStore
     from longembed_index.store import Store
     from longembed_index.whitening import Texts
     from longembed_st.command.terminal import Terminal
@@ -48,13 +49,34 @@ if TYPE_CHECKING:
 _MOST = 1_000_000_000_000
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
+
+def _address(text: str | Path) -> Address:
+    """A store as typed: a folder, perhaps with its kind before it, or an object store."""
+    from longembed_index.addresses import address_of
+
+    return address_of(str(text) if "://" in str(text) else str(given_path(text)))
+
+
+def _store_folder(text: str | Path) -> Path:
+    return _address(text).directory
+
+
+_STORE_HELP = "Folder of the store, or KIND:URL of one in an object store."
 StoreOption = Annotated[
     Path,
     typer.Option(
+        "--store", parser=_store_folder, metavar="DIR", help=_STORE_HELP, show_default=False
+    ),
+]
+_NewStoreOption = Annotated[
+    # Typer looks at what it is when a command is called, and needs only the parser's answer.
+    Any,
+    typer.Option(
         "--store",
-        parser=given_path,
-        metavar="DIR",
-        help="Folder of the store.",
+        parser=_address,
+        metavar="[KIND:]DIR",
+        help="Folder of the store, of a new one perhaps with its kind before it (lancedb:DIR); or "
+        "KIND:URL in an object store (lancedb:s3://bucket/store).",
         show_default=False,
     ),
 ]
@@ -105,7 +127,7 @@ def index(
             show_default=False,
         ),
     ],
-    store: StoreOption,
+    store: _NewStoreOption,
     *,
     model: ModelOption = None,
     settings: ModelSettings,
@@ -216,17 +238,18 @@ def index(
     """
     from longembed_index.ingestion import ingest
     from longembed_index.lexical import WordFile
-    from longembed_index.opening import open_store, read_provenance
+    from longembed_index.opening import open_store, read_provenance, spans_in
     from longembed_index.parsing import Parser
     from longembed_index.reports import write_failures
     from longembed_index.sources import emptied, find_files, is_gone, is_missing
-    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
+    from longembed_index.spans import SpanEmbedder, SpannedStore
     from longembed_index.verify import verify as compare
     from longembed_index.watching import changes
     from longembed_index.whitening import Texts
     from longembed_index.word_index import RanksWords
 
     ranking = Ranking.of(settings_file.search) if settings_file else Ranking()
+    store, store_kind = _place_of(store, store_kind)
     limits = Limits(reader_seconds, reader_memory, reader_characters)
     parser = Parser(limits)
 
@@ -247,9 +270,9 @@ def index(
         )
     console.say(f"Found {len(found.files):,} documents", style="dim")
     loaded = _load(stored, named(settings, model), store, console)
-    file, words = SpanFile(store, collection), WordFile(store, collection)
-    _refuse_language(language, words)
-    has_spans = _has_spans(spans, stored, file, loaded, console)
+    kept, words = spans_in(store, collection, kind=store_kind), WordFile(store, collection)
+    _refuse_language(language, words.language)
+    has_spans = _has_spans(spans, stored, kept, loaded, console)
     embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
     if dry_run:
@@ -264,9 +287,15 @@ def index(
     ) as plain:
         opened: Store = plain
         if isinstance(embed, SpanEmbedder):
-            # Later runs tell by the file that the store has spans, even if none was made yet.
-            file.put(str(plain.provenance.fingerprint), [])
-            opened = SpannedStore(plain, file, embed)
+            # Where the kind keeps them, that is known now at the latest.
+            kept = spans_in(store, collection)
+            # Later runs are told by it that the store has spans, even if none was made yet.
+            kept.put(str(plain.provenance.fingerprint), [])
+            opened = SpannedStore(plain, kept, embed)
+        if isinstance(plain, RanksWords):
+            _refuse_language(language, plain.word_index.language)
+            if language is not None:
+                plain.speak(language)
         _repair(opened, embed, console)
         if prune and not prune_empty_root:
             names = (name for _, name in opened.names())
@@ -498,8 +527,8 @@ def reindex(
     """
     from longembed_index import reindexing
     from longembed_index.embedding import storable_model
-    from longembed_index.opening import open_store, read_provenance
-    from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
+    from longembed_index.opening import open_store, read_provenance, spans_in
+    from longembed_index.spans import SpanEmbedder, SpannedStore
     from longembed_index.whitening import Texts, begun_whitening
 
     given = named(settings, model)
@@ -511,7 +540,9 @@ def reindex(
         if not drop_old:
             raise ConfigError("name what is to change, for instance --method, --model or --whiten")
         with open_store(store, collection=collection, write=True, wait=wait) as opened:
-            display.show_dropped(out, opened.drop_kept())
+            spans = spans_in(store, collection)
+            kept: Store = SpannedStore(opened, spans) if spans.exists else opened
+            display.show_dropped(out, kept.drop_kept())
         return
     given = given.over(ModelSettings(model_name=stored.settings.model_name))
     with loading(console, given.model_name):
@@ -519,18 +550,18 @@ def reindex(
     console.say(_describe(loaded))
     with open_store(store, collection=collection, write=True, wait=wait) as opened:
         count = len(opened)
-        file = SpanFile(store, collection)
-        embed = _embedder(loaded, file.exists)
+        spans = spans_in(store, collection)
+        embed = _embedder(loaded, spans.exists)
         if whiten:
             begun = None if restart else begun_whitening(opened, loaded, store)
             if begun is not None:
                 loaded = begun
-                embed = _embedder(begun, file.exists)
+                embed = _embedder(begun, spans.exists)
             else:
                 texts = Texts.of_store(opened)
-                loaded, embed = _whiten(store, loaded, texts, file.exists, console)
+                loaded, embed = _whiten(store, loaded, texts, spans.exists, console)
         if isinstance(embed, SpanEmbedder):
-            opened = SpannedStore(opened, file, embed)
+            opened = SpannedStore(opened, spans, embed)
         with record_bar(console, count) as on_outcome:
             done = reindexing.reindex(
                 opened,
@@ -604,6 +635,13 @@ def repair(
         out.say(f"All {len(opened):,} vectors are there again.")
 
 
+def _place_of(address: Address, kind: str | None) -> tuple[Path, str | None]:
+    """Folder and kind of a store that may be new."""
+    if None not in (kind, address.kind) and kind != address.kind:
+        raise ConfigError(f"--store names the kind {address.kind!r}, --store-kind {kind!r}")
+    return address.directory, address.kind or kind
+
+
 def conditions(given: list[str]) -> dict[str, str]:
     """What `--where` asks for, by key.
 
@@ -666,17 +704,17 @@ def _embedder(loaded: CachedModel, spans: bool) -> Embed:
 def _has_spans(
     given: bool | None,
     stored: Provenance | None,
-    file: SpanFile,
+    kept: SpanKeeper,
     loaded: CachedModel,
     console: Terminal,
 ) -> bool:
     """Whether spans are kept: in a new store if they cost little, later as the store has them."""
-    if given is False and file.exists:
+    if given is False and kept.exists:
         raise ConfigError(
-            f"the store has spans. To go without from now on, delete {shown(file.path)}: they can "
-            "be made again"
+            f"the store has spans. To go without from now on, delete {kept.place}: they can be "
+            "made again"
         )
-    if given or file.exists:
+    if given or kept.exists:
         return True
     if given is False or stored is not None:
         return False
@@ -749,16 +787,16 @@ def _told_if_interrupted(store: Store, console: Terminal) -> Iterator[None]:
         raise
 
 
-def _refuse_language(language: str | None, words: WordFile) -> None:
+def _refuse_language(language: str | None, stored: str | None) -> None:
     """Raise `ConfigError` for a language that there is not, or that is not the store's."""
     from longembed_index.words import LANGUAGES
 
     if language is not None and language not in LANGUAGES:
         raise ConfigError(f"--language must be one of {', '.join(LANGUAGES)}, not {language!r}")
-    if language is not None and words.language not in (None, language):
+    if language is not None and stored not in (None, language):
         raise ConfigError(
-            f"the words of the store are those of {words.language}. To change that, delete "
-            f"{shown(words.path)}, which is made anew, and run again"
+            f"the words of the store are those of {stored}. To have them in another language, "
+            "index into a new store"
         )
 
 

@@ -90,14 +90,18 @@ def stats(
     from longembed_index.contents import entry_of, records_of
     from longembed_index.lexical import WordFile
     from longembed_index.modes import read_ranking
-    from longembed_index.opening import open_store
-    from longembed_index.spans import SpanFile
+    from longembed_index.opening import open_store, spans_in
+    from longembed_index.word_index import RanksWords, WordIndex
 
     with open_store(store, collection=collection) as opened:
         provenance = opened.provenance
         entries = [entry_of(record) for record in records_of(opened)]
+        words: WordIndex = WordFile(store, collection)
+        if isinstance(opened, RanksWords):
+            words = opened.word_index
+        word_count, language = len(words), words.language
     ours = [entry for entry in entries if entry.tokens is not None]
-    words, spans = WordFile(store, collection), SpanFile(store, collection)
+    spans = spans_in(store, collection)
     ranking = read_ranking(store, collection)
     tokens, read = sum(e.tokens or 0 for e in ours), sum(e.read or 0 for e in ours)
     facts: dict[str, Any] = {
@@ -115,8 +119,8 @@ def stats(
         },
         "fingerprint": provenance.fingerprint,
         "spans": len(spans.ids(str(provenance.fingerprint))) if spans.exists else 0,
-        "words": len(words),
-        "language of the words": words.language,
+        "words": word_count,
+        "language of the words": language,
         "searched by": f"{ranking.mode}, weight {ranking.weight}",
         "bytes on disk": sum(file.stat().st_size for file in store.rglob("*") if file.is_file()),
     }
@@ -160,16 +164,16 @@ def delete(
     from longembed_index.contents import records_of, remove
     from longembed_index.hybrid import catch_up
     from longembed_index.lexical import WordFile
-    from longembed_index.opening import open_store
+    from longembed_index.opening import open_store, spans_in
     from longembed_index.sources import is_missing
-    from longembed_index.spans import SpanFile, SpannedStore
+    from longembed_index.spans import SpannedStore
 
     if not (names or where or gone):
         raise ConfigError("name what is to be removed: documents, --where or --gone")
     out, console = terminal(), terminal(stderr=True)
     with open_store(store, collection=collection, write=True, wait=wait) as plain:
-        file, words = SpanFile(store, collection), WordFile(store, collection)
-        opened: Store = SpannedStore(plain, file) if file.exists else plain
+        spans, words = spans_in(store, collection), WordFile(store, collection)
+        opened: Store = SpannedStore(plain, spans) if spans.exists else plain
         found = {
             record.id: record.name
             for record in records_of(opened, names or (), conditions(where or []))

@@ -13,10 +13,10 @@ from longembed_index.errors import StoreError
 from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
 from longembed_index.modes import CANDIDATES, Mode, Ranking, read_ranking
-from longembed_index.opening import COLLECTION, open_store, read_provenance
+from longembed_index.opening import COLLECTION, open_store, read_provenance, spans_in
 from longembed_index.passages import DocumentHit, first_distinct, search_dense, with_best_sentence
 from longembed_index.reranking import reranked
-from longembed_index.spans import SpanFile, SpannedStore
+from longembed_index.spans import SpanKeeper, SpannedStore
 from longembed_index.word_index import RanksWords
 from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
@@ -90,7 +90,7 @@ class Finder:
     @property
     def has_spans(self) -> bool:
         """Whether the store keeps spans, so that there are passages."""
-        return self._file.exists
+        return self._spans.exists
 
     def has_passages(self, mode: Mode | None = None) -> bool:
         """Whether documents are found with passages: by their spans, or by their words.
@@ -100,9 +100,9 @@ class Finder:
         """
         return self.has_spans or self.ranking.but(mode, None).mode != "dense"
 
-    @property
-    def _file(self) -> SpanFile:
-        return SpanFile(self._directory, self._collection)
+    @cached_property
+    def _spans(self) -> SpanKeeper:
+        return spans_in(self._directory, self._collection)
 
     def find(
         self,
@@ -155,7 +155,7 @@ class Finder:
         with open_store(self._directory, loaded, collection=self._collection) as opened:
             if not len(opened):
                 raise ConfigError(f"the store in {shown(self._directory)} is empty")
-            store = SpannedStore(opened, self._file) if self._file.exists else opened
+            store = SpannedStore(opened, self._spans) if self.has_spans else opened
             words = None if mode == "dense" and not question.phrases else self._words_of(opened)
             if words is None:
                 ask = partial(search_dense, store, vector, passages=passages, where=where)

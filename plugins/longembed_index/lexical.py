@@ -12,7 +12,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,22 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.bm25 import bm25, idf
+from longembed_index.bm25 import idf
 from longembed_index.derived import DerivedFile, id_of, key_of
 from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
 from longembed_index.word_index import WordScores
+from longembed_index.word_scores import (
+    Numbers,
+    Statistics,
+    range_scores_of,
+    scores_of,
+    window_count,
+    window_lengths,
+    window_ranges,
+    windows_of,
+)
 from longembed_index.words import NO_LANGUAGE, Terms, guess_language, words_of
-
-WINDOW = 250
-"""Terms of a passage, about 350 words; the next one begins in its middle."""
-STEP = WINDOW // 2
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
@@ -56,28 +61,6 @@ _TERMS_TOGETHER = 2_000_000
 _MATCHED = 64
 """The most words of a query that documents are looked up by; all of them together, the rarest
 first, are in no more documents, counted each time, than there are."""
-
-_Numbers = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class _Statistics:
-    """What the scores of one query need of the collection.
-
-    Attributes:
-        numbers: Of the query's terms that some document has, ascending, shape (terms,).
-        documents: Weights of the terms among documents, times how often the query has them, shape
-            (terms,).
-        passages: Among passages, shape (terms,).
-        document_length: The average.
-        passage_length: Likewise.
-    """
-
-    numbers: _Numbers
-    documents: NDArray[np.float64]
-    passages: NDArray[np.float64]
-    document_length: float
-    passage_length: float
 
 
 class WordFile:
@@ -175,17 +158,8 @@ class WordFile:
         Returns:
             Half-open ranges of characters, each beginning in the middle of the one before it.
         """
-        for _, terms, packed in self.terms([record_id]):
-            starts = _places(packed)
-            firsts = range(0, STEP * window_count(len(terms)), STEP)
-            ends = [first + WINDOW for first in firsts]
-            return [
-                (
-                    int(starts[first]) if first else 0,
-                    int(starts[end]) if end < len(terms) else characters,
-                )
-                for first, end in zip(firsts, ends, strict=True)
-            ]
+        for _, _, packed in self.terms([record_id]):
+            return window_ranges(_places(packed), characters)
         return []
 
     def cut(self, text: str) -> Terms:
@@ -212,7 +186,7 @@ class WordFile:
             )
         ]
 
-    def terms(self, ids: Sequence[str]) -> Iterator[tuple[str, _Numbers, bytes]]:
+    def terms(self, ids: Sequence[str]) -> Iterator[tuple[str, Numbers, bytes]]:
         """Id, terms and their packed places of the documents that are there and not damaged.
 
         Args:
@@ -267,13 +241,13 @@ class FileQuery:
         return sorted(self._words.counted(self._terms))
 
     @cached_property
-    def _statistics(self) -> _Statistics:
+    def _statistics(self) -> Statistics:
         times = Counter(self._terms)
         found = next(iter(self._words.rows("SELECT * FROM totals")), (1, 0, 0, 0, 0))
         _, documents, length, passages, passage_length = map(int, found)
         often = np.array([times[row[1]] for row in self._counted], dtype=np.float64)
         having = np.array([row[2:] for row in self._counted], dtype=np.float64).reshape(-1, 2)
-        return _Statistics(
+        return Statistics(
             np.array([row[0] for row in self._counted], dtype=np.int32),
             often * idf(having[:, 0], documents),
             often * idf(having[:, 1], passages),
@@ -312,15 +286,15 @@ class FileQuery:
             By id.
         """
         found: dict[str, WordScores] = {}
-        waiting: list[tuple[str, _Numbers]] = []
+        waiting: list[tuple[str, Numbers]] = []
         together = 0
         for key, terms, _ in self._words.terms(ids):
             waiting.append((key, terms))
             together += len(terms)
             if together > _TERMS_TOGETHER:
-                found |= _scores(self._statistics, waiting)
+                found |= scores_of(self._statistics, waiting)
                 waiting, together = [], 0
-        return found | _scores(self._statistics, waiting)
+        return found | scores_of(self._statistics, waiting)
 
     def range_scores(
         self, record_id: str, ranges: Sequence[tuple[int, int]]
@@ -335,7 +309,7 @@ class FileQuery:
             Shape (ranges,); zeros of a document that is not there.
         """
         for _, terms, starts in self._words.terms([record_id]):
-            return _range_scores(self._statistics, terms, _places(starts), ranges)
+            return range_scores_of(self._statistics, terms, _places(starts), ranges)
         return np.zeros(len(ranges))
 
     def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
@@ -351,96 +325,11 @@ class FileQuery:
         numbers = {row[1]: row[0] for row in self._counted}
         cut = self._words.cut(text)
         terms = np.array([numbers.get(term, -1) for term in cut.terms], dtype=np.int32)
-        return _range_scores(self._statistics, terms, cut.starts, ranges)
+        return range_scores_of(self._statistics, terms, cut.starts, ranges)
 
 
 class _DamagedError(StoreError):
     """What is in the file cannot be read."""
-
-
-def window_count(length: Any) -> Any:
-    """How many passages a text of so many terms has, one at least; an array for an array."""
-    return 1 + np.maximum(0, -((WINDOW - length) // STEP))
-
-
-def window_lengths(length: int) -> NDArray[np.float64]:
-    """The terms of each passage of a text of so many terms, shape (passages,)."""
-    firsts = STEP * np.arange(window_count(length))
-    return np.minimum(WINDOW, length - firsts).astype(np.float64)
-
-
-def windows_of(places: NDArray[np.int64], counts: Any) -> tuple[NDArray[np.int64], ...]:
-    """The passages that terms at some places are in: two each, but at the ends.
-
-    Args:
-        places: Of the terms in their texts, shape (occurrences,).
-        counts: Passages of the text of each, shape (occurrences,), or of all.
-
-    Returns:
-        Passages, and of each the index into `places`.
-    """
-    windows = np.concatenate([places // STEP, places // STEP - 1])
-    indices = np.tile(np.arange(len(places)), 2)
-    inside = (windows >= 0) & (windows < np.tile(np.broadcast_to(counts, places.shape), 2))
-    return windows[inside], indices[inside]
-
-
-def _scores(
-    statistics: _Statistics, texts: Sequence[tuple[str, _Numbers]]
-) -> dict[str, WordScores]:
-    """The scores of documents, from all of their terms."""
-    if not texts:
-        return {}
-    lengths = np.array([len(terms) for _, terms in texts])
-    found, terms = _occurrences(np.concatenate([terms for _, terms in texts]), statistics.numbers)
-    owners = np.repeat(np.arange(len(texts)), lengths)[found]
-    whole = bm25(
-        owners,
-        terms,
-        lengths.astype(np.float64),
-        statistics.document_length,
-        statistics.documents,
-    )
-    counts = window_count(lengths)
-    firsts = np.cumsum(counts) - counts
-    places = found - (np.cumsum(lengths) - lengths)[owners]
-    windows, repeated = windows_of(places, counts[owners])
-    parts = bm25(
-        windows + firsts[owners[repeated]],
-        terms[repeated],
-        np.concatenate([window_lengths(length) for length in lengths.tolist()]),
-        statistics.passage_length,
-        statistics.passages,
-    )
-    best = np.maximum.reduceat(parts, firsts)
-    return {
-        key: WordScores(float(of_all), float(of_best))
-        for (key, _), of_all, of_best in zip(texts, whole, best, strict=True)
-    }
-
-
-def _range_scores(
-    statistics: _Statistics, terms: _Numbers, starts: _Numbers, ranges: Sequence[tuple[int, int]]
-) -> NDArray[np.float64]:
-    places, columns = _occurrences(terms, statistics.numbers)
-    bounds = np.searchsorted(starts, np.array(ranges, dtype=np.int64).reshape(-1, 2))
-    inside = [np.searchsorted(places, bound) for bound in bounds]
-    rows = [np.full(last - first, row) for row, (first, last) in enumerate(inside)]
-    return bm25(
-        np.concatenate([np.zeros(0, dtype=np.int64), *rows]),
-        np.concatenate([columns[:0], *(columns[first:last] for first, last in inside)]),
-        np.diff(bounds, axis=1)[:, 0].astype(np.float64),
-        statistics.passage_length,
-        statistics.passages,
-    )
-
-
-def _occurrences(terms: _Numbers, wanted: _Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where wanted terms, ascending, stand in a text, and which of them each is."""
-    if not len(wanted):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    places = np.flatnonzero(np.isin(terms, wanted))
-    return places, np.searchsorted(wanted, terms[places])
 
 
 def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str | None) -> None:
@@ -453,7 +342,7 @@ def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str |
     words = words_of(settings["language"]) if new else None
     for batch in batches(list(new.items()), _TOGETHER):
         assert words is not None
-        counted: list[_Numbers] = []
+        counted: list[Numbers] = []
         cut = {key: words.of(text) for key, text in batch}
         numbers = _numbers(database, {term for one in cut.values() for term in one.terms})
         for key, one in cut.items():
@@ -506,7 +395,7 @@ def _numbers(database: sqlite3.Connection, terms: set[str]) -> dict[str, int]:
     return found
 
 
-def _count(database: sqlite3.Connection, texts: Sequence[_Numbers], sign: int) -> None:
+def _count(database: sqlite3.Connection, texts: Sequence[Numbers], sign: int) -> None:
     """Count some documents in, or out."""
     documents: Counter[int] = Counter()
     passages: Counter[int] = Counter()
@@ -531,17 +420,17 @@ def _count(database: sqlite3.Connection, texts: Sequence[_Numbers], sign: int) -
     )
 
 
-def _as_text(terms: _Numbers) -> str:
+def _as_text(terms: Numbers) -> str:
     return " ".join(map(str, terms.tolist()))
 
 
-def _packed(numbers: _Numbers) -> bytes:
+def _packed(numbers: Numbers) -> bytes:
     return zlib.compress(np.asarray(numbers, dtype="<i4").tobytes(), level=1)
 
 
-def _places(packed: bytes) -> _Numbers:
+def _places(packed: bytes) -> Numbers:
     return np.cumsum(_unpacked(packed), dtype=np.int32)
 
 
-def _unpacked(packed: bytes) -> _Numbers:
+def _unpacked(packed: bytes) -> Numbers:
     return np.frombuffer(zlib.decompress(packed), dtype="<i4")

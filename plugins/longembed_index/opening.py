@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.repairing import refuse_lost
-from longembed_index.store import Store, StoreKind
+from longembed_index.spans import SpanFile, SpanKeeper
+from longembed_index.store import REMOTE, KeepsSpans, Store, StoreKind
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.registry import load_entry_points
@@ -84,7 +85,7 @@ def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
                     "Leave --store-kind out, or name a new folder"
                 )
             return kind
-    ours = (_LOCK, WHITENINGS)
+    ours = (_LOCK, REMOTE, WHITENINGS)
     if directory.exists() and not all(
         any(entry.match(one) for one in ours) for entry in directory.iterdir()
     ):
@@ -114,6 +115,27 @@ def read_provenance(
         MissingExtraError: If what such a store needs is not installed.
     """
     return kind_of(directory, kind).read_provenance(directory, collection)
+
+
+def spans_in(
+    directory: Path, collection: str = COLLECTION, *, kind: str | None = None
+) -> SpanKeeper:
+    """Where the spans of a store are: with it, if its kind keeps them, or in a file beside it.
+
+    Args:
+        directory: The store's folder; need not exist.
+        collection: The name of the collection in it.
+        kind: The name of the kind of store; None for what is there, or else for the default.
+
+    Raises:
+        StoreError: If the folder is something else.
+        ConfigError: If there is no such kind, or a store of another one.
+        MissingExtraError: If what such a store needs is not installed.
+    """
+    opener = kind_of(directory, kind)
+    if isinstance(opener, KeepsSpans):
+        return opener.spans(directory, collection)
+    return SpanFile(directory, collection)
 
 
 @contextmanager

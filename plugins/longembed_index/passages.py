@@ -186,7 +186,7 @@ def dense_scores(store: Store, vector: Any, ids: Collection[str]) -> dict[str, D
     found: dict[str, DenseScores] = {}
     if isinstance(store, SpannedStore):
         few = list(ids) if len(ids) < len(store) else None
-        for one in store.file.read(store.fingerprint, few):
+        for one in store.spans.read(store.fingerprint, few):
             if one.id in ids:
                 own = float(one.document @ query)
                 found[one.id] = DenseScores(own, one.ranges, one.vectors @ query)

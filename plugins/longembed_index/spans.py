@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from longembed_index.derived import DerivedFile, behind, id_of, key_of
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
 from longembed_st.coverages import Encoded
 from longembed_st.errors import LongEmbedError
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.records import Match, Record
@@ -59,6 +60,36 @@ class DocumentSpans:
     vectors: NDArray[np.float32]
 
 
+class SpanKeeper(Protocol):
+    """Where the spans of one collection are; `SpanFile` is one.
+
+    Methods that write raise `StoreError` if what lies beneath fails.
+    """
+
+    @property
+    def place(self) -> str:
+        """What may be deleted, so that all spans are made again."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether any document ever had spans here."""
+
+    def put(self, fingerprint: str, found: Iterable[DocumentSpans]) -> None:
+        """Keep the spans of documents; without any, note that the collection has spans."""
+
+    def delete(self, fingerprint: str, ids: Iterable[str]) -> None:
+        """Forget the spans of some documents."""
+
+    def keep_only(self, fingerprints: Collection[str]) -> None:
+        """Forget what other models made."""
+
+    def ids(self, fingerprint: str) -> set[str]:
+        """The documents that have spans by a model."""
+
+    def read(self, fingerprint: str, ids: Sequence[str] | None = None) -> Iterator[DocumentSpans]:
+        """The spans that a model made, of some documents, or of all; none that are damaged."""
+
+
 class SpanFile:
     """Spans by document, for one collection of a store; vectors in half precision.
 
@@ -74,9 +105,9 @@ class SpanFile:
         self._collection = collection
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self._file.path
+    def place(self) -> str:
+        """The file."""
+        return shown(self._file.path)
 
     @property
     def exists(self) -> bool:
@@ -178,14 +209,16 @@ class SpannedStore:
 
     Args:
         store: The store.
-        file: Where the spans are.
+        spans: Where they are.
         embedder: What embeds the documents that are written; None if only read.
     """
 
-    def __init__(self, store: Store, file: SpanFile, embedder: SpanEmbedder | None = None) -> None:
+    def __init__(
+        self, store: Store, spans: SpanKeeper, embedder: SpanEmbedder | None = None
+    ) -> None:
         self._store = store
         self.embedder = embedder
-        self.file = file
+        self.spans = spans
 
     @property
     def provenance(self) -> Provenance:
@@ -228,7 +261,7 @@ class SpannedStore:
     def write(self, records: Sequence[Record]) -> None:
         """Write records, all or none; a kill in between leaves spans that do not count."""
         if self.embedder is not None:
-            self.file.put(self.fingerprint, self.embedder.spans_of(records))
+            self.spans.put(self.fingerprint, self.embedder.spans_of(records))
         self._store.write(records)
 
     def carry_spans(self, old: str, new: str) -> None:
@@ -241,13 +274,13 @@ class SpannedStore:
         Raises:
             StoreError: If they cannot be written.
         """
-        found = self.file.read(self.fingerprint, [old])
-        self.file.put(self.fingerprint, [replace(one, id=new) for one in found])
+        found = self.spans.read(self.fingerprint, [old])
+        self.spans.put(self.fingerprint, [replace(one, id=new) for one in found])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records."""
         self._store.delete(ids)
-        self.file.delete(self.fingerprint, ids)
+        self.spans.delete(self.fingerprint, ids)
 
     def search(self, vector: Any, k: int) -> list[Match]:
         """The k records most similar to a vector, by the documents' vectors alone."""
@@ -260,11 +293,11 @@ class SpannedStore:
     def staged(self) -> Store | None:
         """What `stage` has begun and no `switch` has ended."""
         staged = self._store.staged()
-        return None if staged is None else SpannedStore(staged, self.file, self.embedder)
+        return None if staged is None else SpannedStore(staged, self.spans, self.embedder)
 
     def stage(self, provenance: Provenance) -> Store:
         """Begin an empty store that is going to replace this one."""
-        return SpannedStore(self._store.stage(provenance), self.file, self.embedder)
+        return SpannedStore(self._store.stage(provenance), self.spans, self.embedder)
 
     def switch(self) -> str:
         """Put what is staged in the place of this store."""
@@ -275,7 +308,7 @@ class SpannedStore:
         dropped = self._store.drop_kept()
         staged = self._store.staged()
         kept = {self.fingerprint} | ({str(staged.provenance.fingerprint)} if staged else set())
-        self.file.keep_only(kept)
+        self.spans.keep_only(kept)
         return dropped
 
 
@@ -291,8 +324,8 @@ def without_spans(store: SpannedStore) -> list[str]:
     Raises:
         StoreError: If the file cannot be written.
     """
-    missing, left_over = behind(store, store.file.ids(store.fingerprint))
-    store.file.delete(store.fingerprint, left_over)
+    missing, left_over = behind(store, store.spans.ids(store.fingerprint))
+    store.spans.delete(store.fingerprint, left_over)
     return missing
 
 
@@ -324,7 +357,7 @@ def catch_up(
         for record, result in zip(waiting, results, strict=True):
             if isinstance(result, LongEmbedError):
                 failed.append((record.name, str(result)))
-        store.file.put(store.fingerprint, embedder.spans_of(waiting))
+        store.spans.put(store.fingerprint, embedder.spans_of(waiting))
         for _ in waiting:
             on_document()
         waiting.clear()

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from longembed_index.records import Match, Record
+    from longembed_index.spans import SpanKeeper
     from longembed_st.provenance import Provenance
+
+
+REMOTE = "longembed.remote"
+"""A file that has the address of the store for which its folder stands."""
 
 
 class Store(Protocol):
@@ -19,8 +24,9 @@ class Store(Protocol):
     tests that a store should pass, `longembed_index.memory` the shortest one that does.
 
     Spans are not its business: `longembed_index.spans.SpannedStore` wraps any store and keeps them
-    in a file beside it, by the ids of the records and the provenance's fingerprint. Nor are words,
-    unless it ranks them itself: see `longembed_index.word_index.RanksWords`.
+    in a file beside it, by the ids of the records and the provenance's fingerprint, unless its
+    kind is one that `KeepsSpans`. Nor are words, unless it ranks them itself: see
+    `longembed_index.word_index.RanksWords`.
     """
 
     @property
@@ -131,3 +137,23 @@ class StoreKind(Protocol):
             StoreError: If there is nothing to open, or it cannot be opened.
             LostVectorsError: If it is to be read, and what is lost can only be told by writing.
         """
+
+
+@runtime_checkable
+class KeepsSpans(Protocol):
+    """A kind of store that keeps spans itself: no file is made beside it."""
+
+    def spans(self, directory: Path, collection: str) -> SpanKeeper:
+        """The spans of a collection, which need not be there yet."""
+
+
+@runtime_checkable
+class KeepsElsewhere(Protocol):
+    """A kind of store that may be in an object store, with a folder here that stands for it.
+
+    The folder holds what belongs to this machine, such as the lock, and the address in a file
+    `REMOTE`.
+    """
+
+    def uri(self, directory: Path) -> str:
+        """Where the store is: the address that a folder stands for, or the folder itself."""

@@ -22,7 +22,14 @@ import pytest
 from longembed_index.errors import StoreError
 from longembed_index.passages import search_dense
 from longembed_index.records import Record
-from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up, without_spans
+from longembed_index.spans import (
+    SpanEmbedder,
+    SpanFile,
+    SpanKeeper,
+    SpannedStore,
+    catch_up,
+    without_spans,
+)
 from longembed_index.store import Store, StoreKind
 from longembed_st.coverages import Coverage
 from longembed_st.errors import ConfigError, LongEmbedError
@@ -118,14 +125,14 @@ def lines_of(texts: list[str]) -> list[SpanVectors]:
     return found
 
 
-def with_lines(store: Store, folder: Path) -> SpannedStore:
+def with_lines(store: Store, spans: SpanKeeper) -> SpannedStore:
     """A store whose documents have their lines as spans.
 
     Args:
         store: The store.
-        folder: Where their file goes.
+        spans: Where they are.
     """
-    return SpannedStore(store, SpanFile(folder, "documents"), SpanEmbedder(lines_of))
+    return SpannedStore(store, spans, SpanEmbedder(lines_of))
 
 
 def write_lines(store: SpannedStore, **texts: str) -> None:
@@ -173,6 +180,14 @@ class StoreTests:
             vector: The vector.
         """
         store.write([Record(record_id, None, vector, {})])
+
+    def spans(self, folder: Path) -> SpanKeeper:
+        """Where the spans of the store's documents are: in a file, or where the kind keeps them.
+
+        Args:
+            folder: For the file.
+        """
+        return SpanFile(folder, "documents")
 
     # Reading and writing.
 
@@ -376,20 +391,20 @@ class StoreTests:
 
     def test_spans_come_and_go_with_their_records(self, store: Store, tmp_path: Path) -> None:
         """Written before them, deleted after them; what the file has alone does not count."""
-        spanned = with_lines(store, tmp_path)
+        spanned = with_lines(store, self.spans(tmp_path))
         write_lines(spanned, a="aa\nbb", b="cc")
-        assert spanned.file.ids(spanned.fingerprint) == {"a", "b"}
+        assert spanned.spans.ids(spanned.fingerprint) == {"a", "b"}
         write_lines(spanned, a="cc\nbb\naa")
-        (changed,) = spanned.file.read(spanned.fingerprint, ["a"])
+        (changed,) = spanned.spans.read(spanned.fingerprint, ["a"])
         assert changed.ranges.tolist() == [[0, 3], [3, 6], [6, 8]]
         spanned.delete(["a"])
-        assert spanned.file.ids(spanned.fingerprint) == {"b"}
+        assert spanned.spans.ids(spanned.fingerprint) == {"b"}
         store.delete(["b"])
         assert search_dense(spanned, [1.0, 0.0, 0.0], 5) == []
 
     def test_a_hit_is_a_document_with_its_passages(self, store: Store, tmp_path: Path) -> None:
         """As many documents as asked for, the best for certain, however many spans one has."""
-        spanned = with_lines(store, tmp_path)
+        spanned = with_lines(store, self.spans(tmp_path))
         write_lines(spanned, many="aac\n" * 200, one="aaa\nccc", none="ccc")
         found = search_dense(spanned, [1.0, 0.0, 0.0], 2)
         assert [hit.hit.title for hit in found] == ["many", "one"]
@@ -401,7 +416,7 @@ class StoreTests:
     def test_documents_without_spans_are_found_too(self, store: Store, tmp_path: Path) -> None:
         """Those of a store that was made before, by their own vectors; then they get spans."""
         store.write([record("old", 1, 0, 0, text="aa\nbb")])
-        spanned = with_lines(store, tmp_path)
+        spanned = with_lines(store, self.spans(tmp_path))
         write_lines(spanned, new="cc")
         (first, _) = search_dense(spanned, [1.0, 0.0, 0.0], 2)
         assert (first.hit.title, first.passages) == ("old", [])
@@ -412,7 +427,7 @@ class StoreTests:
 
     def test_spans_are_switched_with_their_records(self, store: Store, tmp_path: Path) -> None:
         """The old ones answer until then, and go when the old records are dropped."""
-        spanned = with_lines(store, tmp_path)
+        spanned = with_lines(store, self.spans(tmp_path))
         write_lines(spanned, a="aa\nbb")
         before = search_dense(spanned, [0.0, 1.0, 0.0], 1)
         staged = spanned.stage(MADE_ANEW)
@@ -423,7 +438,7 @@ class StoreTests:
         assert spanned.fingerprint == MADE_ANEW.fingerprint
         assert search_dense(spanned, [0.0, 1.0, 0.0], 1)[0].passages == before[0].passages
         spanned.drop_kept()
-        assert spanned.file.ids(str(MADE_BY.fingerprint)) == set()
+        assert spanned.spans.ids(str(MADE_BY.fingerprint)) == set()
 
 
 class StoreKindTests:

@@ -9,7 +9,7 @@ import numpy as np
 from longembed_index.errors import StoreError
 from longembed_index.similarity import cosine
 from longembed_index.spans import SpanEmbedder, SpannedStore
-from longembed_st.texts import has_text, shown
+from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
@@ -55,14 +55,14 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
 def _compare_spans(store: SpannedStore, record: Record, embed: SpanEmbedder) -> None:
     """Compare the spans of a record that was just embedded."""
     (made,) = embed.spans_of([record])
-    for stored in store.file.read(store.fingerprint, [record.id]):
+    for stored in store.spans.read(store.fingerprint, [record.id]):
         pairs = zip(stored.vectors, made.vectors, strict=False)
         if not np.array_equal(stored.ranges, made.ranges) or not all(
             cosine(*pair) >= LEAST_COSINE for pair in pairs
         ):
             raise StoreError(
                 f"the stored spans of {record.name!r} are not those that the model gives now. "
-                f"Delete {shown(store.file.path)}: the next `longembed index --spans` makes them "
+                f"Delete {store.spans.place}: the next `longembed index --spans` makes them "
                 "anew"
             )
 

@@ -48,6 +48,13 @@ class WordIndex(Protocol):
     Every method raises `StoreError` if what lies beneath fails.
     """
 
+    @property
+    def language(self) -> str | None:
+        """Of the stop words and the stemmer, see `words.LANGUAGES`; None without documents."""
+
+    def __len__(self) -> int:
+        """How many documents it has."""
+
     def ask(self, query: str) -> WordQuery:
         """Put a query, any text: nothing in it is an operator."""
 
@@ -65,3 +72,6 @@ class RanksWords(Protocol):
     @property
     def word_index(self) -> WordIndex:
         """The words of its documents."""
+
+    def speak(self, language: str) -> None:
+        """Settle the language of a store without documents; else it is guessed from the first."""

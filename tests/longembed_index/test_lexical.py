@@ -11,7 +11,8 @@ from reference.bm25 import bm25, passages
 
 from longembed_index.bm25 import idf
 from longembed_index.errors import StoreError
-from longembed_index.lexical import STEP, WINDOW, WordFile, window_count, window_lengths
+from longembed_index.lexical import WordFile
+from longembed_index.word_scores import STEP, WINDOW, window_count, window_lengths
 from longembed_index.words import Words
 
 NAMES = [f"w{n}" for n in range(300)]

@@ -55,16 +55,16 @@ def write(store: SpannedStore, **texts: str) -> None:
 
 def test_spans_come_and_go_with_their_document(store) -> None:
     write(store, one="aaaaaaaaaabbbbbbbbbb", two="cccc")
-    assert store.file.ids("sha256:one") == {"one", "two"}
-    (one,) = [spans for spans in store.file.read("sha256:one") if spans.id == "one"]
+    assert store.spans.ids("sha256:one") == {"one", "two"}
+    (one,) = [spans for spans in store.spans.read("sha256:one") if spans.id == "one"]
     assert one.ranges.tolist() == [[0, 10], [10, 20]]
     np.testing.assert_allclose(one.vectors[0], vector("a" * 10), atol=1e-3)
     write(store, one="dddddddddddddddddddddddddddddd")
-    (one,) = [spans for spans in store.file.read("sha256:one") if spans.id == "one"]
+    (one,) = [spans for spans in store.spans.read("sha256:one") if spans.id == "one"]
     assert len(one.ranges) == 3
     store.delete(["one"])
-    assert store.file.ids("sha256:one") == {"two"}
-    assert store.file.ids("sha256:other") == set()
+    assert store.spans.ids("sha256:one") == {"two"}
+    assert store.spans.ids("sha256:other") == set()
 
 
 def test_the_score_is_the_average_of_document_and_best_span(store) -> None:
@@ -103,7 +103,7 @@ def test_documents_without_spans_are_found_and_catch_up(store, tmp_path) -> None
     store._store.delete(["bare"])
     assert [hit.hit.source for hit in search_dense(store, vector("b"), 5)] == ["one"]
     catch_up(store, store.embedder)
-    assert store.file.ids("sha256:one") == {"one"}
+    assert store.spans.ids("sha256:one") == {"one"}
 
 
 @pytest.mark.parametrize("damage", ["junk", "row"])
@@ -116,7 +116,7 @@ def test_damage_is_made_good(store, tmp_path, damage) -> None:
             database.execute("UPDATE spans SET vectors = zeroblob(36) WHERE id = ?", (b"one",))
     assert {hit.hit.source for hit in search_dense(store, vector("b"), 5)} == {"one", "two"}
     catch_up(store, store.embedder)
-    assert store.file.ids("sha256:one") == {"one", "two"}
+    assert store.spans.ids("sha256:one") == {"one", "two"}
 
 
 def test_a_document_that_cannot_be_read_is_named(store) -> None:
@@ -138,8 +138,8 @@ def test_spans_follow_a_reindexing(store, tmp_path) -> None:
     assert store.fingerprint == "sha256:two"
     assert search_dense(store, vector("a"), 1)[0].span_score is not None
     store.drop_kept()
-    assert store.file.ids("sha256:one") == set()
-    assert store.file.ids("sha256:two") == {"one"}
+    assert store.spans.ids("sha256:one") == set()
+    assert store.spans.ids("sha256:two") == {"one"}
 
 
 def test_sentences_and_lines() -> None:
@@ -296,7 +296,7 @@ def test_verify_compares_spans(run, docs, tmp_path) -> None:
     assert Path(name).name in differs.stderr
     assert FILE in differs.stderr
     # The way out that it names.
-    file.path.unlink()
+    (tmp_path / "store" / FILE).unlink()
     assert run(*line, "--spans", "--verify").exit_code == 0
 
 
@@ -373,7 +373,7 @@ def test_a_whitened_store_has_whitened_spans(run, tmp_path) -> None:
         spanned = SpannedStore(opened, SpanFile(tmp_path / "store", COLLECTION))
         model = le.load(spanned.provenance.settings.model_name, "pcw", whitening=str(file))
         records = {record.id: record for record in opened.get([key for key, _ in opened.names()])}
-        found = list(spanned.file.read(spanned.fingerprint))
+        found = list(spanned.spans.read(spanned.fingerprint))
     assert len(found) == 30
     for one in found[:5]:
         (expected,) = model.encode_spans([records[one.id].text])

@@ -13,15 +13,16 @@ import pytest
 from compare import difference
 
 import longembed_st as le
-from longembed_st.backends import graph_files, openvino
+from longembed_st.backends import openvino
 from longembed_st.backends.graph_files import graphs_folder
+from longembed_st.files import CACHE
 
 TEXTS = ["ban cor dim", "fel gan " * 60]
 
 
 @pytest.fixture
 def graphs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(graph_files.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     # As in a new process.
     monkeypatch.setattr(openvino, "_all_compiled", {})
     return graphs_folder()
@@ -93,10 +94,10 @@ def test_a_damaged_graph_is_made_anew(graphs, load, made, name, damage, caplog) 
 
 def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch, load, caplog):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(graph_files.FOLDER, str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING):
         assert load().encode(TEXTS).shape[0] == 2
-    assert graph_files.FOLDER in caplog.text
+    assert CACHE in caplog.text
 
 
 def test_two_processes_do_not_fight(graphs, small_model, tmp_path) -> None:
@@ -124,6 +125,6 @@ def test_two_processes_do_not_fight(graphs, small_model, tmp_path) -> None:
 
 
 def test_the_users_own_folder_for_caches_is_the_default(monkeypatch) -> None:
-    monkeypatch.delenv(graph_files.FOLDER)
+    monkeypatch.delenv(CACHE)
     assert graphs_folder().parts[-2:] == ("longembed-st", "graphs")
     assert os.path.isabs(graphs_folder())

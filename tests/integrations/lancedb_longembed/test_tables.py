@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from lancedb_longembed import tables
+from lancedb_longembed.tables import Rows, among, connect, table_names
+from longembed_index.errors import StoreError
+
+SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("n", pa.int64())])
+
+
+@pytest.fixture
+def rows(tmp_path) -> Rows:
+    return Rows.create(connect(str(tmp_path)), "some", SCHEMA)
+
+
+def put(rows: Rows, *numbers: int) -> None:
+    rows.put(pa.Table.from_pylist([{"id": str(n), "n": n} for n in numbers], schema=SCHEMA))
+
+
+def test_many_writes_leave_few_files(rows, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tables, "_OLD", timedelta(0))
+    for number in range(250):
+        put(rows, number)
+    rows.tidy()
+    assert len(rows) == 250
+    assert len(list((tmp_path / "some.lance" / "data").iterdir())) <= 5
+    assert rows.table.index_stats("id_idx").num_unindexed_rows == 0
+
+
+def test_who_began_to_read_is_not_stopped_by_a_tidying(rows) -> None:
+    put(rows, *range(5000))
+    reading = rows.rows("n")
+    first = next(reading)
+    for number in range(5):
+        put(rows, 10_000 + number)
+    rows.tidy()
+    assert len([first, *reading]) == 5000
+
+
+def test_keys_may_be_any_text(rows) -> None:
+    keys = ["it's", 'a " b', "\n", "%", "\\", "日本", "\u2028"]
+    rows.put(pa.Table.from_pylist([{"id": key, "n": 1} for key in keys], schema=SCHEMA))
+    for key in keys:
+        assert [row["id"] for row in rows.rows("id", where=among([key]))] == [key]
+    rows.delete(keys[:3])
+    assert len(rows) == 4
+
+
+def test_there_may_be_many_tables(tmp_path) -> None:
+    database = connect(str(tmp_path))
+    for number in range(120):
+        database.create_table(f"t{number}", schema=SCHEMA)
+    assert len(table_names(database)) == 120
+
+
+def test_a_damaged_table_is_an_error_of_ours(rows, tmp_path) -> None:
+    put(rows, 1, 2, 3)
+    for file in (tmp_path / "some.lance" / "data").iterdir():
+        file.write_bytes(b"junk")
+    with pytest.raises(StoreError, match="cannot read the store") as caught:
+        list(Rows(connect(str(tmp_path)), "some").rows("n"))
+    assert "\n" not in str(caught.value)
