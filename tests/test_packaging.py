@@ -29,7 +29,7 @@ PROJECT = toml(".")["project"]
 PARTS = {
     "longembed_st": ("longembed_st", ["openvino"]),
     "longembed_methods": ("plugins/longembed_methods", []),
-    "longembed_index": ("plugins/longembed_index", ["index", "parquet", "testing"]),
+    "longembed_index": ("plugins/longembed_index", ["index", "parquet", "ray", "testing"]),
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
     "longembed_serve": ("plugins/longembed_serve", ["serve"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),

@@ -12,6 +12,8 @@ from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import cache_folder, write_text
 
+PARQUET = "parquet"
+"""Goes before a folder for the rows of `longembed index --ray`."""
 _SCHEME = "://"
 
 
@@ -22,10 +24,12 @@ class Address:
     Attributes:
         directory: Its folder; of a store elsewhere, the folder on this machine that stands for it.
         kind: The kind that was asked for; None for what is there, or else for the default.
+        url: Of `PARQUET`, which is no store but a folder of files, or its URL.
     """
 
     directory: Path
     kind: str | None = None
+    url: str | None = None
 
 
 def address_of(text: str) -> Address:

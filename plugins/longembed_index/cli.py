@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,14 @@ def _address(text: str | Path) -> Address:
     return address_of(str(text) if "://" in str(text) else str(given_path(text)))
 
 
+def _new_address(text: str | Path) -> Address:
+    """The same, or a folder of Parquet files."""
+    from longembed_index.addresses import PARQUET, Address
+
+    kind, _, place = str(text).partition(":")
+    return Address(Path(), PARQUET, place) if kind == PARQUET and place else _address(text)
+
+
 def _store_folder(text: str | Path) -> Path:
     return _address(text).directory
 
@@ -73,10 +81,11 @@ _NewStoreOption = Annotated[
     Any,
     typer.Option(
         "--store",
-        parser=_address,
+        parser=_new_address,
         metavar="[KIND:]DIR",
         help="Folder of the store, of a new one perhaps with its kind before it (lancedb:DIR); or "
-        "KIND:URL in an object store (lancedb:s3://bucket/store).",
+        "KIND:URL in an object store (lancedb:s3://bucket/store); with --ray, also parquet:DIR or "
+        "parquet:URL.",
         show_default=False,
     ),
 ]
@@ -115,12 +124,16 @@ WaitOption = Annotated[
 ]
 
 
+def _path_or_url(text: str | Path) -> Any:
+    return str(text) if "://" in str(text) else given_path(text)
+
+
 @with_settings
 def index(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            parser=given_path,
+            parser=_path_or_url,
             metavar="PATH...",
             help="Files, or folders to search: text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, EPUB, "
             "EML, CSV, JSON, notebooks, source code.",
@@ -227,6 +240,24 @@ def index(
     reader_characters: Annotated[
         int, typer.Option(min=1, max=_MOST, metavar="N", help="The most text that it may be.")
     ] = Limits.characters,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Embed by the actors of a Ray cluster; `local` starts one on this machine. Then "
+            "Parquet and JSON lines are tables, each row with a `text` a document, and paths may "
+            "be URLs of object stores.",
+            show_default="in this process",
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many, with --ray.",
+            show_default="one a GPU, or one for each 4 cores",
+        ),
+    ] = None,
 ) -> None:
     """Index whole documents, without chunks, into a store on disk.
 
@@ -240,7 +271,6 @@ def index(
     from longembed_index.lexical import WordFile
     from longembed_index.opening import open_store, read_provenance, spans_in
     from longembed_index.parsing import Parser
-    from longembed_index.reports import write_failures
     from longembed_index.sources import emptied, find_files, is_gone, is_missing
     from longembed_index.spans import SpanEmbedder, SpannedStore
     from longembed_index.verify import verify as compare
@@ -249,11 +279,27 @@ def index(
     from longembed_index.word_index import RanksWords
 
     ranking = Ranking.of(settings_file.search) if settings_file else Ranking()
-    store, store_kind = _place_of(store, store_kind)
     limits = Limits(reader_seconds, reader_memory, reader_characters)
     parser = Parser(limits)
+    alone = {"--whiten": whiten, "--watch": watch, "--prune": prune, "--dry-run": dry_run}
+    _refuse_unlike(paths, store, ray, [name for name, given in alone.items() if given])
+    if ray is not None and store.url is not None:
+        from longembed_index.distributed.running import embed_to_parquet
+
+        write = partial(
+            embed_to_parquet, place=store.url, address=ray, actors=actors, limits=limits
+        )
+        found = _inputs(paths, include, exclude)
+        report = _to_parquet(found, write, named(settings, model), spans, store.url)
+        _tell(report, found, None, failures, as_json, verbose)
+        if strict and report.failed:
+            raise typer.Exit(1)
+        return
+    store, store_kind = _place_of(store, store_kind)
 
     def look() -> Found:
+        if ray is not None:
+            return _inputs(paths, include, exclude)
         return find_files(paths, store, parser, only=include or [], but=exclude or [])
 
     found = look()
@@ -282,6 +328,15 @@ def index(
         texts = Texts.of_sources(found.files)
         loaded, embed = _whiten(store, loaded, texts, has_spans, console)
 
+    bring: Callable[..., Report]
+    if ray is not None:
+        from longembed_index.distributed.running import ingest_with_ray
+
+        bring = partial(ingest_with_ray, address=ray, actors=actors, limits=limits)
+    else:
+        gone = partial(is_gone, roots=paths)
+        bring = partial(ingest, embed=embed, is_gone=gone, prune=prune)
+
     with open_store(
         store, loaded, collection=collection, kind=store_kind, write=True, wait=wait
     ) as plain:
@@ -308,28 +363,12 @@ def index(
                 _told_if_interrupted(opened, console),
                 file_bar(console, found.files) as on_outcome,
             ):
-                report = ingest(
-                    found.files,
-                    opened,
-                    embed,
-                    is_gone=lambda name: is_gone(name, paths),
-                    prune=prune,
-                    on_outcome=on_outcome,
-                )
+                report = bring(found.files, opened, on_outcome=on_outcome)
             if isinstance(opened, SpannedStore) and isinstance(embed, SpanEmbedder):
                 _catch_up(opened, embed, console)
             if not isinstance(plain, RanksWords):
                 _catch_up_words(opened, words, language, console)
-            report.failed += found.unreadable
-            report.counts["failed"] += len(found.unreadable)
-            if failures:
-                write_failures(failures, report.failed)
-            if as_json:
-                skipped = [str(path) for path in found.skipped]
-                print_json({**report.as_dict(), "skipped": skipped, "in_store": len(opened)})
-            else:
-                display.show_report(out, report, len(opened), verbose)
-                display.show_skipped(out, found.skipped)
+            _tell(report, found, len(opened), failures, as_json, verbose)
             return report
 
         report = bring_up_to_date(found)
@@ -633,6 +672,73 @@ def repair(
                 "longembed repair --remove-lost"
             )
         out.say(f"All {len(opened):,} vectors are there again.")
+
+
+def _refuse_unlike(
+    paths: Sequence[Path | str], store: Address, ray: str | None, alone: list[str]
+) -> None:
+    """Raise `ConfigError` for what only goes with `--ray`, or only without."""
+    urls = [path for path in paths if isinstance(path, str)]
+    if ray is None and (urls or store.url):
+        what = urls[0] if urls else f"parquet:{store.url}"
+        raise ConfigError(f"{what} needs --ray, for instance --ray local")
+    if ray is not None and alone:
+        raise ConfigError(f"{alone[0]} does not go with --ray: index without --ray for that")
+
+
+def _inputs(
+    paths: Sequence[Path | str], include: list[str] | None, exclude: list[str] | None
+) -> Found:
+    """What there is to read for the actors of a cluster."""
+    from longembed_index.distributed.reading import inputs_of
+    from longembed_index.sources import Found
+
+    inputs, unreadable = inputs_of(paths, only=include or [], but=exclude or [])
+    return Found(list(inputs), [], unreadable)
+
+
+def _to_parquet(
+    found: Found,
+    write: Callable[..., Report],
+    given: ModelSettings,
+    spans: bool | None,
+    place: str,
+) -> Report:
+    """Embed documents into a folder of Parquet files."""
+    console = terminal(stderr=True)
+    if not found.files:
+        raise ConfigError("there is no document to index under these paths")
+    console.say(f"Found {len(found.files):,} files", style="dim")
+    loaded = _load(None, given, Path(), console)
+    console.say(_describe(loaded))
+    if spans is None:
+        spans = loaded.model.has_offsets and loaded.settings.max_seq_length is None
+    with file_bar(console, found.files) as on_outcome:
+        return write(found.files, made_by=loaded.provenance, spans=spans, on_outcome=on_outcome)
+
+
+def _tell(
+    report: Report,
+    found: Found,
+    in_store: int | None,
+    failures: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Say what became of all documents."""
+    from longembed_index.reports import write_failures
+
+    out = terminal()
+    report.failed += found.unreadable
+    report.counts["failed"] += len(found.unreadable)
+    if failures:
+        write_failures(failures, report.failed)
+    if as_json:
+        skipped = [str(path) for path in found.skipped]
+        print_json({**report.as_dict(), "skipped": skipped, "in_store": in_store})
+    else:
+        display.show_report(out, report, in_store, verbose)
+        display.show_skipped(out, found.skipped)
 
 
 def _place_of(address: Address, kind: str | None) -> tuple[Path, str | None]:

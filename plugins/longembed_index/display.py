@@ -32,13 +32,15 @@ _SHOWN_AROUND = 200
 _LONG_WORD = 30
 
 
-def show_report(console: Terminal, report: Report, in_store: int, verbose: bool = False) -> None:
+def show_report(
+    console: Terminal, report: Report, in_store: int | None, verbose: bool = False
+) -> None:
     """Print what became of the documents, and why some were not stored.
 
     Args:
         console: Where to print.
         report: The ingestion's report.
-        in_store: Documents that the store has now.
+        in_store: Documents that the store has now; None if there is no store.
         verbose: Whether to name all documents that failed.
     """
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
@@ -47,7 +49,8 @@ def show_report(console: Terminal, report: Report, in_store: int, verbose: bool 
     if report.gone:
         label = "documents removed" if report.pruned else "documents whose file is gone"
         rows.append((label, len(report.gone)))
-    rows.append(("documents in the store", in_store))
+    if in_store is not None:
+        rows.append(("documents in the store", in_store))
     _show_counts(console, "Index", rows, report, verbose)
     gone = [_short(name) for name in report.gone]
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from longembed_index.parsed import Parsed, first_line
 from longembed_index.parsing import DEFAULT_PARSER, Parser
@@ -189,7 +189,7 @@ class Found:
         unreadable: Folders and files that could not be looked at, with the reason.
     """
 
-    files: list[FileSource] = field(default_factory=list)
+    files: list[Any] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
