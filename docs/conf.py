@@ -19,6 +19,7 @@ for name in (
     "chroma_longembed",
     "langchain_longembed.compressors",
     "langchain_longembed.retrievers",
+    "haystack_integrations.components.embedders.longembed",
     "llama_index.embeddings.longembed",
     "llama_index.postprocessor.longembed",
     "llama_index.retrievers.longembed",

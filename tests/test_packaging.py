@@ -17,7 +17,11 @@ else:
     tomllib = pytest.importorskip("tomli")
 
 ROOT = Path(__file__).parents[1]
-LLAMA_INDEX = "integrations/llama-index"
+OWN = {
+    "llama_index": ("integrations/llama-index", "llama-index", "llama-index-core"),
+    "haystack_integrations": ("integrations/longembed-haystack", "haystack", "haystack-ai"),
+}
+"""Distributions of their own, in the namespaces of others: folder, extra, and whose it is."""
 
 
 def toml(folder: str) -> dict[str, Any]:
@@ -36,7 +40,8 @@ PARTS = {
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
     "lancedb_longembed": ("integrations/lancedb_longembed", ["lancedb"]),
     "langchain_longembed": ("integrations/langchain_longembed", ["langchain", "index"]),
-    "llama_index": (f"{LLAMA_INDEX}/llama_index", ["index"]),
+    "llama_index": ("integrations/llama-index/llama_index", ["index"]),
+    "haystack_integrations": ("integrations/longembed-haystack/haystack_integrations", []),
 }
 """Where each part lies, and the extras that bring what it needs."""
 
@@ -51,6 +56,7 @@ MAY_IMPORT = {
     "lancedb_longembed": {"longembed_st", "longembed_index"},
     "langchain_longembed": {"longembed_st", "longembed_index"},
     "llama_index": {"longembed_st", "longembed_index"},
+    "haystack_integrations": {"longembed_st"},
 }
 
 
@@ -82,25 +88,24 @@ def test_what_is_imported_is_declared(part) -> None:
     folder, extras = PARTS[part]
     providers = packages_distributions()
     known = declared(extras)
-    if part == "llama_index":
-        known |= {
-            normal(line.split(">")[0]) for line in toml(LLAMA_INDEX)["project"]["dependencies"]
-        }
+    if part in OWN:
+        folder_of_own, _, theirs = OWN[part]
+        lines = toml(folder_of_own)["project"]["dependencies"]
+        known |= {normal(line.split(">")[0]) for line in lines}
+        assert theirs in known
     for name in imported(ROOT / folder) - PARTS.keys() - {"_typeshed"}:
         brought = {normal(distribution) for distribution in providers.get(name, [])}
         assert brought & known, f"{part} imports {name}, of {brought or 'nothing installed'}"
-    if part == "llama_index":
-        assert "llama-index-core" in known
 
 
-def test_the_namespace_of_llama_index_is_no_part_of_our_wheel() -> None:
-    """Whoever looks for it, to use LlamaIndex, would find an empty package."""
+@pytest.mark.parametrize("part", OWN)
+def test_the_namespaces_of_others_are_no_part_of_our_wheel(part) -> None:
+    """Whoever looks for them, to use LlamaIndex or Haystack, would find an empty package."""
     packages = toml(".")["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert sorted(Path(folder).name for folder in packages) == sorted(
-        PARTS.keys() - {"llama_index"}
-    )
-    theirs = toml(LLAMA_INDEX)["project"]
-    assert PROJECT["optional-dependencies"]["llama-index"] == [f"{theirs['name']}>=0.2"]
+    assert sorted(Path(folder).name for folder in packages) == sorted(PARTS.keys() - OWN.keys())
+    folder, extra, _ = OWN[part]
+    theirs = toml(folder)["project"]
+    assert PROJECT["optional-dependencies"][extra] == [f"{theirs['name']}>=0.2"]
     assert theirs["version"] == PROJECT["version"]
 
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 LOCAL = "local"
 BATCH = 32
 """Documents that an actor embeds together."""
+BLOCK_BYTES = 500_000
+"""Text that is handed on together, so that one large table keeps all actors at work."""
+WRITTEN = 128
+"""Documents of a Parquet file: lost, if all is killed before they are written."""
 CORES = 4
 """Of an actor on a CPU: more make a small model little faster."""
 
@@ -197,7 +201,7 @@ def embed_to_parquet(
     with _run(address, actors, on_outcome) as (report, wanted, take):
         dataset = embedded(inputs, limits or Limits(), made_by, known, wanted, spans=spans)
         written = dataset.map_batches(
-            WriteParquet(place), batch_format="pyarrow", batch_size=None, num_cpus=0
+            WriteParquet(place), batch_format="pyarrow", batch_size=WRITTEN, num_cpus=0
         )
         take(outcomes_of(tables(written)))
     return report
@@ -250,6 +254,7 @@ def embedded(
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.target_max_block_size = BLOCK_BYTES
     # A kill of an actor is nobody's fault; what the code raises is, and would be raised again.
     context.actor_task_retry_on_errors = False
     there = ray.put(np.sort(np.array(known or [""], dtype="S32")))

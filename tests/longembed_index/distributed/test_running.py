@@ -127,10 +127,11 @@ def test_no_row_is_lost_or_doubled_when_an_actor_is_killed(minilm_folder, tmp_pa
     path = slices(tmp_path / "slices.jsonl", 2000)
     model = storable_model(ModelSettings(model_name=str(minilm_folder), method="pcw"))
     killed: list[int] = []
+    done: list[bool] = []
 
     def kill() -> None:
-        while len(killed) < 2:
-            time.sleep(15)
+        while len(killed) < 2 and not done:
+            time.sleep(20)
             for process in actors()[:1]:
                 os.kill(process.pid, signal.SIGKILL)
                 killed.append(process.pid)

@@ -1,0 +1,115 @@
+"""Extended models in mteb's registry: import this, then `mteb.get_model("longembed/gte-small")`.
+
+Any other is registered by `register`. Settings go into mteb's `experiment_kwargs`, by which it
+keeps the results of methods apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from longembed_st.extras import needs_extra
+from longembed_st.settings import ModelSettings
+
+with needs_extra("bench", "mteb"):
+    from mteb.models.model_implementations import MODEL_REGISTRY
+    from mteb.models.model_meta import ModelMeta
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+if TYPE_CHECKING:
+    from mteb.models import MTEBModels
+
+ORGANISATION = "longembed"
+KNOWN = (
+    "sentence-transformers/all-MiniLM-L6-v2",
+    "sentence-transformers/all-mpnet-base-v2",
+    "thenlper/gte-small",
+    "thenlper/gte-base",
+    "intfloat/e5-small-v2",
+    "intfloat/e5-base-v2",
+    "BAAI/bge-small-en-v1.5",
+    "BAAI/bge-base-en-v1.5",
+    "Snowflake/snowflake-arctic-embed-m",
+)
+"""Models that are registered when this is imported, with the method that fits each."""
+
+
+def register(model_name: str, *, name: str | None = None, **settings: Any) -> ModelMeta:
+    """Make an extended model known to mteb.
+
+        register("thenlper/gte-small", method="pcw")
+        model = mteb.get_model("longembed/gte-small")
+
+    Args:
+        model_name: Folder or Hugging Face hub name of the model to be extended.
+        name: What mteb calls it; None for "longembed/" and the last part of the model's name.
+        **settings: Of `longembed_st.load`. Others can be given to `mteb.get_model` in their place.
+
+    Returns:
+        What mteb knows of it: as of the model itself, if it knows that, and `adapted_from`.
+
+    Raises:
+        ConfigError: If a setting is out of range, or there is none of the name.
+    """
+    ModelSettings.from_keywords(model_name=model_name, **settings)
+    base = MODEL_REGISTRY.get(model_name) or ModelMeta.create_empty(
+        {"modalities": ["text"], "framework": ["Sentence Transformers"]}
+    )
+    meta = base.model_copy(
+        update={
+            "name": name or f"{ORGANISATION}/{model_name.rstrip('/').rpartition('/')[2]}",
+            "loader": load_extended,
+            "loader_kwargs": {**base.loader_kwargs, "model_name": model_name},
+            "adapted_from": model_name,
+            "experiment_kwargs": settings or None,
+            # It reads to the end of what it is given, unless the settings say otherwise.
+            "max_tokens": settings.get("max_seq_length"),
+            "n_active_parameters_override": None,
+        },
+        deep=True,
+    )
+    MODEL_REGISTRY[str(meta.name)] = meta
+    return meta
+
+
+def load_extended(
+    name: str,
+    revision: str | None = None,
+    device: str | None = None,
+    *,
+    model_name: str,
+    model_prompts: dict[str, str] | None = None,
+    embed_dim: int | None = None,
+    **settings: Any,
+) -> MTEBModels:
+    """Load an extended model for mteb.
+
+    Args:
+        name: What mteb calls it.
+        revision: Of the checkpoint.
+        device: Where it computes.
+        model_name: The checkpoint.
+        model_prompts: By task or role, as mteb knows them of the model.
+        embed_dim: Width to which vectors are cut.
+        **settings: Of `longembed_st.load`.
+
+    Returns:
+        mteb's wrapper of it.
+
+    Raises:
+        ConfigError: If a setting is wrong for the model.
+        ModelError: If it cannot be loaded or cannot take the method.
+    """
+    import longembed_st as le
+
+    # What mteb writes where it knows of none.
+    known = None if revision == "no_revision_available" else revision
+    loading = {"revision": known, "device": device, "truncate_dim": embed_dim}
+    settings |= {key: value for key, value in loading.items() if value is not None}
+    model: Any = le.load(model_name, **settings)
+    return SentenceTransformerEncoderWrapper(model, model_prompts=model_prompts)
+
+
+for _name in KNOWN:
+    if _name in MODEL_REGISTRY:
+        register(_name)
