@@ -251,6 +251,8 @@ def embedded(
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # A small table does not need all actors.
+    warnings.filterwarnings("ignore", message="The (min|max)imum number of concurrent")
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
