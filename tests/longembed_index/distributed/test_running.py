@@ -122,7 +122,7 @@ def slices(path: Path, count: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not BOOKS.exists(), reason="needs the shared data")
+@pytest.mark.skipif(not BOOKS.exists(), reason="../shared/data/books is not there")
 def test_no_row_is_lost_or_doubled_when_an_actor_is_killed(minilm_folder, tmp_path) -> None:
     path = slices(tmp_path / "slices.jsonl", 2000)
     model = storable_model(ModelSettings(model_name=str(minilm_folder), method="pcw"))

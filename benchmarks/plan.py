@@ -1,0 +1,109 @@
+"""What millions of long documents take: measured here on a few, and multiplied.
+
+    python benchmarks/plan.py MODEL BOOKS.jsonl.gz [--documents 10000000] [--tokens 13000]
+
+Three ways are read in turn: one vector a document, one with spans beside it, and what people do
+today: each of the model's windows as a text of its own, in stock sentence-transformers. Bytes are
+those of Parquet with zstd. Hours are for cores like these, all of them at work all the time; that
+twice the cores halve them is assumed, not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import parquet
+from sentence_transformers import SentenceTransformer
+
+from longembed_index.distributed import EmbedDocuments
+from longembed_st.settings import ModelSettings
+
+CORES_OF_A_MACHINE = 64
+
+
+def slices(books: Path, count: int, characters: int) -> list[str]:
+    """Parts of books."""
+    with gzip.open(books, "rt") as lines:
+        whole = "\n".join(json.loads(line)["text"] for line in lines)
+    step = max(1, (len(whole) - characters) // count)
+    return [whole[n * step : n * step + characters] for n in range(count)]
+
+
+def bytes_of(table: pa.Table) -> int:
+    """As a Parquet file."""
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd")
+    return buffer.tell()
+
+
+def timed(work: Callable[[], pa.Table]) -> tuple[float, pa.Table]:
+    """Seconds, and what was made."""
+    began = time.perf_counter()
+    made = work()
+    return time.perf_counter() - began, made
+
+
+def chunked(model: SentenceTransformer, texts: list[str], window: int) -> pa.Table:
+    """Each window as a text, with its vector."""
+    rows = []
+    for text in texts:
+        found = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        starts = [start for start, _ in found["offset_mapping"]][:: window - 2]
+        ends = [*starts[1:], len(text)]
+        parts = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+        rows += list(zip(parts, model.encode(parts), strict=True))
+    width = len(rows[0][1])
+    vectors = np.stack([vector for _, vector in rows]).astype(np.float32).reshape(-1)
+    column = pa.FixedSizeListArray.from_arrays(vectors, width)
+    return pa.table({"text": [part for part, _ in rows], "vector": column})
+
+
+def main() -> None:
+    """Measure, and multiply."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("books", type=Path)
+    parser.add_argument("--documents", type=int, default=10_000_000)
+    parser.add_argument("--tokens", type=int, default=13_000)
+    parser.add_argument("--sample", type=int, default=12)
+    given = parser.parse_args()
+    settings = ModelSettings(model_name=given.model, method="pcw")
+    alone, spanned = EmbedDocuments(settings), EmbedDocuments(settings, spans=True)
+    probe = slices(given.books, 4, 20_000)
+    per_token = 20_000 * 4 / sum(alone(pa.table({"text": probe}))["tokens"].to_pylist())
+    texts = slices(given.books, given.sample, int(given.tokens * per_token))
+    rows = pa.table({"text": texts})
+    tokens = sum(alone(rows)["tokens"].to_pylist())
+    stock = SentenceTransformer(given.model, device="cpu")
+    window = int(stock.max_seq_length or 512)
+    ways = {
+        "one vector": lambda: alone(rows),
+        "with spans": lambda: spanned(rows),
+        "chunks": lambda: chunked(stock, texts, window),
+    }
+    cores = torch.get_num_threads()
+    print(f"{given.sample} documents of {tokens / given.sample:,.0f} tokens, {cores} cores")
+    print(f"text alone: {bytes_of(rows) / given.sample / 1e3:.1f} kB a document")
+    for name, work in ways.items():
+        took, made = timed(work)
+        size = bytes_of(made) / given.sample
+        core_hours = took * cores / given.sample * given.documents / 3600
+        print(
+            f"{name}: {tokens / took / cores:,.0f} tokens a second and core, "
+            f"{size / 1e3:.1f} kB a document; {given.documents:,}: {core_hours:,.0f} core hours, "
+            f"{core_hours / CORES_OF_A_MACHINE / 24:,.0f} days of a machine of "
+            f"{CORES_OF_A_MACHINE} cores, {size * given.documents / 1e12:.2f} TB"
+        )
+
+
+if __name__ == "__main__":
+    main()
