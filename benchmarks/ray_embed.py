@@ -1,6 +1,6 @@
 """Two actors of Ray beside a plain loop over the same documents, on the same cores.
 
-    python benchmarks/ray_embed.py MODEL [--texts 1000]
+    python benchmarks/ray_embed.py MODEL [--texts 250]
 
 The plain loop embeds with all cores; each actor has its share of them. Both write Parquet files.
 The seconds of Ray are told with and without those of a run on two texts: what it takes to start.
@@ -68,7 +68,7 @@ def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument("--texts", type=int, default=1000)
+    parser.add_argument("--texts", type=int, default=250)
     parser.add_argument("--actors", type=int, default=2)
     given = parser.parse_args()
     settings = ModelSettings(model_name=given.model, method="pcw")

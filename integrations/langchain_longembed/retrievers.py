@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -46,7 +45,7 @@ class LongEmbedRetriever(BaseRetriever):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: str = Field(description="Folder of the store.")
+    store: str = Field(description="Folder of the store, or KIND:URL of one elsewhere.")
     k: int = Field(default=5, ge=1, description="The most documents.")
     passages: int = Field(default=1, ge=1, description="The most passages of a document.")
     where: dict[str, str] | None = Field(
@@ -103,7 +102,7 @@ class LongEmbedRetriever(BaseRetriever):
         """
         if self._finder is None:
             given = ModelSettings() if self.device is None else ModelSettings(device=self.device)
-            self._finder = Finder(Path(self.store), collection=self.collection, given=given)
+            self._finder = Finder(self.store, collection=self.collection, given=given)
         hits, _ = self._finder.find(
             query,
             self.k if k is None else k,

@@ -332,7 +332,8 @@ def index(
     if ray is not None:
         from longembed_index.distributed.running import ingest_with_ray
 
-        bring = partial(ingest_with_ray, address=ray, actors=actors, limits=limits)
+        by_ray = partial(ingest_with_ray, made_by=loaded.provenance, address=ray)
+        bring = partial(by_ray, actors=actors, limits=limits)
     else:
         gone = partial(is_gone, roots=paths)
         bring = partial(ingest, embed=embed, is_gone=gone, prune=prune)

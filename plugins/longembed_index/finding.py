@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.addresses import address_of
 from longembed_index.embedding import ROWS, batches
 from longembed_index.errors import StoreError
 from longembed_index.hybrid import FEW, catch_up, question_of, search_hybrid
@@ -35,7 +36,7 @@ class Finder:
     """Answers questions from a store; whoever writes to it is not stopped.
 
     Args:
-        directory: The store's folder.
+        store: Its folder, or what else may stand after `--store`; see `addresses.address_of`.
         collection: The collection in it.
         given: The device, or where the model is now; nothing that changes vectors.
 
@@ -46,11 +47,12 @@ class Finder:
 
     def __init__(
         self,
-        directory: Path,
+        store: Path | str,
         *,
         collection: str = COLLECTION,
         given: ModelSettings | None = None,
     ) -> None:
+        directory = address_of(str(store)).directory
         stored = read_provenance(directory, collection)
         if stored is None:
             raise ConfigError(

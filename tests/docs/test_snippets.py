@@ -37,6 +37,7 @@ KNOWN = {
         import chromadb
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
+    "integrations_10": "whole_report = ''",
     "spans_0": """
         import longembed_st as le
         model, text = le.load("m"), ''""",

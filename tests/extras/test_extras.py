@@ -30,8 +30,8 @@ LIBRARIES = {
     "reindex": ["chromadb", "filelock"],
     "repair": ["chromadb", "filelock"],
     "serve": ["fastapi", "uvicorn"],
-    "lancedb": ["lancedb", "pyarrow"],
-    "ray": ["ray", "pyarrow"],
+    "lancedb": ["lancedb"],
+    "ray": ["ray"],
     # What is compiled cannot be imported twice, so it comes last.
     "engine": ["platformdirs", "openvino"],
 }
@@ -49,7 +49,7 @@ CODE = """
 import contextlib, io, os, sys
 from longembed_st.command.app import run
 
-OURS = ("longembed", "chroma_longembed")
+OURS = ("longembed", "chroma_longembed", "lancedb_longembed")
 found = {}
 for library in given["libraries"]:
     for name in [n for n in sys.modules if n.split(".")[0] == library or n.startswith(OURS)]:

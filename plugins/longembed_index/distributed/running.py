@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from longembed_st.provenance import Provenance
 
 LOCAL = "local"
-BATCH = 32
+TRIES = 5
+"""Times that a batch may take its actor down with it, before the run ends with an error."""
+BATCH = 16
 """Documents that an actor embeds together."""
-BLOCK_BYTES = 500_000
+BLOCK_BYTES = 100_000
 """Text that is handed on together, so that one large table keeps all actors at work."""
 WRITTEN = 128
 """Documents of a Parquet file: lost, if all is killed before they are written."""
@@ -128,8 +130,9 @@ def cluster(address: str, *, cpus: int | None = None) -> Iterator[tuple[int, int
 def ingest_with_ray(
     inputs: Sequence[Input],
     store: Store,
-    *,
+    made_by: Provenance,
     address: str = LOCAL,
+    *,
     actors: int | None = None,
     limits: Limits | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
@@ -140,8 +143,8 @@ def ingest_with_ray(
 
     Args:
         inputs: From `reading.inputs_of`.
-        store: Open for writing; its provenance is that of the actors' models. Of a `SpannedStore`,
-            documents get spans.
+        store: Open for writing; of a `SpannedStore`, documents get spans.
+        made_by: Of the model, which makes the store's vectors.
         address: Of the cluster, or "local".
         actors: How many; None for what is usual.
         limits: Of the parsing of one file; None for the usual ones.
@@ -157,8 +160,10 @@ def ingest_with_ray(
     """
     known = [record_id for record_id, name in store.names() if record_id != name]
     spans = isinstance(store, SpannedStore)
+    if not inputs:
+        return Report()
     with _run(address, actors, on_outcome) as (report, wanted, take):
-        dataset = embedded(inputs, limits or Limits(), store.provenance, known, wanted, spans=spans)
+        dataset = embedded(inputs, limits or Limits(), made_by, known, wanted, spans=spans)
         take(to_store(tables(dataset), store))
     return report
 
@@ -176,8 +181,8 @@ def embed_to_parquet(
 ) -> Report:
     """Embed the documents of some files into Parquet files, by the actors of a Ray cluster.
 
-    Rows are those of `EmbedDocuments`, failed documents among them, with the reason. What is there
-    already is not embedded again: a run that was killed goes on.
+    Rows are those of `EmbedDocuments`; documents that failed are in files of their own, with the
+    reason. What is there already is not embedded again: a run that was killed goes on.
 
     Args:
         inputs: From `reading.inputs_of`.
@@ -261,6 +266,7 @@ def embedded(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     # A small table does not need all actors.
     warnings.filterwarnings("ignore", message="The (min|max)imum number of concurrent")
+    warnings.filterwarnings("ignore", message="`ray_remote_args_fn` is deprecated")
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -291,6 +297,8 @@ def embedded(
         compute=ActorPoolStrategy(size=actors.count),
         num_cpus=actors.cpus,
         num_gpus=actors.gpus,
+        # Deprecated without a successor: else a text that kills its actor is tried for ever.
+        ray_remote_args_fn=lambda: {"max_task_retries": TRIES},
     )
 
 

@@ -151,9 +151,9 @@ def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:
     Args:
         tables: From it.
     """
-    seen: set[str] = set()
     for table in tables:
-        yield from (_outcome(row, {}, seen) for row in table.to_pylist())
+        # Each row is in a file, whatever other rows are called.
+        yield from (_outcome(row, {}, set()) for row in table.to_pylist())
 
 
 def ids_in_parquet(place: str) -> list[str]:

@@ -56,6 +56,8 @@ def test_from_the_first_document_to_the_last(docs, store, small_model, tmp_path)
     run("reindex", "--store", store, "--method", "pi", "--max-seq-length", 256)
     run("reindex", "--store", store, "--drop-old")
     assert "gardens.txt" in run("search", "gardens", "--store", store, "--json")
+    hits, _ = Finder(store).find("gardens", k=1)
+    assert hits[0].hit.title == "gardens.txt"
     run("repair", "--store", store)
     run("export", tmp_path / "out.jsonl", "--store", store)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4

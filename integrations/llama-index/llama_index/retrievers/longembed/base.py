@@ -40,7 +40,7 @@ class LongEmbedRetriever(BaseRetriever):
     SOURCE; the same passage has the same id whenever it is found.
 
     Args:
-        store: Folder of the store.
+        store: Folder of the store, or `KIND:URL` of one elsewhere.
         k: The most documents.
         passages: The most passages of a document.
         where: What the documents' metadata must be: values by key, with `*` and `?`.
@@ -85,7 +85,7 @@ class LongEmbedRetriever(BaseRetriever):
         if returns not in ("passages", "documents"):
             raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
         given = ModelSettings() if device is None else ModelSettings(device=device)
-        self._finder = Finder(Path(store), collection=collection, given=given)
+        self._finder = Finder(store, collection=collection, given=given)
         self._finder.ranking.but(mode, weight)
         has_passages = reranker is not None or self._finder.has_passages(mode)
         if returns == "passages" and not has_passages:
