@@ -37,8 +37,11 @@ KNOWN = (
 def register(model_name: str, *, name: str | None = None, **settings: Any) -> ModelMeta:
     """Make an extended model known to mteb.
 
+    Example:
+        ```python
         register("thenlper/gte-small", method="pcw")
         model = mteb.get_model("longembed/gte-small")
+        ```
 
     Args:
         model_name: Folder or Hugging Face hub name of the model to be extended.

@@ -317,7 +317,8 @@ def index(
     console.say(f"Found {len(found.files):,} documents", style="dim")
     loaded = _load(stored, named(settings, model), store, console)
     kept, words = spans_in(store, collection, kind=store_kind), WordFile(store, collection)
-    _refuse_language(language, words.language)
+    remake = f"delete {shown(words.path)}, which is made anew, and run again"
+    _refuse_language(language, words.language, remake)
     has_spans = _has_spans(spans, stored, kept, loaded, console)
     embed = _embedder(loaded, has_spans)
     console.say(_describe(loaded))
@@ -348,10 +349,9 @@ def index(
             # Later runs are told by it that the store has spans, even if none was made yet.
             kept.put(str(plain.provenance.fingerprint), [])
             opened = SpannedStore(plain, kept, embed)
-        if isinstance(plain, RanksWords):
-            _refuse_language(language, plain.word_index.language)
-            if language is not None:
-                plain.speak(language)
+        if isinstance(plain, RanksWords) and language is not None:
+            _refuse_language(language, plain.word_index.language, "index into a new store")
+            plain.speak(language)
         _repair(opened, embed, console)
         if prune and not prune_empty_root:
             names = (name for _, name in opened.names())
@@ -894,7 +894,7 @@ def _told_if_interrupted(store: Store, console: Terminal) -> Iterator[None]:
         raise
 
 
-def _refuse_language(language: str | None, stored: str | None) -> None:
+def _refuse_language(language: str | None, stored: str | None, way_out: str) -> None:
     """Raise `ConfigError` for a language that there is not, or that is not the store's."""
     from longembed_index.words import LANGUAGES
 
@@ -902,8 +902,7 @@ def _refuse_language(language: str | None, stored: str | None) -> None:
         raise ConfigError(f"--language must be one of {', '.join(LANGUAGES)}, not {language!r}")
     if language is not None and stored not in (None, language):
         raise ConfigError(
-            f"the words of the store are those of {stored}. To have them in another language, "
-            "index into a new store"
+            f"the words of the store are those of {stored}. To change that, {way_out}"
         )
 
 

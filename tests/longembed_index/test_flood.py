@@ -87,6 +87,7 @@ def check(report, store, wanted: dict[str, str]) -> None:
         assert not (kind in MUST_BE_STORED and name in failed), failed.get(name)
 
 
+@pytest.mark.slow
 def test_texts_in_memory(texts, minilm, tmp_path) -> None:
     sources = [TextSource(*item) for item in texts.items()]
     with open_store(tmp_path / "store", minilm, write=True) as store:

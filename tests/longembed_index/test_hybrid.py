@@ -22,7 +22,7 @@ from longembed_index.lexical import WordFile
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.records import Record
-from longembed_index.spans import SpannedStore
+from longembed_index.spans import SpanFile, SpannedStore
 from longembed_index.testing import MADE_BY, with_lines, write_lines
 from longembed_index.word_index import WordScores
 from longembed_st.errors import ConfigError
@@ -53,7 +53,7 @@ TEXTS = {
 
 @pytest.fixture
 def store(tmp_path) -> SpannedStore:
-    made = with_lines(MemoryStore(MADE_BY), tmp_path)
+    made = with_lines(MemoryStore(MADE_BY), SpanFile(tmp_path, "documents"))
     write_lines(made, **TEXTS)
     return made
 
@@ -334,6 +334,7 @@ def test_a_store_that_ranks_words_takes_over(run_small, docs, line, tmp_path, mo
     three = next(key for text, key in keys.items() if "zebra3" in text)
     own = property(lambda self: OwnWords(three))
     monkeypatch.setattr(ChromaStore, "word_index", own, raising=False)
+    monkeypatch.setattr(ChromaStore, "speak", lambda self, language: None, raising=False)
     (docs / "new.txt").write_text("The secret of number 77 is zebra77.")
     file = WordFile(tmp_path / "store", COLLECTION)
     before = file.ids()

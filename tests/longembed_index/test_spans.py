@@ -329,7 +329,7 @@ def test_a_slow_tokenizer_means_no_spans(run, docs, monkeypatch, tmp_path) -> No
     assert not (tmp_path / "store" / FILE).exists()
 
 
-@pytest.mark.parametrize("spans", ["--spans", "--no-spans"])
+@pytest.mark.parametrize("spans", ["--spans", pytest.param("--no-spans", marks=pytest.mark.slow)])
 def test_a_search_among_documents_with_some_metadata(run, docs, spans) -> None:
     run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw", spans)
     query = ("search", WORDS[0], "--store", "STORE", "--json", "-k", "2")

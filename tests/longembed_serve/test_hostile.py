@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import select
 import socket
 from contextlib import suppress
 
@@ -41,6 +42,18 @@ NONSENSE = [
     [1, "a"],
     {"__proto__": {}},
     {"$gt": ""},
+    2**63,
+    -(2**63),
+    0.5,
+    [True],
+    [[1, 2], [3]],
+    [1.5, "a"],
+    [None, "a"],
+    {"": ""},
+    {"input": "a"},
+    [{"text": "a"}, {"text": None}],
+    "file:///etc/passwd",
+    "..\\..\\windows\\win.ini",
 ]
 
 
@@ -91,7 +104,7 @@ CASES = [*wrong_types(), *malformed()]
 
 
 def test_there_are_enough() -> None:
-    assert len(CASES) >= 240
+    assert len(CASES) >= 300
 
 
 def test_every_one_is_refused_with_a_reason_and_nothing_changes(client) -> None:
@@ -144,4 +157,27 @@ def test_tricks_with_headers(client, server, raw) -> None:
             while part := connection.recv(65536):
                 answer += part
     assert b" 200 " not in answer.split(b"\r\n", 1)[0]
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_hundred_megabytes_are_refused_before_they_are_read(
+    client, server, path, is_chunked
+) -> None:
+    megabyte = b"a" * 1_000_000
+    part = b"%x\r\n%s\r\n" % (len(megabyte), megabyte) if is_chunked else megabyte
+    framing = "Transfer-Encoding: chunked" if is_chunked else "Content-Length: 100000000"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"
+    host, port = server[0].removeprefix("http://").split(":")
+    sent, answer = 0, b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with suppress(OSError):
+            connection.sendall(head.encode())
+            while sent < 100 and not select.select([connection], [], [], 0.05)[0]:
+                connection.sendall(part)
+                sent += 1
+        answer = connection.recv(65536)
+    assert b" 413 " in answer.split(b"\r\n", 1)[0]
+    assert sent < 30
     assert client.get("/healthz").status_code == 200

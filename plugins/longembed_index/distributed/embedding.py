@@ -22,13 +22,7 @@ SPAN_RANGES, SPAN_VECTORS = "span_ranges", "span_vectors"
 
 
 class EmbedDocuments:
-    """Embeds rows of documents, for `map_batches` of a Ray Dataset.
-
-        dataset.map_batches(
-            EmbedDocuments,
-            fn_constructor_kwargs={"settings": {"model_name": "thenlper/gte-small"}},
-            batch_format="pyarrow", batch_size=32, concurrency=2, num_cpus=4,
-        )
+    """Embeds rows of documents, for `map_batches` of a Ray Dataset; see docs/CLUSTER.md.
 
     Rows need a column `text`; all others are passed on. Those that have an `error` already are left
     alone. Within a batch, texts of like length are read together.

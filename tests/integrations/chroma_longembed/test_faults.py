@@ -55,7 +55,6 @@ VECTOR_FILES = (
 )
 OTHERS = ("chroma.sqlite3", "longembed.vectors.sqlite3", "longembed.checked.json")
 QUICK = {
-    ("data_level0.bin", "overwritten"),
     ("chroma.sqlite3", "overwritten in the middle"),
     ("longembed.vectors.sqlite3", "overwritten"),
 }
@@ -88,6 +87,7 @@ def test_a_damaged_file_is_right_repaired_or_named(made, tmp_path, name, fault) 
     assert step(place, RECORDS, "search") == RIGHT
 
 
+@pytest.mark.slow
 def test_without_a_copy_what_is_lost_is_embedded_again_and_nothing_else(made, tmp_path) -> None:
     place = tmp_path / "store"
     shutil.copytree(made, place)

@@ -177,6 +177,7 @@ def test_several_processes_apply_every_setting(bert, monkeypatch) -> None:
     assert difference(vectors, expected) < 1e-6
 
 
+@pytest.mark.slow
 def test_other_threads_may_use_the_model_while_processes_run(bert) -> None:
     settings = {"method": "pcw", "window_size": 32}
     many = LongEmbedEmbeddings(

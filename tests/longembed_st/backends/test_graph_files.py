@@ -100,6 +100,7 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch, 
     assert CACHE in caplog.text
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_fight(graphs, small_model, tmp_path) -> None:
     code = (
         "import json, sys\nimport longembed_st as le\n"
