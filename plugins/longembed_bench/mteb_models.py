@@ -39,6 +39,9 @@ def register(model_name: str, *, name: str | None = None, **settings: Any) -> Mo
 
     Example:
         ```python
+        import mteb
+        from longembed_bench.mteb_models import register
+
         register("thenlper/gte-small", method="pcw")
         model = mteb.get_model("longembed/gte-small")
         ```
