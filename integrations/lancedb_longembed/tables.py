@@ -11,6 +11,7 @@ import lancedb
 import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb.index import BTree
 
+from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 KEY = "id"
 _OLD = timedelta(minutes=10)
 """Versions are kept so long: a search that began on one has ended by then."""
+_AT_ONCE = 1000
+"""Keys in one condition."""
 _LEAST_WRITES = 100
 """Writes between two tidyings, or a tenth of the rows: all are rewritten a few times only."""
 
@@ -178,10 +181,10 @@ class Rows:
         self._written()
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove rows; one that is not there, or none at all, is no error."""
-        if keys:
+        """Remove rows, a thousand in one commit; one that is not there is no error."""
+        for part in batches(keys, _AT_ONCE):
             with lance_errors("write"):
-                self.table.delete(among(keys, self._key))
+                self.table.delete(among(part, self._key))
             self._written()
 
     def _written(self) -> None:

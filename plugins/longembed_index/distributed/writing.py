@@ -52,10 +52,11 @@ def to_store(tables: Iterable[pa.Table], store: Store) -> Iterator[Outcome]:
         outcomes = [_outcome(row, had, seen) for row in rows]
         written = [one.status in ("added", "replaced") for one in outcomes]
         _write(store, table.filter(written).combine_chunks())
-        # Old versions go only after the new ones are there: a kill in between loses nothing.
+        # Old versions go only after the new ones are there: a kill in between loses nothing, and
+        # leaves some for this run.
         for row, outcome in zip(rows, outcomes, strict=True):
-            if outcome.status == "replaced":
-                store.delete(sorted(had[outcome.name] - {row[ID]}))
+            if outcome.status != "failed":
+                store.delete(sorted(had.get(outcome.name, set()) - {row[ID]}))
             yield outcome
 
 
@@ -65,6 +66,8 @@ def _outcome(row: dict[str, Any], had: Mapping[str, set[str]], seen: set[str]) -
     reason = row[ERROR]
     if name in seen:
         reason = "has the name of an earlier document of this run"
+    elif reason is not None and name in had:
+        reason += "; the store keeps its earlier version"
     seen.add(name)
     if reason is not None:
         return Outcome(name, "failed", size, reason=reason)

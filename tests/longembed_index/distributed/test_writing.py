@@ -85,6 +85,25 @@ def test_documents_are_added_replaced_left_alone_or_failed() -> None:
     assert vector == pytest.approx([1, 2, 2, 1])
 
 
+def test_what_a_kill_has_left_of_an_earlier_version_is_removed() -> None:
+    store = MemoryStore(MADE_BY)
+    for version in ("old", "new"):
+        other = MemoryStore(MADE_BY)
+        list(to_store([table(row(version, "x"))], other))
+        store.write(other.get([version]))
+    (outcome,) = to_store([table(row("new", "x", **KNOWN))], store)
+    assert outcome.status == "unchanged"
+    assert contents(store).keys() == {"new"}
+
+
+def test_a_version_that_fails_leaves_the_earlier_one() -> None:
+    store = MemoryStore(MADE_BY)
+    list(to_store([table(row("a", "x"))], store))
+    (outcome,) = to_store([table(row("b", "x", **FAILED))], store)
+    assert outcome.reason == "is bad; the store keeps its earlier version"
+    assert contents(store).keys() == {"a"}
+
+
 def test_the_second_of_a_name_fails() -> None:
     store = MemoryStore(MADE_BY)
     tables = [table(row("a", "x"), row("b", "x")), table(row("c", "x"))]
