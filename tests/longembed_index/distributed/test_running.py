@@ -7,6 +7,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -151,3 +153,28 @@ def test_no_row_is_lost_or_doubled_when_an_actor_is_killed(minilm_folder, tmp_pa
     for name, vector, coverage in zip(texts, alone.vectors, alone.coverages, strict=True):
         np.testing.assert_allclose(found[name]["vector"], vector, atol=1e-6)
         assert (found[name]["tokens"], found[name]["read"]) == (coverage.tokens, coverage.read)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BOOKS.exists(), reason="../shared/data/books is not there")
+@pytest.mark.parametrize("kind", ["parquet", "lancedb"])
+def test_a_run_that_is_killed_goes_on(minilm_folder, tmp_path, kind) -> None:
+    path = slices(tmp_path / "slices.jsonl", 400)
+    line = [sys.executable, "-m", "longembed_st", "index", str(path), "--ray", "local", "--json"]
+    line += ["--store", f"{kind}:{tmp_path / 'out'}", "--model", str(minilm_folder)]
+    line += ["--method", "pcw", "--actors", "2"]
+    first = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    time.sleep(45)
+    assert first.poll() is None, "it was done before it could be killed"
+    first.kill()
+    first.communicate()
+    told = json.loads(subprocess.run(line, check=True, capture_output=True).stdout)["documents"]
+    assert told["unchanged"] > 0, "nothing was kept of the first run"
+    assert (told["added"] + told["unchanged"], told["failed"]) == (400, 0)
+    if kind == "parquet":
+        files = [str(file) for file in (tmp_path / "out").glob("part-*.parquet")]
+        names = pyarrow.dataset.dataset(files).to_table()["source"].to_pylist()
+    else:
+        with open_store(tmp_path / "out") as store:
+            names = [name for _, name in store.names()]
+    assert sorted(names) == sorted(f"slice {number}" for number in range(400))
