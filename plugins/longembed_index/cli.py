@@ -289,7 +289,7 @@ def index(
         write = partial(
             embed_to_parquet, place=store.url, address=ray, actors=actors, limits=limits
         )
-        found = _inputs(paths, include, exclude)
+        found = _inputs(paths, store.url, include, exclude)
         report = _to_parquet(found, write, named(settings, model), spans, store.url)
         _tell(report, found, None, failures, as_json, verbose)
         if strict and report.failed:
@@ -299,7 +299,7 @@ def index(
 
     def look() -> Found:
         if ray is not None:
-            return _inputs(paths, include, exclude)
+            return _inputs(paths, store, include, exclude)
         return find_files(paths, store, parser, only=include or [], but=exclude or [])
 
     found = look()
@@ -688,13 +688,16 @@ def _refuse_unlike(
 
 
 def _inputs(
-    paths: Sequence[Path | str], include: list[str] | None, exclude: list[str] | None
+    paths: Sequence[Path | str],
+    result: Path | str,
+    include: list[str] | None,
+    exclude: list[str] | None,
 ) -> Found:
     """What there is to read for the actors of a cluster."""
     from longembed_index.distributed.reading import inputs_of
     from longembed_index.sources import Found
 
-    inputs, unreadable = inputs_of(paths, only=include or [], but=exclude or [])
+    inputs, unreadable = inputs_of(paths, result, only=include or [], but=exclude or [])
     return Found(list(inputs), [], unreadable)
 
 

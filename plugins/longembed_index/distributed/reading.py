@@ -44,12 +44,17 @@ class Input:
 
 
 def inputs_of(
-    paths: Sequence[Path | str], *, only: Sequence[str] = (), but: Sequence[str] = ()
+    paths: Sequence[Path | str],
+    exclude: Path | str | None = None,
+    *,
+    only: Sequence[str] = (),
+    but: Sequence[str] = (),
 ) -> tuple[list[Input], list[tuple[str, str]]]:
     """The files under some paths and URLs.
 
     Args:
         paths: Files, folders, and URLs of either in an object store.
+        exclude: A folder not to look into, or its URL: where the result goes.
         only: As for `sources.find_files`, for local folders.
         but: Likewise.
 
@@ -60,13 +65,17 @@ def inputs_of(
         InputError: If a path or URL does not exist.
     """
     local = [Path(path) for path in paths if _SCHEME not in str(path)]
-    found = find_files(local, only=only, but=but)
+    is_here = exclude is not None and _SCHEME not in str(exclude)
+    found = find_files(local, Path(str(exclude)) if is_here else None, only=only, but=but)
     inputs = [Input(file.name, file.size) for file in found.files]
     # A table is not a document, so that the search for documents leaves it out.
     tables = [path for path in found.skipped if is_table(str(path)) and path.is_file()]
     inputs += [Input(str(path.resolve()), path.stat().st_size) for path in tables]
     for url in (str(path) for path in paths if _SCHEME in str(path)):
         inputs += _listed(url)
+    if exclude is not None:
+        below = f"{str(exclude).rstrip('/')}/"
+        inputs = [one for one in inputs if not one.name.startswith(below)]
     return sorted(set(inputs), key=lambda one: one.name), found.unreadable
 
 

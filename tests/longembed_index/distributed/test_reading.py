@@ -62,6 +62,21 @@ def test_a_folder_has_documents_and_tables(folder, by_url) -> None:
     assert [row["text"] for row in rows(found[-1].name)] == ["one", None]
 
 
+@pytest.mark.parametrize("by_url", [False, True])
+def test_what_is_written_is_not_read_again(folder, by_url) -> None:
+    out = folder / "out"
+    out.mkdir()
+    (out / "longembed.json").write_text("{}")
+    parquet.write_table(pa.table({"text": ["one"]}), out / "part-x.parquet")
+    paths = [one.as_uri() if by_url else one for one in (folder, out)]
+    every = {one.name for one in inputs_of(paths[:1])[0]}
+    kept = {one.name for one in inputs_of(paths[:1], paths[1])[0]}
+    assert {name.rpartition("/")[2] for name in every - kept} == {
+        "longembed.json",
+        "part-x.parquet",
+    }
+
+
 @pytest.mark.parametrize("path", ["absent", "file:///absent/x", "s9://bucket/x"])
 def test_what_is_not_there_is_told(path) -> None:
     with pytest.raises(InputError):
