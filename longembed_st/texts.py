@@ -53,3 +53,12 @@ def _shown(character: str) -> str:
     if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is the address of something elsewhere, and no path.
+
+    Args:
+        text: As typed.
+    """
+    return "://" in text

@@ -173,10 +173,10 @@ class LanceStore:
                 **word_columns(str(self._entry.language), texts),
             }
             data = pa.table(columns, schema=schema)
-        if self._there is None:
-            self._rows = Rows.create(self._database, self._entry.table, schema, indices=INDICES)
         rows = self._there
-        assert rows is not None
+        if rows is None:
+            rows = Rows.create(self._database, self._entry.table, schema, indices=INDICES)
+            self._rows = rows
         rows.put(data)
 
     def delete(self, ids: Sequence[str]) -> None:

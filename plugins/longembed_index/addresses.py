@@ -11,10 +11,10 @@ from longembed_index.store import REMOTE, KeepsElsewhere
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import cache_folder, write_text
+from longembed_st.texts import is_url
 
 PARQUET = "parquet"
 """Goes before a folder for the rows of `longembed index --ray`."""
-_SCHEME = "://"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def address_of(text: str) -> Address:
     place = place if kind else text
     if not place:
         raise ConfigError(f"{text!r} names no folder")
-    if _SCHEME not in place:
+    if not is_url(place):
         directory = Path(place)
         if kind is not None:
             kind_of(directory, kind)

@@ -28,7 +28,7 @@ from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 from longembed_st.settings_file import SettingsFile
-from longembed_st.texts import shown
+from longembed_st.texts import is_url, shown
 
 if TYPE_CHECKING:
     from longembed_index.addresses import Address
@@ -50,11 +50,15 @@ _MOST = 1_000_000_000_000
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
+def _path_or_url(text: str | Path) -> Any:
+    return str(text) if is_url(str(text)) else given_path(text)
+
+
 def _address(text: str | Path) -> Address:
     """A store as typed: a folder, perhaps with its kind before it, or an object store."""
     from longembed_index.addresses import address_of
 
-    return address_of(str(text) if "://" in str(text) else str(given_path(text)))
+    return address_of(str(_path_or_url(text)))
 
 
 def _new_address(text: str | Path) -> Address:
@@ -69,11 +73,14 @@ def _store_folder(text: str | Path) -> Path:
     return _address(text).directory
 
 
-_STORE_HELP = "Folder of the store, or KIND:URL of one in an object store."
 StoreOption = Annotated[
     Path,
     typer.Option(
-        "--store", parser=_store_folder, metavar="DIR", help=_STORE_HELP, show_default=False
+        "--store",
+        parser=_store_folder,
+        metavar="DIR",
+        help="Folder of the store, or KIND:URL of one in an object store.",
+        show_default=False,
     ),
 ]
 _NewStoreOption = Annotated[
@@ -122,10 +129,6 @@ WaitOption = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
 ]
-
-
-def _path_or_url(text: str | Path) -> Any:
-    return str(text) if "://" in str(text) else given_path(text)
 
 
 @with_settings

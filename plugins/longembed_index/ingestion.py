@@ -103,7 +103,7 @@ class _Run:
         self._embed = embed
         self._on_outcome = on_outcome
         self._batch_characters = batch_characters
-        self._had = _ids_by_name(store)
+        self._had = ids_by_name(store)
         self._names = {record_id: name for name, ids in self._had.items() for record_id in ids}
         self._has: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -160,7 +160,7 @@ class _Run:
 
     def read_back(self) -> None:
         """Make sure that the store holds one current record for every document taken."""
-        there = _ids_by_name(self._store)
+        there = ids_by_name(self._store)
         lost = [name for name, record_id in self._has.items() if there.get(name) != {record_id}]
         if lost:
             raise StoreError(
@@ -253,8 +253,12 @@ def _record(document: _Document, vector: Any, coverage: Coverage) -> Record:
     return Record(document.id, document.text, vector, metadata)
 
 
-def _ids_by_name(store: Store) -> dict[str, set[str]]:
-    """The ids of our records; those of other programs, which go by their id, are left alone."""
+def ids_by_name(store: Store) -> dict[str, set[str]]:
+    """The ids of our records; those of other programs, which go by their id, are left alone.
+
+    Args:
+        store: The records.
+    """
     ids: dict[str, set[str]] = {}
     for record_id, name in store.names():
         if name != record_id:

@@ -8,6 +8,7 @@ import sqlite3
 import numpy as np
 import pytest
 from reference.bm25 import bm25, passages
+from zipf import text
 
 from longembed_index.bm25 import idf
 from longembed_index.errors import StoreError
@@ -15,14 +16,7 @@ from longembed_index.lexical import WordFile
 from longembed_index.word_scores import STEP, WINDOW, window_count, window_lengths
 from longembed_index.words import Words
 
-NAMES = [f"w{n}" for n in range(300)]
 QUERY = "w0 w3 w3 w50 w299 unknown"
-
-
-def text(seed: int, words: int) -> str:
-    draw = random.Random(seed)
-    weights = [1 / (n + 1) for n in range(len(NAMES))]
-    return " ".join(draw.choices(NAMES, weights, k=words))
 
 
 @pytest.fixture(scope="module")

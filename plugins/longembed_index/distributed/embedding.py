@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.embedding import embed_each, storable_model
+from longembed_index.embedding import document_embedder, embed_each, storable_model
 from longembed_index.records import COUNTS, Record, counts
 from longembed_index.spans import DocumentSpans, SpanEmbedder
 from longembed_st.errors import ConfigError, LongEmbedError
@@ -72,7 +72,7 @@ class EmbedDocuments:
         errors = rows[ERROR].to_pylist() if ERROR in rows.column_names else [None] * len(rows)
         wanted = [n for n, text in enumerate(texts) if text is not None and errors[n] is None]
         embedder = SpanEmbedder(self._model.model.encode_spans)
-        embed = embedder if self._spans else self._embed
+        embed = embedder if self._spans else document_embedder(self._model)
         results: list[Any] = [None] * len(texts)
         for place, result in zip(
             wanted, embed_each([texts[n] for n in wanted], embed), strict=True
@@ -106,9 +106,6 @@ class EmbedDocuments:
                 rows = rows.drop_columns([name])
             rows = rows.append_column(name, column)
         return rows
-
-    def _embed(self, texts: list[str]) -> Any:
-        return self._model.model.encode_with_coverage(texts, role="document")
 
 
 def _span_columns(found: list[DocumentSpans], count: int, width: Any) -> dict[str, Any]:

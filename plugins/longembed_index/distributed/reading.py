@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.distributed.embedding import ERROR, TEXT
+from longembed_index.distributed.files import read_bytes, system_of
 from longembed_index.ingestion import record_id_of
 from longembed_index.parsing import Parser
 from longembed_index.readers import READERS, suffix_of
+from longembed_index.records import CONTENT_HASH, SOURCE, TITLE
 from longembed_index.sources import FileSource, content_of, find_files, readable_of
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import has_text
+from longembed_st.texts import has_text, is_url
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-ID, SOURCE, TITLE, CONTENT_HASH, TEXT = "id", "source", "title", "content_hash", "text"
-SIZE, ERROR = "size", "error"
+ID, SIZE = "id", "size"
 TABLES = (".parquet", ".jsonl", ".jsonl.gz")
 """Files of which each row is a document, with a column `text` and perhaps `source` and `title`."""
-_SCHEME = "://"
 _ROWS = 32
 
 
@@ -64,14 +65,14 @@ def inputs_of(
     Raises:
         InputError: If a path or URL does not exist.
     """
-    local = [Path(path) for path in paths if _SCHEME not in str(path)]
-    is_here = exclude is not None and _SCHEME not in str(exclude)
+    local = [Path(path) for path in paths if not is_url(str(path))]
+    is_here = exclude is not None and not is_url(str(exclude))
     found = find_files(local, Path(str(exclude)) if is_here else None, only=only, but=but)
     inputs = [Input(file.name, file.size) for file in found.files]
     # A table is not a document, so that the search for documents leaves it out.
     tables = [path for path in found.skipped if is_table(str(path)) and path.is_file()]
     inputs += [Input(str(path.resolve()), path.stat().st_size) for path in tables]
-    for url in (str(path) for path in paths if _SCHEME in str(path)):
+    for url in (str(path) for path in paths if is_url(str(path))):
         inputs += _listed(url)
     if exclude is not None:
         below = f"{str(exclude).rstrip('/')}/"
@@ -93,7 +94,7 @@ def _listed(url: str) -> list[Input]:
         from pyarrow import fs
 
     try:
-        system, path = fs.FileSystem.from_uri(url)
+        system, path = system_of(url)
         info = system.get_file_info(path)
         if info.type == fs.FileType.File:
             return [Input(url, info.size)]
@@ -134,7 +135,7 @@ def rows_of(name: str, size: int, parser: Parser) -> Iterator[dict[str, Any]]:
 
 def _document_row(name: str, size: int, parser: Parser) -> dict[str, Any]:
     source = FileSource(Path(name), size, parser)
-    content = _read(name) if _SCHEME in name else content_of(source)
+    content = read_bytes(name) if is_url(name) else content_of(source)
     parsed = readable_of(source, content)
     title = parsed.title or PurePosixPath(name).name
     return _row(name, parsed.text, title, hashlib.sha256(content).hexdigest(), size, None)
@@ -171,21 +172,10 @@ def _objects(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _opened(name: str) -> Any:
-    content: Any = io.BytesIO(_read(name)) if _SCHEME in name else name
+    content: Any = io.BytesIO(read_bytes(name)) if is_url(name) else name
     if name.lower().endswith(".gz"):
         return gzip.open(content)
-    return content if _SCHEME in name else open(name, "rb")
-
-
-def _read(url: str) -> bytes:
-    from pyarrow import fs
-
-    try:
-        system, path = fs.FileSystem.from_uri(url)
-        with system.open_input_stream(path) as stream:
-            return bytes(stream.read())
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}") from None
+    return content if is_url(name) else open(name, "rb")
 
 
 def _row(

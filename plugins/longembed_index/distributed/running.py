@@ -85,12 +85,11 @@ def actors_for(cpus: int, gpus: int, count: int | None = None) -> Actors:
 
 
 @contextmanager
-def cluster(address: str, *, cpus: int | None = None) -> Iterator[tuple[int, int]]:
+def cluster(address: str) -> Iterator[tuple[int, int]]:
     """Connect to a Ray cluster, or start one on this machine; one that runs already is used.
 
     Args:
         address: Of the cluster, or "local".
-        cpus: Cores of a local one; None for all.
 
     Yields:
         Cores and GPUs of all machines.
@@ -110,7 +109,7 @@ def cluster(address: str, *, cpus: int | None = None) -> Iterator[tuple[int, int
     if is_ours:
         arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if address == LOCAL:
-            arguments |= {"num_cpus": cpus, "include_dashboard": False}
+            arguments["include_dashboard"] = False
         try:
             with warnings.catch_warnings():
                 # Its processes are new programs, in which LanceDB is not at work.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_index.distributed.embedding import ERROR, SPAN_RANGES, SPAN_VECTORS, TEXT, VECTOR
-from longembed_index.distributed.reading import CONTENT_HASH, ID, SIZE, SOURCE, TITLE
+from longembed_index.distributed.files import system_of, write_bytes
+from longembed_index.distributed.reading import ID, SIZE
 from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
-from longembed_index.records import COUNTS, READ, TOKENS, Record
+from longembed_index.ingestion import ids_by_name
+from longembed_index.records import CONTENT_HASH, COUNTS, READ, SOURCE, TITLE, TOKENS, Record
 from longembed_index.reports import Outcome
 from longembed_index.spans import DocumentSpans, SpannedStore
 from longembed_st.errors import ConfigError
@@ -43,9 +44,7 @@ def to_store(tables: Iterable[pa.Table], store: Store) -> Iterator[Outcome]:
     Yields:
         What became of each document, once it is settled.
     """
-    had: dict[str, set[str]] = {}
-    for record_id, name in store.names():
-        had.setdefault(name, set()).add(record_id)
+    had = ids_by_name(store)
     seen: set[str] = set()
     for table in tables:
         rows = table.drop_columns(_LARGE & set(table.column_names)).to_pylist()
@@ -171,7 +170,7 @@ def ids_in_parquet(place: str) -> list[str]:
     from pyarrow import ArrowException, dataset, fs
 
     try:
-        system, path = _system(place)
+        system, path = system_of(place)
         found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
         names = (PurePosixPath(one.path) for one in found)
         files = [str(one) for one in names if one.match("part-*.parquet")]
@@ -196,7 +195,7 @@ def settle_provenance(place: str, made_by: Provenance) -> None:
     """
     from pyarrow import fs
 
-    system, path = _system(place)
+    system, path = system_of(place)
     file = f"{path}/{PROVENANCE}"
     if system.get_file_info(file).type == fs.FileType.File:
         with system.open_input_stream(file) as stream:
@@ -209,38 +208,3 @@ def settle_provenance(place: str, made_by: Provenance) -> None:
         )
     else:
         write_bytes(f"{place}/{PROVENANCE}", made_by.elsewhere().to_json().encode())
-
-
-def write_bytes(place: str, content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        place: Its path or URL; in an object store, it is there only once it is whole.
-        content: All of it.
-
-    Raises:
-        StoreError: If that is not possible.
-    """
-    from pyarrow import fs
-
-    try:
-        system, path = _system(place)
-        is_local = isinstance(system, fs.LocalFileSystem)
-        target = f"{path}.unfinished" if is_local else path
-        if is_local:
-            system.create_dir(path.rpartition("/")[0])
-        with system.open_output_stream(target) as stream:
-            stream.write(content)
-        if is_local:
-            system.move(target, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {place}: {error}") from error
-
-
-def _system(place: str) -> tuple[Any, str]:
-    from pyarrow import fs
-
-    if "://" in place:
-        system, path = fs.FileSystem.from_uri(place)
-        return system, path
-    return fs.LocalFileSystem(), os.path.abspath(place)

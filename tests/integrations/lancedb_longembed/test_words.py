@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from reference.bm25 import bm25, passages
+from zipf import text
 
 from lancedb_longembed.store import LanceStore
 from lancedb_longembed.tables import connect
@@ -15,14 +14,7 @@ from longembed_index.testing import MADE_BY, record
 from longembed_index.word_index import RanksWords
 from longembed_index.word_scores import STEP, WINDOW
 
-NAMES = [f"w{n}" for n in range(300)]
 QUERY = "w0 w3 w50 w299 unknown"
-
-
-def text(seed: int, words: int) -> str:
-    draw = random.Random(seed)
-    weights = [1 / (n + 1) for n in range(len(NAMES))]
-    return " ".join(draw.choices(NAMES, weights, k=words))
 
 
 @pytest.fixture
