@@ -10,9 +10,11 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+
+Made = TypeVar("Made")
 
 _STATUS = Path("/proc/self/status")
 
@@ -46,6 +48,13 @@ def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
+
+
+def timed(make: Callable[[], Made]) -> tuple[float, Made]:
+    """Wall time of one call, and what it has made."""
+    start = time.perf_counter()
+    made = make()
+    return time.perf_counter() - start, made
 
 
 def interleaved(runs: int, *sides: Callable[[], object]) -> list[float]:

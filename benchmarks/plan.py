@@ -14,13 +14,12 @@ import argparse
 import gzip
 import io
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
+from measure import timed
 from pyarrow import parquet
 from sentence_transformers import SentenceTransformer
 
@@ -43,13 +42,6 @@ def bytes_of(table: pa.Table) -> int:
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
     return buffer.tell()
-
-
-def timed(work: Callable[[], pa.Table]) -> tuple[float, pa.Table]:
-    """Seconds, and what was made."""
-    began = time.perf_counter()
-    made = work()
-    return time.perf_counter() - began, made
 
 
 def chunked(model: SentenceTransformer, texts: list[str], window: int) -> pa.Table:

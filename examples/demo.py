@@ -27,6 +27,7 @@ from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
 import longembed_st as le
+from longembed_index.command.progress import file_bar
 from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.finding import model_of_store
 from longembed_index.hybrid import catch_up, question_of, search_hybrid
@@ -34,7 +35,6 @@ from longembed_index.ingestion import ingest
 from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, with_best_sentence
-from longembed_index.progress import file_bar
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
 from longembed_st.command.display import document_bar

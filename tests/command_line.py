@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
@@ -35,3 +36,15 @@ def longembed(*arguments: object) -> Ended:
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         code = run([str(argument) for argument in arguments])
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def row(result: Ended, label: str) -> str:
+    """The value beside a label in the closing table."""
+    (line,) = [line for line in result.stdout.splitlines() if f"│ {label} " in line]
+    return line.split("│")[2].strip()
+
+
+def hits(result: Ended) -> list[str]:
+    """The titles that a search printed as JSON."""
+    assert result.exit_code == 0, result.stderr
+    return [hit["title"] for hit in json.loads(result.stdout)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longembed_index.cli import CollectionOption, MovedModelOption, StoreOption, named
+from longembed_index.command.options import CollectionOption, MovedModelOption, StoreOption, named
 from longembed_st.command.display import loading
 from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
 from longembed_st.command.terminal import terminal

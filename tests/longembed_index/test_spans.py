@@ -13,7 +13,7 @@ import pytest
 from small_models import WORDS
 
 import longembed_st as le
-from longembed_index.display import _around_sentence
+from longembed_index.command.display import _around_sentence
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.passages import Passage, search_dense, sentences_of, with_best_sentence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from longembed_index.cli import (
+from longembed_index.command.options import (
     CollectionOption,
     JsonOption,
     StoreOption,

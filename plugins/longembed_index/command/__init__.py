@@ -1,0 +1,1 @@
+"""The commands on a store, one module each, and what they share."""

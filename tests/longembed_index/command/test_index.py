@@ -1,0 +1,203 @@
+"""`longembed index`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+from command_line import hits, row
+from office_files import make_pptx
+
+
+def test_five_formats_are_indexed_and_found(run, docs) -> None:
+    result = run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    assert result.exit_code == 0, result.stderr
+    assert row(result, "documents added") == "5"
+    assert row(result, "documents in the store") == "5"
+    assert row(result, "share of tokens read") == "100%"
+    assert int(row(result, "tokens embedded").replace(",", "")) > 600
+    assert "Found 5 documents" in result.stderr
+    for query, title in {
+        "how much may the town spend?": "budget.txt",
+        "animals at home": "pets.md",
+        "monetary policy": "bank.html",
+        "will it be wet on Saturday?": "weather.pdf",
+        "classical chamber music": "music.docx",
+    }.items():
+        assert hits(run("search", query, "--store", "STORE", "--json"))[0] == title
+
+
+def test_a_second_run_adds_nothing_and_a_changed_file_is_replaced(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run("index", docs, "--store", "STORE")
+    assert row(result, "documents unchanged") == "5"
+    assert row(result, "documents added") == "0"
+    assert row(result, "tokens embedded") == "0"
+    (docs / "pets.md").write_text("a study of medieval castles")
+    result = run("index", docs, "--store", "STORE", "--verify")
+    assert row(result, "documents replaced") == "1"
+    assert row(result, "documents in the store") == "5"
+    assert "Verified: 5 stored vectors" in result.stdout
+    found = json.loads(run("search", "fortresses", "--store", "STORE", "-k", "9", "--json").stdout)
+    assert len(found) == 5
+    assert found[0]["title"] == "pets.md"
+
+
+def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    slides = {"Weather": "Rain fell all week.", "Cats": "The cat slept on the warm stove."}
+    (folder / "a.pptx").write_bytes(make_pptx("Year in review", slides))
+    (folder / "b.md").write_text("---\ntitle: On budgets\n---\nThe town may spend ten thousand.\n")
+    (folder / "c.eml").write_text("From: a@b.org\nSubject: Monday\n\nThe train is late.\n")
+    (folder / "d.json").write_text('{"dish": "cr\\u00eape with lemon"}')
+    result = run("index", folder, "--store", "STORE", "--model", "MODEL")
+    assert row(result, "documents added") == "4"
+    found = {
+        query: json.loads(run("search", query, "--store", "STORE", "--json").stdout)[0]
+        for query in ("where is the cat", "money of the town", "late train", '"crêpe"')
+    }
+    assert [hit["title"] for hit in found.values()] == [
+        "Year in review",
+        "On budgets",
+        "Monday",
+        "d.json",
+    ]
+    assert found["where is the cat"]["passages"][0]["page"] in (1, 2)
+    shown = " ".join(run("search", "where is the cat", "--store", "STORE").stdout.split())
+    assert "1. Year in review a.pptx" in shown
+    (folder / "b.md").rename(folder / "e.md")
+    (folder / "d.json").rename(folder / "f.json")
+    moved = run("index", folder, "--store", "STORE")
+    assert row(moved, "of these moved, not embedded again") == "2"
+    assert hits(run("search", "money of the town", "--store", "STORE", "--json"))[0] == "On budgets"
+    assert hits(run("search", '"crêpe"', "--store", "STORE", "--json")) == ["f.json"]
+
+
+def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
+    (docs / "empty.txt").write_text("")
+    (docs / "blank.md").write_text(" \n ")
+    (docs / "junk.txt").write_bytes(os.urandom(2000) + b"\0")
+    (docs / "nul.txt").write_text("text\0text")
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
+    (docs / "[red]odd.txt").write_text("")
+    (docs / "table.ods").write_bytes(b"")
+    undecodable = os.fsdecode(b"caf\xe9.txt")
+    (docs / undecodable).write_text("coffee")
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert row(result, "documents added") == "5"
+    assert row(result, "documents failed") == "7"
+    for line in (
+        "docs/empty.txt: is empty",
+        "docs/blank.md: is empty",
+        "docs/junk.txt: is binary, not text",
+        "docs/nul.txt: is binary, not text: it has NUL characters",
+        "docs/broken.pdf: cannot be read as PDF",
+        "docs/[red]odd.txt: is empty",
+        "docs/caf\\udce9.txt: its name has the lone surrogate",
+        ".ods: 1 (table.ods)",
+    ):
+        assert line in result.stdout
+    assert run(*arguments, "--strict").exit_code == 1
+    assert len(hits(run("search", "coffee", "--store", "STORE", "-k", "20", "--json"))) == 5
+
+
+def test_a_document_that_is_too_long_is_refused_or_named(run, docs, tmp_path) -> None:
+    (docs / "huge.txt").write_text("all work and no play " * 24_000)
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "none")
+    result = run(*arguments, "--on-overflow", "error")
+    assert row(result, "documents added") == "4"
+    assert "docs/huge.txt: a text of more than 256 tokens" in result.stdout
+    assert "docs/budget.txt: a text of" in result.stdout
+    result = run("index", docs / "budget.txt", "--store", "STORE", "--on-overflow", "warn")
+    assert row(result, "documents added") == "1"
+    assert "docs/budget.txt: 256 of " in result.stdout
+    assert float(row(result, "share of tokens read").rstrip("%")) < 50
+
+
+def test_files_that_are_gone_are_listed_and_pruned(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    (docs / "pets.md").unlink()
+    result = run("index", docs, "--store", "STORE")
+    assert row(result, "documents whose file is gone") == "1"
+    assert "docs/pets.md" in result.stdout
+    assert row(result, "documents in the store") == "5"
+    result = run("index", docs / "bank.html", "--store", "STORE", "--prune")
+    assert row(result, "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune")
+    assert row(result, "documents removed") == "1"
+    assert row(result, "documents in the store") == "4"
+
+
+def test_a_folder_that_is_empty_now_is_not_pruned_unless_that_is_confirmed(run, docs) -> None:
+    """Its drive may not be mounted."""
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    docs.rename(docs.with_name("elsewhere"))
+    docs.mkdir()
+    assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune")
+    assert result.exit_code == 1
+    assert "the store has 5 documents from there" in result.stderr
+    assert "--prune-empty-root" in result.stderr
+    assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
+    result = run("index", docs, "--store", "STORE", "--prune", "--prune-empty-root")
+    assert row(result, "documents removed") == "5"
+    assert row(result, "documents in the store") == "0"
+
+
+def test_the_limits_of_parsing_can_be_set(run, docs) -> None:
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    result = run(*arguments, "--reader-characters", "3")
+    assert result.exit_code == 0
+    assert "more than the 3 that a file may give" in result.stdout
+    assert row(result, "documents failed") != "0"
+    assert row(run(*arguments), "documents failed") == "0"
+
+
+def test_the_store_remembers_its_settings(run, docs) -> None:
+    options = ("--method", "pcw", "--window-size", "128", "-o", "overlap=16")
+    run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL", *options)
+    assert run("index", docs, "--store", "STORE", *options).exit_code == 0
+    assert run("index", docs, "--store", "STORE", "--method", "auto").exit_code == 0
+    for changed, named in (
+        (("--method", "pi"), "method is 'pcw' in the store, 'pi' now"),
+        (("-o", "overlap=8"), "overlap is 16 in the store, 8 now"),
+        (("--document-prompt", "d: "), "prompts is None in the store, {'document': 'd: '} now"),
+    ):
+        result = run("index", docs, "--store", "STORE", *changed)
+        assert result.exit_code == 1
+        assert named in result.stderr
+        assert "Traceback" not in result.stderr
+    assert run("index", docs, "--store", "STORE", "--on-overflow", "error").exit_code == 0
+
+
+def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    assert run("index", "empty.txt", "--store", "STORE", "--model", "MODEL").exit_code == 0
+    result = run("search", "q", "--store", "STORE")
+    assert result.exit_code == 1
+    assert "is empty" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("library", "extra"), [("chromadb", "chroma"), ("markitdown", "index"), ("filelock", "index")]
+)
+def test_without_the_extra_the_command_to_install_it_is_printed(
+    run, docs, monkeypatch, tmp_path, library, extra
+) -> None:
+    # Web pages are read in another process, which does not have this one's modules.
+    (tmp_path / "missing").mkdir()
+    missing = tmp_path / "missing" / f"{library}.py"
+    missing.write_text(f"raise ModuleNotFoundError('none', name={library!r})")
+    monkeypatch.syspath_prepend(missing.parent)
+    for name in list(sys.modules):
+        if name.split(".")[0] in {library, "chroma_longembed"}:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    result = run("index", docs / "bank.html", "--store", "STORE", "--model", "MODEL")
+    assert f'pip install "longembed-st[{extra}]"' in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,93 @@
+"""`longembed search`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import chromadb
+import pytest
+from command_line import hits, row
+
+from longembed_index.opening import COLLECTION
+
+
+def test_search_shows_rank_score_document_length_and_share(run, docs, minilm_folder) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "none")
+    result = run(
+        "search", "the budget of the town", "--store", "STORE", "-k", "2", "--mode", "dense"
+    )
+    assert result.exit_code == 0
+    header, first, second = [line for line in result.stdout.splitlines() if line[0] in "┃│"]
+    assert [cell.strip() for cell in header.split("┃")[1:-1]] == [
+        "rank",
+        "score",
+        "document",
+        "tokens",
+        "read",
+    ]
+    rank, score, document, tokens, read = (cell.strip() for cell in first.split("│")[1:-1])
+    assert (rank, document) == ("1", str(Path("docs/budget.txt")))
+    assert 0.5 < float(score) <= 1
+    assert int(tokens) > 600
+    assert float(read.rstrip("%")) == pytest.approx(100 * 256 / int(tokens), abs=0.1)
+    assert second.split("│")[1].strip() == "2"
+    (hit, _) = json.loads(
+        run("search", "the budget of the town", "--store", "STORE", "-k", "2", "--json").stdout
+    )
+    assert hit["source"] == str(Path("docs/budget.txt").resolve())
+    assert hit["share_read"] == pytest.approx(256 / hit["tokens"], abs=1e-5)
+
+
+def test_a_query_that_is_not_unicode_is_a_one_line_error(run, docs) -> None:
+    run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL")
+    result = run("search", os.fsdecode(b"caf\xe9"), "--store", "STORE")
+    assert result.exit_code == 1
+    assert "surrogate" in result.stderr
+
+
+def test_a_model_that_was_moved_is_named_to_search(run, docs, minilm_folder, tmp_path) -> None:
+    moved = tmp_path / "here"
+    shutil.copytree(minilm_folder, moved)
+    run("index", docs, "--store", "STORE", "--model", moved, "--method", "pcw")
+    moved.rename(tmp_path / "there")
+    lost = run("search", "animals", "--store", "STORE")
+    assert lost.exit_code == 1
+    there = run("search", "animals", "--store", "STORE", "--model", tmp_path / "there", "--json")
+    assert hits(there)[0] == "pets.md"
+    assert hits(run("search", "animals", "--store", "STORE", "--json"))[0] == "pets.md"
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_records_of_other_programs_are_shown_by_their_id(run, docs, tmp_path, bare) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
+    run(*line, "--no-spans")
+    record = {} if bare else {"documents": ["their text"], "metadatas": [{"tokens": "many"}]}
+    with chromadb.PersistentClient(str(tmp_path / "store")) as client:
+        collection = client.get_collection(COLLECTION, embedding_function=None)
+        collection.add(ids=["theirs/1"], embeddings=[[0.1] * 384], **record)
+    result = run("search", "animals", "--store", "STORE", "-k", "9", "--mode", "dense")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "theirs/1" in line]
+    assert [cell.strip() for cell in line.split("│")[3:6]] == ["theirs/1", "-", "-"]
+    found = json.loads(run("search", "animals", "--store", "STORE", "-k", "9", "--json").stdout)
+    (theirs,) = [hit for hit in found if hit["source"] == "theirs/1"]
+    assert theirs["title"] == "theirs/1"
+    assert theirs["tokens"] is theirs["share_read"] is None
+    again = run("index", docs, "--store", "STORE", "--prune")
+    assert row(again, "documents unchanged") == "5"
+    assert row(again, "documents in the store") == "6"
+    reindexed = run("reindex", "--store", "STORE", "--method", "none")
+    assert reindexed.exit_code == (1 if bare else 0)
+    assert ("theirs/1: has a vector and no text" in reindexed.stdout) == bare
+
+
+@pytest.mark.parametrize(("policy", "told"), [("warn", True), ("truncate", False)])
+def test_a_query_that_was_not_read_to_its_end_is_told(run, docs, policy, told) -> None:
+    arguments = ("--store", "STORE", "--model", "MODEL", "--method", "none")
+    run("index", docs / "pets.md", *arguments, "--on-overflow", policy)
+    result = run("search", "cats and dogs " * 200, "--store", "STORE", "--json")
+    assert hits(result) == ["pets.md"]
+    assert ("256 of 602 tokens were read" in result.stderr) == told
