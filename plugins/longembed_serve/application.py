@@ -32,9 +32,6 @@ from longembed_serve.schemas import (
 from longembed_serve.service import NotThereError, Service, whole
 from longembed_st.errors import LongEmbedError, ModelError
 
-_LOOK = 0.25
-"""Seconds between two looks whether a client is still there."""
-
 _MOST_HEADERS = 64_000
 """Bytes."""
 
@@ -238,15 +235,22 @@ def _encoded(vector: Any, width: int, as_base64: bool) -> str | list[float]:
 
 async def _while_there(request: Request, futures: Sequence[Future[Read]]) -> list[Read]:
     """The results of some futures, which are given up when the client leaves."""
-    waiting = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+    results = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+    leaving = asyncio.ensure_future(_left(request))
+    either: list[asyncio.Future[Any]] = [results, leaving]
     try:
-        while True:
-            done, _ = await asyncio.wait([waiting], timeout=_LOOK)
-            if done:
-                return list(waiting.result())
-            if await request.is_disconnected():
-                raise ClientLeftError
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not results.done():
+            raise ClientLeftError
+        return list(results.result())
     finally:
         for future in futures:
             future.cancel()
-        waiting.cancel()
+        results.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Ends when the client has gone; all else that it sends, after its body, is nothing."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -184,3 +184,28 @@ def test_browsers_are_told_to_run_nothing_from_elsewhere(client) -> None:
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_a_client_has_asked_for_that_left_is_not_read(server, client, monkeypatch) -> None:
+    service = server[1]
+    real = service.model.encode_with_coverage
+    read, begun, go_on = [], threading.Event(), threading.Event()
+
+    def encode(texts, role=None):
+        read.extend(texts)
+        begun.set()
+        assert go_on.wait(60)
+        return real(texts, role=role)
+
+    monkeypatch.setattr(service.model, "encode_with_coverage", encode)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(embed, client, "first")
+        assert begun.wait(60)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server[0]}/v1/embeddings", json={"input": "left"}, timeout=0.5)
+        # The server has heard of it before what comes now.
+        assert client.get("/healthz").json()["waiting"] == 1
+        go_on.set()
+        assert first.result().status_code == 200
+    assert embed(client, "last").status_code == 200
+    assert read == ["first", "last"]
