@@ -25,6 +25,7 @@ def build(tmp_path_factory):
     return built
 
 
+@pytest.mark.slow
 def test_every_page_is_built_and_reached(build) -> None:
     site = build("html")
     contents = (site / "index.html").read_text("utf8")
@@ -35,6 +36,7 @@ def test_every_page_is_built_and_reached(build) -> None:
     assert "encode_with_coverage" in (site / "REFERENCE.html").read_text("utf8")
 
 
+@pytest.mark.slow
 def test_examples_are_true(build) -> None:
     told = (build("doctest") / "output.txt").read_text("utf8")
     assert "0 failures in tests" in told

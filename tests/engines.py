@@ -1,0 +1,12 @@
+"""What OpenVINO does on this machine."""
+
+from __future__ import annotations
+
+import openvino
+
+
+def computes_bfloat16() -> bool:
+    """Whether it computes in bfloat16 when it is asked to; without AVX-512, it does not."""
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    return core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16
