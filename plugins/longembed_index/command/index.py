@@ -13,6 +13,7 @@ from longembed_index.command.filling import filling, refuse_language
 from longembed_index.command.options import (
     CollectionOption,
     ModelOption,
+    ReportJsonOption,
     WaitOption,
     WhitenOption,
     address,
@@ -128,7 +129,7 @@ def index(
             "--dry-run", help="Only say what would be read: documents, tokens, about how long."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    as_json: ReportJsonOption = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Name every document that failed, not the first 20.")
     ] = False,

@@ -73,6 +73,7 @@ WhereOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ReportJsonOption = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
 WhitenOption = Annotated[
     bool,
     typer.Option(

@@ -10,6 +10,7 @@ from longembed_index.command import display
 from longembed_index.command.options import (
     CollectionOption,
     ModelOption,
+    ReportJsonOption,
     StoreOption,
     WaitOption,
     WhitenOption,
@@ -36,7 +37,7 @@ def reindex(
     settings: ModelSettings,
     whiten: WhitenOption = False,
     wait: WaitOption = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    as_json: ReportJsonOption = False,
     drop_old: Annotated[
         bool,
         typer.Option(
