@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from chromadb.errors import InternalError
+from store_steps import step
 
 from chroma_longembed.copies import VectorCopies
-from chroma_longembed.health import Damage, examine
+from chroma_longembed.health import Damage, Health, examine
+from longembed_index.opening import open_store
 
 COUNT = 700
 
@@ -72,3 +74,18 @@ def test_of_very_many_that_are_lost_few_are_asked_for(tmp_path) -> None:
     collection = Fragments(100, 600)
     examine(collection, VectorCopies(tmp_path))
     assert collection.calls < 600
+
+
+def test_a_store_that_was_only_read_is_not_examined_again(tmp_path, monkeypatch) -> None:
+    """Chroma, when it reads a store of few vectors, writes whatever is in memory to a file."""
+    place = tmp_path / "store"
+    step(place, 20, "index", 0, 1)
+    (file,) = place.rglob("length.bin")
+    file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
+    examined = []
+    monkeypatch.setattr(Health, "_examine_apart", lambda *_: examined.append(1) or Damage())
+    with open_store(place) as store:
+        assert (len(store), examined) == (20, [])
+    file.write_bytes(file.read_bytes() + b"\0")
+    with open_store(place):
+        assert examined
