@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longembed_index.command.progress import file_bar
-from longembed_index.command.steps import describe, load_model
+from longembed_index.command.steps import NO_DOCUMENT, describe, has_spans_unasked, load_model
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def refuse_unlike(
-    paths: Sequence[Path | str], store: Address, ray: str | None, alone: list[str]
+    paths: Sequence[Path | str],
+    store: Address,
+    ray: str | None,
+    *,
+    with_ray: list[str],
+    alone: list[str],
+    of_stores: list[str],
 ) -> None:
     """Refuse what only goes with `--ray`, or only without.
 
@@ -30,17 +36,23 @@ def refuse_unlike(
         paths: What is to be read.
         store: Where to.
         ray: Address of the cluster; None for none.
+        with_ray: Options that were given and only go with it.
         alone: Options that were given and do not go with it.
+        of_stores: Options that were given and only go with a store.
 
     Raises:
         ConfigError: If there is such a thing.
     """
+    from longembed_index.addresses import PARQUET
+
+    parquet = [f"{PARQUET}:{store.url}"] if store.url else []
     urls = [path for path in paths if isinstance(path, str)]
-    if ray is None and (urls or store.url):
-        what = urls[0] if urls else f"parquet:{store.url}"
-        raise ConfigError(f"{what} needs --ray, for instance --ray local")
+    if ray is None and (needing := urls + parquet + with_ray):
+        raise ConfigError(f"{needing[0]} needs --ray, for instance --ray local")
     if ray is not None and alone:
         raise ConfigError(f"{alone[0]} does not go with --ray: index without --ray for that")
+    if parquet and of_stores:
+        raise ConfigError(f"{of_stores[0]} is for a store, and {parquet[0]} is a folder of files")
 
 
 def inputs(
@@ -108,12 +120,12 @@ def to_parquet(
 
     console = terminal(stderr=True)
     if not found.files:
-        raise ConfigError("there is no document to index under these paths")
+        raise ConfigError(NO_DOCUMENT)
     console.say(f"Found {len(found.files):,} files", style="dim")
     loaded = load_model(None, given, Path(), console)
     console.say(describe(loaded))
     if spans is None:
-        spans = loaded.model.has_offsets and loaded.settings.max_seq_length is None
+        spans = has_spans_unasked(loaded)
     with file_bar(console, found.files) as on_outcome:
         return embed_to_parquet(
             found.files,

@@ -20,7 +20,14 @@ from longembed_index.command.options import (
     named,
     path_or_url,
 )
-from longembed_index.command.steps import describe, embedder, load_model, whiten_model
+from longembed_index.command.steps import (
+    NO_DOCUMENT,
+    describe,
+    embedder,
+    has_spans_unasked,
+    load_model,
+    whiten_model,
+)
 from longembed_index.modes import Ranking, write_ranking
 from longembed_index.parsing import Limits
 from longembed_st.command.display import document_bar
@@ -216,8 +223,18 @@ def index(
     from longembed_index.whitening import Texts
 
     limits = Limits(reader_seconds, reader_memory, reader_characters)
-    alone = {"--whiten": whiten, "--watch": watch, "--prune": prune, "--dry-run": dry_run}
-    by_ray.refuse_unlike(paths, store, ray, [name for name, given in alone.items() if given])
+    by_ray.refuse_unlike(
+        paths,
+        store,
+        ray,
+        with_ray=_given({"--actors": actors}),
+        alone=_given(
+            {"--whiten": whiten, "--watch": watch, "--prune": prune, "--dry-run": dry_run}
+        ),
+        of_stores=_given(
+            {"--store-kind": store_kind, "--language": language, "--wait": wait, "--verify": verify}
+        ),
+    )
     tell = partial(_tell, failures=failures, as_json=as_json, verbose=verbose)
     if ray is not None and store.url is not None:
         found = by_ray.inputs(paths, store.url, include, exclude)
@@ -240,7 +257,7 @@ def index(
     if not found.files and stored is None:
         display.show_failed(console, found.unreadable, verbose)
         display.show_skipped(console, found.skipped)
-        raise ConfigError("there is no document to index under these paths")
+        raise ConfigError(NO_DOCUMENT)
     if whiten and stored is not None and stored.settings.whitening is None:
         raise ConfigError(
             f"the store in {shown(folder)} has vectors that are not whitened. To make them anew: "
@@ -337,6 +354,10 @@ def _fail_if(strict: bool, report: Report) -> None:
         raise typer.Exit(1)
 
 
+def _given(options: dict[str, object]) -> list[str]:
+    return [name for name, value in options.items() if value]
+
+
 def _place_of(address: Address, kind: str | None) -> tuple[Path, str | None]:
     """Folder and kind of a store that may be new."""
     if None not in (kind, address.kind) and kind != address.kind:
@@ -378,7 +399,7 @@ def _has_spans(
             f"No spans: to have them, what is longer than {limit:,} tokens has to be read to its "
             "end, which takes longer: --spans"
         )
-    return loaded.model.has_offsets and limit is None
+    return has_spans_unasked(loaded)
 
 
 def _foresee(

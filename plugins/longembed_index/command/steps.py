@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
     from longembed_st.provenance import Provenance
 
+NO_DOCUMENT = "there is no document to index under these paths"
+
 
 def load_model(
     stored: Provenance | None, given: ModelSettings, store: Path, console: Terminal
@@ -56,6 +58,15 @@ def describe(loaded: CachedModel) -> str:
         f"Model {settings.model_name}, method {settings.method}{whitened}: reads "
         f"{f'up to {limit:,} tokens of' if limit else 'all of'} each document"
     )
+
+
+def has_spans_unasked(loaded: CachedModel) -> bool:
+    """Whether spans cost little: the model knows its tokens' characters, and reads to the end.
+
+    Args:
+        loaded: The model.
+    """
+    return loaded.model.has_offsets and loaded.settings.max_seq_length is None
 
 
 def embedder(loaded: CachedModel, spans: bool) -> Embed:

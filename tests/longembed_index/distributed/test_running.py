@@ -56,6 +56,8 @@ def test_more_actors_than_cores_are_refused() -> None:
         (["DOCS", "--store", "parquet:out"], "needs --ray"),
         (["DOCS", "--store", "s", "--ray", "local", "--watch"], "--watch does not go with --ray"),
         (["DOCS", "--store", "s", "--ray", "local", "--prune"], "--prune does not go with --ray"),
+        (["DOCS", "--store", "s", "--actors", "2"], "--actors needs --ray"),
+        (["DOCS", "--store", "parquet:o", "--ray", "local", "--verify"], "--verify is for a store"),
         (["s3+x://bucket", "--store", "s", "--ray", "local"], "cannot be looked at"),
     ],
 )
