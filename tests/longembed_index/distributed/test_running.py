@@ -166,7 +166,12 @@ def test_a_run_that_is_killed_goes_on(minilm_folder, tmp_path, kind) -> None:
     line += ["--store", f"{kind}:{tmp_path / 'out'}", "--model", str(minilm_folder)]
     line += ["--method", "pcw", "--actors", "2"]
     first = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    time.sleep(45)
+    # Files of spans or of words say nothing of documents.
+    written = {"parquet": "part-*.parquet", "lancedb": "documents.lance/data/*.lance"}[kind]
+    while first.poll() is None and not any((tmp_path / "out").rglob(written)):
+        time.sleep(0.5)
+    # What is written is kept when it is committed.
+    time.sleep(3)
     assert first.poll() is None, "it was done before it could be killed"
     first.kill()
     first.communicate()
