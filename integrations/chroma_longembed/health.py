@@ -41,7 +41,9 @@ _SAME_COSINE = 0.999
 _LARGE = 1_000_000_000
 _HOLE = "a hole"
 _LINKS = "link_lists.bin"
-_OF_ELEMENTS = ("data_level0.bin", "length.bin")
+"""Every vector in the graph adds something to this file."""
+_RESERVED = ("data_level0.bin", "length.bin")
+"""Files with room for vectors: of an empty graph, filled at each opening with what is in memory."""
 
 
 @dataclass(frozen=True)
@@ -170,15 +172,12 @@ class Health:
         """Of all vector files; empty if there are none yet."""
         total = hashlib.blake2b(digest_size=16)
         files = self._files(collection)
-        # While all vectors are rows of the database, each opening fills these with whatever is in
-        # memory: see `_LINKS`, to which every vector in the files adds something.
         is_empty = any(file.name == _LINKS and not file.stat().st_size for file in files)
-        meaningless = _OF_ELEMENTS if is_empty else ()
         for file in files:
             if _is_mostly_a_hole(file):
                 return _HOLE
             total.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            if file.name in meaningless:
+            if is_empty and file.name in _RESERVED:
                 continue
             with file.open("rb") as opened:
                 while part := opened.read(1 << 20):

@@ -391,15 +391,17 @@ def _has_spans(
         return True
     if given is False or stored is not None:
         return False
-    limit = loaded.settings.max_seq_length
+    if has_spans_unasked(loaded):
+        return True
     if not loaded.model.has_offsets:
         console.say("No spans: the model's tokenizer does not tell the characters of its tokens.")
-    elif limit is not None:
+    else:
         console.say(
-            f"No spans: to have them, what is longer than {limit:,} tokens has to be read to its "
-            "end, which takes longer: --spans"
+            "No spans: to have them, what is longer than "
+            f"{loaded.settings.max_seq_length:,} tokens has to be read to its end, which takes "
+            "longer: --spans"
         )
-    return has_spans_unasked(loaded)
+    return False
 
 
 def _foresee(

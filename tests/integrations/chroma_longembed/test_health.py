@@ -77,11 +77,12 @@ def test_of_very_many_that_are_lost_few_are_asked_for(tmp_path) -> None:
 
 
 def test_a_store_that_was_only_read_is_not_examined_again(tmp_path, monkeypatch) -> None:
-    """Chroma, when it reads a store of few vectors, writes whatever is in memory to a file."""
+    """Chroma, when it reads a store of few vectors, fills files with whatever is in memory."""
     place = tmp_path / "store"
     step(place, 20, "index", 0, 1)
-    (file,) = place.rglob("length.bin")
-    file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
+    for name in ("data_level0.bin", "length.bin"):
+        (file,) = place.rglob(name)
+        file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
     examined = []
     monkeypatch.setattr(Health, "_examine_apart", lambda *_: examined.append(1) or Damage())
     with open_store(place) as store:
