@@ -1,4 +1,5 @@
-"""Whole documents in, whole documents out: reading, indexing, searching, in any store.
+"""Index whole documents, and find them and their passages by words and vectors."""
 
-No store is known here by name: see `store` for what one must do, and `testing` for its tests.
-"""
+from longembed_index.document import Document, Entry, Hit, Passage
+
+__all__ = ["Document", "Entry", "Hit", "Passage"]

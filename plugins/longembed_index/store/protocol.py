@@ -1,159 +1,159 @@
-"""What a store must do, and how kinds of stores on disk are added by other packages."""
+"""What a store must do, and how a package adds a kind of store.
+
+`longembed_index.store.memory` is the shortest store that does all of it, and
+`longembed_index.store.conformance` has the tests that every store must pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from longembed_index.search.ranking import Ranking
+
 if TYPE_CHECKING:
-    from longembed_index.records import Match, Record
-    from longembed_index.spans import SpanKeeper
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from longembed_index.document import Entry, Record, Spans
+    from longembed_index.lexical.protocol import LexicalIndex
     from longembed_st.provenance import Provenance
 
+Where = Mapping[str, Any]
+"""A filter of documents; see `longembed_index.store.filters`."""
 
-REMOTE = "longembed.remote"
-"""A file that has the address of the store for which its folder stands."""
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store is meant to hold; written with its first commit.
+
+    Attributes:
+        provenance: The model and the settings that make its vectors.
+        spans: Whether each document has the vectors of its parts, too.
+        language: The language of the stemmer and the stop words; None until the first documents
+            are there, by which it is guessed.
+        ranking: How it is searched unless a search says otherwise.
+    """
+
+    provenance: Provenance
+    spans: bool = False
+    language: str | None = None
+    ranking: Ranking = field(default_factory=Ranking)
 
 
 class Store(Protocol):
-    """Records, each a document with its vector, and how the vectors were made.
+    """Documents with their vectors, in one collection.
 
-    Every method raises `StoreError` if what lies beneath fails. `longembed_index.testing` has the
-    tests that a store should pass, `longembed_index.memory` the shortest one that does.
-
-    Spans are not its business: `longembed_index.spans.SpannedStore` wraps any store and keeps them
-    in a file beside it, by the ids of the records and the provenance's fingerprint, unless its
-    kind is one that `KeepsSpans`. Nor are words, unless it ranks them itself: see
-    `longembed_index.word_index.RanksWords`.
+    A store may be used by several threads and, after a fork, in the child. Methods raise
+    `StoreError` when the store cannot be read or written; they never return less than there is.
+    Ids are any strings; methods that take ids pass over those that do not exist.
     """
 
     @property
-    def provenance(self) -> Provenance:
-        """How the vectors were made. Can be set: the same model may have got another name."""
-
-    @provenance.setter
-    def provenance(self, provenance: Provenance) -> None: ...
+    def info(self) -> StoreInfo:
+        """Return what the store is meant to hold, as it is stored now."""
 
     @property
-    def max_batch(self) -> int:
-        """The most records that it writes or deletes at once."""
+    def generation(self) -> int:
+        """Return a number that grows with every commit, by whatever process; cheap to ask."""
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """Return the number of documents."""
 
-    def names(self) -> Iterable[tuple[str, str]]:
-        """The id and the document's name of every record; see `records.document_name`."""
+    def update_info(self, info: StoreInfo) -> None:
+        """Replace what the store is meant to hold, in one commit."""
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        """Add or replace records, and delete others, all in one commit."""
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """The records that exist among these, in any order."""
+        """Return the records with these ids, in their order, without spans."""
 
-    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
-        """The vectors of those that exist and have one, by id: `get` without what takes time."""
+    def entries(self, where: Where | None = None) -> Iterator[Entry]:
+        """Yield what is known of every document that meets a filter, sorted by id, no texts."""
 
-    def having(self, key: str, value: str) -> list[str]:
-        """The ids of the records whose metadata has this value, in any order."""
+    def vectors(
+        self, ids: Sequence[str] | None = None
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Write records, all or none; one whose id exists is replaced, metadata included."""
+    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
+        """Yield the spans of documents that have any; of all without `ids`."""
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove records; one that does not exist, or none at all, is no error."""
+    def nearest(
+        self, vector: NDArray[np.float32], k: int, where: Where | None = None
+    ) -> list[tuple[str, float]]:
+        """Return ids and cosine similarities of the k nearest documents, best first.
 
-    def search(self, vector: Any, k: int) -> list[Match]:
-        """The k records, or fewer, most similar to a vector, the best first.
-
-        The score is the cosine similarity, unless the store was told otherwise when it was made.
+        Documents that do not meet the filter are left out before the k are taken.
         """
 
-    # Vectors that were lost to a kill, a disk or another program.
-
-    def lost(self) -> list[str]:
-        """The ids of the records that no search can find, because their vectors are lost.
-
-        Found out when the store is opened. Texts and metadata of these records can still be read;
-        `get` gives them with None for a vector, or with a copy of it. Written again, a record is
-        lost no longer.
-        """
+    def lexical(self) -> LexicalIndex | None:
+        """Return the store's own index of words; None if one is to be kept beside the store."""
 
     # Replacing all vectors while the old ones answer.
 
-    def staged(self) -> Store | None:
-        """What `stage` has begun and no `switch` has ended, perhaps in a process that died."""
+    def stage(self, info: StoreInfo) -> Store:
+        """Begin an empty store that is going to replace this one; discard an earlier one."""
 
-    def stage(self, provenance: Provenance) -> Store:
-        """Begin an empty store that is going to replace this one; throws away one begun before."""
+    def staged(self) -> Store | None:
+        """Return what `stage` began and `switch` has not ended, perhaps in another process."""
 
     def switch(self) -> str:
-        """Put what is staged in the place of this store, and keep the old records beside it.
+        """Put the staged store in the place of this one in one commit; return the old one's name.
 
-        Cut off at any moment, the old records or the new ones are there under the name, whole.
-
-        Returns:
-            The name under which the old records are kept.
+        This object shows the new documents from then on.
         """
 
-    def drop_kept(self) -> list[str]:
-        """Delete everything that `switch` has kept, and return the names."""
+    def drop_replaced(self) -> list[str]:
+        """Delete the stores that `switch` has replaced, and return their names."""
+
+    def close(self) -> None:
+        """Release files and connections."""
 
 
 @runtime_checkable
 class StoreKind(Protocol):
-    """A way to keep stores in folders.
+    """A way to keep stores.
 
     A package brings one as a class, called without arguments, under an entry point of the group
     `longembed_st.stores`. Importing the class must be light and need no optional library: it is
-    also asked about the stores of others. There is one writer at a time, and no need to see to it.
+    also asked about folders of other kinds. Callers let in one writer at a time.
     """
 
     def recognises(self, directory: Path) -> bool:
-        """Whether a store of this kind is in a folder."""
+        """Return whether a folder holds a store of this kind."""
 
-    def read_provenance(self, directory: Path, collection: str) -> Provenance | None:
-        """How a collection's vectors were made, without loading a model.
-
-        Returns:
-            None if there is no such collection, or no such folder.
+    def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
+        """Return what a collection holds, without loading a model; None if it does not exist.
 
         Raises:
             StoreError: If the store cannot be read.
-            ConfigError: If the collection was not made by longembed.
+            ConfigError: If what is stored there must not be acted on.
             MissingExtraError: If the library of this kind is not installed.
         """
 
     def open(
-        self, directory: Path, collection: str, create: Provenance | None
-    ) -> AbstractContextManager[Store]:
-        """Open a collection for the length of a `with` block.
+        self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
+    ) -> Store:
+        """Open a collection.
 
         Args:
             directory: The folder; exists.
             collection: The name of the collection in it.
-            create: How the vectors of a collection will be made that is not there yet; None if
-                the store is only going to be read, perhaps from a medium that cannot be written.
+            create: What a collection that does not exist yet is meant to hold; None to open only
+                what exists.
+            write: Whether the store is going to be written; otherwise it may be on a medium that
+                cannot be written.
 
         Raises:
             StoreError: If there is nothing to open, or it cannot be opened.
-            LostVectorsError: If it is to be read, and what is lost can only be told by writing.
         """
 
+    def address(self, directory: Path) -> str:
+        """Return where the data is: the folder, or the URL for which the folder stands."""
 
-@runtime_checkable
-class KeepsSpans(Protocol):
-    """A kind of store that keeps spans itself: no file is made beside it."""
-
-    def spans(self, directory: Path, collection: str) -> SpanKeeper:
-        """The spans of a collection, which need not be there yet."""
-
-
-@runtime_checkable
-class KeepsElsewhere(Protocol):
-    """A kind of store that may be in an object store, with a folder here that stands for it.
-
-    The folder holds what belongs to this machine, such as the lock, and the address in a file
-    `REMOTE`.
-    """
-
-    def uri(self, directory: Path) -> str:
-        """Where the store is: the address that a folder stands for, or the folder itself."""
+    def size(self, directory: Path) -> int | None:
+        """Return the bytes that the store takes; None if that cannot be told."""

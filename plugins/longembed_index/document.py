@@ -1,0 +1,182 @@
+"""What goes into an index and what comes out: documents, passages, hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from longembed_st.coverages import Coverage
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with an id and metadata.
+
+    Attributes:
+        id: Its name in the index; of a file, the absolute path. Another document with this id
+            replaces it.
+        text: All of it.
+        metadata: Values of any JSON type, kept as they are; a search can filter by them.
+        title: What a person calls it; the last part of the id if it is not given.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", PurePath(self.id).name or self.id)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The vectors of the parts of one document.
+
+    Attributes:
+        ranges: Half-open ranges of characters of the text, shape (spans, 2).
+        vectors: Unit vectors, shape (spans, dimensions).
+    """
+
+    ranges: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A document as a store keeps it.
+
+    Attributes:
+        document: The document.
+        vector: A unit vector, shape (dimensions,).
+        content_hash: SHA-256 of what it was read from, in hex: a change of it is a change of the
+            document.
+        coverage: How much of the text the vector was computed from.
+        spans: The vectors of its parts; None if there are none, or if they were not asked for.
+    """
+
+    document: Document
+    vector: NDArray[np.float32]
+    content_hash: str
+    coverage: Coverage
+    spans: Spans | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a store tells of a document without its text and vectors.
+
+    Attributes:
+        id: The document's id.
+        title: The document's title.
+        metadata: The document's metadata.
+        content_hash: As in `Record`.
+        characters: The length of the text.
+        tokens: The length of the text, in tokens.
+        tokens_read: The number of tokens that the vector was computed from.
+        windows: The number of passes through the model.
+    """
+
+    id: str
+    title: str
+    metadata: Mapping[str, Any]
+    content_hash: str
+    characters: int
+    tokens: int
+    tokens_read: int
+    windows: int
+
+    @property
+    def share_read(self) -> float:
+        """Return the share of the tokens that was read, from 0 to 1."""
+        return self.tokens_read / self.tokens if self.tokens else 1.0
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return everything that a filter can ask for: the metadata and the fields of our own."""
+        return {
+            **self.metadata,
+            "id": self.id,
+            "source": self.id,
+            "title": self.title,
+            "content_hash": self.content_hash,
+            "tokens": self.tokens,
+            "read": self.tokens_read,
+            "windows": self.windows,
+        }
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of a document that answers a question.
+
+    Attributes:
+        start: Its first character in the document.
+        end: The character after its last.
+        text: The text between the two.
+        score: How well it answers; comparable within one search.
+        sentence: Start and end, in the document, of its best sentence; None if it was not looked
+            for.
+        share: The share of the document's characters that stand before it, from 0 to 1.
+        page: Counted from 1; None if the pages are not known.
+        heading: The nearest heading above it; None if there is none, or it is not known.
+    """
+
+    start: int
+    end: int
+    text: str
+    score: float
+    sentence: tuple[int, int] | None = None
+    share: float = 0.0
+    page: int | None = None
+    heading: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document that a search found.
+
+    Attributes:
+        document: The document, with its text.
+        score: By which the hits are ordered.
+        passages: Its best passages, best first.
+        scores: The parts of the score, as far as they were computed: `document_vector`,
+            `best_span`, `document_words`, `best_passage_words`; with a reranker `reranker`, and
+            `search` for the score before it.
+        tokens: The length of the document, in tokens.
+        tokens_read: The number of tokens that its vector was computed from.
+        copies: Ids of other documents with the same text, which are not among the hits.
+    """
+
+    document: Document
+    score: float
+    passages: tuple[Passage, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    tokens_read: int = 0
+    copies: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as plain data for JSON, without the text of the document."""
+        passages = [
+            {**vars(passage), "sentence": list(passage.sentence) if passage.sentence else None}
+            for passage in self.passages
+        ]
+        return {
+            "score": self.score,
+            "source": self.document.id,
+            "title": self.document.title,
+            "metadata": dict(self.document.metadata),
+            "tokens": self.tokens,
+            "share_read": self.tokens_read / self.tokens if self.tokens else 1.0,
+            "scores": dict(self.scores),
+            "passages": passages,
+            "copies": list(self.copies),
+        }
