@@ -163,6 +163,11 @@ class Hit:
     tokens_read: int = 0
     copies: tuple[str, ...] = ()
 
+    @property
+    def share_read(self) -> float:
+        """Return the share of the document's tokens that was read, from 0 to 1."""
+        return self.tokens_read / self.tokens if self.tokens else 1.0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain data for JSON, without the text of the document."""
         passages = [
@@ -175,7 +180,7 @@ class Hit:
             "title": self.document.title,
             "metadata": dict(self.document.metadata),
             "tokens": self.tokens,
-            "share_read": self.tokens_read / self.tokens if self.tokens else 1.0,
+            "share_read": self.share_read,
             "scores": dict(self.scores),
             "passages": passages,
             "copies": list(self.copies),

@@ -1,4 +1,4 @@
-"""What the commands print at their end: the closing table, the hits."""
+"""What the commands print at their end: reports and hits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from longembed_st.command.terminal import Terminal
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
-    from longembed_index.foresight import Foresight
-    from longembed_index.passages import DocumentHit, Passage
-    from longembed_index.places import Place
-    from longembed_index.reindexing import Reindexed
-    from longembed_index.reports import Report
-    from longembed_index.searching import Hit
-    from longembed_st.coverages import Coverage
+    from longembed_index.document import Hit, Passage
+    from longembed_index.maintain.dry_run import DryRun
+    from longembed_index.maintain.reindex import Reindexed
+    from longembed_index.maintain.report import Report
 
 _NAMES_SHOWN = 3
 _LISTED = 20
@@ -30,6 +27,13 @@ _LISTED = 20
 _SHOWN_AROUND = 200
 """Characters before and behind the best sentence."""
 _LONG_WORD = 30
+_SCORE_LABELS = {
+    "search": "found with",
+    "document_vector": "document",
+    "best_span": "best span",
+    "document_words": "words",
+    "best_passage_words": "words of the best passage",
+}
 
 
 def show_report(
@@ -52,7 +56,7 @@ def show_report(
     if in_store is not None:
         rows.append(("documents in the store", in_store))
     _show_counts(console, "Index", rows, report, verbose)
-    gone = [_short(name) for name in report.gone]
+    gone = [short_name(name) for name in report.gone]
     _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
 
 
@@ -106,23 +110,6 @@ def show_reindexed(console: Terminal, done: Reindexed, in_store: int) -> None:
         )
 
 
-def show_repaired(console: Terminal, report: Report) -> None:
-    """Print what a repair has done.
-
-    Args:
-        console: Where to print.
-        report: The repair's report.
-    """
-    counts = report.counts
-    rows = [
-        ("vectors taken from the copy", counts["unchanged"]),
-        ("documents embedded again", counts["added"]),
-        ("records removed", len(report.gone)),
-        ("documents failed", counts["failed"]),
-    ]
-    _show_counts(console, "Repair", rows, report)
-
-
 def show_dropped(console: Terminal, names: Sequence[str]) -> None:
     """Print which old vectors were deleted.
 
@@ -143,7 +130,7 @@ def show_failed(
         failed: Name and reason.
         verbose: Whether to name all of them.
     """
-    lines = [f"{_short(name)}: {why}" for name, why in failed]
+    lines = [f"{short_name(name)}: {why}" for name, why in failed]
     _show_list(console, "Not stored:", lines, verbose)
 
 
@@ -164,23 +151,12 @@ def show_skipped(console: Terminal, paths: Sequence[Path]) -> None:
     _show_list(console, "Skipped, of a type that is not read:", lines)
 
 
-def show_query_cut(console: Terminal, coverage: Coverage) -> None:
-    """Print how much of a query was not read, if any.
+def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
+    """Print hits without passages, a row each.
 
     Args:
         console: Where to print.
-        coverage: Of the query.
-    """
-    if coverage.read < coverage.tokens:
-        console.print(f"Of the query, {coverage.read:,} of {coverage.tokens:,} tokens were read.")
-
-
-def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
-    """Print the hits of a search.
-
-    Args:
-        console: Where to print.
-        hits: The best first.
+        hits: Best first.
     """
     table = Table()
     for heading in ("rank", "score"):
@@ -189,60 +165,54 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
     for heading in ("tokens", "read"):
         table.add_column(heading, justify="right")
     for rank, hit in enumerate(hits, 1):
-        tokens = "-" if hit.tokens is None else f"{hit.tokens:,}"
-        read = "-" if hit.share_read is None else percent(hit.share_read)
-        table.add_row(str(rank), f"{hit.score:.3f}", _short(hit.source), tokens, read)
+        name = short_name(hit.document.id)
+        table.add_row(
+            str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", percent(hit.share_read)
+        )
     console.print(table)
 
 
-def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
-    """Print documents with the passages that answer, the best sentence highlighted.
+def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
+    """Print documents with their passages, the best sentence highlighted.
 
     Args:
         console: Where to print.
-        answers: The best first.
+        hits: Best first.
     """
-    for rank, answer in enumerate(answers, 1):
-        scores = {
-            "found with": answer.first_score,
-            "document": answer.document_score,
-            "best span": answer.span_score,
-        }
-        if answer.words is not None:
-            scores |= {
-                "words": answer.words.document,
-                "in passage": answer.words.passage,
-            }
-        named = [f"{name} {score:.3f}" for name, score in scores.items() if score is not None]
-        parts = ", ".join(named)
-        if answer.hit.share_read is not None and answer.hit.share_read < 1:
-            parts += f"; {percent(answer.hit.share_read)} of it was read"
-        heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
-        file = PurePath(answer.hit.source).name
-        if answer.hit.title not in (answer.hit.source, file):
+    for rank, hit in enumerate(hits, 1):
+        document = hit.document
+        details = ", ".join(
+            f"{_SCORE_LABELS.get(name, name)} {score:.3f}" for name, score in hit.scores.items()
+        )
+        if hit.share_read < 1:
+            details += f"; {percent(hit.share_read)} of it was read"
+        heading = Text(f"{rank}. {shown(document.title)}", style="bold")
+        file = PurePath(document.id).name
+        if document.title not in (document.id, file):
             heading.append(f"  {shown(file)}", style="not bold")
-        heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
+        heading.append(f"  {hit.score:.3f} ({details})", style="not bold dim")
         console.print(heading)
-        if answer.also:
-            console.print(Padding(f"also {', '.join(map(_short, answer.also))}", (0, 0, 0, 3)))
-        for passage in answer.passages:
-            line = Text(f"{_described(answer.place_of(passage))}: ", style="dim")
+        if hit.copies:
+            copies = ", ".join(map(short_name, hit.copies))
+            console.print(Padding(f"the same text: {copies}", (0, 0, 0, 3)))
+        for passage in hit.passages:
+            line = Text(f"{_place(passage)}: ", style="dim")
             for text, style in _around_sentence(passage):
                 line.append(shown(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
 
 
-def _described(place: Place) -> str:
-    described = f"at {place.share:.0%} of the document"
-    if place.page is not None:
-        described += f", page {place.page:,}"
-    if place.heading is not None:
-        described += f", under {shown(place.heading)!r}"
-    return described
+def _place(passage: Passage) -> str:
+    place = f"at {passage.share:.0%} of the document"
+    if passage.page is not None:
+        place += f", page {passage.page:,}"
+    if passage.heading is not None:
+        place += f", under {shown(passage.heading)!r}"
+    return place
 
 
 def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
-    """The passage in pieces with their style; of a long one, what stands around its sentence."""
+    """Return pieces of a passage with their styles; of a long one, those around the sentence."""
     if passage.sentence is None:
         return [(_beginning(passage.text), "not dim")]
     start, end = (place - passage.start for place in passage.sentence)
@@ -262,7 +232,7 @@ def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
 
 
 def _beginning(text: str) -> str:
-    """What is shown of a text in one line: whole words, where words are parted by spaces."""
+    """Return the beginning of a text in one line, cut between words where there are spaces."""
     line = " ".join(text.split())
     if len(line) <= _SHOWN_AROUND:
         return line
@@ -290,7 +260,7 @@ def _show_counts(
     _show_list(
         console,
         "Stored, but not read to the end (method pcw has no upper length):",
-        [f"{_short(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+        [f"{short_name(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
         verbose,
     )
 
@@ -305,8 +275,8 @@ def _show_list(console: Terminal, heading: str, lines: list[str], verbose: bool 
             console.say(f"  and {len(lines) - _LISTED:,} more; --json names all of them")
 
 
-def _short(name: str) -> str:
-    """A path as seen from here, if it is below here."""
+def short_name(name: str) -> str:
+    """Return a path relative to the working folder if it lies in it."""
     path = Path(name)
     try:
         here = Path.cwd()

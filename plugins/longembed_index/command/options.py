@@ -1,8 +1,9 @@
-"""Options that the commands on a store share, and what is meant by them."""
+"""The options that the commands on an index share."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,40 +14,32 @@ from longembed_st.settings import ModelSettings
 from longembed_st.texts import is_url
 
 if TYPE_CHECKING:
-    from longembed_index.addresses import Address
+    from longembed_index.index import Index
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
-
-def path_or_url(text: str | Path) -> Any:
-    """A path as typed, or the URL of something in an object store.
-
-    Args:
-        text: As typed, or the default.
-    """
-    return str(text) if is_url(str(text)) else given_path(text)
+_RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "!=": "ne"}
+_CONDITION = re.compile(r"(?P<key>[^=<>!]+)(?P<sign>>=|<=|!=|=|>|<)(?P<value>.+)", re.DOTALL)
 
 
-def address(text: str | Path) -> Address:
-    """A store as typed: a folder, perhaps with its kind before it, or an object store.
+def path_or_url(text: str | os.PathLike[str]) -> Any:
+    """Return a path as typed, or the URL of something in an object store.
 
     Args:
-        text: As typed, or the default.
+        text: What stands on the command line, or the default.
     """
-    from longembed_index.addresses import address_of
-
-    return address_of(str(path_or_url(text)))
+    return str(text) if is_url(str(text)) else given_path(os.fspath(text))
 
 
-def _store_folder(text: str | Path) -> Path:
-    return address(text).directory
+def _store_address(text: str | os.PathLike[str]) -> str:
+    return str(path_or_url(text))
 
 
 StoreOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--store",
-        parser=_store_folder,
+        parser=_store_address,
         metavar="DIR",
         help="Folder of the store, or KIND:URL of one in an object store.",
         show_default=False,
@@ -66,9 +59,9 @@ CollectionOption = Annotated[str, typer.Option(metavar="NAME", help="Collection 
 WhereOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="KEY=VALUE",
-        help="Only documents that have this in their metadata, for instance `source=*/2019/*`: "
-        "`*` stands for any characters. Repeatable; all must be met.",
+        metavar="CONDITION",
+        help="Only documents whose metadata meets this: `source=*/2019/*` (`*` stands for any "
+        "characters), `year>=2019`, `author!=Smith`. Repeatable; all must be met.",
         show_default=False,
     ),
 ]
@@ -88,30 +81,65 @@ WaitOption = Annotated[
 ]
 
 
-def conditions(given: list[str]) -> dict[str, str]:
-    """What `--where` asks for, by key.
+def parse_where(conditions: list[str] | None) -> dict[str, Any] | None:
+    """Return the filter that the values of `--where` describe; None without any.
 
     Args:
-        given: Each as `KEY=VALUE`.
+        conditions: Each as `KEY=VALUE`, `KEY!=VALUE` or with `<`, `<=`, `>`, `>=`.
 
     Raises:
-        ConfigError: If one is of another form, or a key is named twice.
+        ConfigError: If one has another form, or two contradict each other.
     """
-    pairs = [one.partition("=") for one in given]
-    wrong = [one for one, (key, sign, _) in zip(given, pairs, strict=True) if not (key and sign)]
-    if wrong:
-        raise ConfigError(f"--where takes KEY=VALUE, for instance title=*.pdf, not {wrong[0]!r}")
-    conditions = {key: value for key, _, value in pairs}
-    if len(conditions) < len(pairs):
-        raise ConfigError("--where names a key twice; a document has one value of each")
-    return conditions
+    where: dict[str, Any] = {}
+    for condition in conditions or ():
+        parts = _CONDITION.fullmatch(condition)
+        if parts is None:
+            raise ConfigError(
+                f"--where takes KEY=VALUE, for instance title=*.pdf, not {condition!r}"
+            )
+        key, sign, value = parts["key"].strip(), parts["sign"], parts["value"]
+        if sign == "=":
+            if key in where:
+                raise ConfigError(f"--where names {key!r} twice; a document has one value of it")
+            where[key] = value
+        else:
+            limits = where.setdefault(key, {})
+            if not isinstance(limits, dict) or _RANGES[sign] in limits:
+                raise ConfigError(f"--where names {key!r} twice; a document has one value of it")
+            limits[_RANGES[sign]] = value if sign == "!=" else _number(value)
+    return where or None
 
 
-def named(settings: ModelSettings, model: str | None) -> ModelSettings:
-    """Settings with the place where a model is now.
+def _number(text: str) -> float | str:
+    """Return a number where the text is one; dates and other texts are compared as texts."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def open_index(
+    store: str,
+    collection: str,
+    *,
+    model: str | None = None,
+    settings: ModelSettings | None = None,
+    wait: float = 0,
+) -> Index:
+    """Open an index that exists.
 
     Args:
-        settings: Without a model.
-        model: Where it is; None where the store says.
+        store: The folder or address of the store.
+        collection: The collection in it.
+        model: Where the store's model is now; None where the store says.
+        settings: Settings that do not change vectors, such as the device.
+        wait: The seconds to wait for another writer.
     """
-    return settings if model is None else settings.model_copy(update={"model_name": model})
+    from longembed_index.index import Index
+
+    keywords = (settings or ModelSettings()).given
+    return Index.open(store, model, collection=collection, wait=wait, **keywords)
