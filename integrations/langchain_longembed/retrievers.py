@@ -1,8 +1,9 @@
-"""LangChain's view of a store that `longembed index` has made."""
+"""A LangChain retriever that searches an index."""
 
 from __future__ import annotations
 
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -14,27 +15,25 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from longembed_index.finding import Finder
-from longembed_index.modes import CANDIDATES, Mode
-from longembed_index.passages import as_dict
+from longembed_index.index import Index
+from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_st.encoders.reranking import reranker_of
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from longembed_index.passages import DocumentHit
+    from longembed_index.document import Hit
     from longembed_st.encoders.reranking import Reranker
 
 
 class LongEmbedRetriever(BaseRetriever):
-    """Whole documents with the passages that answer, or the passages themselves.
+    """Return whole documents with the passages that answer, or the passages themselves.
 
-    The store is one of `longembed index`; with spans, it has passages. `k` counts documents; it and
-    `where` can be given to the constructor or to `invoke(query, k=3, where={"title": "*.pdf"})`.
-    The model is loaded once, when it is first needed.
+    The index is one that `longembed index` or `longembed_index.Index` has made. `k` counts
+    documents; it and `where` can be given to the constructor or to
+    `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
-    Each document has in its metadata `source`, `title`, `score`, its parts `document_score`,
-    `span_score` and `words`, as far as they were asked, and `passages`, each with `text`, `start`,
-    `end`, `share`, `page`, `heading`, `score` and the characters of its best `sentence`.
+    The metadata of each document has its own metadata, `source`, `title`, `score`, the parts of the
+    score in `scores`, and in `passages` each passage with `text`, `start`, `end`, `share`, `page`,
+    `heading`, `score` and the characters of its best `sentence`.
 
     Example:
         ```python
@@ -45,22 +44,24 @@ class LongEmbedRetriever(BaseRetriever):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: str = Field(description="Folder of the store, or KIND:URL of one elsewhere.")
+    store: str = Field(description="Folder of the store, or KIND:URL of one in an object store.")
     k: int = Field(default=5, ge=1, description="The most documents.")
     passages: int = Field(default=1, ge=1, description="The most passages of a document.")
-    where: dict[str, str] | None = Field(
-        default=None, description="What the documents' metadata must be, with `*` and `?`."
+    where: dict[str, Any] | None = Field(
+        default=None,
+        description='Filter of documents by their metadata: {"year": 2019}, {"title": "*.pdf"}, '
+        '{"year": {"gte": 2018}}.',
     )
     mode: Mode | None = Field(
         default=None,
         description="By words and vectors (hybrid), by vectors (dense), or by words (lexical); "
-        "None as the store was told, or hybrid.",
+        "None as the index was told, or hybrid.",
     )
     weight: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Of the vectors in a hybrid search; None as the store was told, or 0.4.",
+        description="Weight of the vectors in a hybrid search; None as the index was told, or 0.4.",
     )
     returns: Literal["documents", "passages"] = Field(
         default="documents",
@@ -77,8 +78,9 @@ class LongEmbedRetriever(BaseRetriever):
     collection: str = Field(default="documents", description="Collection in the store.")
     device: str | None = Field(default=None, description="Where to compute; None chooses.")
 
-    _finder: Finder | None = PrivateAttr(default=None)
+    _index: Index | None = PrivateAttr(default=None)
     _reranker: Any = PrivateAttr(default=None)
+    _lock: Any = PrivateAttr(default_factory=Lock)
 
     def _get_relevant_documents(
         self,
@@ -86,42 +88,54 @@ class LongEmbedRetriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,
         k: int | None = None,
-        where: dict[str, str] | None = None,
+        where: dict[str, Any] | None = None,
     ) -> list[Document]:
-        """What answers a query.
+        """Return what answers a query, best first.
 
         Args:
             query: The query.
-            run_manager: LangChain's.
+            run_manager: Passed by LangChain.
             k: The most documents, instead of the retriever's.
-            where: Likewise.
+            where: A filter, instead of the retriever's.
 
         Raises:
-            ConfigError: If the query is blank, or there is no such store.
-            StoreError: If the store cannot be read.
+            ConfigError: If the query is blank, or a setting is wrong.
+            StoreError: If the store does not exist or cannot be read.
         """
-        if self._finder is None:
-            given = ModelSettings() if self.device is None else ModelSettings(device=self.device)
-            self._finder = Finder(self.store, collection=self.collection, given=given)
-        hits, _ = self._finder.find(
+        hits = self._opened().search(
             query,
             self.k if k is None else k,
             passages=self.passages,
             where=self.where if where is None else where,
             mode=self.mode,
             weight=self.weight,
-            reranker=self._loaded_reranker(),
+            reranker=self._reranker,
             candidates=self.candidates,
         )
-        has_passages = self.reranker is not None or self._finder.has_passages(self.mode)
-        if self.returns == "passages" and has_passages:
+        if self.returns == "passages":
             return [document for hit in hits for document in _passages(hit)]
-        return [Document(page_content=hit.text, metadata=_metadata(hit)) for hit in hits]
+        return [_whole(hit) for hit in hits]
 
-    def _loaded_reranker(self) -> Reranker | None:
-        if self.reranker is not None and self._reranker is None:
-            self._reranker = reranker_of(self.reranker, device=self.device)
-        return self._reranker
+    def _opened(self) -> Index:
+        with self._lock:
+            if self._index is None:
+                settings = {} if self.device is None else {"device": self.device}
+                self._index = Index.open(self.store, collection=self.collection, **settings)
+            if self.reranker is not None and self._reranker is None:
+                loaded: Reranker = reranker_of(self.reranker, device=self.device)
+                self._reranker = loaded
+            return self._index
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is open, which the copy opens anew."""
+        state = super().__getstate__()
+        private = {"_index": None, "_reranker": None, "_lock": None}
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], **private}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the settings, with a lock of its own."""
+        super().__setstate__(state)
+        self._lock = Lock()
 
     async def _aget_relevant_documents(
         self,
@@ -129,9 +143,9 @@ class LongEmbedRetriever(BaseRetriever):
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
         k: int | None = None,
-        where: dict[str, str] | None = None,
+        where: dict[str, Any] | None = None,
     ) -> list[Document]:
-        """The same, computed in a thread."""
+        """Do the same in a thread."""
         answer = partial(
             self._get_relevant_documents,
             query,
@@ -142,23 +156,24 @@ class LongEmbedRetriever(BaseRetriever):
         return await run_in_executor(None, answer)
 
 
-def _metadata(hit: DocumentHit) -> dict[str, Any]:
-    found = {"source": hit.hit.source, "title": hit.hit.title, "score": hit.hit.score}
-    more = hit.passages or hit.words or hit.first_score is not None
-    return {**found, **as_dict(hit)} if more else found
+def _whole(hit: Hit) -> Document:
+    described = hit.to_dict()
+    metadata = {**described.pop("metadata"), **described}
+    return Document(id=hit.document.id, page_content=hit.document.text, metadata=metadata)
 
 
-def _passages(hit: DocumentHit) -> list[Document]:
-    data = _metadata(hit)
+def _passages(hit: Hit) -> list[Document]:
+    """Return a document for each passage; the whole one where the index knows no passages."""
+    if not hit.passages:
+        return [_whole(hit)]
+    described = hit.to_dict()
+    shared = {
+        **described["metadata"],
+        "source": described["source"],
+        "title": described["title"],
+        "document_score": described["score"],
+    }
     return [
-        Document(
-            page_content=passage.text,
-            metadata={
-                "source": data["source"],
-                "title": data["title"],
-                "document_score": data["score"],
-                **{name: value for name, value in described.items() if name != "text"},
-            },
-        )
-        for passage, described in zip(hit.passages, data.get("passages", []), strict=True)
+        Document(page_content=passage.pop("text"), metadata={**shared, **passage})
+        for passage in described["passages"]
     ]

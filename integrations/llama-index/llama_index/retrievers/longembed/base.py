@@ -1,9 +1,8 @@
-"""LlamaIndex's view of a store that `longembed index` has made."""
+"""A LlamaIndex retriever that searches an index."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid5
@@ -17,46 +16,48 @@ from llama_index.core.schema import (
     TextNode,
 )
 
-from longembed_index.finding import Finder
-from longembed_index.modes import CANDIDATES, Mode
+from longembed_index.index import Index
+from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_st.encoders.reranking import Reranker, reranker_of
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from longembed_index.passages import DocumentHit, Passage
+    from longembed_index.document import Hit, Passage
 
-_NOT_FOR_MODELS = ["source", "document_score", "share", "page", "heading", "sentence"]
+_NOT_FOR_PROMPTS = ["source", "document_score", "share", "page", "heading", "sentence"]
 """Metadata that would stand before the text in a language model's prompt, and tell it nothing."""
 
-_IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
+_NODE_IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
 
 
 class LongEmbedRetriever(BaseRetriever):
-    """The passages that answer, or whole documents.
+    """Return the passages that answer, or whole documents.
 
-    The store is one of `longembed index`; with `--spans`, it has passages. The model is loaded
+    The index is one that `longembed index` or `longembed_index.Index` has made. The model is loaded
     once. A node of a passage has `start_char_idx` and `end_char_idx` in its document, which is its
     SOURCE; the same passage has the same id whenever it is found.
 
     Args:
-        store: Folder of the store, or `KIND:URL` of one elsewhere.
+        store: Folder of the store, or `KIND:URL` of one in an object store.
         k: The most documents.
         passages: The most passages of a document.
-        where: What the documents' metadata must be: values by key, with `*` and `?`.
+        where: Filter of documents by their metadata: `{"year": 2019}`, `{"title": "*.pdf"}`,
+            `{"year": {"gte": 2018}}`.
         mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words; None as the
-            store was told, or "hybrid".
-        weight: Of the vectors in a hybrid search, from 0 to 1; None as the store was told, or 0.4.
+            index was told, or "hybrid".
+        weight: Weight of the vectors in a hybrid search, from 0 to 1; None as the index was told,
+            or 0.4.
         returns: What becomes a node: each passage, or each document whole.
         collection: Collection in the store.
         device: Where to compute; None chooses.
         reranker: Cross-encoder or late-interaction model that orders the best documents anew: its
             name or folder, or one that `longembed_st.load` has loaded.
         candidates: Documents that the reranker reads, at least k.
-        **kwargs: Of LlamaIndex's `BaseRetriever`.
+        **kwargs: Arguments of LlamaIndex's `BaseRetriever`.
 
     Raises:
-        ConfigError: If there is no such store, or passages are wanted of one without spans.
+        ConfigError: If a setting is wrong, or passages are wanted of an index without them.
+        StoreError: If there is no such store.
 
     Example:
         ```python
@@ -71,7 +72,7 @@ class LongEmbedRetriever(BaseRetriever):
         *,
         k: int = 5,
         passages: int = 1,
-        where: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
         mode: Mode | None = None,
         weight: float | None = None,
         returns: Literal["passages", "documents"] = "passages",
@@ -84,14 +85,14 @@ class LongEmbedRetriever(BaseRetriever):
         super().__init__(**kwargs)
         if returns not in ("passages", "documents"):
             raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
-        given = ModelSettings() if device is None else ModelSettings(device=device)
-        self._finder = Finder(store, collection=collection, given=given)
-        self._finder.ranking.but(mode, weight)
-        has_passages = reranker is not None or self._finder.has_passages(mode)
+        settings = {} if device is None else {"device": device}
+        self._index = Index.open(store, collection=collection, **settings)
+        ranking = self._index.ranking.with_overrides(mode, weight)
+        has_passages = self._index.info.spans or ranking.mode != "dense" or reranker is not None
         if returns == "passages" and not has_passages:
             raise ConfigError(
-                f"the store in {store} has no spans, and therefore no passages by vectors: run "
-                "longembed index --spans, or say mode='hybrid' or returns='documents'"
+                f"the index in {store} has no vectors of passages, and mode='dense' finds none "
+                "without. Use mode='hybrid' or returns='documents', or index again with --spans"
             )
         self._k, self._returns = k, returns
         self._options: dict[str, Any] = {
@@ -104,57 +105,62 @@ class LongEmbedRetriever(BaseRetriever):
         }
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """What answers a query.
+        """Return what answers a query, best first.
 
         Args:
-            query_bundle: The query; its text counts, not an embedding of another model.
+            query_bundle: The query; only its text counts, not an embedding of another model.
 
         Raises:
-            ConfigError: If the query is blank, or the store is empty.
+            ConfigError: If the query is blank, or the index is empty.
             StoreError: If the store cannot be read.
         """
-        hits, _ = self._finder.find(query_bundle.query_str, self._k, **self._options)
+        hits = self._index.search(query_bundle.query_str, self._k, **self._options)
         if self._returns == "documents":
-            return [NodeWithScore(node=_document(hit), score=hit.hit.score) for hit in hits]
+            return [NodeWithScore(node=_document_node(hit), score=hit.score) for hit in hits]
         return [
-            NodeWithScore(node=_passage(hit, passage), score=passage.score)
+            NodeWithScore(node=_passage_node(hit, passage), score=passage.score)
             for hit in hits
             for passage in hit.passages
         ]
 
 
-def _document(hit: DocumentHit) -> TextNode:
+def _document_node(hit: Hit) -> TextNode:
     return TextNode(
-        id_=_id(hit.hit.source),
-        text=hit.text,
+        id_=_node_id(hit.document.id),
+        text=hit.document.text,
         metadata=_metadata(hit),
-        excluded_llm_metadata_keys=_NOT_FOR_MODELS,
+        excluded_llm_metadata_keys=_NOT_FOR_PROMPTS,
         start_char_idx=0,
-        end_char_idx=len(hit.text),
-        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
+        end_char_idx=len(hit.document.text),
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.document.id)},
     )
 
 
-def _passage(hit: DocumentHit, passage: Passage) -> TextNode:
-    place = asdict(hit.place_of(passage))
-    where = {name: value for name, value in place.items() if value is not None}
+def _passage_node(hit: Hit, passage: Passage) -> TextNode:
+    place = {"share": passage.share, "page": passage.page, "heading": passage.heading}
+    metadata = {name: value for name, value in place.items() if value is not None}
     if passage.sentence is not None:
         start, end = passage.sentence
-        where["sentence"] = hit.text[start:end]
+        metadata["sentence"] = hit.document.text[start:end]
     return TextNode(
-        id_=_id(f"{hit.hit.source}\0{passage.start}\0{passage.end}"),
+        id_=_node_id(f"{hit.document.id}\0{passage.start}\0{passage.end}"),
         text=passage.text,
-        metadata={**_metadata(hit), **where},
-        excluded_llm_metadata_keys=_NOT_FOR_MODELS,
+        metadata={**_metadata(hit), **metadata},
+        excluded_llm_metadata_keys=_NOT_FOR_PROMPTS,
         start_char_idx=passage.start,
         end_char_idx=passage.end,
-        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.hit.source)},
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.document.id)},
     )
 
 
-def _metadata(hit: DocumentHit) -> dict[str, Any]:
-    return {"source": hit.hit.source, "title": hit.hit.title, "document_score": hit.hit.score}
+def _metadata(hit: Hit) -> dict[str, Any]:
+    return {
+        **hit.document.metadata,
+        "source": hit.document.id,
+        "title": hit.document.title,
+        "document_score": hit.score,
+    }
 
 
-def _id(name: str) -> str:
-    return str(uuid5(_IDS, name))
+def _node_id(name: str) -> str:
+    return str(uuid5(_NODE_IDS, name))
