@@ -1,6 +1,6 @@
-"""From a text to the terms by which it is found: cut, folded, stemmed, without stop words.
+"""From a text to the terms by which it is found: split, folded, stemmed, without stop words.
 
-In scripts that do not part words by spaces, each pair of neighbouring characters is a term.
+In scripts that do not separate words by spaces, each pair of neighbouring characters is a term.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,31 +36,34 @@ _STOP_WORDS = {
     "turkish": "STOPWORDS_TURKISH",
 }
 LANGUAGES = (*_STOP_WORDS, NO_LANGUAGE)
-"""Those that there are a stemmer and stop words for."""
+"""The languages with a stemmer and stop words, and "none"."""
 
 _WORD = r"[\p{L}\p{N}\p{M}]+"
-_WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}][\p{M}ー]*"
-_GUESSED_FROM = 20_000
-_LEAST_SHARE, _LEAST_WORDS = 0.1, 4
-_CACHED = 500_000
+_CHARACTER_WITHOUT_SPACES = (
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}][\p{M}ー]*"
+)
+_CACHED_WORDS = 500_000
 _PAIRS = " "
+"""In the cache, stands for a word that is split into pairs of characters."""
+_GUESS_CHARACTERS = 20_000
+_MIN_STOP_WORD_SHARE, _MIN_STOP_WORDS = 0.1, 4
 
 
 @dataclass(frozen=True)
-class Terms:
+class Tokens:
     """The terms of a text.
 
     Attributes:
-        terms: In order; without stop words.
-        starts: The first character of each in the text, shape (terms,).
+        terms: In the order of the text, without stop words.
+        starts: The first character of each term in the text, shape (terms,).
     """
 
     terms: list[str]
     starts: NDArray[np.int32]
 
 
-class Words:
-    """Cuts texts of one language into terms.
+class Analyzer:
+    """Splits texts of one language into terms.
 
     Args:
         language: One of `LANGUAGES`.
@@ -68,118 +71,116 @@ class Words:
 
     def __init__(self, language: str) -> None:
         self.language = language
-        self._patterns = _patterns()
-        self._stop, self._stem = _tools(language)
-        self._known: dict[str, str] = {}
+        self._word, self._character = _patterns()
+        self._stop_words, self._stem = _language_tools(language)
+        self._term_of_word: dict[str, str] = {}
 
-    def of(self, text: str) -> Terms:
-        """The terms of a text, and where they stand.
+    def tokens(self, text: str) -> Tokens:
+        """Return the terms of a text, and where they stand.
 
         Args:
-            text: Any; nothing in it is an operator.
+            text: Any text; nothing in it is an operator.
         """
-        known = self._known
+        cached = self._term_of_word
         terms: list[str] = []
         starts: list[int] = []
-        for match in self._patterns[0].finditer(text):
-            found = match.group()
-            term = known.get(found)
+        for match in self._word.finditer(text):
+            word = match.group()
+            term = cached.get(word)
             if term is None:
-                term = self._term(found)
+                term = self._term(word)
             if term == _PAIRS:
-                self._add_pairs(found, match.start(), terms, starts)
+                self._add_pairs(word, match.start(), terms, starts)
             elif term:
                 terms.append(term)
                 starts.append(match.start())
-        return Terms(terms, np.array(starts, dtype=np.int32))
+        return Tokens(terms, np.array(starts, dtype=np.int32))
 
     def _term(self, word: str) -> str:
-        """Empty for a stop word, `_PAIRS` for what has characters of a script without spaces."""
-        if not word.isascii() and self._patterns[1].search(word):
+        """Return the term of a word; empty for a stop word, `_PAIRS` if it is to be split."""
+        if not word.isascii() and self._character.search(word):
             term = _PAIRS
         else:
             folded = unicodedata.normalize("NFKC", word).casefold()
-            term = "" if folded in self._stop else self._stem(folded)
-        # Numbers and typing errors would fill it without end.
-        if len(self._known) < _CACHED:
-            self._known[word] = term
+            term = "" if folded in self._stop_words else self._stem(folded)
+        # Numbers and misspelt words would fill the cache without end.
+        if len(self._term_of_word) < _CACHED_WORDS:
+            self._term_of_word[word] = term
         return term
 
-    def _add_pairs(self, run: str, start: int, terms: list[str], starts: list[int]) -> None:
-        """Cut a run of characters in which some are of a script without spaces."""
-        spaceless = self._patterns[1]
+    def _add_pairs(self, word: str, start: int, terms: list[str], starts: list[int]) -> None:
+        """Split a word that has characters of a script without spaces, perhaps among others."""
         end = 0
-        signs: list[tuple[str, int]] = []
+        characters: list[tuple[str, int]] = []
 
         def flush() -> None:
-            pairs = itertools.pairwise(signs)
-            found = [(a + b, place) for (a, place), (b, _) in pairs] or signs
-            for sign, place in found:
-                terms.append(unicodedata.normalize("NFKC", sign).casefold())
+            pairs = [(a + b, place) for (a, place), (b, _) in itertools.pairwise(characters)]
+            for term, place in pairs or characters:
+                terms.append(unicodedata.normalize("NFKC", term).casefold())
                 starts.append(start + place)
-            signs.clear()
+            characters.clear()
 
-        for match in spaceless.finditer(run):
+        def add_word(first: int, last: int) -> None:
+            term = self._term(word[first:last]) if first < last else ""
+            if term:
+                terms.append(term)
+                starts.append(start + first)
+
+        for match in self._character.finditer(word):
             if match.start() > end:
                 flush()
-                self._add_word(run[end : match.start()], start + end, terms, starts)
-            signs.append((match.group(), match.start()))
+                add_word(end, match.start())
+            characters.append((match.group(), match.start()))
             end = match.end()
         flush()
-        self._add_word(run[end:], start + end, terms, starts)
-
-    def _add_word(self, word: str, start: int, terms: list[str], starts: list[int]) -> None:
-        term = self._term(word) if word else ""
-        if term:
-            terms.append(term)
-            starts.append(start)
+        add_word(end, len(word))
 
 
 @cache
-def words_of(language: str) -> Words:
-    """The one that cuts texts of a language; it remembers the words that it has seen.
+def get_analyzer(language: str) -> Analyzer:
+    """Return the analyzer of a language that this process shares; it caches the terms of words.
 
     Args:
         language: One of `LANGUAGES`.
     """
-    return Words(language)
+    return Analyzer(language)
 
 
 def guess_language(texts: Iterable[str]) -> str:
-    """The language whose stop words are most frequent in some texts.
+    """Return the language whose stop words are most frequent in some texts.
 
     Args:
-        texts: Some documents; their beginnings are looked at.
+        texts: Some documents; only their beginnings are read.
 
     Returns:
-        One of `LANGUAGES`; "none" if of none there are four stop words, a tenth of all words.
+        One of `LANGUAGES`; "none" if no language has four of its stop words there, which are a
+        tenth of all words.
     """
     counts: Counter[str] = Counter()
     word, _ = _patterns()
     for text in texts:
-        counts.update(found.casefold() for found in word.findall(text[:_GUESSED_FROM]))
+        counts.update(match.casefold() for match in word.findall(text[:_GUESS_CHARACTERS]))
     total = counts.total()
-    # Program texts have one or two of some language by chance, and have these often.
-    there = {name: counts.keys() & _tools(name)[0] for name in _STOP_WORDS}
-    shares = {
-        name: sum(counts[word] for word in found) / total
-        for name, found in there.items()
-        if len(found) >= _LEAST_WORDS
-    }
-    best = max(shares, key=lambda name: shares[name], default=NO_LANGUAGE)
-    return best if shares.get(best, 0) >= _LEAST_SHARE else NO_LANGUAGE
-
-
-@lru_cache(maxsize=1)
-def _patterns() -> tuple[Any, Any]:
-    with needs_extra("index", "regex"):
-        import regex  # type: ignore[import-untyped]
-    return regex.compile(_WORD), regex.compile(_WITHOUT_SPACES)
+    shares: dict[str, float] = {}
+    for language in _STOP_WORDS:
+        stop_words = counts.keys() & _language_tools(language)[0]
+        # Program code has one or two stop words of some language by chance, and has them often.
+        if len(stop_words) >= _MIN_STOP_WORDS:
+            shares[language] = sum(counts[stop_word] for stop_word in stop_words) / total
+    best = max(shares, key=lambda language: shares[language], default=NO_LANGUAGE)
+    return best if shares.get(best, 0) >= _MIN_STOP_WORD_SHARE else NO_LANGUAGE
 
 
 @cache
-def _tools(language: str) -> tuple[frozenset[str], Any]:
-    """The stop words of a language, and its stemmer."""
+def _patterns() -> tuple[Any, Any]:
+    with needs_extra("index", "regex"):
+        import regex  # type: ignore[import-untyped]
+    return regex.compile(_WORD), regex.compile(_CHARACTER_WITHOUT_SPACES)
+
+
+@cache
+def _language_tools(language: str) -> tuple[frozenset[str], Any]:
+    """Return the stop words of a language and its stemmer."""
     if language == NO_LANGUAGE:
         return frozenset(), str
     with needs_extra("index", "bm25s", "Stemmer"):

@@ -1,0 +1,206 @@
+"""BM25 of documents and of their passages, from the terms of each.
+
+The formula is that of Robertson and Zaragoza 2009, section 3.4, with the idf of Lucene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.lexical.protocol import WordScores
+
+K1, B = 1.5, 0.75
+"""The defaults of bm25s, which the BM25 lines of docs/RESULTS.md were made with."""
+
+WINDOW = 250
+"""Terms of a passage, about 350 words."""
+STEP = WINDOW // 2
+"""Terms from the beginning of a passage to that of the next."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Terms = NDArray[np.int32]
+"""A text as the numbers of its terms, in order, shape (terms,)."""
+
+
+@dataclass(frozen=True)
+class QueryWeights:
+    """What the scores of one query need to know of the collection.
+
+    Attributes:
+        numbers: The terms of the query that the collection has, ascending, shape (terms,).
+        document_weights: The idf of each among documents, times its count in the query, shape
+            (terms,).
+        passage_weights: The same among passages, shape (terms,).
+        document_length: The average number of terms in a document.
+        passage_length: The average number of terms in a passage.
+    """
+
+    numbers: Terms
+    document_weights: Floats
+    passage_weights: Floats
+    document_length: float
+    passage_length: float
+
+
+def idf(containing: Floats, count: int) -> Floats:
+    """Return inverse document frequencies, never negative: ln(1 + (N - n + 0.5) / (n + 0.5)).
+
+    Args:
+        containing: n, the number of texts that contain each term, shape (terms,).
+        count: N, the number of all texts.
+    """
+    return np.log1p((count - containing + 0.5) / (containing + 0.5))
+
+
+def length_norms(lengths: Floats, average: float) -> Floats:
+    """Return what BM25 adds to a term's count in its denominator, shape (texts,).
+
+    Args:
+        lengths: The number of terms in each text, shape (texts,).
+        average: The average over all texts of the collection.
+    """
+    return K1 * (1 - B + B * lengths / max(average, 1e-9))
+
+
+def bm25(
+    texts: Integers, terms: Integers, lengths: Floats, average: float, weights: Floats
+) -> Floats:
+    """Return the scores of texts, from the places where the query's terms occur in them.
+
+    Args:
+        texts: The text of each occurrence, shape (occurrences,).
+        terms: The term of each occurrence, as an index into `weights`, shape (occurrences,).
+        lengths: The number of terms in each text, stop words not counted, shape (texts,).
+        average: The average over all texts of the collection.
+        weights: The idf of each term, times its count in the query, shape (terms,).
+
+    Returns:
+        Shape (texts,).
+    """
+    width = max(len(weights), 1)
+    pairs, counts = np.unique(texts * width + terms, return_counts=True)
+    rows, columns = np.divmod(pairs, width)
+    parts = weights[columns] * counts / (counts + length_norms(lengths, average)[rows])
+    return np.bincount(rows, parts, minlength=len(lengths)).astype(np.float64)
+
+
+def window_count(length: Any) -> Any:
+    """Return the number of passages of a text with so many terms, at least 1; also of an array."""
+    return 1 + np.maximum(0, -((WINDOW - length) // STEP))
+
+
+def window_lengths(length: int) -> Floats:
+    """Return the number of terms in each passage of a text with so many terms."""
+    firsts = STEP * np.arange(window_count(length))
+    return np.minimum(WINDOW, length - firsts).astype(np.float64)
+
+
+def window_ranges(starts: Terms, characters: int) -> list[tuple[int, int]]:
+    """Return the passages of a text as half-open ranges of its characters.
+
+    Args:
+        starts: The first character of each term, shape (terms,).
+        characters: The length of the text.
+    """
+    firsts = range(0, STEP * window_count(len(starts)), STEP)
+    return [
+        (
+            int(starts[first]) if first else 0,
+            int(starts[first + WINDOW]) if first + WINDOW < len(starts) else characters,
+        )
+        for first in firsts
+    ]
+
+
+def windows_of(places: Integers, counts: Any) -> tuple[Integers, Integers]:
+    """Return the passages that terms belong to: two for each term, one at the ends of a text.
+
+    Args:
+        places: The place of each term in its text, counted in terms, shape (occurrences,).
+        counts: The number of passages of each term's text, shape (occurrences,); or one for all.
+
+    Returns:
+        Passages, and for each the index of its term in `places`.
+    """
+    windows = np.concatenate([places // STEP, places // STEP - 1])
+    indices = np.tile(np.arange(len(places)), 2)
+    inside = (windows >= 0) & (windows < np.tile(np.broadcast_to(counts, places.shape), 2))
+    return windows[inside], indices[inside]
+
+
+def document_scores(
+    weights: QueryWeights, documents: Sequence[tuple[str, Terms]]
+) -> dict[str, WordScores]:
+    """Return the scores of documents by id, from all of their terms.
+
+    Args:
+        weights: Of the query.
+        documents: Id and terms of each.
+    """
+    if not documents:
+        return {}
+    lengths = np.array([len(terms) for _, terms in documents])
+    places, columns = _occurrences(np.concatenate([terms for _, terms in documents]), weights)
+    owners = np.repeat(np.arange(len(documents)), lengths)[places]
+    whole = bm25(
+        owners,
+        columns,
+        lengths.astype(np.float64),
+        weights.document_length,
+        weights.document_weights,
+    )
+    counts = window_count(lengths)
+    first_windows = np.cumsum(counts) - counts
+    places_in_text = places - (np.cumsum(lengths) - lengths)[owners]
+    windows, indices = windows_of(places_in_text, counts[owners])
+    parts = bm25(
+        windows + first_windows[owners[indices]],
+        columns[indices],
+        np.concatenate([window_lengths(length) for length in lengths.tolist()]),
+        weights.passage_length,
+        weights.passage_weights,
+    )
+    best = np.maximum.reduceat(parts, first_windows)
+    return {
+        document_id: WordScores(float(document), float(passage))
+        for (document_id, _), document, passage in zip(documents, whole, best, strict=True)
+    }
+
+
+def range_scores(
+    weights: QueryWeights, terms: Terms, starts: Terms, ranges: Sequence[tuple[int, int]]
+) -> Floats:
+    """Return the scores of ranges of a text, as if each was a passage, shape (ranges,).
+
+    Args:
+        weights: Of the query.
+        terms: Of the text, shape (terms,).
+        starts: The first character of each term, shape (terms,).
+        ranges: Half-open ranges of the text's characters.
+    """
+    places, columns = _occurrences(terms, weights)
+    bounds = np.searchsorted(starts, np.array(ranges, dtype=np.int64).reshape(-1, 2))
+    inside = np.searchsorted(places, bounds)
+    sizes = np.diff(inside, axis=1)[:, 0]
+    indices = np.concatenate([np.arange(first, last) for first, last in [(0, 0), *inside]])
+    return bm25(
+        np.repeat(np.arange(len(bounds)), sizes),
+        columns[indices],
+        np.diff(bounds, axis=1)[:, 0].astype(np.float64),
+        weights.passage_length,
+        weights.passage_weights,
+    )
+
+
+def _occurrences(terms: Terms, weights: QueryWeights) -> tuple[Integers, Integers]:
+    """Return the places of the query's terms in a text, and which term stands at each."""
+    if not len(weights.numbers):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    places = np.flatnonzero(np.isin(terms, weights.numbers))
+    return places, np.searchsorted(weights.numbers, terms[places])
