@@ -1,0 +1,1 @@
+"""Documents on their way in: files, readers, and the process that parses."""

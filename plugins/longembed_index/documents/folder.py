@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from longembed_index.sources import FileSource, content_of, find_files, parsed_of
+from longembed_index.documents.files import find_files
+from longembed_index.documents.sources import FileSource, content_of, parsed_of
 from longembed_st.errors import InputError
 from longembed_st.texts import has_text, shown
 

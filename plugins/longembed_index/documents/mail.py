@@ -5,8 +5,8 @@ from __future__ import annotations
 import email
 import email.policy
 
-from longembed_index.markup import parse_html
-from longembed_index.parsed import Parsed, clean_title, read_as
+from longembed_index.documents.markup import parse_html
+from longembed_index.documents.parsed import Parsed, clean_title, read_as
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 

@@ -10,8 +10,8 @@ import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from longembed_index.parsed import PAGE_END, Parsed, clean_title, read_as
-from longembed_index.plain import decoded
+from longembed_index.documents.parsed import PAGE_END, Parsed, clean_title, read_as
+from longembed_index.documents.plain import decoded
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 

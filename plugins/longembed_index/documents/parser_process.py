@@ -1,4 +1,4 @@
-"""The process in which files are parsed; see `longembed_index.parsing`."""
+"""The process in which files are parsed; see `longembed_index.documents.parsing`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
-from longembed_index.parsed import Parsed
-from longembed_index.parsing import (
+from longembed_index.documents.parsed import Parsed
+from longembed_index.documents.parsing import (
     NOT_INSTALLED,
     OUT_OF_MEMORY,
     REFUSED,
@@ -19,7 +19,7 @@ from longembed_index.parsing import (
     receive,
     send,
 )
-from longembed_index.readers import READERS
+from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 

@@ -12,14 +12,14 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO
 
-from longembed_index.parsed import Parsed
-from longembed_index.processes import python_command
+from longembed_index.documents.parsed import Parsed
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
@@ -183,8 +183,14 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
 
 
 def _start(limits: Limits) -> subprocess.Popen[bytes]:
+    # `python -m` would import from the working folder first, where the documents of strangers may
+    # be called like a library.
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; import runpy; "
+        "runpy.run_module('longembed_index.documents.parser_process', run_name='__main__')"
+    )
     return subprocess.Popen(
-        python_command("longembed_index.parsing_process", json.dumps(asdict(limits))),
+        [sys.executable, "-c", code, json.dumps(asdict(limits))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

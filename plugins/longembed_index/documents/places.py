@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from longembed_index.parsed import PAGE_END
-from longembed_index.readers import MARKDOWN, suffix_of
+from longembed_index.documents.parsed import PAGE_END
+from longembed_index.documents.readers import MARKDOWN, suffix_of
 
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
 _FENCE = re.compile(r" {0,3}(```|~~~)")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from longembed_index.parsed import Parsed, clean_title
+from longembed_index.documents.parsed import Parsed, clean_title
 from longembed_st.errors import InputError
 
 _BYTE_ORDER_MARKS = (

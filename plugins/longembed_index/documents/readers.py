@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from longembed_index.mail import read_mail
-from longembed_index.markup import (
+from longembed_index.documents.mail import read_mail
+from longembed_index.documents.markup import (
     read_docx,
     read_epub,
     read_html,
@@ -15,8 +15,8 @@ from longembed_index.markup import (
     read_pptx,
     read_xlsx,
 )
-from longembed_index.parsed import Parsed
-from longembed_index.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.parsed import Parsed
+from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
 
 _PLAIN = (
     # LICENSE and README have none.

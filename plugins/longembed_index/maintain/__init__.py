@@ -1,0 +1,1 @@
+"""What is done to an index: ingest, reindex, whiten, verify, watch, export."""

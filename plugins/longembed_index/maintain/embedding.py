@@ -1,38 +1,128 @@
-"""How texts get their vectors without one spoiling the others."""
+"""From texts to vectors: the model of an index, and embedding without one text spoiling others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from longembed_st.coverages import Coverage, Encoded
-from longembed_st.errors import LongEmbedError, ModelError
-from longembed_st.provenance import refuse_unless_storable
+from longembed_index.document import Spans
+from longembed_st.errors import ConfigError, LongEmbedError, ModelError
+from longembed_st.provenance import Provenance, refuse_unless_storable
+from longembed_st.settings import AUTO, ModelSettings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from longembed_st.coverages import Coverage
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.settings import ModelSettings
 
 BATCH_CHARACTERS = 65_536
-"""Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""
+"""Characters embedded between two commits: some seconds of work on a small CPU, lost if killed."""
 
 ROWS = 16
 """Records whose texts are held in memory at once; each may have megabytes."""
 
-Embed = Callable[[list[str]], Encoded]
-"""From texts to their vectors, for instance
-`lambda texts: model.encode_with_coverage(texts, role="document")`."""
-
-NOT_FINITE = "the model gave a vector that is not finite; it was not stored"
-
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """What a model makes of a text.
+
+    Attributes:
+        vector: A unit vector, shape (dimensions,).
+        coverage: How much of the text it was computed from.
+        spans: The vectors of the text's parts; None if they were not asked for.
+    """
+
+    vector: NDArray[np.float32]
+    coverage: Coverage
+    spans: Spans | None = None
+
+
+Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]
+"""From texts to what the model makes of each, or the error that the text alone gives."""
+
+
+def embedder_of(model: CachedModel, spans: bool) -> Embed:
+    """Return what embeds documents with a model.
+
+    Args:
+        model: The model.
+        spans: Whether to make the vectors of the texts' parts, too.
+
+    Raises:
+        ConfigError: If the model cannot make them.
+    """
+    if not spans:
+        return one_by_one_on_error(lambda texts: _without_spans(model, texts))
+    check_makes_spans(model)
+    return one_by_one_on_error(lambda texts: _with_spans(model, texts))
+
+
+def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
+    """Return an `Embed` that reads texts together, and each alone if one of them is at fault.
+
+    Args:
+        read: Embeds texts; raises if one of them cannot be embedded.
+    """
+
+    def embed(texts: list[str]) -> list[Embedded | LongEmbedError]:
+        if not texts:
+            return []
+        try:
+            results = read(texts)
+        except LongEmbedError as error:
+            if len(texts) == 1:
+                return [error]
+            return [result for text in texts for result in embed([text])]
+        return [_checked(result) for result in results]
+
+    return embed
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return vectors scaled to unit length; zero stays zero.
+
+    Args:
+        vectors: Shape (..., dimensions).
+    """
+    values = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.asarray(values / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
+    """Cut a sequence into parts.
+
+    Args:
+        items: Any items.
+        size: The most items of a part.
+    """
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def makes_spans(model: CachedModel) -> bool:
+    """Return whether spans cost little: the model reads texts to their end, and can make them."""
+    return model.model.has_offsets and model.settings.max_seq_length is None
+
+
+def check_makes_spans(model: CachedModel) -> None:
+    """Raise `ConfigError` if a model cannot make the vectors of parts of texts."""
+    if not model.model.has_offsets:
+        raise ConfigError(
+            f"the model {model.settings.model_name} cannot make spans: its tokenizer does not tell "
+            "the characters of its tokens. Leave spans out (spans=False, --no-spans)"
+        )
+
+
 def storable_model(settings: ModelSettings) -> CachedModel:
-    """The model of settings that are going to be stored with its vectors.
+    """Return the model of settings that are going to be stored with its vectors.
 
     Args:
         settings: With a `model_name`.
@@ -43,58 +133,91 @@ def storable_model(settings: ModelSettings) -> CachedModel:
     """
     refuse_unless_storable(settings)
     # A relative path would mean another folder to whoever opens the store elsewhere.
-    named = {name: getattr(settings, name) for name in ("model_name", "whitening")}
-    places = {name: Path(value) for name, value in named.items() if value}
-    settings = settings.model_copy(
-        update={
-            name: str(place.resolve())
-            for name, place in places.items()
-            if place.is_dir() or (name == "whitening" and place.is_file())
-        }
-    )
+    paths = {
+        name: Path(value)
+        for name in ("model_name", "whitening")
+        if (value := getattr(settings, name))
+    }
+    absolute = {
+        name: str(path.resolve())
+        for name, path in paths.items()
+        if path.is_dir() or (name == "whitening" and path.is_file())
+    }
+    # Torch takes seconds to import, and a search by words alone needs no model.
     from longembed_st.loading.cache import cached_model
 
-    return cached_model(settings)
+    return cached_model(settings.model_copy(update=absolute))
 
 
-def document_embedder(model: CachedModel) -> Embed:
-    """What gives the vectors of documents.
-
-    Args:
-        model: The model.
-    """
-    return lambda texts: model.model.encode_with_coverage(texts, role="document")
-
-
-def embed_each(texts: Sequence[str], embed: Embed) -> list[tuple[Any, Coverage] | LongEmbedError]:
-    """Embed texts together, and one at a time if one of them is at fault.
+def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path) -> CachedModel:
+    """Return the model of a store; further settings must not change its vectors.
 
     Args:
-        texts: The texts.
-        embed: Gives the vectors.
+        stored: How the vectors were made.
+        settings: Further settings: the device, or another place of the same model.
+        directory: The store's folder.
 
-    Returns:
-        For each text its vector and what it was computed from, or the error that it alone gives.
+    Raises:
+        ConfigError: If the settings would give other vectors.
+        ModelError: If the model cannot be loaded.
     """
-    if not texts:
-        return []
-    try:
-        encoded = embed(list(texts))
-    except LongEmbedError as error:
-        if len(texts) == 1:
-            return [error]
-        # One of them is at fault: alone, each answers for itself.
-        return [result for text in texts for result in embed_each([text], embed)]
-    pairs = zip(encoded.vectors, encoded.coverages, strict=True)
-    return [pair if np.isfinite(pair[0]).all() else ModelError(NOT_FINITE) for pair in pairs]
+    stored = with_whitening_beside(stored, directory)
+    loaded = storable_model(settings_on_top(stored, settings))
+    loaded.refuse_other_vectors(stored, "the store")
+    return loaded
 
 
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cut a sequence into parts that a store takes at once.
+def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSettings:
+    """Return the settings of a store with further settings on top; loads no model.
 
     Args:
-        items: Any items.
-        size: The most of a part.
+        stored: How the store's vectors were made.
+        settings: Further settings.
+
+    Raises:
+        ConfigError: If they would give other vectors.
     """
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    if settings.given.get("method") == AUTO:
+        settings = ModelSettings(**{k: v for k, v in settings.given.items() if k != "method"})
+    wanted = settings.over(stored.settings)
+    # A model that was moved has another name and the same vectors: only loading it tells.
+    moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
+    if moved.differences(wanted):
+        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
+    return wanted
+
+
+def with_whitening_beside(stored: Provenance, directory: Path) -> Provenance:
+    """Return how a store's vectors were made, with its whitening where the store is now.
+
+    Args:
+        stored: As the store has it.
+        directory: The store's folder, perhaps moved with its whitening.
+    """
+    if stored.settings.whitening is None:
+        return stored
+    file = directory.resolve() / Path(stored.settings.whitening).name
+    if not file.is_file():
+        return stored
+    return replace(stored, settings=stored.settings.model_copy(update={"whitening": str(file)}))
+
+
+def _without_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
+    encoded = model.model.encode_with_coverage(texts, role="document")
+    vectors = unit(encoded.vectors)
+    return [Embedded(*pair) for pair in zip(vectors, encoded.coverages, strict=True)]
+
+
+def _with_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
+    results = []
+    for read in model.model.encode_spans(texts):
+        ranges = np.array(read.spans, dtype=np.int64).reshape(-1, 2)
+        spans = Spans(ranges, unit(read.vectors))
+        results.append(Embedded(unit(read.document), read.coverage, spans))
+    return results
+
+
+def _checked(result: Embedded) -> Embedded | LongEmbedError:
+    if np.isfinite(result.vector).all():
+        return result
+    return ModelError("the model gave a vector that is not finite; it was not stored")

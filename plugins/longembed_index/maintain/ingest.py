@@ -1,41 +1,33 @@
 """The ingestion loop: from documents to records in a store, resumable and never halfway.
 
-A record's id is made of the document's name and content. What the store already has under that id
-is not touched, so a run that was cut off is finished by running it again. The loop knows neither
-files nor models nor any store.
+What the store already has with the same content is not touched, so a run that was cut off is
+finished by running it again. The loop knows neither readers nor models nor any kind of store.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
-from longembed_index.embedding import BATCH_CHARACTERS, Embed, batches, embed_each
+from longembed_index.document import Document, Record
+from longembed_index.documents.files import emptied_folders, is_gone, is_missing
+from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
-from longembed_index.records import CONTENT_HASH, READ, SOURCE, TITLE, TOKENS, Record, counts
-from longembed_index.repairing import refuse_lost
-from longembed_index.reports import Outcome, Report
-from longembed_index.sources import content_of, is_missing, readable_of
-from longembed_index.spans import SpannedStore
-from longembed_st.errors import InputError, LongEmbedError
+from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded
+from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_st.errors import InputError
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
-    from longembed_index.sources import Source
-    from longembed_index.store import Store
-    from longembed_st.coverages import Coverage
+    from longembed_index.documents.sources import Source
+    from longembed_index.store.protocol import Store
 
-
-@dataclass(frozen=True)
-class _Document:
-    source: Source
-    id: str
-    digest: str
-    text: str
-    title: str
+BATCH_DOCUMENTS = 500
+"""Documents written in one commit, at most."""
 
 
 def ingest(
@@ -43,8 +35,9 @@ def ingest(
     store: Store,
     embed: Embed,
     *,
-    is_gone: Callable[[str], bool] = lambda name: False,
+    roots: Sequence[Path] = (),
     prune: bool = False,
+    prune_empty_root: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     batch_characters: int = BATCH_CHARACTERS,
 ) -> Report:
@@ -52,40 +45,41 @@ def ingest(
 
     Args:
         sources: The documents; read one at a time.
-        store: Where their records go.
-        embed: Gives the vectors, and what of each text was read.
-        is_gone: Whether a document in the store that is not among the sources has been deleted.
-        prune: Remove the records of such documents.
-        on_outcome: Told of every document as soon as its fate is settled.
+        store: Open for writing.
+        embed: Makes the vectors, with spans if the store is to have them.
+        roots: Files and folders that were looked through: stored documents from there whose file
+            is gone are reported.
+        prune: Remove these documents, unless nothing is left of a root: a drive may be unmounted.
+        prune_empty_root: Remove them even then.
+        on_outcome: Called for every document as soon as its fate is settled.
         batch_characters: Characters that are embedded, and then written, together.
 
     Returns:
-        What became of every document. One that cannot be embedded is reported, and never stored.
+        What became of every document. One that cannot be embedded is reported and not stored.
 
     Raises:
-        StoreError: If the store fails, has lost vectors, or does not hold in the end what was
-            written to it.
+        StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    refuse_lost(store)
     run = _Run(store, embed, on_outcome, batch_characters)
     for source in sources:
         run.take(source)
     run.flush()
-    run.drop_gone(is_gone, prune)
-    run.read_back()
+    run.look_for_gone(roots, prune, prune_empty_root)
+    run.compare_with_store()
     run.report.seconds = time.perf_counter() - began
     return run.report
 
 
-def record_id_of(name: str, digest: str) -> str:
-    """The id of a document's record: another content is another record.
+@dataclass(frozen=True)
+class _Pending:
+    """A document that waits for its batch; with a record it needs no vector."""
 
-    Args:
-        name: The document's name.
-        digest: Of its content.
-    """
-    return hashlib.sha256(f"{name}\0{digest}".encode()).hexdigest()[:32]
+    source: Source
+    content_hash: str
+    document: Document
+    record: Record | None = None
+    moved_from: str | None = None
 
 
 class _Run:
@@ -103,174 +97,206 @@ class _Run:
         self._embed = embed
         self._on_outcome = on_outcome
         self._batch_characters = batch_characters
-        self._had = ids_by_name(store)
-        self._names = {record_id: name for name, ids in self._had.items() for record_id in ids}
-        self._has: dict[str, str] = {}
+        # All of it is read once: nothing is asked of the store for a new document.
+        self._hashes = {entry.id: entry.content_hash for entry in store.entries()}
+        self._ids_by_hash: dict[str, set[str]] = {}
+        for document_id, content_hash in self._hashes.items():
+            self._ids_by_hash.setdefault(content_hash, set()).add(document_id)
         self._seen: set[str] = set()
-        self._batch: list[_Document] = []
-        self._waiting = 0
+        self._written: dict[str, str] = {}
+        self._batch: list[_Pending] = []
+        self._batch_size = 0
 
     def take(self, source: Source) -> None:
-        """Settle a document that needs no vector; let the others wait for their batch."""
+        """Settle a document that is unchanged; let the others wait for their batch."""
         try:
-            document = self._read(source)
+            pending = self._pending(source)
         except InputError as error:
             self._fail(source, str(error))
             return
-        if document is None:
+        if pending is None:
             return
-        self._batch.append(document)
-        self._waiting += len(document.text)
-        if self._waiting >= self._batch_characters or len(self._batch) >= self._store.max_batch:
+        self._batch.append(pending)
+        self._batch_size += len(pending.document.text)
+        if self._batch_size >= self._batch_characters or len(self._batch) >= BATCH_DOCUMENTS:
             self.flush()
 
     def flush(self) -> None:
-        """Embed and write what waits."""
-        batch, self._batch, self._waiting = self._batch, [], 0
-        # Equal contents are embedded once.
-        texts = list(dict.fromkeys(document.text for document in batch))
-        results = dict(zip(texts, embed_each(texts, self._embed), strict=True))
-        pairs = [(document, results[document.text]) for document in batch]
-        records = [(d, _record(d, *made)) for d, made in pairs if isinstance(made, tuple)]
-        if records:
-            self._store.write([record for _, record in records])
-        # Old versions go only after the new ones are there: a kill in between loses nothing.
-        earlier = {record.id: self._others(d.source.name, record.id) for d, record in records}
-        self._delete(sorted(set().union(*earlier.values())))
-        for document, record in records:
-            self._settle(
-                Outcome(
-                    document.source.name,
-                    "replaced" if earlier[record.id] else "added",
-                    document.source.size,
-                    record.metadata[TOKENS],
-                    record.metadata[READ],
-                )
-            )
-        for document, made in pairs:
-            if isinstance(made, LongEmbedError):
-                self._fail(document.source, str(made))
+        """Embed what waits, and write it in one commit."""
+        batch, self._batch, self._batch_size = self._batch, [], 0
+        batch = self._with_stored_vectors(batch)
+        # Equal texts are embedded once.
+        texts = list(dict.fromkeys(p.document.text for p in batch if p.record is None))
+        results = dict(zip(texts, self._embed(texts), strict=True))
+        ready: list[tuple[_Pending, Record]] = []
+        for pending in batch:
+            result = results.get(pending.document.text)
+            if pending.record is not None:
+                ready.append((pending, pending.record))
+            elif isinstance(result, Embedded):
+                ready.append((pending, _record(pending, result)))
+            else:
+                self._fail(pending.source, str(result))
+        if ready:
+            written = {pending.source.id for pending, _ in ready}
+            moved = {p.moved_from: p.source.id for p, _ in ready if p.moved_from is not None}
+            self._store.write([record for _, record in ready], delete=moved.keys() - written)
+            self.report.moved += moved.values()
+        for pending, record in ready:
+            self._settle_written(pending, record)
 
-    def drop_gone(self, is_gone: Callable[[str], bool], prune: bool) -> None:
-        """List the stored documents whose source is gone, and remove their records if asked."""
-        gone = sorted(name for name in self._had.keys() - self._seen if is_gone(name))
-        self.report.gone, self.report.pruned = gone, prune
-        if prune:
-            self._delete([record_id for name in gone for record_id in self._had[name]])
+    def look_for_gone(self, roots: Sequence[Path], prune: bool, prune_empty_root: bool) -> None:
+        """Report the stored documents whose file is gone, and remove them if asked."""
+        missing = sorted(i for i in self._hashes.keys() - self._seen if is_missing(i))
+        gone = [document_id for document_id in missing if is_gone(document_id, roots)]
+        self.report.gone = gone
+        self.report.missing_elsewhere = sorted(set(missing) - set(gone))
+        if not (prune and gone):
+            return
+        removed = gone
+        if not prune_empty_root:
+            emptied = emptied_folders(roots, self._hashes.keys() | self._seen)
+            removed = [i for i in gone if not is_gone(i, [root for root, _ in emptied])]
+            self.report.kept_because = _why_kept(emptied)
+        if removed:
+            self._store.write([], delete=removed)
+            self.report.removed = removed
 
-    def read_back(self) -> None:
-        """Make sure that the store holds one current record for every document taken."""
-        there = ids_by_name(self._store)
-        lost = [name for name, record_id in self._has.items() if there.get(name) != {record_id}]
+    def compare_with_store(self) -> None:
+        """Make sure that the store holds every document that was written, as it was written."""
+        stored = {entry.id: entry.content_hash for entry in self._store.entries()}
+        self.report.in_store = len(stored)
+        lost = [i for i, content_hash in self._written.items() if stored.get(i) != content_hash]
         if lost:
             raise StoreError(
-                f"{len(lost)} documents are not in the store as they were written, {lost[0]!r} "
-                "among them: another program has changed it, or the disk has failed. Run again"
+                f"{len(lost)} documents are not in the store as they were written, "
+                f"{shown(lost[0])} among them: another program has changed it, or the disk has "
+                "failed. Run again"
             )
 
-    def _read(self, source: Source) -> _Document | None:
-        if source.name in self._seen:
-            raise InputError("has the name of an earlier document of this run")
-        self._seen.add(source.name)
-        _check_name(source.name)
+    def _pending(self, source: Source) -> _Pending | None:
+        if source.id in self._seen:
+            raise InputError("has the id of an earlier document of this run")
+        self._seen.add(source.id)
+        _check_id(source.id)
         content = content_of(source)
-        digest = hashlib.sha256(content).hexdigest()
-        record_id = record_id_of(source.name, digest)
-        if record_id in self._had.get(source.name, ()):
-            self._delete(sorted(self._others(source.name, record_id)))
-            self._settle(Outcome(source.name, "unchanged", source.size))
+        content_hash = hashlib.sha256(content).hexdigest()
+        if self._hashes.get(source.id) == content_hash:
+            self._written[source.id] = content_hash
+            self._settle(Outcome(source.id, "unchanged", source.size))
             return None
-        if (same := self._equal(source, digest)) is not None:
-            self._copy(same, source, record_id)
-            return None
+        copy = self._copy_of_equal(source, content_hash)
+        if copy is not None:
+            return copy
         parsed = readable_of(source, content)
-        title = parsed.title or source.title or source.name
-        return _Document(source, record_id, digest, parsed.text, title)
+        title = parsed.title or source.title
+        document = Document(source.id, parsed.text, source.metadata, title)
+        return _Pending(source, content_hash, document)
 
-    def _equal(self, source: Source, digest: str) -> Record | None:
-        """A record with this content, whose vector this document can have; a gone file's first."""
-        ids = self._store.having(CONTENT_HASH, digest)
+    def _copy_of_equal(self, source: Source, content_hash: str) -> _Pending | None:
+        """Return a document with the vector of a stored one of equal content, if there is one."""
         # Another type of file is read in another way.
-        kind = PurePath(source.name).suffix.lower()
-        # One at a time: there may be thousands of copies, and the first will mostly do.
-        for record_id in sorted(ids, key=lambda i: not self._is_moved(self._names.get(i))):
-            for record in self._store.get([record_id]):
-                same_kind = PurePath(record.name).suffix.lower() == kind
-                if record.name != record.id and same_kind and record.vector is not None:
-                    return record
+        suffix = PurePath(source.id).suffix.lower()
+        ids = self._ids_by_hash.get(content_hash, ())
+        ids = [i for i in ids if PurePath(i).suffix.lower() == suffix]
+        # A file that is gone is looked at first: this one may be where it was moved to.
+        for stored_id in sorted(ids, key=lambda i: (not self._is_moved(i), i)):
+            for record in self._with_spans([stored_id]):
+                stored = record.document
+                # A title of the document's own goes with it; the name of its file does not.
+                is_file_name = stored.title in (stored.id, PurePath(stored.id).name)
+                title = source.title if is_file_name else stored.title
+                document = Document(source.id, stored.text, source.metadata, title)
+                copy = replace(record, document=document, content_hash=content_hash)
+                moved_from = stored_id if self._is_moved(stored_id) else None
+                if moved_from is not None:
+                    self._forget(moved_from)
+                return _Pending(source, content_hash, document, copy, moved_from)
         return None
 
-    def _is_moved(self, name: str | None) -> bool:
-        """Whether a document that the store had is neither among the sources nor there."""
-        return name is not None and name not in self._seen and is_missing(name)
+    def _is_moved(self, document_id: str) -> bool:
+        """Return whether a stored document is neither among the sources nor on the disk."""
+        return document_id not in self._seen and is_missing(document_id)
 
-    def _copy(self, same: Record, source: Source, record_id: str) -> None:
-        """Store a document with the vector of an equal one, in its place if that was moved."""
-        if isinstance(self._store, SpannedStore):
-            self._store.carry_spans(same.id, record_id)
-        metadata = {**same.metadata, SOURCE: source.name}
-        # A title of the document's own goes with it; the name of its file does not.
-        if same.metadata[TITLE] in (same.name, PurePath(same.name).name):
-            metadata[TITLE] = source.title or source.name
-        self._store.write([Record(record_id, same.text, same.vector, metadata)])
-        # Old records go only after the new one is there: a kill in between loses nothing.
-        others = self._others(source.name, record_id)
-        self._delete(sorted(others))
-        if self._is_moved(same.name):
-            self._delete([same.id])
-            self._had[same.name].discard(same.id)
-            if not self._had[same.name]:
-                del self._had[same.name]
-            self.report.moved.append(source.name)
-        self._settle(Outcome(source.name, "replaced" if others else "added", source.size))
+    def _forget(self, document_id: str) -> None:
+        content_hash = self._hashes.pop(document_id)
+        self._ids_by_hash[content_hash].discard(document_id)
 
-    def _others(self, name: str, record_id: str) -> set[str]:
-        """The records of a document's other versions, now that it has this one."""
-        self._has[name] = record_id
-        return self._had.get(name, set()) - {record_id}
+    def _with_stored_vectors(self, batch: Sequence[_Pending]) -> list[_Pending]:
+        """Give vectors to documents whose text has one: its stored version, or an equal one."""
+        changed = [p.source.id for p in batch if p.record is None and p.source.id in self._hashes]
+        stored = {record.document.id: record for record in self._with_spans(changed)}
+        copies = {p.document.text: p.record for p in batch if p.record is not None}
+        result = []
+        for pending in batch:
+            document, content_hash = pending.document, pending.content_hash
+            record = stored.get(document.id)
+            if record is None or record.document.text != document.text:
+                record = copies.get(document.text)
+            if pending.record is None and record is not None:
+                copy = replace(record, document=document, content_hash=content_hash)
+                pending = replace(pending, record=copy)
+            result.append(pending)
+        return result
 
-    def _delete(self, ids: Sequence[str]) -> None:
-        for part in batches(ids, self._store.max_batch):
-            self._store.delete(part)
+    def _with_spans(self, ids: Sequence[str]) -> Iterator[Record]:
+        """Yield stored records with their spans; those that lack them are left out."""
+        if not ids:
+            return
+        has_spans = self._store.info.spans
+        spans = dict(self._store.spans(ids)) if has_spans else {}
+        for record in self._store.get(ids):
+            if not has_spans or record.document.id in spans:
+                yield replace(record, spans=spans.get(record.document.id))
+
+    def _settle_written(self, pending: _Pending, record: Record) -> None:
+        source, content_hash = pending.source, pending.content_hash
+        earlier = self._hashes.get(source.id)
+        if earlier is not None:
+            self._forget(source.id)
+        self._hashes[source.id] = self._written[source.id] = content_hash
+        self._ids_by_hash.setdefault(content_hash, set()).add(source.id)
+        status: Status = "added" if earlier is None else "replaced"
+        is_new = pending.record is None
+        tokens, read = (record.coverage.tokens, record.coverage.read) if is_new else (0, 0)
+        self._settle(Outcome(source.id, status, source.size, tokens, read))
 
     def _fail(self, source: Source, reason: str) -> None:
-        if source.name in self._had:
+        if source.id in self._hashes:
             reason += "; the store keeps its earlier version"
-        self._settle(Outcome(source.name, "failed", source.size, reason=reason))
+        self._settle(Outcome(source.id, "failed", source.size, reason=reason))
 
     def _settle(self, outcome: Outcome) -> None:
         self.report.add(outcome)
         self._on_outcome(outcome)
 
 
-def _record(document: _Document, vector: Any, coverage: Coverage) -> Record:
-    metadata = {
-        SOURCE: document.source.name,
-        TITLE: document.title,
-        CONTENT_HASH: document.digest,
-        **counts(coverage),
-    }
-    return Record(document.id, document.text, vector, metadata)
+def _record(pending: _Pending, embedded: Embedded) -> Record:
+    return Record(
+        pending.document,
+        embedded.vector,
+        pending.content_hash,
+        embedded.coverage,
+        embedded.spans,
+    )
 
 
-def ids_by_name(store: Store) -> dict[str, set[str]]:
-    """The ids of our records; those of other programs, which go by their id, are left alone.
-
-    Args:
-        store: The records.
-    """
-    ids: dict[str, set[str]] = {}
-    for record_id, name in store.names():
-        if name != record_id:
-            ids.setdefault(name, set()).add(record_id)
-    return ids
+def _why_kept(emptied: Sequence[tuple[Path, int]]) -> str:
+    if not emptied:
+        return ""
+    root, count = emptied[0]
+    return (
+        f"there is no file under {shown(root)} now, and the store has {count:,} documents from "
+        "there; is a drive not mounted? To remove them from the store: --prune-empty-root "
+        "(prune_empty_root=True)"
+    )
 
 
-def _check_name(name: str) -> None:
+def _check_id(document_id: str) -> None:
     try:
-        name.encode("utf-8")
+        document_id.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"its name has the lone surrogate {name[error.start]!a} at {error.start}, which is "
-            "not valid Unicode"
+            f"its id has the lone surrogate {document_id[error.start]!a} at {error.start}, which "
+            "is not valid Unicode"
         ) from None

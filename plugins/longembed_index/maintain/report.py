@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,25 +12,28 @@ from longembed_st.files import write_text
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
 
+OnStep = Callable[[str, int, int], None]
+"""Called with the name of a step of a long run, how much of it is done, and how much there is."""
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one document.
 
     Attributes:
-        name: The document.
+        id: The document.
         status: What happened.
-        size: The source's size, in bytes.
+        size: The size of what it was read from, in bytes.
         tokens: Tokens of the document; 0 unless it was embedded now.
-        read: How many of them its vector was computed from.
+        tokens_read: The number of tokens that its vector was computed from.
         reason: Why it failed; empty otherwise.
     """
 
-    name: str
+    id: str
     status: Status
     size: int = 0
     tokens: int = 0
-    read: int = 0
+    tokens_read: int = 0
     reason: str = ""
 
 
@@ -41,13 +44,18 @@ class Report:
     Attributes:
         counts: Documents by status.
         tokens: Tokens of the documents embedded in this run.
-        read: How many of them were read.
-        failed: Documents that were not stored, with the reason.
+        tokens_read: How many of them were read.
+        failed: Ids of documents that were not stored, with the reason.
         partly_read: Documents that were stored but not read to their end.
-        moved: Documents that were stored under another name, whose file is gone, and were not
+        skipped: Files that no reader knows.
+        moved: Documents that were stored under another id, whose file is gone, and were not
             embedded again; they count as added.
-        gone: Stored documents whose source is gone.
-        pruned: Whether these were removed.
+        gone: Stored documents whose file is gone from the places of the run.
+        removed: Those of them that were removed.
+        kept_because: Why documents that are gone were kept although they were to be removed; empty
+            if none were.
+        missing_elsewhere: Stored documents from other places, whose file is gone.
+        in_store: The number of documents in the store after the run.
         seconds: Wall-clock time of the run.
     """
 
@@ -55,45 +63,58 @@ class Report:
         default_factory=lambda: {"added": 0, "replaced": 0, "unchanged": 0, "failed": 0}
     )
     tokens: int = 0
-    read: int = 0
+    tokens_read: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     partly_read: list[Outcome] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    pruned: bool = False
+    removed: list[str] = field(default_factory=list)
+    kept_because: str = ""
+    missing_elsewhere: list[str] = field(default_factory=list)
+    in_store: int = 0
     seconds: float = 0.0
 
     @property
     def share_read(self) -> float:
-        """The share of the embedded documents' tokens that was read, from 0 to 1."""
-        return self.read / self.tokens if self.tokens else 1.0
+        """Return the share of the embedded documents' tokens that was read, from 0 to 1."""
+        return self.tokens_read / self.tokens if self.tokens else 1.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain data for JSON; documents that were read in part by name and share."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for JSON."""
         return {
             "documents": dict(self.counts),
             "tokens": self.tokens,
-            "read": self.read,
+            "read": self.tokens_read,
             "seconds": round(self.seconds, 3),
-            "failed": [_failure(name, reason) for name, reason in self.failed],
+            "failed": [_failure(*failure) for failure in self.failed],
             "partly_read": [
-                {"document": one.name, "tokens": one.tokens, "read": one.read}
-                for one in self.partly_read
+                {"document": outcome.id, "tokens": outcome.tokens, "read": outcome.tokens_read}
+                for outcome in self.partly_read
             ],
+            "skipped": self.skipped,
             "moved": self.moved,
             "gone": self.gone,
-            "removed": self.gone if self.pruned else [],
+            "removed": self.removed,
+            "kept_because": self.kept_because,
+            "missing_elsewhere": self.missing_elsewhere,
+            "in_store": self.in_store,
         }
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome in."""
         self.counts[outcome.status] += 1
         self.tokens += outcome.tokens
-        self.read += outcome.read
+        self.tokens_read += outcome.tokens_read
         if outcome.status == "failed":
-            self.failed.append((outcome.name, outcome.reason))
-        elif outcome.read < outcome.tokens:
+            self.failed.append((outcome.id, outcome.reason))
+        elif outcome.tokens_read < outcome.tokens:
             self.partly_read.append(outcome)
+
+    def add_failed(self, failed: Iterable[tuple[str, str]]) -> None:
+        """Count documents in that could not even be looked at."""
+        for document_id, reason in failed:
+            self.add(Outcome(document_id, "failed", reason=reason))
 
 
 def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
@@ -101,10 +122,10 @@ def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
 
     Args:
         path: The file; empty if none has failed.
-        failed: Name and reason of each.
+        failed: Id and reason of each document.
     """
-    write_text(path, "".join(f"{json.dumps(_failure(*one))}\n" for one in failed))
+    write_text(path, "".join(f"{json.dumps(_failure(*failure))}\n" for failure in failed))
 
 
-def _failure(name: str, reason: str) -> dict[str, str]:
-    return {"document": name, "reason": reason}
+def _failure(document_id: str, reason: str) -> dict[str, str]:
+    return {"document": document_id, "reason": reason}
