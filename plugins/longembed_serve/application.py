@@ -23,16 +23,16 @@ from longembed_index.errors import StoreError
 from longembed_serve.batching import BusyError, Read
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.schemas import (
-    MOST_TEXTS,
+    MAX_TEXTS,
     DocumentRequest,
     EmbeddingsRequest,
     RerankRequest,
     SearchRequest,
 )
-from longembed_serve.service import NotThereError, Service, whole
+from longembed_serve.service import NotFoundError, Service, texts_of
 from longembed_st.errors import LongEmbedError, ModelError
 
-_MOST_HEADERS = 64_000
+_MAX_HEADERS = 64_000
 """Bytes."""
 
 CLIENT_LEFT = 499
@@ -45,16 +45,16 @@ _PAGE = {
 
 
 class ClientLeftError(Exception):
-    """Nobody waits for the answer any more."""
+    """Say that nobody waits for the answer any more."""
 
 
-def application(service: Service, *, most_bytes: int, key: str | None, hosts: Sequence[str]) -> Any:
-    """The server as an ASGI application.
+def application(service: Service, *, max_bytes: int, key: str | None, hosts: Sequence[str]) -> Any:
+    """Return the server as an ASGI application.
 
     Args:
         service: What answers.
-        most_bytes: Of a request's body.
-        key: That requests must bring; None for none.
+        max_bytes: The longest body of a request.
+        key: The key that requests must bring; None for none.
         hosts: Names by which the server may be called; "*" for any.
     """
 
@@ -65,21 +65,21 @@ def application(service: Service, *, most_bytes: int, key: str | None, hosts: Se
 
     app = FastAPI(
         title="longembed",
-        description="Embeddings of long texts, search in a store, reranking.",
+        description="Embeddings of long texts, search in an index, reranking.",
         lifespan=lifespan,
     )
     _answer_errors(app)
     _routes(app, service)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     documentation = tuple(str(path) for path in (app.docs_url, app.redoc_url) if path)
-    return Limits(app, most_bytes, key, documentation)
+    return Limits(app, max_bytes, key, documentation)
 
 
 def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
-    """How the application is served.
+    """Return how the application is served.
 
     Args:
-        app: Of `application`.
+        app: The application.
         host: Address to listen at.
         port: 0 for any free one.
     """
@@ -89,7 +89,7 @@ def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
         port=port,
         # The parser that limits headers.
         http="h11",
-        h11_max_incomplete_event_size=_MOST_HEADERS,
+        h11_max_incomplete_event_size=_MAX_HEADERS,
         log_level="warning",
         server_header=False,
     )
@@ -98,16 +98,16 @@ def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
 def _routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/embeddings")
     async def embeddings(request: Request, body: EmbeddingsRequest) -> Response:
-        """Vectors of texts of any length, with what was read of each."""
-        texts = whole(body.input)
-        _refuse_model(body.model, service)
+        """Embed texts of any length, and say what was read of each."""
+        texts = texts_of(body.input)
+        _refuse_other_model(body.model, service)
         width = service.dimensions if body.dimensions is None else body.dimensions
         if width > service.dimensions:
             raise HTTPException(400, f"dimensions: the model has {service.dimensions}")
-        if not texts or len(texts) > MOST_TEXTS:
-            raise HTTPException(400, f"input: give 1 to {MOST_TEXTS:,} texts")
+        if not texts or len(texts) > MAX_TEXTS:
+            raise HTTPException(400, f"input: give 1 to {MAX_TEXTS:,} texts")
         futures = service.batcher.submit(texts, body.input_type)
-        read = await _while_there(request, futures)
+        read = await _results_while_connected(request, futures)
         as_base64 = body.encoding_format == "base64"
         data = [
             {
@@ -134,31 +134,31 @@ def _routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        """The one model, as OpenAI's clients list models."""
-        one = {"id": service.model_name, "object": "model", "owned_by": "longembed-st"}
-        return {"object": "list", "data": [one]}
+        """List the one model, as OpenAI's API does."""
+        model = {"id": service.model_name, "object": "model", "owned_by": "longembed-st"}
+        return {"object": "list", "data": [model]}
 
     @app.post("/search")
     async def search(body: SearchRequest) -> Response:
-        """Documents of the store, with the passages that answer."""
+        """Search the index for documents with the passages that answer."""
         hits = await run_in_threadpool(lambda: service.search(body))
         return JSONResponse({"hits": hits})
 
     @app.post("/document")
     async def document(body: DocumentRequest) -> Response:
-        """The text of a document of the store."""
+        """Return the text of a document of the index."""
         return JSONResponse(await run_in_threadpool(lambda: service.document(body.source)))
 
     @app.post("/v1/rerank")
     async def rerank(body: RerankRequest) -> Response:
-        """Documents in the order of their scores for a query."""
+        """Order documents by their scores for a query."""
         results = await run_in_threadpool(lambda: service.rerank(body))
         return JSONResponse({"results": results, "model": "reranker"})
 
     @app.get("/healthz")
     async def healthz() -> Response:
-        """Whether the store can be read, and what waits."""
-        documents = await run_in_threadpool(service.count)
+        """Say whether the index can be read, and what waits."""
+        documents = await run_in_threadpool(lambda: len(service.index))
         return JSONResponse(
             {
                 "status": "ok",
@@ -176,10 +176,10 @@ def _routes(app: FastAPI, service: Service) -> None:
 
 
 def _constant(content: bytes, kind: str) -> Callable[[], Any]:
-    async def give() -> Response:
+    async def answer() -> Response:
         return Response(content, media_type=kind)
 
-    return give
+    return answer
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -202,8 +202,8 @@ def _answer_errors(app: FastAPI) -> None:
         response.headers["retry-after"] = str(error.seconds)
         return response
 
-    @app.exception_handler(NotThereError)
-    async def missing(request: Request, error: NotThereError) -> Response:
+    @app.exception_handler(NotFoundError)
+    async def missing(request: Request, error: NotFoundError) -> Response:
         return answer(404, str(error))
 
     @app.exception_handler(ClientLeftError)
@@ -212,15 +212,13 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LongEmbedError)
     async def failed(request: Request, error: LongEmbedError) -> Response:
-        ours = isinstance(error, StoreError | ModelError)
-        return answer(500 if ours else 400, str(error))
+        is_ours = isinstance(error, StoreError | ModelError)
+        return answer(500 if is_ours else 400, str(error))
 
 
-def _refuse_model(asked: str | None, service: Service) -> None:
-    if asked is not None and asked != service.model_name:
-        raise HTTPException(
-            404, f"there is no model {asked!r} here; there is {service.model_name!r}"
-        )
+def _refuse_other_model(name: str | None, service: Service) -> None:
+    if name is not None and name != service.model_name:
+        raise HTTPException(404, f"there is no model {name!r} here; use {service.model_name!r}")
 
 
 def _encoded(vector: Any, width: int, as_base64: bool) -> str | list[float]:
@@ -233,10 +231,10 @@ def _encoded(vector: Any, width: int, as_base64: bool) -> str | list[float]:
     return numbers
 
 
-async def _while_there(request: Request, futures: Sequence[Future[Read]]) -> list[Read]:
-    """The results of some futures, which are given up when the client leaves."""
+async def _results_while_connected(request: Request, futures: Sequence[Future[Read]]) -> list[Read]:
+    """Return the results of futures, which are cancelled when the client leaves."""
     results = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
-    leaving = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(_disconnected(request))
     either: list[asyncio.Future[Any]] = [results, leaving]
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -250,7 +248,7 @@ async def _while_there(request: Request, futures: Sequence[Future[Read]]) -> lis
         leaving.cancel()
 
 
-async def _left(request: Request) -> None:
-    """Ends when the client has gone; all else that it sends, after its body, is nothing."""
+async def _disconnected(request: Request) -> None:
+    """Wait until the client has gone, and pass over anything that it sends after its body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

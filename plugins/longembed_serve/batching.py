@@ -1,4 +1,4 @@
-"""Texts of many requests at once, read in batches by one thread."""
+"""Embed the texts of many requests in batches, in one thread."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from longembed_st.encoders.long_model import Role
 
 BATCH_CHARACTERS = 400_000
-"""Texts that are read together: enough that short ones find others of their length."""
+"""Characters embedded together: enough that short texts find others of their length."""
 
 Read = tuple[Any, "Coverage"]
-"""A vector, and what it was computed from."""
+"""A vector and its coverage."""
 
 Encode = Callable[[list[str], "Role | None"], Any]
-"""From texts and whose they are to an `Encoded`."""
+"""From texts and their role to an `Encoded`."""
 
 
 class BusyError(Exception):
-    """More waits than may.
+    """Say that too much is waiting.
 
     Args:
-        seconds: After which there may be room again.
+        seconds: The time after which there may be room again.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -48,16 +48,17 @@ class _Job:
 
 
 class Batcher:
-    """Reads texts in the order in which they come, several requests' together.
+    """Embed texts in the order in which they come, those of several requests together.
 
     Args:
-        encode: Reads some texts.
-        most_characters: That may wait; a request that finds nothing waiting is always taken.
+        encode: Embeds texts.
+        max_characters: The most that may wait; a request that finds nothing waiting is always
+            taken.
     """
 
-    def __init__(self, encode: Encode, most_characters: int) -> None:
+    def __init__(self, encode: Encode, max_characters: int) -> None:
         self._encode = encode
-        self._most = most_characters
+        self._max_characters = max_characters
         self._waiting: deque[_Job] = deque()
         self._size = 0
         self._speed = 0.0
@@ -67,11 +68,11 @@ class Batcher:
         self._thread.start()
 
     def submit(self, texts: Sequence[str], role: Role | None) -> list[Future[Read]]:
-        """Let texts be read; a future that is cancelled before its turn costs nothing.
+        """Queue texts; one whose future is cancelled before its turn is not embedded.
 
         Args:
-            texts: All of one request.
-            role: Whose they are.
+            texts: All texts of one request.
+            role: Their role, query or document.
 
         Raises:
             BusyError: If too much is waiting.
@@ -81,7 +82,7 @@ class Batcher:
         with self._changed:
             if self._closing:
                 raise BusyError(60)
-            if self._waiting and self._size + size > self._most:
+            if self._waiting and self._size + size > self._max_characters:
                 raise BusyError(self._seconds_left())
             self._waiting.extend(jobs)
             self._size += size
@@ -90,11 +91,11 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Texts that nobody has begun to read."""
+        """Return the number of texts in the queue."""
         return len(self._waiting)
 
     def close(self) -> None:
-        """Read what was accepted, and end."""
+        """Embed what was accepted, and end."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -117,7 +118,7 @@ class Batcher:
                 self._speed = read / max(time.perf_counter() - begin, 1e-3)
 
     def _next(self) -> list[_Job]:
-        """The first that wait, of one role, as many as are read together."""
+        """Take the first texts of one role, as many as are embedded together."""
         batch: list[_Job] = []
         size = 0
         while self._waiting:
@@ -126,7 +127,7 @@ class Batcher:
                 break
             self._waiting.popleft()
             self._size -= len(job.text)
-            # False if whoever asked has gone.
+            # False if the client has gone.
             if job.future.set_running_or_notify_cancel():
                 batch.append(job)
                 size += len(job.text)
@@ -141,7 +142,7 @@ class Batcher:
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
                 return
-            # One text that cannot be read must not cost the others theirs.
+            # One text that fails must not cost the others their vectors.
             for job in batch:
                 self._read([job])
         except BaseException as error:

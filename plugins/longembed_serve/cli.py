@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longembed_index.command.options import CollectionOption, MovedModelOption, StoreOption, named
+from longembed_index.command.options import (
+    CollectionOption,
+    MovedModelOption,
+    StoreOption,
+    open_index,
+)
 from longembed_st.command.display import loading
 from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
 from longembed_st.command.terminal import terminal
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from longembed_st.encoders.reranking import Reranker
 
 KEY = "LONGEMBED_API_KEY"
-"""The environment variable with the key that requests must bring."""
+"""The environment variable that holds the key that requests must bring."""
 
 
 def serve(
@@ -88,17 +93,12 @@ def serve(
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)
-    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
+    settings = given_settings(device=device, dtype=dtype, backend=backend)
     with loading(console):
-        service = Service(
-            store,
-            collection=collection,
-            given=given,
-            reranker=reranker,
-            most_waiting=most_waiting * 1_000_000,
-        )
+        index = open_index(store, collection, model=model, settings=settings)
+        service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000)
     hosts = ["*"] if not _is_loopback(host) and not allow_host else _names(host, allow_host)
-    app = application(service, most_bytes=most_body * 1_000_000, key=key, hosts=hosts)
+    app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
     server = _server(server_config(app, host, port), lambda address: console.say(f"Open {address}"))
     server.run()
 

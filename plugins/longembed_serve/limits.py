@@ -1,4 +1,4 @@
-"""What stands before every request: how large it may be, whose it is, and what browsers may do."""
+"""Limits on every request: its size, its key, and what browsers may do with the answer."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ HEADERS = [
         b"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 ]
-"""Nothing from elsewhere is loaded or run, whatever a document says."""
+"""With these, browsers load and run nothing from elsewhere, whatever a document says."""
 
 OPEN = ("/", "/page.js", "/page.css", "/healthz")
-"""What needs no key: none of it tells anything of documents."""
+"""Paths that need no key: they tell nothing of the documents."""
 
 
 class Limits:
-    """An ASGI application around another one.
+    """Wrap an ASGI application in limits.
 
     Args:
-        app: The other one.
-        most_bytes: Of a request's body.
-        key: That requests must bring; None for none.
-        api_documentation: Paths of the pages of the API, which bring scripts of their own.
+        app: The application.
+        max_bytes: The longest body of a request.
+        key: The key that requests must bring; None for none.
+        api_documentation: Paths of the API's pages, which bring scripts of their own.
     """
 
     def __init__(
-        self, app: Any, most_bytes: int, key: str | None, api_documentation: tuple[str, ...] = ()
+        self, app: Any, max_bytes: int, key: str | None, api_documentation: tuple[str, ...] = ()
     ) -> None:
-        self._app, self._most, self._key = app, most_bytes, key
+        self._app, self._max_bytes, self._key = app, max_bytes, key
         self._documentation = api_documentation
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle a request.
 
         Args:
-            scope: Of the request.
-            receive: Gives its body.
+            scope: The request's scope.
+            receive: Returns its body.
             send: Takes the response.
         """
         if scope["type"] != "http":
@@ -53,17 +53,17 @@ class Limits:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         if self._key is not None and scope["path"] not in OPEN:
-            given = headers.get(b"authorization", b"")
-            wanted = b"Bearer " + self._key.encode()
-            if not hmac.compare_digest(given, wanted):
+            header = headers.get(b"authorization", b"")
+            expected = b"Bearer " + self._key.encode()
+            if not hmac.compare_digest(header, expected):
                 await _refuse(send, 401, "give the key: Authorization: Bearer KEY")
                 return
         length = headers.get(b"content-length", b"0")
-        too_long = f"the body is longer than {self._most:,} bytes: send fewer texts at once"
-        if length.isdigit() and int(length) > self._most:
+        too_long = f"the body is longer than {self._max_bytes:,} bytes: send fewer texts at once"
+        if length.isdigit() and int(length) > self._max_bytes:
             await _refuse(send, 413, too_long)
             return
-        body = await _collected(receive, self._most)
+        body = await _collect(receive, self._max_bytes)
         if body is None:
             await _refuse(send, 413, too_long)
             return
@@ -74,11 +74,11 @@ class Limits:
                 message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
-        await self._app(scope, _replayed(body, receive), with_headers)
+        await self._app(scope, _replay(body, receive), with_headers)
 
 
-async def _collected(receive: Any, most: int) -> bytes | None:
-    """The body; None if it is too long, or whoever sent it has gone."""
+async def _collect(receive: Any, max_bytes: int) -> bytes | None:
+    """Return the body; None if it is too long, or if the client has gone."""
     parts = []
     size = 0
     while True:
@@ -87,21 +87,21 @@ async def _collected(receive: Any, most: int) -> bytes | None:
             return None
         part = message.get("body", b"")
         size += len(part)
-        if size > most:
+        if size > max_bytes:
             return None
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
 
 
-def _replayed(body: bytes, receive: Any) -> Any:
-    given = False
+def _replay(body: bytes, receive: Any) -> Any:
+    is_sent = False
 
     async def replay() -> Any:
-        nonlocal given
-        if given:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
@@ -115,12 +115,12 @@ async def _refuse(send: Any, status: int, reason: str) -> None:
 
 
 def error_body(reason: str, status: int, parameter: str | None = None) -> dict[str, Any]:
-    """An error as OpenAI's clients know it.
+    """Return an error in the form of OpenAI's API.
 
     Args:
-        reason: What is wrong, and the way out.
+        reason: What is wrong, and what to do.
         status: The status code.
-        parameter: What of the request is wrong.
+        parameter: The part of the request that is wrong.
     """
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": reason, "type": kind, "param": parameter, "code": str(status)}}

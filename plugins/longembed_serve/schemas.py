@@ -1,4 +1,4 @@
-"""What requests may hold. Anything else is refused with the name of what is wrong."""
+"""What requests may hold; anything else is refused with the name of what is wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST_TEXTS = 2048
-"""Of one request, as OpenAI has it."""
+MAX_TEXTS = 2048
+"""The most texts of one request, as in OpenAI's API."""
 
 
 class _Body(BaseModel):
@@ -15,9 +15,9 @@ class _Body(BaseModel):
 
 
 class EmbeddingsRequest(_Body):
-    """As OpenAI's clients send it; `input_type` is ours."""
+    """Hold what OpenAI's clients send; `input_type` is ours."""
 
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)] | list[Any]
+    input: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] | list[Any]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = None
@@ -26,12 +26,12 @@ class EmbeddingsRequest(_Body):
 
 
 class SearchRequest(_Body):
-    """A question to the store."""
+    """Hold a question."""
 
     query: str
     k: Annotated[int, Field(ge=1, le=1000)] = 5
     passages: Annotated[int, Field(ge=0, le=100)] = 1
-    where: dict[str, str] = {}
+    where: dict[str, Any] = {}
     mode: Literal["hybrid", "dense", "lexical"] | None = None
     weight: Annotated[float, Field(ge=0, le=1)] | None = None
     rerank: bool = False
@@ -39,16 +39,16 @@ class SearchRequest(_Body):
 
 
 class RerankRequest(_Body):
-    """As the rerankers of other services take it."""
+    """Hold what the rerankers of other services take."""
 
     query: str
-    documents: Annotated[list[str | dict[str, str]], Field(min_length=1, max_length=MOST_TEXTS)]
+    documents: Annotated[list[str | dict[str, str]], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str | None = None
     top_n: Annotated[int, Field(ge=1)] | None = None
     return_documents: bool = False
 
 
 class DocumentRequest(_Body):
-    """A document of the store, by its name there."""
+    """Name a document of the index by its id."""
 
     source: str

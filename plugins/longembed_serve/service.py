@@ -1,154 +1,129 @@
-"""What the server can do: one store, its model, and perhaps a reranker, each loaded once."""
+"""What the server does: search one index, embed texts with its model, and rerank."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.finding import Finder
-from longembed_index.opening import COLLECTION, open_store
-from longembed_index.passages import as_dict
 from longembed_serve.batching import Batcher
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.passages import DocumentHit
+    from longembed_index.index import Index
     from longembed_serve.schemas import RerankRequest, SearchRequest
     from longembed_st.encoders.reranking import Reranker
-    from longembed_st.settings import ModelSettings
 
-MOST_WAITING = 20_000_000
-"""Characters of texts that may wait to be read."""
+MAX_WAITING = 20_000_000
+"""Characters of texts that may wait to be embedded."""
 
 
-class NotThereError(Exception):
-    """What a request names does not exist."""
+class NotFoundError(Exception):
+    """Say that what a request names does not exist."""
 
 
 class Service:
-    """Answers requests; whoever writes to the store is not stopped.
+    """Answer requests; whoever writes to the store is not stopped.
 
     Args:
-        directory: The store's folder.
-        collection: The collection in it.
-        given: Where to compute, or where the model is now; nothing that changes vectors.
+        index: The index, which the service closes.
         reranker: Orders documents anew; None if that is not offered.
-        most_waiting: Characters that may wait to be read.
+        max_waiting: The characters that may wait to be embedded.
 
     Raises:
-        ConfigError: If there is no such store.
-        ModelError: If its model cannot be loaded.
+        ModelError: If the model of the index cannot be loaded.
     """
 
     def __init__(
-        self,
-        directory: Path,
-        *,
-        collection: str = COLLECTION,
-        given: ModelSettings | None = None,
-        reranker: Reranker | None = None,
-        most_waiting: int = MOST_WAITING,
+        self, index: Index, *, reranker: Reranker | None = None, max_waiting: int = MAX_WAITING
     ) -> None:
-        self._directory, self._collection = directory, collection
-        self._finder = Finder(directory, collection=collection, given=given)
-        self.model = self._finder.loaded.model
-        self.model_name = Path(self._finder.model_name).name
-        self.reranker = reranker
-        # A store's own files are read by one search at a time.
-        self._searching = threading.Lock()
+        self.index, self.reranker = index, reranker
+        # Loaded now, so that no request waits for it and its errors are seen at the start.
+        _ = index.model
         self.batcher = Batcher(
-            lambda texts, role: self.model.encode_with_coverage(texts, role=role), most_waiting
+            lambda texts, role: index.model.model.encode_with_coverage(texts, role=role),
+            max_waiting,
         )
 
     @property
+    def model_name(self) -> str:
+        """Return the name of the model, without its path."""
+        return Path(self.index.model.settings.model_name or "").name
+
+    @property
     def dimensions(self) -> int:
-        """Numbers of a vector."""
-        return int(self.model.get_embedding_dimension() or 0)
+        """Return the length of a vector."""
+        return int(self.index.model.model.get_embedding_dimension() or 0)
 
-    def count(self) -> int:
-        """Documents in the store.
-
-        Raises:
-            StoreError: If it cannot be read.
-        """
-        with open_store(self._directory, None, collection=self._collection) as store:
-            return len(store)
-
-    def search(self, asked: SearchRequest) -> list[dict[str, Any]]:
-        """What answers a question.
+    def search(self, request: SearchRequest) -> list[dict[str, Any]]:
+        """Return the documents that answer a question, best first, as plain data.
 
         Args:
-            asked: The question.
+            request: The question.
 
         Raises:
             ConfigError: If it is blank, or a reranker is asked for and there is none.
             StoreError: If the store cannot be read.
         """
-        reranker = self._offered_reranker() if asked.rerank else None
-        with self._searching:
-            hits, _ = self._finder.find(
-                asked.query,
-                asked.k,
-                passages=asked.passages,
-                where=asked.where,
-                mode=asked.mode,
-                weight=asked.weight,
-                reranker=reranker,
-                candidates=asked.candidates,
-            )
-        return [_described(rank, hit) for rank, hit in enumerate(hits, 1)]
+        hits = self.index.search(
+            request.query,
+            request.k,
+            passages=request.passages,
+            where=request.where or None,
+            mode=request.mode,
+            weight=request.weight,
+            reranker=self._required_reranker() if request.rerank else None,
+            candidates=request.candidates,
+        )
+        return [{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)]
 
-    def document(self, source: str) -> dict[str, Any]:
-        """A document of the store, whole.
+    def document(self, document_id: str) -> dict[str, Any]:
+        """Return a document of the index, whole.
 
         Args:
-            source: Its name there; nothing is read but the store.
+            document_id: Its id; no file is read.
 
         Raises:
-            NotThereError: If there is no such document.
+            NotFoundError: If there is no such document.
             StoreError: If the store cannot be read.
         """
-        with open_store(self._directory, None, collection=self._collection) as store:
-            ids = [record_id for record_id, name in store.names() if name == source]
-            for record in store.get(ids[:1]):
-                return {"source": source, "text": record.text or ""}
-        raise NotThereError(f"there is no document {source!r} in the store")
+        document = self.index.get(document_id)
+        if document is None:
+            raise NotFoundError(f"there is no document {document_id!r} in the index")
+        return {"source": document.id, "text": document.text}
 
-    def rerank(self, asked: RerankRequest) -> list[dict[str, Any]]:
-        """Documents in the order of their scores for a query.
+    def rerank(self, request: RerankRequest) -> list[dict[str, Any]]:
+        """Return documents in the order of their scores for a query.
 
         Args:
-            asked: Query and documents.
+            request: Query and documents.
 
         Raises:
             ConfigError: If there is no reranker.
             InputError: If a text cannot be read.
         """
-        reranker = self._offered_reranker()
-        texts = [_text_of(one) for one in asked.documents]
-        found = reranker.score_windows(asked.query, texts)
+        texts = [_text_of(document) for document in request.documents]
+        scores = self._required_reranker().score_windows(request.query, texts)
         results: list[dict[str, Any]] = []
-        for index, one in enumerate(found):
-            result: dict[str, Any] = {"index": index, "relevance_score": one.score}
-            if one.best_span is not None:
-                start, end = one.best_span
+        for number, (text, score) in enumerate(zip(texts, scores, strict=True)):
+            result: dict[str, Any] = {"index": number, "relevance_score": score.score}
+            if score.best_span is not None:
+                start, end = score.best_span
                 result["window"] = {"start": start, "end": end}
-            if asked.return_documents:
-                result["document"] = {"text": texts[index]}
+            if request.return_documents:
+                result["document"] = {"text": text}
             results.append(result)
-        return sorted(results, key=lambda result: -result["relevance_score"])[: asked.top_n]
+        return sorted(results, key=lambda result: -result["relevance_score"])[: request.top_n]
 
-    def _offered_reranker(self) -> Reranker:
+    def _required_reranker(self) -> Reranker:
         if self.reranker is None:
             raise ConfigError("there is no reranker: start the server with --rerank MODEL")
         return self.reranker
 
     def close(self) -> None:
-        """Read what was accepted, and end."""
+        """Embed what was accepted, and end."""
         self.batcher.close()
+        self.index.close()
 
 
 def _text_of(document: str | dict[str, str]) -> str:
@@ -159,13 +134,8 @@ def _text_of(document: str | dict[str, str]) -> str:
     return document["text"]
 
 
-def _described(rank: int, hit: DocumentHit) -> dict[str, Any]:
-    found = asdict(hit.hit)
-    return {"rank": rank, **found, "characters": len(hit.text), **as_dict(hit)}
-
-
-def whole(texts: str | Sequence[Any]) -> list[str]:
-    """The texts of a request.
+def texts_of(texts: str | Sequence[Any]) -> list[str]:
+    """Return the texts of a request.
 
     Args:
         texts: One, or several.

@@ -37,11 +37,11 @@ function percent(share) {
 
 function scoresOf(hit) {
   const parts = [
-    ["found with", hit.first_score],
-    ["document", hit.document_score],
-    ["best span", hit.span_score],
-    ["words", hit.words && hit.words.document],
-    ["words in passage", hit.words && hit.words.passage],
+    ["found with", hit.scores.search],
+    ["document", hit.scores.document_vector],
+    ["best span", hit.scores.best_span],
+    ["words", hit.scores.document_words],
+    ["words of the best passage", hit.scores.best_passage_words],
   ].filter(([, value]) => value !== null && value !== undefined);
   return [`score ${hit.score.toFixed(3)}`, ...parts.map(([n, v]) => `${n} ${v.toFixed(3)}`)].join(" · ");
 }
@@ -108,7 +108,7 @@ function hitNode(hit) {
   title.addEventListener("click", () => read(hit));
   heading.append(title);
   node.append(heading, made("p", "scores", scoresOf(hit)), barOf(hit));
-  if (hit.also) node.append(made("p", "place", `also ${hit.also.join(", ")}`));
+  if (hit.copies.length) node.append(made("p", "place", `the same text: ${hit.copies.join(", ")}`));
   for (const passage of hit.passages || []) {
     const place = [`at ${percent(passage.share)} of the document`];
     if (passage.page) place.push(`page ${passage.page}`);
