@@ -1,144 +1,136 @@
-"""Which tables belong to which collection: a table of its own, so that a switch is one commit."""
+"""Which table holds which collection: rows of a table of its own, so that a switch is one commit."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from lancedb_longembed.tables import Rows, quoted, table_names
+from lancedb_longembed.tables import Database, Rows
 from longembed_index.errors import StoreError
+from longembed_index.store.info import info_from_json, info_to_json
+from longembed_index.store.protocol import StoreInfo
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-
-if TYPE_CHECKING:
-    from lancedb.db import DBConnection
 
 TABLE = "longembed.collections"
+OLD_COLUMN = "settings"
+"""A column that the table had in version 0.2."""
 _SCHEMA = pa.schema(
-    [
-        pa.field("table", pa.string()),
-        pa.field("collection", pa.string()),
-        pa.field("state", pa.string()),
-        pa.field("settings", pa.string()),
-        pa.field("language", pa.string()),
-        pa.field("spans", pa.bool_()),
-    ]
+    [pa.field(name, pa.string()) for name in ("table", "collection", "state", "info")]
 )
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
-State = Literal["current", "staged", "kept"]
+State = Literal["current", "staged", "replaced"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A table of ours.
+    """A table that holds, is going to hold or has held a collection.
 
     Attributes:
-        table: Its name; the table itself comes into being with its first record.
-        collection: The collection that it belongs to.
-        state: What answers searches, is going to, or did.
-        settings: How its vectors are made, as `Provenance.to_json` writes it.
-        language: Of its words; None before its first record.
-        spans: Whether spans are kept of its documents.
+        table: Its name; the table itself is created with its first documents.
+        collection: The collection's name.
+        state: Whether it answers searches, is going to, or did.
+        info: What it is meant to hold, as JSON.
     """
 
     table: str
     collection: str
     state: State
-    settings: str
-    language: str | None = None
-    spans: bool = False
+    info: str
 
-    @property
-    def provenance(self) -> Provenance:
-        """How its vectors are made."""
-        return Provenance.from_json(self.settings)
+    @classmethod
+    def create(cls, table: str, collection: str, state: State, info: StoreInfo) -> Entry:
+        """Return an entry from what a store is meant to hold."""
+        return cls(table, collection, state, info_to_json(info))
+
+    def read_info(self) -> StoreInfo:
+        """Return what the store is meant to hold."""
+        return info_from_json(self.info)
 
 
 class Collections:
-    """The collections of a database.
+    """The entries of one collection.
 
     Args:
-        database: Open.
+        database: Where they are.
+        collection: The collection's name.
     """
 
-    def __init__(self, database: DBConnection) -> None:
-        self._database = database
+    def __init__(self, database: Database, collection: str) -> None:
+        self._database, self._collection = database, collection
+        self._rows: Rows | None = None
+        self._read: tuple[int, list[Entry]] = (0, [])
 
-    def entries(self, collection: str) -> list[Entry]:
-        """The tables of a collection.
+    @property
+    def version(self) -> int:
+        """Return the number of the last change to any collection; 0 if there was none."""
+        if self._rows is None:
+            if TABLE not in self._database.table_names():
+                return 0
+            rows = Rows(self._database, TABLE, "table")
+            if OLD_COLUMN in rows.table.schema.names:
+                raise StoreError(
+                    f"the store in {self._database.address} was made by version 0.2. Convert it: "
+                    "longembed convert OLD NEW"
+                )
+            self._rows = rows
+        return self._rows.version
 
-        Raises:
-            StoreError: If they cannot be read.
-        """
-        if TABLE not in table_names(self._database):
-            return []
-        rows = Rows(self._database, TABLE, "table")
-        where = f"collection = {quoted(collection)}"
-        return [Entry(**row) for row in rows.rows(*_SCHEMA.names, where=where)]
+    def entries(self, state: State | None = None) -> list[Entry]:
+        """Return the entries in a state, or all."""
+        # The version first: what is written meanwhile is read once more the next time.
+        version, (known, entries) = self.version, self._read
+        if version != known and self._rows is not None:
+            rows = [row for batch in self._rows.read(*_SCHEMA.names) for row in batch.to_pylist()]
+            entries = [Entry(**row) for row in rows if row["collection"] == self._collection]
+            self._read = (version, entries)
+        return [entry for entry in entries if state in (None, entry.state)]
 
-    def of_state(self, collection: str, state: State) -> list[Entry]:
-        """Those in one state."""
-        return [entry for entry in self.entries(collection) if entry.state == state]
-
-    def of_table(self, collection: str, table: str) -> Entry:
-        """The entry of a table of a collection.
-
-        Raises:
-            StoreError: If it is not there any more.
-        """
-        for entry in self.entries(collection):
-            if entry.table == table:
-                return entry
-        raise StoreError(f"the table {table!r} is not there any more: another program removed it")
-
-    def current(self, collection: str) -> Entry | None:
-        """The one that answers searches; None if there is no such collection.
-
-        Raises:
-            ConfigError: If another program has a table of the collection's name.
-        """
-        for entry in self.of_state(collection, "current"):
-            return entry
-        if collection in table_names(self._database):
-            raise ConfigError(
-                f"the table {collection!r} was not made by longembed: its vectors cannot be "
-                "compared with ours. Choose another name for the collection"
-            )
-        return None
-
-    def staged(self, collection: str) -> Entry | None:
-        """The one that is going to answer searches; None if nothing was begun."""
-        return next(iter(self.of_state(collection, "staged")), None)
+    def find(self, *, state: State | None = None, table: str | None = None) -> Entry | None:
+        """Return the entry in a state, or of a table; None if there is none."""
+        entries = self.entries(state)
+        return next((entry for entry in entries if table in (None, entry.table)), None)
 
     def put(self, *entries: Entry) -> None:
         """Write entries in one commit."""
-        rows = Rows.create(self._database, TABLE, _SCHEMA, "table")
-        rows.put(pa.Table.from_pylist([asdict(entry) for entry in entries], schema=_SCHEMA))
+        self._database.create(TABLE, _SCHEMA)
+        rows = Rows(self._database, TABLE, "table")
+        rows.index()
+        rows.write(pa.Table.from_pylist([asdict(entry) for entry in entries], schema=_SCHEMA))
         rows.tidy()
 
-    def remove(self, tables: list[str]) -> None:
-        """Forget tables."""
-        Rows(self._database, TABLE, "table").delete(tables)
+    def drop(self, state: State) -> list[str]:
+        """Delete the tables in a state, and return their names."""
+        tables = [entry.table for entry in self.entries(state)]
+        for table in tables:
+            self._database.drop(table)
+        if tables:
+            Rows(self._database, TABLE, "table").write(None, tables)
+        return tables
 
-    def free_name(self, collection: str) -> str:
-        """The name for another table of a collection: its own, or that with a number.
+    def refuse_foreign(self) -> None:
+        """Raise `ConfigError` if another program has a table of the collection's name."""
+        if self._collection in self._database.table_names():
+            raise ConfigError(
+                f"the table {self._collection!r} was not made by longembed: its vectors cannot be "
+                "compared with ours. Choose another name for the collection"
+            )
+
+    def new_table(self) -> str:
+        """Return a name that no table has or had: the collection's own, or that with a number.
 
         Raises:
-            ConfigError: If LanceDB takes no such names.
+            ConfigError: If LanceDB does not take such names.
         """
-        if not _NAME.fullmatch(collection):
+        if not _NAME.fullmatch(self._collection):
             raise ConfigError(
-                f"LanceDB does not take {collection!r} as the name of a table: letters, digits, "
-                "hyphens and underscores only"
+                f"LanceDB does not take {self._collection!r} as the name of a table. Use letters, "
+                "digits, hyphens and underscores only"
             )
-        taken = table_names(self._database) | {one.table for one in self.entries(collection)}
-        if collection not in taken:
-            return collection
-        number = 2
-        while f"{collection}-{number}" in taken:
-            number += 1
-        return f"{collection}-{number}"
+        if not self.entries():
+            return self._collection
+        # An open reader would take a table of a name that is used again for the old one.
+        return f"{self._collection}-{self.version + 1}"

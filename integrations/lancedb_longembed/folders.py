@@ -1,22 +1,19 @@
 """LanceDB's tables as a kind of store, found by entry point.
 
-Importing this needs no LanceDB: it is asked about other kinds' folders, too.
+Importing this needs no LanceDB: it is asked about folders of other kinds, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longembed_index.store import REMOTE
+from longembed_index.store.kinds import remote_url
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from lancedb_longembed.spans import LanceSpans
     from lancedb_longembed.store import LanceStore
-    from longembed_st.provenance import Provenance
+    from longembed_index.store.protocol import StoreInfo
 
 _EXTRA = "lancedb"
 _LIBRARIES = ("lancedb", "pyarrow")
@@ -26,42 +23,40 @@ class LanceFolders:
     """The kind "lancedb": a folder of LanceDB's tables, or one that stands for an object store."""
 
     def recognises(self, directory: Path) -> bool:
-        """Whether LanceDB has tables in a folder, or the folder stands for an object store."""
-        return (directory / REMOTE).is_file() or any(directory.glob("*.lance"))
+        """Return whether LanceDB has tables in a folder, or it stands for an object store."""
+        return remote_url(directory, "lancedb") is not None or any(directory.glob("*.lance"))
 
-    def uri(self, directory: Path) -> str:
-        """Where the tables are."""
-        remote = directory / REMOTE
-        return remote.read_text(encoding="utf8").strip() if remote.is_file() else str(directory)
-
-    def read_provenance(self, directory: Path, collection: str) -> Provenance | None:
-        """How a collection's vectors were made; None if there is none."""
+    def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
+        """Return what a collection holds; None if it does not exist."""
         with needs_extra(_EXTRA, *_LIBRARIES):
             from lancedb_longembed.collections import Collections
-            from lancedb_longembed.tables import connect
+            from lancedb_longembed.tables import Database
         if not self.recognises(directory):
             return None
-        found = Collections(connect(self.uri(directory))).current(collection)
-        return None if found is None else found.provenance
+        collections = Collections(Database(self.address(directory)), collection)
+        entry = collections.find(state="current")
+        if entry is None:
+            collections.refuse_foreign()
+            return None
+        return entry.read_info()
 
-    @contextmanager
     def open(
-        self, directory: Path, collection: str, create: Provenance | None
-    ) -> Iterator[LanceStore]:
+        self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
+    ) -> LanceStore:
         """Open a collection, or create it."""
         with needs_extra(_EXTRA, *_LIBRARIES):
             from lancedb_longembed.store import LanceStore
-            from lancedb_longembed.tables import connect
-        database = connect(self.uri(directory))
-        if create is not None:
-            LanceStore.create(database, collection, create)
-        store = LanceStore(database, collection)
-        yield store
-        if create is not None:
-            store.tidy()
+            from lancedb_longembed.tables import Database
+        database = Database(self.address(directory))
+        return LanceStore(database, collection, create=create, write=write)
 
-    def spans(self, directory: Path, collection: str) -> LanceSpans:
-        """The spans of a collection, in tables beside it."""
-        with needs_extra(_EXTRA, *_LIBRARIES):
-            from lancedb_longembed.spans import LanceSpans
-        return LanceSpans(self.uri(directory) if self.recognises(directory) else None, collection)
+    def address(self, directory: Path) -> str:
+        """Return where the tables are: the folder, or the URL for which it stands."""
+        return remote_url(directory, "lancedb") or str(directory)
+
+    def size(self, directory: Path) -> int | None:
+        """Return the bytes of the tables; None if they are in an object store."""
+        if remote_url(directory, "lancedb") is not None:
+            return None
+        files = (path for table in directory.glob("*.lance") for path in table.rglob("*"))
+        return sum(path.stat().st_size for path in files if path.is_file())

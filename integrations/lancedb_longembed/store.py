@@ -1,286 +1,266 @@
-"""A collection in LanceDB as a store of the index; see `longembed_index.store.Store`.
+"""A collection in LanceDB as a store; see `longembed_index.store.protocol.Store`.
 
-A document is a row: text, vector, metadata as JSON, and its words, cut as every store's are, which
-LanceDB's full-text index scores. Each write is one commit; searches compare all vectors, unless
-somebody makes an index of them.
+A document is a row: its text, metadata, vector, spans, and its words, which LanceDB's full-text
+index scores. All vectors are compared, unless somebody makes an index of them.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 
-from lancedb_longembed.collections import Collections, Entry, State
-from lancedb_longembed.tables import KEY, Rows, among, drop, lance_errors, quoted, table_names
-from lancedb_longembed.words import COLUMNS, INDICES, LanceWords, word_columns
+from lancedb_longembed.collections import Collections, Entry
+from lancedb_longembed.filters import narrow
+from lancedb_longembed.records import (
+    ENTRY_COLUMNS,
+    RANGES,
+    RECORD_COLUMNS,
+    SPANS,
+    VECTOR,
+    read_entries,
+    read_records,
+    read_spans,
+    read_vectors,
+    table_of,
+    table_schema,
+)
+from lancedb_longembed.tables import KEY, Database, Rows, lance_errors, one_of
+from lancedb_longembed.words import INDICES, LanceWords
 from longembed_index.errors import StoreError
-from longembed_index.records import Match, Record, document_name
-from longembed_index.words import guess_language
-from longembed_st.errors import ConfigError
+from longembed_index.lexical.analyzer import guess_language
+from longembed_index.store.filters import check_where, matches
+from longembed_index.store.protocol import StoreInfo, Where
 
 if TYPE_CHECKING:
-    from lancedb.db import DBConnection
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
 
-    from longembed_st.provenance import Provenance
-
-TEXT, METADATA, VECTOR = "text", "metadata", "vector"
+    from longembed_index import document
 
 
 class LanceStore:
-    """The records of one collection.
+    """One collection in LanceDB.
 
     Args:
-        database: Open.
-        collection: Exists.
-        state: Of the table: what answers, or what is staged.
+        database: Where it is.
+        collection: Its name.
+        create: What it is meant to hold if it does not exist; None to open only what exists.
+        table: A staged table; None for the one that answers searches, whichever it is.
+        write: Whether it is going to be written: then indices are completed when it is closed.
 
     Raises:
-        ConfigError: If it does not exist, or was not made by this package.
-        StoreError: If it cannot be read.
+        StoreError: If it does not exist and `create` is None, or cannot be read.
+        ConfigError: If another program has a table of the name, or LanceDB does not take it.
     """
 
-    max_batch = 1000
-
-    def __init__(self, database: DBConnection, collection: str, state: State = "current") -> None:
-        self._database = database
-        self._collection = collection
-        self._collections = Collections(database)
-        self._open(state)
-
-    @classmethod
-    def create(cls, database: DBConnection, collection: str, made_by: Provenance) -> None:
-        """Create a collection unless it is there already.
-
-        Args:
-            database: Open for writing.
-            collection: Its name.
-            made_by: How its vectors will be made.
-
-        Raises:
-            ConfigError: If another program has a table of the name, or there is no such name.
-        """
-        collections = Collections(database)
-        if collections.current(collection) is None:
-            table = collections.free_name(collection)
-            settings = made_by.elsewhere().to_json()
-            collections.put(Entry(table, collection, "current", settings))
-
-    def _open(self, state: State) -> None:
-        find = self._collections.current if state == "current" else self._collections.staged
-        found = find(self._collection)
-        if found is None:
-            raise ConfigError(f"there is no collection {self._collection!r}")
-        self._entry = found
-        self._provenance = found.provenance
+    def __init__(
+        self,
+        database: Database,
+        collection: str,
+        *,
+        create: StoreInfo | None = None,
+        table: str | None = None,
+        write: bool = False,
+    ) -> None:
+        self._database, self._collection, self._table = database, collection, table
+        self._write = write
+        self._collections = Collections(database, collection)
         self._rows: Rows | None = None
+        self._name = ""
+        if self._collections.find(state="current") is None:
+            self._collections.refuse_foreign()
+            if create is None:
+                raise StoreError(f"there is no collection {collection!r} in {database.address}")
+            name = self._collections.new_table()
+            self._collections.put(Entry.create(name, collection, "current", create))
+        rows = self._find_rows()
+        if write and rows is not None:
+            # A run that was killed may have left a table without them.
+            rows.index(INDICES)
 
-    @property
-    def _there(self) -> Rows | None:
-        """The table; None before its first record, which tells how wide vectors are."""
-        if self._rows is None and self._entry.table in table_names(self._database):
-            self._rows = Rows(self._database, self._entry.table)
+    def _entry(self) -> Entry:
+        """Return the entry as it is now: another process may have switched."""
+        if self._table is None:
+            entry = self._collections.find(state="current")
+        else:
+            entry = self._collections.find(table=self._table)
+        if entry is None:
+            raise StoreError(
+                f"the table of the collection {self._collection!r} was removed by another "
+                "process. Open the store again"
+            )
+        return entry
+
+    def _find_rows(self) -> Rows | None:
+        """Return the table; None before its first document, which tells how wide vectors are."""
+        name = self._entry().table
+        if self._rows is None or self._name != name:
+            exists = name in self._database.table_names()
+            self._rows, self._name = (Rows(self._database, name) if exists else None), name
         return self._rows
 
-    def _read(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
-        rows = self._there
-        return iter(()) if rows is None else rows.read(*columns, where=where)
+    # Reading.
 
     @property
-    def provenance(self) -> Provenance:
-        """How the vectors were made."""
-        return self._provenance
+    def info(self) -> StoreInfo:
+        """Return what the store is meant to hold, as it is stored now."""
+        return self._entry().read_info()
 
-    @provenance.setter
-    def provenance(self, provenance: Provenance) -> None:
-        self._note(settings=provenance.elsewhere().to_json())
-        self._provenance = provenance
-
-    def _note(self, **changes: Any) -> None:
-        self._entry = replace(self._noted(), **changes)
-        self._collections.put(self._entry)
-
-    def _noted(self) -> Entry:
-        """What is noted of the table now: others, such as the spans, have theirs there, too."""
-        return self._collections.of_table(self._collection, self._entry.table)
+    @property
+    def generation(self) -> int:
+        """Return a number that grows with every commit: of the collections, then of the table."""
+        rows = self._find_rows()
+        return (self._collections.version << 32) + (0 if rows is None else rows.version)
 
     def __len__(self) -> int:
-        rows = self._there
+        rows = self._find_rows()
         return 0 if rows is None else len(rows)
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """The id and the document's name of every record."""
-        for batch in self._read(KEY, METADATA):
-            for row in batch.to_pylist():
-                yield row[KEY], document_name(row[KEY], json.loads(row[METADATA]))
-
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """The records that exist among these, in any order."""
-        if not ids:
-            return []
-        return [
-            Record(key, text, vector, json.loads(metadata))
-            for batch in self._read(KEY, TEXT, METADATA, VECTOR, where=among(ids))
-            for key, text, metadata, vector in zip(
-                *(batch[name].to_pylist() for name in (KEY, TEXT, METADATA)),
-                _vectors(batch),
-                strict=True,
-            )
-        ]
-
-    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
-        """The vectors of those that exist."""
-        if not ids:
-            return {}
-        return {
-            key: vector
-            for batch in self._read(KEY, VECTOR, where=among(ids))
-            for key, vector in zip(batch[KEY].to_pylist(), _vectors(batch), strict=True)
+    def get(self, ids: Sequence[str]) -> list[document.Record]:
+        """Return the records with these ids, in their order, without spans."""
+        records = {
+            record.document.id: record
+            for batch in self._read(RECORD_COLUMNS, ids)
+            for record in read_records(batch)
         }
+        return [records[key] for key in ids if key in records]
 
-    def having(self, key: str, value: str) -> list[str]:
-        """The ids of the records whose metadata has this value."""
-        written = _as_json({key: value})[1:-1]
-        return [
-            row[KEY]
-            for batch in self._read(KEY, METADATA, where=f"contains({METADATA}, {quoted(written)})")
-            for row in batch.to_pylist()
-            if json.loads(row[METADATA]).get(key) == value
-        ]
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Write records in one commit."""
-        if not records:
-            return
-        width = len(records[0].vector)
-        if any(len(record.vector) != width for record in records):
-            raise StoreError("cannot write the store: the vectors are of different dimensions")
-        texts = [record.text or "" for record in records]
-        if self._entry.language is None:
-            self.speak(guess_language(texts))
-        schema = _schema(width)
-        values = np.array([record.vector for record in records], dtype=np.float32)
-        with lance_errors("write"):
-            columns: dict[str, Any] = {
-                KEY: [record.id for record in records],
-                TEXT: [record.text for record in records],
-                METADATA: [_as_json(record.metadata) for record in records],
-                VECTOR: pa.FixedSizeListArray.from_arrays(values.reshape(-1), width),
-                **word_columns(str(self._entry.language), texts),
-            }
-            data = pa.table(columns, schema=schema)
-        rows = self._there
+    def entries(self, where: Where | None = None) -> Iterator[document.Entry]:
+        """Yield what is known of every document that meets a filter, sorted by id, no texts."""
+        where = where or {}
+        check_where(where)
+        rows = self._find_rows()
         if rows is None:
-            rows = Rows.create(self._database, self._entry.table, schema, indices=INDICES)
-            self._rows = rows
-        rows.put(data)
+            return
+        batches = rows.read(*ENTRY_COLUMNS, where=narrow(where))
+        entries = [entry for batch in batches for entry in read_entries(batch)]
+        entries.sort(key=lambda entry: entry.id)
+        yield from (entry for entry in entries if matches(entry.fields, where))
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove records; none is no error."""
-        if self._there is not None:
-            self._there.delete(ids)
+    def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
+        found: list[str] = []
+        parts: list[NDArray[np.float32]] = []
+        for batch in self._read((KEY, VECTOR), ids):
+            found += batch[KEY].to_pylist()
+            parts.append(read_vectors(batch))
+        if not found:
+            return [], np.zeros((0, self._dimensions() or 0), dtype=np.float32)
+        vectors = np.concatenate(parts)
+        places = {key: place for place, key in enumerate(found)}
+        wanted = sorted(found) if ids is None else [key for key in ids if key in places]
+        return wanted, vectors[[places[key] for key in wanted]]
 
-    def search(self, vector: Any, k: int) -> list[Match]:
-        """The records most similar to a vector, the best first."""
-        rows = self._there
-        if rows is None or not k:
+    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Spans]]:
+        """Yield the spans of documents that have any; of all without `ids`."""
+        for batch in self._read((KEY, RANGES, SPANS), ids):
+            yield from read_spans(batch)
+
+    def _read(self, columns: Sequence[str], ids: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        rows = self._find_rows()
+        if rows is None:
+            return iter(())
+        return rows.read(*columns) if ids is None else rows.read_keys(ids, *columns)
+
+    def nearest(
+        self, vector: NDArray[np.float32], k: int, where: Where | None = None
+    ) -> list[tuple[str, float]]:
+        """Return ids and cosine similarities of the k nearest documents, best first."""
+        rows = self._find_rows()
+        ids = [entry.id for entry in self.entries(where)] if where else None
+        if rows is None or k < 1 or ids == []:
             return []
         query = np.asarray(vector, dtype=np.float32)
         with lance_errors("read"):
-            found = (
-                rows.table.search(query, vector_column_name=VECTOR)
-                .distance_type("cosine")
-                .limit(k)
-                .select([KEY, METADATA, "_distance"])
-                .to_list()
+            search = rows.table.search(query, vector_column_name=VECTOR).distance_type("cosine")
+            if ids is not None:
+                search = search.where(one_of(ids), prefilter=True)
+            found = search.limit(k).select([KEY, "_distance"]).to_list()
+        scores = [(row[KEY], 1 - row["_distance"]) for row in found]
+        return sorted(scores, key=lambda pair: (-pair[1], pair[0]))
+
+    def lexical(self) -> LanceWords:
+        """Return LanceDB's index of the words."""
+        return LanceWords(self._find_rows(), self.info.language)
+
+    # Writing.
+
+    def update_info(self, info: StoreInfo) -> None:
+        """Replace what the store is meant to hold, in one commit."""
+        entry = self._entry()
+        stored = entry.read_info().language
+        if len(self) and info.language not in (None, stored):
+            raise StoreError(
+                f"the words of the store are cut as {stored}, not as {info.language}. Index into "
+                "a new store for another language"
             )
-        return [Match(one[KEY], 1 - one["_distance"], json.loads(one[METADATA])) for one in found]
+        info = replace(info, language=info.language or stored)
+        self._collections.put(Entry.create(entry.table, entry.collection, entry.state, info))
 
-    def lost(self) -> list[str]:
-        """Nothing: a vector and its text are in one file, and are there or not together."""
-        return []
+    def write(self, records: Sequence[document.Record], delete: Iterable[str] = ()) -> None:
+        """Add or replace records, and delete others, all in one commit."""
+        latest = {record.document.id: record for record in records}
+        gone = set(delete) - latest.keys()
+        rows = self._find_rows()
+        if not latest:
+            if rows is not None:
+                rows.write(None, gone)
+            return
+        info = self.info
+        language = info.language or guess_language(r.document.text for r in latest.values())
+        with lance_errors("write"):
+            data = table_of(list(latest.values()), language, self._dimensions())
+        if info.language is None:
+            self.update_info(replace(info, language=language))
+        if rows is None:
+            name = self._entry().table
+            self._database.create(name, table_schema(data.schema.field(VECTOR).type.list_size))
+            rows = self._rows = Rows(self._database, name)
+            rows.index(INDICES)
+        rows.write(data, gone)
 
-    def tidy(self) -> None:
-        """Bring indices up to date with what was written, and forget old versions."""
-        if self._rows is not None:
-            self._rows.tidy()
-
-    # Words.
-
-    @property
-    def word_index(self) -> LanceWords:
-        """The words of its documents."""
-        return LanceWords(self._there, self._entry.language, TEXT)
-
-    def speak(self, language: str) -> None:
-        """Settle the language of the words."""
-        self._note(language=language)
+    def _dimensions(self) -> int | None:
+        rows = self._find_rows()
+        return None if rows is None else int(rows.table.schema.field(VECTOR).type.list_size)
 
     # Replacing all vectors while the old ones answer.
 
-    def staged(self) -> LanceStore | None:
-        """What `stage` has begun and no `switch` has ended."""
-        if self._collections.staged(self._collection) is None:
-            return None
-        return LanceStore(self._database, self._collection, "staged")
+    def stage(self, info: StoreInfo) -> LanceStore:
+        """Begin an empty store that is going to replace this one; discard an earlier one."""
+        self._collections.drop("staged")
+        name = self._collections.new_table()
+        self._collections.put(Entry.create(name, self._collection, "staged", info))
+        return self._open_table(name)
 
-    def stage(self, provenance: Provenance) -> LanceStore:
-        """Begin an empty table that is going to replace this one."""
-        self._drop(self._collections.of_state(self._collection, "staged"))
-        entry = replace(
-            self._noted(),
-            table=self._collections.free_name(self._collection),
-            state="staged",
-            settings=provenance.elsewhere().to_json(),
-        )
-        self._collections.put(entry)
-        return LanceStore(self._database, self._collection, "staged")
+    def staged(self) -> LanceStore | None:
+        """Return what `stage` began and `switch` has not ended, perhaps in another process."""
+        entry = self._collections.find(state="staged")
+        return None if entry is None else self._open_table(entry.table)
 
     def switch(self) -> str:
-        """Let what is staged answer, in one commit, and keep the old table."""
-        staged = self._collections.staged(self._collection)
+        """Put the staged store in the place of this one in one commit; return the old one's name.
+
+        This object shows the new documents from then on.
+        """
+        staged = self._collections.find(state="staged")
         if staged is None:
-            raise StoreError("nothing is staged")
-        kept = self._entry.table
-        self._collections.put(
-            replace(self._noted(), state="kept"), replace(staged, state="current")
-        )
-        self._open("current")
-        return kept
+            raise StoreError("there is no staged store to switch to")
+        entry = self._entry()
+        self._collections.put(replace(entry, state="replaced"), replace(staged, state="current"))
+        return entry.table
 
-    def drop_kept(self) -> list[str]:
-        """Delete every table that `switch` has kept."""
-        return self._drop(self._collections.of_state(self._collection, "kept"))
+    def drop_replaced(self) -> list[str]:
+        """Delete the stores that `switch` has replaced, and return their names."""
+        return self._collections.drop("replaced")
 
-    def _drop(self, entries: Sequence[Entry]) -> list[str]:
-        tables = [entry.table for entry in entries]
-        for table in tables:
-            drop(self._database, table)
-        if tables:
-            self._collections.remove(tables)
-        return tables
+    def close(self) -> None:
+        """Complete the indices of what was written, and release the connection."""
+        if self._write and self._rows is not None:
+            self._rows.tidy()
+        self._database.close()
 
-
-def _schema(width: int) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field(KEY, pa.string(), nullable=False),
-            pa.field(TEXT, pa.large_string()),
-            pa.field(METADATA, pa.string(), nullable=False),
-            pa.field(VECTOR, pa.list_(pa.float32(), width)),
-            *COLUMNS,
-        ]
-    )
-
-
-def _vectors(batch: pa.RecordBatch) -> Any:
-    column = batch[VECTOR]
-    return column.flatten().to_numpy().reshape(len(column), -1)
-
-
-def _as_json(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(dict(metadata), ensure_ascii=False)
+    def _open_table(self, name: str) -> LanceStore:
+        return LanceStore(self._database, self._collection, table=name, write=self._write)

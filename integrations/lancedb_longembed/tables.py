@@ -1,8 +1,9 @@
-"""LanceDB's tables: changed in one commit each, read in parts, tidied now and then."""
+"""LanceDB's tables: each change is one commit, and readers see the last one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,43 +12,27 @@ import lancedb
 import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb.index import BTree
 
-from longembed_index.embedding import batches
 from longembed_index.errors import StoreError
+from longembed_index.store.sqlite_rows import is_storable
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
 
 KEY = "id"
 _OLD = timedelta(minutes=10)
-"""Versions are kept so long: a search that began on one has ended by then."""
-_AT_ONCE = 1000
-"""Keys in one condition."""
+"""Old versions are kept so long: a search that began on one has ended by then."""
+_KEYS_AT_ONCE = 1000
+"""Keys in the condition of one read."""
 _LEAST_WRITES = 100
-"""Writes between two tidyings, or a tenth of the rows: all are rewritten a few times only."""
-
-
-def connect(uri: str) -> DBConnection:
-    """Open a database; each read sees what was written last.
-
-    Args:
-        uri: A folder, or the address of an object store.
-
-    Raises:
-        StoreError: If that is not possible.
-    """
-    with lance_errors("open"):
-        return lancedb.connect(uri, read_consistency_interval=timedelta(0))
+"""A table is tidied after so many writes, or as many as a tenth of its rows if that is more."""
 
 
 @contextmanager
 def lance_errors(action: str) -> Iterator[None]:
-    """Turn LanceDB's errors, which are of many classes, into ours.
+    """Turn LanceDB's errors, which are of many classes, into `StoreError`.
 
     Args:
         action: What is being done, for the message: "read", "write".
-
-    Raises:
-        StoreError: In the place of any of them.
     """
     try:
         yield
@@ -56,145 +41,164 @@ def lance_errors(action: str) -> Iterator[None]:
         raise StoreError(f"cannot {action} the store: {reason}") from error
 
 
-def table_names(database: DBConnection) -> set[str]:
-    """The names of all tables.
+class Database:
+    """A folder or an object store with LanceDB's tables; a forked child opens it anew.
 
     Args:
-        database: Open.
+        address: The folder, or a URL such as `s3://bucket/folder`.
     """
-    names: set[str] = set()
-    page = None
-    with lance_errors("read"):
-        while True:
-            found = database.list_tables(page_token=page)
-            names.update(found.tables)
-            page = found.page_token
-            if not page:
-                return names
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._opened: tuple[int, DBConnection, dict[str, Any]] | None = None
 
-def drop(database: DBConnection, name: str) -> None:
-    """Delete a table, if it is there.
+    def _connect(self) -> tuple[int, DBConnection, dict[str, Any]]:
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            with lance_errors("open"):
+                connection = lancedb.connect(self.address, read_consistency_interval=timedelta(0))
+            self._opened = opened = (os.getpid(), connection, {})
+        return opened
 
-    Args:
-        database: Open for writing.
-        name: Of the table.
-    """
-    if name in table_names(database):
+    @property
+    def connection(self) -> DBConnection:
+        """Return the connection of this process."""
+        return self._connect()[1]
+
+    def table_names(self) -> set[str]:
+        """Return the names of all tables."""
+        names: set[str] = set()
+        page = None
+        with lance_errors("read"):
+            while True:
+                response = self.connection.list_tables(page_token=page)
+                names.update(response.tables)
+                page = response.page_token
+                if not page:
+                    return names
+
+    def table(self, name: str) -> Any:
+        """Return LanceDB's table of a name; `StoreError` if there is none."""
+        _, connection, tables = self._connect()
+        if name not in tables:
+            with lance_errors("read"):
+                tables[name] = connection.open_table(name)
+        return tables[name]
+
+    def create(self, name: str, schema: pa.Schema) -> None:
+        """Create an empty table unless it exists."""
         with lance_errors("write"):
-            database.drop_table(name)
+            self.connection.create_table(name, schema=schema, exist_ok=True)
 
+    def drop(self, name: str) -> None:
+        """Delete a table if it exists."""
+        if name in self.table_names():
+            with lance_errors("write"):
+                self.connection.drop_table(name)
 
-def among(values: Sequence[str], column: str = KEY) -> str:
-    """The condition that a column has one of some values.
-
-    Args:
-        values: Any texts, one at least.
-        column: Its name.
-    """
-    return f"{column} IN ({', '.join(map(quoted, values))})"
-
-
-def quoted(text: str) -> str:
-    """A text as LanceDB's conditions write it.
-
-    Args:
-        text: Any.
-    """
-    return "'" + text.replace("'", "''") + "'"
+    def close(self) -> None:
+        """Forget the connection; the next use opens another one."""
+        self._opened = None
 
 
 class Rows:
-    """A table whose rows have a key.
+    """The rows of an existing table, each with a key.
 
     Args:
-        database: Open.
-        name: Of the table, which is there.
-        key: The column.
+        database: Where the table is.
+        name: The table's name.
+        key: The column of the keys.
     """
 
-    def __init__(self, database: DBConnection, name: str, key: str = KEY) -> None:
-        with lance_errors("read"):
-            self.table: Any = database.open_table(name)
-        self._key = key
+    def __init__(self, database: Database, name: str, key: str = KEY) -> None:
+        self._database, self._name, self._key = database, name, key
         self._writes = 0
 
-    @classmethod
-    def create(
-        cls,
-        database: DBConnection,
-        name: str,
-        schema: pa.Schema,
-        key: str = KEY,
-        indices: Mapping[str, Any] | None = None,
-    ) -> Rows:
-        """Create the table, with an index of its key, unless it is there already.
+    @property
+    def table(self) -> Any:
+        """Return LanceDB's table."""
+        return self._database.table(self._name)
 
-        Args:
-            database: Open for writing.
-            name: Of the table.
-            schema: Of its columns.
-            key: One of them.
-            indices: Further ones, by column.
-        """
-        with lance_errors("write"):
-            table = database.create_table(name, schema=schema, exist_ok=True)
-            there = {one.columns[0] for one in table.list_indices()}
-            for column, index in {key: BTree(), **(indices or {})}.items():
-                if column not in there:
-                    table.create_index(column, config=index)
-        return cls(database, name, key)
+    @property
+    def version(self) -> int:
+        """Return the number of the last commit."""
+        with lance_errors("read"):
+            return int(self.table.version)
 
     def __len__(self) -> int:
         with lance_errors("read"):
             return int(self.table.count_rows())
 
-    def read(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Some columns of all rows, or of those that meet a condition, part by part.
+    def index(self, indices: Mapping[str, Any] | None = None) -> None:
+        """Create the index of the keys and others, as far as they do not exist.
 
         Args:
-            *columns: Their names.
-            where: The condition.
+            indices: LanceDB's configurations, by column.
         """
+        with lance_errors("write"):
+            existing = {index.columns[0] for index in self.table.list_indices()}
+            for column, config in {self._key: BTree(), **(indices or {})}.items():
+                if column not in existing:
+                    self.table.create_index(column, config=config)
+
+    def read(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield columns of all rows, or of those that meet a condition, in batches."""
         with lance_errors("read"):
             query = self.table.search().select(list(columns))
             yield from (query if where is None else query.where(where)).to_batches()
 
-    def rows(self, *columns: str, where: str | None = None) -> Iterator[dict[str, Any]]:
-        """The same as dictionaries."""
-        for batch in self.read(*columns, where=where):
-            yield from batch.to_pylist()
+    def read_keys(self, keys: Sequence[str], *columns: str) -> Iterator[pa.RecordBatch]:
+        """Yield columns of the rows with these keys, in any order."""
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            part = [key for key in keys[start : start + _KEYS_AT_ONCE] if is_storable(key)]
+            if part:
+                yield from self.read(*columns, where=one_of(part, self._key))
 
-    def put(self, data: pa.Table) -> None:
-        """Write rows, all or none; those of the same key are replaced.
+    def write(self, data: pa.Table | None, delete: Collection[str] = ()) -> None:
+        """Add or replace rows, and delete others, all in one commit.
 
         Args:
-            data: With the table's columns.
+            data: Rows with all columns, each key once; None to delete only.
+            delete: Other keys; those that do not exist are passed over.
         """
+        gone = sorted(filter(is_storable, delete))
+        if data is None and not gone:
+            return
+        condition = one_of(gone, self._key) if gone else None
         with lance_errors("write"):
-            (
-                self.table.merge_insert(self._key)
-                .when_matched_update_all()
-                .when_not_matched_insert_all()
-                .execute(data)
-            )
-        self._written()
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Remove rows, a thousand in one commit; one that is not there is no error."""
-        for part in batches(keys, _AT_ONCE):
-            with lance_errors("write"):
-                self.table.delete(among(part, self._key))
-            self._written()
-
-    def _written(self) -> None:
+            if data is None:
+                self.table.delete(condition)
+            else:
+                merge = self.table.merge_insert(self._key).when_matched_update_all()
+                merge = merge.when_not_matched_insert_all()
+                if condition:
+                    merge = merge.when_not_matched_by_source_delete(condition)
+                merge.execute(data)
         self._writes += 1
         if self._writes >= max(_LEAST_WRITES, len(self) // 10):
             self.tidy()
 
     def tidy(self) -> None:
-        """Join what many writes have left, bring indices up to date, forget old versions."""
-        if self._writes:
-            with lance_errors("write"):
+        """Join small files, complete the indices and delete old versions, if there is need.
+
+        A run that was killed has left rows out of the indices, so the table is asked, too.
+        """
+        with lance_errors("write"):
+            if self._writes or self._has_unindexed_rows():
                 self.table.optimize(cleanup_older_than=_OLD)
-            self._writes = 0
+        self._writes = 0
+
+    def _has_unindexed_rows(self) -> bool:
+        names = [index.name for index in self.table.list_indices()]
+        statistics = [self.table.index_stats(name) for name in names]
+        return any(one is not None and one.num_unindexed_rows for one in statistics)
+
+
+def one_of(values: Sequence[str], column: str = KEY) -> str:
+    """Return the condition in SQL that a column has one of some values, at least one."""
+    return f"{column} IN ({', '.join(map(quoted, values))})"
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"

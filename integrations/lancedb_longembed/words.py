@@ -1,7 +1,7 @@
 """LanceDB's full-text index as the words of a store: it scores documents and their passages.
 
-Texts are cut as in every store, so that stemming, stop words and scripts without spaces are the
-same; LanceDB only parts the terms at spaces. Its k1 is 1.2 where `longembed_index.bm25` has 1.5.
+Texts are analysed as in every store, so that stemming, stop words and scripts without spaces are
+the same; LanceDB only splits the terms at spaces. Its k1 is 1.2, where other stores have 1.5.
 """
 
 from __future__ import annotations
@@ -9,32 +9,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb.index import FTS
 from lancedb.query import DocumentGranularity, MatchQuery, PhraseQuery
-from numpy.typing import NDArray
 
-from lancedb_longembed.tables import KEY, Rows, among, lance_errors
-from longembed_index.bm25 import idf
-from longembed_index.word_index import WordScores
-from longembed_index.word_scores import (
+from lancedb_longembed.tables import KEY, Rows, lance_errors, one_of
+from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, get_analyzer
+from longembed_index.lexical.protocol import WordScores
+from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
-    Statistics,
-    range_scores_of,
+    QueryWeights,
+    idf,
+    range_scores,
     window_count,
     window_ranges,
 )
-from longembed_index.words import NO_LANGUAGE, Terms, words_of
+from longembed_index.store.sqlite_rows import is_storable
 
-WORDS, PASSAGES = "words", "passages"
-COLUMNS = [pa.field(WORDS, pa.large_string()), pa.field(PASSAGES, pa.list_(pa.string()))]
-"""The terms of a document in order, and those of each of its passages."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-_AS_THEY_ARE: dict[str, Any] = {
+TEXT, WORDS, PASSAGES = "text", "words", "passages"
+WORD_FIELDS = (pa.field(WORDS, pa.large_string()), pa.field(PASSAGES, pa.list_(pa.string())))
+"""Columns with the terms of a document in order, and those of each of its passages."""
+
+_AS_GIVEN: dict[str, Any] = {
     "base_tokenizer": "whitespace",
     "stem": False,
     "remove_stop_words": False,
@@ -43,161 +46,144 @@ _AS_THEY_ARE: dict[str, Any] = {
     "max_token_length": None,
 }
 INDICES = {
-    WORDS: FTS(with_position=True, **_AS_THEY_ARE),
-    PASSAGES: FTS(document_granularity=DocumentGranularity.LIST_ELEMENT, **_AS_THEY_ARE),
+    WORDS: FTS(with_position=True, **_AS_GIVEN),
+    PASSAGES: FTS(document_granularity=DocumentGranularity.LIST_ELEMENT, **_AS_GIVEN),
 }
+"""LanceDB's configurations of the full-text indices, by column."""
 
 _ALL = 10_000_000
 """More passages than are ever asked for at once."""
 _COUNTED = 10_000
-"""Documents of one term that are counted: beyond that, it hardly tells passages apart."""
+"""The documents of a term are counted up to here: beyond, it hardly tells passages apart."""
 _PASSAGE_LENGTH = 0.9 * WINDOW
-"""The average, as nearly as it matters within one document: only its last passage is shorter."""
+"""The average length, as nearly as it matters within one document, whose last passage is short."""
 
 
 def word_columns(language: str, texts: Iterable[str]) -> dict[str, list[Any]]:
-    """What is stored of the words of some texts.
-
-    Args:
-        language: Of all of them.
-        texts: The texts.
-
-    Returns:
-        By column.
-    """
-    cut = [_terms(words_of(language).of(text)) for text in texts]
+    """Return the columns `WORDS` and `PASSAGES` of texts in one language."""
+    analysed = [_terms(get_analyzer(language).tokens(text)) for text in texts]
     return {
-        WORDS: [" ".join(terms) for terms in cut],
+        WORDS: [" ".join(terms) for terms in analysed],
         PASSAGES: [
             [
                 " ".join(terms[first : first + WINDOW])
                 for first in range(0, STEP * window_count(len(terms)), STEP)
             ]
-            for terms in cut
+            for terms in analysed
         ],
     }
 
 
 class LanceWords:
-    """The words of one collection; see `longembed_index.word_index.WordIndex`.
+    """The words of a collection; see `longembed_index.lexical.protocol.LexicalIndex`.
 
     Args:
-        rows: Its table; None if it has no documents.
-        language: Of its documents; None likewise.
-        text: The column of its texts.
+        rows: The collection's table; None if it has no documents yet.
+        language: The language of the documents; None without documents.
     """
 
-    def __init__(self, rows: Rows | None, language: str | None, text: str) -> None:
-        self.rows, self.language, self._text = rows, language, text
+    def __init__(self, rows: Rows | None, language: str | None) -> None:
+        self._rows, self.language = rows, language
 
     def __len__(self) -> int:
-        return 0 if self.rows is None else len(self.rows)
+        return 0 if self._rows is None else len(self._rows)
 
-    def ask(self, query: str) -> LanceQuery:
-        """Put a query, any text."""
-        return LanceQuery(self, query)
+    def query(self, text: str) -> LanceQuery:
+        """Put a query; any text, nothing in it is an operator."""
+        return LanceQuery(self, text)
 
-    def with_phrase(self, phrase: str) -> set[str] | None:
-        """The documents that have the terms of a phrase in a row; None if it has no terms."""
-        terms = _terms(self.cut(phrase))
+    def find_phrase(self, phrase: str) -> set[str] | None:
+        """Return the documents with the terms of a phrase in a row; None if it has no terms."""
+        terms = _terms(self.analyse(phrase))
         if not terms:
             return None
-        return {key for key, _ in self.found(_query(PhraseQuery, terms, WORDS), len(self))}
+        return {key for key, _ in self.search(_query(PhraseQuery, terms, WORDS), len(self))}
 
-    def windows(self, record_id: str, characters: int) -> list[tuple[int, int]]:
-        """The passages of a document as ranges of its characters."""
-        return window_ranges(self.cut(self.text_of(record_id)).starts, characters)
+    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
+        """Return the passages of a document without spans, as ranges of its characters."""
+        return window_ranges(self.analyse(self.text_of(document_id)).starts, characters)
 
-    def cut(self, text: str) -> Terms:
-        """The terms of a text, in the language of the documents."""
-        return words_of(self.language or NO_LANGUAGE).of(text)
+    def analyse(self, text: str) -> Tokens:
+        """Return the terms of a text in the language of the documents."""
+        return get_analyzer(self.language or NO_LANGUAGE).tokens(text)
 
-    def text_of(self, record_id: str) -> str:
-        """The text of a document; empty if it is not there."""
-        if self.rows is None:
-            return ""
-        return "".join(
-            row[self._text] or "" for row in self.rows.rows(self._text, where=among([record_id]))
-        )
+    def text_of(self, document_id: str) -> str:
+        """Return the text of a document; empty if it does not exist."""
+        batches = self._rows.read_keys([document_id], TEXT) if self._rows is not None else ()
+        return "".join(text for batch in batches for text in batch[TEXT].to_pylist())
 
-    def found(
-        self, query: Any, most: int, ids: Sequence[str] | None = None
+    def search(
+        self, query: Any, most: int, among: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """What LanceDB finds: ids and scores, the best first; a document once for each passage.
-
-        Args:
-            query: LanceDB's.
-            most: How many at most.
-            ids: Among which documents; None for all.
-        """
-        if self.rows is None or not most:
+        """Return ids and scores, best first; a document once for each passage that matches."""
+        keys = None if among is None else list(filter(is_storable, among))
+        if self._rows is None or most < 1 or keys == []:
             return []
         with lance_errors("read"):
-            asked = self.rows.table.search(query, query_type="fts").limit(most)
-            if ids is not None:
-                asked = asked.where(among(ids), prefilter=True)
-            table = asked.select([KEY, "_score"]).to_arrow()
+            search = self._rows.table.search(query, query_type="fts").limit(most)
+            if keys is not None:
+                search = search.where(one_of(keys), prefilter=True)
+            table = search.select([KEY, "_score"]).to_arrow()
         return list(zip(table[KEY].to_pylist(), table["_score"].to_pylist(), strict=True))
 
 
 class LanceQuery:
-    """One query, put to the words; see `longembed_index.word_index.WordQuery`.
+    """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
 
-    Args:
-        words: Of the documents.
-        query: Any text.
-    """
-
-    def __init__(self, words: LanceWords, query: str) -> None:
+    def __init__(self, words: LanceWords, text: str) -> None:
         self._words = words
-        self._terms = _terms(words.cut(query))
+        self._terms = _terms(words.analyse(text))
 
-    def candidates(self, most: int) -> list[str]:
-        """Documents that have words of the query, the likeliest first."""
-        return [key for key, _ in self._found(WORDS, most)]
+    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+        """Return ids of documents with words of the query, the likeliest first."""
+        return [key for key, _ in self._search(WORDS, most, among)]
 
     def scores(self, ids: Sequence[str]) -> dict[str, WordScores]:
-        """The scores of some documents: those without a word of the query have zeros."""
-        some = ids if len(ids) < len(self._words) else None
-        documents = dict(self._found(WORDS, len(ids), some))
+        """Return the scores of documents by id; those without words of the query are left out."""
+        among = ids if len(ids) < len(self._words) else None
         passages: dict[str, float] = {}
-        for key, score in self._found(PASSAGES, _ALL, some):
+        for key, score in self._search(PASSAGES, _ALL, among):
             # The best comes first.
             passages.setdefault(key, score)
-        return {key: WordScores(documents.get(key, 0.0), passages.get(key, 0.0)) for key in ids}
+        documents = dict(self._search(WORDS, max(len(ids), len(passages)), among))
+        return {
+            key: WordScores(documents[key], passages.get(key, 0.0))
+            for key in ids
+            if key in documents
+        }
 
-    def _found(
-        self, column: str, most: int, ids: Sequence[str] | None = None
+    def _search(
+        self, column: str, most: int, among: Sequence[str] | None
     ) -> list[tuple[str, float]]:
-        if not self._terms or (ids is not None and not ids):
+        if not self._terms:
             return []
-        return self._words.found(_query(MatchQuery, self._terms, column), most, ids)
+        return self._words.search(_query(MatchQuery, self._terms, column), most, among)
 
     def range_scores(
-        self, record_id: str, ranges: Sequence[tuple[int, int]]
+        self, document_id: str, ranges: Sequence[tuple[int, int]]
     ) -> NDArray[np.float64]:
-        """The scores of parts of a document, as if they were passages."""
-        return self.text_scores(self._words.text_of(record_id), ranges)
+        """Return the BM25 scores of ranges of a document's characters, shape (ranges,)."""
+        return self.text_scores(self._words.text_of(document_id), ranges)
 
     def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """The same of parts of any text."""
+        """Return the BM25 scores of ranges of any text's characters, shape (ranges,)."""
         numbers = {term: number for number, term in enumerate(sorted(set(self._terms)))}
-        cut = self._words.cut(text)
-        terms = np.array([numbers.get(term, -1) for term in _terms(cut)], dtype=np.int32)
-        return range_scores_of(self._statistics, terms, cut.starts, ranges)
+        analysed = self._words.analyse(text)
+        terms = np.array([numbers.get(term, -1) for term in _terms(analysed)], dtype=np.int32)
+        return range_scores(self._weights, terms, analysed.starts, ranges)
 
     @cached_property
-    def _statistics(self) -> Statistics:
+    def _weights(self) -> QueryWeights:
         times = Counter(self._terms)
         terms = sorted(times)
-        counts = [
-            len(self._words.found(_query(MatchQuery, [term], WORDS), _COUNTED)) for term in terms
+        documents = [
+            len(self._words.search(_query(MatchQuery, [term], WORDS), _COUNTED)) for term in terms
         ]
         weights = np.array([times[term] for term in terms], dtype=np.float64) * idf(
-            np.array(counts, dtype=np.float64), len(self._words)
+            np.array(documents, dtype=np.float64), len(self._words)
         )
         numbers = np.arange(len(terms), dtype=np.int32)
-        return Statistics(numbers, weights, weights, _PASSAGE_LENGTH, _PASSAGE_LENGTH)
+        return QueryWeights(numbers, weights, weights, _PASSAGE_LENGTH, _PASSAGE_LENGTH)
 
 
 def _query(kind: Any, terms: Sequence[str], column: str) -> Any:
@@ -205,6 +191,6 @@ def _query(kind: Any, terms: Sequence[str], column: str) -> Any:
     return kind(" ".join(terms), column)
 
 
-def _terms(cut: Terms) -> list[str]:
-    """Terms without the spaces that a few signs are folded to."""
-    return ["".join(term.split()) for term in cut.terms]
+def _terms(analysed: Tokens) -> list[str]:
+    """Return terms without the spaces that a few characters are folded to."""
+    return ["".join(term.split()) for term in analysed.terms]

@@ -1,0 +1,152 @@
+"""Between records and the rows of a table in LanceDB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from lancedb_longembed.tables import KEY
+from lancedb_longembed.words import WORD_FIELDS, word_columns
+from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.store.sqlite_rows import entry_values, is_storable
+from longembed_index.store.vectors import record_vectors
+from longembed_st.coverages import Coverage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TEXT, VECTOR, RANGES, SPANS, EXACT = "text", "vector", "ranges", "span_vectors", "exact"
+"""`EXACT` has title and text as JSON if they are not valid Unicode, which LanceDB does not keep."""
+_COUNTS = ("characters", "tokens", "tokens_read", "windows")
+ENTRY_COLUMNS = (KEY, "title", "metadata", "content_hash", *_COUNTS, EXACT)
+RECORD_COLUMNS = (*ENTRY_COLUMNS, TEXT, VECTOR)
+
+
+def table_schema(dimensions: int) -> pa.Schema:
+    """Return the columns of a table whose vectors have so many numbers."""
+    return pa.schema(
+        [
+            pa.field(KEY, pa.string(), nullable=False),
+            *(pa.field(name, pa.string()) for name in ENTRY_COLUMNS[1:4]),
+            *(pa.field(name, pa.int64()) for name in _COUNTS),
+            pa.field(EXACT, pa.large_string()),
+            pa.field(TEXT, pa.large_string()),
+            pa.field(VECTOR, pa.list_(pa.float32(), dimensions)),
+            pa.field(RANGES, pa.list_(pa.int64())),
+            pa.field(SPANS, pa.list_(pa.list_(pa.float16(), dimensions))),
+            *WORD_FIELDS,
+        ]
+    )
+
+
+def table_of(records: Sequence[Record], language: str, dimensions: int | None) -> pa.Table:
+    """Return records as rows.
+
+    Args:
+        records: At least one; each id once.
+        language: The language of their words.
+        dimensions: Of the vectors that the table has already; None if it has none.
+
+    Raises:
+        InputError: If an id or metadata cannot be stored.
+        StoreError: If a vector is not finite, or has other dimensions.
+    """
+    vectors = record_vectors(records, dimensions)
+    entries = [entry_values(record) for record in records]
+    texts = [record.document.text for record in records]
+    columns: dict[str, Any] = dict(
+        zip(ENTRY_COLUMNS, map(list, zip(*entries, strict=True)), strict=False)
+    )
+    columns["title"] = [_valid(record.document.title) for record in records]
+    columns[EXACT] = [_exact(record.document) for record in records]
+    columns[TEXT] = [_valid(text) for text in texts]
+    columns[VECTOR] = _lists(vectors)
+    columns |= _span_columns(records, vectors.shape[1])
+    return pa.table(columns | word_columns(language, texts), table_schema(vectors.shape[1]))
+
+
+def read_entries(batch: pa.RecordBatch) -> list[Entry]:
+    """Return the entries in a batch that has `ENTRY_COLUMNS`."""
+    return [
+        Entry(
+            row[KEY],
+            _read_exact(row, "title"),
+            json.loads(row["metadata"]),
+            row["content_hash"],
+            *(row[name] for name in _COUNTS),
+        )
+        for row in batch.select(ENTRY_COLUMNS).to_pylist()
+    ]
+
+
+def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
+    """Yield the records in a batch that has `RECORD_COLUMNS`, without spans."""
+    texts = batch.select([TEXT, EXACT]).to_pylist()
+    for entry, row, vector in zip(read_entries(batch), texts, read_vectors(batch), strict=True):
+        document = Document(entry.id, _read_exact(row, TEXT), entry.metadata, entry.title)
+        coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
+        yield Record(document, vector, entry.content_hash, coverage)
+
+
+def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """Return the vectors in a batch, shape (rows, dimensions)."""
+    column = batch[VECTOR]
+    vectors: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(column), -1)
+    return vectors
+
+
+def read_spans(batch: pa.RecordBatch) -> Iterator[tuple[str, Spans]]:
+    """Yield the spans in a batch that has keys, ranges and their vectors."""
+    dimensions = batch.schema.field(SPANS).type.value_type.list_size
+    ranges = batch[RANGES].flatten().to_numpy().reshape(-1, 2)
+    vectors = batch[SPANS].flatten().flatten().to_numpy().reshape(-1, dimensions)
+    lengths = batch[SPANS].value_lengths().fill_null(0)
+    ends = np.cumsum([0, *lengths.to_pylist()])
+    for place, (key, valid) in enumerate(
+        zip(batch[KEY].to_pylist(), batch[SPANS].is_valid().to_pylist(), strict=True)
+    ):
+        part = slice(ends[place], ends[place + 1])
+        if valid:
+            yield key, Spans(ranges[part], vectors[part].astype(np.float32))
+
+
+def _span_columns(records: Sequence[Record], dimensions: int) -> dict[str, Any]:
+    spans = [record.spans for record in records]
+    missing = np.array([one is None for one in spans])
+    ends = np.cumsum([0, *(0 if one is None else len(one.vectors) for one in spans)])
+    ranges = [np.asarray(one.ranges, np.int64).reshape(-1) for one in spans if one is not None]
+    vectors = [np.asarray(one.vectors) for one in spans if one is not None]
+    flat = np.concatenate([np.zeros((0, dimensions)), *vectors]).astype(np.float16)
+    mask = pa.array(missing)
+    return {
+        RANGES: pa.ListArray.from_arrays(
+            pa.array(2 * ends, pa.int32()),
+            np.concatenate([np.zeros(0, np.int64), *ranges]),
+            mask=mask,
+        ),
+        SPANS: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _lists(flat), mask=mask),
+    }
+
+
+def _lists(vectors: NDArray[Any]) -> pa.Array:
+    flat = np.ascontiguousarray(vectors).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def _valid(text: str) -> str:
+    return text if is_storable(text) else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _exact(document: Document) -> str | None:
+    if is_storable(document.text) and is_storable(document.title):
+        return None
+    return json.dumps({"title": document.title, TEXT: document.text})
+
+
+def _read_exact(row: dict[str, Any], name: str) -> str:
+    exact = json.loads(row[EXACT])[name] if row[EXACT] else row[name]
+    return str(exact)
