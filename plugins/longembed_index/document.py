@@ -98,6 +98,18 @@ class Entry:
         """Return the share of the tokens that was read, from 0 to 1."""
         return self.tokens_read / self.tokens if self.tokens else 1.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as plain data for JSON."""
+        return {
+            "source": self.id,
+            "title": self.title,
+            "characters": self.characters,
+            "tokens": self.tokens,
+            "read": self.tokens_read,
+            "share_read": self.share_read,
+            "metadata": dict(self.metadata),
+        }
+
     @property
     def fields(self) -> dict[str, Any]:
         """Return everything that a filter can ask for: the metadata and the fields of our own."""

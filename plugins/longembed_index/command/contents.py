@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
@@ -14,7 +15,8 @@ from longembed_index.command.options import (
     StoreOption,
     WaitOption,
     WhereOption,
-    conditions,
+    open_index,
+    parse_where,
 )
 from longembed_st.command.display import percent
 from longembed_st.command.options import given_path
@@ -22,11 +24,7 @@ from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.texts import shown
 
-if TYPE_CHECKING:
-    from longembed_index.store import Store
-
-_NAMED = 10
-"""Documents that are named before they are removed."""
+_NAMES_SHOWN = 10
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -54,27 +52,18 @@ def list_documents(
 
     Example: `longembed list --store ./store '*/2019/*'`
     """
-    from longembed_index.contents import as_dict, entry_of, records_of
-    from longembed_index.opening import open_store
-    from longembed_index.sources import is_missing
-
-    with open_store(store, collection=collection) as opened:
-        found = [entry_of(one) for one in records_of(opened, names or (), conditions(where or []))]
-    found = [entry for entry in found if not gone or is_missing(entry.source)]
+    with open_index(store, collection) as index:
+        entries = list(index.documents(names or (), parse_where(where), gone=gone))
     if as_json:
-        print_json([as_dict(entry) for entry in found])
+        print_json([entry.to_dict() for entry in entries])
         return
     table = Table(Column("document", overflow="fold"), box=None, pad_edge=False)
     for heading in ("tokens", "read"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for entry in found:
-        if entry.tokens is None or entry.read is None:
-            table.add_row(entry.source, "", "not ours")
-        else:
-            share = entry.read / entry.tokens if entry.tokens else 1.0
-            table.add_row(entry.source, f"{entry.tokens:,}", percent(share))
+    for entry in entries:
+        table.add_row(entry.id, f"{entry.tokens:,}", percent(entry.share_read))
     terminal().print(table)
-    terminal(stderr=True).say(f"{len(found):,} documents")
+    terminal(stderr=True).say(f"{len(entries):,} documents")
 
 
 def stats(
@@ -83,54 +72,19 @@ def stats(
     collection: CollectionOption = "documents",
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a store holds: documents, tokens, the model and its settings, sizes on disk.
+    """Show what a store holds: documents, tokens, the model and its settings, sizes on disk.
 
     Example: `longembed stats --store ./store`
     """
-    from longembed_index.contents import entry_of, records_of
-    from longembed_index.lexical import WordFile
-    from longembed_index.modes import read_ranking
-    from longembed_index.opening import open_store, spans_in
-    from longembed_index.word_index import RanksWords, WordIndex
-
-    with open_store(store, collection=collection) as opened:
-        provenance = opened.provenance
-        entries = [entry_of(record) for record in records_of(opened)]
-        words: WordIndex = WordFile(store, collection)
-        if isinstance(opened, RanksWords):
-            words = opened.word_index
-        word_count, language = len(words), words.language
-    ours = [entry for entry in entries if entry.tokens is not None]
-    spans = spans_in(store, collection)
-    ranking = read_ranking(store, collection)
-    tokens, read = sum(e.tokens or 0 for e in ours), sum(e.read or 0 for e in ours)
-    facts: dict[str, Any] = {
-        "documents": len(entries),
-        "of other programs": len(entries) - len(ours),
-        "tokens": tokens,
-        "tokens read": read,
-        "documents read in part": sum((e.read or 0) < (e.tokens or 0) for e in ours),
-        "characters": sum(e.characters or 0 for e in entries),
-        "model": provenance.settings.model_name,
-        "settings": {
-            name: value
-            for name, value in provenance.settings.keywords().items()
-            if value is not None and name not in ("on_overflow", "token_budget")
-        },
-        "fingerprint": provenance.fingerprint,
-        "spans": len(spans.ids(str(provenance.fingerprint))) if spans.exists else 0,
-        "words": word_count,
-        "language of the words": language,
-        "searched by": f"{ranking.mode}, weight {ranking.weight}",
-        "bytes on disk": sum(file.stat().st_size for file in store.rglob("*") if file.is_file()),
-    }
+    with open_index(store, collection) as index:
+        facts = {name.replace("_", " "): value for name, value in asdict(index.stats()).items()}
     if as_json:
         print_json(facts)
         return
     table = Table("", Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key}={one!r}" for key, one in value.items())
+            value = ", ".join(f"{key}={setting!r}" for key, setting in value.items())
         table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
     terminal().print(table)
 
@@ -161,41 +115,26 @@ def delete(
 
     Example: `longembed delete --store ./store '/old/reports/*'`
     """
-    from longembed_index.contents import records_of, remove
-    from longembed_index.hybrid import catch_up
-    from longembed_index.lexical import WordFile
-    from longembed_index.opening import open_store, spans_in
-    from longembed_index.sources import is_missing
-    from longembed_index.spans import SpannedStore
-
     if not (names or where or gone):
         raise ConfigError("name what is to be removed: documents, --where or --gone")
     out, console = terminal(), terminal(stderr=True)
-    with open_store(store, collection=collection, write=True, wait=wait) as plain:
-        spans, words = spans_in(store, collection), WordFile(store, collection)
-        opened: Store = SpannedStore(plain, spans) if spans.exists else plain
-        found = {
-            record.id: record.name
-            for record in records_of(opened, names or (), conditions(where or []))
-            if not gone or is_missing(record.name)
-        }
-        if not found:
-            console.say("No document of the store is meant by this.")
+    with open_index(store, collection, wait=wait) as index:
+        entries = index.documents(names or (), parse_where(where), gone=gone)
+        ids = [entry.id for entry in entries]
+        if not ids:
+            console.say("No documents matched.")
             return
-        listed = sorted(found.values())
-        for name in listed if dry_run else listed[:_NAMED]:
-            console.say(f"  {shown(name)}")
-        if len(listed) > _NAMED and not dry_run:
-            console.say(f"  and {len(listed) - _NAMED:,} more")
+        for document_id in ids if dry_run else ids[:_NAMES_SHOWN]:
+            console.say(f"  {shown(document_id)}")
         if dry_run:
-            out.say(f"{len(found):,} documents would be removed.")
+            out.say(f"{len(ids):,} documents would be removed.")
             return
+        if len(ids) > _NAMES_SHOWN:
+            console.say(f"  and {len(ids) - _NAMES_SHOWN:,} more")
         if not yes:
-            typer.confirm(f"Remove {len(found):,} documents from the store?", abort=True, err=True)
-        remove(opened, list(found))
-        if words.path.is_file():
-            catch_up(opened, words)
-        out.say(f"Removed {len(found):,} documents; the store has {len(opened):,}.")
+            typer.confirm(f"Remove {len(ids):,} documents from the store?", abort=True, err=True)
+        removed = index.delete(ids)
+        out.say(f"Removed {removed:,} documents; the store has {len(index):,}.")
 
 
 def export(
@@ -215,11 +154,6 @@ def export(
 
     Example: `longembed export documents.parquet --store ./store`
     """
-    from longembed_index.contents import export as write
-    from longembed_index.contents import records_of
-    from longembed_index.opening import open_store
-
-    with open_store(store, collection=collection) as opened:
-        records = records_of(opened, (), conditions(where or []))
-        count = write(records, out, vectors=vectors)
+    with open_index(store, collection) as index:
+        count = index.export(out, parse_where(where), vectors=vectors)
     terminal().say(f"Wrote {count:,} documents to {out}.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from longembed_index.maintain.dry_run import DryRun
     from longembed_index.maintain.reindex import Reindexed
     from longembed_index.maintain.report import Report
+    from longembed_st.settings import ModelSettings
 
 _NAMES_SHOWN = 3
 _LISTED = 20
@@ -36,77 +37,98 @@ _SCORE_LABELS = {
 }
 
 
-def show_report(
-    console: Terminal, report: Report, in_store: int | None, verbose: bool = False
-) -> None:
+def model_line(settings: ModelSettings) -> str:
+    """Return a line that says which model reads how much of each document.
+
+    Args:
+        settings: The settings of a loaded model.
+    """
+    limit = settings.max_seq_length
+    whitening = f", whitened by {settings.whitening}" if settings.whitening else ""
+    extent = f"up to {limit:,} tokens of" if limit else "all of"
+    return (
+        f"Model {settings.model_name}, method {settings.method}{whitening}: reads {extent} each "
+        "document"
+    )
+
+
+def show_report(console: Terminal, report: Report, verbose: bool = False) -> None:
     """Print what became of the documents, and why some were not stored.
 
     Args:
         console: Where to print.
-        report: The ingestion's report.
-        in_store: Documents that the store has now; None if there is no store.
+        report: The report of a run.
         verbose: Whether to name all documents that failed.
     """
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
         rows.append(("of these moved, not embedded again", len(report.moved)))
     if report.gone:
-        label = "documents removed" if report.pruned else "documents whose file is gone"
-        rows.append((label, len(report.gone)))
-    if in_store is not None:
-        rows.append(("documents in the store", in_store))
+        removed = len(report.removed)
+        label = "documents removed" if removed else "documents whose file is gone"
+        rows.append((label, removed or len(report.gone)))
+    rows.append(("documents in the store", report.in_store))
     _show_counts(console, "Index", rows, report, verbose)
-    gone = [short_name(name) for name in report.gone]
-    _show_list(console, "Removed:" if report.pruned else "Gone; --prune removes them:", gone)
+    if report.removed:
+        _show_list(console, "Removed:", [short_name(name) for name in report.removed])
+    elif report.gone:
+        heading = report.kept_because or "Gone; --prune removes them:"
+        _show_list(console, heading, [short_name(name) for name in report.gone])
+    if report.missing_elsewhere:
+        console.say(
+            f"Of {len(report.missing_elsewhere):,} documents from elsewhere, the files are gone, "
+            f"{short_name(report.missing_elsewhere[0])} among them. `longembed delete --gone` "
+            "removes them."
+        )
+    _show_skipped(console, report.skipped)
 
 
-def show_foresight(console: Terminal, seen: Foresight) -> None:
-    """Print what an ingestion would do.
+def show_dry_run(console: Terminal, forecast: DryRun) -> None:
+    """Print what indexing would do.
 
     Args:
         console: Where to print.
-        seen: What would be done.
+        forecast: What would be done.
     """
     table = Table(title="Would be indexed", title_justify="left", show_header=False)
-    share = seen.read / seen.tokens if seen.tokens else 1.0
-    table.add_row("documents to read", f"{len(seen.new):,}")
-    table.add_row("documents unchanged", f"{seen.unchanged:,}")
-    table.add_row("documents failed", f"{len(seen.failed):,}")
-    table.add_row("tokens", f"{seen.tokens:,}")
-    table.add_row("share of tokens read", percent(share))
-    if seen.seconds is not None:
-        table.add_row("about", str(timedelta(seconds=round(seen.seconds))))
+    table.add_row("documents to read", f"{len(forecast.new):,}")
+    table.add_row("documents unchanged", f"{forecast.unchanged:,}")
+    table.add_row("documents failed", f"{len(forecast.failed):,}")
+    table.add_row("tokens", f"{forecast.tokens:,}")
+    table.add_row("share of tokens read", percent(forecast.share_read))
+    if forecast.seconds is not None:
+        table.add_row("about", str(timedelta(seconds=round(forecast.seconds))))
     console.print(table)
-    show_failed(console, seen.failed)
+    _show_failed(console, forecast.failed)
+    _show_skipped(console, forecast.skipped)
 
 
-def show_reindexed(console: Terminal, done: Reindexed, in_store: int) -> None:
+def show_reindexed(console: Terminal, result: Reindexed) -> None:
     """Print what a reindexing has done, and where the old vectors are.
 
     Args:
         console: Where to print.
-        done: The reindexing.
-        in_store: Documents that the store has.
+        result: What was done.
     """
-    counts = done.report.counts
+    counts = result.report.counts
     rows = [
         ("documents embedded", counts["added"]),
         ("documents of an earlier run", counts["unchanged"]),
         ("documents failed", counts["failed"]),
-        ("documents in the store", in_store),
+        ("documents in the store", result.report.in_store),
     ]
-    _show_counts(console, "Reindex", rows, done.report)
-    if done.kept_as is None:
+    _show_counts(console, "Reindex", rows, result.report)
+    if result.replaced is None:
         console.print(
             "The store keeps its old vectors: some documents cannot be embedded with the new "
             "settings. Remove them and run again, or leave them out with --allow-missing."
         )
-    elif done.dropped:
-        show_dropped(console, done.dropped)
+    elif result.dropped:
+        show_dropped(console, result.dropped)
     else:
         console.print(
-            f"The old vectors are kept as {done.kept_as!r}; `longembed reindex --drop-old` without "
-            "further settings deletes them."
+            f"The old vectors are kept as {result.replaced!r}; `longembed reindex --drop-old` "
+            "without further settings deletes them."
         )
 
 
@@ -120,7 +142,7 @@ def show_dropped(console: Terminal, names: Sequence[str]) -> None:
     console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
-def show_failed(
+def _show_failed(
     console: Terminal, failed: Sequence[tuple[str, str]], verbose: bool = False
 ) -> None:
     """Print which documents were not stored, and why.
@@ -134,15 +156,10 @@ def show_failed(
     _show_list(console, "Not stored:", lines, verbose)
 
 
-def show_skipped(console: Terminal, paths: Sequence[Path]) -> None:
-    """Print which files nobody tried to read, by type.
-
-    Args:
-        console: Where to print.
-        paths: The files.
-    """
+def _show_skipped(console: Terminal, paths: Sequence[str]) -> None:
+    """Print which files have a type that is not read, by type."""
     by_suffix: dict[str, list[str]] = {}
-    for path in paths:
+    for path in map(Path, paths):
         by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
     lines = []
     for suffix, names in sorted(by_suffix.items()):
@@ -256,11 +273,14 @@ def _show_counts(
     table.add_row("share of tokens read", percent(report.share_read) if report.tokens else "-")
     table.add_row("seconds", f"{report.seconds:.1f}")
     console.print(table)
-    show_failed(console, report.failed, verbose)
+    _show_failed(console, report.failed, verbose)
     _show_list(
         console,
         "Stored, but not read to the end (method pcw has no upper length):",
-        [f"{short_name(o.name)}: {o.read:,} of {o.tokens:,} tokens" for o in report.partly_read],
+        [
+            f"{short_name(outcome.id)}: {outcome.tokens_read:,} of {outcome.tokens:,} tokens"
+            for outcome in report.partly_read
+        ],
         verbose,
     )
 

@@ -143,3 +143,25 @@ def open_index(
 
     keywords = (settings or ModelSettings()).given
     return Index.open(store, model, collection=collection, wait=wait, **keywords)
+
+
+def open_or_create(
+    store: str, model: str | None, settings: ModelSettings, *, kind: str | None, **options: Any
+) -> Index:
+    """Open an index, or prepare a new one, with the default model if none is named.
+
+    Args:
+        store: The folder or address of the store.
+        model: The model that was named.
+        settings: The settings that were given.
+        kind: The kind of a new store.
+        **options: Other arguments of `Index.open`.
+    """
+    from longembed_index.index import Index
+    from longembed_index.store.kinds import parse_address, read_info
+
+    address = parse_address(store, kind)
+    exists = read_info(address.directory, options["collection"], address.kind) is not None
+    keywords = settings.given
+    name = model or keywords.pop("model_name", None) or (None if exists else DEFAULT_MODEL)
+    return Index.open(store, name, kind=kind, **options, **keywords)

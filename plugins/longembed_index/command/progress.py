@@ -1,13 +1,11 @@
-"""The bar of an ingestion: documents, tokens, and the time left by the speed measured so far."""
+"""Progress bars of the commands that embed documents."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -20,108 +18,65 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Task
 
-    from longembed_index.reports import Outcome
-    from longembed_index.sources import Source
-
-TOKENS_PER_BYTE = 0.25
-"""Of plain English text: what is assumed until something was measured."""
+    from longembed_index.maintain.report import Outcome
 
 
 class Forecast:
-    """How much is left to read, in tokens and in seconds, by what was measured so far.
+    """The tokens and the seconds that are left, by what was measured so far.
 
-    How many tokens a file has is known when it is read; before, others of its kind tell. Time that
-    documents take that need no reading does not count.
+    The number of tokens of a document is known when it is read; until then, the bytes of those that
+    were read tell. Time for documents that need no embedding does not count.
 
     Args:
-        files: Kind and size of each document, the size in any unit.
         now: The time, in seconds.
-        usual: Tokens per unit of size where nothing was measured; None if nobody can tell.
     """
 
-    def __init__(
-        self, files: Sequence[tuple[str, int]], now: float, usual: float | None = TOKENS_PER_BYTE
-    ) -> None:
-        self.done = 0
-        self._usual = usual
-        self._left: Counter[str] = Counter()
-        for kind, size in files:
-            self._left[kind] += size
-        self._sizes: Counter[str] = Counter()
-        self._tokens: Counter[str] = Counter()
-        self._reading, self._all_reading = 0, 0
+    def __init__(self, now: float) -> None:
+        self.total: int | None = None
+        self._embedded = self._embedded_bytes = self._settled_bytes = 0
+        self._reading = self._reading_total = 0
         self._seconds, self._last = 0.0, now
 
-    def on_tokens(self, read: int, of: int, now: float) -> None:
-        """Some tokens of the documents that are being read were read.
-
-        Args:
-            read: How many so far.
-            of: How many they are.
-            now: The time, in seconds.
-        """
-        self._reading, self._all_reading = read, of
-        self._worked(now)
-
-    def on_document(self, kind: str, size: int, tokens: int, now: float) -> None:
-        """The fate of a document is settled.
-
-        Args:
-            kind: Of the document.
-            size: Of the document.
-            tokens: Of the document; 0 if it was not read.
-            now: The time, in seconds.
-        """
-        self._left[kind] -= size
-        if not tokens:
-            self._last = now
-            return
-        self.done += tokens
-        self._sizes[kind] += size
-        self._tokens[kind] += tokens
-        self._reading = max(self._reading - tokens, 0)
-        self._all_reading = max(self._all_reading - tokens, 0)
-        self._worked(now)
-
     @property
-    def read(self) -> int:
-        """Tokens read so far, those of unfinished documents among them."""
-        return self.done + self._reading
+    def tokens(self) -> int:
+        """Return the number of tokens embedded so far, those of unfinished documents included."""
+        return self._embedded + self._reading
 
     @property
     def tokens_left(self) -> float | None:
-        """Tokens that are still to be read; None if nothing tells."""
-        left = 0.0
-        for kind, size in self._left.items():
-            rate = self._rate(kind)
-            if size > 0 and rate is None:
-                return None
-            left += size * (rate or 0)
-        # What is being read is known, whatever its file's size says.
-        return max(left - self._reading, self._all_reading - self._reading)
+        """Return the number of tokens that are left to embed; None as long as nothing tells."""
+        in_progress = max(self._reading_total - self._reading, 0)
+        if self.total is None or not self._embedded_bytes:
+            return in_progress or None
+        rate = self._embedded / self._embedded_bytes
+        left = (self.total - self._settled_bytes) * rate - self._reading
+        return max(left, in_progress)
+
+    def on_tokens(self, read: int, total: int, now: float) -> None:
+        """Note how many tokens of the documents in progress were read."""
+        self._reading, self._reading_total = read, total
+        self._count_time(now)
+
+    def on_outcome(self, outcome: Outcome, now: float) -> None:
+        """Note that a document is done."""
+        self._settled_bytes += outcome.size
+        if not outcome.tokens:
+            self._last = now
+            return
+        self._embedded += outcome.tokens
+        self._embedded_bytes += outcome.size
+        self._reading = max(self._reading - outcome.tokens, 0)
+        self._reading_total = max(self._reading_total - outcome.tokens, 0)
+        self._count_time(now)
 
     def seconds_left(self, now: float) -> float | None:
-        """The time that reading them will take; None if nothing was measured yet.
-
-        Args:
-            now: The time, in seconds.
-        """
+        """Return the time that is left, in seconds; None as long as nothing was measured."""
         left = self.tokens_left
-        if left is None or not self.read or not self._seconds:
+        if left is None or not self.tokens or not self._seconds:
             return None
-        return max(left * self._seconds / self.read - (now - self._last), 0.0)
+        return max(left * self._seconds / self.tokens - (now - self._last), 0.0)
 
-    def _rate(self, kind: str) -> float | None:
-        """Tokens per unit of size: of this kind, else of all, else as usual."""
-        for sizes, tokens in (
-            (self._sizes[kind], self._tokens[kind]),
-            (self._sizes.total(), self._tokens.total()),
-        ):
-            if sizes:
-                return tokens / sizes
-        return self._usual
-
-    def _worked(self, now: float) -> None:
+    def _count_time(self, now: float) -> None:
         self._seconds += now - self._last
         self._last = now
 
@@ -133,51 +88,78 @@ class _TimeLeft(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         seconds = self._forecast.seconds_left(time.perf_counter())
-        shown = "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
-        return Text(f"{shown} left", style="progress.remaining")
+        duration = "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+        return Text(f"{duration} left", style="progress.remaining")
+
+
+class EmbeddingBar:
+    """What a bar of documents is told by an index: outcomes, and the steps after them.
+
+    Args:
+        bars: The bars.
+        forecast: Estimates what is left.
+    """
+
+    def __init__(self, bars: Bars, forecast: Forecast) -> None:
+        self._bars, self._forecast = bars, forecast
+        self._documents = 0
+        self._task = bars.add_task("", total=None, documents=0)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Show that a document is done."""
+        self._documents += 1
+        self._forecast.on_outcome(outcome, time.perf_counter())
+        self._show()
+
+    def on_step(self, step: str, done: int, total: int) -> None:
+        """Show how far a step is; of the step "documents", the unit is bytes."""
+        if step == "documents":
+            self._forecast.total = total
+        self._show()
+
+    def on_tokens(self, read: int, total: int) -> None:
+        """Show how many tokens of the documents in progress were read."""
+        self._forecast.on_tokens(read, total, time.perf_counter())
+        self._show()
+
+    def _show(self) -> None:
+        left, tokens = self._forecast.tokens_left, self._forecast.tokens
+        total = None if left is None else tokens + left
+        self._bars.update(self._task, completed=tokens, total=total, documents=self._documents)
 
 
 @contextmanager
-def file_bar(console: Console, files: Sequence[Source]) -> Iterator[Callable[[Outcome], None]]:
-    """Show how far the ingestion of files is.
+def embedding_bar(console: Console) -> Iterator[EmbeddingBar]:
+    """Show how far the embedding of documents is.
 
     Args:
         console: Where to draw.
-        files: All of them.
 
     Yields:
-        To be called with each outcome.
+        What the index is to call: `on_outcome`, `on_step`.
     """
-    kinds = [(_kind(file.name), file.size) for file in files]
-    with _bar(console, len(files), Forecast(kinds, time.perf_counter())) as on_outcome:
-        yield lambda outcome: on_outcome(outcome, _kind(outcome.name), outcome.size)
-
-
-@contextmanager
-def record_bar(console: Console, count: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show how far work on the records of a store is, whose sizes nobody knows.
-
-    Args:
-        console: Where to draw.
-        count: How many they are.
-
-    Yields:
-        To be called with each outcome.
-    """
-    forecast = Forecast([("", 1)] * count, time.perf_counter(), usual=None)
-    with _bar(console, count, forecast) as on_outcome:
-        yield lambda outcome: on_outcome(outcome, "", 1)
+    forecast = Forecast(time.perf_counter())
+    columns = (
+        TextColumn("{task.fields[documents]:,} documents,"),
+        BarColumn(),
+        TextColumn("{task.completed:,} tokens,"),
+        _TimeLeft(forecast),
+    )
+    with Bars(*columns, console=console) as bars:
+        bar = EmbeddingBar(bars, forecast)
+        with listening(bar.on_tokens):
+            yield bar
 
 
 @contextmanager
 def reranking_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar while a reranker reads documents.
+    """Show how many documents a reranker has read.
 
     Args:
         console: Where to draw.
 
     Yields:
-        To be called with how many it has read and is to.
+        To be called with how many documents it has read and is to read.
     """
     columns = (
         TextColumn("read with the query: {task.completed:,}/{task.total:,} documents"),
@@ -186,41 +168,4 @@ def reranking_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
     )
     with Bars(*columns, console=console) as bars:
         task = bars.add_task("", total=0)
-        yield lambda read, of: bars.update(task, completed=read, total=of)
-
-
-@contextmanager
-def _bar(
-    console: Console, count: int, forecast: Forecast
-) -> Iterator[Callable[[Outcome, str, int], None]]:
-    columns = (
-        TextColumn("{task.fields[documents]:,}/{task.fields[of]:,} documents,"),
-        BarColumn(),
-        TextColumn("{task.completed:,} tokens,"),
-        _TimeLeft(forecast),
-    )
-    documents = 0
-    with Bars(*columns, console=console) as bars:
-        task = bars.add_task("", total=None, documents=0, of=count)
-
-        def show() -> None:
-            left = forecast.tokens_left
-            total = None if left is None else forecast.read + left
-            bars.update(task, completed=forecast.read, total=total, documents=documents)
-
-        def on_tokens(read: int, of: int) -> None:
-            forecast.on_tokens(read, of, time.perf_counter())
-            show()
-
-        def on_outcome(outcome: Outcome, kind: str, size: int) -> None:
-            nonlocal documents
-            documents += 1
-            forecast.on_document(kind, size, outcome.tokens, time.perf_counter())
-            show()
-
-        with listening(on_tokens):
-            yield on_outcome
-
-
-def _kind(name: str) -> str:
-    return PurePath(name).suffix.lower()
+        yield lambda read, total: bars.update(task, completed=read, total=total)

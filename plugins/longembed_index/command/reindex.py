@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,18 +14,14 @@ from longembed_index.command.options import (
     StoreOption,
     WaitOption,
     WhitenOption,
-    named,
+    open_index,
 )
-from longembed_index.command.progress import record_bar
-from longembed_index.command.steps import describe, embedder, whiten_model
+from longembed_index.command.progress import embedding_bar
 from longembed_st.command.display import loading
 from longembed_st.command.options import with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
-
-if TYPE_CHECKING:
-    from longembed_index.store import Store
 
 
 @with_settings
@@ -67,57 +63,31 @@ def reindex(
 
     Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
-    from longembed_index import reindexing
-    from longembed_index.embedding import storable_model
-    from longembed_index.opening import open_store, read_provenance, spans_in
-    from longembed_index.spans import SpanEmbedder, SpannedStore
-    from longembed_index.whitening import Texts, begun_whitening
-
-    given = named(settings, model)
-    stored = read_provenance(store, collection)
-    if stored is None:
-        raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
     out, console = terminal(), terminal(stderr=True)
-    if not (given.given.keys() - {"device"} or whiten):
-        if not drop_old:
-            raise ConfigError("name what is to change, for instance --method, --model or --whiten")
-        with open_store(store, collection=collection, write=True, wait=wait) as opened:
-            spans = spans_in(store, collection)
-            kept: Store = SpannedStore(opened, spans) if spans.exists else opened
-            display.show_dropped(out, kept.drop_kept())
-        return
-    given = given.over(ModelSettings(model_name=stored.settings.model_name))
-    with loading(console, given.model_name):
-        loaded = storable_model(given)
-    console.say(describe(loaded))
-    with open_store(store, collection=collection, write=True, wait=wait) as opened:
-        count = len(opened)
-        spans = spans_in(store, collection)
-        embed = embedder(loaded, spans.exists)
-        if whiten:
-            begun = None if restart else begun_whitening(opened, loaded, store)
-            if begun is not None:
-                loaded = begun
-                embed = embedder(begun, spans.exists)
-            else:
-                texts = Texts.of_store(opened)
-                loaded, embed = whiten_model(store, loaded, texts, spans.exists, console)
-        if isinstance(embed, SpanEmbedder):
-            opened = SpannedStore(opened, spans, embed)
-        with record_bar(console, count) as on_outcome:
-            done = reindexing.reindex(
-                opened,
-                loaded,
-                embed,
+    changes = settings.given.keys() - {"device"} or model or whiten
+    with open_index(store, collection, wait=wait) as index:
+        if not changes:
+            if not drop_old:
+                raise ConfigError(
+                    "name what is to change, for instance --method, --model or --whiten"
+                )
+            display.show_dropped(out, index.drop_replaced())
+            return
+        with loading(console, model or index.model_name), embedding_bar(console) as bar:
+            result = index.reindex(
+                model,
+                whiten=whiten,
                 drop_old=drop_old,
                 allow_missing=allow_missing,
                 restart=restart,
-                on_outcome=on_outcome,
+                on_outcome=bar.on_outcome,
+                on_step=bar.on_step,
+                on_message=console.say,
+                **settings.given,
             )
-        if as_json:
-            told = {"kept_as": done.kept_as, "dropped": list(done.dropped), "in_store": count}
-            print_json({**done.report.as_dict(), **told})
-        else:
-            display.show_reindexed(out, done, count)
-    if done.kept_as is None:
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        display.show_reindexed(out, result)
+    if result.replaced is None:
         raise typer.Exit(1)

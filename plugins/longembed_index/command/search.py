@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,18 +16,17 @@ from longembed_index.command.options import (
     MovedModelOption,
     StoreOption,
     WhereOption,
-    conditions,
-    named,
+    open_index,
+    parse_where,
 )
 from longembed_index.command.progress import reranking_bar
-from longembed_index.modes import CANDIDATES, WEIGHT, Mode
+from longembed_index.search.ranking import CANDIDATES, WEIGHT, Mode
 from longembed_st.command.display import loading
 from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.passages import DocumentHit
     from longembed_st.command.terminal import Terminal
     from longembed_st.encoders.reranking import Reranker
 
@@ -52,8 +50,7 @@ def search(
     dtype: DtypeOption = None,
     backend: BackendOption = None,
     passages: Annotated[
-        int,
-        typer.Option(min=0, help="The most passages of a document to show, of a store with spans."),
+        int, typer.Option(min=0, help="The most passages of a document to show.")
     ] = 1,
     mode: Annotated[
         Mode | None,
@@ -67,7 +64,7 @@ def search(
         typer.Option(
             min=0,
             max=1,
-            help="Of the vectors, in a hybrid search.",
+            help="Weight of the vectors in a hybrid search.",
             show_default=f"the store's, or {WEIGHT}",
         ),
     ] = None,
@@ -97,14 +94,14 @@ def search(
     Example: `longembed search "who approved the budget?" --store ./store -k 3`, or, for one query
     after another, `longembed search --store ./store`
     """
-    from longembed_index.finding import Finder, refuse_blank
+    from longembed_index.search.question import check_query
 
     if query is not None:
-        refuse_blank(query)
-    wanted = conditions(where or [])
-    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
-    finder = Finder(store, collection=collection, given=given)
-    by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
+        check_query(query)
+    filters = parse_where(where)
+    settings = given_settings(device=device, dtype=dtype, backend=backend)
+    index = open_index(store, collection, model=model, settings=settings)
+    needs_model = index.ranking.with_overrides(mode, weight).mode != "lexical"
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
@@ -113,44 +110,48 @@ def search(
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)
 
-    def answer(asked: str) -> None:
-        # By words alone, no model is loaded, and nothing that models need is imported.
-        unneeded = by_words_alone or finder.is_loaded
-        ask = partial(finder.find, asked, k, passages=passages, where=wanted, mode=mode)
-        if reranker is not None:
-            with reranking_bar(console) as on_read:
-                answers, coverage = ask(
-                    weight=weight, reranker=reranker, candidates=candidates, on_read=on_read
-                )
-        else:
-            with nullcontext() if unneeded else loading(console, finder.model_name):
-                answers, coverage = ask(weight=weight)
-        if coverage is not None and finder.loaded.settings.on_overflow == "warn":
-            display.show_query_cut(console, coverage)
+    def answer(question: str) -> None:
+        if needs_model and not index.is_model_loaded:
+            with loading(console, index.model_name):
+                _ = index.model
+        with reranking_bar(console) if reranker else nullcontext() as on_read:
+            options = {"on_read": on_read} if on_read else {}
+            hits = index.search(
+                question,
+                k,
+                passages=passages,
+                where=filters,
+                mode=mode,
+                weight=weight,
+                reranker=reranker,
+                candidates=candidates,
+                **options,
+            )
         if as_json:
-            print_json([_as_dict(place, answer) for place, answer in enumerate(answers, 1)])
-        elif not answers:
+            print_json([{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)])
+        elif not hits:
             console.say(
                 "No document of the store has what is asked for: a word of the query "
                 "(--mode lexical), a phrase in quotes, the metadata of --where."
             )
-        elif finder.has_passages(mode) or reranker is not None:
-            display.show_answers(terminal(), answers)
+        elif any(hit.passages for hit in hits):
+            display.show_hits(terminal(), hits)
         else:
-            display.show_hits(terminal(), [answer.hit for answer in answers])
+            display.show_table(terminal(), hits)
 
-    if query is not None:
-        answer(query)
-        return
-    for asked in _asked(console):
-        try:
-            answer(asked)
-        except ConfigError as error:
-            console.say(f"Error: {error}")
+    with index:
+        if query is not None:
+            answer(query)
+            return
+        for question in _typed_queries(console):
+            try:
+                answer(question)
+            except ConfigError as error:
+                console.say(f"Error: {error}")
 
 
-def _asked(console: Terminal) -> Iterator[str]:
-    """Queries as they are typed, or from a pipe, until there is a blank one or no more."""
+def _typed_queries(console: Terminal) -> Iterator[str]:
+    """Yield queries from the keyboard or a pipe until a blank one or the end."""
     if sys.stdin.isatty():
         console.say("One query a line; an empty one ends.")
         # Arrow keys bring back earlier queries where there is such a library.
@@ -164,20 +165,3 @@ def _asked(console: Terminal) -> Iterator[str]:
         if not line.strip():
             return
         yield line
-
-
-def _as_dict(rank: int, answer: DocumentHit) -> dict[str, Any]:
-    from longembed_index.passages import as_dict
-
-    hit = answer.hit
-    share = hit.share_read
-    found = {
-        "rank": rank,
-        "score": round(hit.score, 6),
-        "source": hit.source,
-        "title": hit.title,
-        "tokens": hit.tokens,
-        "share_read": None if share is None else round(share, 6),
-    }
-    more = answer.passages or answer.words or answer.first_score is not None
-    return {**found, **as_dict(answer)} if more else found
