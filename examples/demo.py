@@ -1,10 +1,10 @@
-"""Whole documents in, answers out: a stock model finds what lies far beyond its window.
+"""Index whole documents with a short model, and find what lies far beyond its window.
 
 The documents are those that every Python environment has: the long description of each installed
-package. They are indexed without chunks into stores on
-disk: by the model as it is, extended, and extended and whitened. Then 45 questions are asked whose
-answers lie beyond the window of the model as it is (`questions.jsonl`; they were written before any
-of them was asked). Every number is measured in this run, and nothing is downloaded.
+package. They are indexed twice, without chunks: by the model as it is, and extended. Then 45
+questions are asked whose answers lie beyond the window of the model as it is (`questions.jsonl`;
+they were written before any of them was asked). Every number is measured in this run, and nothing
+is downloaded.
 
     python examples/demo.py
 """
@@ -14,58 +14,29 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from installed_packages import MODEL, installed_packages
 from rich.console import Console
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
 import longembed_st as le
-from longembed_index.command.progress import file_bar
-from longembed_index.embedding import Embed, document_embedder, storable_model
-from longembed_index.finding import model_of_store
-from longembed_index.hybrid import catch_up, question_of, search_hybrid
-from longembed_index.ingestion import ingest
-from longembed_index.lexical import WordFile
-from longembed_index.opening import COLLECTION, open_store, read_provenance
-from longembed_index.passages import DocumentHit, with_best_sentence
-from longembed_index.searching import search
-from longembed_index.sources import TextSource
-from longembed_st.command.display import document_bar
-from longembed_st.coverages import Encoded
-from longembed_st.loading.cache import CachedModel
+from longembed_index import Document, Hit, Index
+from longembed_index.command.progress import embedding_bar
 
-if TYPE_CHECKING:
-    from longembed_index.store import Store
-
-WINDOW = 4096
 FIRST_FEW = 5
 IN_DETAIL = 3
 QUESTIONS = Path(__file__).with_name("questions.jsonl")
-EXTENDED = le.ModelSettings(model_name=MODEL, max_seq_length=WINDOW)
-AS_IT_IS = le.ModelSettings(model_name=MODEL, method="none", on_overflow="truncate")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the document that answers it, and the words where the answer begins.
-
-    Attributes:
-        text: The question.
-        package: Whose document answers it.
-        answer: Stands in that document.
-        offset: Tokens before it.
-    """
+    """A question, the package whose document answers it, and where the answer begins, in tokens."""
 
     text: str
     package: str
-    answer: str
     offset: int
 
 
@@ -74,197 +45,97 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Long documents through a short model.")
     parser.add_argument("--store", type=Path, default=Path("demo-store"), help="folder to keep")
     parser.add_argument("--packages", nargs="*", help="only these; default: all installed ones")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     disable_progress_bar()
     console = Console()
-    documents = [
-        TextSource(name, text) for name, text in installed_packages(given.packages, licences=False)
-    ]
-    extended = storable_model(EXTENDED)
-    window = extended.settings.original_max_seq_length
+    packages = installed_packages(arguments.packages, licences=False)
+    documents = [Document(name, text) for name, text in packages]
     console.print(
         f"[bold]{len(documents)} documents[/]: the long description of each installed package\n"
-        f"[bold]all-MiniLM-L6-v2[/] reads {window} tokens of each as it is, and {WINDOW:,} with "
-        f"method [bold]{extended.settings.method}[/] (chosen by 'auto')\n"
     )
-    models = fill_stores(given.store, documents, extended, console)
-    questions = list(asked(documents, extended.model))
-    with ExitStack() as stack:
-        stores = {
-            name: stack.enter_context(open_store(given.store / name, model))
-            for name, model in models.items()
+    short, extended = arguments.store / "as-it-is", arguments.store / "extended"
+    with Index.open(short, MODEL, method="none", on_overflow="truncate") as index:
+        fill(index, "as it is", documents, console)
+    with Index.open(extended, MODEL) as index:
+        fill(index, f"extended by {index.model.settings.method}", documents, console)
+        questions = list(read_questions(documents, index.model.model))
+    console.print("Closed and reopened.\n")
+
+    with Index.open(short) as as_it_is, Index.open(extended) as index:
+        searches = {
+            "as it is": (as_it_is, "dense"),
+            "extended": (index, "dense"),
+            "words": (index, "lexical"),
+            "words and vectors": (index, "hybrid"),
         }
-        last = list(models)[-1]
-        words = WordFile(given.store / last, COLLECTION)
-        catch_up(stores[last], words)
-        ways = {
-            name: partial(by_vectors, models[name], store) for name, store in stores.items()
-        } | {
-            "words": partial(by_words, stores[last], words),
-            "words and vectors": partial(by_both, models[last], stores[last], words),
-        }
-        with console.status(f"Asking {len(questions)} questions in {len(ways)} ways ..."):
-            names = {way: [find(one.text) for one in questions] for way, find in ways.items()}
-    ranks = {
-        way: [1 + found.index(one.package) for one, found in zip(questions, lists, strict=True)]
-        for way, lists in names.items()
-    }
-    show_counts(console, ranks)
-    with open_store(given.store / last, models[last]) as store:
-        for number, one in enumerate(questions[:IN_DETAIL]):
-            each = ", ".join(f"{way} {of[number]}" for way, of in ranks.items())
-            console.print(f"\n[bold]{one.text}[/]", highlight=False)
+        ranks: dict[str, list[int]] = {}
+        for name, (searched, mode) in searches.items():
+            with console.status(f"Asking {len(questions)} questions: {name} ..."):
+                ranks[name] = [
+                    rank_of(question, searched, mode, len(documents)) for question in questions
+                ]
+        show_counts(console, ranks)
+        for number, question in enumerate(questions[:IN_DETAIL]):
+            own_ranks = ", ".join(f"{name} {ranks[name][number]}" for name in ranks)
+            console.print(f"\n[bold]{question.text}[/]", highlight=False)
             console.print(
-                f"answered in {one.package}, {one.offset:,} tokens in; its rank: {each}",
+                f"answered in {question.package}, {question.offset:,} tokens in; its rank: "
+                f"{own_ranks}",
                 highlight=False,
             )
-            best = search_hybrid(
-                store, words, question_of(one.text), models[last].model.encode_query(one.text), 1
-            )[0]
+            hit = index.search(question.text, 1)[0]
             console.print(
-                f"{best.hit.source}: {sentence_of(best, words, one.text)}",
-                markup=False,
-                highlight=False,
+                f"{hit.document.id}: {best_sentence(hit)}", markup=False, highlight=False
             )
     console.print(
         f"\nRanks are among {len(documents)} documents. Ask your own question:\n"
-        f'  longembed search "a small web server" --store {given.store / last}\n'
+        f'  longembed search "a small web server" --store {extended}\n'
         f"or look at the documents in a browser:\n"
-        f"  longembed serve --store {given.store / last}",
+        f"  longembed serve --store {extended}",
         highlight=False,
     )
 
 
-def fill_stores(
-    folder: Path, documents: Sequence[TextSource], extended: CachedModel, console: Console
-) -> dict[str, CachedModel]:
-    """Index the documents three times, reading them twice: as the model is, and extended.
-
-    Returns:
-        The models by the names of their stores; without "whitened" if the documents are too few.
-    """
-    models = {"as it is": storable_model(AS_IT_IS), "extended": extended}
-    embed = {name: document_embedder(model) for name, model in models.items()}
-    place = folder / "whitened"
-    stored = read_provenance(place) if place.exists() else None
-    if stored is not None:
-        models["whitened"] = model_of_store(stored, le.ModelSettings(), place)
-        embed["whitened"] = document_embedder(models["whitened"])
-    else:
-        reader = embed["extended"] = ReadOnce(embed["extended"])
-        with (
-            suppress(le.InputError),
-            document_bar(console, len(documents), "whitening") as on_document,
-        ):
-            made = le.fit_whitening(
-                extended.model,
-                [document.document for document in documents],
-                token_weights="none",
-                validation=False,
-                on_document=lambda text, read: (reader.keep(text, read[0]), on_document()),
-            )
-            file = place.resolve() / "whitening-demo.safetensors"
-            made.whitening.write(file)
-            settings = EXTENDED.model_copy(update={"whitening": str(file)})
-            models["whitened"] = storable_model(settings)
-
-            def whitened(texts: list[str]) -> Encoded:
-                encoded = reader(texts)
-                return Encoded(made.whitening(encoded.vectors), encoded.coverages)
-
-            embed["whitened"] = whitened
-    for name, model in models.items():
-        fill(folder / name, name, model, embed[name], documents, console)
-    console.print("Closed and reopened.\n")
-    return models
+def fill(index: Index, name: str, documents: Sequence[Document], console: Console) -> None:
+    """Index the documents, and say what was read."""
+    with embedding_bar(console) as bar:
+        report = index.add_documents(documents, on_outcome=bar.on_outcome, on_step=bar.on_step)
+    counts = ", ".join(f"{count} {status}" for status, count in report.counts.items() if count)
+    entries = list(index.documents())
+    tokens, read = sum(e.tokens for e in entries), sum(e.tokens_read for e in entries)
+    console.print(f"{name}: {counts} in {report.seconds:.0f} s; {read:,} of {tokens:,} tokens read")
 
 
-class ReadOnce:
-    """Embeds each document once: the fit of the whitening reads most, and two stores want them."""
-
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
-        self._known: dict[str, tuple[Any, le.Coverage]] = {}
-
-    def keep(self, text: str, read: Any) -> None:
-        """Take what the fit has read."""
-        self._known[text] = (read.document, read.coverage)
-
-    def __call__(self, texts: list[str]) -> Encoded:
-        """What the extended model makes of documents."""
-        new = [text for text in texts if text not in self._known]
-        encoded = self._embed(new)
-        self._known |= zip(new, zip(encoded.vectors, encoded.coverages, strict=True), strict=True)
-        vectors, coverages = zip(*(self._known[text] for text in texts), strict=True)
-        return Encoded(np.stack(vectors), list(coverages))
-
-
-def fill(
-    place: Path,
-    name: str,
-    model: CachedModel,
-    embed: Embed,
-    documents: Sequence[TextSource],
-    console: Console,
-) -> None:
-    """Index the documents into one store, and say what was read."""
-    with (
-        open_store(place, model, write=True) as store,
-        file_bar(console, documents) as on_outcome,
-    ):
-        report = ingest(documents, store, embed, on_outcome=on_outcome)
-    done = ", ".join(f"{count} {status}" for status, count in report.counts.items() if count)
-    console.print(
-        f"{name}: {done} in {report.seconds:.0f} s; {report.tokens:,} tokens, {report.read:,} of "
-        f"them read"
-    )
-
-
-def asked(
-    documents: Sequence[TextSource], extended: le.LongSentenceTransformer
+def read_questions(
+    documents: Sequence[Document], model: le.LongSentenceTransformer
 ) -> Iterator[Question]:
-    """The questions that are answered in one of the documents, between the two windows.
+    """Yield the questions that one of the documents answers beyond the model's own window.
 
     Raises:
         SystemExit: If the model as it is would see an answer, so that it would prove nothing.
     """
-    texts = {document.name: document.document for document in documents}
+    texts = {document.id: document.text for document in documents}
     for line in QUESTIONS.read_text("utf8").splitlines():
         row = json.loads(line)
-        before, found, _ = texts.get(row["package"], "").partition(row["answer"])
-        if not found:
-            continue
-        offset = le.coverage(extended, [before])[0].tokens
-        if not extended.long_transformer.extension.context.original < offset < WINDOW:
-            raise SystemExit(f"the answer to {row['question']!r} lies at token {offset}")
-        yield Question(row["question"], row["package"], row["answer"], offset)
+        before, answer, _ = texts.get(row["package"], "").partition(row["answer"])
+        if answer:
+            offset = le.coverage(model, [before])[0].tokens
+            if offset <= model.long_transformer.extension.context.original:
+                raise SystemExit(f"the answer to {row['question']!r} lies at token {offset}")
+            yield Question(row["question"], row["package"], offset)
 
 
-def by_vectors(model: CachedModel, store: Store, question: str) -> list[str]:
-    """All documents, the best first."""
-    vector = model.model.encode_query(question)
-    return [hit.source for hit in search(store, vector, len(store))]
+def rank_of(question: Question, index: Index, mode: str, count: int) -> int:
+    """Return the rank of the document that answers, the last one if it was not found."""
+    hits = index.search(question.text, count, mode=mode, passages=0)
+    ids = [name for hit in hits for name in (hit.document.id, *hit.copies)]
+    return 1 + ids.index(question.package) if question.package in ids else count
 
 
-def by_words(store: Store, words: WordFile, question: str) -> list[str]:
-    """Likewise; those without a word of the question last."""
-    hits = search_hybrid(store, words, question_of(question), None, len(store), passages=0)
-    found = [hit.hit.source for hit in hits]
-    return [*found, *sorted({name for _, name in store.names()} - set(found))]
-
-
-def by_both(model: CachedModel, store: Store, words: WordFile, question: str) -> list[str]:
-    """Likewise, as `longembed search` does it."""
-    vector = model.model.encode_query(question)
-    hits = search_hybrid(store, words, question_of(question), vector, len(store), passages=0)
-    return [hit.hit.source for hit in hits]
-
-
-def sentence_of(hit: DocumentHit, words: WordFile, question: str) -> str:
-    """The sentence that answers, as far as words can tell."""
-    shown = with_best_sentence(hit, words.ask(question).text_scores)
-    start, end = shown.passages[0].sentence or (0, 0)
-    return " ".join(shown.text[start:end].split())
+def best_sentence(hit: Hit) -> str:
+    """Return the sentence that answers, in one line."""
+    start, end = hit.passages[0].sentence or (0, 0)
+    return " ".join(hit.document.text[start:end].split())
 
 
 def show_counts(console: Console, ranks: dict[str, list[int]]) -> None:
@@ -274,9 +145,9 @@ def show_counts(console: Console, ranks: dict[str, list[int]]) -> None:
     table.add_column("by")
     table.add_column("first", justify="right")
     table.add_column(f"among the first {FIRST_FEW}", justify="right")
-    for way, of_way in ranks.items():
-        first, few = (sum(rank <= most for rank in of_way) for most in (1, FIRST_FEW))
-        table.add_row(way, str(first), str(few))
+    for name, own_ranks in ranks.items():
+        first, few = (sum(rank <= limit for rank in own_ranks) for limit in (1, FIRST_FEW))
+        table.add_row(name, str(first), str(few))
     console.print(table)
 
 

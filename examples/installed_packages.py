@@ -6,11 +6,9 @@ thousands of tokens into one of them, where the unextended MiniLM does not read.
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -30,7 +28,7 @@ LICENCE_FILE = re.compile(r"licen[cs]e|copying|notice|authors", re.IGNORECASE)
 def installed_packages(
     names: Sequence[str] | None = PACKAGES, *, licences: bool = True
 ) -> Iterator[tuple[str, str]]:
-    """One document for each installed package: its long description, then its licence texts.
+    """Yield a document for each installed package: its long description, then its licence texts.
 
     Args:
         names: Only these packages; None for all.
@@ -52,7 +50,7 @@ def installed_packages(
 
 
 def texts_of(package: Distribution, *, licences: bool) -> Iterator[str]:
-    """The long description of a package and the licence files in its metadata."""
+    """Yield the long description of a package and the licence files in its metadata."""
     description = str(package.metadata.json.get("description", "")).strip()
     if description not in {"", "UNKNOWN"}:
         yield description
@@ -61,33 +59,23 @@ def texts_of(package: Distribution, *, licences: bool) -> Iterator[str]:
             yield Path(str(file.locate())).read_text("utf-8", errors="replace").strip()
 
 
-def indexed_packages(folder: Path) -> Path:
-    """The documents as files, indexed with their spans as `longembed index` does it.
+def indexed_packages(store: Path) -> Path:
+    """Index the documents of the packages, and return the store.
 
     Args:
-        folder: Where the files and the store go.
-
-    Returns:
-        The store.
+        store: The folder of the store.
     """
-    from longembed_st.command.app import run
+    from longembed_index import Document, Index
 
-    documents, store = folder / "documents", folder / "store"
-    documents.mkdir()
-    for name, text in installed_packages():
-        (documents / f"{name}.txt").write_text(text, encoding="utf8", newline="")
-    line = ["index", documents, "--store", store, "--model", MODEL, "--spans"]
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        code = run([str(word) for word in line])
-    if code:
-        raise SystemExit(code)
+    with Index.open(store, MODEL) as index:
+        index.add_documents(Document(name, text) for name, text in installed_packages())
     return store
 
 
 def passage(text: str, question: str) -> str:
-    """The few lines that share most words with a question.
+    """Return the few lines that share most words with a question.
 
-    The examples' language model only repeats what it is given; here is what a reader looks for.
+    The examples' language model only repeats its prompt; this is what a reader looks for in it.
     """
     words = set(re.findall(r"\w{4,}", question.lower()))
     lines = [line.strip() for line in text.splitlines()]
@@ -95,8 +83,8 @@ def passage(text: str, question: str) -> str:
     frequency = Counter(re.findall(r"\w+", " ".join(lines).lower()))
 
     def score(start: int) -> float:
-        found = words & set(re.findall(r"\w+", " ".join(lines[start : start + LINES]).lower()))
-        return sum(1 / frequency[word] for word in found)
+        shared = words & set(re.findall(r"\w+", " ".join(lines[start : start + LINES]).lower()))
+        return sum(1 / frequency[word] for word in shared)
 
     best = max(range(len(lines)), key=score)
     return " ".join(lines[best : best + LINES])

@@ -32,14 +32,13 @@ def main() -> None:
     for row in rows_of(function.model, texts):
         collection.add(row.id, row.vector, row.metadata, row.text)
     for question in QUESTIONS:
-        found = collection.query(query_texts=[question], n_results=HITS)
-        similarities = [1 - distance for distance in found["distances"][0]]
-        (best,) = grouped(zip(found["metadatas"][0], similarities, strict=True), k=1)
-        text = texts[best.document]
-        context = "\n\n".join(text[start:end] for start, end, _ in best.passages[:PASSAGES])
+        rows = collection.query(query_texts=[question], n_results=HITS)
+        similarities = [1 - distance for distance in rows["distances"][0]]
+        (hit,) = grouped(zip(rows["metadatas"][0], similarities, strict=True), texts, k=1)
+        context = "\n\n".join(part.text for part in hit.passages[:PASSAGES])
         answer = language_model(f"{context}\n\nAnswer from these passages: {question}")
-        print(f"{question}\n  {best.document}: {passage(answer, question)}")
-        words = f"{len(context.split()):,} of {len(text.split()):,} words"
+        print(f"{question}\n  {hit.document.id}: {passage(answer, question)}")
+        words = f"{len(context.split()):,} of {len(hit.document.text.split()):,} words"
         print(f"  One call, with {words} of the document.\n")
 
 

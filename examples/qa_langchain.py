@@ -23,12 +23,12 @@ PROMPT = ChatPromptTemplate.from_template("{context}\n\nAnswer from these passag
 def main() -> None:
     """Index, retrieve, answer."""
     with TemporaryDirectory() as folder:
-        store = indexed_packages(Path(folder))
+        store = indexed_packages(Path(folder) / "store")
         retriever = LongEmbedRetriever(store=str(store), k=1, passages=5)
         answering = PROMPT | ParrotFakeChatModel()
         for question in QUESTIONS:
             (document,) = retriever.invoke(question)
-            context = "\n\n".join(found["text"] for found in document.metadata["passages"])
+            context = "\n\n".join(part["text"] for part in document.metadata["passages"])
             answer = answering.invoke({"context": context, "question": question})
             words = f"{len(context.split()):,} of {len(document.page_content.split()):,} words"
             print(f"{question}\n  {document.metadata['title']}: {passage(answer.text, question)}")
