@@ -1,98 +1,121 @@
-"""What a store keeps of a document, and what tells our records from those of other programs."""
+"""Filters of documents: which conditions there are, and which documents meet them.
+
+A filter maps keys to conditions, all of which must be met. A condition is
+
+- a value: equal to it. A string also equals a number or a bool that is written like it: `"2019"`,
+  `"true"`;
+- a string with `*` or `?`: any characters, or any one, in their places; the whole value counts;
+- a list of these: any of them;
+- a mapping with some of `gt`, `gte`, `lt`, `lte` (numbers with numbers, strings with strings) and
+  `ne` (not equal).
+
+If the document has a list, one of its members must meet the condition, and none be equal to `ne`.
+A document without the key never meets a condition.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from longembed_st.errors import ConfigError
+
 if TYPE_CHECKING:
-    from longembed_st.coverages import Coverage
+    from longembed_index.store.protocol import Where
 
-SOURCE, TITLE, CONTENT_HASH = "source", "title", "content_hash"
-TOKENS, READ, WINDOWS = COUNTS = ("tokens", "read", "windows")
-"""What is stored of a vector's coverage."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One vector and what it stands for.
-
-    Attributes:
-        id: Its key in the store.
-        text: The whole document; None if another program stored a bare vector.
-        vector: Its embedding; None if a store has lost it.
-        metadata: Where it is from, and how much of it was read.
-    """
-
-    id: str
-    text: str | None
-    vector: Any
-    metadata: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The name of its document."""
-        return document_name(self.id, self.metadata)
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+OPERATORS = (*_COMPARISONS, "ne")
 
 
-@dataclass(frozen=True)
-class Match:
-    """A record that a search has found.
-
-    Attributes:
-        id: Its key in the store.
-        score: How similar it is; more is better.
-        metadata: As stored.
-    """
-
-    id: str
-    score: float
-    metadata: Mapping[str, Any]
-
-
-def counts(coverage: Coverage) -> dict[str, int]:
-    """A vector's coverage, as it is stored with it.
+def matches(fields: Mapping[str, Any], where: Where) -> bool:
+    """Return whether a document meets a filter.
 
     Args:
-        coverage: What was read of the text.
+        fields: What is known of the document, by key; see `Entry.fields`.
+        where: The filter.
     """
-    return {TOKENS: coverage.tokens, READ: coverage.read, WINDOWS: coverage.passes}
+    return all(key in fields and _meets(fields[key], where[key]) for key in where)
 
 
-def is_ours(metadata: Mapping[str, Any]) -> bool:
-    """Whether our ingestion wrote it, and not a program with a meaning of its own for "tokens".
+def check_where(where: Where) -> None:
+    """Raise `ConfigError`, naming the key, if a condition of a filter cannot be understood."""
+    if not isinstance(where, Mapping):
+        raise ConfigError(f"a filter must map keys to conditions, not be {where!r}")
+    for key, condition in where.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"a filter's keys must be strings, not {key!r}")
+        if isinstance(condition, Mapping):
+            unknown = sorted(set(map(str, condition)) - set(OPERATORS))
+            if unknown or not condition:
+                raise ConfigError(
+                    f"the filter of {key!r} has {', '.join(unknown) or 'no operator'}; there are "
+                    f"{', '.join(OPERATORS)}"
+                )
+            for name, bound in condition.items():
+                if name != "ne" and (isinstance(bound, bool) or not _is_ordered(bound)):
+                    raise ConfigError(
+                        f"the filter of {key!r} compares with {bound!r} by {name}; only numbers "
+                        "and strings can be greater or less"
+                    )
+        values = condition.values() if isinstance(condition, Mapping) else _listed(condition)
+        for value in values:
+            if value is not None and not isinstance(value, str | int | float):
+                raise ConfigError(
+                    f"the filter of {key!r} has {value!r}, which is not a string, a number, a "
+                    "bool or None"
+                )
 
-    Args:
-        metadata: Of a record.
-    """
-    return all(isinstance(metadata.get(name), str) for name in (SOURCE, CONTENT_HASH)) and all(
-        isinstance(metadata.get(name), int) for name in COUNTS
+
+def is_pattern(condition: Any) -> bool:
+    """Return whether a condition is a string in which `*` and `?` stand for other characters."""
+    return isinstance(condition, str) and ("*" in condition or "?" in condition)
+
+
+def _meets(value: Any, condition: Any) -> bool:
+    members = _listed(value)
+    if not isinstance(condition, Mapping):
+        return any(_equals(member, wanted) for member in members for wanted in _listed(condition))
+    if "ne" in condition and any(_equals(member, condition["ne"]) for member in members):
+        return False
+    bounds = [(_COMPARISONS[name], bound) for name, bound in condition.items() if name != "ne"]
+    return not bounds or any(
+        all(_is_comparable(member, bound) and compare(member, bound) for compare, bound in bounds)
+        for member in members
     )
 
 
-def meets(metadata: Mapping[str, Any], where: Mapping[str, str]) -> bool:
-    """Whether a record has the values that are asked for.
-
-    Args:
-        metadata: Of the record.
-        where: Values by key, all of which must be there, as they are written: `true`, `2019`. In
-            them, `*` stands for any characters and `?` for any one.
-    """
-    return all(key in metadata and _is_like(metadata[key], value) for key, value in where.items())
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else [value]
 
 
-def _is_like(value: Any, wanted: str) -> bool:
-    written = str(value).lower() if isinstance(value, bool) else str(value)
-    return written == wanted or fnmatchcase(written, wanted)
+def _equals(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, str):
+        if isinstance(value, bool):
+            value = str(value).lower()
+        elif isinstance(value, int | float):
+            value = str(value)
+        if not isinstance(value, str):
+            return False
+        return value == wanted or (
+            is_pattern(wanted) and fnmatchcase(value, wanted.replace("[", "[[]"))
+        )
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    return bool(value == wanted)
 
 
-def document_name(record_id: str, metadata: Mapping[str, Any]) -> str:
-    """The name of a record's document; a record of another program goes by its id.
+def _is_ordered(value: Any) -> bool:
+    return isinstance(value, str | int | float)
 
-    Args:
-        record_id: The record's key.
-        metadata: Of the record.
-    """
-    return str(metadata[SOURCE]) if is_ours(metadata) else record_id
+
+def _is_comparable(value: Any, bound: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return _is_ordered(value) and isinstance(value, str) == isinstance(bound, str)

@@ -1,254 +1,216 @@
-"""From a folder to the store in it: the right kind, the right vectors, one writer at a time."""
+"""From the address of a store to the store: its folder, its kind, and the lock of its writer."""
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 
-from longembed_index.errors import LostVectorsError, StoreError
-from longembed_index.repairing import refuse_lost
-from longembed_index.spans import SpanFile, SpanKeeper
-from longembed_index.store import REMOTE, KeepsSpans, Store, StoreKind
+from longembed_index.errors import StoreError
+from longembed_index.store.protocol import Store, StoreInfo, StoreKind
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
+from longembed_st.files import cache_folder, write_text
 from longembed_st.registry import load_entry_points
-from longembed_st.texts import shown
-
-if TYPE_CHECKING:
-    from longembed_st.provenance import Provenance
+from longembed_st.texts import is_url, shown
 
 GROUP = "longembed_st.stores"
-DEFAULT_KIND = "chroma"
+DEFAULT_KIND = "sqlite"
 COLLECTION = "documents"
-_LOCK = "longembed.lock"
+PARQUET = "parquet"
+"""Goes before a folder for the rows of `longembed index --ray`."""
+REMOTE = "longembed.remote"
+"""In a folder of our cache that stands for a store elsewhere: the file with its URL."""
 WHITENINGS = "whitening-*.safetensors"
 """Files beside a store's own, each under the digest of what is in it."""
-_PATIENCE_SECONDS = 5
-_PAUSE_SECONDS = 0.2
+
+_LOCK = "longembed.lock"
+_OURS = (_LOCK, WHITENINGS, "longembed.words.*")
+"""Files that may be in a folder before its store is."""
+_VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
 _LEAST_WAIT_SECONDS = 0.2
-"""Readers hold the lock for an instant, to see whether somebody writes."""
+"""`is_being_written` holds the lock for an instant."""
 
 
-class Model(Protocol):
-    """A model, as far as its vectors may be put to stored ones; a `CachedModel` is one."""
+@runtime_checkable
+class RemoteStoreKind(StoreKind, Protocol):
+    """A kind whose stores can also be elsewhere; a folder of our cache stands for each of them."""
 
-    @property
-    def provenance(self) -> Provenance:
-        """How its vectors are made."""
+    def accepts_url(self, url: str) -> bool:
+        """Return whether a store can be at a URL."""
 
-    def makes(self, stored: Provenance) -> bool:
-        """Whether its vectors can be compared with stored ones."""
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
-        """Raise `ConfigError` if they cannot."""
+@dataclass(frozen=True)
+class Address:
+    """Where a store is.
+
+    Attributes:
+        directory: Its folder; of a store elsewhere, the folder that stands for it.
+        kind: The kind that was asked for; None for what is there, or else for the default.
+        url: The URL of a store elsewhere, or of a folder of parquet files.
+    """
+
+    directory: Path
+    kind: str | None = None
+    url: str | None = None
+
+
+def parse_address(text: str, kind: str | None = None) -> Address:
+    """Return what the address of a store means.
+
+    Args:
+        text: `DIR`, `KIND:DIR`, or `KIND:SCHEME://PLACE` for a store elsewhere, which gets a
+            folder in our cache.
+        kind: The kind if the text does not begin with one.
+
+    Raises:
+        ConfigError: If the kind has no stores in such places, or there is a store of another kind.
+    """
+    name, colon, place = text.partition(":")
+    # Only an address with a colon takes the time to look which kinds there are.
+    if colon and name in kinds():
+        if kind not in (None, name):
+            raise ConfigError(f"{text!r} is of kind {name!r}, not {kind!r}. Name one of them")
+        kind = name
+    else:
+        place = text
+    if not place:
+        raise ConfigError(f"{text!r} does not name a folder")
+    if is_url(place):
+        return _remote_address(text, kind, place.rstrip("/"))
+    if kind is not None:
+        find_kind(Path(place), kind)
+    return Address(Path(place), kind)
 
 
 def kinds() -> dict[str, StoreKind]:
-    """All installed kinds of stores, by name.
+    """Return all installed kinds of stores by name, the default last.
 
     Raises:
         ConfigError: If an installed package has registered something else.
     """
-    found = {}
-    for name, where, kind in load_entry_points(GROUP, "store kind"):
-        made = kind() if callable(kind) else kind
-        if not isinstance(made, StoreKind):
-            raise ConfigError(f"{where} is no longembed_index.store.StoreKind")
-        found[name] = made
-    return found
+    installed: dict[str, StoreKind] = {}
+    for name, where, loaded in load_entry_points(GROUP, "store kind"):
+        kind = loaded() if callable(loaded) else loaded
+        if not isinstance(kind, StoreKind):
+            raise ConfigError(f"{where} is not a longembed_index.store.protocol.StoreKind")
+        installed[name] = kind
+    # Another kind can be the default one with something beside it.
+    return dict(sorted(installed.items(), key=lambda item: item[0] == DEFAULT_KIND))
 
 
-def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
-    """The kind of the store in a folder, or the kind of the one that could be made there.
+def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
+    """Return the kind of the store in a folder, or of the one that could be made there.
 
     Args:
         directory: The folder; need not exist.
         wanted: The name of the kind; None for what is there, or else for the default.
 
     Raises:
-        StoreError: If the place is taken by something else.
+        StoreError: If the folder has something else, or a store that must be converted.
         ConfigError: If there is no kind of this name, or a store of another kind.
     """
-    known = kinds()
-    if wanted is not None and wanted not in known:
-        raise ConfigError(f"there is no store kind {wanted!r}; installed: {', '.join(known)}")
-    if directory.exists() and not directory.is_dir():
+    installed = kinds()
+    if wanted is not None and wanted not in installed:
+        raise ConfigError(
+            f"there is no store kind {wanted!r}; installed: {', '.join(sorted(installed))}"
+        )
+    new = installed[wanted or DEFAULT_KIND]
+    if not directory.exists():
+        return new
+    if not directory.is_dir():
         raise StoreError(f"{shown(directory)} is a file, not the folder of a store")
-    for name, kind in known.items():
-        if directory.exists() and kind.recognises(directory):
+    for name, kind in installed.items():
+        if kind.recognises(directory):
             if wanted not in (None, name):
                 raise ConfigError(
-                    f"the store in {shown(directory)} is of kind {name!r}, not {wanted!r}. "
-                    "Leave --store-kind out, or name a new folder"
+                    f"the store in {shown(directory)} is of kind {name!r}, not {wanted!r}. Leave "
+                    "the kind out, or name a new folder"
                 )
             return kind
-    ours = (_LOCK, REMOTE, WHITENINGS)
-    if directory.exists() and not all(
-        any(entry.match(one) for one in ours) for entry in directory.iterdir()
+    entries = list(directory.iterdir())
+    if any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2):
+        raise StoreError(
+            f"the store in {shown(directory)} was made by version 0.2: convert it with "
+            "`longembed convert OLD NEW`"
+        )
+    if remote_url(directory) is None and not all(
+        any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):
         raise StoreError(
-            f"{shown(directory)} is not a store: it has files, but none that an installed kind "
-            f"of store ({', '.join(known)}) knows. Name an empty or a new folder"
+            f"{shown(directory)} is not a store: it has files, but none that an installed kind of "
+            f"store ({', '.join(sorted(installed))}) knows. Name an empty or a new folder"
         )
-    return known[wanted or DEFAULT_KIND]
+    return new
 
 
-def read_provenance(
-    directory: Path, collection: str = COLLECTION, *, kind: str | None = None
-) -> Provenance | None:
-    """How a store's vectors were made; loads no model.
+def read_info(
+    directory: Path, collection: str = COLLECTION, kind: str | None = None
+) -> StoreInfo | None:
+    """Return what a store is meant to hold, without loading a model.
 
     Args:
-        directory: The store's folder.
+        directory: The folder of the store.
         collection: The name of the collection in it.
-        kind: The name of the kind of store; None for what is there, or else for the default.
+        kind: The name of the kind; None for what is there, or else for the default.
 
     Returns:
         None if there is no store yet, or no such collection in it.
 
     Raises:
-        StoreError: If the folder is something else, or cannot be read.
-        ConfigError: If its collection was not made by this package.
-        MissingExtraError: If what such a store needs is not installed.
+        StoreError: If the folder has something else, or cannot be read.
+        ConfigError: If what is stored there must not be acted on.
+        MissingExtraError: If the library of this kind is not installed.
     """
-    return kind_of(directory, kind).read_provenance(directory, collection)
+    store_kind = find_kind(directory, kind)
+    return store_kind.read_info(directory, collection) if directory.exists() else None
 
 
-def spans_in(
-    directory: Path, collection: str = COLLECTION, *, kind: str | None = None
-) -> SpanKeeper:
-    """Where the spans of a store are: with it, if its kind keeps them, or in a file beside it.
-
-    Args:
-        directory: The store's folder; need not exist.
-        collection: The name of the collection in it.
-        kind: The name of the kind of store; None for what is there, or else for the default.
-
-    Raises:
-        StoreError: If the folder is something else.
-        ConfigError: If there is no such kind, or a store of another one.
-        MissingExtraError: If what such a store needs is not installed.
-    """
-    opener = kind_of(directory, kind)
-    if isinstance(opener, KeepsSpans):
-        return opener.spans(directory, collection)
-    return SpanFile(directory, collection)
-
-
-@contextmanager
 def open_store(
     directory: Path,
-    model: Model | None = None,
-    *,
     collection: str = COLLECTION,
     kind: str | None = None,
+    *,
+    create: StoreInfo | None = None,
     write: bool = False,
-    wait: float = 0,
-) -> Iterator[Store]:
-    """Open a store for the length of a `with` block.
+) -> Store:
+    """Open a store; hold `writer_lock` meanwhile if it is going to be written.
 
     Args:
-        directory: The store's folder.
-        model: Must make the vectors that the store holds; None to take the store as it is.
+        directory: The folder of the store.
         collection: The name of the collection in it.
-        kind: The name of the kind of store; None for what is there, or else for the default.
-        write: Keep other writers out and, given a model, create what is not there.
-        wait: How many seconds to wait for another writer to finish.
-
-    Yields:
-        The store.
+        kind: The name of the kind; None for what is there, or else for the default.
+        create: What a collection that does not exist yet is meant to hold; None to open only what
+            exists.
+        write: Whether the store is going to be written.
 
     Raises:
-        StoreError: If there is no store to open, the folder is something else, another process is
-            writing, or, unless it is opened for writing, vectors of the store are lost.
-        ConfigError: If the store's vectors were made with other settings.
+        StoreError: If there is nothing to open, or it cannot be opened.
+        ConfigError: If there is a store of another kind.
+        MissingExtraError: If the library of this kind is not installed.
     """
-    opener = kind_of(directory, kind)
-    is_there = directory.exists() and opener.recognises(directory)
-    if not is_there and (model is None or not write):
+    store_kind = find_kind(directory, kind)
+    if create is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+    elif not directory.exists() or not store_kind.recognises(directory):
         raise StoreError(f"there is no store in {shown(directory)}")
-    with ExitStack() as stack:
-        create = None
-        if write:
-            stack.enter_context(_only_writer(directory, wait))
-            create = model.provenance if model else opener.read_provenance(directory, collection)
-            if create is None:
-                raise StoreError(f"there is no collection {collection!r} in {shown(directory)}")
-        store = _enter(stack, opener, directory, collection, create)
-        if model is not None:
-            model.refuse_other_vectors(store.provenance, "the store")
-            # Who only reads need not be able to write.
-            with nullcontext() if write else suppress(StoreError):
-                note_place(store, model)
-        yield store
-
-
-def _enter(
-    stack: ExitStack,
-    opener: StoreKind,
-    directory: Path,
-    collection: str,
-    create: Provenance | None,
-) -> Store:
-    """Open a store; one that is only read must be whole, if only when its writer has written."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        with ExitStack() as attempt:
-            try:
-                store = attempt.enter_context(opener.open(directory, collection, create))
-                if create is None:
-                    refuse_lost(store)
-            except LostVectorsError:
-                if create is not None or not is_being_written(directory):
-                    raise
-                if time.monotonic() > until:
-                    raise StoreError(
-                        f"another process is writing to {shown(directory)}, and not all of it can "
-                        "be found at this moment. Try again"
-                    ) from None
-            else:
-                stack.enter_context(attempt.pop_all())
-                return store
-        time.sleep(_PAUSE_SECONDS)
-
-
-def note_place(store: Store, model: Model) -> None:
-    """Let whoever opens a store next find its model where it is now.
-
-    Args:
-        store: Whose vectors the model makes.
-        model: Perhaps under another name than is stored.
-    """
-    stored, now = store.provenance.settings, model.provenance.settings
-    if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
-        store.provenance = model.provenance
-
-
-def is_being_written(directory: Path) -> bool:
-    """Whether a process, perhaps this one, has a store open for writing.
-
-    Args:
-        directory: The store's folder.
-    """
-    with needs_extra("index", "filelock"):
-        from filelock import FileLock, Timeout
-    if not (directory / _LOCK).exists():
-        return False
-    try:
-        with FileLock(directory / _LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        # Where not even a lock can be written, nobody writes.
-        return False
+    return store_kind.open(directory, collection, create=create, write=write)
 
 
 @contextmanager
-def _only_writer(directory: Path, wait: float) -> Iterator[None]:
+def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
+    """Keep other writers out of a store for the length of a `with` block.
+
+    Args:
+        directory: The folder of the store; made if needed.
+        wait: The seconds to wait for another writer.
+
+    Raises:
+        StoreError: If another process is writing, or the folder cannot be written.
+    """
     with needs_extra("index", "filelock"):
         from filelock import FileLock, Timeout
     try:
@@ -259,7 +221,7 @@ def _only_writer(directory: Path, wait: float) -> Iterator[None]:
     except Timeout:
         raise StoreError(
             f"another process is writing to {shown(directory)}. Try again when it is done, or "
-            "let the command wait for it: --wait SECONDS"
+            "wait with --wait SECONDS"
         ) from None
     except OSError as error:
         raise StoreError(f"cannot write to {shown(directory)}: {error.strerror}") from None
@@ -267,3 +229,54 @@ def _only_writer(directory: Path, wait: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_being_written(directory: Path) -> bool:
+    """Return whether a process, perhaps this one, holds the lock of a store's writer."""
+    with needs_extra("index", "filelock"):
+        from filelock import FileLock, Timeout
+    if not (directory / _LOCK).exists():
+        return False
+    try:
+        with FileLock(directory / _LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        # Where the lock cannot be written, nobody writes.
+        return False
+
+
+def remote_url(directory: Path) -> str | None:
+    """Return the URL of the store for which a folder of our cache stands; None for other folders.
+
+    A file that says so is believed in our cache only: in a folder from elsewhere, it could send
+    documents to a stranger.
+    """
+    file = directory / REMOTE
+    if not file.is_file() or directory.resolve().parent != _stand_ins().resolve():
+        return None
+    return file.read_text(encoding="utf8").strip()
+
+
+def _remote_address(text: str, kind: str | None, url: str) -> Address:
+    remote = {name: k for name, k in kinds().items() if isinstance(k, RemoteStoreKind)}
+    if kind is None:
+        able = [name for name, known in remote.items() if known.accepts_url(url)]
+        raise ConfigError(
+            f"{text} is not a folder. Of the installed kinds of stores, "
+            f"{', '.join(able) or 'none'} can be there; its name goes before the address: "
+            f"{(able or ['KIND'])[0]}:{url}"
+        )
+    if kind not in remote or not remote[kind].accepts_url(url):
+        raise ConfigError(f"a store of kind {kind!r} cannot be at {url}. Name a folder")
+    digest = hashlib.sha256(f"{kind}:{url}".encode()).hexdigest()[:16]
+    directory = _stand_ins() / f"{kind}-{digest}"
+    if remote_url(directory) is None:
+        write_text(directory / REMOTE, url + "\n")
+    return Address(directory, kind, url)
+
+
+def _stand_ins() -> Path:
+    with needs_extra("lancedb", "platformdirs"):
+        return cache_folder() / "stores"

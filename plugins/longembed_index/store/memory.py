@@ -2,92 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import count
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from longembed_index.document import Entry, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.records import Match, Record
-from longembed_index.similarity import cosine
-from longembed_st.provenance import Provenance
+from longembed_index.store.filters import matches
+from longembed_index.store.protocol import StoreInfo, Where
+from longembed_index.store.vectors import nearest_vectors, record_vectors, unit_vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def entry_of(record: Record) -> Entry:
+    """Return what a store tells of a record without its text and vectors."""
+    document, coverage = record.document, record.coverage
+    return Entry(
+        document.id,
+        document.title,
+        document.metadata,
+        record.content_hash,
+        len(document.text),
+        coverage.tokens,
+        coverage.read,
+        coverage.passes,
+    )
 
 
 class MemoryStore:
     """Records in a dictionary, gone with the process.
 
     Args:
-        provenance: How its vectors are made.
-        max_batch: The most records that it takes at once.
+        info: What the store is meant to hold.
     """
 
-    def __init__(self, provenance: Provenance, max_batch: int = 1000) -> None:
-        self.provenance = provenance
-        self.max_batch = max_batch
-        self.records: dict[str, Record] = {}
+    def __init__(self, info: StoreInfo) -> None:
+        self.info = info
+        self.generation = 0
+        self._records: dict[str, Record] = {}
         self._staged: MemoryStore | None = None
-        self._kept: dict[str, dict[str, Record]] = {}
+        self._replaced: dict[str, dict[str, Record]] = {}
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self._records)
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """The id and the document's name of every record."""
-        return iter([(record.id, record.name) for record in self.records.values()])
+    def update_info(self, info: StoreInfo) -> None:
+        """Replace what the store is meant to hold."""
+        self.info = info
+        self.generation += 1
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        """Add or replace records, and delete others."""
+        # A new dictionary: threads that read go on with the old one.
+        changed = dict(self._records)
+        for document_id in delete:
+            changed.pop(document_id, None)
+        if records:
+            others = next(iter(self._records.values()), records[0])
+            vectors = record_vectors(records, len(others.vector))
+            for record, vector in zip(records, vectors, strict=True):
+                spans = record.spans
+                if spans is not None:
+                    spans = Spans(spans.ranges, unit_vectors(spans.vectors))
+                changed[record.document.id] = replace(record, vector=vector, spans=spans)
+        self._records = changed
+        self.generation += 1
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """The records that exist among these."""
-        return [self.records[key] for key in ids if key in self.records]
+        """Return the records with these ids, in their order, without spans."""
+        return [replace(record, spans=None) for record in self._select(ids)]
 
-    def vectors(self, ids: Sequence[str]) -> dict[str, Any]:
-        """The vectors of those that exist and have one."""
-        return {record.id: record.vector for record in self.get(ids) if record.vector is not None}
+    def entries(self, where: Where | None = None) -> Iterator[Entry]:
+        """Yield what is known of every document that meets a filter, sorted by id."""
+        for record in self._select(None):
+            entry = entry_of(record)
+            if matches(entry.fields, where or {}):
+                yield entry
 
-    def having(self, key: str, value: str) -> list[str]:
-        """The ids of the records whose metadata has this value."""
-        return [record.id for record in self.records.values() if record.metadata.get(key) == value]
+    def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Return ids and unit vectors; of all without `ids`."""
+        records = self._select(ids)
+        if not records:
+            return [], np.empty((0, 0), dtype=np.float32)
+        return [record.document.id for record in records], np.stack([r.vector for r in records])
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Write records, all or none."""
-        widths = {len(record.vector) for record in (*records, *list(self.records.values())[:1])}
-        if len(records) > self.max_batch or len(widths) > 1:
-            raise StoreError(f"cannot write {len(records)} vectors of the dimensions {widths}")
-        self.records.update({record.id: record for record in records})
+    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
+        """Yield the spans of documents that have any; of all without `ids`."""
+        for record in self._select(ids):
+            if record.spans is not None and len(record.spans.ranges):
+                yield record.document.id, record.spans
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove records."""
-        for key in ids:
-            self.records.pop(key, None)
+    def nearest(
+        self, vector: NDArray[np.float32], k: int, where: Where | None = None
+    ) -> list[tuple[str, float]]:
+        """Return ids and cosine similarities of the k nearest documents, best first."""
+        ids, vectors = self.vectors([entry.id for entry in self.entries(where)])
+        return nearest_vectors(ids, vectors, vector, k)
 
-    def search(self, vector: Any, k: int) -> list[Match]:
-        """The records most similar to a vector, the best first."""
-        found = [Match(r.id, cosine(vector, r.vector), r.metadata) for r in self.records.values()]
-        return sorted(found, key=lambda match: -match.score)[:k]
+    def lexical(self) -> None:
+        """Return None: words are kept beside the store."""
 
-    def lost(self) -> list[str]:
-        """Nothing: there are no files that could be damaged."""
-        return []
-
-    def staged(self) -> MemoryStore | None:
-        """What `stage` has begun and no `switch` has ended."""
+    def stage(self, info: StoreInfo) -> MemoryStore:
+        """Begin an empty store that is going to replace this one."""
+        self._staged = MemoryStore(info)
         return self._staged
 
-    def stage(self, provenance: Provenance) -> MemoryStore:
-        """Begin an empty store that is going to replace this one."""
-        self._staged = MemoryStore(provenance, self.max_batch)
+    def staged(self) -> MemoryStore | None:
+        """Return what `stage` began and `switch` has not ended."""
         return self._staged
 
     def switch(self) -> str:
-        """Put what is staged in the place of this store."""
+        """Put the staged store in the place of this one; return the old one's name."""
         if self._staged is None:
-            raise StoreError("nothing is staged")
-        kept = next(name for name in map("old{}".format, count(1)) if name not in self._kept)
-        self._kept[kept] = self.records
-        self.records, self.provenance = self._staged.records, self._staged.provenance
+            raise StoreError("no store is staged. Begin one with stage()")
+        name = f"replaced-{len(self._replaced) + 1}"
+        self._replaced[name] = self._records
+        self._records, self.info = self._staged._records, self._staged.info
         self._staged = None
-        return kept
+        self.generation += 1
+        return name
 
-    def drop_kept(self) -> list[str]:
-        """Delete everything that `switch` has kept."""
-        names = list(self._kept)
-        self._kept.clear()
+    def drop_replaced(self) -> list[str]:
+        """Delete the stores that `switch` has replaced, and return their names."""
+        names = list(self._replaced)
+        self._replaced.clear()
         return names
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def _select(self, ids: Sequence[str] | None) -> list[Record]:
+        records = self._records
+        return [records[key] for key in (sorted(records) if ids is None else ids) if key in records]

@@ -74,9 +74,7 @@ class Store(Protocol):
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id, no texts."""
 
-    def vectors(
-        self, ids: Sequence[str] | None = None
-    ) -> tuple[list[str], NDArray[np.float32]]:
+    def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
 
     def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:

@@ -1,0 +1,246 @@
+"""SQLite connections that threads share, that survive a fork, and whose errors are ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakSet
+
+from longembed_index.errors import StoreError
+from longembed_st.texts import shown
+
+BUSY_SECONDS = 10.0
+"""How long a statement waits for a file that another process has locked."""
+
+_WAYS_OUT = {
+    "locked": "is locked by another program. Try again when that program is done",
+    "disk is full": "cannot grow: the disk is full. Nothing of this write is stored; make room "
+    "and run it again",
+    "readonly": "cannot be written. Check the permissions of the file and its folder",
+    "malformed": "is damaged. Restore it from a copy, or index the documents into a new folder",
+    "not a database": "is not a SQLite file, or its beginning is damaged. Restore it from a copy, "
+    "or name another folder",
+    "unable to open": "cannot be opened. Check that it exists, and the permissions of its folder",
+    "disk I/O": "cannot be read or written: the system reports an error of the disk. Check the "
+    "disk, and run it again",
+}
+"""By a part of SQLite's message: Python 3.10 does not give the error's code."""
+
+
+def store_error(error: sqlite3.Error, path: Path) -> StoreError:
+    """Return the error of ours that says what an error of SQLite means for a file."""
+    for part, meaning in _WAYS_OUT.items():
+        if part in str(error):
+            return StoreError(f"{shown(path)} {meaning}")
+    return StoreError(f"cannot read or write {shown(path)}: {error}")
+
+
+class _ForkGate:
+    """Keeps forks and the use of connections apart.
+
+    SQLite counts the locks of a process in its memory, and a child inherits the counts without the
+    locks: a connection that it opens to the same file then reads without any lock, and breaks when
+    the parent closes its own. So no connection may be open while a process forks.
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._condition = threading.Condition(threading.Lock())
+        self._users = 0
+        self._forks = 0
+        self._pools: WeakSet[Connections] = WeakSet()
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Hold off forks for a while."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._forks)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._users -= 1
+                if self._forks:
+                    self._condition.notify_all()
+
+    def add(self, pool: Connections) -> None:
+        """Close the connections of a pool before each fork."""
+        with self._condition:
+            self._pools.add(pool)
+
+    def before_fork(self) -> None:
+        """Wait until no connection is in use, close all, and let nobody in."""
+        self._condition.acquire()
+        self._forks += 1
+        self._condition.wait_for(lambda: not self._users)
+        for pool in self._pools:
+            pool.close_idle()
+
+    def after_fork_in_parent(self) -> None:
+        """Let threads in again."""
+        self._forks -= 1
+        self._condition.notify_all()
+        self._condition.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the threads that waited are not in the child."""
+        pools = list(self._pools)
+        self._reset()
+        for pool in pools:
+            self._pools.add(pool)
+
+
+_gate = _ForkGate()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_gate.before_fork,
+        after_in_parent=_gate.after_fork_in_parent,
+        after_in_child=_gate.after_fork_in_child,
+    )
+
+
+class Connections:
+    """Connections to one SQLite file, each used by one thread at a time.
+
+    Args:
+        path: The file.
+        write: Whether they can write, and create the file; otherwise they are opened read-only,
+            and the file may be on a medium that cannot be written.
+        prepare: Called with each new connection, for instance to look at the schema.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        write: bool = False,
+        prepare: Callable[[sqlite3.Connection], None] = lambda connection: None,
+    ) -> None:
+        self.path = path
+        self.write = write
+        self._prepare = prepare
+        self._idle: list[sqlite3.Connection] = []
+        self._identity: tuple[int, ...] | None = None
+        self._unchanged: tuple[int, ...] | None = None
+        self._closed = False
+        _gate.add(self)
+
+    @contextmanager
+    def borrow(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for the length of a `with` block, which must not lend another.
+
+        What is not committed in the block is rolled back.
+
+        Raises:
+            StoreError: In place of any error of SQLite.
+        """
+        with _gate.use():
+            try:
+                connection = self._take()
+            except sqlite3.Error as error:
+                raise store_error(error, self.path) from error
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                connection.close()
+                raise store_error(error, self.path) from error
+            except BaseException:
+                connection.close()
+                raise
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close all connections; a writer first moves what is in the log into the file."""
+        if self._closed:
+            return
+        if self.write and self.path.exists():
+            with self.borrow() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._closed = True
+        with _gate.use():
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that no thread uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"{shown(self.path)} was closed. Open the store again")
+        self._look_at_file()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._open()
+
+    def _look_at_file(self) -> None:
+        """Refuse a file that is not the one that was opened first."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            if self._identity is None:
+                return
+            raise StoreError(
+                f"{shown(self.path)} was deleted while it was open. Restore it from a copy, or "
+                "index the documents again"
+            ) from None
+        identity = (status.st_dev, status.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        if self._identity != identity:
+            raise StoreError(
+                f"{shown(self.path)} was replaced by another file while it was open. Open the "
+                "store again"
+            )
+        if self._unchanged not in (None, self._contents()):
+            self.close_idle()
+
+    def _open(self) -> sqlite3.Connection:
+        self._unchanged = None
+        if self.write:
+            mode = "rwc"
+        elif os.access(self.path.parent, os.W_OK) or self._log_size():
+            mode = "ro"
+        else:
+            # Nobody can write here, and SQLite cannot make the files that readers share.
+            mode = "ro&immutable=1"
+            self._unchanged = self._contents()
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._prepare(connection)
+            if self._identity is None:
+                self._look_at_file()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _contents(self) -> tuple[int, ...]:
+        """Return what changes when a file that was opened as immutable is written after all."""
+        status = self.path.stat()
+        return (status.st_mtime_ns, status.st_size, self._log_size())
+
+    def _log_size(self) -> int:
+        try:
+            return Path(f"{self.path}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0

@@ -1,0 +1,43 @@
+"""What a store is meant to hold, as JSON beside its documents."""
+
+from __future__ import annotations
+
+import json
+
+from longembed_index.errors import StoreError
+from longembed_index.search.ranking import Ranking
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.provenance import Provenance
+
+
+def info_to_json(info: StoreInfo) -> str:
+    """Return what a store is meant to hold as JSON, without what belongs to this machine.
+
+    Raises:
+        ConfigError: If a setting must not be stored.
+    """
+    return json.dumps(
+        {
+            "provenance": info.provenance.elsewhere().to_dict(),
+            "spans": info.spans,
+            "language": info.language,
+            "ranking": {"mode": info.ranking.mode, "weight": info.ranking.weight},
+        },
+        sort_keys=True,
+    )
+
+
+def info_from_json(text: str) -> StoreInfo:
+    """Read what `info_to_json` returned.
+
+    Raises:
+        StoreError: If it cannot be read.
+        ConfigError: If it has settings that must not be acted on.
+    """
+    try:
+        stored = json.loads(text)
+        provenance = stored.pop("provenance")
+        ranking = Ranking(**stored.pop("ranking"))
+        return StoreInfo(Provenance.from_dict(provenance), ranking=ranking, **stored)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StoreError(f"what the store is meant to hold cannot be read: {text[:80]}") from error

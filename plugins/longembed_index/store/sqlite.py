@@ -1,0 +1,395 @@
+"""The usual kind of store: one SQLite file with documents, vectors and spans."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from longembed_index.document import Entry, Record, Spans
+from longembed_index.errors import StoreError
+from longembed_index.store.connections import Connections
+from longembed_index.store.info import info_from_json, info_to_json
+from longembed_index.store.protocol import StoreInfo, Where
+from longembed_index.store.sqlite_rows import (
+    encode_text,
+    entry_values,
+    read_entry,
+    read_record,
+    unpack_spans,
+)
+from longembed_index.store.sqlite_tables import (
+    ALL,
+    RECORDS,
+    SPANS,
+    VECTORS,
+    Collection,
+    count_documents,
+    create_collection,
+    create_schema,
+    delete_collection,
+    delete_documents,
+    delete_unused_texts,
+    find_collection,
+    has_collection,
+    has_schema,
+    insert_record,
+    read_vectors,
+    select,
+    select_entries,
+)
+from longembed_index.store.vectors import nearest_vectors, record_vectors, unit_vectors
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILE = "longembed.sqlite3"
+
+MATRIX_BYTES = 1 << 30
+"""Up to so many bytes, `nearest` keeps all vectors in memory; beyond, it reads them each time."""
+
+_SPANS_AT_ONCE = 64
+_VECTORS_AT_ONCE = 10_000
+
+
+class _Matrix(NamedTuple):
+    number: int
+    generation: int
+    ids: list[str]
+    vectors: NDArray[np.float32]
+
+
+class SqliteStore:
+    """One collection of a SQLite file; see `longembed_index.store.protocol.Store`.
+
+    Args:
+        connections: To the file.
+        collection: The collection's name.
+        state: "current", or "staged" for what is going to replace it.
+    """
+
+    def __init__(self, connections: Connections, collection: str, state: str = "current") -> None:
+        self._connections = connections
+        self._name = collection
+        self._state = state
+        self._matrix: _Matrix | None = None
+        self._info: tuple[str, StoreInfo] | None = None
+
+    # Reading.
+
+    @property
+    def info(self) -> StoreInfo:
+        """Return what the store is meant to hold, as it is stored now."""
+        with self._read() as (_, collection):
+            stored = collection.info
+        if self._info is None or self._info[0] != stored:
+            self._info = (stored, info_from_json(stored))
+        return self._info[1]
+
+    @property
+    def generation(self) -> int:
+        """Return a number that grows with every commit, by whatever process."""
+        with self._read() as (_, collection):
+            return collection.generation
+
+    def __len__(self) -> int:
+        with self._read() as (connection, collection):
+            return count_documents(connection, collection.number)
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in their order, without spans."""
+        with self._read() as (connection, collection):
+            rows = select(connection, RECORDS, collection.number, ids)
+        vectors = read_vectors(rows, collection.dimensions)
+        return [
+            read_record(read_entry(tuple(entry)), text, digest, vector)
+            for (_, _, _, text, digest, *entry), vector in zip(rows, vectors, strict=True)
+        ]
+
+    def entries(self, where: Where | None = None) -> Iterator[Entry]:
+        """Yield what is known of every document that meets a filter, sorted by id, no texts."""
+        with self._read() as (connection, collection):
+            entries = select_entries(connection, collection.number, where or {})
+        yield from entries
+
+    def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
+        with self._read() as (connection, collection):
+            rows = select(connection, VECTORS, collection.number, ids)
+        return [row[0] for row in rows], read_vectors(rows, collection.dimensions)
+
+    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
+        """Yield the spans of documents that have any; of all without `ids`."""
+        with self._read() as (_, collection):
+            # Goes on with these documents even if others take their place meanwhile.
+            number, dimensions = collection.number, collection.dimensions or 0
+        last, start = "", 0
+        while ids is None or start < len(ids):
+            with self._connections.borrow() as connection:
+                if ids is None:
+                    page = f"WHERE collection = ? AND id > ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
+                    rows = connection.execute(f"{SPANS} {page}", (number, last)).fetchall()
+                else:
+                    rows = select(connection, SPANS, number, ids[start : start + _SPANS_AT_ONCE])
+                if not has_collection(connection, number):
+                    raise self._replaced()
+            for document_id, ranges, vectors, checksum in rows:
+                spans = unpack_spans(document_id, ranges, vectors, checksum, dimensions)
+                yield document_id, spans
+            if ids is None and not rows:
+                return
+            last, start = rows[-1][0] if rows else "", start + _SPANS_AT_ONCE
+
+    def nearest(
+        self, vector: NDArray[np.float32], k: int, where: Where | None = None
+    ) -> list[tuple[str, float]]:
+        """Return ids and cosine similarities of the k nearest documents, best first.
+
+        They are compared with all vectors, one by one.
+        """
+        with self._read() as (connection, collection):
+            wanted = None
+            if where:
+                wanted = {
+                    entry.id for entry in select_entries(connection, collection.number, where)
+                }
+            best: list[tuple[str, float]] = []
+            for ids, vectors in self._all_vectors(connection, collection):
+                if wanted is not None:
+                    places = [place for place, key in enumerate(ids) if key in wanted]
+                    ids, vectors = [ids[place] for place in places], vectors[places]
+                best += nearest_vectors(ids, vectors, vector, k)
+        return sorted(best, key=lambda pair: (-pair[1], pair[0]))[:k]
+
+    def lexical(self) -> None:
+        """Return None: words are kept in a file beside the store's."""
+
+    # Writing.
+
+    def update_info(self, info: StoreInfo) -> None:
+        """Replace what the store is meant to hold, in one commit."""
+        stored = info_to_json(info)
+        with self._write() as (connection, collection):
+            connection.execute(
+                "UPDATE collections SET info = ? WHERE number = ?", (stored, collection.number)
+            )
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        """Add or replace records, and delete others, all in one commit."""
+        records = list({record.document.id: record for record in records}.values())
+        values = [entry_values(record) for record in records]
+        texts = [encode_text(record.document.text) for record in records]
+        removed = [*delete, *(record.document.id for record in records)]
+        if not removed:
+            return
+        with self._write() as (connection, collection):
+            unused = delete_documents(connection, collection.number, removed)
+            if records:
+                vectors = record_vectors(records, collection.dimensions)
+                connection.execute(
+                    "UPDATE collections SET dimensions = ? WHERE number = ?",
+                    (vectors.shape[1], collection.number),
+                )
+                for row in zip(records, values, texts, vectors, strict=True):
+                    insert_record(connection, collection.number, *row)
+            delete_unused_texts(connection, unused)
+
+    # Replacing all vectors while the old ones answer.
+
+    def stage(self, info: StoreInfo) -> SqliteStore:
+        """Begin an empty store that is going to replace this one; discard an earlier one."""
+        stored = info_to_json(info)
+        with self._transaction() as connection:
+            earlier = find_collection(connection, self._name, "staged")
+            if earlier is not None:
+                delete_collection(connection, earlier.number)
+            create_collection(connection, self._name, "staged", stored)
+        return SqliteStore(self._connections, self._name, "staged")
+
+    def staged(self) -> SqliteStore | None:
+        """Return what `stage` began and `switch` has not ended, perhaps in another process."""
+        with self._connections.borrow() as connection:
+            if find_collection(connection, self._name, "staged") is None:
+                return None
+        return SqliteStore(self._connections, self._name, "staged")
+
+    def switch(self) -> str:
+        """Put the staged store in the place of this one in one commit; return the old one's name.
+
+        This object shows the new documents from then on.
+        """
+        with self._transaction() as connection:
+            old, new = (
+                self._collection(connection),
+                find_collection(connection, self._name, "staged"),
+            )
+            if new is None:
+                raise StoreError(f"no store is staged for the collection {self._name!r}")
+            name = f"replaced-{old.number}"
+            update = "UPDATE collections SET state = ?, generation = ? WHERE number = ?"
+            connection.execute(update, (name, old.generation, old.number))
+            generation = max(old.generation, new.generation) + 1
+            connection.execute(update, ("current", generation, new.number))
+        return name
+
+    def drop_replaced(self) -> list[str]:
+        """Delete the stores that `switch` has replaced, and return their names.
+
+        The file gives the room back to the disk.
+        """
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT number, state FROM collections WHERE name = ? AND state LIKE 'replaced-%'",
+                (self._name,),
+            ).fetchall()
+            for number, _ in rows:
+                delete_collection(connection, number)
+        if rows:
+            with self._connections.borrow() as connection:
+                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return [state for _, state in rows]
+
+    def close(self) -> None:
+        """Close the file; closing a staged store leaves it open for the one that it replaces."""
+        self._matrix = None
+        if self._state == "current":
+            self._connections.close()
+
+    # Transactions.
+
+    @contextmanager
+    def _read(self) -> Iterator[tuple[sqlite3.Connection, Collection]]:
+        """Read in one transaction."""
+        with self._connections.borrow() as connection:
+            connection.execute("BEGIN")
+            yield connection, self._collection(connection)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if not self._connections.write:
+            raise StoreError(
+                f"{shown(self._connections.path)} is open for reading. Open it for writing"
+            )
+        with self._connections.borrow() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _write(self) -> Iterator[tuple[sqlite3.Connection, Collection]]:
+        with self._transaction() as connection:
+            collection = self._collection(connection)
+            yield connection, collection
+            connection.execute(
+                "UPDATE collections SET generation = generation + 1 WHERE number = ?",
+                (collection.number,),
+            )
+
+    def _collection(self, connection: sqlite3.Connection) -> Collection:
+        collection = find_collection(connection, self._name, self._state)
+        if collection is None:
+            raise self._replaced()
+        return collection
+
+    def _replaced(self) -> StoreError:
+        return StoreError(
+            f"{shown(self._connections.path)} has no {self._state} collection {self._name!r} any "
+            "more: another process has replaced it. Open the store again"
+        )
+
+    def _all_vectors(
+        self, connection: sqlite3.Connection, collection: Collection
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield ids and vectors, sorted by id: from memory, or part by part if they are many."""
+        matrix = self._matrix
+        if matrix is not None and matrix[:2] == collection[:2]:
+            yield matrix.ids, matrix.vectors
+            return
+        self._matrix = matrix = None
+        rows = connection.execute(f"{VECTORS} {ALL}", (collection.number,))
+        documents = count_documents(connection, collection.number)
+        fits = 4 * documents * (collection.dimensions or 0) <= MATRIX_BYTES
+        while part := rows.fetchmany(documents if fits else _VECTORS_AT_ONCE):
+            ids = [row[0] for row in part]
+            vectors = unit_vectors(read_vectors(part, collection.dimensions))
+            if fits:
+                self._matrix = _Matrix(collection.number, collection.generation, ids, vectors)
+            yield ids, vectors
+
+
+class SqliteStores:
+    """The kind "sqlite"; see `longembed_index.store.protocol.StoreKind`."""
+
+    def recognises(self, directory: Path) -> bool:
+        """Return whether a folder holds our file."""
+        return (directory / FILE).is_file()
+
+    def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
+        """Return what a collection holds; None if it does not exist."""
+        if not self.recognises(directory):
+            return None
+        with closing(_connections(directory / FILE)) as connections:
+            row = _find_in_file(connections, collection)
+        return None if row is None else info_from_json(row.info)
+
+    def open(
+        self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
+    ) -> SqliteStore:
+        """Open a collection, or create it."""
+        path = directory / FILE
+        if create is None and not self.recognises(directory):
+            raise StoreError(f"there is no store in {shown(directory)}")
+        stored = None if create is None else info_to_json(create)
+        connections = _connections(path, write=write or stored is not None)
+        try:
+            if stored is not None:
+                _create(connections, collection, stored)
+            if _find_in_file(connections, collection) is None:
+                raise StoreError(f"there is no collection {collection!r} in {shown(path)}")
+        except BaseException:
+            connections.close()
+            raise
+        return SqliteStore(connections, collection)
+
+    def address(self, directory: Path) -> str:
+        """Return the folder."""
+        return str(directory)
+
+    def size(self, directory: Path) -> int:
+        """Return the bytes of all files in the folder."""
+        return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
+def _connections(path: Path, write: bool = False) -> Connections:
+    def prepare(connection: sqlite3.Connection) -> None:
+        is_ours = has_schema(connection, path)
+        if write:
+            if not is_ours:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            # Readers go on while something is written.
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+
+    return Connections(path, write=write, prepare=prepare)
+
+
+def _create(connections: Connections, collection: str, info: str) -> None:
+    with connections.borrow() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if not has_schema(connection, connections.path):
+            create_schema(connection)
+        if not find_collection(connection, collection, "current"):
+            create_collection(connection, collection, "current", info)
+        connection.execute("COMMIT")
+
+
+def _find_in_file(connections: Connections, name: str) -> Collection | None:
+    with connections.borrow() as connection:
+        if not has_schema(connection, connections.path):
+            return None
+        return find_collection(connection, name, "current")

@@ -1,0 +1,164 @@
+"""Between records and the rows of the SQLite file: columns, blobs and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.errors import StoreError
+from longembed_index.store.filters import is_pattern
+from longembed_index.store.vectors import unit_vectors
+from longembed_st.coverages import Coverage
+from longembed_st.errors import InputError
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from longembed_index.store.protocol import Where
+
+ENTRY_COLUMNS = "id, title, metadata, content_hash, characters, tokens, read, windows"
+"""The columns of a document that `read_entry` takes."""
+
+_OWN_KEYS = frozenset(Entry("", "", {}, "", 0, 0, 0, 0).fields)
+
+
+def entry_values(record: Record) -> tuple[Any, ...]:
+    """Return the values of `ENTRY_COLUMNS`.
+
+    Raises:
+        InputError: If the id or the metadata cannot be stored.
+    """
+    document, coverage = record.document, record.coverage
+    if not is_storable(document.id):
+        raise InputError(
+            f"the id {shown(document.id)} is not valid Unicode. Rename the file or the document"
+        )
+    try:
+        metadata = json.dumps(dict(document.metadata), separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the metadata of {shown(document.id)} cannot be stored as JSON: {error}"
+        ) from None
+    return (
+        document.id,
+        encode_text(document.title),
+        metadata,
+        record.content_hash,
+        len(document.text),
+        coverage.tokens,
+        coverage.read,
+        coverage.passes,
+    )
+
+
+def read_entry(values: tuple[Any, ...]) -> Entry:
+    """Return the entry whose values of `ENTRY_COLUMNS` these are."""
+    document_id, title, metadata, *rest = values
+    return Entry(document_id, decode_text(title), json.loads(metadata), *rest)
+
+
+def read_record(entry: Entry, text: bytes, digest: bytes, vector: NDArray[np.float32]) -> Record:
+    """Return a record from its entry, text and vector.
+
+    Raises:
+        StoreError: If the text is damaged.
+    """
+    if text_digest(text) != digest:
+        raise damaged("text", entry.id)
+    document = Document(entry.id, decode_text(text), entry.metadata, entry.title)
+    coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
+    return Record(document, vector, entry.content_hash, coverage)
+
+
+def is_storable(document_id: str) -> bool:
+    """Return whether a document can have this id: whether it is valid Unicode."""
+    return document_id.isascii() or not any("\ud800" <= c <= "\udfff" for c in document_id)
+
+
+def encode_text(text: str) -> bytes:
+    """Return any text as bytes, lone surrogates included."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode_text(text: bytes) -> str:
+    """Return the text that `encode_text` made bytes of."""
+    return text.decode("utf-8", "surrogatepass")
+
+
+def text_digest(text: bytes) -> bytes:
+    """Return what tells texts apart."""
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def pack_vectors(vectors: NDArray[np.float32]) -> bytes:
+    """Return vectors in half precision, little-endian."""
+    return np.asarray(vectors).astype("<f2").tobytes()
+
+
+def unpack_vectors(data: bytes, dimensions: int) -> NDArray[np.float32]:
+    """Return the vectors of `pack_vectors`, shape (vectors, dimensions)."""
+    return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(-1, dimensions)
+
+
+def pack_spans(spans: Spans) -> tuple[bytes, bytes, int]:
+    """Return the ranges and vectors of spans, and the checksum of both."""
+    ranges = np.asarray(spans.ranges).astype("<i4").tobytes()
+    vectors = pack_vectors(unit_vectors(spans.vectors))
+    return ranges, vectors, zlib.crc32(vectors, zlib.crc32(ranges))
+
+
+def unpack_spans(
+    document_id: str, ranges: bytes, vectors: bytes, checksum: int, dimensions: int
+) -> Spans:
+    """Return the spans of `pack_spans`.
+
+    Raises:
+        StoreError: If they are damaged.
+    """
+    if zlib.crc32(vectors, zlib.crc32(ranges)) != checksum:
+        raise damaged("spans", document_id)
+    pairs = np.frombuffer(ranges, dtype="<i4").astype(np.int64).reshape(-1, 2)
+    return Spans(pairs, unpack_vectors(vectors, dimensions))
+
+
+def damaged(what: str, document_id: str) -> StoreError:
+    """Return the error that something of a document is damaged."""
+    return StoreError(
+        f"of the document {shown(document_id)}, the {what} in the store cannot be read: the file "
+        "is damaged there. Delete this document and index it again, or restore the store from a "
+        "copy"
+    )
+
+
+def narrow(where: Where) -> tuple[str, list[str]]:
+    """Return a condition in SQL that every document meets which meets a filter, and its values.
+
+    It looks for pieces of the metadata's JSON, which is quick, and cannot decide alone: the few
+    documents that are left are put to `filters.matches`.
+    """
+    conditions, values = ["1"], []
+    for key, condition in where.items():
+        text = condition if isinstance(condition, str) and not is_pattern(condition) else None
+        if key in ("id", "source"):
+            if isinstance(condition, str) and is_storable(condition):
+                start = condition.replace("?", "*").partition("*")[0]
+                conditions.append("id = ?" if text is not None else "id >= ?")
+                values.append(start)
+        elif key == "content_hash" and text is not None and is_storable(text):
+            conditions.append("content_hash = ?")
+            values.append(text)
+        elif key not in _OWN_KEYS:
+            pieces = [json.dumps(key) + ":"]
+            if text is not None:
+                # Without quotes: a number can be meant.
+                pieces.append(json.dumps(text)[1:-1])
+            for piece in pieces:
+                conditions.append("instr(metadata, ?)")
+                values.append(piece)
+    return " AND ".join(conditions), values

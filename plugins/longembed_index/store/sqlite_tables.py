@@ -1,0 +1,247 @@
+"""The tables of the SQLite file, and the statements that read and change them."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from longembed_index.document import Entry, Record
+from longembed_index.errors import StoreError
+from longembed_index.store.filters import check_where, matches
+from longembed_index.store.sqlite_rows import (
+    ENTRY_COLUMNS,
+    damaged,
+    is_storable,
+    narrow,
+    pack_spans,
+    pack_vectors,
+    read_entry,
+    text_digest,
+    unpack_vectors,
+)
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from longembed_index.store.protocol import Where
+
+_IDS_AT_ONCE = 500
+
+VECTORS = "SELECT id, vector, checksum FROM documents JOIN vectors ON document = documents.number"
+RECORDS = (
+    f"SELECT id, vector, checksum, texts.text, digest, {ENTRY_COLUMNS} FROM documents "
+    "JOIN vectors ON document = documents.number JOIN texts ON texts.number = documents.text"
+)
+SPANS = (
+    "SELECT id, ranges, vectors, checksum FROM documents JOIN spans ON document = documents.number"
+)
+ALL = "WHERE collection = ? ORDER BY id"
+
+VERSION = 1
+_APPLICATION_ID = 0x6C6F6E67
+
+_STATEMENTS = (
+    # One row for what is shown, one for what is staged, one for each that was replaced.
+    "CREATE TABLE collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+    "state TEXT NOT NULL, generation INTEGER NOT NULL, dimensions INTEGER, info TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX collections_by_name ON collections (name, state)",
+    # Copies of a document, and the staged collection, share its text.
+    "CREATE TABLE texts (number INTEGER PRIMARY KEY, digest BLOB NOT NULL, text BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX texts_by_digest ON texts (digest)",
+    "CREATE TABLE documents (number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, "
+    "id TEXT NOT NULL, title BLOB NOT NULL, metadata TEXT NOT NULL, content_hash TEXT NOT NULL, "
+    "characters INTEGER NOT NULL, tokens INTEGER NOT NULL, read INTEGER NOT NULL, "
+    "windows INTEGER NOT NULL, text INTEGER NOT NULL)",
+    "CREATE UNIQUE INDEX documents_by_id ON documents (collection, id)",
+    "CREATE INDEX documents_by_text ON documents (text)",
+    "CREATE TABLE vectors (document INTEGER PRIMARY KEY, vector BLOB NOT NULL, "
+    "checksum INTEGER NOT NULL)",
+    "CREATE TABLE spans (document INTEGER PRIMARY KEY, ranges BLOB NOT NULL, "
+    "vectors BLOB NOT NULL, checksum INTEGER NOT NULL)",
+)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Create the tables in an empty file, in the transaction that is open."""
+    for statement in _STATEMENTS:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def has_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return whether a file has exactly our tables; False if it is empty.
+
+    Raises:
+        StoreError: If it has other tables.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    objects = {
+        sql
+        for name, sql in connection.execute("SELECT name, sql FROM sqlite_master")
+        if not name.startswith("sqlite_")
+    }
+    if not objects and not version and not application:
+        return False
+    if application != _APPLICATION_ID:
+        raise StoreError(f"{shown(path)} was made by another program. Name another folder")
+    if version > VERSION:
+        raise StoreError(
+            f"{shown(path)} was written by a newer version of longembed-st (format {version}; this "
+            f"version reads {VERSION}). Update longembed-st"
+        )
+    if version != VERSION or objects != set(_STATEMENTS):
+        raise StoreError(
+            f"{shown(path)} has other tables than longembed-st makes. Restore it from a copy, or "
+            "index the documents into a new folder"
+        )
+    return True
+
+
+class Collection(NamedTuple):
+    """A row of `collections`."""
+
+    number: int
+    generation: int
+    dimensions: int | None
+    info: str
+
+
+def create_collection(connection: sqlite3.Connection, name: str, state: str, info: str) -> None:
+    """Create an empty collection."""
+    connection.execute(
+        "INSERT INTO collections (name, state, generation, info) VALUES (?, ?, 1, ?)",
+        (name, state, info),
+    )
+
+
+def find_collection(connection: sqlite3.Connection, name: str, state: str) -> Collection | None:
+    """Return the collection with a name and a state; None if there is none."""
+    row = connection.execute(
+        "SELECT number, generation, dimensions, info FROM collections WHERE name = ? AND state = ?",
+        (name, state),
+    ).fetchone()
+    return None if row is None else Collection(*row)
+
+
+def has_collection(connection: sqlite3.Connection, number: int) -> bool:
+    """Return whether a collection has not been deleted."""
+    query = "SELECT 1 FROM collections WHERE number = ?"
+    return connection.execute(query, (number,)).fetchone() is not None
+
+
+def count_documents(connection: sqlite3.Connection, number: int) -> int:
+    """Return the number of documents of a collection."""
+    query = "SELECT count(*) FROM documents WHERE collection = ?"
+    return int(connection.execute(query, (number,)).fetchone()[0])
+
+
+def select_entries(connection: sqlite3.Connection, number: int, where: Where) -> list[Entry]:
+    """Return the entries of the documents that meet a filter, sorted by id."""
+    check_where(where)
+    condition, values = narrow(where)
+    rows = connection.execute(
+        f"SELECT {ENTRY_COLUMNS} FROM documents WHERE collection = ? AND {condition} ORDER BY id",
+        (number, *values),
+    )
+    entries = map(read_entry, rows)
+    return [entry for entry in entries if not where or matches(entry.fields, where)]
+
+
+def _parts(ids: Iterable[str]) -> Iterator[tuple[list[str], str]]:
+    """Yield ids in parts that one statement takes, with its marks for them."""
+    storable = [key for key in ids if is_storable(key)]
+    for start in range(0, len(storable), _IDS_AT_ONCE):
+        part = storable[start : start + _IDS_AT_ONCE]
+        yield part, ", ".join("?" * len(part))
+
+
+def select(
+    connection: sqlite3.Connection, select: str, number: int, ids: Sequence[str] | None
+) -> list[tuple[Any, ...]]:
+    """Return rows that begin with an id: of all, sorted by it, or of some, in their order."""
+    if ids is None:
+        return connection.execute(f"{select} {ALL}", (number,)).fetchall()
+    rows: dict[str, tuple[Any, ...]] = {}
+    for part, marks in _parts(ids):
+        query = f"{select} WHERE collection = ? AND id IN ({marks})"
+        rows.update((row[0], row) for row in connection.execute(query, (number, *part)))
+    return [rows[key] for key in ids if key in rows]
+
+
+def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
+    """Return the vectors of rows that begin with id, vector and checksum."""
+    for document_id, vector, checksum, *_ in rows:
+        if zlib.crc32(vector) != checksum:
+            raise damaged("vector", document_id)
+    return unpack_vectors(b"".join(row[1] for row in rows), dimensions or 0)
+
+
+def insert_record(
+    connection: sqlite3.Connection,
+    number: int,
+    record: Record,
+    values: tuple[Any, ...],
+    text: bytes,
+    vector: NDArray[np.float32],
+) -> None:
+    """Insert a record whose id the collection does not have."""
+    digest = text_digest(text)
+    row = connection.execute("SELECT number FROM texts WHERE digest = ?", (digest,)).fetchone()
+    if row is None:
+        query = "INSERT INTO texts (digest, text) VALUES (?, ?)"
+        row = (connection.execute(query, (digest, text)).lastrowid,)
+    document = connection.execute(
+        f"INSERT INTO documents (collection, text, {ENTRY_COLUMNS}) "
+        f"VALUES (?, ?{', ?' * len(values)})",
+        (number, *row, *values),
+    ).lastrowid
+    data = pack_vectors(vector)
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (document, data, zlib.crc32(data)))
+    if record.spans is not None and len(record.spans.ranges):
+        connection.execute(
+            "INSERT INTO spans VALUES (?, ?, ?, ?)", (document, *pack_spans(record.spans))
+        )
+
+
+def delete_documents(
+    connection: sqlite3.Connection, number: int, ids: Iterable[str]
+) -> list[tuple[int]]:
+    """Delete documents; return the numbers of their texts, which others may use."""
+    texts = []
+    for part, marks in _parts(ids):
+        query = f"SELECT number, text FROM documents WHERE collection = ? AND id IN ({marks})"
+        rows = connection.execute(query, (number, *part)).fetchall()
+        documents = [(row[0],) for row in rows]
+        connection.executemany("DELETE FROM documents WHERE number = ?", documents)
+        connection.executemany("DELETE FROM vectors WHERE document = ?", documents)
+        connection.executemany("DELETE FROM spans WHERE document = ?", documents)
+        texts += [(row[1],) for row in rows]
+    return texts
+
+
+def delete_unused_texts(connection: sqlite3.Connection, texts: Iterable[tuple[int]]) -> None:
+    """Delete those of some texts that no document has."""
+    connection.executemany(
+        "DELETE FROM texts WHERE number = ? "
+        "AND NOT EXISTS (SELECT 1 FROM documents WHERE text = texts.number)",
+        texts,
+    )
+
+
+def delete_collection(connection: sqlite3.Connection, number: int) -> None:
+    """Delete a collection with its documents."""
+    documents = "(SELECT number FROM documents WHERE collection = ?)"
+    query = "SELECT DISTINCT text FROM documents WHERE collection = ?"
+    texts = connection.execute(query, (number,)).fetchall()
+    connection.execute(f"DELETE FROM vectors WHERE document IN {documents}", (number,))
+    connection.execute(f"DELETE FROM spans WHERE document IN {documents}", (number,))
+    connection.execute("DELETE FROM documents WHERE collection = ?", (number,))
+    connection.execute("DELETE FROM collections WHERE number = ?", (number,))
+    delete_unused_texts(connection, texts)
