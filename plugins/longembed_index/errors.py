@@ -9,12 +9,5 @@ class StoreError(LongEmbedError):
     """A store cannot be opened, read or written."""
 
 
-class LostVectorsError(StoreError):
-    """Vectors of a store are lost; its texts are there.
-
-    Args:
-        what: What is lost.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}. Write them anew: longembed repair --store DIR")
+class StoreWarning(UserWarning):
+    """Something beside a store was damaged or cannot be written, and is made again."""
