@@ -1,0 +1,1 @@
+"""The words of documents: analysis, BM25, and the index beside a store."""

@@ -1,70 +1,92 @@
 """The words of a store's documents, in a file beside the store, and their BM25 scores.
 
-The file is derived from the store, as that of the spans is. SQLite's full-text index finds which
-of many documents have words of the query; scores are exact, from the terms of each. A document
-is scored twice: as a whole, and by its best passage, a window of terms.
+The file is derived from the store: it names the store's generation that it was made from, is
+brought up to date, and is built again if it is damaged. A document is scored as a whole, and by
+its best passage, a window of terms.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
+import threading
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.bm25 import idf
-from longembed_index.derived import DerivedFile, id_of, key_of
-from longembed_index.embedding import batches
-from longembed_index.errors import StoreError
-from longembed_index.word_index import WordScores
-from longembed_index.word_scores import (
-    Numbers,
-    Statistics,
-    range_scores_of,
-    scores_of,
-    window_count,
-    window_lengths,
+from longembed_index.errors import StoreError, StoreWarning
+from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, get_analyzer, guess_language
+from longembed_index.lexical.file import (
+    DamagedError,
+    WordFile,
+    create_temporary_file,
+    temporary_file,
+)
+from longembed_index.lexical.protocol import WordScores
+from longembed_index.lexical.scores import (
+    QueryWeights,
+    Terms,
+    document_scores,
+    idf,
+    range_scores,
     window_ranges,
-    windows_of,
 )
-from longembed_index.words import NO_LANGUAGE, Terms, guess_language, words_of
+from longembed_index.lexical.tables import (
+    DocumentTokens,
+    Settings,
+    TermCount,
+    delete_documents,
+    find_candidates,
+    find_phrase,
+    insert_documents,
+    read_content_hashes,
+    read_document_terms,
+    read_settings,
+    read_term_counts,
+    read_totals,
+    unpack_starts,
+    write_settings,
+)
+from longembed_st.texts import shown
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
-    """CREATE TABLE IF NOT EXISTS words (
-        number INTEGER PRIMARY KEY, term TEXT UNIQUE, documents INTEGER, passages INTEGER
-    )""",
-    """CREATE TABLE IF NOT EXISTS documents (
-        number INTEGER PRIMARY KEY, id BLOB UNIQUE, checksum INTEGER, terms BLOB, starts BLOB
-    )""",
-    """CREATE TABLE IF NOT EXISTS totals (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        documents INTEGER, length INTEGER, passages INTEGER, passage_length INTEGER
-    )""",
-    "INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0)",
-    "CREATE VIRTUAL TABLE IF NOT EXISTS found USING fts5(numbers, content='')",
-)
-_AT_ONCE = 500
-"""Values in one statement."""
-_TOGETHER = 16
-"""Documents whose terms are in memory together."""
-_TERMS_TOGETHER = 2_000_000
+if TYPE_CHECKING:
+    from longembed_index.document import Entry
+    from longembed_index.store.protocol import Store
+
+T = TypeVar("T")
+
+_DOCUMENTS_AT_ONCE, _CHARACTERS_AT_ONCE = 500, 4_000_000
+"""The most documents of one commit, and about the most characters."""
+_TERMS_AT_ONCE = 2_000_000
 """Terms of documents that are scored together."""
-_MATCHED = 64
-"""The most words of a query that documents are looked up by; all of them together, the rarest
-first, are in no more documents, counted each time, than there are."""
 
 
-class WordFile:
-    """The lexical index of one collection.
+def missing_and_stale(
+    stored: Mapping[str, str], indexed: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """Return the ids of documents that an index lacks, and of those that it must forget.
+
+    A document that has changed is among both.
+
+    Args:
+        stored: The content hashes of the store's documents by id.
+        indexed: The content hashes of the index's documents by id.
+    """
+    missing = [key for key in sorted(stored) if indexed.get(key) != stored[key]]
+    stale = [key for key in sorted(indexed) if stored.get(key) != indexed[key]]
+    return missing, stale
+
+
+class WordIndex:
+    """The words of one collection; see `longembed_index.lexical.protocol.LexicalIndex`.
+
+    Threads may share it, and a forked child may go on using it.
 
     Args:
         directory: The folder of the store.
@@ -73,61 +95,57 @@ class WordFile:
 
     def __init__(self, directory: Path, collection: str) -> None:
         name = f"longembed.words.{quote(collection, safe='')}.sqlite3"
-        self._file = DerivedFile(directory / name, *_TABLES)
+        self._own_file = self._file = WordFile(directory.absolute() / name)
+        self._store: Store | None = None
+        self._lock = threading.RLock()
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Return the file; in a temporary folder if the store's folder cannot be written."""
         return self._file.path
 
     @property
     def language(self) -> str | None:
-        """The language of the stop words and the stemmer; None as long as there is no document."""
-        for (value,) in self.rows("SELECT value FROM settings WHERE name = 'language'"):
-            return str(value)
-        return None
+        """Return the language of the stemmer and the stop words; None without documents."""
+        return self.read(read_settings).language
 
     def __len__(self) -> int:
-        """How many documents it has; none if it is damaged, so that it is made anew."""
-        with suppress(_DamagedError):
-            return next((int(row[0]) for row in self.rows("SELECT documents FROM totals")), 0)
-        return 0
+        return self.read(read_totals).documents
 
-    def ids(self) -> set[str]:
-        """The documents that it has; none if it is damaged."""
-        with suppress(_DamagedError):
-            return {id_of(row[0]) for row in self.rows("SELECT id FROM documents")}
-        return set()
+    def is_current(self, store: Store) -> bool:
+        """Return whether the words are those of the store as it is now."""
+        return self._file.settings.generation == store.generation
 
-    def add(self, texts: Mapping[str, str], language: str | None = None) -> None:
-        """Take in some documents; those that are there already are left as they are.
+    def update(self, store: Store, on_document: Callable[[], None] = lambda: None) -> None:
+        """Bring the words up to date with a store; cheap if they are.
+
+        If the folder of the store cannot be written, they are kept in a temporary folder, for this
+        process. A damaged file is built again. Both give a `StoreWarning`.
 
         Args:
-            texts: By id.
-            language: One of `words.LANGUAGES`, for the first documents; None to guess it from them.
-                Later ones are taken as of the same language.
+            store: The documents.
+            on_document: Called for each document that was taken in.
 
         Raises:
-            StoreError: If they cannot be written.
+            StoreError: If the store cannot be read, or the words cannot be written.
         """
-        self._file.change(lambda database: _add(database, texts, language))
+        with self._lock:
+            self._store = store
+            # Before the documents are listed: what is committed meanwhile is for the next time.
+            generation = store.generation
+            try:
+                self._file = self._choose_file(generation)
+                self._bring_up_to_date(store, generation, on_document)
+            except DamagedError as error:
+                self._start_again(error)
+                self._bring_up_to_date(store, generation, on_document)
 
-    def delete(self, ids: Iterable[str]) -> None:
-        """Forget some documents; raises `StoreError` if that cannot be written."""
-        keys = [key_of(one) for one in ids]
-        if keys and self.path.is_file():
-            self._file.change(lambda database: _delete(database, keys))
+    def query(self, text: str) -> WordQuery:
+        """Put a query; any text, nothing in it is an operator."""
+        return WordQuery(self, text)
 
-    def ask(self, query: str) -> FileQuery:
-        """Put a query.
-
-        Args:
-            query: Any text.
-        """
-        return FileQuery(self, query)
-
-    def with_phrase(self, phrase: str) -> set[str] | None:
-        """The documents that have the terms of a phrase in a row, stop words aside.
+    def find_phrase(self, phrase: str) -> set[str] | None:
+        """Return the documents that have the terms of a phrase in a row, stop words aside.
 
         Args:
             phrase: Any text.
@@ -135,185 +153,197 @@ class WordFile:
         Returns:
             None if the phrase has no terms.
         """
-        terms = self.cut(phrase).terms
-        if not terms:
-            return None
-        known = {row[1]: row[0] for row in self.counted(terms)}
-        if not all(term in known for term in terms):
-            return set()
-        wanted = " ".join(str(known[term]) for term in terms)
-        rows = self.rows(
-            "SELECT id FROM found JOIN documents ON number = found.rowid WHERE found MATCH ?",
-            f'"{wanted}"',
-        )
-        return {id_of(row[0]) for row in rows}
+        terms = get_analyzer(self.language or NO_LANGUAGE).tokens(phrase).terms
+        return set(self.read(lambda connection: find_phrase(connection, terms))) if terms else None
 
-    def windows(self, record_id: str, characters: int) -> list[tuple[int, int]]:
-        """The passages of a document, for whoever has no spans.
+    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
+        """Return the passages of a document without spans.
 
         Args:
-            record_id: The document.
-            characters: Of its text.
+            document_id: The document.
+            characters: The length of its text.
 
         Returns:
-            Half-open ranges of characters, each beginning in the middle of the one before it.
+            Half-open ranges of characters, each from the middle of the one before it; none if the
+            document does not exist.
         """
-        for _, _, packed in self.terms([record_id]):
-            return window_ranges(_places(packed), characters)
+        for _, _, starts in self.read(lambda c: list(read_document_terms(c, [document_id]))):
+            return window_ranges(unpack_starts(starts), characters)
         return []
 
-    def cut(self, text: str) -> Terms:
-        """The terms of a text, in the language of the documents.
-
-        Args:
-            text: Any.
-        """
-        return words_of(self.language or NO_LANGUAGE).of(text)
-
-    def counted(self, terms: Iterable[str]) -> list[tuple[int, str, int, int]]:
-        """Number, term, and how many documents and passages have it, of those that some have.
-
-        Args:
-            terms: Any.
-        """
-        return [
-            row
-            for part in batches(list(dict.fromkeys(terms)), _AT_ONCE)
-            for row in self.rows(
-                "SELECT number, term, documents, passages FROM words "
-                f"WHERE documents > 0 AND term IN ({', '.join('?' * len(part))})",
-                *part,
-            )
-        ]
-
-    def terms(self, ids: Sequence[str]) -> Iterator[tuple[str, Numbers, bytes]]:
-        """Id, terms and their packed places of the documents that are there and not damaged.
-
-        Args:
-            ids: The documents.
-        """
-        for part in batches(ids, _AT_ONCE):
-            rows = self.rows(
-                "SELECT id, checksum, terms, starts FROM documents "
-                f"WHERE id IN ({', '.join('?' * len(part))})",
-                *map(key_of, part),
-            )
-            for key, checksum, terms, starts in rows:
-                if zlib.crc32(terms + starts) == checksum:
-                    yield id_of(key), _unpacked(terms), starts
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """What a query in SQL gives; nothing if the file is not there.
-
-        Args:
-            query: With a mark for each value.
-            *values: The values.
-
-        Raises:
-            StoreError: If the file is damaged, or locked for long.
-        """
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what a function reads from the file; a damaged file is built again first."""
         try:
-            with self._file.reading() as database:
-                return database.execute(query, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StoreError(f"{self.path.name} is being written to: try again") from error
-            return []
-        except sqlite3.DatabaseError as error:
-            raise _DamagedError(
-                f"{self.path.name} is damaged ({error}). Delete it: the next search makes it anew"
-            ) from error
+            return self._file.read(work)
+        except DamagedError:
+            with self._lock:
+                try:
+                    # Another thread may have built it again meanwhile.
+                    return self._file.read(work)
+                except DamagedError as error:
+                    if self._store is None:
+                        raise
+                    generation = self._store.generation
+                    self._start_again(error)
+                    self._bring_up_to_date(self._store, generation, lambda: None)
+                return self._file.read(work)
+
+    def _choose_file(self, generation: int) -> WordFile:
+        stand_in = temporary_file(self._own_file)
+        if stand_in is not None and stand_in.settings.generation == generation:
+            return stand_in
+        if self._own_file.is_writable() or self._own_file.settings.generation == generation:
+            return self._own_file
+        warnings.warn(
+            f"{shown(self._own_file.path)} cannot be written. This process builds the words in a "
+            "temporary folder",
+            StoreWarning,
+            stacklevel=3,
+        )
+        if stand_in is None:
+            stand_in = create_temporary_file(self._own_file)
+            self._own_file.copy_to(stand_in.path)
+        return stand_in
+
+    def _start_again(self, error: DamagedError) -> None:
+        warnings.warn(f"{error}. It is built again", StoreWarning, stacklevel=3)
+        if self._own_file.is_writable():
+            self._file.discard()
+        else:
+            self._file = create_temporary_file(self._own_file)
+
+    def _bring_up_to_date(
+        self, store: Store, generation: int, on_document: Callable[[], None]
+    ) -> None:
+        file = self._file
+        settings = file.settings
+        if settings.generation == generation:
+            return
+        wanted = store.info.language
+        if wanted and settings.language and wanted != settings.language:
+            file.discard()
+        entries = {entry.id: entry for entry in store.entries()}
+        # Another process may do the same: its words are taken, and numbers are those of one file.
+        edition, _, language = file.write(read_settings)
+        language = language or wanted
+        missing, stale = missing_and_stale(
+            {entry.id: entry.content_hash for entry in entries.values()},
+            file.read(read_content_hashes),
+        )
+        for ids in _batches([entries[document_id] for document_id in missing]):
+            indexed = file.read(partial(read_content_hashes, ids=ids))
+            records = [r for r in store.get(ids) if indexed.get(r.document.id) != r.content_hash]
+            language = language or guess_language(record.document.text for record in records)
+            analyzer = get_analyzer(language)
+            documents = [
+                DocumentTokens(r.document.id, r.content_hash, analyzer.tokens(r.document.text))
+                for r in records
+            ]
+            reached = Settings(edition, None, language)
+            file.write(partial(_replace, documents=documents, left_over=[], settings=reached))
+            for _ in ids:
+                on_document()
+        left_over = [document_id for document_id in stale if document_id not in entries]
+        reached = Settings(edition, generation, language)
+        file.write(partial(_replace, documents=[], left_over=left_over, settings=reached))
 
 
-class FileQuery:
-    """One query, put to a file of words; what it needs of the collection is read once.
+def _replace(
+    connection: sqlite3.Connection,
+    documents: Sequence[DocumentTokens],
+    left_over: Sequence[str],
+    settings: Settings,
+) -> None:
+    edition, _, language = read_settings(connection)
+    if edition != settings.edition or language not in (None, settings.language):
+        raise StoreError("the words were built again by another process meanwhile. Try again")
+    indexed = read_content_hashes(connection, [document.id for document in documents])
+    changed = [d for d in documents if indexed.get(d.id) != d.content_hash]
+    delete_documents(connection, [*left_over, *(document.id for document in changed)])
+    insert_documents(connection, changed)
+    write_settings(connection, settings)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[str]]:
+    ids: list[str] = []
+    characters = 0
+    for entry in entries:
+        ids.append(entry.id)
+        characters += entry.characters
+        if len(ids) == _DOCUMENTS_AT_ONCE or characters > _CHARACTERS_AT_ONCE:
+            yield ids
+            ids, characters = [], 0
+    if ids:
+        yield ids
+
+
+class _QueryTerms(NamedTuple):
+    edition: str
+    counts: list[TermCount]
+    weights: QueryWeights
+
+
+class WordQuery:
+    """One query; see `longembed_index.lexical.protocol.LexicalQuery`.
 
     Args:
-        words: The file.
-        query: Any text.
+        words: The words that it is put to.
+        text: Any text.
     """
 
-    def __init__(self, words: WordFile, query: str) -> None:
-        self._words, self._terms = words, words.cut(query).terms
+    def __init__(self, words: WordIndex, text: str) -> None:
+        self._words, self._text = words, text
+        self._known: _QueryTerms | None = None
 
-    @cached_property
-    def _counted(self) -> list[tuple[int, str, int, int]]:
-        return sorted(self._words.counted(self._terms))
+    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+        """Return ids of documents with words of the query, the likeliest first."""
 
-    @cached_property
-    def _statistics(self) -> Statistics:
-        times = Counter(self._terms)
-        found = next(iter(self._words.rows("SELECT * FROM totals")), (1, 0, 0, 0, 0))
-        _, documents, length, passages, passage_length = map(int, found)
-        often = np.array([times[row[1]] for row in self._counted], dtype=np.float64)
-        having = np.array([row[2:] for row in self._counted], dtype=np.float64).reshape(-1, 2)
-        return Statistics(
-            np.array([row[0] for row in self._counted], dtype=np.int32),
-            often * idf(having[:, 0], documents),
-            often * idf(having[:, 1], passages),
-            length / max(documents, 1),
-            passage_length / max(passages, 1),
-        )
+        def work(connection: sqlite3.Connection) -> list[str]:
+            return find_candidates(connection, self._terms(connection).counts, most, among)
 
-    def candidates(self, most: int) -> list[str]:
-        """Documents that have words of the query, the likeliest first; all if there are few.
-
-        Args:
-            most: How many.
-        """
-        if len(self._words) <= most:
-            return sorted(self._words.ids())
-        # The words that few documents have decide; the others cost the time.
-        by_rarity = sorted(self._counted, key=lambda row: row[2])[:_MATCHED]
-        together = np.cumsum([row[2] for row in by_rarity])
-        rare = by_rarity[: max(1, int(np.searchsorted(together, len(self._words), "right")))]
-        wanted = " OR ".join(f'"{row[0]}"' for row in rare)
-        rows = self._words.rows(
-            "SELECT id FROM found JOIN documents ON number = found.rowid "
-            "WHERE found MATCH ? ORDER BY rank LIMIT ?",
-            wanted,
-            most,
-        )
-        return [id_of(row[0]) for row in rows] if rare else []
+        return self._words.read(work)
 
     def scores(self, ids: Sequence[str]) -> dict[str, WordScores]:
-        """The scores of some documents.
+        """Return the scores of documents by id; those that do not exist are left out."""
 
-        Args:
-            ids: The documents; those that are not there have no score.
+        def work(connection: sqlite3.Connection) -> dict[str, WordScores]:
+            weights = self._terms(connection).weights
+            scores: dict[str, WordScores] = {}
+            waiting: list[tuple[str, Terms]] = []
+            together = 0
+            for document_id, terms, _ in read_document_terms(connection, ids):
+                waiting.append((document_id, terms))
+                together += len(terms)
+                if together > _TERMS_AT_ONCE:
+                    scores |= document_scores(weights, waiting)
+                    waiting, together = [], 0
+            return scores | document_scores(weights, waiting)
 
-        Returns:
-            By id.
-        """
-        found: dict[str, WordScores] = {}
-        waiting: list[tuple[str, Numbers]] = []
-        together = 0
-        for key, terms, _ in self._words.terms(ids):
-            waiting.append((key, terms))
-            together += len(terms)
-            if together > _TERMS_TOGETHER:
-                found |= scores_of(self._statistics, waiting)
-                waiting, together = [], 0
-        return found | scores_of(self._statistics, waiting)
+        return self._words.read(work)
 
     def range_scores(
-        self, record_id: str, ranges: Sequence[tuple[int, int]]
+        self, document_id: str, ranges: Sequence[tuple[int, int]]
     ) -> NDArray[np.float64]:
-        """The scores of parts of a document, as if they were passages.
+        """Return the scores of ranges of a document's characters, as if each was a passage.
 
         Args:
-            record_id: The document.
+            document_id: The document.
             ranges: Half-open ranges of its characters.
 
         Returns:
-            Shape (ranges,); zeros of a document that is not there.
+            Shape (ranges,); zeros if the document does not exist.
         """
-        for _, terms, starts in self._words.terms([record_id]):
-            return range_scores_of(self._statistics, terms, _places(starts), ranges)
-        return np.zeros(len(ranges))
+
+        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
+            weights = self._terms(connection).weights
+            for _, terms, starts in read_document_terms(connection, [document_id]):
+                return range_scores(weights, terms, unpack_starts(starts), ranges)
+            return np.zeros(len(ranges))
+
+        return self._words.read(work)
 
     def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """The same of parts of any text, the sentences of a passage for instance.
+        """Return the scores of ranges of any text's characters, such as a passage's sentences.
 
         Args:
             text: The text.
@@ -322,115 +352,36 @@ class FileQuery:
         Returns:
             Shape (ranges,).
         """
-        numbers = {row[1]: row[0] for row in self._counted}
-        cut = self._words.cut(text)
-        terms = np.array([numbers.get(term, -1) for term in cut.terms], dtype=np.int32)
-        return range_scores_of(self._statistics, terms, cut.starts, ranges)
 
+        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
+            known = self._terms(connection)
+            numbers = {count.term: count.number for count in known.counts}
+            tokens = _analyzer(connection).tokens(text)
+            terms = np.array([numbers.get(term, -1) for term in tokens.terms], dtype=np.int32)
+            return range_scores(known.weights, terms, tokens.starts, ranges)
 
-class _DamagedError(StoreError):
-    """What is in the file cannot be read."""
+        return self._words.read(work)
 
-
-def _add(database: sqlite3.Connection, texts: Mapping[str, str], language: str | None) -> None:
-    there = {id_of(key) for (key,) in _of_ids(database, "id", map(key_of, texts))}
-    new = {key: text for key, text in texts.items() if key not in there}
-    settings = dict(database.execute("SELECT name, value FROM settings").fetchall())
-    if not settings and new:
-        settings["language"] = language or guess_language(new.values())
-        database.execute("INSERT INTO settings VALUES ('language', ?)", (settings["language"],))
-    words = words_of(settings["language"]) if new else None
-    for batch in batches(list(new.items()), _TOGETHER):
-        assert words is not None
-        counted: list[Numbers] = []
-        cut = {key: words.of(text) for key, text in batch}
-        numbers = _numbers(database, {term for one in cut.values() for term in one.terms})
-        for key, one in cut.items():
-            terms = np.array([numbers[term] for term in one.terms], dtype=np.int32)
-            packed, starts = _packed(terms), _packed(np.diff(one.starts, prepend=np.int32(0)))
-            number = database.execute(
-                "INSERT INTO documents (id, checksum, terms, starts) VALUES (?, ?, ?, ?)",
-                (key_of(key), zlib.crc32(packed + starts), packed, starts),
-            ).lastrowid
-            database.execute(
-                "INSERT INTO found (rowid, numbers) VALUES (?, ?)", (number, _as_text(terms))
+    def _terms(self, connection: sqlite3.Connection) -> _QueryTerms:
+        """Return what is needed of the collection; read once, and again of another file."""
+        edition = read_settings(connection).edition
+        if self._known is None or self._known.edition != edition:
+            times = Counter(_analyzer(connection).tokens(self._text).terms)
+            counts = read_term_counts(connection, list(times))
+            totals = read_totals(connection)
+            often = np.array([times[count.term] for count in counts], dtype=np.float64)
+            documents = np.array([count.documents for count in counts], dtype=np.float64)
+            passages = np.array([count.passages for count in counts], dtype=np.float64)
+            weights = QueryWeights(
+                np.array([count.number for count in counts], dtype=np.int32),
+                often * idf(documents, totals.documents),
+                often * idf(passages, totals.passages),
+                totals.length / max(totals.documents, 1),
+                totals.passage_length / max(totals.passages, 1),
             )
-            counted.append(terms)
-        _count(database, counted, 1)
+            self._known = _QueryTerms(edition, counts, weights)
+        return self._known
 
 
-def _delete(database: sqlite3.Connection, keys: Sequence[bytes]) -> None:
-    for number, packed in _of_ids(database, "number, terms", keys):
-        terms = _unpacked(packed)
-        # An index without contents has to be told what it is to forget.
-        database.execute(
-            "INSERT INTO found (found, rowid, numbers) VALUES ('delete', ?, ?)",
-            (number, _as_text(terms)),
-        )
-        database.execute("DELETE FROM documents WHERE number = ?", (number,))
-        _count(database, [terms], -1)
-
-
-def _of_ids(database: sqlite3.Connection, columns: str, keys: Iterable[bytes]) -> list[Any]:
-    return [
-        row
-        for part in batches(list(keys), _AT_ONCE)
-        for row in database.execute(
-            f"SELECT {columns} FROM documents WHERE id IN ({', '.join('?' * len(part))})", part
-        ).fetchall()
-    ]
-
-
-def _numbers(database: sqlite3.Connection, terms: set[str]) -> dict[str, int]:
-    """The numbers of some terms, new ones for those that are not there yet."""
-    database.executemany(
-        "INSERT OR IGNORE INTO words (term, documents, passages) VALUES (?, 0, 0)",
-        [(term,) for term in sorted(terms)],
-    )
-    found: dict[str, int] = {}
-    for part in batches(sorted(terms), _AT_ONCE):
-        marks = ", ".join("?" * len(part))
-        rows = database.execute(f"SELECT term, number FROM words WHERE term IN ({marks})", part)
-        found |= dict(rows.fetchall())
-    return found
-
-
-def _count(database: sqlite3.Connection, texts: Sequence[Numbers], sign: int) -> None:
-    """Count some documents in, or out."""
-    documents: Counter[int] = Counter()
-    passages: Counter[int] = Counter()
-    totals = np.zeros(4, dtype=np.int64)
-    for terms in texts:
-        count = int(window_count(len(terms)))
-        windows, repeated = windows_of(np.arange(len(terms)), count)
-        # A term and a passage as one number: each pair counts once.
-        pairs = np.unique(terms[repeated].astype(np.int64) * count + windows)
-        numbers, having = np.unique(pairs // count, return_counts=True)
-        documents.update(numbers.tolist())
-        passages.update(dict(zip(numbers.tolist(), having.tolist(), strict=True)))
-        totals += [1, len(terms), count, int(window_lengths(len(terms)).sum())]
-    database.executemany(
-        "UPDATE words SET documents = documents + ?, passages = passages + ? WHERE number = ?",
-        [(sign * count, sign * passages[number], number) for number, count in documents.items()],
-    )
-    database.execute(
-        "UPDATE totals SET documents = documents + ?, length = length + ?, "
-        "passages = passages + ?, passage_length = passage_length + ?",
-        (sign * totals).tolist(),
-    )
-
-
-def _as_text(terms: Numbers) -> str:
-    return " ".join(map(str, terms.tolist()))
-
-
-def _packed(numbers: Numbers) -> bytes:
-    return zlib.compress(np.asarray(numbers, dtype="<i4").tobytes(), level=1)
-
-
-def _places(packed: bytes) -> Numbers:
-    return np.cumsum(_unpacked(packed), dtype=np.int32)
-
-
-def _unpacked(packed: bytes) -> Numbers:
-    return np.frombuffer(zlib.decompress(packed), dtype="<i4")
+def _analyzer(connection: sqlite3.Connection) -> Analyzer:
+    return get_analyzer(read_settings(connection).language or NO_LANGUAGE)
