@@ -35,7 +35,7 @@ class Parrot(MockLLM):
 def main() -> None:
     """Index, retrieve, answer."""
     with TemporaryDirectory() as folder:
-        retriever = LongEmbedRetriever(indexed_packages(Path(folder)), k=1, passages=5)
+        retriever = LongEmbedRetriever(indexed_packages(Path(folder) / "store"), k=1, passages=5)
         for question in QUESTIONS:
             model = Parrot()
             answer = RetrieverQueryEngine.from_args(retriever, llm=model).query(question)

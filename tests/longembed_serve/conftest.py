@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 pytest.importorskip("fastapi")
-pytest.importorskip("chromadb")
 
 import uvicorn
 from class_models import late_minilm
 from integrations.answering import indexed
 
 import longembed_st as le
+from longembed_index import Index
 from longembed_serve.application import application, server_config
 from longembed_serve.service import Service
 
@@ -53,10 +53,10 @@ def serve(store, minilm_folder) -> Callable[..., Any]:
     """Serves the store, with a reranker, under some limits."""
 
     @contextmanager
-    def serving(most_bytes: int = 20_000_000, key: str | None = None, **settings: Any):
+    def serving(max_bytes: int = 20_000_000, key: str | None = None, **settings: Any):
         reranker = le.reranker_of(late_minilm(minilm_folder))
-        service = Service(store, reranker=reranker, **settings)
-        app = application(service, most_bytes=most_bytes, key=key, hosts=["localhost", "127.0.0.1"])
+        service = Service(Index.open(store), reranker=reranker, **settings)
+        app = application(service, max_bytes=max_bytes, key=key, hosts=["localhost", "127.0.0.1"])
         with running(app) as address:
             yield address, service
 

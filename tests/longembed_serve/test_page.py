@@ -117,10 +117,8 @@ def test_texts_are_never_interpreted(page) -> None:
         "tokens": 10,
         "read": 5,
         "characters": len(hostile),
-        "document_score": None,
-        "span_score": None,
-        "words": None,
-        "also": [hostile],
+        "scores": {"document_words": 0.5},
+        "copies": [hostile],
         "passages": [
             {
                 "start": 0,

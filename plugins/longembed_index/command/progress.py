@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from longembed_index.maintain.report import Outcome
 
 
+TOKENS_PER_BYTE = 0.25
+"""Of plain English text: assumed until something was measured."""
+
+
 class Forecast:
     """The tokens and the seconds that are left, by what was measured so far.
 
@@ -46,9 +50,10 @@ class Forecast:
     def tokens_left(self) -> float | None:
         """Return the number of tokens that are left to embed; None as long as nothing tells."""
         in_progress = max(self._reading_total - self._reading, 0)
-        if self.total is None or not self._embedded_bytes:
+        if self.total is None:
             return in_progress or None
-        rate = self._embedded / self._embedded_bytes
+        known = self._embedded_bytes
+        rate = self._embedded / known if known else TOKENS_PER_BYTE
         left = (self.total - self._settled_bytes) * rate - self._reading
         return max(left, in_progress)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("langchain_core")
 pytest.importorskip("langchain_tests")
-pytest.importorskip("chromadb")
 
 from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, indexed
 from langchain_core.documents import Document
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_longembed import LongEmbedRetriever
+from longembed_index.errors import StoreError
 from longembed_st.errors import ConfigError
 
 
@@ -48,8 +49,9 @@ def test_documents_are_whole_and_say_where_the_answer_stands(store) -> None:
     assert len(found.page_content.split()) > 2_000
     (passage,) = found.metadata["passages"]
     assert found.page_content[passage["start"] : passage["end"]] == passage["text"]
+    scores = found.metadata["scores"]
     assert found.metadata["score"] == pytest.approx(
-        (found.metadata["document_score"] + found.metadata["span_score"]) / 2, abs=1e-5
+        (scores["document_vector"] + scores["best_span"]) / 2, abs=1e-3
     )
 
 
@@ -103,7 +105,21 @@ def test_a_weight_of_one_is_dense(store) -> None:
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="there is no store in"):
+    with pytest.raises(StoreError, match="there is no index in"):
         LongEmbedRetriever(store=str(tmp_path)).invoke("anything")
     with pytest.raises(ValueError, match="extra"):
         LongEmbedRetriever(store=str(tmp_path), top_k=3)
+
+
+def test_threads_and_batches_share_one_retriever(store) -> None:
+    retriever = LongEmbedRetriever(store=str(store), k=1)
+    answers = retriever.batch([QUESTIONS[topic] for topic in QUESTIONS] * 8)
+    titles = [document.metadata["title"] for (document,) in answers]
+    assert titles == [f"{topic}.txt" for topic in QUESTIONS] * 8
+
+
+def test_a_pickled_retriever_opens_the_store_again(store) -> None:
+    retriever = LongEmbedRetriever(store=str(store), k=1)
+    retriever.invoke(QUESTIONS["harbour"])
+    again = pickle.loads(pickle.dumps(retriever))
+    assert again.invoke(QUESTIONS["railway"])[0].metadata["title"] == "railway.txt"

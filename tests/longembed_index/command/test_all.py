@@ -34,7 +34,7 @@ import pytest
         (("index", "empty", "--store", "STORE", "--model", "MODEL"), 1, "no document"),
         (("index", "--store", "STORE"), 2, "PATH"),
         (("index", "docs"), 2, "--store"),
-        (("search", "q", "--store", "STORE"), 1, "no store in"),
+        (("search", "q", "--store", "STORE"), 1, "no index in"),
         (("search", "q", "--store", "docs"), 1, "not a store"),
         (("search", "  ", "--store", "STORE"), 1, "query is blank"),
         (("search", "q", "--store", "STORE", "-k", "0"), 2, "-k"),
@@ -74,7 +74,7 @@ def test_help_teaches_with_an_example(run, command, words) -> None:
 
 def test_the_commands_import_nothing_heavy_until_they_run() -> None:
     code = (
-        "import sys; from longembed_index.command import contents, index, reindex, repair, search;"
+        "import sys; from longembed_index.command import contents, convert, index, reindex, search;"
         "print([m for m in ('torch', 'chromadb', 'markitdown', 'transformers', 'numpy')"
         " if m in sys.modules])"
     )

@@ -18,7 +18,6 @@ def test_five_formats_are_indexed_and_found(run, docs) -> None:
     assert row(result, "documents in the store") == "5"
     assert row(result, "share of tokens read") == "100%"
     assert int(row(result, "tokens embedded").replace(",", "")) > 600
-    assert "Found 5 documents" in result.stderr
     for query, title in {
         "how much may the town spend?": "budget.txt",
         "animals at home": "pets.md",
@@ -140,10 +139,8 @@ def test_a_folder_that_is_empty_now_is_not_pruned_unless_that_is_confirmed(run, 
     docs.mkdir()
     assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
     result = run("index", docs, "--store", "STORE", "--prune")
-    assert result.exit_code == 1
-    assert "the store has 5 documents from there" in result.stderr
-    assert "--prune-empty-root" in result.stderr
-    assert row(run("index", docs, "--store", "STORE"), "documents in the store") == "5"
+    assert "--prune-empty-root" in result.stdout
+    assert row(result, "documents in the store") == "5"
     result = run("index", docs, "--store", "STORE", "--prune", "--prune-empty-root")
     assert row(result, "documents removed") == "5"
     assert row(result, "documents in the store") == "0"
@@ -184,7 +181,7 @@ def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "extra"), [("chromadb", "chroma"), ("markitdown", "index"), ("filelock", "index")]
+    ("library", "extra"), [("markitdown", "index"), ("filelock", "index")]
 )
 def test_without_the_extra_the_command_to_install_it_is_printed(
     run, docs, monkeypatch, tmp_path, library, extra
@@ -195,7 +192,7 @@ def test_without_the_extra_the_command_to_install_it_is_printed(
     missing.write_text(f"raise ModuleNotFoundError('none', name={library!r})")
     monkeypatch.syspath_prepend(missing.parent)
     for name in list(sys.modules):
-        if name.split(".")[0] in {library, "chroma_longembed"}:
+        if name.split(".")[0] == library:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     result = run("index", docs / "bank.html", "--store", "STORE", "--model", "MODEL")

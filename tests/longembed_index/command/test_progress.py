@@ -5,98 +5,88 @@ from __future__ import annotations
 import io
 import time
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-from longembed_index.command.progress import Forecast, file_bar
-from longembed_index.ingestion import ingest
-from longembed_index.memory import MemoryStore
-from longembed_index.sources import TextSource
-from longembed_index.testing import MADE_BY
+from longembed_index.command.progress import Forecast, embedding_bar
+from longembed_index.maintain.report import Outcome
 from longembed_st.command.display import Bars, document_bar
-from longembed_st.coverages import Coverage, Encoded
 from longembed_st.reading.progress import tell
 
 
+def forecast_of(total: int | None) -> Forecast:
+    forecast = Forecast(now=0)
+    forecast.total = total
+    return forecast
+
+
 def test_one_long_book_moves_the_forecast_while_it_is_read() -> None:
-    forecast = Forecast([(".txt", 4_000_000)], now=0)
+    forecast = forecast_of(4_000_000)
     assert forecast.tokens_left == 1_000_000
     assert forecast.seconds_left(5) is None
     forecast.on_tokens(10_000, 900_000, now=10)
-    assert forecast.read == 10_000
+    assert forecast.tokens == 10_000
     assert forecast.seconds_left(10) == pytest.approx(990)
     # Between two batches the clock runs on.
     assert forecast.seconds_left(40) == pytest.approx(960)
     forecast.on_tokens(450_000, 900_000, now=450)
     assert forecast.seconds_left(450) == pytest.approx(550)
-    forecast.on_document(".txt", 4_000_000, 900_000, now=900)
-    assert forecast.read == 900_000
+    forecast.on_outcome(Outcome("book", "added", 4_000_000, 900_000), now=900)
+    assert forecast.tokens == 900_000
     assert forecast.tokens_left == 0
     assert forecast.seconds_left(900) == 0
 
 
-def test_kinds_of_files_have_rates_of_their_own() -> None:
-    forecast = Forecast([(".txt", 400), (".pdf", 1_000_000), (".pdf", 3_000_000)], now=0)
-    forecast.on_document(".txt", 400, 100, now=1)
-    # Nothing else is known of PDFs yet.
-    assert forecast.tokens_left == 1_000_000
-    forecast.on_document(".pdf", 1_000_000, 5_000, now=51)
-    assert forecast.tokens_left == pytest.approx(15_000)
-    assert forecast.seconds_left(51) == pytest.approx(15_000 * 51 / 5_100)
+def test_what_was_read_tells_the_rate_of_the_rest() -> None:
+    forecast = forecast_of(3_000)
+    forecast.on_outcome(Outcome("a", "added", 1_000, 500), now=10)
+    assert forecast.tokens_left == pytest.approx(1_000)
+    assert forecast.seconds_left(10) == pytest.approx(20)
 
 
-def test_what_needs_no_reading_takes_no_time_and_is_no_work() -> None:
-    forecast = Forecast([(".txt", 400)] * 3, now=0)
-    forecast.on_document(".txt", 400, 0, now=60)
+def test_what_needs_no_embedding_takes_no_time_and_is_no_work() -> None:
+    forecast = forecast_of(1_200)
+    forecast.on_outcome(Outcome("a", "unchanged", 400), now=60)
     assert forecast.tokens_left == 200
-    forecast.on_document(".txt", 400, 100, now=62)
+    forecast.on_outcome(Outcome("b", "added", 400, 100), now=62)
     assert forecast.seconds_left(62) == pytest.approx(2)
 
 
-def test_records_whose_size_nobody_knows() -> None:
-    forecast = Forecast([("", 1)] * 4, now=0, usual=None)
+def test_without_a_total_only_the_documents_in_progress_are_left() -> None:
+    forecast = forecast_of(None)
     assert forecast.tokens_left is None
     forecast.on_tokens(50, 300, now=1)
-    assert forecast.seconds_left(1) is None
-    forecast.on_document("", 1, 300, now=3)
-    assert forecast.tokens_left == 900
-    assert forecast.seconds_left(3) == pytest.approx(9)
+    assert forecast.tokens_left == 250
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch) -> None:
-    monkeypatch.setattr(Bars, "every", 0.02)
-    shown = io.StringIO()
-    sources = [TextSource("a.txt", "word " * 80), TextSource("b.txt", "word " * 80)]
-    with file_bar(Console(file=shown, width=80), sources) as on_outcome:
+    monkeypatch.setattr(Bars, "every", 0.01)
+    output = io.StringIO()
+    with embedding_bar(Console(file=output, width=80)) as bar:
+        bar.on_step("documents", 0, 800)
         tell(40, 100)
-        time.sleep(0.2)
-        del on_outcome
-    lines = shown.getvalue().splitlines()
-    assert len(lines) >= 2
-    assert lines[0].startswith("0/2 documents, 40 tokens, 0:00:0")
-    assert lines[0].endswith(" left")
+        while "documents" not in output.getvalue():
+            time.sleep(0.01)
+    line = output.getvalue().splitlines()[0]
+    assert line.startswith("0 documents, 40 tokens, 0:00:0")
+    assert line.endswith(" left")
 
 
 def test_a_quick_run_without_a_terminal_says_nothing() -> None:
-    shown = io.StringIO()
-    with document_bar(Console(file=shown), 2, "spans") as on_document:
+    output = io.StringIO()
+    with document_bar(Console(file=output), 2, "spans") as on_document:
         on_document()
         on_document()
-    assert shown.getvalue() == ""
+    assert output.getvalue() == ""
 
 
 def test_on_a_terminal_the_bar_is_drawn(monkeypatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=100)
-    sources = [TextSource("a.txt", "word " * 80)]
-
-    def embed(texts):
+    output = io.StringIO()
+    with embedding_bar(Console(file=output, force_terminal=True, width=100)) as bar:
+        bar.on_step("documents", 0, 320)
         tell(33, 80)
-        return Encoded(np.ones((len(texts), 2), np.float32), [Coverage(80, 80, 1)])
-
-    with file_bar(console, sources) as on_outcome:
-        ingest(sources, MemoryStore(MADE_BY), embed, on_outcome=on_outcome)
-    assert "1/1 documents" in shown.getvalue()
-    assert "80 tokens" in shown.getvalue()
+        bar.on_outcome(Outcome("a.txt", "added", 320, 80))
+        bar.on_step("documents", 320, 320)
+    assert "1 documents" in output.getvalue()
+    assert "80 tokens" in output.getvalue()

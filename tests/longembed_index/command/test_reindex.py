@@ -44,9 +44,9 @@ def test_reindex_keeps_the_old_vectors_if_a_document_does_not_fit(run, docs) -> 
     ("arguments", "message"),
     [
         (("--store", "STORE"), "name what is to change"),
-        (("--store", "nowhere", "--method", "pi"), "no collection 'documents' in a store in"),
+        (("--store", "nowhere", "--method", "pi"), "no index in"),
         (("--store", "STORE", "--method", "pcw"), "have these settings already"),
-        (("--store", "STORE", "--collection", "papers", "--method", "pi"), "no collection 'pap"),
+        (("--store", "STORE", "--collection", "papers", "--method", "pi"), "no index in"),
         (("--store", "STORE", "--method", "ntk"), "ntk"),
     ],
 )

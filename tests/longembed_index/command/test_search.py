@@ -7,11 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-import chromadb
 import pytest
-from command_line import hits, row
-
-from longembed_index.opening import COLLECTION
+from command_line import hits
 
 
 def test_search_shows_rank_score_document_length_and_share(run, docs, minilm_folder) -> None:
@@ -58,30 +55,6 @@ def test_a_model_that_was_moved_is_named_to_search(run, docs, minilm_folder, tmp
     there = run("search", "animals", "--store", "STORE", "--model", tmp_path / "there", "--json")
     assert hits(there)[0] == "pets.md"
     assert hits(run("search", "animals", "--store", "STORE", "--json"))[0] == "pets.md"
-
-
-@pytest.mark.parametrize("bare", [True, False])
-def test_records_of_other_programs_are_shown_by_their_id(run, docs, tmp_path, bare) -> None:
-    line = ("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
-    run(*line, "--no-spans")
-    record = {} if bare else {"documents": ["their text"], "metadatas": [{"tokens": "many"}]}
-    with chromadb.PersistentClient(str(tmp_path / "store")) as client:
-        collection = client.get_collection(COLLECTION, embedding_function=None)
-        collection.add(ids=["theirs/1"], embeddings=[[0.1] * 384], **record)
-    result = run("search", "animals", "--store", "STORE", "-k", "9", "--mode", "dense")
-    assert result.exit_code == 0, result.output
-    (line,) = [line for line in result.stdout.splitlines() if "theirs/1" in line]
-    assert [cell.strip() for cell in line.split("│")[3:6]] == ["theirs/1", "-", "-"]
-    found = json.loads(run("search", "animals", "--store", "STORE", "-k", "9", "--json").stdout)
-    (theirs,) = [hit for hit in found if hit["source"] == "theirs/1"]
-    assert theirs["title"] == "theirs/1"
-    assert theirs["tokens"] is theirs["share_read"] is None
-    again = run("index", docs, "--store", "STORE", "--prune")
-    assert row(again, "documents unchanged") == "5"
-    assert row(again, "documents in the store") == "6"
-    reindexed = run("reindex", "--store", "STORE", "--method", "none")
-    assert reindexed.exit_code == (1 if bare else 0)
-    assert ("theirs/1: has a vector and no text" in reindexed.stdout) == bare
 
 
 @pytest.mark.parametrize(("policy", "told"), [("warn", True), ("truncate", False)])
