@@ -1,4 +1,4 @@
-"""Chroma collections of whole documents: the embedding function, the collection guard, the store.
+"""Chroma: the embedding function, the guard of collections, and the mirror of a store.
 
 Importing this package registers the embedding function with Chroma, if that is installed: Chroma
 needs it before it can reopen a collection by itself. No library of models is imported.
@@ -16,7 +16,7 @@ from longembed_st.extras import MissingExtraError, needs_extra
 if TYPE_CHECKING:
     from chroma_longembed.collection import guard, open_collection
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
-    from chroma_longembed.store import reindex
+    from chroma_longembed.reindexing import reindex
 
 __all__ = [
     "LongEmbedEmbeddingFunction",
@@ -27,11 +27,11 @@ __all__ = [
     "reindex",
 ]
 
-_HOME = {
+_MODULES = {
     "LongEmbedEmbeddingFunction": "chroma_longembed.embedding_function",
     "guard": "chroma_longembed.collection",
     "open_collection": "chroma_longembed.collection",
-    "reindex": "chroma_longembed.store",
+    "reindex": "chroma_longembed.reindexing",
 }
 
 
@@ -40,10 +40,10 @@ if find_spec("chromadb") is not None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with needs_extra("chroma", "chromadb"):
-        return getattr(import_module(_HOME[name]), name)
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from chromadb.errors import ChromaError, InvalidArgumentError
 
-from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
-from chroma_longembed.switching import find_collection
+from chroma_longembed.embedding_function import Described, LongEmbedEmbeddingFunction
+from chroma_longembed.switching import find_collection, metadata_of
 from longembed_index.errors import StoreError
 from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
         @property
         def provenance(self) -> Provenance:
-            """How."""
+            """Return the model and the settings that make the vectors."""
 
 
 FINGERPRINT = "longembed:fingerprint"
@@ -45,8 +45,7 @@ def open_collection(
     Args:
         client: Any Chroma client: persistent, in memory or over HTTP.
         name: The collection.
-        embedding_function: How new vectors are made. None takes the stored settings, and creates
-            nothing.
+        embedding_function: Makes new vectors. None takes the stored settings, and creates nothing.
 
     Returns:
         The collection, with the embedding function attached.
@@ -67,19 +66,19 @@ def open_collection(
     collection = client.get_collection(name, embedding_function=embedding_function)
     if stored.settings.model_name != now.settings.model_name:
         # The same model in another place: the next one to open this should find it.
-        collection.modify(metadata={**(collection.metadata or {}), **stamp(now)})
+        collection.modify(metadata={**metadata_of(collection), **stamp(now)})
     return collection
 
 
 def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
-    """Make sure that a framework's store in Chroma will hold vectors of one kind.
+    """Make sure that a framework's store in Chroma holds vectors of one kind.
 
-    To be called before LangChain's `Chroma` or LlamaIndex's `ChromaVectorStore` opens the
-    collection: neither compares the settings of the embeddings with those of what is stored.
+    Call it before LangChain's `Chroma` or LlamaIndex's `ChromaVectorStore` opens the collection:
+    neither compares the settings of the embeddings with those of what is stored.
 
     Args:
-        client: Any Chroma client, which the framework's store is then given, too.
-        name: The collection; created if it is not there.
+        client: Any Chroma client, which the framework's store then gets, too.
+        name: The collection; created if it does not exist.
         embeddings: `LongEmbedEmbeddings`, `LongEmbedEmbedding`, or anything else with a
             `provenance`.
 
@@ -92,28 +91,31 @@ def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
     stored.refuse_other_vectors(now, f"the collection {name!r}")
 
 
-def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> Provenance:
-    """Create a collection unless it is there already; loads no model.
+def create_collection(
+    client: ClientAPI, name: str, provenance: Provenance, marks: Mapping[str, Any] | None = None
+) -> Provenance:
+    """Create a collection unless it exists; loads no model.
 
     Args:
         client: Any Chroma client.
         name: The collection.
-        provenance: How its vectors will be made.
+        provenance: How its vectors are going to be made.
+        marks: Further metadata of a new collection.
 
     Returns:
-        How the vectors of what is there are made.
+        How the vectors of the collection are made that exists now.
 
     Raises:
-        ConfigError: If it is there, and was not made by this package, or cannot have this name.
+        ConfigError: If it exists and was not made by this package, or cannot have this name.
     """
     stored = stored_provenance(client, name)
     if stored is None:
-        # Create or get: another process may have been faster, and then what is there decides.
+        # Create or get: another process may have been faster, and then what exists decides.
         try:
             client.get_or_create_collection(
                 name,
                 embedding_function=Described(provenance),
-                metadata=stamp(provenance),
+                metadata={**stamp(provenance), **(marks or {})},
             )
         except InvalidArgumentError as error:
             raise ConfigError(
@@ -123,34 +125,8 @@ def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> P
     return stored or provenance
 
 
-class Described(LongEmbedEmbeddingFunction):
-    """What Chroma keeps of an embedding function, without its model.
-
-    Args:
-        provenance: How the vectors are made.
-    """
-
-    def __init__(self, provenance: Provenance) -> None:
-        self._config = provenance.to_dict()
-
-    def get_config(self) -> dict[str, Any]:
-        """The settings that Chroma stores."""
-        return self._config
-
-    def is_legacy(self) -> bool:
-        """Known to be false: Chroma would find out by loading the model."""
-        return False
-
-
 def stamp(provenance: Provenance) -> dict[str, str]:
-    """The metadata that tell how a collection's vectors are made.
-
-    Args:
-        provenance: How they are made.
-
-    Returns:
-        The fingerprint and the settings, as strings.
-    """
+    """Return the metadata that tell how a collection's vectors are made."""
     return {
         FINGERPRINT: str(provenance.fingerprint),
         SETTINGS: provenance.elsewhere().to_json(),
@@ -158,14 +134,11 @@ def stamp(provenance: Provenance) -> dict[str, str]:
 
 
 def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:
-    """How a collection's vectors were made.
+    """Return how a collection's vectors were made; None if there is no such collection.
 
     Args:
         client: Any Chroma client.
         name: The collection.
-
-    Returns:
-        None if there is no such collection.
 
     Raises:
         ConfigError: If the collection was not made by this package.
@@ -175,12 +148,8 @@ def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:
 
 
 def provenance_of(collection: Collection) -> Provenance:
-    """How a collection's vectors were made; raises `ConfigError` if not by this package.
-
-    Args:
-        collection: Found without its embedding function.
-    """
-    metadata: Mapping[str, Any] = collection.metadata or {}
+    """Return how a collection's vectors were made; `ConfigError` if not by this package."""
+    metadata = metadata_of(collection)
     if isinstance(metadata.get(SETTINGS), str):
         stored = Provenance.from_json(metadata[SETTINGS])
         return replace(stored, fingerprint=metadata.get(FINGERPRINT))
@@ -197,15 +166,12 @@ def provenance_of(collection: Collection) -> Provenance:
 
 @contextmanager
 def chroma_errors(action: str) -> Iterator[None]:
-    """Turn Chroma's errors into ours.
+    """Turn Chroma's errors into `StoreError`.
 
     Args:
         action: What is being done, for the message: "read", "write".
-
-    Raises:
-        StoreError: In the place of any error of Chroma's.
     """
     try:
         yield
     except ChromaError as error:
-        raise StoreError(f"cannot {action} the store: {error}") from error
+        raise StoreError(f"cannot {action} the collection in Chroma: {error}") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
-from longembed_index.embedding import NOT_FINITE, storable_model
+from longembed_index.maintain.embedding import storable_model
 from longembed_st.errors import InputError, ModelError
 from longembed_st.provenance import Provenance
 from longembed_st.settings import AUTO, ModelSettings, takes_settings
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from longembed_st.model import LongSentenceTransformer
 
 
+_describe_only: ContextVar[bool] = ContextVar("describe_only", default=False)
+
+
 @register_embedding_function
 class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
-    """One vector per document, read to its end by an extended sentence-transformers model.
+    """Makes one vector per document, with a sentence-transformers model that reads it to its end.
 
     Documents go through `encode_document` and queries through `encode_query`, so that a model's
     prompts are applied. Instances with equal settings share one loaded model.
@@ -53,32 +59,32 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
             ConfigError: If a setting is wrong, or unsafe to store.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
-        given = ModelSettings.from_keywords(model_name=model_name, method=method, **settings)
-        self.loaded: CachedModel = storable_model(given)
+        named = ModelSettings.from_keywords(model_name=model_name, method=method, **settings)
+        self.loaded: CachedModel = storable_model(named)
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made."""
+        """Return the model and the settings that make the vectors."""
         return self.loaded.provenance
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two embedding functions exactly if their vectors can be compared."""
+        """Return what is equal for two embedding functions if their vectors can be compared."""
         return self.loaded.fingerprint
 
     @property
     def model(self) -> LongSentenceTransformer:
-        """The model behind it, shared with other instances."""
+        """Return the model behind it, shared with other instances."""
         return self.loaded.model
 
     def __call__(self, input: Embeddable) -> Embeddings:  # noqa: A002 - Chroma checks the name
-        """Embed documents.
+        """Return the vectors of documents.
 
         Args:
             input: Texts, each read up to the extended window; images are refused.
 
         Returns:
-            One float32 vector per document.
+            One float32 vector per document, shape (dimensions,).
 
         Raises:
             InputError: If a text cannot be embedded.
@@ -87,41 +93,40 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         return _finite(self.model.encode_document(_texts(input), show_progress_bar=False))
 
     def embed_query(self, input: Embeddable) -> Embeddings:  # noqa: A002 - Chroma checks the name
-        """Embed queries; arguments, result and errors as for documents."""
+        """Return the vectors of queries; arguments and errors as for documents."""
         return _finite(self.model.encode_query(_texts(input), show_progress_bar=False))
 
     @staticmethod
     def name() -> str:
-        """The name under which Chroma stores and finds this embedding function."""
+        """Return the name under which Chroma stores and finds this embedding function."""
         return "longembed"
 
     def default_space(self) -> Space:
-        """Cosine, which is right for normalised and other vectors alike."""
+        """Return cosine, which is right for normalised and other vectors alike."""
         return "cosine"
 
     def supported_spaces(self) -> list[Space]:
-        """All of Chroma's."""
+        """Return all of Chroma's."""
         return ["cosine", "l2", "ip"]
 
     def get_config(self) -> dict[str, Any]:
-        """The settings that Chroma stores, with the fingerprint of the vectors."""
+        """Return the settings that Chroma stores, with the fingerprint of the vectors."""
         return self.provenance.to_dict()
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> LongEmbedEmbeddingFunction:
-        """Build from stored settings.
+        """Return an embedding function from stored settings.
 
         Args:
-            config: What `get_config` gave. Without a fingerprint, any model is taken.
-
-        Returns:
-            An embedding function that makes the same vectors.
+            config: What `get_config` returned. Without a fingerprint, any model is accepted.
 
         Raises:
             ConfigError: If the settings are not ours, or the model behind the name has changed.
             ModelError: If the model cannot be loaded.
         """
         stored = Provenance.from_dict(config)
+        if _describe_only.get():
+            return Described(stored)
         name = str(stored.settings.model_name)
         function = LongEmbedEmbeddingFunction(name, **stored.settings.keywords())
         if stored.fingerprint is not None:
@@ -133,7 +138,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         """Check settings without loading a model.
 
         Args:
-            config: Settings, as `get_config` gives them.
+            config: Settings as `get_config` returns them.
 
         Raises:
             ConfigError: With the name of the setting at fault.
@@ -156,15 +161,44 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         Provenance.from_dict(old_config).refuse_other_vectors(new, "the collection")
 
 
+class Described(LongEmbedEmbeddingFunction):
+    """What Chroma keeps of an embedding function, without its model.
+
+    Args:
+        provenance: How the vectors are made.
+    """
+
+    def __init__(self, provenance: Provenance) -> None:
+        self._config = provenance.to_dict()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that Chroma stores."""
+        return self._config
+
+    def is_legacy(self) -> bool:
+        """Return false; Chroma would find out by loading the model."""
+        return False
+
+
+@contextmanager
+def without_models() -> Iterator[None]:
+    """Let Chroma describe embedding functions from their settings, and load no model."""
+    token = _describe_only.set(True)
+    try:
+        yield
+    finally:
+        _describe_only.reset(token)
+
+
 def _texts(texts: Embeddable) -> list[str]:
     if isinstance(texts, str):
         raise InputError("give a list of texts, not one text")
-    # What is no string is refused by the model, which says so.
+    # The model refuses what is not a string, and says so.
     return cast("list[str]", list(texts))
 
 
 def _finite(array: Any) -> Embeddings:
     vectors = np.asarray(array, dtype=np.float32)
     if not np.isfinite(vectors).all():
-        raise ModelError(NOT_FINITE)
+        raise ModelError("the model gave a vector that is not finite; it was not stored")
     return list(vectors)

@@ -1,115 +1,128 @@
-"""Chroma's database files as a kind of store, found by entry point.
+"""The kind "chroma": the SQLite store with a mirror in Chroma, for other programs to read.
 
-Importing this needs no Chroma: it is asked about other kinds' folders, too.
+Importing this needs no Chroma: it is asked about folders of other kinds, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import uuid
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from chroma_longembed import copies, database, notes
-from longembed_index.errors import LostVectorsError, StoreError
-from longembed_index.opening import is_being_written
+from longembed_index.errors import StoreError, StoreWarning
+from longembed_index.store.kinds import remote_url
+from longembed_index.store.sqlite import SqliteStores
+from longembed_st.errors import LongEmbedError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import shown
+from longembed_st.files import write_text
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
+    from chroma_longembed.mirror import Mirror
+    from longembed_index.document import Record
+    from longembed_index.store.protocol import Store, StoreInfo
 
-    from chroma_longembed.store import ChromaStore
-    from longembed_st.provenance import Provenance
+FILE = "longembed.mirror"
+"""Has what tells the store from others, and the folder from one of the kind "sqlite"."""
 
 
 class ChromaFolders:
-    """The kind "chroma": a folder that Chroma keeps its collections in."""
+    """A folder with the SQLite file, and with Chroma's files unless Chroma is on a server."""
+
+    def __init__(self) -> None:
+        self._stores = SqliteStores()
 
     def recognises(self, directory: Path) -> bool:
-        """Whether Chroma has a database in a folder, or had one beside which ours still are."""
-        return any((directory / m.FILE).is_file() for m in (database, copies, notes))
+        """Return whether a folder holds a store with a mirror."""
+        return (directory / FILE).is_file()
 
-    def read_provenance(self, directory: Path, collection: str) -> Provenance | None:
-        """How a collection's vectors were made; None if there is none."""
-        with needs_extra("chroma", "chromadb"):
-            from chroma_longembed.collection import stored_provenance
-        if not self.recognises(directory):
-            return None
-        with open_client(directory) as (client, _):
-            return stored_provenance(client, collection)
+    def accepts_url(self, url: str) -> bool:
+        """Return whether a Chroma server can be at a URL."""
+        return url.startswith(("http://", "https://"))
 
-    @contextmanager
+    def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
+        """Return what a collection holds; None if it does not exist."""
+        return self._stores.read_info(directory, collection)
+
     def open(
-        self, directory: Path, collection: str, create: Provenance | None
-    ) -> Iterator[ChromaStore]:
-        """Open a collection, or create it."""
+        self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
+    ) -> Store:
+        """Open a collection, or create it; only who writes needs Chroma."""
+        if create is None and not write:
+            return self._stores.open(directory, collection, create=None, write=False)
         with needs_extra("chroma", "chromadb"):
-            from chroma_longembed.collection import create_collection
-            from chroma_longembed.health import Damage, Health
-            from chroma_longembed.store import ChromaStore
-            from chroma_longembed.switching import find_collection
-        for_writing = create is not None
-        with open_client(directory, for_writing=for_writing) as (client, place):
-            if create is not None:
-                create_collection(client, collection, create)
-            health = Health(place, directory)
-            store = ChromaStore(client, collection, health, for_writing=for_writing)
-            if for_writing:
-                store.complete_copies()
-            yield store
-            written = for_writing and store.needs_a_look()
-        if written:
-            # What was just written is in memory: whether it is in the files shows when read anew.
-            with open_client(directory, for_writing=True) as (client, place):
-                found = find_collection(client, collection)
-                if found is None or Health(place, directory).look_again(found) != Damage():
-                    raise LostVectorsError(
-                        f"not all that was written to {shown(directory)} can be found there"
-                    )
+            from chroma_longembed.mirror import Mirror
+        # First of all: without it, Chroma's files would be taken for a store of version 0.2.
+        identity = _identity(directory)
+        mirror = Mirror(self.address(directory), collection, identity)
+        reached = None
+        # If Chroma cannot be reached, the end of the run says so: the file can be written.
+        with suppress(StoreError):
+            reached = mirror.prepare(None if create is None else create.provenance)
+        store = self._stores.open(directory, collection, create=create, write=write)
+        # Everything else that a store does, the file does.
+        return cast("Store", MirroredStore(store, mirror, reached))
+
+    def address(self, directory: Path) -> str:
+        """Return the folder, or the URL of the server on which the mirror is."""
+        return remote_url(directory) or str(directory)
+
+    def size(self, directory: Path) -> int | None:
+        """Return the bytes of the folder, Chroma's files included if they are there."""
+        return self._stores.size(directory)
 
 
-@contextmanager
-def open_client(directory: Path, *, for_writing: bool = False) -> Iterator[tuple[ClientAPI, Path]]:
-    """A Chroma client for a folder.
+class MirroredStore:
+    """A store whose mirror is brought up to date when it is closed; it is else like the store.
 
     Args:
-        directory: The folder.
-        for_writing: Whether something is going to be written. Chroma writes to every database
-            that it opens; without this, one where nothing can be written is read from a copy.
-
-    Yields:
-        The client, and the folder that it works on.
-
-    Raises:
-        StoreError: If the database cannot be opened, or is damaged.
+        store: The store, open for writing.
+        mirror: Its mirror.
+        reached: The generation of the mirror; None if it is not known.
     """
-    has_one = ChromaFolders().recognises(directory)
-    if has_one and (for_writing or not is_being_written(directory)):
-        database.refuse_damaged(directory)
-    with ExitStack() as stack:
-        place = directory
+
+    def __init__(self, store: Store, mirror: Mirror, reached: int | None) -> None:
+        self._store, self._mirror = store, mirror
+        is_current = reached == store.generation
+        self._changed: set[str] | None = set() if is_current else None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        """Add or replace records, and delete others, all in one commit."""
+        gone = list(delete)
+        self._store.write(records, gone)
+        if self._changed is not None:
+            self._changed.update(gone, (record.document.id for record in records))
+
+    def switch(self) -> str:
+        """Put the staged store in the place of this one, and return the old one's name."""
+        self._changed = None
+        return self._store.switch()
+
+    def close(self) -> None:
+        """Bring the mirror up to date, and release files; warn if Chroma cannot be written."""
         try:
-            if not database.has_room(directory):
-                if for_writing:
-                    raise StoreError(f"there is no room or no right to write to {shown(directory)}")
-                place = stack.enter_context(database.readable_copy(directory))
-            client = _client(place)
-        except StoreError:
-            raise
-        # Of what Chroma raises, not all is an error of its own.
-        except Exception as error:
-            raise StoreError(f"cannot open {shown(directory)} as a store: {error}") from error
-        try:
-            yield client, place
+            self._mirror.update(self._store, self._changed)
+        except LongEmbedError as error:
+            warnings.warn(
+                f"the documents are in the index, but not all of them in its mirror in Chroma: "
+                f"{error}. The next run that writes brings the mirror up to date",
+                StoreWarning,
+                stacklevel=2,
+            )
         finally:
-            client.close()
-            if place == directory:
-                database.note_sound(directory)
+            self._store.close()
 
 
-def _client(directory: Path) -> Any:
-    # Typed by Chroma without its `close`, which frees the files.
-    import chromadb
-
-    return chromadb.PersistentClient(str(directory))
+def _identity(directory: Path) -> str:
+    file = directory / FILE
+    if not file.is_file():
+        write_text(file, uuid.uuid4().hex)
+    return file.read_text("utf-8").strip()

@@ -1,12 +1,12 @@
-"""A collection's name passes from the old vectors to the new ones, and a kill in between is healed.
+"""A collection's name passes from old vectors to new ones, and a kill in between is mended.
 
 Chroma renames one collection at a time. The new one is therefore marked complete before the old one
-gives up the name; whoever then finds nobody under the name gives it to the one that waits for it.
+gives up the name; whoever then finds no collection of the name gives it to the one that waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from chromadb.errors import ChromaError, NotFoundError
@@ -21,29 +21,20 @@ KEPT_FROM = "longembed:kept_from"
 
 
 def staging_name(name: str) -> str:
-    """The name of the collection that is going to replace another.
-
-    Args:
-        name: The collection to be replaced.
-    """
+    """Return the name of the collection that is going to replace another."""
     return f"{name}.reindexing"
 
 
 def find_collection(client: ClientAPI, name: str) -> Collection | None:
-    """A collection without its embedding function, after a switch that was cut off is finished.
+    """Return a collection without its embedding function; None if there is none of this name.
 
-    Args:
-        client: Any Chroma client.
-        name: The collection.
-
-    Returns:
-        The collection, or None if there is none of this name.
+    A switch that was cut off is finished first.
     """
-    found = _get(client, name)
-    if found is not None:
-        return found
+    collection = _get(client, name)
+    if collection is not None:
+        return collection
     waiting = _get(client, staging_name(name))
-    if waiting is not None and COMPLETE in (waiting.metadata or {}):
+    if waiting is not None and COMPLETE in metadata_of(waiting):
         _take_name(waiting, name)
     # Another process may have done the same, and been faster.
     return _get(client, name)
@@ -61,33 +52,35 @@ def switch(client: ClientAPI, name: str) -> str:
     """
     waiting = client.get_collection(staging_name(name), embedding_function=None)
     old = client.get_collection(name, embedding_function=None)
-    kept = next(free for free in _numbered(f"{name}.old") if _get(client, free) is None)
-    waiting.modify(metadata={**_metadata(waiting), COMPLETE: True})
-    old.modify(name=kept, metadata={**_metadata(old), KEPT_FROM: name})
+    names = (f"{name}.old{number if number > 1 else ''}" for number in itertools.count(1))
+    kept = next(free for free in names if _get(client, free) is None)
+    waiting.modify(metadata={**metadata_of(waiting), COMPLETE: True})
+    old.modify(name=kept, metadata={**metadata_of(old), KEPT_FROM: name})
     find_collection(client, name)
     return kept
 
 
-def kept_collections(client: ClientAPI, name: str) -> list[str]:
-    """The collections that a name has belonged to before.
+def drop_kept(client: ClientAPI, name: str) -> list[str]:
+    """Delete the collections that a name has belonged to before, and return their names."""
+    collections = client.list_collections()
+    kept = [one.name for one in collections if metadata_of(one).get(KEPT_FROM) == name]
+    for old in kept:
+        client.delete_collection(old)
+    return kept
 
-    Args:
-        client: Any Chroma client.
-        name: The name.
 
-    Returns:
-        Their names now.
-    """
-    return [c.name for c in client.list_collections() if _metadata(c).get(KEPT_FROM) == name]
+def metadata_of(collection: Collection) -> dict[str, Any]:
+    """Return a collection's metadata; empty if there are none."""
+    return dict(collection.metadata or {})
 
 
 def _take_name(waiting: Collection, name: str) -> None:
     marks = {WAITS_FOR, COMPLETE}
-    metadata = {key: value for key, value in _metadata(waiting).items() if key not in marks}
+    metadata = {key: value for key, value in metadata_of(waiting).items() if key not in marks}
     try:
         waiting.modify(name=name, metadata=metadata)
     except ChromaError:
-        # Taken meanwhile, by a process that did the same; what is found under the name decides.
+        # Another process has taken the name meanwhile; the collection of the name decides.
         return
 
 
@@ -96,15 +89,3 @@ def _get(client: ClientAPI, name: str) -> Collection | None:
         return client.get_collection(name, embedding_function=None)
     except NotFoundError:
         return None
-
-
-def _metadata(collection: Collection) -> dict[str, Any]:
-    return dict(collection.metadata or {})
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name}{number}"
-        number += 1

@@ -1,4 +1,4 @@
-"""Which table holds which collection: rows of a table of its own, so that a switch is one commit."""
+"""Which table holds which collection: in a table of its own, so that a switch is one commit."""
 
 from __future__ import annotations
 

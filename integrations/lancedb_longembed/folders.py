@@ -24,7 +24,11 @@ class LanceFolders:
 
     def recognises(self, directory: Path) -> bool:
         """Return whether LanceDB has tables in a folder, or it stands for an object store."""
-        return remote_url(directory, "lancedb") is not None or any(directory.glob("*.lance"))
+        return self._url(directory) is not None or any(directory.glob("*.lance"))
+
+    def accepts_url(self, url: str) -> bool:
+        """Return whether LanceDB can have tables at a URL."""
+        return not url.startswith(("http://", "https://"))
 
     def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
         """Return what a collection holds; None if it does not exist."""
@@ -52,11 +56,15 @@ class LanceFolders:
 
     def address(self, directory: Path) -> str:
         """Return where the tables are: the folder, or the URL for which it stands."""
-        return remote_url(directory, "lancedb") or str(directory)
+        return self._url(directory) or str(directory)
 
     def size(self, directory: Path) -> int | None:
         """Return the bytes of the tables; None if they are in an object store."""
-        if remote_url(directory, "lancedb") is not None:
+        if self._url(directory) is not None:
             return None
         files = (path for table in directory.glob("*.lance") for path in table.rglob("*"))
         return sum(path.stat().st_size for path in files if path.is_file())
+
+    def _url(self, directory: Path) -> str | None:
+        url = remote_url(directory)
+        return url if url is not None and self.accepts_url(url) else None
