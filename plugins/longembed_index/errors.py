@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from longembed_st.errors import LongEmbedError
 
+NO_DOCUMENTS = "there is no document to index under these paths"
+
 
 class StoreError(LongEmbedError):
     """A store cannot be opened, read or written."""
