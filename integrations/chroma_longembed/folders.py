@@ -21,6 +21,7 @@ from longembed_st.files import write_text
 
 if TYPE_CHECKING:
     from chroma_longembed.mirror import Mirror
+    from chroma_longembed.version_0_2 import OldChromaStore
     from longembed_index.document import Record
     from longembed_index.store.protocol import Store, StoreInfo
 
@@ -72,6 +73,14 @@ class ChromaFolders:
     def size(self, directory: Path) -> int | None:
         """Return the bytes of the folder, Chroma's files included if they are there."""
         return self._stores.size(directory)
+
+    def read_old(self, directory: Path, collection: str) -> OldChromaStore | None:
+        """Return a collection that version 0.2 wrote; None if the folder has no old store."""
+        if self.recognises(directory) or not (directory / "chroma.sqlite3").is_file():
+            return None
+        with needs_extra("chroma", "chromadb"):
+            from chroma_longembed.version_0_2 import OldChromaStore
+        return OldChromaStore(directory, collection)
 
 
 class MirroredStore:

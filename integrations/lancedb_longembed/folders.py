@@ -13,6 +13,7 @@ from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
     from lancedb_longembed.store import LanceStore
+    from lancedb_longembed.version_0_2 import OldLanceStore
     from longembed_index.store.protocol import StoreInfo
 
 _EXTRA = "lancedb"
@@ -64,6 +65,15 @@ class LanceFolders:
             return None
         files = (path for table in directory.glob("*.lance") for path in table.rglob("*"))
         return sum(path.stat().st_size for path in files if path.is_file())
+
+    def read_old(self, directory: Path, collection: str) -> OldLanceStore | None:
+        """Return a collection that version 0.2 wrote; None if there is none."""
+        if not self.recognises(directory):
+            return None
+        with needs_extra(_EXTRA, *_LIBRARIES):
+            from lancedb_longembed.tables import Database
+            from lancedb_longembed.version_0_2 import read_old
+        return read_old(Database(self.address(directory)), directory, collection)
 
     def _url(self, directory: Path) -> str | None:
         url = remote_url(directory)

@@ -1,0 +1,212 @@
+"""Reads what version 0.2 wrote: records in Chroma, and files of ours beside its own."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import chromadb
+import numpy as np
+from chromadb.errors import ChromaError
+
+from chroma_longembed.collection import provenance_of
+from chroma_longembed.records import ChromaRecord, read_ids, read_records
+from chroma_longembed.switching import KEPT_FROM, WAITS_FOR, find_collection, metadata_of
+from longembed_index.document import Record, Spans
+from longembed_index.errors import StoreError
+from longembed_index.maintain.convert import (
+    OF_ANOTHER_PROGRAM,
+    VECTOR_LOST,
+    is_ours,
+    old_ranking,
+    old_record,
+)
+from longembed_index.maintain.embedding import batches
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.errors import ConfigError, LongEmbedError
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    from chromadb import Collection
+    from chromadb.api import ClientAPI
+    from numpy.typing import NDArray
+
+COPIES, SPANS = "longembed.vectors.sqlite3", "longembed.spans.sqlite3"
+_AT_ONCE = 100
+
+
+class OldChromaStore:
+    """A collection in Chroma; see `longembed_index.maintain.convert.OldStore`.
+
+    Vectors come from our copy of them where there is one: Chroma's own may be lost.
+
+    Args:
+        directory: The folder of the store.
+        name: The collection; exists.
+
+    Raises:
+        StoreError: If it cannot be read.
+        ConfigError: If it was not made by longembed.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+        with self._client() as client:
+            collection = _find(client, name)
+            self._key = str(collection.id)
+            provenance = provenance_of(collection)
+            self.other_collections = _other_collections(client, name)
+        self._fingerprint = str(provenance.fingerprint)
+        words = f"longembed.words.{quote(name, safe='')}.sqlite3"
+        language = self._select(words, "SELECT value FROM settings WHERE name = 'language'")
+        of_ours = (name, self._fingerprint)
+        has_spans = "SELECT 1 FROM spans WHERE collection = ? AND fingerprint = ? LIMIT 1"
+        self.info = StoreInfo(
+            provenance,
+            spans=bool(self._select(SPANS, has_spans, *of_ours)),
+            language=language[0][0] if language else None,
+            ranking=old_ranking(directory, name),
+        )
+
+    def records(self, on_left_out: Callable[[str, str], None]) -> Iterator[Record]:
+        """Yield its documents with their vectors and spans."""
+        with self._client() as client:
+            collection = _find(client, self._name)
+            for ids in batches(read_ids(collection), _AT_ONCE):
+                records = []
+                for record in read_records(collection, ids):
+                    if is_ours(record.metadata):
+                        records.append(record)
+                    else:
+                        on_left_out(record.id, OF_ANOTHER_PROGRAM)
+                vectors = self._vectors(collection, records)
+                spans = self._spans([record.id for record in records])
+                for key, text, metadata in records:
+                    if key in vectors:
+                        yield old_record(metadata, text, vectors[key], spans.get(key))
+                    else:
+                        on_left_out(metadata["source"], VECTOR_LOST)
+
+    def _vectors(
+        self, collection: Collection, records: Sequence[ChromaRecord]
+    ) -> Mapping[str, NDArray[np.float32]]:
+        digests = {_key_of(record.id): _digest(record.text) for record in records}
+        rows = self._select(
+            COPIES,
+            "SELECT id, text, vector, checksum FROM vectors WHERE collection = ? AND id IN "
+            f"({', '.join('?' * len(digests))})",
+            self._key,
+            *digests,
+        )
+        vectors = {
+            _id_of(key): np.frombuffer(vector, dtype="<f4")
+            for key, digest, vector, checksum in rows
+            if digest == digests[key] and checksum == zlib.crc32(vector)
+        }
+        vectors |= _readable_vectors(
+            collection, [record.id for record in records if record.id not in vectors]
+        )
+        return vectors
+
+    def _spans(self, ids: Sequence[str]) -> dict[str, Spans]:
+        rows = self._select(
+            SPANS,
+            "SELECT id, ranges, vectors, checksum FROM spans WHERE collection = ? "
+            f"AND fingerprint = ? AND id IN ({', '.join('?' * len(ids))})",
+            self._name,
+            self._fingerprint,
+            *map(_key_of, ids),
+        )
+        spans = {}
+        for key, ranges, vectors, checksum in rows:
+            if zlib.crc32(ranges + vectors) == checksum:
+                places = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
+                # The first vector is the document's own.
+                values = np.frombuffer(vectors, dtype="<f2").reshape(len(places) + 1, -1)
+                spans[_id_of(key)] = Spans(places, values[1:].astype(np.float32))
+        return spans
+
+    def _select(self, file: str, query: str, *values: object) -> list[Any]:
+        """Return the rows of a file beside Chroma's; none if there is no such file."""
+        path = self._directory / file
+        if not path.is_file():
+            return []
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as database:
+                return database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"cannot read {shown(path)}: {error}. Without this file, the rest can be "
+                "converted: move it away"
+            ) from error
+
+    @contextmanager
+    def _client(self) -> Iterator[ClientAPI]:
+        try:
+            with closing(_connect(self._directory)) as client:
+                yield client
+        except LongEmbedError:
+            raise
+        # Of what Chroma raises, not all is an error of its own.
+        except Exception as error:
+            raise StoreError(
+                f"cannot read {shown(self._directory)} with Chroma: {error}. It opens a store only "
+                "where it can write: if this place is not such, copy the folder"
+            ) from error
+
+
+def _connect(directory: Path) -> Any:
+    # Typed by Chroma without its `close`, which frees the files.
+    return chromadb.PersistentClient(str(directory))
+
+
+def _find(client: ClientAPI, name: str) -> Collection:
+    collection = find_collection(client, name)
+    if collection is None:
+        raise ConfigError(f"there is no collection {name!r}")
+    return collection
+
+
+def _other_collections(client: ClientAPI, name: str) -> list[str]:
+    """Return the collections of documents, without those of a reindexing."""
+    marks = {KEPT_FROM, WAITS_FOR}
+    collections = client.list_collections()
+    return sorted(
+        other.name
+        for other in collections
+        if other.name != name and not marks & metadata_of(other).keys()
+    )
+
+
+def _readable_vectors(collection: Collection, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors that Chroma still has: one that it has lost fails all that are asked."""
+    if not ids:
+        return {}
+    try:
+        columns: Any = collection.get(ids=list(ids), include=["embeddings"])
+    except ChromaError:
+        if len(ids) == 1:
+            return {}
+        middle = len(ids) // 2
+        first, second = ids[:middle], ids[middle:]
+        return _readable_vectors(collection, first) | _readable_vectors(collection, second)
+    return dict(zip(columns["ids"], columns["embeddings"], strict=True))
+
+
+def _digest(text: str | None) -> bytes:
+    return hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _key_of(record_id: str) -> bytes:
+    return record_id.encode("utf-8", "surrogatepass")
+
+
+def _id_of(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
