@@ -1,0 +1,1 @@
+"""From a question to the documents, and the passages, that answer it."""

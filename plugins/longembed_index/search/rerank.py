@@ -6,58 +6,49 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from longembed_index.embedding import batches
-from longembed_index.passages import DocumentHit, passages_of
+from longembed_index.document import Hit
+from longembed_index.search.passages import choose_passages
 
 if TYPE_CHECKING:
     from longembed_st.encoders.reranking import Reranker, WindowScores
 
-_AT_ONCE = 4
+_BATCH = 4
 """Documents between two reports: long ones take seconds each."""
 
 
-def reranked(
-    hits: Sequence[DocumentHit],
+def rerank(
+    hits: Sequence[Hit],
     query: str,
     reranker: Reranker,
     *,
     passages: int = 1,
     on_read: Callable[[int, int], None] | None = None,
-) -> list[DocumentHit]:
-    """Hits in the order that a reranker gives them, each with the windows that it liked best.
+) -> list[Hit]:
+    """Order hits anew, best first, each with the windows that the reranker scores highest.
 
     Args:
-        hits: From a search, with their texts. Records without a text keep their order behind all
-            others: there is nothing to read.
+        hits: From a search. Documents without a visible text keep their order behind all others.
         query: The query.
         reranker: A cross-encoder or a late-interaction model.
         passages: The most passages of each; those of a document that the reranker reads in one
             window stay as they are.
-        on_read: Called after some documents, with how many were read and are to be.
-
-    Returns:
-        The best first, with the reranker's scores.
+        on_read: Called after some documents, with how many were read and are to be read.
     """
-    readable = [hit for hit in hits if hit.text.strip()]
-    scored: list[DocumentHit] = []
-    for part in batches(readable, _AT_ONCE):
-        found = reranker.score_windows(query, [hit.text for hit in part])
-        scored += [_with_scores(hit, one, passages) for hit, one in zip(part, found, strict=True)]
+    readable = [hit for hit in hits if hit.document.text.strip()]
+    scored: list[Hit] = []
+    for start in range(0, len(readable), _BATCH):
+        batch = readable[start : start + _BATCH]
+        windows = reranker.score_windows(query, [hit.document.text for hit in batch])
+        scored += [_with_scores(*pair, passages) for pair in zip(batch, windows, strict=True)]
         if on_read is not None:
             on_read(len(scored), len(readable))
-    best = sorted(scored, key=lambda hit: -hit.hit.score)
-    return [*best, *(hit for hit in hits if not hit.text.strip())]
+    scored.sort(key=lambda hit: -hit.score)
+    return [*scored, *(hit for hit in hits if not hit.document.text.strip())]
 
 
-def _with_scores(hit: DocumentHit, found: WindowScores, passages: int) -> DocumentHit:
-    windows = hit.passages
-    if passages and len(found.spans) > 1:
-        windows = passages_of(np.array(found.spans), found.scores, hit.text, passages)
-    return replace(
-        hit,
-        hit=replace(hit.hit, score=found.score),
-        first_score=hit.hit.score,
-        passages=windows,
-    )
+def _with_scores(hit: Hit, windows: WindowScores, passages: int) -> Hit:
+    chosen = hit.passages
+    if passages and len(windows.spans) > 1:
+        chosen = choose_passages(windows.spans, windows.scores, hit.document.text, passages)
+    scores = {**hit.scores, "search": hit.score, "reranker": windows.score}
+    return replace(hit, score=windows.score, scores=scores, passages=chosen)

@@ -1,230 +1,112 @@
-"""Words beside vectors: a document's score is a weighted sum of both, never of ranks.
+"""The scores of documents: of their vectors, of their words, and of both together.
 
-Of words, the average of BM25 of the document and of its best passage, each as a share of the
-highest that any document has for the query; of vectors, the average of the document's and of its
-best span's similarity.
+Of vectors, the average of the document's cosine and of its best span's. Of words, the average of
+BM25 of the document and of its best passage, each as a share of the highest that any document has
+for the query. Together they are a weighted sum of these two, never of ranks.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from longembed_index.derived import behind
-from longembed_index.embedding import ROWS, batches
-from longembed_index.modes import WEIGHT
-from longembed_index.passages import (
-    DenseScores,
-    DocumentHit,
-    WordShares,
-    dense_scores,
-    document_hit,
-    first_records,
-)
-from longembed_index.searching import matches
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from longembed_index.lexical import WordFile
-    from longembed_index.records import Record
-    from longembed_index.store import Store
-    from longembed_index.word_index import WordIndex, WordQuery
+    from longembed_index.lexical.protocol import WordScores
 
-FEW = 1_000
-"""Of so many documents, all are scored."""
-CANDIDATES = 100
-"""Documents that each side names in a larger store."""
-_WIDER = 10
-"""How many times more documents are looked at for those that meet conditions."""
+Floats = NDArray[np.floating[Any]]
 
-_PHRASE = re.compile(r'"([^"]*)"|“([^”]*)”')
+DECIMALS = 6
+"""Scores that are equal to so many decimals are equal: processors round the rest differently."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is looked for.
+class Scores:
+    """The scores of some documents; each array has one number a document.
 
     Attributes:
-        text: As it was asked, without the quotes around its phrases.
-        phrases: What must stand in a document word by word, in whatever case and spacing.
+        totals: By which the documents are ranked; NaN for a document that is not there.
+        parts: Where the totals come from, by the names of `Hit.scores`; NaN for what a document
+            does not have.
     """
 
-    text: str
-    phrases: list[str]
+    totals: Floats
+    parts: Mapping[str, Floats]
+
+    def parts_of(self, row: int) -> dict[str, float]:
+        """Return the parts of one document's score, as far as it has them."""
+        return {
+            name: float(values[row])
+            for name, values in self.parts.items()
+            if not np.isnan(values[row])
+        }
 
 
-def question_of(query: str) -> Question:
-    """A query with its phrases, which stand in double quotes.
+def dense_scores(document: Floats, best_span: Floats) -> Scores:
+    """Return the scores by vectors.
 
     Args:
-        query: Any text; a quote that is not closed means nothing.
+        document: Cosines of the documents' vectors, shape (documents,).
+        best_span: Cosines of their best spans, shape (documents,); NaN for a document without
+            spans, which is ranked by its vector alone.
     """
-    phrases = [" ".join((a or b).split()) for a, b in _PHRASE.findall(query)]
-    text = _PHRASE.sub(lambda found: found[1] or found[2] or "", query)
-    return Question(text, [phrase for phrase in phrases if phrase])
+    totals = np.where(np.isnan(best_span), document, (document + best_span) / 2)
+    return Scores(totals, {"document_vector": document, "best_span": best_span})
 
 
-def search_hybrid(
-    store: Store,
-    words: WordIndex,
-    question: Question,
-    vector: Any,
-    k: int,
-    *,
-    weight: float = WEIGHT,
-    passages: int = 1,
-    where: Mapping[str, str] | None = None,
-) -> list[DocumentHit]:
-    """The documents that answer a query best, by words and vectors.
+def lexical_scores(ids: Sequence[str], scores: Mapping[str, WordScores]) -> Scores:
+    """Return the scores by words; zeros for documents without words of the query.
 
     Args:
-        store: The documents, with their spans if it is a `SpannedStore`.
-        words: Their words, up to date.
-        question: What is looked for.
-        vector: The same as a vector, made as the store's vectors were; None for words alone.
-        k: The most documents.
-        weight: Of the vectors, from 0 to 1; that of the words is what is left.
-        passages: The most passages of each.
-        where: What their metadata must be; see `records.meets`.
-
-    Returns:
-        The best first.
-
-    Raises:
-        StoreError: If the store or its words cannot be read, or vectors are lost.
-    """
-    weight = 0.0 if vector is None else weight
-    asked = words.ask(question.text)
-    ids = _candidates(store, words, asked, question, vector, where or {})
-    dense = {} if vector is None else dense_scores(store, vector, ids)
-    shares = word_shares(asked, ids)
-    there = dense if vector is not None else shares
-    totals = {
-        key: (1 - weight) * shares.get(key, _NOTHING).total
-        + (weight * dense[key].total if key in dense else 0.0)
-        for key in there
-    }
-    best = sorted(totals, key=lambda key: (-totals[key], key))
-    if vector is None:
-        best = [key for key in best if totals[key] > 0]
-    found = []
-    for record in first_records(store, best, k, where or {}, _has_phrases(question.phrases)):
-        of_vectors = dense.get(record.id)
-        ranges, scores = None, None
-        if passages:
-            ranges, scores = _parts(words, asked, record, of_vectors, weight)
-        hit = document_hit(
-            record,
-            totals[record.id],
-            dense=of_vectors,
-            words=shares.get(record.id, _NOTHING),
-            ranges=ranges,
-            scores=scores,
-            passages=passages,
-        )
-        found.append(hit)
-    return found
-
-
-def word_shares(asked: WordQuery, ids: Sequence[str]) -> dict[str, WordShares]:
-    """BM25 of some documents, as shares of the highest.
-
-    Args:
-        asked: The query, put to their words.
         ids: The documents.
-
-    Returns:
-        By id; zeros where no document has a word of the query.
+        scores: BM25 by id; shares are of the highest among all of these.
     """
-    scores = asked.scores(ids)
-    highest = max((one.document for one in scores.values()), default=0.0) or 1.0
-    best = max((one.passage for one in scores.values()), default=0.0) or 1.0
-    return {
-        key: WordShares(one.document / highest, one.passage / best) for key, one in scores.items()
-    }
+    values = np.array([scores.get(document_id, (0.0, 0.0)) for document_id in ids], dtype=float)
+    shares = values.reshape(-1, 2) / [
+        max((score.document for score in scores.values()), default=0.0) or 1.0,
+        max((score.passage for score in scores.values()), default=0.0) or 1.0,
+    ]
+    document, passage = shares.T
+    parts = {"document_words": document, "best_passage_words": passage}
+    return Scores((document + passage) / 2, parts)
 
 
-def catch_up(
-    store: Store,
-    words: WordFile,
-    language: str | None = None,
-    on_document: Callable[[], None] = lambda: None,
-) -> None:
-    """Bring the words up to date with a store.
+def hybrid_scores(dense: Scores, lexical: Scores, weight: float) -> Scores:
+    """Return the scores by vectors and words.
 
     Args:
-        store: The documents.
-        words: Their words.
-        language: See `WordFile.add`.
-        on_document: Called for each document that was taken in.
-
-    Raises:
-        StoreError: If they cannot be written.
+        dense: By vectors.
+        lexical: By words, of the same documents.
+        weight: Of the vectors, from 0 to 1; the words have the rest.
     """
-    missing, left_over = behind(store, words.ids())
-    words.delete(left_over)
-    for part in batches(missing, ROWS):
-        words.add({record.id: record.text or "" for record in store.get(part)}, language)
-        for _ in part:
-            on_document()
+    totals = weight * dense.totals + (1 - weight) * lexical.totals
+    return Scores(totals, {**dense.parts, **lexical.parts})
 
 
-_NOTHING = WordShares(0.0, 0.0)
+def best_first(totals: Floats, most: int | None = None) -> NDArray[np.intp]:
+    """Return the rows of the highest totals, best first; equal ones by row, NaN not at all.
+
+    Args:
+        totals: Shape (documents,).
+        most: How many; all without it.
+    """
+    rounded = np.round(totals, DECIMALS)
+    rows = np.flatnonzero(~np.isnan(rounded))
+    if most is not None and most < len(rows):
+        lowest = np.partition(rounded[rows], len(rows) - most)[len(rows) - most]
+        rows = rows[rounded[rows] >= lowest]
+    order = np.argsort(-rounded[rows], kind="stable")
+    return rows[order][:most]
 
 
-def _candidates(
-    store: Store,
-    words: WordIndex,
-    asked: WordQuery,
-    question: Question,
-    vector: Any,
-    where: Mapping[str, str],
-) -> list[str]:
-    if len(store) <= FEW:
-        found = {record_id for record_id, _ in store.names()}
-    else:
-        by_words = asked.candidates(CANDIDATES * (_WIDER if where else 1))
-        if where:
-            kept = first_records(store, by_words, CANDIDATES, where)
-            by_words = [record.id for record in kept]
-        near = [] if vector is None else matches(store, vector, CANDIDATES, where)
-        found = {*by_words, *(match.id for match in near)}
-    having = [words.with_phrase(phrase) for phrase in question.phrases]
-    known = [ids for ids in having if ids is not None]
-    # Documents with a phrase are few, and all of them are looked at, whatever else they say.
-    return sorted(set.intersection(*known) if known else found)
+def best_in_segments(scores: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Return the highest score of each segment.
 
-
-def _has_phrases(phrases: Sequence[str]) -> Callable[[Record], bool]:
-    wanted = [phrase.casefold() for phrase in phrases]
-
-    def keep(record: Record) -> bool:
-        if not wanted:
-            return True
-        text = " ".join((record.text or "").casefold().split())
-        return all(phrase in text for phrase in wanted)
-
-    return keep
-
-
-def _parts(
-    words: WordIndex,
-    asked: WordQuery,
-    record: Record,
-    dense: DenseScores | None,
-    weight: float,
-) -> tuple[Any, Any]:
-    """What may be shown of a document, with its scores: its spans, or windows of words."""
-    if dense is not None and dense.ranges is not None and dense.spans is not None:
-        ranges, similarities = dense.ranges, dense.spans
-    else:
-        ranges = np.array(words.windows(record.id, len(record.text or ""))).reshape(-1, 2)
-        similarities, weight = np.zeros(len(ranges), dtype=np.float32), 0.0
-    if not len(ranges):
-        return None, None
-    scores = asked.range_scores(record.id, [(int(a), int(b)) for a, b in ranges])
-    shares = scores / (scores.max() or 1.0)
-    return ranges, (1 - weight) * shares + weight * similarities
+    Args:
+        scores: Shape (scores,).
+        starts: The first score of each segment, ascending; no segment is empty.
+    """
+    return np.maximum.reduceat(scores, starts) if len(starts) else scores[:0]
