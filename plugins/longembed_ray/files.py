@@ -1,4 +1,4 @@
-"""Files here and in object stores, by pyarrow."""
+"""Files on this machine and in object stores, through pyarrow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from longembed_st.extras import needs_extra
 from longembed_st.texts import is_url
 
 
-def system_of(place: str) -> tuple[Any, str]:
-    """The file system of a place, and what the place is called there.
+def file_system_of(place: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and what the place is called in it.
 
     Args:
-        place: A path or a URL.
+        place: The path or URL.
 
     Raises:
-        OSError: If there is no way to it; of an unknown scheme, `ValueError`.
+        OSError: If the file system cannot be reached; `ValueError` if the scheme is unknown.
     """
     with needs_extra("ray", "pyarrow"):
         from pyarrow import fs  # type: ignore[import-untyped]
@@ -30,7 +30,7 @@ def system_of(place: str) -> tuple[Any, str]:
 
 
 def read_bytes(place: str) -> bytes:
-    """All of a file.
+    """Return the content of a file.
 
     Args:
         place: Its path or URL.
@@ -39,8 +39,8 @@ def read_bytes(place: str) -> bytes:
         InputError: If it cannot be read.
     """
     try:
-        system, path = system_of(place)
-        with system.open_input_stream(path) as stream:
+        system, path = file_system_of(place)
+        with system.open_input_stream(path, compression=None) as stream:
             return bytes(stream.read())
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}") from None
@@ -50,23 +50,23 @@ def write_bytes(place: str, content: bytes) -> None:
     """Write a file, whole or not at all.
 
     Args:
-        place: Its path or URL; in an object store, it is there only once it is whole.
-        content: All of it.
+        place: Its path or URL; an object store shows a file only when it is complete.
+        content: What it is going to hold.
 
     Raises:
-        StoreError: If that is not possible.
+        StoreError: If it cannot be written.
     """
     from pyarrow import fs
 
     try:
-        system, path = system_of(place)
+        system, path = file_system_of(place)
         is_local = isinstance(system, fs.LocalFileSystem)
         target = f"{path}.unfinished" if is_local else path
         if is_local:
             system.create_dir(path.rpartition("/")[0])
-        with system.open_output_stream(target) as stream:
+        with system.open_output_stream(target, compression=None) as stream:
             stream.write(content)
         if is_local:
             system.move(target, path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"cannot write {place}: {error}") from error

@@ -1,37 +1,48 @@
-"""From files and tables, here or in an object store, to rows of documents."""
+"""From files and tables, here or in an object store, to a dataset of documents.
+
+Parquet is read by `ray.data.read_parquet`. Documents and JSON lines are read here: what Ray has for
+them (`read_binary_files`, `read_json`) ends the whole run at one file that vanishes or one line
+that is broken.
+"""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.distributed.embedding import ERROR, TEXT
-from longembed_index.distributed.files import read_bytes, system_of
-from longembed_index.ingestion import record_id_of
-from longembed_index.parsing import Parser
-from longembed_index.readers import READERS, suffix_of
-from longembed_index.records import CONTENT_HASH, SOURCE, TITLE
-from longembed_index.sources import FileSource, content_of, find_files, readable_of
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.document import Document
+from longembed_index.documents.files import find_files
+from longembed_index.documents.parsing import Limits, Parser
+from longembed_index.documents.readers import READERS, suffix_of
+from longembed_index.documents.sources import FileSource, TextSource, content_of, readable_of
+from longembed_ray import columns
+from longembed_ray.files import file_system_of, read_bytes
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import has_text, is_url
+from longembed_st.texts import is_url, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
+    from ray.data import Dataset
 
-ID, SIZE = "id", "size"
-TABLES = (".parquet", ".jsonl", ".jsonl.gz")
-"""Files of which each row is a document, with a column `text` and perhaps `source` and `title`."""
+_JSON_LINES = (".jsonl", ".jsonl.gz")
+_KEYS = (columns.TEXT, columns.ID, "source", columns.TITLE, columns.METADATA)
 _ROWS = 32
+_THREADS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Input:
     """A file to read.
 
@@ -44,170 +55,297 @@ class Input:
     size: int
 
 
-def inputs_of(
+def find_inputs(
     paths: Sequence[Path | str],
-    exclude: Path | str | None = None,
+    exclude_folder: Path | str | None = None,
     *,
-    only: Sequence[str] = (),
-    but: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> tuple[list[Input], list[tuple[str, str]]]:
-    """The files under some paths and URLs.
+    """Find the documents and tables under some paths and URLs.
 
     Args:
         paths: Files, folders, and URLs of either in an object store.
-        exclude: A folder not to look into, or its URL: where the result goes.
-        only: As for `sources.find_files`, for local folders.
-        but: Likewise.
+        exclude_folder: A folder not to look into, or its URL: where the result goes.
+        include: Patterns of files in local folders; see `documents.files.find_files`.
+        exclude: Patterns of files to leave out.
 
     Returns:
-        The files, and what cannot be looked at, with the reason.
+        The files, sorted by name, and what cannot be read, with the reason.
 
     Raises:
         InputError: If a path or URL does not exist.
     """
     local = [Path(path) for path in paths if not is_url(str(path))]
-    is_here = exclude is not None and not is_url(str(exclude))
-    found = find_files(local, Path(str(exclude)) if is_here else None, only=only, but=but)
-    inputs = [Input(file.name, file.size) for file in found.files]
-    # A table is not a document, so that the search for documents leaves it out.
-    tables = [path for path in found.skipped if is_table(str(path)) and path.is_file()]
-    inputs += [Input(str(path.resolve()), path.stat().st_size) for path in tables]
-    for url in (str(path) for path in paths if is_url(str(path))):
-        inputs += _listed(url)
-    if exclude is not None:
-        below = f"{str(exclude).rstrip('/')}/"
-        inputs = [one for one in inputs if not one.name.startswith(below)]
-    return sorted(set(inputs), key=lambda one: one.name), found.unreadable
+    is_local = exclude_folder is not None and not is_url(str(exclude_folder))
+    local_exclude = Path(str(exclude_folder)) if is_local else None
+    found = find_files(local, local_exclude, include=include, exclude=exclude)
+    inputs = {Input(file.id, file.size) for file in found.files}
+    # `find_files` looks for documents, and a table is not one.
+    tables = [path for path in found.skipped if _is_table(path.name) and path.is_file()]
+    inputs |= {Input(str(path.resolve()), path.stat().st_size) for path in tables}
+    for path in paths:
+        if is_url(str(path)):
+            inputs |= _list_url(str(path))
+    if exclude_folder is not None:
+        prefix = f"{str(exclude_folder).rstrip('/')}/"
+        inputs = {file for file in inputs if not file.name.startswith(prefix)}
+    files = sorted(inputs)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        damages = list(threads.map(_damage_of, files))
+    damaged = [(file.name, why) for file, why in zip(files, damages, strict=True) if why]
+    readable = [file for file, why in zip(files, damages, strict=True) if not why]
+    return readable, found.unreadable + damaged
 
 
-def is_table(name: str) -> bool:
-    """Whether each row of a file is a document.
-
-    Args:
-        name: Of the file.
-    """
-    return name.lower().endswith(TABLES)
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(".parquet")
 
 
-def _listed(url: str) -> list[Input]:
+def _is_table(name: str) -> bool:
+    return _is_parquet(name) or name.lower().endswith(_JSON_LINES)
+
+
+def _list_url(url: str) -> set[Input]:
     with needs_extra("ray", "pyarrow"):
         from pyarrow import fs
 
     try:
-        system, path = system_of(url)
+        system, path = file_system_of(url)
         info = system.get_file_info(path)
         if info.type == fs.FileType.File:
-            return [Input(url, info.size)]
+            return {Input(url, info.size)}
         if info.type == fs.FileType.NotFound:
             raise InputError(f"{url} does not exist")
         below = system.get_file_info(fs.FileSelector(path, recursive=True))
     except (OSError, ValueError) as error:
-        raise InputError(f"{url} cannot be looked at: {error}") from None
-    base = url.rstrip("/")
-    return [
-        Input(f"{base}{one.path[len(path.rstrip('/')) :]}", one.size)
-        for one in below
-        if one.type == fs.FileType.File
-        and (is_table(one.path) or suffix_of(PurePosixPath(one.path)) in READERS)
-    ]
-
-
-def rows_of(name: str, size: int, parser: Parser) -> Iterator[dict[str, Any]]:
-    """The documents of one file.
-
-    Args:
-        name: Its path or URL.
-        size: In bytes.
-        parser: Reads what is not plain text.
-
-    Yields:
-        Rows with `id`, `source`, `title`, `content_hash`, `text`, `size` and `error`: why there is
-        no text, or null. What cannot be read at all is one row.
-    """
-    try:
-        if is_table(name):
-            yield from _table_rows(name)
-        else:
-            yield _document_row(name, size, parser)
-    except InputError as error:
-        yield _row(name, None, "", "", size, str(error))
-
-
-def _document_row(name: str, size: int, parser: Parser) -> dict[str, Any]:
-    source = FileSource(Path(name), size, parser)
-    content = read_bytes(name) if is_url(name) else content_of(source)
-    parsed = readable_of(source, content)
-    title = parsed.title or PurePosixPath(name).name
-    return _row(name, parsed.text, title, hashlib.sha256(content).hexdigest(), size, None)
-
-
-def _table_rows(name: str) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(_objects(name), 1):
-        source = str(row.get(SOURCE) or row.get(ID) or f"{name}#{number}")
-        title = str(row.get(TITLE) or source)
-        text = row.get(TEXT)
-        if isinstance(text, str) and has_text(text):
-            content = text.encode("utf8", "surrogatepass")
-            yield _row(source, text, title, hashlib.sha256(content).hexdigest(), len(content), None)
-        else:
-            what = "no visible text" if isinstance(text, str) else "no text"
-            yield _row(source, None, title, "", 0, f"has {what} in the column {TEXT!r}")
-
-
-def _objects(name: str) -> Iterator[dict[str, Any]]:
-    from pyarrow import ArrowInvalid, parquet
-
-    try:
-        with _opened(name) as file:
-            if name.lower().endswith(".parquet"):
-                for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
-                    yield from batch.to_pylist()
-                return
-            for line in file:
-                if line.strip():
-                    row = json.loads(line)
-                    yield row if isinstance(row, dict) else {}
-    except (OSError, EOFError, ValueError, ArrowInvalid) as error:
-        raise InputError(f"cannot be read to its end: {error}") from None
-
-
-def _opened(name: str) -> Any:
-    content: Any = io.BytesIO(read_bytes(name)) if is_url(name) else name
-    if name.lower().endswith(".gz"):
-        return gzip.open(content)
-    return content if is_url(name) else open(name, "rb")
-
-
-def _row(
-    source: str, text: str | None, title: str, digest: str, size: int, error: str | None
-) -> dict[str, Any]:
+        raise InputError(f"{url} cannot be listed: {error}") from None
+    prefix = len(path.rstrip("/"))
     return {
-        ID: record_id_of(source, digest),
-        SOURCE: source,
-        TITLE: title,
-        CONTENT_HASH: digest,
-        TEXT: text,
-        SIZE: size,
-        ERROR: error,
+        Input(url.rstrip("/") + file.path[prefix:], file.size)
+        for file in below
+        if file.type == fs.FileType.File
+        and (_is_table(file.path) or suffix_of(PurePosixPath(file.path)) in READERS)
     }
 
 
-def tables_of(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
-    """Rows as tables of some documents each.
+def _damage_of(file: Input) -> str:
+    """Return why a file would end the whole run if it were read; empty if it would not."""
+    try:
+        file.name.encode()
+    except UnicodeEncodeError:
+        return "cannot be read: its name is not valid Unicode"
+    if not _is_parquet(file.name):
+        return ""
+    with needs_extra("ray", "pyarrow"):
+        from pyarrow import ArrowException, parquet
+
+    try:
+        system, path = file_system_of(file.name)
+        names = parquet.read_schema(path, filesystem=system).names
+    except (OSError, ArrowException) as error:
+        return f"cannot be read: {error}"
+    return "" if columns.TEXT in names else f"has no column {columns.TEXT!r}"
+
+
+def read_documents(
+    inputs: Sequence[Input], limits: Limits, known: Iterable[str], tasks: int
+) -> Dataset:
+    """Return a dataset of the documents in some files, which are read when it is consumed.
 
     Args:
-        rows: From `rows_of`.
+        inputs: From `find_inputs`; at least one.
+        limits: For the parsing of one file.
+        known: Keys (`columns.version_key`) of the versions that are stored already: their rows have
+            no text, and true in the column `known`.
+        tasks: How many files are read at the same time.
+
+    Returns:
+        Rows with `id`, `title`, `metadata` (JSON), `text`, `content_hash`, `size` in bytes,
+        `known`, and `error`: why there is no text, or null. A file that cannot be read is a row.
+
+    Raises:
+        InputError: If the Parquet files have the same column with different types.
+    """
+    import ray
+    from ray.data import TaskPoolStrategy
+
+    # Reading costs little beside embedding: all cores belong to the actors.
+    options: Any = {"compute": TaskPoolStrategy(size=tasks), "num_cpus": 0}
+    keys = {"known": ray.put(sorted_keys(known))}
+    parquet = [file.name for file in inputs if _is_parquet(file.name)]
+    datasets = []
+    # One file system each.
+    for paths in ([p for p in parquet if is_url(p)], [p for p in parquet if not is_url(p)]):
+        if paths:
+            table = _parquet_dataset(paths, tasks)
+            read: Any = _read_parquet
+            datasets.append(
+                table.map_batches(read, batch_format="pyarrow", fn_kwargs=keys, **options)
+            )
+    if files := [vars(file) for file in inputs if not _is_parquet(file.name)]:
+        items = ray.data.from_items(files, override_num_blocks=min(len(files), 1000))
+        read = _read_files
+        arguments = {**keys, "limits": limits}
+        datasets.append(items.map_batches(read, batch_size=1, fn_kwargs=arguments, **options))
+    return datasets[0].union(*datasets[1:])
+
+
+def _parquet_dataset(paths: list[str], tasks: int) -> Dataset:
+    import ray
+    from pyarrow import ArrowException
+
+    try:
+        dataset = ray.data.read_parquet(
+            paths,
+            include_paths=True,
+            partitioning=None,
+            file_extensions=None,
+            concurrency=tasks,
+            num_cpus=0,
+        )
+    except ArrowException as error:
+        raise InputError(f"the Parquet files cannot be read together: {error}") from None
+    schema: Any = dataset.schema()
+    names = ["path", *(key for key in _KEYS if key in schema.names)]
+    return dataset.select_columns(names, num_cpus=0)
+
+
+def sorted_keys(known: Iterable[str]) -> NDArray[np.bytes_]:
+    """Return keys of versions as an array that all processes of a machine share."""
+    return np.sort(np.array([*known, ""], dtype="S32"))
+
+
+def _read_parquet(table: pa.Table, known: Any) -> Iterator[pa.Table]:
+    import ray
+
+    rows = (_row_of_item(item["path"], item["path"], item) for item in table.to_pylist())
+    yield from tables_of(rows, ray.get(known))
+
+
+def _read_files(batch: Mapping[str, Any], known: Any, limits: Limits) -> Iterator[pa.Table]:
+    import ray
+
+    for name, size in zip(batch["name"], batch["size"], strict=True):
+        rows = rows_of_file(Input(str(name), int(size)), _parser(limits))
+        yield from tables_of(rows, ray.get(known))
+
+
+@cache
+def _parser(limits: Limits) -> Parser:
+    # It has a process of its own, which is started once.
+    return Parser(limits)
+
+
+def rows_of_file(file: Input, parser: Parser) -> Iterator[dict[str, Any]]:
+    """Yield the documents of a file; a file that cannot be read is a row with an error."""
+    try:
+        if file.name.lower().endswith(_JSON_LINES):
+            yield from _rows_of_json_lines(file.name)
+        else:
+            yield _row_of_document(file, parser)
+    except InputError as error:
+        yield _row(file.name, file.size, error=str(error))
+
+
+def _row_of_document(file: Input, parser: Parser) -> dict[str, Any]:
+    source = FileSource(Path(file.name), file.size, parser)
+    content = read_bytes(file.name) if is_url(file.name) else content_of(source)
+    parsed = readable_of(source, content)
+    title = parsed.title or PurePosixPath(file.name).name
+    return _row(file.name, file.size, parsed.text, title, _digest(content))
+
+
+def _rows_of_json_lines(name: str) -> Iterator[dict[str, Any]]:
+    try:
+        system, path = file_system_of(name)
+        with system.open_input_stream(path, compression="detect") as stream:
+            for number, line in enumerate(io.BufferedReader(stream), 1):
+                if line.strip():
+                    yield _row_of_line(name, f"{name}, line {number}", line)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read to its end: {error}") from None
+
+
+def _row_of_line(name: str, place: str, line: bytes) -> dict[str, Any]:
+    try:
+        item = json.loads(line)
+    except ValueError as error:
+        return _row(place, len(line), error=f"is not valid JSON: {error}")
+    if not isinstance(item, dict):
+        return _row(place, len(line), error=f"is not a JSON object, but a {type(item).__name__}")
+    return _row_of_item(name, place, item)
+
+
+def _row_of_item(name: str, place: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a document in the table `name`; `place` names it in messages."""
+    text, title = item.get(columns.TEXT), item.get(columns.TITLE)
+    metadata = item.get(columns.METADATA) or {}
+    given_id = next((str(item[k]) for k in (columns.ID, "source") if item.get(k) is not None), "")
+    try:
+        if not isinstance(text, str):
+            raise InputError(f"has no text in the column {columns.TEXT!r}")
+        if not isinstance(metadata, dict):
+            raise InputError(f"has a {type(metadata).__name__} as metadata, not an object")
+        # A document without an id keeps the id that it gets here when rows move.
+        document_id = given_id or f"{name}#{_digest(text.encode())[:16]}"
+        source = TextSource(Document(document_id, text, metadata, str(title or "")))
+        content = content_of(source)
+        readable_of(source, content)
+        size = len(f"{source.id}{source.title}{text}".encode())
+    except UnicodeEncodeError:
+        return _row(shown(given_id) or place, error="has a character that is not valid Unicode")
+    except InputError as error:
+        return _row(shown(given_id) or place, error=str(error))
+    return _row(source.id, size, text, source.title, _digest(content), json.dumps(metadata))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _row(
+    document_id: str,
+    size: int = 0,
+    text: str | None = None,
+    title: str = "",
+    content_hash: str = "",
+    metadata: str = "{}",
+    error: str | None = None,
+) -> dict[str, Any]:
+    return {
+        columns.ID: document_id,
+        columns.TITLE: title,
+        columns.METADATA: metadata,
+        columns.CONTENT_HASH: content_hash,
+        columns.TEXT: text,
+        columns.SIZE: size,
+        columns.ERROR: error,
+    }
+
+
+def tables_of(rows: Iterable[dict[str, Any]], known: NDArray[np.bytes_]) -> Iterator[pa.Table]:
+    """Yield rows as tables of a few documents each; at least one table, perhaps empty.
+
+    Args:
+        rows: From `rows_of_file`.
+        known: From `sorted_keys`.
     """
     import pyarrow as pa
 
-    names = (ID, SOURCE, TITLE, CONTENT_HASH, TEXT)
-    schema = pa.schema(
-        [*((name, pa.string()) for name in names), (SIZE, pa.int64()), (ERROR, pa.string())]
-    )
-    waiting: list[dict[str, Any]] = []
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == _ROWS:
-            yield pa.Table.from_pylist(waiting, schema=schema)
-            waiting = []
-    yield pa.Table.from_pylist(waiting, schema=schema)
+    names = (columns.ID, columns.TITLE, columns.METADATA, columns.CONTENT_HASH, columns.TEXT)
+    strings = [(name, pa.string()) for name in (*names, columns.ERROR)]
+    schema = pa.schema([*strings, (columns.SIZE, pa.int64()), (columns.KNOWN, pa.bool_())])
+    remaining = iter(rows)
+    batch = list(islice(remaining, _ROWS))
+    while True:
+        for row in batch:
+            key = columns.version_key(row[columns.ID], row[columns.CONTENT_HASH]).encode()
+            place = np.searchsorted(known, key)
+            row[columns.KNOWN] = bool(place < len(known) and known[place] == key)
+            if row[columns.KNOWN]:
+                row[columns.TEXT] = None
+        yield pa.Table.from_pylist(batch, schema=schema)
+        batch = list(islice(remaining, _ROWS))
+        if not batch:
+            return

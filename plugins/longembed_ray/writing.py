@@ -4,165 +4,171 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.distributed.embedding import ERROR, SPAN_RANGES, SPAN_VECTORS, TEXT, VECTOR
-from longembed_index.distributed.files import system_of, write_bytes
-from longembed_index.distributed.reading import ID, SIZE
-from longembed_index.embedding import batches
+from longembed_index.document import Document, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.ingestion import ids_by_name
-from longembed_index.records import CONTENT_HASH, COUNTS, READ, SOURCE, TITLE, TOKENS, Record
-from longembed_index.reports import Outcome
-from longembed_index.spans import DocumentSpans, SpannedStore
+from longembed_index.maintain.embedding import unit
+from longembed_index.maintain.report import Outcome, Status
+from longembed_ray import columns
+from longembed_ray.files import file_system_of, write_bytes
+from longembed_st.coverages import Coverage
 from longembed_st.errors import ConfigError
 from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    from longembed_index.store import Store
+    from longembed_index.store.protocol import Store
 
-KNOWN = "known"
-_LARGE = {TEXT, VECTOR, SPAN_RANGES, SPAN_VECTORS}
-PROVENANCE = "longembed.json"
-"""How the vectors of a folder of Parquet files are made."""
+COMMIT_RECORDS = 500
+COMMIT_CHARACTERS = 1_000_000
+"""What is written to a store together, and lost if the run is killed before that."""
+PROVENANCE_FILE = "longembed.json"
+"""Says how the vectors in a folder of Parquet files are made."""
+_ARRAYS = {columns.VECTOR, columns.SPAN_RANGES, columns.SPAN_VECTORS}
 
 
-def to_store(tables: Iterable[pa.Table], store: Store) -> Iterator[Outcome]:
-    """Write embedded rows to a store; an earlier version of a document goes after the new is there.
+def write_to_store(
+    tables: Iterable[pa.Table], store: Store, stored: Mapping[str, str]
+) -> Iterator[Outcome]:
+    """Write embedded rows to a store, many in one commit.
 
     Args:
-        tables: From `EmbedDocuments`; those that are `known` are in the store already.
-        store: Open for writing; of a `SpannedStore`, the spans are written, too.
+        tables: From `EmbedDocuments`; rows that are `known` are in the store already.
+        store: Open for writing.
+        stored: The content hashes of the documents that the store holds, by id.
 
     Yields:
-        What became of each document, once it is settled.
+        What became of each document, once it is committed.
     """
-    had = ids_by_name(store)
-    seen: set[str] = set()
+    written: dict[str, str] = {}
+    outcomes: list[Outcome] = []
+    records: list[Record] = []
     for table in tables:
-        rows = table.drop_columns(_LARGE & set(table.column_names)).to_pylist()
-        outcomes = [_outcome(row, had, seen) for row in rows]
-        written = [one.status in ("added", "replaced") for one in outcomes]
-        _write(store, table.filter(written).combine_chunks())
-        # Old versions go only after the new ones are there: a kill in between loses nothing, and
-        # leaves some for this run.
-        for row, outcome in zip(rows, outcomes, strict=True):
-            if outcome.status != "failed":
-                store.delete(sorted(had.get(outcome.name, set()) - {row[ID]}))
-            yield outcome
+        without_arrays = table.drop_columns(_ARRAYS & set(table.column_names))
+        for n, row in enumerate(without_arrays.to_pylist()):
+            outcome = _outcome(row, stored, written)
+            outcomes.append(outcome)
+            if outcome.status in ("added", "replaced"):
+                records.append(_record(row, table.slice(n, 1)))
+        characters = sum(len(record.document.text) for record in records)
+        if not records or len(records) >= COMMIT_RECORDS or characters >= COMMIT_CHARACTERS:
+            yield from _committed(store, records, outcomes)
+            records, outcomes = [], []
+    yield from _committed(store, records, outcomes)
 
 
-def _outcome(row: dict[str, Any], had: Mapping[str, set[str]], seen: set[str]) -> Outcome:
-    """What becomes of a document, the first of its name."""
-    name, size = row[SOURCE], row[SIZE]
-    reason = row[ERROR]
-    if name in seen:
-        reason = "has the name of an earlier document of this run"
-    elif reason is not None and name in had:
-        reason += "; the store keeps its earlier version"
-    seen.add(name)
+def _committed(store: Store, records: list[Record], outcomes: list[Outcome]) -> list[Outcome]:
+    if records:
+        store.write(records)
+    return outcomes
+
+
+def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[str, str]) -> Outcome:
+    """Return what becomes of a document, and note it in `written`, unless it fails."""
+    document_id, size, reason = row[columns.ID], row[columns.SIZE], row[columns.ERROR]
+    content_hash = row[columns.CONTENT_HASH]
+    if reason is None and written.get(document_id, content_hash) != content_hash:
+        reason = "has the id of another document of this run"
     if reason is not None:
-        return Outcome(name, "failed", size, reason=reason)
-    if row[KNOWN]:
-        return Outcome(name, "unchanged", size)
-    return Outcome(name, "replaced" if name in had else "added", size, row[TOKENS], row[READ])
+        if document_id in stored:
+            reason += "; the store keeps its earlier version"
+        return Outcome(document_id, "failed", size, reason=reason)
+    if row[columns.KNOWN] or document_id in written:
+        return Outcome(document_id, "unchanged", size)
+    written[document_id] = content_hash
+    status: Status = "replaced" if document_id in stored else "added"
+    return Outcome(document_id, status, size, row[columns.TOKENS], row[columns.READ])
 
 
-def _write(store: Store, table: pa.Table) -> None:
-    """Write documents that are embedded, their spans first."""
-    rows = table.drop_columns(_LARGE & set(table.column_names)).to_pylist()
-    vectors = _vectors(table[VECTOR], len(rows))
-    records = [
-        Record(
-            row[ID],
-            text,
-            vector,
-            {name: row[name] for name in (SOURCE, TITLE, CONTENT_HASH, *COUNTS)},
-        )
-        for row, text, vector in zip(rows, table[TEXT].to_pylist(), vectors, strict=True)
-    ]
-    if isinstance(store, SpannedStore):
-        store.spans.put(store.fingerprint, _spans(table, records))
-    for part in batches(records, store.max_batch):
-        store.write(part)
+def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
+    """Return the record of a row; `table` has that row alone, with its arrays."""
+    vector = unit(_numbers(table[columns.VECTOR]))
+    spans = None
+    if columns.SPAN_VECTORS in table.column_names and table[columns.SPAN_VECTORS].null_count == 0:
+        vectors = unit(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
+        spans = Spans(_numbers(table[columns.SPAN_RANGES]).reshape(-1, 2), vectors)
+    metadata = json.loads(row[columns.METADATA])
+    document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])
+    coverage = Coverage(row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])
+    return Record(document, vector, row[columns.CONTENT_HASH], coverage, spans)
 
 
-def _spans(table: pa.Table, records: Sequence[Record]) -> Iterator[DocumentSpans]:
-    if not records:
-        return
-    counts = table[SPAN_VECTORS].combine_chunks().value_lengths().to_numpy()
-    vectors = _vectors(table[SPAN_VECTORS].combine_chunks().flatten(), int(counts.sum()))
-    ranges = table[SPAN_RANGES].combine_chunks().flatten().to_numpy().reshape(-1, 2)
-    ends = np.cumsum(counts)
-    for record, start, end in zip(records, ends - counts, ends, strict=True):
-        length = max(float(np.linalg.norm(record.vector)), np.finfo(np.float32).tiny)
-        yield DocumentSpans(
-            record.id, ranges[start:end], record.vector / length, vectors[start:end]
-        )
+def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return the numbers of a column of lists, or of lists of lists, one after the other."""
+    values = column.combine_chunks()
+    while hasattr(values.type, "value_type"):
+        values = values.flatten()
+    return np.asarray(values)
 
 
-def _vectors(column: Any, count: int) -> NDArray[np.float32]:
-    """A column of vectors, none of them null, shape (count, width)."""
-    if not count:
-        return np.zeros((0, 0), dtype=np.float32)
-    values = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-    return values.flatten().to_numpy().reshape(count, -1).astype(np.float32)
+def write_parquet(rows: pa.Table, folder: str) -> pa.Table:
+    """Write a batch to a file of its own, for `map_batches`.
 
-
-class WriteParquet:
-    """Writes each batch to a file of its own, whole or not at all, for `map_batches`.
-
-    The file `part-*.parquet` is named by the documents in it: done again after a kill, it is the
-    same file. Documents that failed are in files `failed-*.parquet`, and are tried again.
+    `Dataset.write_parquet` does not do: it says nothing before its end, and a kill leaves files
+    that cannot be read. Here a file is written whole or not at all, and is named after the
+    documents in it: written again, it is the same file.
 
     Args:
-        place: The folder, or its URL in an object store.
+        rows: From `EmbedDocuments`. New documents go to a file `part-*.parquet`, documents that
+            failed to a file `failed-*.parquet`.
+        folder: The folder, or its URL in an object store.
+
+    Returns:
+        The rows without what `outcomes_of` does not need.
     """
+    from pyarrow import compute, parquet
 
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        """Write those that are new, and pass on what tells their outcome."""
-        from pyarrow import compute, parquet
-
-        failed = compute.is_valid(rows[ERROR])
-        for name, wanted in (
-            ("part", compute.invert(compute.or_(rows[KNOWN], failed))),
-            ("failed", failed),
-        ):
-            new = rows.filter(wanted).drop_columns([KNOWN])
-            if len(new):
-                digest = hashlib.sha256("".join(new[ID].to_pylist()).encode()).hexdigest()[:32]
-                buffer = io.BytesIO()
-                parquet.write_table(new, buffer, compression="zstd")
-                write_bytes(f"{self._place}/{name}-{digest}.parquet", buffer.getvalue())
-        return rows.select([SOURCE, SIZE, TOKENS, READ, ERROR, KNOWN])
+    failed = compute.is_valid(rows[columns.ERROR])
+    is_new = compute.invert(compute.or_(rows[columns.KNOWN], failed))
+    for name, wanted in (("part", is_new), ("failed", failed)):
+        part = rows.filter(wanted).drop_columns([columns.KNOWN])
+        if len(part):
+            documents = zip(
+                part[columns.ID].to_pylist(), part[columns.CONTENT_HASH].to_pylist(), strict=True
+            )
+            keys = "".join(columns.version_key(*document) for document in documents)
+            digest = hashlib.sha256(keys.encode()).hexdigest()[:32]
+            buffer = io.BytesIO()
+            parquet.write_table(part, buffer, compression="zstd")
+            write_bytes(f"{folder}/{name}-{digest}.parquet", buffer.getvalue())
+    return rows.select(
+        [
+            columns.ID,
+            columns.CONTENT_HASH,
+            columns.SIZE,
+            columns.TOKENS,
+            columns.READ,
+            columns.ERROR,
+            columns.KNOWN,
+        ]
+    )
 
 
 def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:
-    """What became of the documents that `WriteParquet` has written.
+    """Yield what became of the documents that `write_parquet` has written.
 
     Args:
-        tables: From it.
+        tables: From `write_parquet`.
     """
     for table in tables:
-        # Each row is in a file, whatever other rows are called.
-        yield from (_outcome(row, {}, set()) for row in table.to_pylist())
+        for row in table.to_pylist():
+            # Each row is in a file, whatever the ids of other rows are.
+            yield _outcome(row, {}, {})
 
 
-def ids_in_parquet(place: str) -> list[str]:
-    """The documents that a folder of Parquet files has.
+def keys_in_parquet(folder: str) -> list[str]:
+    """Return the keys (`version_key`) of the documents in a folder of Parquet files.
 
     Args:
-        place: The folder, or its URL.
+        folder: The folder, or its URL.
 
     Raises:
         StoreError: If it cannot be read.
@@ -170,41 +176,50 @@ def ids_in_parquet(place: str) -> list[str]:
     from pyarrow import ArrowException, dataset, fs
 
     try:
-        system, path = system_of(place)
-        found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        names = (PurePosixPath(one.path) for one in found)
-        files = [str(one) for one in names if one.match("part-*.parquet")]
-        if not files:
+        system, path = file_system_of(folder)
+        entries = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        paths = [
+            entry.path for entry in entries if PurePosixPath(entry.path).match("part-*.parquet")
+        ]
+        if not paths:
             return []
-        table = dataset.dataset(files, filesystem=system).to_table(columns=[ID])
-    except (OSError, ArrowException) as error:
-        raise StoreError(f"cannot read {place}: {error}") from error
-    return [str(one) for one in table[ID].to_pylist()]
+        table = dataset.dataset(paths, filesystem=system).to_table(
+            columns=[columns.ID, columns.CONTENT_HASH]
+        )
+    except (OSError, ValueError, ArrowException) as error:
+        raise StoreError(f"cannot read {folder}: {error}") from error
+    pairs = zip(table[columns.ID].to_pylist(), table[columns.CONTENT_HASH].to_pylist(), strict=True)
+    return [columns.version_key(*pair) for pair in pairs]
 
 
-def settle_provenance(place: str, made_by: Provenance) -> None:
-    """Note how the vectors of a folder are made, or refuse to put others to them.
+def check_provenance(folder: str, provenance: Provenance) -> None:
+    """Note how the vectors in a folder are made, or refuse to add vectors that are made otherwise.
 
     Args:
-        place: The folder, or its URL.
-        made_by: How those to come are made.
+        folder: The folder, or its URL.
+        provenance: How the vectors to come are made.
 
     Raises:
-        ConfigError: If there are others.
-        StoreError: If that cannot be written.
+        ConfigError: If the folder has vectors that cannot be compared with them.
+        StoreError: If the folder cannot be read or written.
     """
     from pyarrow import fs
 
-    system, path = system_of(place)
-    file = f"{path}/{PROVENANCE}"
-    if system.get_file_info(file).type == fs.FileType.File:
-        with system.open_input_stream(file) as stream:
-            stored = Provenance.from_json(bytes(stream.read()).decode())
-        stored.refuse_other_vectors(made_by, place)
-    elif ids_in_parquet(place):
+    file = f"{folder.rstrip('/')}/{PROVENANCE_FILE}"
+    try:
+        system, path = file_system_of(file)
+        stored = None
+        if system.get_file_info(path).type == fs.FileType.File:
+            with system.open_input_stream(path) as stream:
+                stored = Provenance.from_json(bytes(stream.read()).decode())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {file}: {error}") from error
+    if stored is not None:
+        stored.refuse_other_vectors(provenance, folder)
+    elif keys_in_parquet(folder):
         raise ConfigError(
-            f"{place} has Parquet files of which nothing tells how they were made: there is no "
-            f"{PROVENANCE}. Name a new folder"
+            f"{folder} has Parquet files, but no {PROVENANCE_FILE} that says how their vectors are "
+            "made. Name a new folder"
         )
     else:
-        write_bytes(f"{place}/{PROVENANCE}", made_by.elsewhere().to_json().encode())
+        write_bytes(file, provenance.elsewhere().to_json().encode())
