@@ -33,7 +33,8 @@ PROJECT = toml(".")["project"]
 PARTS = {
     "longembed_st": ("longembed_st", ["openvino"]),
     "longembed_methods": ("plugins/longembed_methods", []),
-    "longembed_index": ("plugins/longembed_index", ["index", "parquet", "ray", "testing"]),
+    "longembed_index": ("plugins/longembed_index", ["index", "parquet", "testing"]),
+    "longembed_ray": ("plugins/longembed_ray", ["ray"]),
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
     "longembed_serve": ("plugins/longembed_serve", ["serve"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
@@ -49,6 +50,7 @@ MAY_IMPORT = {
     "longembed_st": set(),
     "longembed_methods": {"longembed_st"},
     "longembed_index": {"longembed_st"},
+    "longembed_ray": {"longembed_st", "longembed_index"},
     "longembed_bench": {"longembed_st", "longembed_index"},
     "longembed_serve": {"longembed_st", "longembed_index"},
     "longembed_tuning": {"longembed_st", "longembed_index"},
