@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from longembed_index.document import Document, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.maintain.embedding import unit
 from longembed_index.maintain.report import Outcome, Status
+from longembed_index.store.vectors import unit_vectors
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, write_bytes
 from longembed_st.coverages import Coverage
@@ -90,10 +90,10 @@ def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[st
 
 def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
     """Return the record of a row; `table` has that row alone, with its arrays."""
-    vector = unit(_numbers(table[columns.VECTOR]))
+    vector = unit_vectors(_numbers(table[columns.VECTOR]))
     spans = None
     if columns.SPAN_VECTORS in table.column_names and table[columns.SPAN_VECTORS].null_count == 0:
-        vectors = unit(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
+        vectors = unit_vectors(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
         spans = Spans(_numbers(table[columns.SPAN_RANGES]).reshape(-1, 2), vectors)
     metadata = json.loads(row[columns.METADATA])
     document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])

@@ -4,85 +4,94 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from longembed_index.ingestion import record_id_of
-from longembed_index.sources import content_of, readable_of
+from longembed_index.documents.sources import content_of, readable_of
+from longembed_index.maintain.embedding import Embedded
 from longembed_st.errors import InputError
 from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
-    from longembed_index.embedding import Embed
-    from longembed_index.sources import Source
+    from longembed_index.documents.sources import Source
+    from longembed_index.maintain.embedding import Embed
 
 SAMPLE_CHARACTERS = 20_000
 """Embedded to measure the speed."""
 
 
 @dataclass
-class Foresight:
+class DryRun:
     """What would be done.
 
     Attributes:
-        new: Names of documents that would be embedded, changed ones among them.
-        unchanged: How many the store has as they are.
-        failed: Name and reason of each that would not be stored.
-        characters: Of the new ones.
-        tokens: Of these.
-        read: How many of the tokens would be read.
-        seconds: That embedding them would take; None if there are none.
+        new: Ids of documents that would be embedded, changed ones among them.
+        unchanged: The number of documents that the store has as they are.
+        failed: Id and reason of each document that would not be stored.
+        skipped: Files that no reader knows.
+        characters: Characters of the new documents.
+        tokens: Tokens of the new documents.
+        tokens_read: How many of them would be read.
+        seconds: The time that embedding them would take; None if there are none.
     """
 
     new: list[str] = field(default_factory=list)
     unchanged: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     characters: int = 0
     tokens: int = 0
-    read: int = 0
+    tokens_read: int = 0
     seconds: float | None = None
 
+    @property
+    def share_read(self) -> float:
+        """Return the share of the tokens that would be read, from 0 to 1."""
+        return self.tokens_read / self.tokens if self.tokens else 1.0
 
-def foresee(
+
+def dry_run(
     sources: Iterable[Source],
-    has: Callable[[str], bool],
-    count: Callable[[str], tuple[int, int]],
+    stored: Mapping[str, str],
+    count_tokens: Callable[[str], tuple[int, int]],
     embed: Embed,
     on_document: Callable[[], None] = lambda: None,
-) -> Foresight:
+) -> DryRun:
     """Read all documents, count their tokens, and measure the speed on a beginning of them.
 
     Args:
         sources: The documents; read one at a time.
-        has: Whether the store has a record of this id.
-        count: From a text to its tokens, and how many of them would be read.
-        embed: Gives the vectors of the sample.
+        stored: Content hashes of the store's documents by id.
+        count_tokens: Returns the number of tokens of a text, and how many of them would be read.
+        embed: Makes the vectors of the sample.
         on_document: Called for each document.
     """
-    found, sample = Foresight(), ""
+    result, sample = DryRun(), ""
     for source in sources:
         try:
             content = content_of(source)
-            if has(record_id_of(source.name, hashlib.sha256(content).hexdigest())):
-                found.unchanged += 1
+            if stored.get(source.id) == hashlib.sha256(content).hexdigest():
+                result.unchanged += 1
                 continue
             text = readable_of(source, content).text
-            tokens, read = count(text)
+            tokens, tokens_read = count_tokens(text)
         except InputError as error:
-            found.failed.append((source.name, str(error)))
+            result.failed.append((source.id, str(error)))
         else:
-            found.new.append(source.name)
-            found.characters += len(text)
-            found.tokens += tokens
-            found.read += read
+            result.new.append(source.id)
+            result.characters += len(text)
+            result.tokens += tokens
+            result.tokens_read += tokens_read
             sample += text[: SAMPLE_CHARACTERS - len(sample)]
         finally:
             on_document()
     if has_text(sample):
-        # The first run sets things up.
+        # The first call sets things up.
         embed([sample[:200]])
-        begin = time.perf_counter()
-        coverage = embed([sample]).coverages[0]
-        found.seconds = (time.perf_counter() - begin) * found.read / max(coverage.read, 1)
-    return found
+        began = time.perf_counter()
+        (embedded,) = embed([sample])
+        seconds = time.perf_counter() - began
+        if isinstance(embedded, Embedded):
+            result.seconds = seconds * result.tokens_read / max(embedded.coverage.read, 1)
+    return result

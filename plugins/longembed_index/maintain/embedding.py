@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from longembed_index.document import Spans
+from longembed_index.document import Document, Record, Spans
+from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.provenance import Provenance, refuse_unless_storable
 from longembed_st.settings import AUTO, ModelSettings
@@ -42,6 +43,10 @@ class Embedded:
     vector: NDArray[np.float32]
     coverage: Coverage
     spans: Spans | None = None
+
+    def record_of(self, document: Document, content_hash: str) -> Record:
+        """Return the record of a document with this text."""
+        return Record(document, self.vector, content_hash, self.coverage, self.spans)
 
 
 Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]
@@ -85,15 +90,15 @@ def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
     return embed
 
 
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return vectors scaled to unit length; zero stays zero.
+def embed_distinct(embed: Embed, texts: Iterable[str]) -> dict[str, Embedded | LongEmbedError]:
+    """Embed texts, equal ones once, and return the results by text.
 
     Args:
-        vectors: Shape (..., dimensions).
+        embed: Makes the vectors.
+        texts: The texts.
     """
-    values = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.asarray(values / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    distinct = list(dict.fromkeys(texts))
+    return dict(zip(distinct, embed(distinct), strict=True))
 
 
 def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
@@ -204,7 +209,7 @@ def with_whitening_beside(stored: Provenance, directory: Path) -> Provenance:
 
 def _without_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
     encoded = model.model.encode_with_coverage(texts, role="document")
-    vectors = unit(encoded.vectors)
+    vectors = unit_vectors(encoded.vectors)
     return [Embedded(*pair) for pair in zip(vectors, encoded.coverages, strict=True)]
 
 
@@ -212,8 +217,8 @@ def _with_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
     results = []
     for read in model.model.encode_spans(texts):
         ranges = np.array(read.spans, dtype=np.int64).reshape(-1, 2)
-        spans = Spans(ranges, unit(read.vectors))
-        results.append(Embedded(unit(read.document), read.coverage, spans))
+        spans = Spans(ranges, unit_vectors(read.vectors))
+        results.append(Embedded(unit_vectors(read.document), read.coverage, spans))
     return results
 
 

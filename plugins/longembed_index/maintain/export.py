@@ -1,18 +1,14 @@
-"""What a store holds: to be listed, counted, taken elsewhere, or removed by name."""
+"""The documents of a store as a file that other programs read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import ROWS, batches
-from longembed_index.records import meets
-from longembed_index.searching import hit_of
+from longembed_index.maintain.embedding import batches
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import write_whole
@@ -20,89 +16,26 @@ from longembed_st.files import write_whole
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from longembed_index.records import Record
-    from longembed_index.store import Store
+    from longembed_index.document import Record
+    from longembed_index.store.protocol import Store, Where
 
 _PARQUET_ROWS = 1_000
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A document of a store.
+def export(store: Store, path: Path, where: Where | None = None, *, vectors: bool = True) -> int:
+    """Write documents to a file, whole or not at all.
 
-    Attributes:
-        id: Of its record.
-        source: Its name in the store.
-        title: What a person calls it.
-        characters: Of its text; None of a bare vector of another program.
-        tokens: Its length; None if another program stored it.
-        read: How many of its tokens the vector was computed from; None likewise.
-    """
-
-    id: str
-    source: str
-    title: str
-    characters: int | None
-    tokens: int | None
-    read: int | None
-
-
-def records_of(
-    store: Store, patterns: Sequence[str] = (), where: Mapping[str, str] | None = None
-) -> Iterator[Record]:
-    """The records of some documents, by name.
+    A row has `id`, `source` (the same), `title`, `text`, `metadata` (in Parquet as JSON), `tokens`,
+    `read` and `vector`.
 
     Args:
-        store: The documents.
-        patterns: Names, in which `*` stands for any characters and `?` for any one; a document
-            needs one of them. None for all documents.
-        where: What their metadata must be; see `records.meets`.
-    """
-    names = sorted((name, record_id) for record_id, name in store.names())
-    wanted = [record_id for name, record_id in names if not patterns or _is_like(name, patterns)]
-    for part in batches(wanted, ROWS):
-        found = {record.id: record for record in store.get(part)}
-        there = [found[record_id] for record_id in part if record_id in found]
-        yield from (record for record in there if meets(record.metadata, where or {}))
-
-
-def entry_of(record: Record) -> Entry:
-    """What can be said of a document in a line.
-
-    Args:
-        record: Its record.
-    """
-    hit = hit_of(record.id, 0.0, record.metadata)
-    characters = None if record.text is None else len(record.text)
-    return Entry(record.id, hit.source, hit.title, characters, hit.tokens, hit.read)
-
-
-def remove(store: Store, ids: Sequence[str]) -> None:
-    """Remove records, with what is kept of them beside the store.
-
-    Args:
-        store: Open for writing; a `SpannedStore` forgets their spans, too.
-        ids: Of the records.
-
-    Raises:
-        StoreError: If that cannot be written.
-    """
-    for part in batches(ids, store.max_batch):
-        store.delete(part)
-
-
-def export(records: Iterable[Record], path: Path, *, vectors: bool = True) -> int:
-    """Write documents to a file that other programs read, whole or not at all.
-
-    A row has `id`, `source`, `title`, `text`, `metadata` (in Parquet as JSON) and `vector`.
-
-    Args:
-        records: The documents; read one at a time.
+        store: The documents; read part by part.
         path: Ends in .jsonl or .parquet.
-        vectors: Whether to write those.
+        where: A filter; see `longembed_index.store.filters`.
+        vectors: Whether to write the vectors.
 
     Returns:
-        How many there were.
+        How many documents were written.
 
     Raises:
         ConfigError: If the name ends in something else.
@@ -115,40 +48,27 @@ def export(records: Iterable[Record], path: Path, *, vectors: bool = True) -> in
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal count
-        for record in records:
-            count += 1
-            yield _row(record, vectors)
+        for ids in batches([entry.id for entry in store.entries(where)]):
+            for record in store.get(ids):
+                count += 1
+                yield _row(record, vectors)
 
     write_whole(path, lambda file: writers[path.suffix](file, rows()))
     return count
 
 
-def as_dict(entry: Entry) -> dict[str, Any]:
-    """An entry as plain data for JSON.
-
-    Args:
-        entry: The entry.
-    """
-    return asdict(entry)
-
-
-def _is_like(name: str, patterns: Sequence[str]) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def _row(record: Record, vectors: bool) -> dict[str, Any]:
-    entry = entry_of(record)
+    document = record.document
     row: dict[str, Any] = {
-        "id": entry.id,
-        "source": entry.source,
-        "title": entry.title,
-        "text": record.text,
-        "metadata": dict(record.metadata),
+        "id": document.id,
+        "source": document.id,
+        "title": document.title,
+        "text": document.text,
+        "metadata": dict(document.metadata),
+        "tokens": record.coverage.tokens,
+        "read": record.coverage.read,
     }
-    if vectors:
-        numbers = record.vector
-        row["vector"] = None if numbers is None else [float(number) for number in numbers]
-    return row
+    return {**row, "vector": record.vector.tolist()} if vectors else row
 
 
 def _write_jsonl(file: BinaryIO, rows: Iterator[dict[str, Any]]) -> None:
@@ -165,9 +85,8 @@ def _write_parquet(file: BinaryIO, rows: Iterator[dict[str, Any]]) -> None:
     with needs_extra("parquet", "pyarrow"):
         import pyarrow as pa  # type: ignore[import-untyped]
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
-    text = pa.string()
-    fields = [(name, text) for name in ("id", "source", "title", "text", "metadata")]
-    schema = pa.schema(fields)
+    texts = [(name, pa.string()) for name in ("id", "source", "title", "text", "metadata")]
+    schema = pa.schema([*texts, ("tokens", pa.int64()), ("read", pa.int64())])
     waiting: list[dict[str, Any]] = []
     first = next(rows, None)
     if first is not None and "vector" in first:

@@ -17,7 +17,7 @@ from longembed_index.document import Document, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
-from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded
+from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
 from longembed_index.maintain.report import Outcome, Report, Status
 from longembed_st.errors import InputError
 from longembed_st.texts import shown
@@ -125,16 +125,14 @@ class _Run:
         """Embed what waits, and write it in one commit."""
         batch, self._batch, self._batch_size = self._batch, [], 0
         batch = self._with_stored_vectors(batch)
-        # Equal texts are embedded once.
-        texts = list(dict.fromkeys(p.document.text for p in batch if p.record is None))
-        results = dict(zip(texts, self._embed(texts), strict=True))
+        results = embed_distinct(self._embed, [p.document.text for p in batch if p.record is None])
         ready: list[tuple[_Pending, Record]] = []
         for pending in batch:
             result = results.get(pending.document.text)
             if pending.record is not None:
                 ready.append((pending, pending.record))
             elif isinstance(result, Embedded):
-                ready.append((pending, _record(pending, result)))
+                ready.append((pending, result.record_of(pending.document, pending.content_hash)))
             else:
                 self._fail(pending.source, str(result))
         if ready:
@@ -269,16 +267,6 @@ class _Run:
     def _settle(self, outcome: Outcome) -> None:
         self.report.add(outcome)
         self._on_outcome(outcome)
-
-
-def _record(pending: _Pending, embedded: Embedded) -> Record:
-    return Record(
-        pending.document,
-        embedded.vector,
-        pending.content_hash,
-        embedded.coverage,
-        embedded.spans,
-    )
 
 
 def _why_kept(emptied: Sequence[tuple[Path, int]]) -> str:

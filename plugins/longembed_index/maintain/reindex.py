@@ -7,22 +7,27 @@ finished by running it again: what has been embedded is not embedded twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.embedding import BATCH_CHARACTERS, ROWS, Embed, batches, embed_each
+from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
-from longembed_index.opening import note_place
-from longembed_index.records import COUNTS, Record, counts, is_ours
-from longembed_index.repairing import repair
-from longembed_index.reports import Outcome, Report, Status
-from longembed_st.errors import ConfigError, LongEmbedError
+from longembed_index.maintain.embedding import (
+    BATCH_CHARACTERS,
+    ROWS,
+    Embed,
+    Embedded,
+    batches,
+    embed_distinct,
+)
+from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.opening import Model
-    from longembed_index.store import Store
-    from longembed_st.coverages import Coverage
+    from longembed_index.store.protocol import Store
+    from longembed_st.loading.cache import CachedModel
 
 _PASSES = 10
 
@@ -33,20 +38,27 @@ class Reindexed:
 
     Attributes:
         report: What became of every document; "unchanged" are those of an earlier run cut off.
-        kept_as: The name of the old vectors; None if the new ones did not take their place.
-        dropped: Old vectors that were deleted.
+        replaced: The name under which the old vectors are kept; None if the new ones did not take
+            their place.
+        dropped: Names of old vectors that were deleted.
     """
 
     report: Report
-    kept_as: str | None
+    replaced: str | None
     dropped: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was done as plain data for JSON."""
+        done = {"replaced": self.replaced, "dropped": list(self.dropped)}
+        return {**self.report.to_dict(), **done}
 
 
 def reindex(
     store: Store,
-    model: Model,
+    model: CachedModel,
     embed: Embed,
     *,
+    spans: bool = False,
     drop_old: bool = False,
     allow_missing: bool = False,
     restart: bool = False,
@@ -54,18 +66,19 @@ def reindex(
 ) -> Reindexed:
     """Embed every document of a store with other settings, and put the result in its place.
 
-    Documents are taken from the store itself, with their ids and metadata. Other programs may read
-    it all the while. What they write before the switch is taken over; on a server, let nobody write
-    at the moment of the switch.
+    The texts are taken from the store itself. Other programs may read it all the while, and what
+    they write before the switch is taken over.
 
     Args:
         store: Open for writing.
         model: With the new settings.
-        embed: Gives its vectors of documents.
+        embed: Makes its vectors of documents.
+        spans: Whether the documents are to have spans; `embed` must make them.
         drop_old: Delete the old vectors after the switch, and others kept earlier.
-        allow_missing: Switch even if some documents cannot be embedded; they stay in the old ones.
-        restart: Throw away what an unfinished reindexing with other settings has left.
-        on_outcome: Told of every document as soon as its fate is settled.
+        allow_missing: Switch even if some documents cannot be embedded; only the old vectors have
+            them.
+        restart: Discard what an unfinished reindexing with other settings has left.
+        on_outcome: Called for every document as soon as its fate is settled.
 
     Returns:
         What was done. Without `allow_missing`, a document that cannot be embedded prevents the
@@ -77,122 +90,115 @@ def reindex(
         StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    if model.makes(store.provenance):
+    if model.makes(store.info.provenance) and store.info.spans == spans:
         raise ConfigError("the vectors of the store have these settings already")
-    run = _Run(store, _staged(store, model, embed, restart), embed, on_outcome)
+    run = _Run(store, _staged(store, model, spans, restart), embed, on_outcome)
     # The last pass only finds that old and new agree.
     if not any(not run.bring_up_to_date() for _ in range(_PASSES)):
         raise StoreError(
             f"after {_PASSES} passes the new vectors still differ from the old: another program "
             "keeps writing, or the disk has failed. Run again; nothing is lost"
         )
-    kept_as = None
+    replaced = None
     dropped: list[str] = []
     if not run.failed or allow_missing:
-        kept_as = store.switch()
+        replaced = store.switch()
         if drop_old:
-            dropped = store.drop_kept()
+            dropped = store.drop_replaced()
+    run.report.in_store = len(store)
     run.report.seconds = time.perf_counter() - began
-    return Reindexed(run.report, kept_as, dropped)
+    return Reindexed(run.report, replaced, dropped)
 
 
-def _staged(store: Store, model: Model, embed: Embed, restart: bool) -> Store:
-    """The store that grows: the one that an earlier run has left, or a new one."""
+def _staged(store: Store, model: CachedModel, spans: bool, restart: bool) -> Store:
+    """Return the store that grows: the one that an earlier run has left, or a new one."""
+    info = replace(store.info, provenance=model.provenance.elsewhere(), spans=spans)
     staged = store.staged()
-    if staged is not None:
-        if model.makes(staged.provenance):
-            note_place(staged, model)
-            # The kill that cut it off may have cost it vectors.
-            repair(staged, embed)
-            return staged
-        if not restart:
-            found = staged.provenance.settings.differences(model.provenance.settings)
-            raise ConfigError(
-                f"an unfinished reindexing has other settings "
-                f"({'; '.join(found or ['other weights'])}). Finish it with its own, or start over "
-                "with --restart"
-            )
-    return store.stage(model.provenance)
+    if staged is None:
+        return store.stage(info)
+    if model.makes(staged.info.provenance) and staged.info.spans == spans:
+        # The model may have been moved meanwhile.
+        if staged.info != info:
+            staged.update_info(info)
+        return staged
+    if not restart:
+        raise ConfigError(
+            f"an unfinished reindexing has other settings ({_differences(staged.info, info)}). "
+            "Finish it with its own, or start over with --restart (restart=True)"
+        )
+    return store.stage(info)
+
+
+def _differences(staged: StoreInfo, info: StoreInfo) -> str:
+    differences = staged.provenance.settings.differences(info.provenance.settings)
+    if staged.spans != info.spans:
+        differences.append(f"spans is {staged.spans} in the store, {info.spans} now")
+    return "; ".join(differences or ["other weights"])
 
 
 class _Run:
-    """Passes over the old records until the new ones are all there."""
+    """Passes over the old documents until the new vectors are all there."""
 
     def __init__(
         self, old: Store, new: Store, embed: Embed, on_outcome: Callable[[Outcome], None]
     ) -> None:
         self.report = Report()
         self.failed: dict[str, str] = {}
+        """Content hashes by id."""
         self._old, self._new, self._embed = old, new, embed
         self._on_outcome = on_outcome
         self._settled: set[str] = set()
 
     def bring_up_to_date(self) -> bool:
-        """One pass; whether it found anything to do."""
-        wanted = [record_id for record_id, _ in self._old.names()]
-        changed = self._delete({record_id for record_id, _ in self._new.names()} - set(wanted))
-        for gone in self.failed.keys() - set(wanted):
-            del self.failed[gone]
-        waiting: list[tuple[Record, str]] = []
-        for ids in batches(wanted, ROWS):
-            waiting += self._stale(ids)
-            if sum(len(text) for _, text in waiting) >= BATCH_CHARACTERS:
-                changed |= self._write(waiting)
+        """Make one pass, and return whether there was anything to do."""
+        entries = {entry.id: entry for entry in self._old.entries()}
+        embedded = {entry.id: entry.content_hash for entry in self._new.entries()}
+        left_over = embedded.keys() - entries.keys()
+        if left_over:
+            self._new.write([], delete=left_over)
+        self.failed = {i: h for i, h in self.failed.items() if i in entries}
+        stale = []
+        for entry in entries.values():
+            if embedded.get(entry.id) == entry.content_hash:
+                self._settle(entry.id, "unchanged", entry.characters)
+            elif self.failed.get(entry.id) != entry.content_hash:
+                stale.append(entry)
+        return self._embed_all(stale) or bool(left_over)
+
+    def _embed_all(self, entries: Sequence[Entry]) -> bool:
+        is_changed = False
+        waiting: list[Record] = []
+        for part in batches(entries, ROWS):
+            waiting += self._old.get([entry.id for entry in part])
+            if sum(len(record.document.text) for record in waiting) >= BATCH_CHARACTERS:
+                is_changed |= self._write(waiting)
                 waiting = []
-        return self._write(waiting) or changed
+        return self._write(waiting) or is_changed
 
-    def _stale(self, ids: Sequence[str]) -> Iterator[tuple[Record, str]]:
-        """The old records that have no new one of the same content, with their texts."""
-        there = {new.id: (new.text, _lasting(new.metadata)) for new in self._new.get(ids)}
-        for record in self._old.get(ids):
-            if there.get(record.id) == (record.text, _lasting(record.metadata)):
-                self._settle(record, "unchanged")
-            elif record.text is None:
-                self._fail(record, "has a vector and no text")
-            elif self.failed.get(record.id) != record.text:
-                yield record, record.text
+    def _write(self, records: Sequence[Record]) -> bool:
+        results = embed_distinct(self._embed, [record.document.text for record in records])
+        embedded: list[Record] = []
+        for record in records:
+            document_id, characters = record.document.id, len(record.document.text)
+            result = results[record.document.text]
+            if isinstance(result, Embedded):
+                embedded.append(result.record_of(record.document, record.content_hash))
+                self.failed.pop(document_id, None)
+            else:
+                self.failed[document_id] = record.content_hash
+                self._settle(document_id, "failed", characters, reason=str(result))
+        if embedded:
+            self._new.write(embedded)
+        for record in embedded:
+            coverage, characters = record.coverage, len(record.document.text)
+            read = {"tokens": coverage.tokens, "tokens_read": coverage.read}
+            self._settle(record.document.id, "added", characters, **read)
+        return bool(embedded)
 
-    def _write(self, batch: Sequence[tuple[Record, str]]) -> bool:
-        made: list[tuple[Record, Coverage]] = []
-        results = embed_each([text for _, text in batch], self._embed)
-        for (record, _), result in zip(batch, results, strict=True):
-            if isinstance(result, LongEmbedError):
-                self._fail(record, str(result))
-                continue
-            vector, coverage = result
-            data = dict(record.metadata)
-            if is_ours(data):
-                data |= counts(coverage)
-            made.append((replace(record, vector=vector, metadata=data), coverage))
-            self.failed.pop(record.id, None)
-        for part in batches([record for record, _ in made], self._new.max_batch):
-            self._new.write(part)
-        for record, coverage in made:
-            self._settle(record, "added", coverage.tokens, coverage.read)
-        return bool(made)
-
-    def _delete(self, ids: set[str]) -> bool:
-        for part in batches(sorted(ids), self._new.max_batch):
-            self._new.delete(part)
-        return bool(ids)
-
-    def _fail(self, record: Record, reason: str) -> None:
-        self.failed[record.id] = record.text or ""
-        self._settle(record, "failed", reason=reason)
-
-    def _settle(
-        self, record: Record, status: Status, tokens: int = 0, read: int = 0, reason: str = ""
-    ) -> None:
-        # A document that changed while we ran is counted once.
-        if record.id in self._settled:
-            return
-        self._settled.add(record.id)
-        outcome = Outcome(record.name, status, 1, tokens, read, reason)
-        self.report.add(outcome)
-        self._on_outcome(outcome)
-
-
-def _lasting(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What other settings leave as it is."""
-    ours = is_ours(metadata)
-    return {key: value for key, value in metadata.items() if not (ours and key in COUNTS)}
+    def _settle(self, document_id: str, status: Status, size: int, **details: Any) -> None:
+        # A document that changed meanwhile is counted once.
+        if document_id not in self._settled:
+            self._settled.add(document_id)
+            outcome = Outcome(document_id, status, size, **details)
+            self.report.add(outcome)
+            self._on_outcome(outcome)

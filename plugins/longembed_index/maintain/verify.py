@@ -6,73 +6,74 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longembed_index.document import Spans
 from longembed_index.errors import StoreError
-from longembed_index.similarity import cosine
-from longembed_index.spans import SpanEmbedder, SpannedStore
-from longembed_st.texts import has_text
+from longembed_index.store.vectors import unit_vectors
+from longembed_st.texts import shown
 
 if TYPE_CHECKING:
-    from longembed_index.embedding import Embed
-    from longembed_index.records import Record
-    from longembed_index.store import Store
+    from numpy.typing import NDArray
+
+    from longembed_index.maintain.embedding import Embed
+    from longembed_index.store.protocol import Store
 
 SAMPLE = 5
 LEAST_COSINE = 0.9999
-"""Below the rounding of bfloat16, far above any difference that a setting makes."""
+"""Below the rounding of half precision, far above any difference that a setting makes."""
+
+_WAY_OUT = "Index into a new store, or embed all documents again with longembed reindex"
 
 
 def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
-    """Embed some stored documents again, and their spans.
+    """Embed some stored documents again, and compare their vectors and spans.
 
     Args:
         store: The store.
-        embed: Must give the stored vectors.
-        size: The most documents to embed.
+        embed: Must make the stored vectors, with spans if the store has them.
+        size: The most documents to embed; they are spread evenly over the store.
 
     Returns:
-        How many were compared; a record without a text cannot be.
+        How many documents were compared.
 
     Raises:
-        StoreError: If a vector or span differs; the message names the document.
+        StoreError: If a vector or span differs or is missing; the message names the document.
+        LongEmbedError: If a document cannot be embedded again.
     """
-    compared = 0
-    # One at a time, so that memory does not depend on what is drawn.
-    for record in sample(store, size):
-        if record.text is None or not has_text(record.text):
-            continue
-        alike = cosine(record.vector, embed([record.text]).vectors[0])
-        if not alike >= LEAST_COSINE:
-            raise StoreError(
-                f"the stored vector of {record.name!r} is not the one that the model gives now "
-                f"(cosine {alike:.6f}). Index into a new store"
-            )
-        if isinstance(store, SpannedStore) and isinstance(embed, SpanEmbedder):
-            _compare_spans(store, record, embed)
-        compared += 1
-    return compared
+    ids = [entry.id for entry in store.entries()]
+    chosen = ids[:: max(1, len(ids) // size)][:size]
+    # One at a time: each text may have megabytes.
+    for document_id in chosen:
+        for record in store.get([document_id]):
+            (result,) = embed([record.document.text])
+            if isinstance(result, Exception):
+                raise result
+            least = _least_cosine(record.vector[None], result.vector[None])
+            if not least >= LEAST_COSINE:
+                raise StoreError(
+                    f"the stored vector of {shown(document_id)} is not the one that the model "
+                    f"gives now (cosine {least:.6f}). {_WAY_OUT}"
+                )
+            if store.info.spans:
+                _compare_spans(document_id, dict(store.spans([document_id])), result.spans)
+    return len(chosen)
 
 
-def _compare_spans(store: SpannedStore, record: Record, embed: SpanEmbedder) -> None:
-    """Compare the spans of a record that was just embedded."""
-    (made,) = embed.spans_of([record])
-    for stored in store.spans.read(store.fingerprint, [record.id]):
-        pairs = zip(stored.vectors, made.vectors, strict=False)
-        if not np.array_equal(stored.ranges, made.ranges) or not all(
-            cosine(*pair) >= LEAST_COSINE for pair in pairs
-        ):
-            raise StoreError(
-                f"the stored spans of {record.name!r} are not those that the model gives now. "
-                f"Delete {store.spans.place}: the next `longembed index --spans` makes them "
-                "anew"
-            )
+def _compare_spans(document_id: str, stored: dict[str, Spans], computed: Spans | None) -> None:
+    spans = stored.get(document_id)
+    if spans is None:
+        raise StoreError(
+            f"the store is meant to have spans, and {shown(document_id)} has none. {_WAY_OUT}"
+        )
+    if (
+        computed is None
+        or not np.array_equal(spans.ranges, computed.ranges)
+        or not _least_cosine(spans.vectors, computed.vectors) >= LEAST_COSINE
+    ):
+        raise StoreError(
+            f"the stored spans of {shown(document_id)} are not those that the model gives now. "
+            f"{_WAY_OUT}"
+        )
 
 
-def sample(store: Store, size: int) -> list[Record]:
-    """Some records, spread evenly over a store.
-
-    Args:
-        store: The store.
-        size: How many; all if there are fewer.
-    """
-    ids = sorted(record_id for record_id, _ in store.names())
-    return store.get(ids[:: max(1, len(ids) // size)][:size])
+def _least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float((unit_vectors(a) * unit_vectors(b)).sum(axis=1).min(initial=1.0))

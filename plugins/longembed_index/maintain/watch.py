@@ -1,4 +1,4 @@
-"""Waiting for files to change: `longembed index --watch`."""
+"""Wait for files to change: `longembed index --watch`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def changes(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:
     """
     with needs_extra("index", "watchfiles"):
         import watchfiles
-    own = store.resolve()
+    own_folder = store.resolve()
 
-    def is_theirs(change: watchfiles.Change, path: str) -> bool:
-        return not Path(path).resolve().is_relative_to(own)
+    def is_not_ours(change: watchfiles.Change, path: str) -> bool:
+        return not Path(path).resolve().is_relative_to(own_folder)
 
     for together in watchfiles.watch(
-        *paths, watch_filter=is_theirs, debounce=SETTLED_MS, raise_interrupt=False
+        *paths, watch_filter=is_not_ours, debounce=SETTLED_MS, raise_interrupt=False
     ):
         yield {Path(path).resolve() for _, path in together}

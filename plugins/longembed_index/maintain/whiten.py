@@ -5,6 +5,7 @@ What the fit reads is not read again: the vectors it makes anyway are kept until
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,51 +16,54 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 import longembed_st as le
-from longembed_index.embedding import Embed, document_embedder, storable_model
-from longembed_index.opening import WHITENINGS
-from longembed_index.sources import content_of, parsed_of
-from longembed_index.spans import SpanEmbedder, digest_of
-from longembed_st.coverages import Encoded
-from longembed_st.errors import InputError, ModelError
-from longembed_st.loading.whitening import MOST_DOCUMENTS
-from longembed_st.reading.spans import SpanVectors
+from longembed_index.document import Spans
+from longembed_index.documents.sources import content_of, parsed_of
+from longembed_index.maintain.embedding import (
+    Embed,
+    Embedded,
+    embedder_of,
+    storable_model,
+    with_whitening_beside,
+)
+from longembed_index.store.kinds import WHITENINGS
+from longembed_index.store.vectors import unit_vectors
+from longembed_st.errors import InputError, LongEmbedError, ModelError
 
 if TYPE_CHECKING:
-    from longembed_index.sources import Source
-    from longembed_index.store import Store
+    from longembed_index.documents.sources import Source
+    from longembed_index.store.protocol import Store
     from longembed_st.loading.cache import CachedModel
     from longembed_st.loading.whitening import Whitening
-    from longembed_st.provenance import Provenance
 
 
-class Texts(Sequence[str]):
+class LazyTexts(Sequence[str]):
     """Texts that are fetched when they are asked for, and not kept.
 
     Args:
-        fetch: One for each.
+        fetch: A function for each text.
     """
 
     def __init__(self, fetch: Sequence[Callable[[], str]]) -> None:
         self._fetch = fetch
 
     @classmethod
-    def of_sources(cls, sources: Sequence[Source]) -> Texts:
-        """A sample of documents to be indexed; what cannot be read counts as empty here.
+    def from_sources(cls, sources: Sequence[Source]) -> LazyTexts:
+        """Return a sample of documents that are going to be indexed.
 
         Args:
-            sources: All documents.
+            sources: All documents; one that cannot be read counts as empty.
         """
-        return cls([partial(_text, source) for source in _sample(sources)])
+        return cls([partial(_text_of_source, source) for source in _sample(sources)])
 
     @classmethod
-    def of_store(cls, store: Store) -> Texts:
-        """A sample of the documents of a store.
+    def from_store(cls, store: Store) -> LazyTexts:
+        """Return a sample of the documents of a store.
 
         Args:
             store: Open.
         """
-        ids = sorted(record_id for record_id, _ in store.names())
-        return cls([partial(_stored_text, store, one) for one in _sample(ids)])
+        ids = [entry.id for entry in store.entries()]
+        return cls([partial(_stored_text, store, document_id) for document_id in _sample(ids)])
 
     def __len__(self) -> int:
         return len(self._fetch)
@@ -67,9 +71,9 @@ class Texts(Sequence[str]):
     @overload
     def __getitem__(self, place: int) -> str: ...
     @overload
-    def __getitem__(self, place: slice) -> Texts: ...
-    def __getitem__(self, place: int | slice) -> str | Texts:
-        return Texts(self._fetch[place]) if isinstance(place, slice) else self._fetch[place]()
+    def __getitem__(self, place: slice) -> LazyTexts: ...
+    def __getitem__(self, place: int | slice) -> str | LazyTexts:
+        return LazyTexts(self._fetch[place]) if isinstance(place, slice) else self._fetch[place]()
 
     def __iter__(self) -> Iterator[str]:
         return (fetch() for fetch in self._fetch)
@@ -78,11 +82,11 @@ class Texts(Sequence[str]):
 def whiten(
     directory: Path,
     model: CachedModel,
-    texts: Texts,
+    texts: Sequence[str],
     *,
     spans: bool = False,
     on_document: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda line: None,
+    on_message: Callable[[str], None] = lambda line: None,
 ) -> tuple[CachedModel, Embed]:
     """Fit a whitening for a store, and keep it in the store's folder.
 
@@ -90,57 +94,52 @@ def whiten(
         directory: The folder.
         model: Not whitened.
         texts: What the whitening is fitted on.
-        spans: Whether the documents' spans are wanted, too.
-        on_document: Called after each that was read.
-        tell: Told how the whitening was judged, in sentences.
+        spans: Whether the vectors of parts of the documents are wanted, too.
+        on_document: Called after each text that was read.
+        on_message: Called with sentences that say how the whitening was judged.
 
     Returns:
-        The whitened model, and what embeds with it without reading those texts again; a
-        `SpanEmbedder` if spans are wanted.
+        The whitened model, and what embeds with it without reading those texts again.
 
     Raises:
         InputError: If the documents are too few, or all alike.
         ModelError: If the whitening gains nothing on documents held out of the fit.
     """
-    read: dict[bytes, Sequence[Any]] = {}
+    windows_by_text: dict[bytes, Sequence[Any]] = {}
 
     def keep(text: str, windows: Sequence[Any]) -> None:
         # Texts and what nobody asked for would fill the memory.
         most = None if spans else 0
-        read[digest_of(text)] = [replace(w, passages=[], vectors=w.vectors[:most]) for w in windows]
+        windows_by_text[_digest(text)] = [
+            replace(w, passages=[], vectors=w.vectors[:most]) for w in windows
+        ]
         on_document()
 
     # By its public name: the package that fits is one of those that build on this one.
-    made = le.fit_whitening(model.model, texts, on_document=keep)
-    for line in made.summary():
-        tell(line)
-    if not made.gains:
+    fit = le.fit_whitening(model.model, texts, on_document=keep)
+    for line in fit.summary():
+        on_message(line)
+    if not fit.gains:
         raise ModelError(
             "whitening gains nothing on these documents (see above), so nothing was stored. Leave "
-            "--whiten out"
+            "--whiten out (whiten=False)"
         )
-    whitening: Whitening = made.whitening
+    whitening: Whitening = fit.whitening
     file = directory.resolve() / WHITENINGS.replace("*", whitening.digest[:16])
     whitening.write(file)
     whitened = storable_model(model.settings.model_copy(update={"whitening": str(file)}))
-    known = {key: _mapped(windows[made.variant], whitening) for key, windows in read.items()}
-
-    def read_unless_known(texts: list[str]) -> list[SpanVectors]:
-        keys = [digest_of(text) for text in texts]
-        rest = [text for text, key in zip(texts, keys, strict=True) if key not in known]
-        others = iter(whitened.model.encode_spans(rest))
-        return [known[key] if key in known else next(others) for key in keys]
-
-    if spans:
-        return whitened, SpanEmbedder(read_unless_known)
-    return whitened, _embedder(document_embedder(whitened), known)
+    known = {
+        key: _whitened(windows[fit.variant], whitening, spans)
+        for key, windows in windows_by_text.items()
+    }
+    return whitened, _unless_known(embedder_of(whitened, spans), known)
 
 
-def begun_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
-    """The whitened model of a reindexing that was cut off: fitting it anew would give another.
+def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
+    """Return the whitened model of a reindexing that was cut off: another fit would differ.
 
     Args:
-        store: That is being reindexed.
+        store: The store that is being reindexed.
         model: With the new settings, not whitened.
         directory: The store's folder.
 
@@ -148,59 +147,50 @@ def begun_whitening(store: Store, model: CachedModel, directory: Path) -> Cached
         None if nothing was begun, or with other settings.
     """
     staged = store.staged()
-    if staged is None or staged.provenance.settings.whitening is None:
+    if staged is None or staged.info.provenance.settings.whitening is None:
         return None
-    begun = located(staged.provenance, directory).settings
-    if begun.model_copy(update={"whitening": None}).differences(model.settings):
+    settings = with_whitening_beside(staged.info.provenance, directory).settings
+    if settings.model_copy(update={"whitening": None}).differences(model.settings):
         return None
-    return storable_model(begun)
+    return storable_model(settings)
 
 
-def located(stored: Provenance, directory: Path) -> Provenance:
-    """The provenance of a store that may have been moved, its whitening with it.
-
-    Args:
-        stored: As the store has it.
-        directory: Where the store is now.
-    """
-    if stored.settings.whitening is None:
-        return stored
-    here = directory.resolve() / Path(stored.settings.whitening).name
-    if not here.is_file():
-        return stored
-    return replace(stored, settings=stored.settings.model_copy(update={"whitening": str(here)}))
+def _whitened(windows: Any, whitening: Whitening, spans: bool) -> Embedded:
+    """Return what the whitened model makes of a document, from what the fit has read of it."""
+    vectors = unit_vectors(whitening(np.concatenate([windows.vectors, windows.document[None]])))
+    if not spans:
+        return Embedded(vectors[-1], windows.coverage)
+    ranges = np.array(windows.spans, dtype=np.int64).reshape(-1, 2)
+    return Embedded(vectors[-1], windows.coverage, Spans(ranges, vectors[:-1]))
 
 
-def _mapped(windows: Any, whitening: Whitening) -> SpanVectors:
-    """What the whitened model makes of a document, from what the fit has read of it."""
-    vectors = whitening(np.concatenate([windows.vectors, windows.document[None]]))
-    return SpanVectors(vectors[:-1], windows.spans, vectors[-1], windows.coverage)
-
-
-def _embedder(embed: Embed, known: dict[bytes, SpanVectors]) -> Embed:
-    def embed_unless_known(texts: list[str]) -> Encoded:
-        keys = [digest_of(text) for text in texts]
-        encoded = embed([t for t, key in zip(texts, keys, strict=True) if key not in known])
-        rest = zip(encoded.vectors, encoded.coverages, strict=True)
-        found = [known.get(key) for key in keys]
-        pairs = [(one.document, one.coverage) if one else next(rest) for one in found]
-        vectors, coverages = zip(*pairs, strict=True)
-        return Encoded(np.stack(vectors), list(coverages))
+def _unless_known(embed: Embed, known: dict[bytes, Embedded]) -> Embed:
+    def embed_unless_known(texts: list[str]) -> list[Embedded | LongEmbedError]:
+        unknown = [text for text in texts if _digest(text) not in known]
+        results = iter(embed(unknown))
+        return [known.get(_digest(text)) or next(results) for text in texts]
 
     return embed_unless_known
 
 
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
 def _sample(items: Sequence[Any]) -> list[Any]:
+    # The package that fits names the number; its libraries take seconds to import.
+    from longembed_st.loading.whitening import MOST_DOCUMENTS
+
     most = min(len(items), MOST_DOCUMENTS)
     return [items[place] for place in sorted(random.Random(0).sample(range(len(items)), most))]
 
 
-def _text(source: Source) -> str:
+def _text_of_source(source: Source) -> str:
     try:
         return parsed_of(source, content_of(source)).text
     except InputError:
         return ""
 
 
-def _stored_text(store: Store, record_id: str) -> str:
-    return "".join(record.text or "" for record in store.get([record_id]))
+def _stored_text(store: Store, document_id: str) -> str:
+    return "".join(record.document.text for record in store.get([document_id]))

@@ -1,0 +1,91 @@
+"""What an index holds, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longembed_index.lexical.protocol import LexicalIndex
+    from longembed_index.store.protocol import Store
+
+_NO_MATTER = ("model_name", "on_overflow", "token_budget")
+"""Settings that do not change vectors, or are shown by themselves."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What an index holds.
+
+    Attributes:
+        path: Where the data is: a folder, or the URL of an object store.
+        documents: The number of documents.
+        tokens: The length of all documents, in tokens.
+        tokens_read: The number of tokens that their vectors were computed from.
+        documents_read_in_part: The number of documents that were not read to their end.
+        characters: The length of all texts.
+        model: The name or folder of the model.
+        settings: The settings that the model was loaded with.
+        fingerprint: The fingerprint of the model.
+        spans: Whether documents have the vectors of their parts, too.
+        words: The number of documents whose words can be searched.
+        language: The language of the words.
+        ranking: How the index is searched unless a search says otherwise.
+        bytes: What the store takes; None if that cannot be told.
+    """
+
+    path: str
+    documents: int
+    tokens: int
+    tokens_read: int
+    documents_read_in_part: int
+    characters: int
+    model: str
+    settings: Mapping[str, Any]
+    fingerprint: str | None
+    spans: bool
+    words: int
+    language: str | None
+    ranking: str
+    bytes: int | None
+
+
+def stats_of(store: Store, words: LexicalIndex, path: str, size: int | None) -> Stats:
+    """Count what a store holds.
+
+    Args:
+        store: The store.
+        words: The words of its documents, up to date.
+        path: Where the data is.
+        size: The bytes that it takes.
+    """
+    info = store.info
+    settings = info.provenance.settings
+    documents = tokens = tokens_read = partly_read = characters = 0
+    for entry in store.entries():
+        documents += 1
+        tokens += entry.tokens
+        tokens_read += entry.tokens_read
+        partly_read += entry.tokens_read < entry.tokens
+        characters += entry.characters
+    return Stats(
+        path=path,
+        documents=documents,
+        tokens=tokens,
+        tokens_read=tokens_read,
+        documents_read_in_part=partly_read,
+        characters=characters,
+        model=str(settings.model_name),
+        settings={
+            name: value
+            for name, value in settings.keywords().items()
+            if value is not None and name not in _NO_MATTER
+        },
+        fingerprint=info.provenance.fingerprint,
+        spans=info.spans,
+        words=len(words),
+        language=info.language or words.language,
+        ranking=f"{info.ranking.mode}, weight {info.ranking.weight}",
+        bytes=size,
+    )
