@@ -1,55 +1,64 @@
-"""Tests that every store should pass; a package that brings one runs them in a test module.
+"""Tests that every store must pass; a package that brings a kind runs them in a test module.
 
-    from longembed_index.testing import MADE_BY, StoreTests
+    from longembed_index.store.conformance import INFO, StoreKindTests, StoreTests
 
     class TestMyStore(StoreTests):
         @pytest.fixture
         def store(self, tmp_path):
-            with my_store(tmp_path, MADE_BY) as store:
-                yield store
+            store = MyStores().open(tmp_path, "documents", create=INFO, write=True)
+            yield store
+            store.close()
 
-They need pytest, and no model: what a store says about models it only keeps.
+        def reopen(self, store):
+            return MyStores().open(store.directory, "documents", create=None, write=False)
+
+    class TestMyKind(StoreKindTests):
+        @pytest.fixture
+        def kind(self):
+            return MyStores()
+
+They need pytest, and no model: a store only keeps what is said of models.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.passages import search_dense
-from longembed_index.records import Record
-from longembed_index.spans import (
-    SpanEmbedder,
-    SpanFile,
-    SpanKeeper,
-    SpannedStore,
-    catch_up,
-    without_spans,
-)
-from longembed_index.store import Store, StoreKind
+from longembed_index.search.ranking import Ranking
+from longembed_index.store.filters import matches
+from longembed_index.store.memory import entry_of
+from longembed_index.store.protocol import Store, StoreInfo, StoreKind
 from longembed_st.coverages import Coverage
-from longembed_st.errors import ConfigError, LongEmbedError
 from longembed_st.provenance import Provenance
-from longembed_st.reading.spans import SpanVectors
 from longembed_st.settings import ModelSettings
 
-MADE_BY = Provenance(
-    ModelSettings(model_name="some/model", method="pcw", original_max_seq_length=512),
-    "sha256:one",
-)
-"""How the vectors of the stores under test are made."""
-
-MADE_ANEW = Provenance(
-    ModelSettings(
-        model_name="some/model", method="pi", max_seq_length=4096, original_max_seq_length=512
+INFO = StoreInfo(
+    Provenance(
+        ModelSettings(model_name="some/model", method="pcw", original_max_seq_length=512),
+        "sha256:first",
     ),
-    "sha256:two",
+    spans=True,
+    language="english",
 )
-"""How those are made that are going to replace them."""
+"""What the stores under test are meant to hold."""
+
+OTHER_INFO = StoreInfo(
+    Provenance(
+        ModelSettings(
+            model_name="some/model", method="pi", max_seq_length=4096, original_max_seq_length=512
+        ),
+        "sha256:second",
+    ),
+    ranking=Ranking(mode="dense", weight=0.25),
+)
+"""What takes their place."""
 
 UNICODE = (
     "日本語 🙂 👩‍👩‍👧‍👦",
@@ -59,398 +68,412 @@ UNICODE = (
     "'; DROP TABLE x; --",
 )
 
+_TOLERANCE = 2e-3
+"""Stores keep vectors in half precision."""
+
+_QUERY = np.array([1, 0, 0], dtype=np.float32)
+
+FILTERED = {
+    "/reports/2019/a.txt": {"year": 2019, "draft": True, "tags": ["red", "blue"], "score": 0.5},
+    "/reports/2019/[b].txt": {"year": 2019.0, "draft": False, "tags": [], "author": "Zoë"},
+    "/reports/2020/c.txt": {"year": "2020", "author": "zoe", "nested": {"year": 2019}},
+    "/other": {"year": None, "author": 'a "quoted" \\ name', "tags": ["red", 7]},
+    "contract-17": {"amount": 10**20, "year": 2021, "title": "of the metadata", "ключ": "да"},
+}
+"""Documents for filters: metadata by id."""
+
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"year": 2019},
+    {"year": "2019"},
+    {"year": "20*"},
+    {"year": ["2020", 2021]},
+    {"year": []},
+    {"year": None},
+    {"year": {"gte": 2019, "lt": 2021}},
+    {"year": {"ne": 2019}},
+    {"year": {"gt": "2019"}},
+    {"draft": True},
+    {"draft": "true"},
+    {"draft": 1},
+    {"tags": "red"},
+    {"tags": {"ne": "red"}},
+    {"tags": ["blue", "7"]},
+    {"score": "0.5"},
+    {"amount": {"gt": 10**19}},
+    {"author": "Zoë"},
+    {"author": "zo?"},
+    {"author": 'a "quoted" \\ name'},
+    {"nested": "*"},
+    {"ключ": "да"},
+    {"absent": {"ne": 1}},
+    {"id": "contract-17"},
+    {"source": "/reports/*"},
+    {"source": "/reports/2019/[b].*"},
+    {"id": "*"},
+    {"source": {"lt": "/reports"}},
+    {"title": "?.txt"},
+    {"title": "of the metadata"},
+    {"content_hash": "hash of /other"},
+    {"tokens": {"gt": 6}, "read": 6, "windows": "1"},
+    {"year": 2019, "tags": "red", "id": "/reports/*"},
+)
+"""Filters of them."""
+
 
 def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> Record:
-    """A record as ingestion writes it.
+    """Return a record with two spans.
 
     Args:
-        key: Its id; the document's name is `document <key>`.
-        *vector: Three numbers; left out, they are made from the id.
-        text: The document.
-        **metadata: In addition.
+        key: The id of its document.
+        *vector: Three numbers; by default they are made from the id.
+        text: The text.
+        **metadata: The metadata.
     """
-    data = {
-        "source": f"document {key}",
-        "title": key,
-        "content_hash": f"hash of {key}",
-        "tokens": 7,
-        "read": 6,
-        "windows": 1,
-    }
-    made = vector or (1.0, float(len(key)), float(sum(key.encode()) % 97))
-    return Record(key, text, np.array(made, dtype=np.float32), data | metadata)
+    numbers = vector or (1.0, float(len(key)), float(sum(map(ord, key)) % 97))
+    values = np.array(numbers, dtype=np.float32)
+    values /= np.linalg.norm(values)
+    spans = Spans(np.array([[0, 2], [2, len(text)]]), np.stack([values, values[::-1]]))
+    document = Document(key, text, metadata)
+    return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), spans)
 
 
-def contents(store: Store) -> dict[str, tuple[str | None, dict[str, Any], list[float]]]:
-    """All of a store: text, metadata and vector by id.
+def contents(store: Store) -> dict[str, tuple[Any, ...]]:
+    """Return all of a store by id, each time by another of its methods.
 
     Args:
         store: The store.
     """
-    found = store.get([record_id for record_id, _ in store.names()])
-    return {r.id: (r.text, dict(r.metadata), [float(x) for x in r.vector]) for r in found}
+    entries = list(store.entries())
+    ids = [entry.id for entry in entries]
+    assert ids == sorted(ids)
+    assert len(store) == len(ids)
+    records = {record.document.id: record for record in store.get(ids)}
+    vectors = dict(zip(*store.vectors(), strict=True))
+    spans = dict(store.spans())
+    assert set(ids) == set(records) == set(vectors) >= set(spans)
+    assert all(np.array_equal(vectors[key], records[key].vector) for key in ids)
+    return {
+        entry.id: (
+            entry,
+            records[entry.id].document,
+            records[entry.id].content_hash,
+            records[entry.id].coverage,
+            vectors[entry.id].tolist(),
+            _plain(spans.get(entry.id)),
+        )
+        for entry in entries
+    }
 
 
-def expected(*records: Record) -> dict[str, Any]:
-    """What `contents` should find, within rounding.
+def expected(*records: Record) -> dict[str, tuple[Any, ...]]:
+    """Return what `contents` should return, within the rounding of half precision.
 
     Args:
-        *records: What was written.
+        *records: The records that were written.
     """
     return {
-        r.id: (r.text, dict(r.metadata), pytest.approx([float(x) for x in r.vector], abs=1e-6))
-        for r in records
+        record.document.id: (
+            entry_of(record),
+            record.document,
+            record.content_hash,
+            record.coverage,
+            pytest.approx(record.vector.tolist(), abs=_TOLERANCE),
+            pytest.approx(_plain(record.spans), abs=_TOLERANCE),
+        )
+        for record in records
     }
 
 
-def lines_of(texts: list[str]) -> list[SpanVectors]:
-    """Reads without a model: each line is a span, and vectors count the letters a, b and c.
-
-    Args:
-        texts: The texts.
-    """
-
-    def vector(text: str) -> Any:
-        return np.array([text.count(letter) for letter in "abc"], dtype=np.float32)
-
-    found = []
-    for text in texts:
-        lines = text.splitlines(keepends=True)
-        ends = np.cumsum([len(line) for line in lines]).tolist()
-        ranges = list(zip([0, *ends[:-1]], ends, strict=True))
-        vectors = np.stack([vector(line) for line in lines])
-        found.append(
-            SpanVectors(vectors, ranges, vector(text), Coverage(len(text), len(text), len(lines)))
-        )
-    return found
-
-
-def with_lines(store: Store, spans: SpanKeeper) -> SpannedStore:
-    """A store whose documents have their lines as spans.
-
-    Args:
-        store: The store.
-        spans: Where they are.
-    """
-    return SpannedStore(store, spans, SpanEmbedder(lines_of))
-
-
-def write_lines(store: SpannedStore, **texts: str) -> None:
-    """Embed and write documents, as ingestion does.
-
-    Args:
-        store: From `with_lines`.
-        **texts: The documents, by id.
-    """
-    assert store.embedder is not None
-    vectors = store.embedder(list(texts.values())).vectors
-    store.write(
-        [
-            record(key, *map(float, vector), text=text)
-            for (key, text), vector in zip(texts.items(), vectors, strict=True)
-        ]
-    )
+def _plain(spans: Spans | None) -> list[float]:
+    return [] if spans is None else [*spans.ranges.flat, *spans.vectors.flat]
 
 
 class StoreTests:
-    """What `longembed_index.store.Store` promises, one promise a test.
+    """What `longembed_index.store.protocol.Store` promises.
 
-    A subclass has a fixture `store`, and overrides the other methods where its store differs.
+    A subclass has a fixture `store`, and overrides `reopen` if its stores are on disk.
     """
 
     @pytest.fixture
     def store(self) -> Store:
-        """An empty store whose vectors are made by `MADE_BY`."""
+        """Return an empty store that is meant to hold `INFO`, open for writing."""
         raise NotImplementedError("give the fixture `store`")
 
-    def reopened(self, store: Store) -> Store:
-        """The same store, as another process would find it now.
+    def reopen(self, store: Store) -> Store:
+        """Return the same store as another process would open it now for reading.
 
         Args:
-            store: It may stay open.
+            store: It stays open.
         """
         return store
-
-    def add_foreign(self, store: Store, record_id: str, vector: list[float]) -> None:
-        """Store a vector without text or metadata, as a program that does not know us might.
-
-        Args:
-            store: Where.
-            record_id: Its id.
-            vector: The vector.
-        """
-        store.write([Record(record_id, None, vector, {})])
-
-    def spans(self, folder: Path) -> SpanKeeper:
-        """Where the spans of the store's documents are: in a file, or where the kind keeps them.
-
-        Args:
-            folder: For the file.
-        """
-        return SpanFile(folder, "documents")
 
     # Reading and writing.
 
     def test_a_new_store_is_empty(self, store: Store) -> None:
-        """Nothing in it is an answer, never an error."""
-        assert len(store) == 0
-        assert list(store.names()) == []
+        """An empty store has answers, not errors."""
+        assert contents(store) == {}
         assert store.get(["a"]) == store.get([]) == []
-        assert store.search([1.0, 0.0, 0.0], 3) == []
+        assert store.vectors([])[0] == list(store.spans(["a"])) == []
+        assert store.nearest(_QUERY, 3) == []
 
     def test_what_is_written_is_read_back(self, store: Store) -> None:
-        """Text, metadata and vector come back as they were, in this process and the next."""
-        records = [record("a"), record("b", text="another text", page=3, share=0.5, draft=True)]
+        """Everything comes back as it was, here and where the store is opened next."""
+        records = [
+            record("a"),
+            record("b", text="another", page=3, share=0.5, draft=True, tags=["x", None, {"y": 1}]),
+            replace(record("c"), document=Document("c", "text", {}, "A title"), spans=None),
+        ]
         store.write(records)
-        assert len(store) == 2
-        for seen in (store, self.reopened(store)):
-            assert contents(seen) == expected(*records)
+        for opened in (store, self.reopen(store)):
+            assert contents(opened) == expected(*records)
 
-    @pytest.mark.parametrize("text", [*UNICODE, "long " * 100_000])
+    @pytest.mark.parametrize("text", [*UNICODE, "a\0b", "\ud800 \udcff", "", "long " * 100_000])
     def test_texts_are_kept_unaltered(self, store: Store, text: str) -> None:
-        """Whatever the script, and however long."""
-        written = record("a", text=text, title=text[:100], source=text[:100])
+        """Any text is kept: NUL and lone surrogates, too, and in metadata and titles."""
+        written = record("a", text=text, beginning=text[:100])
+        title = text[:100] or "none"
+        written = replace(written, document=replace(written.document, title=title))
         store.write([written])
         assert contents(store) == expected(written)
-        assert list(store.names()) == [("a", text[:100])]
 
-    @pytest.mark.parametrize("key", UNICODE)
-    def test_ids_may_be_any_text(self, store: Store, key: str) -> None:
-        """Ours are hexadecimal digits, those of other programs are not."""
+    @pytest.mark.parametrize("key", [*UNICODE, "a\0b", "a\0c", "%", "a" * 5000])
+    def test_ids_may_be_any_valid_text(self, store: Store, key: str) -> None:
+        """Ids are names and paths."""
         store.write([record(key), record("other")])
-        assert [found.id for found in store.get([key])] == [key]
-        store.delete([key])
-        assert [record_id for record_id, _ in store.names()] == ["other"]
+        assert [found.document.id for found in store.get([key])] == [key]
+        assert [key for key, _ in store.spans([key])] == store.vectors([key])[0] == [key]
+        store.write([], delete=[key])
+        assert [entry.id for entry in store.entries()] == ["other"]
 
-    def test_get_leaves_out_what_is_not_there(self, store: Store) -> None:
-        """It is asked for ids that may have gone meanwhile."""
-        store.write([record("a"), record("b")])
-        assert [found.id for found in store.get(["missing", "b"])] == ["b"]
+    def test_records_come_in_the_order_of_the_ids(self, store: Store) -> None:
+        """Ids that do not exist are passed over, also those that cannot exist."""
+        store.write([record(key) for key in "abc"])
+        ids = ["c", "missing", "\ud800", "a"]
+        assert [found.document.id for found in store.get(ids)] == ["c", "a"]
+        assert all(found.spans is None for found in store.get(ids))
+        assert store.vectors(ids)[0] == ["c", "a"]
+        assert [key for key, _ in store.spans(ids)] == ["c", "a"]
 
-    def test_vectors_are_given_without_texts(self, store: Store) -> None:
-        """Those that exist, as `get` has them."""
-        store.write([record("a", 1, 0, 0), record("b", 0, 1, 0)])
-        found = store.vectors(["b", "absent"])
-        assert {key: list(vector) for key, vector in found.items()} == {"b": [0, 1, 0]}
-        assert store.vectors([]) == {}
+    def test_many_documents_are_read_and_deleted(self, store: Store) -> None:
+        """A store that reads page by page loses nothing between the pages."""
+        records = [record(f"key {number}") for number in range(2500)]
+        for start in range(0, len(records), 500):
+            store.write(records[start : start + 500])
+        ids = [written.document.id for written in records]
+        assert [found.document.id for found in store.get(ids)] == ids
+        assert [key for key, _ in store.spans(ids)] == store.vectors(ids)[0] == ids
+        assert contents(store).keys() == set(ids)
+        store.write([], delete=ids[1:])
+        assert contents(store) == expected(records[0])
 
-    def test_a_record_of_the_same_id_is_replaced(self, store: Store) -> None:
-        """Nothing of the old one is left, not even metadata that the new one does not have."""
+    def test_a_record_with_the_same_id_is_replaced(self, store: Store) -> None:
+        """Nothing of the old one is left: no metadata, no spans."""
         store.write([record("a", 1, 0, 0, shelf="left"), record("b")])
-        new = record("a", 0, 1, 0, text="changed", row=2)
-        store.write([new])
-        assert contents(store) == expected(new, record("b"))
+        changed = replace(record("a", 0, 1, 0, text="changed", row=2), spans=None)
+        store.write([changed])
+        assert contents(store) == expected(changed, record("b"))
 
-    def test_all_of_a_batch_is_written_or_nothing(self, store: Store) -> None:
-        """A vector of another dimension cannot be stored, and takes its batch with it."""
+    def test_a_document_is_renamed_in_one_write(self, store: Store) -> None:
+        """Records and deletions go together; deleting what does not exist is not an error."""
+        store.write([record("old", 1, 0, 0), record("b")])
+        store.write([record("new", 1, 0, 0)], delete=["old", "missing"])
+        assert contents(store) == expected(record("new", 1, 0, 0), record("b"))
+
+    def test_copies_of_a_text_do_not_depend_on_each_other(self, store: Store) -> None:
+        """A store may keep a text once; deleting one copy leaves the others."""
+        store.write([record("a", text="same"), record("b", text="same")])
+        store.write([record("a", text="changed")])
+        assert contents(store) == expected(record("a", text="changed"), record("b", text="same"))
+
+    @pytest.mark.parametrize("wrong", [(1.0, 2.0, 3.0, 4.0), (1.0, float("nan"), 0.0)])
+    def test_all_of_a_batch_is_written_or_nothing(
+        self, store: Store, wrong: tuple[float, ...]
+    ) -> None:
+        """A vector that cannot be stored takes its batch with it, deletions included."""
         store.write([record("a")])
+        batch = [record("b"), replace(record("c"), vector=np.array(wrong, dtype=np.float32))]
         with pytest.raises(StoreError):
-            store.write([record("b"), record("c", 1, 2, 3, 4)])
+            store.write(batch, delete=["a"])
         assert contents(store) == expected(record("a"))
 
-    def test_as_many_as_it_says_are_written_and_deleted_at_once(self, store: Store) -> None:
-        """Ingestion sends batches of up to `max_batch` records."""
-        keys = [f"key {i}" for i in range(min(store.max_batch, 500))]
-        store.write([record(key) for key in keys])
-        assert len(store) == len(keys) > 0
-        store.delete(keys)
-        assert len(store) == 0
+    def test_vectors_become_unit_vectors(self, store: Store) -> None:
+        """Their lengths say nothing; a zero vector stays one."""
+        vectors = {"long": (0, 9, 0), "short": (0, 0, 0.1), "zero": (0, 0, 0)}
+        for key, vector in vectors.items():
+            values = np.array(vector, dtype=np.float32)
+            spans = Spans(np.array([[0, 1]]), values[None])
+            store.write([replace(record(key), vector=values, spans=spans)])
+        for key, values in (*zip(*store.vectors(), strict=True),):
+            assert values.tolist() == pytest.approx(np.sign(vectors[key]).tolist())
+        for key, spans in store.spans():
+            assert spans.vectors[0].tolist() == pytest.approx(np.sign(vectors[key]).tolist())
 
-    def test_names_gives_every_record_once(self, store: Store) -> None:
-        """However many there are: a store that reads page by page must not lose any."""
-        keys = [f"key {i}" for i in range(2500)]
-        for start in range(0, len(keys), min(store.max_batch, 500)):
-            store.write([record(key) for key in keys[start : start + min(store.max_batch, 500)]])
-        assert sorted(store.names()) == sorted((key, f"document {key}") for key in keys)
+    def test_a_copied_record_has_the_same_vectors(self, store: Store) -> None:
+        """Reading and writing again rounds nothing more: moved documents keep their vectors."""
+        store.write([record("a", 1, 2, 3)])
+        (copied,) = store.get(["a"])
+        (_, spans), *_ = store.spans(["a"])
+        document = replace(copied.document, id="b")
+        store.write([replace(copied, document=document, spans=spans)])
+        first, second = store.get(["a", "b"])
+        assert first.vector.tolist() == second.vector.tolist()
+        (_, copied_spans), *_ = store.spans(["b"])
+        assert copied_spans.vectors.tolist() == spans.vectors.tolist()
 
-    def test_records_are_found_by_a_value_of_their_metadata(self, store: Store) -> None:
-        """For copies of documents; a value is text, and is met whole."""
-        store.write([record("a", kind="x"), record("b", kind="x"), record("c", kind="xx")])
-        assert sorted(store.having("kind", "x")) == ["a", "b"]
-        assert store.having("content_hash", "hash of c") == ["c"]
-        assert store.having("kind", "y") == store.having("no such key", "x") == []
+    def test_the_generation_grows_with_every_commit(self, store: Store) -> None:
+        """Another reader sees it grow, too, and then what was written."""
+        reader = self.reopen(store)
+        generations = [reader.generation]
+        for change in (
+            lambda: store.write([record("a")]),
+            lambda: store.write([], delete=["a"]),
+            lambda: store.update_info(OTHER_INFO),
+            lambda: (store.stage(INFO).write([record("b")]), store.switch()),
+        ):
+            change()
+            assert store.generation == reader.generation
+            generations.append(reader.generation)
+        assert sorted(set(generations)) == generations
+        assert contents(reader) == expected(record("b"))
 
-    def test_records_are_deleted(self, store: Store) -> None:
-        """What is not there, and nothing at all, can be deleted, too."""
-        store.write([record("a"), record("b")])
-        for ids in ([], ["missing"], ["a", "missing"]):
-            store.delete(ids)
-        assert contents(store) == expected(record("b"))
+    # Filters and nearest documents.
 
-    def test_a_record_of_another_program_goes_by_its_id(self, store: Store) -> None:
-        """It has no name, no title and perhaps no text, and disturbs nothing."""
-        store.write([record("a", 1, 0, 0)])
-        self.add_foreign(store, "theirs", [0.0, 1.0, 0.0])
-        assert sorted(store.names()) == [("a", "document a"), ("theirs", "theirs")]
-        (found,) = store.get(["theirs"])
-        assert (found.text, dict(found.metadata)) == (None, {})
-        assert [match.id for match in store.search([0.0, 1.0, 0.0], 2)] == ["theirs", "a"]
+    def test_filters_select_what_matches(self, store: Store) -> None:
+        """Whatever a store leaves to its database, the result is that of `filters.matches`."""
+        store.write([record(key, **metadata) for key, metadata in FILTERED.items()])
+        entries = list(store.entries())
+        assert len(entries) == len(FILTERED)
+        for where in FILTERS:
+            ids = [entry.id for entry in entries if matches(entry.fields, where)]
+            assert [entry.id for entry in store.entries(where)] == ids, where
+            nearest = [key for key, _ in store.nearest(_QUERY, 10, where)]
+            assert sorted(nearest) == ids, where
 
-    # Searching.
+    def test_the_nearest_come_first(self, store: Store) -> None:
+        """Scores are cosines, whatever the length of the query; documents of one score by id."""
+        vectors = {"z": (0, 0, 1), "xy": (1, 1, 0), "x": (1, 0, 0), "y2": (0, 1, 0), "y": (0, 1, 0)}
+        store.write([record(key, *vector) for key, vector in vectors.items()])
+        for k in (1, 3, 100):
+            nearest = store.nearest(3 * _QUERY, k)
+            assert [key for key, _ in nearest] == ["x", "xy", "y", "y2", "z"][:k]
+            scores = [score for _, score in nearest]
+            assert scores == pytest.approx([1, 0.5**0.5, 0, 0, 0][:k], abs=_TOLERANCE)
+        store.write([], delete=["x"])
+        assert store.nearest(_QUERY, 1)[0][0] == "xy"
 
-    def test_the_most_similar_come_first(self, store: Store) -> None:
-        """By the cosine of the angle, which does not depend on the lengths of the vectors."""
-        store.write([record("x", 5, 0, 0), record("xy", 1, 1, 0), record("z", 0, 0, 2)])
-        found = store.search(np.array([3, 0, 0], dtype=np.float32), 3)
-        assert [match.id for match in found] == ["x", "xy", "z"]
-        assert [match.score for match in found] == pytest.approx([1, 0.5**0.5, 0], abs=1e-5)
-        assert dict(found[0].metadata) == dict(record("x").metadata)
+    def test_k_counts_documents_that_meet_the_filter(self, store: Store) -> None:
+        """Nearer documents that do not meet it take no places."""
+        store.write([record(f"near {n}", 1, 0, 0, shelf="left") for n in range(50)])
+        store.write([record(f"far {n}", 0, 1, 0, shelf="right") for n in range(2)])
+        nearest = [key for key, _ in store.nearest(_QUERY, 2, {"shelf": "right"})]
+        assert nearest == ["far 0", "far 1"]
 
-    @pytest.mark.parametrize("k", [1, 2, 100])
-    def test_there_are_k_matches_if_there_are_so_many_records(self, store: Store, k: int) -> None:
-        """Asking for more than there are is no error."""
-        store.write([record("a"), record("b")])
-        assert len(store.search([1.0, 2.0, 3.0], k)) == min(k, 2)
+    # What a store is meant to hold.
 
-    def test_nothing_is_lost_from_a_sound_store(self, store: Store) -> None:
-        """What was written can be found, in this process and the next."""
-        store.write([record("a"), record("b")])
-        store.delete(["b"])
-        for seen in (store, self.reopened(store)):
-            assert seen.lost() == []
-
-    # How the vectors are made.
-
-    def test_how_vectors_are_made_is_remembered(self, store: Store) -> None:
-        """Settings and fingerprint come back as they were given."""
-        for seen in (store, self.reopened(store)):
-            assert seen.provenance.to_dict() == MADE_BY.to_dict()
-
-    def test_a_model_can_get_another_name(self, store: Store) -> None:
-        """Its vectors stay the same; who opens the store next is told the new name."""
+    def test_what_it_is_meant_to_hold_is_remembered(self, store: Store) -> None:
+        """It comes back as it was, and can be changed; the documents stay."""
         store.write([record("a")])
-        moved = Provenance(
-            MADE_BY.settings.model_copy(update={"model_name": "moved/model"}), MADE_BY.fingerprint
-        )
-        store.provenance = moved
-        for seen in (store, self.reopened(store)):
-            assert seen.provenance.to_dict() == moved.to_dict()
-            assert contents(seen) == expected(record("a"))
+        for info in (INFO, OTHER_INFO):
+            store.update_info(info)
+            for opened in (store, self.reopen(store)):
+                assert opened.info == info
+                assert contents(opened) == expected(record("a"))
 
     # Replacing all vectors while the old ones answer.
 
     def test_nothing_is_staged_at_first(self, store: Store) -> None:
-        """And nothing kept."""
+        """There is nothing to switch to, and nothing that was replaced."""
         assert store.staged() is None
-        assert store.drop_kept() == []
+        assert store.drop_replaced() == []
+        with pytest.raises(StoreError):
+            store.switch()
 
-    def test_what_is_staged_shows_nowhere_before_the_switch(self, store: Store) -> None:
-        """Readers go on with the old records, whether they came before or after."""
+    def test_what_is_staged_does_not_show_before_the_switch(self, store: Store) -> None:
+        """Readers go on with the old documents, whether they came before or after."""
         store.write([record("a", 1, 0, 0)])
-        reader = self.reopened(store)
-        staged = store.stage(MADE_ANEW)
-        assert len(staged) == 0
-        assert staged.provenance.to_dict() == MADE_ANEW.to_dict()
+        reader = self.reopen(store)
+        staged = store.stage(OTHER_INFO)
+        assert (len(staged), staged.info) == (0, OTHER_INFO)
         staged.write([record("a", 0, 1, 0), record("b", 0, 0, 1)])
-        for seen in (store, reader, self.reopened(store)):
-            assert contents(seen) == expected(record("a", 1, 0, 0))
-            assert [match.id for match in seen.search([0.0, 0.0, 1.0], 5)] == ["a"]
-            assert seen.provenance.to_dict() == MADE_BY.to_dict()
+        for opened in (store, reader, self.reopen(store)):
+            assert contents(opened) == expected(record("a", 1, 0, 0))
+            assert [key for key, _ in opened.nearest(_QUERY, 5)] == ["a"]
+            assert opened.info == INFO
 
     def test_a_run_that_was_cut_off_is_resumed(self, store: Store) -> None:
-        """What it staged is found by the next one, which may be another process."""
-        store.write([record("a"), record("b")])
-        store.stage(MADE_ANEW).write([record("a", 0, 1, 0)])
-        staged = self.reopened(store).staged()
+        """What it staged is there for the next one; staging again begins anew."""
+        store.write([record("a")])
+        store.stage(OTHER_INFO).write([record("a", 0, 1, 0)])
+        staged = self.reopen(store).staged()
         assert staged is not None
-        assert staged.provenance.to_dict() == MADE_ANEW.to_dict()
+        assert staged.info == OTHER_INFO
         assert contents(staged) == expected(record("a", 0, 1, 0))
+        again = store.stage(INFO)
+        assert (contents(again), again.info) == ({}, INFO)
 
-    def test_staging_again_begins_anew(self, store: Store) -> None:
-        """What was staged for other settings is thrown away."""
-        store.stage(MADE_BY).write([record("a")])
-        staged = store.stage(MADE_ANEW)
-        assert len(staged) == 0
-        assert staged.provenance.to_dict() == MADE_ANEW.to_dict()
-
-    def test_the_switch_puts_the_new_records_in_the_place_of_the_old(self, store: Store) -> None:
-        """Records and provenance change together; a reader from before is not stopped."""
+    def test_the_switch_shows_the_staged_documents(self, store: Store) -> None:
+        """Documents and what they are meant to be change together, for all readers."""
         store.write([record("a", 1, 0, 0)])
-        reader = self.reopened(store)
-        store.stage(MADE_ANEW).write([record("a", 0, 1, 0), record("b", 0, 0, 1)])
+        reader = self.reopen(store)
+        reader.nearest(_QUERY, 1)
+        # The vectors of another model can have other dimensions.
+        records = [
+            replace(record(key), vector=np.eye(5)[n], spans=None) for n, key in enumerate("ab")
+        ]
+        store.stage(OTHER_INFO).write(records)
         assert store.switch()
-        for seen in (store, self.reopened(store)):
-            assert contents(seen) == expected(record("a", 0, 1, 0), record("b", 0, 0, 1))
-            assert seen.provenance.to_dict() == MADE_ANEW.to_dict()
-            assert seen.staged() is None
-        assert [match.id for match in reader.search([1.0, 0.0, 0.0], 1)]
+        for opened in (store, reader, self.reopen(store)):
+            assert contents(opened) == expected(*records)
+            assert opened.info == OTHER_INFO
+            assert opened.staged() is None
+            assert opened.nearest(np.eye(5, dtype=np.float32)[1], 1)[0][0] == "b"
 
-    def test_old_records_are_kept_until_they_are_dropped(self, store: Store) -> None:
-        """Each switch keeps under another name, and dropping leaves what is current."""
+    def test_what_was_replaced_is_kept_until_it_is_dropped(self, store: Store) -> None:
+        """Each switch keeps it under another name, and dropping leaves what is current."""
         store.write([record("a")])
         names = []
-        for made in (MADE_ANEW, MADE_BY):
-            store.stage(made).write([record("a", 0, 1, 0)])
+        for info in (OTHER_INFO, INFO):
+            store.stage(info).write([record("a", 0, 1, 0)])
             names.append(store.switch())
         assert len(set(names)) == 2
-        assert sorted(self.reopened(store).drop_kept()) == sorted(names)
-        assert store.drop_kept() == []
-        assert contents(store) == expected(record("a", 0, 1, 0))
+        assert sorted(store.drop_replaced()) == sorted(names)
+        assert store.drop_replaced() == []
+        assert contents(self.reopen(store)) == expected(record("a", 0, 1, 0))
 
-    # Spans, which a file beside the store keeps for its records.
-
-    def test_spans_come_and_go_with_their_records(self, store: Store, tmp_path: Path) -> None:
-        """Written before them, deleted after them; what the file has alone does not count."""
-        spanned = with_lines(store, self.spans(tmp_path))
-        write_lines(spanned, a="aa\nbb", b="cc")
-        assert spanned.spans.ids(spanned.fingerprint) == {"a", "b"}
-        write_lines(spanned, a="cc\nbb\naa")
-        (changed,) = spanned.spans.read(spanned.fingerprint, ["a"])
-        assert changed.ranges.tolist() == [[0, 3], [3, 6], [6, 8]]
-        spanned.delete(["a"])
-        assert spanned.spans.ids(spanned.fingerprint) == {"b"}
-        store.delete(["b"])
-        assert search_dense(spanned, [1.0, 0.0, 0.0], 5) == []
-
-    def test_a_hit_is_a_document_with_its_passages(self, store: Store, tmp_path: Path) -> None:
-        """As many documents as asked for, the best for certain, however many spans one has."""
-        spanned = with_lines(store, self.spans(tmp_path))
-        write_lines(spanned, many="aac\n" * 200, one="aaa\nccc", none="ccc")
-        found = search_dense(spanned, [1.0, 0.0, 0.0], 2)
-        assert [hit.hit.title for hit in found] == ["many", "one"]
-        (passage,) = found[1].passages
-        assert passage.text == "aaa\n"
-        assert found[1].text[passage.start : passage.end] == passage.text
-        assert found[1].span_score == pytest.approx(1, abs=1e-3)
-
-    def test_documents_without_spans_are_found_too(self, store: Store, tmp_path: Path) -> None:
-        """Those of a store that was made before, by their own vectors; then they get spans."""
-        store.write([record("old", 1, 0, 0, text="aa\nbb")])
-        spanned = with_lines(store, self.spans(tmp_path))
-        write_lines(spanned, new="cc")
-        (first, _) = search_dense(spanned, [1.0, 0.0, 0.0], 2)
-        assert (first.hit.title, first.passages) == ("old", [])
-        assert without_spans(spanned) == ["old"]
-        assert catch_up(spanned, SpanEmbedder(lines_of)) == []
-        (first, _) = search_dense(spanned, [0.0, 1.0, 0.0], 2)
-        assert first.passages[0].text == "bb"
-
-    def test_spans_are_switched_with_their_records(self, store: Store, tmp_path: Path) -> None:
-        """The old ones answer until then, and go when the old records are dropped."""
-        spanned = with_lines(store, self.spans(tmp_path))
-        write_lines(spanned, a="aa\nbb")
-        before = search_dense(spanned, [0.0, 1.0, 0.0], 1)
-        staged = spanned.stage(MADE_ANEW)
-        assert isinstance(staged, SpannedStore)
-        write_lines(staged, a="aa\nbb")
-        assert search_dense(spanned, [0.0, 1.0, 0.0], 1) == before
-        spanned.switch()
-        assert spanned.fingerprint == MADE_ANEW.fingerprint
-        assert search_dense(spanned, [0.0, 1.0, 0.0], 1)[0].passages == before[0].passages
-        spanned.drop_kept()
-        assert spanned.spans.ids(str(MADE_BY.fingerprint)) == set()
+    def test_entries_tell_what_a_record_has(self, store: Store) -> None:
+        """Counts and hashes can be had without the text."""
+        store.write([record("/folder/a.txt", text="12345", year=2019)])
+        (entry,) = store.entries()
+        assert entry == Entry(
+            "/folder/a.txt", "a.txt", {"year": 2019}, "hash of /folder/a.txt", 5, 7, 6, 1
+        )
 
 
 class StoreKindTests:
-    """What `longembed_index.store.StoreKind` promises; a subclass has a fixture `kind`."""
+    """What `longembed_index.store.protocol.StoreKind` promises; a subclass has a fixture `kind`."""
 
     @pytest.fixture
     def kind(self) -> StoreKind:
-        """The kind of store."""
+        """Return the kind of store."""
         raise NotImplementedError("give the fixture `kind`")
 
-    def test_it_is_what_its_entry_point_should_name(self, kind: StoreKind) -> None:
-        """A class of this kind, without arguments."""
+    def create(self, kind: StoreKind, folder: Path, *keys: str, **options: Any) -> None:
+        """Create a collection with some documents, and close it.
+
+        Args:
+            kind: The kind of store.
+            folder: The folder.
+            *keys: The ids of the documents.
+            **options: The collection's name and what it is meant to hold, if not the usual.
+        """
+        collection, info = options.get("collection", "documents"), options.get("info", INFO)
+        store = kind.open(folder, collection, create=info, write=True)
+        store.write([record(key) for key in keys])
+        store.close()
+
+    def test_an_entry_point_can_name_it(self, kind: StoreKind) -> None:
+        """It is a class that is called without arguments."""
         assert isinstance(type(kind)(), StoreKind)
 
     def test_it_recognises_its_own_folders_only(self, kind: StoreKind, tmp_path: Path) -> None:
@@ -459,51 +482,59 @@ class StoreKindTests:
         (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
         (tmp_path / "store").mkdir()
         assert not any(map(kind.recognises, tmp_path.iterdir()))
-        with kind.open(tmp_path / "store", "documents", MADE_BY):
-            pass
+        self.create(kind, tmp_path / "store", "a")
         assert kind.recognises(tmp_path / "store")
 
-    def test_what_is_not_there_is_not_made_by_looking(
-        self, kind: StoreKind, tmp_path: Path
-    ) -> None:
-        """Neither a folder nor a collection comes into being unless it is asked for."""
-        assert kind.read_provenance(tmp_path / "nowhere", "documents") is None
-        assert kind.read_provenance(tmp_path, "documents") is None
+    def test_looking_creates_nothing(self, kind: StoreKind, tmp_path: Path) -> None:
+        """Neither a folder nor a collection comes into being unless that is asked for."""
+        assert kind.read_info(tmp_path / "nowhere", "documents") is None
+        assert kind.read_info(tmp_path, "documents") is None
+        for write in (False, True):
+            with pytest.raises(StoreError):
+                kind.open(tmp_path, "documents", create=None, write=write)
         assert list(tmp_path.iterdir()) == []
-        with kind.open(tmp_path, "documents", MADE_BY):
-            pass
-        assert kind.read_provenance(tmp_path, "papers") is None
-        with pytest.raises((StoreError, ConfigError)), kind.open(tmp_path, "papers", None):
-            pass
+        self.create(kind, tmp_path, "a")
+        assert kind.read_info(tmp_path, "papers") is None
+        with pytest.raises(StoreError):
+            kind.open(tmp_path, "papers", create=None, write=False)
 
-    def test_what_is_written_is_there_when_opened_again(
-        self, kind: StoreKind, tmp_path: Path
-    ) -> None:
-        """Whoever opens it to create it finds what is there, made as it was made."""
-        with kind.open(tmp_path, "documents", MADE_BY) as store:
-            store.write([record("a")])
-        for create in (None, MADE_ANEW):
-            with kind.open(tmp_path, "documents", create) as store:
-                assert contents(store) == expected(record("a"))
-                assert store.provenance.to_dict() == MADE_BY.to_dict()
-        found = kind.read_provenance(tmp_path, "documents")
-        assert found is not None
-        assert found.to_dict() == MADE_BY.to_dict()
+    def test_an_existing_store_is_opened_as_it_is(self, kind: StoreKind, tmp_path: Path) -> None:
+        """Whoever would create it finds what is there, meant for what it was meant for."""
+        self.create(kind, tmp_path, "a")
+        for create, write in ((None, False), (None, True), (OTHER_INFO, True)):
+            store = kind.open(tmp_path, "documents", create=create, write=write)
+            assert contents(store) == expected(record("a"))
+            assert store.info == INFO
+            store.close()
+        assert kind.read_info(tmp_path, "documents") == INFO
+
+    def test_who_reads_cannot_write(self, kind: StoreKind, tmp_path: Path) -> None:
+        """Only one process may write, and has said so."""
+        self.create(kind, tmp_path, "a")
+        store = kind.open(tmp_path, "documents", create=None, write=False)
+        with pytest.raises(StoreError):
+            store.write([record("b")])
+        assert contents(store) == expected(record("a"))
+        store.close()
 
     def test_collections_in_one_folder_are_apart(self, kind: StoreKind, tmp_path: Path) -> None:
-        """Each has its own records and its own settings."""
-        for name, made, key in (("documents", MADE_BY, "a"), ("papers", MADE_ANEW, "b")):
-            with kind.open(tmp_path, name, made) as store:
-                store.write([record(key)])
-        for name, made, key in (("documents", MADE_BY, "a"), ("papers", MADE_ANEW, "b")):
-            with kind.open(tmp_path, name, None) as store:
-                assert contents(store) == expected(record(key))
-                assert store.provenance.to_dict() == made.to_dict()
+        """Each has its own documents and is meant to hold its own."""
+        self.create(kind, tmp_path, "a", "b")
+        self.create(kind, tmp_path, "a", collection="papers", info=OTHER_INFO)
+        store = kind.open(tmp_path, "papers", create=None, write=True)
+        store.write([], delete=["a"])
+        assert (contents(store), store.info) == ({}, OTHER_INFO)
+        store.close()
+        store = kind.open(tmp_path, "documents", create=None, write=False)
+        assert (contents(store), store.info) == (expected(record("a"), record("b")), INFO)
+        store.close()
 
-    def test_a_mistake_is_an_error_of_ours(self, kind: StoreKind, tmp_path: Path) -> None:
-        """Commands end on those in one line."""
-        with (
-            kind.open(tmp_path, "documents", MADE_BY) as store,
-            pytest.raises(LongEmbedError),
-        ):
-            store.write([record("a", 1, 2, 3), record("b", 1, 2)])
+    def test_the_size_grows_with_the_documents(self, kind: StoreKind, tmp_path: Path) -> None:
+        """It is counted in bytes; a kind may not know it."""
+        self.create(kind, tmp_path, "a")
+        before = kind.size(tmp_path)
+        store = kind.open(tmp_path, "documents", create=None, write=True)
+        store.write([record("b", text="".join(map(chr, range(0x4E00, 0x9E00))) * 30)])
+        store.close()
+        after = kind.size(tmp_path)
+        assert (before is None and after is None) or (before or 0) + 100_000 < (after or 0)

@@ -127,7 +127,7 @@ class Connections:
         self.write = write
         self._prepare = prepare
         self._idle: list[sqlite3.Connection] = []
-        self._identity: tuple[int, ...] | None = None
+        self._identity: tuple[int, int] | None = None
         self._unchanged: tuple[int, ...] | None = None
         self._closed = False
         _gate.add(self)
@@ -161,14 +161,15 @@ class Connections:
 
     def close(self) -> None:
         """Close all connections; a writer first moves what is in the log into the file."""
-        if self._closed:
-            return
-        if self.write and self.path.exists():
-            with self.borrow() as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._closed = True
-        with _gate.use():
-            self.close_idle()
+        try:
+            identity = self._find_identity()
+            if self.write and not self._closed and identity and identity == self._identity:
+                with self.borrow() as connection:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._closed = True
+            with _gate.use():
+                self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that no thread uses."""
@@ -186,25 +187,29 @@ class Connections:
 
     def _look_at_file(self) -> None:
         """Refuse a file that is not the one that was opened first."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            if self._identity is None:
-                return
+        identity = self._find_identity()
+        if self._identity is None:
+            self._identity = identity
+        elif identity is None:
             raise StoreError(
                 f"{shown(self.path)} was deleted while it was open. Restore it from a copy, or "
                 "index the documents again"
-            ) from None
-        identity = (status.st_dev, status.st_ino)
-        if self._identity is None:
-            self._identity = identity
-        if self._identity != identity:
+            )
+        elif identity != self._identity:
             raise StoreError(
                 f"{shown(self.path)} was replaced by another file while it was open. Open the "
                 "store again"
             )
-        if self._unchanged not in (None, self._contents()):
+        if self._unchanged is not None and self._unchanged != self._contents():
             self.close_idle()
+
+    def _find_identity(self) -> tuple[int, int] | None:
+        """Return what tells the file from others; None if it does not exist."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _open(self) -> sqlite3.Connection:
         self._unchanged = None
@@ -227,8 +232,7 @@ class Connections:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA synchronous = FULL")
             self._prepare(connection)
-            if self._identity is None:
-                self._look_at_file()
+            self._look_at_file()
         except BaseException:
             connection.close()
             raise

@@ -52,6 +52,8 @@ FILE = "longembed.sqlite3"
 MATRIX_BYTES = 1 << 30
 """Up to so many bytes, `nearest` keeps all vectors in memory; beyond, it reads them each time."""
 
+_PAGE_BYTES = 8192
+"""With 4096, 20,000 documents of 300 words and 384 numbers take 104 MB instead of 76."""
 _SPANS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 10_000
 
@@ -250,7 +252,8 @@ class SqliteStore:
                 delete_collection(connection, number)
         if rows:
             with self._connections.borrow() as connection:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                # It has a row a page without a column, of which `execute` would step over one.
+                connection.executescript("PRAGMA incremental_vacuum")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return [state for _, state in rows]
 
@@ -371,6 +374,7 @@ def _connections(path: Path, write: bool = False) -> Connections:
         is_ours = has_schema(connection, path)
         if write:
             if not is_ours:
+                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             # Readers go on while something is written.
             connection.execute("PRAGMA journal_mode = WAL").fetchall()

@@ -58,18 +58,27 @@ def entry_values(record: Record) -> tuple[Any, ...]:
 
 
 def read_entry(values: tuple[Any, ...]) -> Entry:
-    """Return the entry whose values of `ENTRY_COLUMNS` these are."""
+    """Return the entry whose values of `ENTRY_COLUMNS` these are.
+
+    Raises:
+        StoreError: If they are damaged.
+    """
     document_id, title, metadata, *rest = values
-    return Entry(document_id, decode_text(title), json.loads(metadata), *rest)
+    try:
+        return Entry(document_id, decode_text(title), json.loads(metadata), *rest)
+    except ValueError:
+        raise damaged("metadata", document_id) from None
 
 
-def read_record(entry: Entry, text: bytes, digest: bytes, vector: NDArray[np.float32]) -> Record:
+def read_record(
+    entry: Entry, text: bytes | None, digest: bytes, vector: NDArray[np.float32]
+) -> Record:
     """Return a record from its entry, text and vector.
 
     Raises:
         StoreError: If the text is damaged.
     """
-    if text_digest(text) != digest:
+    if text is None or text_digest(text) != digest:
         raise damaged("text", entry.id)
     document = Document(entry.id, decode_text(text), entry.metadata, entry.title)
     coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
@@ -103,7 +112,8 @@ def pack_vectors(vectors: NDArray[np.float32]) -> bytes:
 
 def unpack_vectors(data: bytes, dimensions: int) -> NDArray[np.float32]:
     """Return the vectors of `pack_vectors`, shape (vectors, dimensions)."""
-    return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(-1, dimensions)
+    rows = len(data) // (2 * dimensions) if dimensions else 0
+    return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(rows, dimensions)
 
 
 def pack_spans(spans: Spans) -> tuple[bytes, bytes, int]:
@@ -146,10 +156,16 @@ def narrow(where: Where) -> tuple[str, list[str]]:
     for key, condition in where.items():
         text = condition if isinstance(condition, str) and not is_pattern(condition) else None
         if key in ("id", "source"):
-            if isinstance(condition, str) and is_storable(condition):
+            if text is not None and is_storable(text):
+                conditions.append("id = ?")
+                values.append(text)
+            elif isinstance(condition, str) and is_storable(condition):
                 start = condition.replace("?", "*").partition("*")[0]
-                conditions.append("id = ?" if text is not None else "id >= ?")
+                conditions.append("id >= ?")
                 values.append(start)
+                if end := _end_of_prefix(start):
+                    conditions.append("id < ?")
+                    values.append(end)
         elif key == "content_hash" and text is not None and is_storable(text):
             conditions.append("content_hash = ?")
             values.append(text)
@@ -162,3 +178,13 @@ def narrow(where: Where) -> tuple[str, list[str]]:
                 conditions.append("instr(metadata, ?)")
                 values.append(piece)
     return " AND ".join(conditions), values
+
+
+def _end_of_prefix(prefix: str) -> str:
+    """Return the first string after all that begin with a prefix; empty if none is after them."""
+    prefix = prefix.rstrip("\U0010ffff")
+    if not prefix:
+        return ""
+    following = ord(prefix[-1]) + 1
+    # Surrogates are not characters.
+    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)

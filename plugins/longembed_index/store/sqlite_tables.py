@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 
 _IDS_AT_ONCE = 500
 
-VECTORS = "SELECT id, vector, checksum FROM documents JOIN vectors ON document = documents.number"
+VECTORS = (
+    "SELECT id, vector, checksum FROM documents LEFT JOIN vectors ON document = documents.number"
+)
 RECORDS = (
     f"SELECT id, vector, checksum, texts.text, digest, {ENTRY_COLUMNS} FROM documents "
-    "JOIN vectors ON document = documents.number JOIN texts ON texts.number = documents.text"
+    "LEFT JOIN vectors ON document = documents.number "
+    "LEFT JOIN texts ON texts.number = documents.text"
 )
 SPANS = (
     "SELECT id, ranges, vectors, checksum FROM documents JOIN spans ON document = documents.number"
@@ -178,7 +181,7 @@ def select(
 def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
     """Return the vectors of rows that begin with id, vector and checksum."""
     for document_id, vector, checksum, *_ in rows:
-        if zlib.crc32(vector) != checksum:
+        if vector is None or zlib.crc32(vector) != checksum:
             raise damaged("vector", document_id)
     return unpack_vectors(b"".join(row[1] for row in rows), dimensions or 0)
 
