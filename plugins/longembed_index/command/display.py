@@ -52,13 +52,16 @@ def model_line(settings: ModelSettings) -> str:
     )
 
 
-def show_report(console: Terminal, report: Report, verbose: bool = False) -> None:
+def show_report(
+    console: Terminal, report: Report, verbose: bool = False, title: str = "Index"
+) -> None:
     """Print what became of the documents, and why some were not stored.
 
     Args:
         console: Where to print.
         report: The report of a run.
         verbose: Whether to name all documents that failed.
+        title: What was done.
     """
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
@@ -68,7 +71,7 @@ def show_report(console: Terminal, report: Report, verbose: bool = False) -> Non
         label = "documents removed" if removed else "documents whose file is gone"
         rows.append((label, removed or len(report.gone)))
     rows.append(("documents in the store", report.in_store))
-    _show_counts(console, "Index", rows, report, verbose)
+    _show_counts(console, title, rows, report, verbose)
     if report.removed:
         _show_list(console, "Removed:", [short_name(name) for name in report.removed])
     elif report.gone:

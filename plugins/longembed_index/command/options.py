@@ -31,7 +31,12 @@ def path_or_url(text: str | os.PathLike[str]) -> Any:
     return str(text) if is_url(str(text)) else given_path(os.fspath(text))
 
 
-def _store_address(text: str | os.PathLike[str]) -> str:
+def store_address(text: str | os.PathLike[str]) -> str:
+    """Return the address of a store as typed.
+
+    Args:
+        text: What stands on the command line, or the default.
+    """
     return str(path_or_url(text))
 
 
@@ -39,7 +44,7 @@ StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
-        parser=_store_address,
+        parser=store_address,
         metavar="DIR",
         help="Folder of the store, or KIND:URL of one in an object store.",
         show_default=False,
