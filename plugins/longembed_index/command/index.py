@@ -239,7 +239,7 @@ def index(
         wait=wait,
     ) as index:
         if settings_file and settings_file.search:
-            index.ranking = Ranking.from_dict(settings_file.search)
+            index.ranking = Ranking.from_mapping(settings_file.search)
         if dry_run:
             with loading(console, index.model_name), document_bar(console, 0) as on_document:
                 forecast = index.dry_run(*paths, **files, on_document=on_document)
