@@ -1,7 +1,7 @@
-"""Documents as rows for any vector store, and its hits as documents again.
+"""Documents as rows of any vector store, and the rows that it finds as documents again.
 
-For stores that `longembed index` does not know: each span becomes a row with a vector of its own,
-and so does the document.
+For stores that are not a kind of `longembed_index`: the document becomes a row, and so does each of
+its spans.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from longembed_index.document import Document, Hit, Passage
 
 if TYPE_CHECKING:
     from longembed_st.model import LongSentenceTransformer
@@ -26,36 +28,17 @@ class Row:
     """What a vector store keeps under one id.
 
     Attributes:
-        id: `name` of a document itself, `name#number` of its spans: the same whenever it is made.
-        text: Of a span what stands there; of a document nothing, or all of it.
-        vector: Shape (width,).
-        metadata: `document`, its name; `part`, "document" or "span"; of a span `start` and `end`,
-            its characters in the document.
+        id: The document's id; of a span, with `#` and its number. The same whenever it is made.
+        text: Of a span, its text; of a document, nothing or all of its text.
+        vector: Shape (dimensions,).
+        metadata: `document`, the document's id; `part`, "document" or "span"; of a span `start` and
+            `end`, its characters in the document.
     """
 
     id: str
     text: str
     vector: NDArray[np.float32]
     metadata: dict[str, str | int]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The hits of one document.
-
-    Attributes:
-        document: Its name.
-        score: The average of the next two, or the one that there is.
-        document_score: Of its own vector; None if that is not among the hits.
-        span_score: Of its best span; None likewise.
-        passages: (start, end, score) of its spans among the hits, the best first.
-    """
-
-    document: str
-    score: float
-    document_score: float | None
-    span_score: float | None
-    passages: list[tuple[int, int, float]]
 
 
 def rows_of(
@@ -65,57 +48,64 @@ def rows_of(
     span_tokens: int | None = None,
     whole_texts: bool = False,
 ) -> Iterator[Row]:
-    """Rows of some documents, each read once.
+    """Yield the rows of documents: of each its own row, then its spans in order.
 
     Args:
-        model: An extended model.
-        documents: Texts by name.
+        model: An extended model; it reads each text once.
+        documents: Texts by id.
         span_tokens: As for `model.encode_spans`.
         whole_texts: Whether the document's own row has all of its text.
-
-    Yields:
-        Of each document its own row, then its spans in order.
 
     Raises:
         InputError: If a text cannot be embedded.
     """
-    for name, text in documents.items():
-        (found,) = model.encode_spans([text], span_tokens=span_tokens)
-        own: dict[str, str | int] = {"document": name, "part": DOCUMENT}
-        yield Row(name, text if whole_texts else "", found.document, own)
-        for number, ((start, end), vector) in enumerate(
-            zip(found.spans, found.vectors, strict=True)
-        ):
-            place: dict[str, str | int] = {"part": SPAN, "start": start, "end": end}
-            row_id = f"{name}{ID_SEPARATOR}{number}"
-            yield Row(row_id, text[start:end], vector, {"document": name, **place})
+    for document_id, text in documents.items():
+        (encoded,) = model.encode_spans([text], span_tokens=span_tokens)
+        metadata: dict[str, str | int] = {"document": document_id, "part": DOCUMENT}
+        yield Row(document_id, text if whole_texts else "", encoded.document, metadata)
+        spans = zip(encoded.spans, encoded.vectors, strict=True)
+        for number, ((start, end), vector) in enumerate(spans):
+            metadata = {"document": document_id, "part": SPAN, "start": start, "end": end}
+            row_id = f"{document_id}{ID_SEPARATOR}{number}"
+            yield Row(row_id, text[start:end], vector, metadata)
 
 
-def grouped(hits: Iterable[tuple[Mapping[str, Any], float]], k: int = 5) -> list[Group]:
-    """The documents behind the hits of a store.
+def grouped(
+    rows: Iterable[tuple[Mapping[str, Any], float]],
+    texts: Mapping[str, str] | None = None,
+    *,
+    k: int = 5,
+) -> list[Hit]:
+    """Return the documents of rows that a store has found, best first.
 
-    A document's score is the average of its own and its best span's. What a store did not return is
-    not known: ask it for some times more hits than documents are wanted.
+    A document's score is the average of its own similarity and its best span's, or the one that is
+    known. What the store did not return is not known: ask it for several times as many rows as
+    documents are wanted.
 
     Args:
-        hits: The metadata of rows with their similarity to the query, in any order.
+        rows: The metadata of rows with their similarity to the query, in any order.
+        texts: Texts of documents by id; the hits' texts are empty where it has none.
         k: The most documents.
-
-    Returns:
-        The best first.
     """
-    own: dict[str, float] = {}
-    spans: dict[str, list[tuple[int, int, float]]] = {}
-    for data, score in hits:
-        name = str(data["document"])
-        if data["part"] == DOCUMENT:
-            own[name] = float(score)
+    parts: dict[str, dict[str, float]] = {}
+    passages: dict[str, list[Passage]] = {}
+    for metadata, score in rows:
+        document_id = str(metadata["document"])
+        scores = parts.setdefault(document_id, {})
+        if metadata["part"] == DOCUMENT:
+            scores["document_vector"] = float(score)
         else:
-            spans.setdefault(name, []).append((int(data["start"]), int(data["end"]), float(score)))
-    found = []
-    for name in dict.fromkeys([*own, *spans]):
-        passages = sorted(spans.get(name, []), key=lambda passage: -passage[2])
-        parts = [own.get(name), passages[0][2] if passages else None]
-        known = [score for score in parts if score is not None]
-        found.append(Group(name, sum(known) / len(known), parts[0], parts[1], passages))
-    return sorted(found, key=lambda group: -group.score)[:k]
+            start, end = int(metadata["start"]), int(metadata["end"])
+            text = (texts or {}).get(document_id, "")[start:end]
+            passages.setdefault(document_id, []).append(Passage(start, end, text, float(score)))
+            scores["best_span"] = max(float(score), scores.get("best_span", float(score)))
+    hits = [
+        Hit(
+            Document(document_id, (texts or {}).get(document_id, "")),
+            sum(scores.values()) / len(scores),
+            tuple(sorted(passages.get(document_id, ()), key=lambda passage: -passage.score)),
+            scores,
+        )
+        for document_id, scores in parts.items()
+    ]
+    return sorted(hits, key=lambda hit: -hit.score)[:k]

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from longembed_index.search.question import Question
     from longembed_index.store.protocol import Store, Where
 
-FEW = 1_000
-"""Of so many documents, the words of all are scored."""
-
-LEAST = 100
-"""Documents that the words, and the vectors, of a larger store name, at least."""
+_LEAST = 100
+"""Documents that the words, and the vectors, of a large store name, at least."""
 
 _BATCH = 16
 """Texts that are read together; each may have megabytes."""
@@ -57,6 +54,8 @@ class Query:
         words: The words of the store; None for vectors alone.
         lexical: The question's words, put to them.
         weight: Of the vectors, from 0 to 1; the words have the rest.
+        documents: How many the store has.
+        few: All of them, sorted, if they are so few that all are scored; None otherwise.
         where: A filter of the documents.
         among: The documents that meet it, sorted; None without a filter.
     """
@@ -67,6 +66,8 @@ class Query:
     words: LexicalIndex | None
     lexical: LexicalQuery | None
     weight: float
+    documents: int
+    few: list[str] | None
     where: Where | None
     among: list[str] | None
 
@@ -77,10 +78,9 @@ class Query:
             k: The most documents.
             passages: The most passages of each.
         """
-        documents = len(self.store)
-        most = documents if documents <= FEW else max(k + 1, LEAST)
+        most = max(k + 1, _LEAST)
         while True:
-            ids, are_all = self._candidates(most, documents)
+            ids, are_all = self._candidates(most)
             scores = self._scores(ids)
             groups, are_enough = self._distinct(ids, scores.totals, k)
             if are_all or are_enough:
@@ -88,17 +88,18 @@ class Query:
             # Copies of a text, or texts without a phrase, took places: look at more documents.
             most *= 4
 
-    def _candidates(self, most: int, documents: int) -> tuple[list[str], bool]:
+    def _candidates(self, most: int) -> tuple[list[str], bool]:
         """Return ids of documents to score, sorted, and whether no others can be found."""
         if self.words is not None:
             having = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
             known = [ids for ids in having if ids is not None]
             if known:
                 return sorted(set.intersection(*known)), True
-        # Of few documents all are scored, so that shares are of the highest of all of them.
-        among, where = (None, None) if documents <= FEW else (self.among, self.where)
-        available = documents if among is None else len(among)
-        near = [] if self.dense is None else self.dense.candidates(most, among, where)
+        if self.few is not None:
+            return self.few, True
+        among = self.among
+        available = self.documents if among is None else len(among)
+        near = [] if self.dense is None else self.dense.candidates(most, among, self.where)
         named = [] if self.lexical is None else self.lexical.candidates(most, among)
         are_all = most >= available or (self.dense is None and len(named) < most)
         return sorted({*near, *named}), are_all

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from longembed_index.store.protocol import Store, Where
     from longembed_st.encoders.reranking import Reranker
 
+FEW = 1_000
+"""Of so many documents, the words of all are scored."""
+
 
 class Searcher:
     """Answers questions from a store.
@@ -43,7 +46,8 @@ class Searcher:
         self, store: Store, words: Callable[[], LexicalIndex], *, budget: int = BUDGET
     ) -> None:
         self._store, self._words, self._budget = store, words, budget
-        self._kept: tuple[int, VectorsInMemory] | None = None
+        self._ids: tuple[int, list[str]] | None = None
+        self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
         self._lock, self._lock_process = threading.Lock(), os.getpid()
 
@@ -92,10 +96,10 @@ class Searcher:
         among = self._select(where or {})
         if among is not None and not among:
             return []
-        dense = None
+        documents = len(self._store)
+        dense, words = None, None
         if vector is not None and ranking.mode != "lexical":
-            dense = self._dense_query(vector)
-        words = None
+            dense = self._dense_query(vector, documents)
         if ranking.mode != "dense" or question.phrases:
             words = self._store.lexical() or self._words()
         query = Query(
@@ -105,6 +109,8 @@ class Searcher:
             words=words,
             lexical=None if words is None else words.query(question.text),
             weight={"hybrid": ranking.weight, "dense": 1.0, "lexical": 0.0}[ranking.mode],
+            documents=documents,
+            few=self._all_ids() if documents <= FEW else None,
             where=where,
             among=among,
         )
@@ -133,34 +139,39 @@ class Searcher:
                 )
         return ids
 
-    def _dense_query(self, vector: Vectors) -> DenseQuery:
+    def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         vector = np.asarray(vector, dtype=np.float32)
         vector = vector / max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny)
-        memory = self._vectors(len(vector))
-        return StoreQuery(self._store, vector) if memory is None else memory.query(vector)
+        fits = documents * vector.nbytes <= self._budget
+        vectors = self._vectors_in_memory() if fits else None
+        return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
 
-    def _vectors(self, dimensions: int) -> VectorsInMemory | None:
+    def _all_ids(self) -> list[str]:
+        """Return the ids of all documents, sorted."""
+        generation = self._store.generation
+        kept = self._ids
+        if kept is None or kept[0] != generation:
+            kept = self._ids = (generation, [entry.id for entry in self._store.entries()])
+        return kept[1]
+
+    def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""
+        kept = self._vectors
+        if kept is not None and kept[0] == self._store.generation:
+            return kept[1]
         if self._lock_process != os.getpid():
             # A thread of the parent may have held the lock when it forked.
             self._lock, self._lock_process = threading.Lock(), os.getpid()
-        generation, documents = self._store.generation, len(self._store)
-        kept = self._kept
-        if kept is not None and kept[0] == generation:
-            return kept[1]
-        if documents * dimensions * 4 > self._budget:
-            return None
         with self._lock:
-            if self._kept is not None and self._kept[0] == generation:
-                return self._kept[1]
-            # What did not fit is not read again as long as there is no less of it.
+            generation, documents = self._store.generation, len(self._store)
+            if self._vectors is not None and self._vectors[0] == generation:
+                return self._vectors[1]
+            # What did not fit is not read again as long as there are as many documents.
             if self._too_large is not None and documents >= self._too_large:
                 return None
-            # Two generations at a time would be twice the budget.
-            self._kept = kept = None
-            memory = load_vectors(self._store, self._budget)
-            if memory is None:
-                self._too_large = documents
-            else:
-                self._too_large, self._kept = None, (generation, memory)
-            return memory
+            # Both generations together would take twice the budget.
+            self._vectors = kept = None
+            vectors = load_vectors(self._store, self._budget)
+            self._too_large = documents if vectors is None else None
+            self._vectors = None if vectors is None else (generation, vectors)
+            return vectors
