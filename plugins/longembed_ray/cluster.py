@@ -101,9 +101,9 @@ def _make_quiet(stack: ExitStack) -> None:
     """Change settings of this process; the end of the stack undoes it."""
     from ray.data import DataContext
 
-    for name in _ENVIRONMENT.keys() - os.environ.keys():
-        os.environ[name] = _ENVIRONMENT[name]
-        stack.callback(os.environ.pop, name, None)
+    stack.callback(_forget_new_variables, frozenset(os.environ))
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     for logger in (logging.getLogger("ray"), logging.getLogger("ray.data")):
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.ERROR)
@@ -116,6 +116,13 @@ def _make_quiet(stack: ExitStack) -> None:
     warnings.filterwarnings("ignore", message="The (min|max)imum number of concurrent")
     # The processes of Ray are new programs, in which LanceDB is not at work.
     warnings.filterwarnings("ignore", message="lancedb fork support")
+
+
+def _forget_new_variables(before: frozenset[str]) -> None:
+    # Ray sets some of its own, too.
+    for name in os.environ.keys() - before:
+        if name.startswith("RAY_"):
+            del os.environ[name]
 
 
 def _connect(address: str) -> None:

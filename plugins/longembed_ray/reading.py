@@ -188,7 +188,8 @@ def read_documents(
         read = _read_files
         arguments = {**keys, "limits": limits}
         datasets.append(items.map_batches(read, batch_size=1, fn_kwargs=arguments, **options))
-    return datasets[0].union(*datasets[1:])
+    first, *others = datasets
+    return first.union(*others) if others else first
 
 
 def _parquet_dataset(paths: list[str], tasks: int) -> Dataset:

@@ -94,7 +94,8 @@ def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
     spans = None
     if columns.SPAN_VECTORS in table.column_names and table[columns.SPAN_VECTORS].null_count == 0:
         vectors = unit_vectors(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
-        spans = Spans(_numbers(table[columns.SPAN_RANGES]).reshape(-1, 2), vectors)
+        ranges = _numbers(table[columns.SPAN_RANGES]).reshape(-1, 2)
+        spans = Spans(ranges, vectors.astype(np.float32))
     metadata = json.loads(row[columns.METADATA])
     document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])
     coverage = Coverage(row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])

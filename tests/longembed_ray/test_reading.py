@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from longembed_index.distributed.reading import Input, inputs_of, is_table, rows_of, tables_of
-from longembed_index.ingestion import record_id_of
-from longembed_index.parsing import DEFAULT_PARSER
+from longembed_index.documents.parsing import DEFAULT_PARSER
+from longembed_ray.columns import version_key
+from longembed_ray.reading import Input, find_inputs, rows_of_file, sorted_keys, tables_of
 from longembed_st.errors import InputError
 
 
 def rows(path) -> list[dict]:
-    return list(rows_of(str(path), 1, DEFAULT_PARSER))
+    return list(rows_of_file(Input(str(path), 1), DEFAULT_PARSER))
 
 
 @pytest.fixture
@@ -31,35 +31,29 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_document_has_the_id_that_an_index_without_ray_gives(folder) -> None:
+def test_a_document_has_the_id_and_hash_that_an_index_without_ray_gives(folder) -> None:
     (row,) = rows(folder / "a.txt")
-    digest = hashlib.sha256(b"a text").hexdigest()
-    assert row["id"] == record_id_of(str(folder / "a.txt"), digest)
+    assert row["id"] == str(folder / "a.txt")
+    assert row["content_hash"] == hashlib.sha256(b"a text").hexdigest()
     assert (row["text"], row["title"], row["error"]) == ("a text", "a.txt", None)
     assert rows(folder / "page.html")[0]["title"] == "A page"
 
 
-@pytest.mark.parametrize("name", ["empty.md", "absent.txt", "absent.jsonl", "absent.parquet"])
+@pytest.mark.parametrize("name", ["empty.md", "absent.txt", "absent.jsonl"])
 def test_what_cannot_be_read_is_a_row_with_the_reason(folder, name) -> None:
     (row,) = rows(folder / name)
-    assert row["text"] is None
+    assert (row["id"], row["text"]) == (str(folder / name), None)
     assert row["error"]
-    assert row["source"] == str(folder / name)
 
 
 @pytest.mark.parametrize("by_url", [False, True])
 def test_a_folder_has_documents_and_tables(folder, by_url) -> None:
-    found, unreadable = inputs_of([folder.as_uri() if by_url else folder])
-    names = [one.name.rpartition("/")[2] for one in found]
-    assert [name for name in names if not name.startswith(".")] == [
-        "a.txt",
-        "empty.md",
-        "page.html",
-        "t.parquet",
-    ]
+    inputs, unreadable = find_inputs([folder.as_uri() if by_url else folder])
+    names = {file.name.rpartition("/")[2]: file.name for file in inputs}
+    wanted = ["a.txt", "empty.md", "page.html", "t.parquet"]
+    assert [name for name in names if not name.startswith(".")] == wanted
     assert not unreadable
-    assert rows(found[names.index("page.html")].name)[0]["title"] == "A page"
-    assert [row["text"] for row in rows(found[-1].name)] == ["one", None]
+    assert rows(names["page.html"])[0]["title"] == "A page"
 
 
 @pytest.mark.parametrize("by_url", [False, True])
@@ -68,55 +62,95 @@ def test_what_is_written_is_not_read_again(folder, by_url) -> None:
     out.mkdir()
     (out / "longembed.json").write_text("{}")
     parquet.write_table(pa.table({"text": ["one"]}), out / "part-x.parquet")
-    paths = [one.as_uri() if by_url else one for one in (folder, out)]
-    every = {one.name for one in inputs_of(paths[:1])[0]}
-    kept = {one.name for one in inputs_of(paths[:1], paths[1])[0]}
-    assert {name.rpartition("/")[2] for name in every - kept} == {
-        "longembed.json",
-        "part-x.parquet",
-    }
+    paths = [path.as_uri() if by_url else path for path in (folder, out)]
+    every = {file.name for file in find_inputs(paths[:1])[0]}
+    kept = {file.name for file in find_inputs(paths[:1], paths[1])[0]}
+    left_out = {name.rpartition("/")[2] for name in every - kept}
+    assert left_out == {"longembed.json", "part-x.parquet"}
 
 
 @pytest.mark.parametrize("path", ["absent", "file:///absent/x", "s9://bucket/x"])
-def test_what_is_not_there_is_told(path) -> None:
+def test_a_path_that_does_not_exist_is_an_error(path) -> None:
     with pytest.raises(InputError):
-        inputs_of([path])
+        find_inputs([path])
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "parquet"])
-def test_each_row_of_a_table_is_a_document(tmp_path, suffix) -> None:
-    data = [
-        {"text": "one\u2028line", "source": "s", "title": "T"},
-        {"text": "two", "id": "i"},
-        {"text": " \n"},
-        {"text": None},
+def test_a_parquet_file_that_would_end_the_run_is_found_before(tmp_path) -> None:
+    (tmp_path / "junk.parquet").write_bytes(b"PAR1 junk")
+    parquet.write_table(pa.table({"words": ["one"]}), tmp_path / "other.parquet")
+    parquet.write_table(pa.table({"text": ["one"]}), tmp_path / "good.parquet")
+    inputs, unreadable = find_inputs([tmp_path])
+    assert [file.name for file in inputs] == [str(tmp_path / "good.parquet")]
+    junk, other = unreadable
+    assert "cannot be read" in junk[1]
+    assert other == (str(tmp_path / "other.parquet"), "has no column 'text'")
+
+
+@pytest.mark.parametrize("by_url", [False, True])
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
+    items = [
+        {"text": "one\u2028line", "source": "s", "title": "T", "metadata": {"year": 2019}},
+        {"text": "two", "id": 7},
+        {"text": "three"},
     ]
+    lines = "\n".join(json.dumps(item, ensure_ascii=False) for item in items).encode()
     path = tmp_path / f"t.{suffix}"
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data).encode()
-    if suffix == "parquet":
-        columns = pa.schema([(name, pa.string()) for name in ("text", "source", "title", "id")])
-        parquet.write_table(pa.Table.from_pylist(data, schema=columns), path)
-    else:
-        path.write_bytes(gzip.compress(lines) if suffix.endswith("gz") else lines)
-    assert is_table(str(path))
-    found = {row["text"]: row for row in rows(path) if row["text"]}
-    assert (found["one\u2028line"]["source"], found["one\u2028line"]["title"]) == ("s", "T")
-    assert found["two"]["source"] == "i"
-    bad = [row for row in rows(path) if row["error"]]
-    assert len(bad) == 2
-    assert all(row["source"].startswith(f"{path}#") for row in bad)
+    path.write_bytes(gzip.compress(lines) if suffix.endswith("gz") else lines)
+    name = path.as_uri() if by_url else str(path)
+    one, two, three = rows(name)
+    assert (one["id"], one["title"], one["text"]) == ("s", "T", "one\u2028line")
+    assert json.loads(one["metadata"]) == {"year": 2019}
+    assert (two["id"], two["metadata"]) == ("7", "{}")
+    assert three["id"].startswith(f"{name}#")
 
 
-def test_a_line_that_is_broken_ends_its_table_with_a_reason(tmp_path) -> None:
-    (tmp_path / "t.jsonl").write_text('{"text": "one"}\n{"text": \n{"text": "three"}\n')
-    one, broken = rows(tmp_path / "t.jsonl")
-    assert (one["text"], broken["text"]) == ("one", None)
-    assert "cannot be read to its end" in broken["error"]
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": ', "is not valid JSON"),
+        (b"\xff", "is not valid JSON"),
+        (b"[1]", "is not a JSON object, but a list"),
+        (b'{"text": " "}', "has no text"),
+        (b'{"text": null, "id": "x"}', "has no text in the column 'text'"),
+        (b'{"text": "half \\ud83d"}', "not valid Unicode"),
+        (b'{"text": "t", "metadata": [1]}', "has a list as metadata"),
+        (b'{"text": "t", "metadata": {"a": NaN}}', "not JSON"),
+    ],
+)
+def test_a_bad_line_fails_alone(tmp_path, line, reason) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
+    before, bad, after = rows(path)
+    assert (before["text"], bad["text"], after["text"]) == ("before", None, "after")
+    assert reason in bad["error"]
+    assert bad["id"] in ("x", f"{path}, line 2")
 
 
-def test_rows_come_in_tables_of_some(tmp_path) -> None:
+def test_a_damaged_archive_is_read_as_far_as_it_goes(tmp_path) -> None:
+    path = tmp_path / "t.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text": "one"}\n' * 100_000)[:-20])
+    *good, bad = rows(path)
+    assert good[0]["text"] == "one"
+    assert "cannot be read to its end" in bad["error"]
+
+
+def test_rows_come_in_small_tables_of_one_schema(tmp_path) -> None:
     (tmp_path / "t.jsonl").write_text("".join(f'{{"text": "row {n}"}}\n' for n in range(70)))
-    tables = list(tables_of(rows_of(str(tmp_path / "t.jsonl"), 1, DEFAULT_PARSER)))
+    tables = list(tables_of(rows(tmp_path / "t.jsonl"), sorted_keys([])))
     assert [len(table) for table in tables] == [32, 32, 6]
-    assert len({table.schema for table in tables}) == 1
-    assert Input("a", 1) == Input("a", 1)
+    (empty,) = tables_of([], sorted_keys([]))
+    assert {table.schema for table in [*tables, empty]} == {empty.schema}
+
+
+@pytest.mark.parametrize("known", ["", "b", "acz"])
+def test_what_is_known_has_no_text(tmp_path, known) -> None:
+    (tmp_path / "t.jsonl").write_text(
+        "".join(f'{{"text": "{letter}", "id": "{letter}"}}\n' for letter in "abc")
+    )
+    found = rows(tmp_path / "t.jsonl")
+    keys = [version_key(row["id"], row["content_hash"]) for row in found if row["id"] in known]
+    (table,) = tables_of(found, sorted_keys([*keys, version_key("z", "other")]))
+    for row in table.to_pylist():
+        assert row["known"] == (row["id"] in known)
+        assert (row["text"] is None) == row["known"]

@@ -1,4 +1,4 @@
-"""Embedded rows become records of a store, or files, once each."""
+"""Embedded rows become records of a store, or Parquet files, once each."""
 
 from __future__ import annotations
 
@@ -7,160 +7,175 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from longembed_index.distributed.running import without_known
-from longembed_index.distributed.writing import (
-    WriteParquet,
-    ids_in_parquet,
-    outcomes_of,
-    settle_provenance,
-    to_store,
-)
 from longembed_index.errors import StoreError
-from longembed_index.memory import MemoryStore
-from longembed_index.spans import SpanFile, SpannedStore
-from longembed_index.testing import MADE_ANEW, MADE_BY, contents
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_ray import writing
+from longembed_ray.columns import version_key
+from longembed_ray.writing import (
+    check_provenance,
+    keys_in_parquet,
+    outcomes_of,
+    write_parquet,
+    write_to_store,
+)
 from longembed_st.errors import ConfigError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
 
+PROVENANCE = Provenance(ModelSettings(model_name="some/model"), "one")
+OTHER = Provenance(ModelSettings(model_name="some/model", method="pcw"), "two")
 WIDTH = 4
 
 
-def table(*rows: dict, spans: bool = False) -> pa.Table:
-    vector = pa.list_(pa.float32(), WIDTH)
-    schema = {
-        **{name: pa.string() for name in ("id", "source", "title", "content_hash", "text")},
-        "size": pa.int64(),
+def table(*rows: dict) -> pa.Table:
+    names = ("id", "title", "metadata", "content_hash", "text", "error")
+    schema = {name: pa.string() for name in names}
+    schema |= {name: pa.int64() for name in ("size", "tokens", "read", "windows")}
+    schema |= {
         "known": pa.bool_(),
-        "vector": vector,
-        **{name: pa.int64() for name in ("tokens", "read", "windows")},
-        "error": pa.string(),
+        "vector": pa.list_(pa.float32(), WIDTH),
+        "span_ranges": pa.list_(pa.int64()),
+        "span_vectors": pa.list_(pa.list_(pa.float16(), WIDTH)),
     }
-    if spans:
-        schema |= {
-            "span_ranges": pa.list_(pa.int64()),
-            "span_vectors": pa.list_(pa.list_(pa.float16(), WIDTH)),
-        }
     return pa.Table.from_pylist(list(rows), schema=pa.schema(schema))
 
 
-def row(key: str, name: str | None = None, **changes: object) -> dict:
-    made = {
-        "id": key,
-        "source": name or f"document {key}",
-        "title": key,
-        "content_hash": f"hash of {key}",
-        "text": f"text of {key}",
+def row(document_id: str, **changes: object) -> dict:
+    return {
+        "id": document_id,
+        "title": f"title of {document_id}",
+        "metadata": '{"year": 2019}',
+        "content_hash": f"hash of {document_id}",
+        "text": f"text of {document_id}",
         "size": 10,
         "known": False,
-        "vector": [1.0, 2.0, 2.0, float(len(key))],
+        "vector": [0.6, 0.0, 0.0, 0.8],
         "tokens": 7,
         "read": 6,
         "windows": 1,
         "error": None,
         "span_ranges": [0, 4, 4, 9],
         "span_vectors": [[1, 0, 0, 0], [0, 1, 0, 0]],
-    }
-    return made | changes
+    } | changes
 
 
 FAILED = {"vector": None, "tokens": None, "error": "is bad", "span_vectors": None}
 KNOWN = {"vector": None, "tokens": None, "text": None, "known": True, "span_vectors": None}
 
 
-def test_documents_are_added_replaced_left_alone_or_failed() -> None:
-    store = MemoryStore(MADE_BY)
-    list(to_store([table(row("a"), row("b"))], store))
-    new = table(row("a2", "document a"), row("b", **KNOWN), row("bad", **FAILED), row("c"))
-    outcomes = list(to_store([new], store))
-    assert [(one.name, one.status) for one in outcomes] == [
-        ("document a", "replaced"),
-        ("document b", "unchanged"),
-        ("document bad", "failed"),
-        ("document c", "added"),
+class CountingStore(MemoryStore):
+    commits = 0
+
+    def write(self, records, delete=()) -> None:
+        self.commits += 1
+        super().write(records, delete)
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    return CountingStore(StoreInfo(PROVENANCE, spans=True))
+
+
+def write(store: MemoryStore, *tables: pa.Table) -> list[tuple[str, str]]:
+    stored = {entry.id: entry.content_hash for entry in store.entries()}
+    return [(done.id, done.status) for done in write_to_store(tables, store, stored)]
+
+
+def ids(store: MemoryStore) -> list[str]:
+    return [entry.id for entry in store.entries()]
+
+
+def test_documents_are_added_replaced_left_alone_or_failed(store) -> None:
+    write(store, table(row("a"), row("b")))
+    changed = row("a", text="new text", content_hash="new hash")
+    outcomes = write(store, table(changed, row("b", **KNOWN), row("bad", **FAILED), row("c")))
+    assert outcomes == [
+        ("a", "replaced"),
+        ("b", "unchanged"),
+        ("bad", "failed"),
+        ("c", "added"),
     ]
-    assert outcomes[2].reason == "is bad"
-    assert (outcomes[0].tokens, outcomes[0].read) == (7, 6)
-    assert contents(store).keys() == {"a2", "b", "c"}
-    text, data, vector = contents(store)["c"]
-    assert (text, data["source"], data["read"]) == ("text of c", "document c", 6)
-    assert vector == pytest.approx([1, 2, 2, 1])
+    a, b, c = store.get(["a", "b", "c"])
+    assert (a.document.text, b.document.text) == ("new text", "text of b")
+    assert (c.document.title, c.document.metadata) == ("title of c", {"year": 2019})
+    assert (c.content_hash, c.coverage.tokens, c.coverage.read) == ("hash of c", 7, 6)
+    np.testing.assert_allclose(c.vector, [0.6, 0, 0, 0.8], atol=1e-3)
 
 
-def test_what_a_kill_has_left_of_an_earlier_version_is_removed() -> None:
-    store = MemoryStore(MADE_BY)
-    for version in ("old", "new"):
-        other = MemoryStore(MADE_BY)
-        list(to_store([table(row(version, "x"))], other))
-        store.write(other.get([version]))
-    (outcome,) = to_store([table(row("new", "x", **KNOWN))], store)
-    assert outcome.status == "unchanged"
-    assert contents(store).keys() == {"new"}
+def test_every_row_has_its_own_vector_and_spans(store) -> None:
+    first = row("a", vector=[1, 0, 0, 0], span_ranges=[0, 9], span_vectors=[[0, 0, 1, 0]])
+    without = row("c", span_ranges=None, span_vectors=None)
+    # A table that is made of several, and a part of it, as Ray hands them over.
+    rows = pa.concat_tables(
+        [table(row("x"), row("bad", **FAILED)), table(first, row("b"), without)]
+    )
+    write(store, rows.slice(1))
+    spans = dict(store.spans())
+    assert spans.keys() == {"a", "b"}
+    np.testing.assert_allclose(spans["a"].vectors, [[0, 0, 1, 0]], atol=1e-3)
+    assert spans["b"].ranges.tolist() == [[0, 4], [4, 9]]
+    np.testing.assert_allclose(store.get(["a"])[0].vector, [1, 0, 0, 0], atol=1e-3)
 
 
-def test_a_version_that_fails_leaves_the_earlier_one() -> None:
-    store = MemoryStore(MADE_BY)
-    list(to_store([table(row("a", "x"))], store))
-    (outcome,) = to_store([table(row("b", "x", **FAILED))], store)
+def test_a_version_that_fails_leaves_the_earlier_one(store) -> None:
+    write(store, table(row("a")))
+    stored = {"a": "hash of a"}
+    (outcome,) = write_to_store([table(row("a", content_hash="", **FAILED))], store, stored)
     assert outcome.reason == "is bad; the store keeps its earlier version"
-    assert contents(store).keys() == {"a"}
+    assert store.get(["a"])[0].document.text == "text of a"
 
 
-def test_the_second_of_a_name_fails() -> None:
-    store = MemoryStore(MADE_BY)
-    tables = [table(row("a", "x"), row("b", "x")), table(row("c", "x"))]
-    assert [one.status for one in to_store(tables, store)] == ["added", "failed", "failed"]
-    assert contents(store).keys() == {"a"}
+def test_of_two_documents_with_one_id_the_first_is_written(store) -> None:
+    other = row("a", text="other", content_hash="other hash")
+    outcomes = write(store, table(row("a"), row("a"), other), table(other))
+    assert [status for _, status in outcomes] == ["added", "unchanged", "failed", "failed"]
+    assert store.get(["a"])[0].document.text == "text of a"
 
 
-def test_spans_are_written_with_their_documents(tmp_path) -> None:
-    store = SpannedStore(MemoryStore(MADE_BY), SpanFile(tmp_path, "documents"))
-    first = row("a", span_ranges=[0, 9], span_vectors=[[0, 0, 1, 0]])
-    list(to_store([table(row("bad", **FAILED), first, row("b"), spans=True)], store))
-    found = {one.id: one for one in store.spans.read(store.fingerprint)}
-    assert found.keys() == {"a", "b"}
-    assert found["a"].vectors.tolist() == [[0, 0, 1, 0]]
-    assert found["b"].ranges.tolist() == [[0, 4], [4, 9]]
-    assert np.linalg.norm(found["b"].document) == pytest.approx(1, abs=1e-3)
+def test_many_documents_are_one_commit_and_outcomes_follow_it(store, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "COMMIT_RECORDS", 3)
+    tables = [table(row(str(n))) for n in range(7)]
+    for outcome in write_to_store(iter(tables), store, {}):
+        assert outcome.id in ids(store)
+    assert (store.commits, len(store)) == (3, 7)
+
+
+def test_nothing_new_is_no_commit(store) -> None:
+    assert write(store, table(row("a", **KNOWN))) == [("a", "unchanged")]
+    assert store.commits == 0
 
 
 @pytest.mark.parametrize("by_url", [False, True])
 def test_files_are_written_once_however_often(tmp_path, by_url) -> None:
-    place = (tmp_path / "out").as_uri() if by_url else str(tmp_path / "out")
-    write = WriteParquet(place)
-    assert ids_in_parquet(place) == []
+    out = tmp_path / "out"
+    folder = out.as_uri() if by_url else str(out)
+    assert keys_in_parquet(folder) == []
     rows = table(row("a"), row("bad", **FAILED), row("b", **KNOWN))
     for _ in range(2):
-        told = write(rows)
-    files = sorted(path.name.partition("-")[0] for path in (tmp_path / "out").iterdir())
-    assert files == ["failed", "part"]
-    assert ids_in_parquet(place) == ["a"]
-    statuses = [one.status for one in outcomes_of([told])]
-    assert statuses == ["added", "failed", "unchanged"]
-    (part,) = (tmp_path / "out").glob("part-*")
-    assert parquet.read_table(part)["vector"].to_pylist() == [[1, 2, 2, 1]]
+        rest = write_parquet(rows, folder)
+    assert sorted(path.name.partition("-")[0] for path in out.iterdir()) == ["failed", "part"]
+    assert keys_in_parquet(folder) == [version_key("a", "hash of a")]
+    assert [done.status for done in outcomes_of([rest])] == ["added", "failed", "unchanged"]
+    (part,) = out.glob("part-*")
+    np.testing.assert_allclose(parquet.read_table(part)["vector"].to_pylist(), [[0.6, 0, 0, 0.8]])
 
 
 def test_vectors_of_two_kinds_do_not_share_a_folder(tmp_path) -> None:
-    place = str(tmp_path / "out")
-    settle_provenance(place, MADE_BY)
-    settle_provenance(place, MADE_BY)
-    with pytest.raises(ConfigError, match="made otherwise"):
-        settle_provenance(place, MADE_ANEW)
-    other = tmp_path / "other"
-    other.mkdir()
-    parquet.write_table(pa.table({"id": ["x"]}), other / "part-x.parquet")
-    with pytest.raises(ConfigError, match="nothing tells how they were made"):
-        settle_provenance(str(other), MADE_BY)
+    folder = str(tmp_path / "out")
+    for _ in range(2):
+        check_provenance(folder, PROVENANCE)
+    with pytest.raises(ConfigError, match="holds vectors that"):
+        check_provenance(folder, OTHER)
 
 
-def test_a_damaged_folder_is_told(tmp_path) -> None:
+def test_parquet_files_of_unknown_vectors_are_refused(tmp_path) -> None:
+    write_parquet(table(row("a")), str(tmp_path))
+    with pytest.raises(ConfigError, match=r"no longembed\.json"):
+        check_provenance(str(tmp_path), PROVENANCE)
+
+
+def test_a_damaged_folder_is_an_error(tmp_path) -> None:
     (tmp_path / "part-x.parquet").write_bytes(b"junk")
     with pytest.raises(StoreError, match="cannot read"):
-        ids_in_parquet(str(tmp_path))
-
-
-@pytest.mark.parametrize("known", [[], ["b" * 32], ["0" * 32, "a" * 32, "c" * 32]])
-def test_what_is_known_has_no_text(known) -> None:
-    rows = table(*(row(letter * 32) for letter in "abc")).drop_columns(["known"])
-    found = without_known(rows, np.sort(np.array(known or [""], dtype="S32"))).to_pylist()
-    assert [one["known"] for one in found] == [letter * 32 in known for letter in "abc"]
-    assert all((one["text"] is None) == one["known"] for one in found)
+        keys_in_parquet(str(tmp_path))
