@@ -119,7 +119,7 @@ class LongEmbedRetriever(BaseRetriever):
     def _opened(self) -> Index:
         with self._lock:
             if self._index is None:
-                settings = {} if self.device is None else {"device": self.device}
+                settings: dict[str, Any] = {} if self.device is None else {"device": self.device}
                 self._index = Index.open(self.store, collection=self.collection, **settings)
             if self.reranker is not None and self._reranker is None:
                 loaded: Reranker = reranker_of(self.reranker, device=self.device)

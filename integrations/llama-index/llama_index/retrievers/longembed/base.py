@@ -85,7 +85,7 @@ class LongEmbedRetriever(BaseRetriever):
         super().__init__(**kwargs)
         if returns not in ("passages", "documents"):
             raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
-        settings = {} if device is None else {"device": device}
+        settings: dict[str, Any] = {} if device is None else {"device": device}
         self._index = Index.open(store, collection=collection, **settings)
         ranking = self._index.ranking.with_overrides(mode, weight)
         has_passages = self._index.info.spans or ranking.mode != "dense" or reranker is not None
