@@ -45,13 +45,13 @@ class SharedAttempts:
         self._actor = remote.remote()
 
     def begin(self, key: Hashable) -> int:
-        """Count one more attempt, and return their number."""
+        """Do as `Attempts.begin`."""
         import ray
 
         return int(ray.get(self._actor.begin.remote(key)))
 
     def end(self, key: Hashable) -> None:
-        """Forget the attempts, since the last one has succeeded."""
+        """Do as `Attempts.end`."""
         self._actor.end.remote(key)
 
 

@@ -102,8 +102,8 @@ def _make_quiet(stack: ExitStack) -> None:
     from ray.data import DataContext
 
     stack.callback(_forget_new_variables, frozenset(os.environ))
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    for variable, text in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, text)
     for logger in (logging.getLogger("ray"), logging.getLogger("ray.data")):
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.ERROR)

@@ -14,9 +14,6 @@ from longembed_st.texts import is_url
 def file_system_of(place: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and what the place is called in it.
 
-    Args:
-        place: The path or URL.
-
     Raises:
         OSError: If the file system cannot be reached; `ValueError` if the scheme is unknown.
     """
@@ -30,14 +27,7 @@ def file_system_of(place: str) -> tuple[Any, str]:
 
 
 def read_bytes(place: str) -> bytes:
-    """Return the content of a file.
-
-    Args:
-        place: Its path or URL.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Return the content of a file, by its path or URL; raise `InputError` if it cannot be read."""
     try:
         system, path = file_system_of(place)
         with system.open_input_stream(path, compression=None) as stream:
@@ -47,15 +37,7 @@ def read_bytes(place: str) -> bytes:
 
 
 def write_bytes(place: str, content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        place: Its path or URL; an object store shows a file only when it is complete.
-        content: What it is going to hold.
-
-    Raises:
-        StoreError: If it cannot be written.
-    """
+    """Write a file, whole or not at all; raise `StoreError` if it cannot be written."""
     from pyarrow import fs
 
     try:
@@ -63,7 +45,7 @@ def write_bytes(place: str, content: bytes) -> None:
         is_local = isinstance(system, fs.LocalFileSystem)
         target = f"{path}.unfinished" if is_local else path
         if is_local:
-            system.create_dir(path.rpartition("/")[0])
+            system.create_dir(os.path.dirname(path))
         with system.open_output_stream(target, compression=None) as stream:
             stream.write(content)
         if is_local:

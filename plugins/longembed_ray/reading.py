@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,19 @@ class Input:
     size: int
 
 
+class Row(NamedTuple):
+    """A document, before it is embedded; the fields are columns."""
+
+    id: str
+    size: int = 0
+    text: str | None = None
+    title: str = ""
+    content_hash: str = ""
+    metadata: str = "{}"
+    error: str | None = None
+    known: bool = False
+
+
 def find_inputs(
     paths: Sequence[Path | str],
     exclude_folder: Path | str | None = None,
@@ -77,25 +90,21 @@ def find_inputs(
         InputError: If a path or URL does not exist.
     """
     local = [Path(path) for path in paths if not is_url(str(path))]
-    is_local = exclude_folder is not None and not is_url(str(exclude_folder))
-    local_exclude = Path(str(exclude_folder)) if is_local else None
+    excluded = str(exclude_folder or "")
+    local_exclude = Path(excluded) if excluded and not is_url(excluded) else None
     found = find_files(local, local_exclude, include=include, exclude=exclude)
     inputs = {Input(file.id, file.size) for file in found.files}
     # `find_files` looks for documents, and a table is not one.
     tables = [path for path in found.skipped if _is_table(path.name) and path.is_file()]
     inputs |= {Input(str(path.resolve()), path.stat().st_size) for path in tables}
-    for path in paths:
-        if is_url(str(path)):
-            inputs |= _list_url(str(path))
-    if exclude_folder is not None:
-        prefix = f"{str(exclude_folder).rstrip('/')}/"
-        inputs = {file for file in inputs if not file.name.startswith(prefix)}
+    for url in (str(path) for path in paths if is_url(str(path))):
+        below = _list_url(url)
+        inputs |= {file for file in below if not file.name.startswith(f"{excluded.rstrip('/')}/")}
     files = sorted(inputs)
     with ThreadPoolExecutor(_THREADS) as threads:
-        damages = list(threads.map(_damage_of, files))
-    damaged = [(file.name, why) for file, why in zip(files, damages, strict=True) if why]
-    readable = [file for file, why in zip(files, damages, strict=True) if not why]
-    return readable, found.unreadable + damaged
+        damages = dict(zip(files, threads.map(_damage_of, files), strict=True))
+    damaged = [(file.name, reason) for file, reason in damages.items() if reason]
+    return [file for file in files if not damages[file]], found.unreadable + damaged
 
 
 def _is_parquet(name: str) -> bool:
@@ -151,18 +160,14 @@ def _damage_of(file: Input) -> str:
 def read_documents(
     inputs: Sequence[Input], limits: Limits, known: Iterable[str], tasks: int
 ) -> Dataset:
-    """Return a dataset of the documents in some files, which are read when it is consumed.
+    """Return a dataset of `Row`s of the documents in some files, read when it is consumed.
 
     Args:
         inputs: From `find_inputs`; at least one.
         limits: For the parsing of one file.
-        known: Keys (`columns.version_key`) of the versions that are stored already: their rows have
-            no text, and true in the column `known`.
+        known: Keys (`columns.version_key`) of the versions that are stored already; their rows have
+            no text.
         tasks: How many files are read at the same time.
-
-    Returns:
-        Rows with `id`, `title`, `metadata` (JSON), `text`, `content_hash`, `size` in bytes,
-        `known`, and `error`: why there is no text, or null. A file that cannot be read is a row.
 
     Raises:
         InputError: If the Parquet files have the same column with different types.
@@ -238,7 +243,7 @@ def _parser(limits: Limits) -> Parser:
     return Parser(limits)
 
 
-def rows_of_file(file: Input, parser: Parser) -> Iterator[dict[str, Any]]:
+def rows_of_file(file: Input, parser: Parser) -> Iterator[Row]:
     """Yield the documents of a file; a file that cannot be read is a row with an error."""
     try:
         if file.name.lower().endswith(_JSON_LINES):
@@ -246,18 +251,18 @@ def rows_of_file(file: Input, parser: Parser) -> Iterator[dict[str, Any]]:
         else:
             yield _row_of_document(file, parser)
     except InputError as error:
-        yield _row(file.name, file.size, error=str(error))
+        yield Row(file.name, file.size, error=str(error))
 
 
-def _row_of_document(file: Input, parser: Parser) -> dict[str, Any]:
+def _row_of_document(file: Input, parser: Parser) -> Row:
     source = FileSource(Path(file.name), file.size, parser)
     content = read_bytes(file.name) if is_url(file.name) else content_of(source)
     parsed = readable_of(source, content)
     title = parsed.title or PurePosixPath(file.name).name
-    return _row(file.name, file.size, parsed.text, title, _digest(content))
+    return Row(file.name, file.size, parsed.text, title, _digest(content))
 
 
-def _rows_of_json_lines(name: str) -> Iterator[dict[str, Any]]:
+def _rows_of_json_lines(name: str) -> Iterator[Row]:
     try:
         system, path = file_system_of(name)
         with system.open_input_stream(path, compression="detect") as stream:
@@ -268,17 +273,17 @@ def _rows_of_json_lines(name: str) -> Iterator[dict[str, Any]]:
         raise InputError(f"cannot be read to its end: {error}") from None
 
 
-def _row_of_line(name: str, place: str, line: bytes) -> dict[str, Any]:
+def _row_of_line(name: str, place: str, line: bytes) -> Row:
     try:
         item = json.loads(line)
     except ValueError as error:
-        return _row(place, len(line), error=f"is not valid JSON: {error}")
+        return Row(place, len(line), error=f"is not valid JSON: {error}")
     if not isinstance(item, dict):
-        return _row(place, len(line), error=f"is not a JSON object, but a {type(item).__name__}")
+        return Row(place, len(line), error=f"is not a JSON object, but a {type(item).__name__}")
     return _row_of_item(name, place, item)
 
 
-def _row_of_item(name: str, place: str, item: Mapping[str, Any]) -> dict[str, Any]:
+def _row_of_item(name: str, place: str, item: Mapping[str, Any]) -> Row:
     """Return the row of a document in the table `name`; `place` names it in messages."""
     text, title = item.get(columns.TEXT), item.get(columns.TITLE)
     metadata = item.get(columns.METADATA) or {}
@@ -295,58 +300,34 @@ def _row_of_item(name: str, place: str, item: Mapping[str, Any]) -> dict[str, An
         readable_of(source, content)
         size = len(f"{source.id}{source.title}{text}".encode())
     except UnicodeEncodeError:
-        return _row(shown(given_id) or place, error="has a character that is not valid Unicode")
+        return Row(shown(given_id) or place, error="has a character that is not valid Unicode")
     except InputError as error:
-        return _row(shown(given_id) or place, error=str(error))
-    return _row(source.id, size, text, source.title, _digest(content), json.dumps(metadata))
+        return Row(shown(given_id) or place, error=str(error))
+    return Row(source.id, size, text, source.title, _digest(content), json.dumps(metadata))
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _row(
-    document_id: str,
-    size: int = 0,
-    text: str | None = None,
-    title: str = "",
-    content_hash: str = "",
-    metadata: str = "{}",
-    error: str | None = None,
-) -> dict[str, Any]:
-    return {
-        columns.ID: document_id,
-        columns.TITLE: title,
-        columns.METADATA: metadata,
-        columns.CONTENT_HASH: content_hash,
-        columns.TEXT: text,
-        columns.SIZE: size,
-        columns.ERROR: error,
-    }
-
-
-def tables_of(rows: Iterable[dict[str, Any]], known: NDArray[np.bytes_]) -> Iterator[pa.Table]:
-    """Yield rows as tables of a few documents each; at least one table, perhaps empty.
-
-    Args:
-        rows: From `rows_of_file`.
-        known: From `sorted_keys`.
-    """
+def tables_of(rows: Iterable[Row], known: NDArray[np.bytes_]) -> Iterator[pa.Table]:
+    """Yield rows as tables of a few documents each; at least one table, perhaps empty."""
     import pyarrow as pa
 
-    names = (columns.ID, columns.TITLE, columns.METADATA, columns.CONTENT_HASH, columns.TEXT)
-    strings = [(name, pa.string()) for name in (*names, columns.ERROR)]
-    schema = pa.schema([*strings, (columns.SIZE, pa.int64()), (columns.KNOWN, pa.bool_())])
+    types = {columns.SIZE: pa.int64(), columns.KNOWN: pa.bool_()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in Row._fields])
     remaining = iter(rows)
     batch = list(islice(remaining, _ROWS))
     while True:
-        for row in batch:
-            key = columns.version_key(row[columns.ID], row[columns.CONTENT_HASH]).encode()
-            place = np.searchsorted(known, key)
-            row[columns.KNOWN] = bool(place < len(known) and known[place] == key)
-            if row[columns.KNOWN]:
-                row[columns.TEXT] = None
-        yield pa.Table.from_pylist(batch, schema=schema)
+        items = [_without_known_text(row, known)._asdict() for row in batch]
+        yield pa.Table.from_pylist(items, schema=schema)
         batch = list(islice(remaining, _ROWS))
         if not batch:
             return
+
+
+def _without_known_text(row: Row, known: NDArray[np.bytes_]) -> Row:
+    key = columns.version_key(row.id, row.content_hash).encode()
+    place = np.searchsorted(known, key)
+    is_known = bool(place < len(known) and known[place] == key)
+    return row._replace(text=None, known=True) if is_known else row

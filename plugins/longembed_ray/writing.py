@@ -38,15 +38,12 @@ _ARRAYS = {columns.VECTOR, columns.SPAN_RANGES, columns.SPAN_VECTORS}
 def write_to_store(
     tables: Iterable[pa.Table], store: Store, stored: Mapping[str, str]
 ) -> Iterator[Outcome]:
-    """Write embedded rows to a store, many in one commit.
+    """Write embedded rows to a store, many in one commit, and yield what became of them.
 
     Args:
         tables: From `EmbedDocuments`; rows that are `known` are in the store already.
         store: Open for writing.
         stored: The content hashes of the documents that the store holds, by id.
-
-    Yields:
-        What became of each document, once it is committed.
     """
     written: dict[str, str] = {}
     outcomes: list[Outcome] = []
@@ -111,19 +108,11 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def write_parquet(rows: pa.Table, folder: str) -> pa.Table:
-    """Write a batch to a file of its own, for `map_batches`.
+    """Write new documents of a batch to `part-*.parquet`, those that failed to `failed-*.parquet`.
 
-    `Dataset.write_parquet` does not do: it says nothing before its end, and a kill leaves files
-    that cannot be read. Here a file is written whole or not at all, and is named after the
-    documents in it: written again, it is the same file.
-
-    Args:
-        rows: From `EmbedDocuments`. New documents go to a file `part-*.parquet`, documents that
-            failed to a file `failed-*.parquet`.
-        folder: The folder, or its URL in an object store.
-
-    Returns:
-        The rows without what `outcomes_of` does not need.
+    `Dataset.write_parquet` reports nothing before its end, and a kill leaves files that cannot be
+    read. Here a file is written whole or not at all, and is named after the documents in it:
+    written again, it is the same file. The rows that are returned are for `outcomes_of`.
     """
     from pyarrow import compute, parquet
 
@@ -154,11 +143,7 @@ def write_parquet(rows: pa.Table, folder: str) -> pa.Table:
 
 
 def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:
-    """Yield what became of the documents that `write_parquet` has written.
-
-    Args:
-        tables: From `write_parquet`.
-    """
+    """Yield what became of the documents that `write_parquet` has written."""
     for table in tables:
         for row in table.to_pylist():
             # Each row is in a file, whatever the ids of other rows are.
@@ -194,16 +179,7 @@ def keys_in_parquet(folder: str) -> list[str]:
 
 
 def check_provenance(folder: str, provenance: Provenance) -> None:
-    """Note how the vectors in a folder are made, or refuse to add vectors that are made otherwise.
-
-    Args:
-        folder: The folder, or its URL.
-        provenance: How the vectors to come are made.
-
-    Raises:
-        ConfigError: If the folder has vectors that cannot be compared with them.
-        StoreError: If the folder cannot be read or written.
-    """
+    """Note how the vectors in a folder are made, or refuse to add vectors of other settings."""
     from pyarrow import fs
 
     file = f"{folder.rstrip('/')}/{PROVENANCE_FILE}"

@@ -100,7 +100,7 @@ def test_an_actor_with_another_model_ends_the_run(small_model, tmp_path, running
     (tmp_path / "a.txt").write_text("a text")
     inputs, _ = find_inputs([tmp_path])
     other = Provenance(settings, "sha256:other")
-    with pytest.raises(ModelError, match="a worker failed: .*not sha256:other"):
+    with pytest.raises(ModelError, match=r"a worker failed: .*not sha256:other"):
         embed_to_parquet(inputs, str(tmp_path / "out"), other)
 
 

@@ -12,11 +12,11 @@ from pyarrow import parquet
 
 from longembed_index.documents.parsing import DEFAULT_PARSER
 from longembed_ray.columns import version_key
-from longembed_ray.reading import Input, find_inputs, rows_of_file, sorted_keys, tables_of
+from longembed_ray.reading import Input, Row, find_inputs, rows_of_file, sorted_keys, tables_of
 from longembed_st.errors import InputError
 
 
-def rows(path) -> list[dict]:
+def rows(path) -> list[Row]:
     return list(rows_of_file(Input(str(path), 1), DEFAULT_PARSER))
 
 
@@ -33,17 +33,17 @@ def folder(tmp_path):
 
 def test_a_document_has_the_id_and_hash_that_an_index_without_ray_gives(folder) -> None:
     (row,) = rows(folder / "a.txt")
-    assert row["id"] == str(folder / "a.txt")
-    assert row["content_hash"] == hashlib.sha256(b"a text").hexdigest()
-    assert (row["text"], row["title"], row["error"]) == ("a text", "a.txt", None)
-    assert rows(folder / "page.html")[0]["title"] == "A page"
+    assert row.id == str(folder / "a.txt")
+    assert row.content_hash == hashlib.sha256(b"a text").hexdigest()
+    assert (row.text, row.title, row.error) == ("a text", "a.txt", None)
+    assert rows(folder / "page.html")[0].title == "A page"
 
 
 @pytest.mark.parametrize("name", ["empty.md", "absent.txt", "absent.jsonl"])
 def test_what_cannot_be_read_is_a_row_with_the_reason(folder, name) -> None:
     (row,) = rows(folder / name)
-    assert (row["id"], row["text"]) == (str(folder / name), None)
-    assert row["error"]
+    assert (row.id, row.text) == (str(folder / name), None)
+    assert row.error
 
 
 @pytest.mark.parametrize("by_url", [False, True])
@@ -53,7 +53,7 @@ def test_a_folder_has_documents_and_tables(folder, by_url) -> None:
     wanted = ["a.txt", "empty.md", "page.html", "t.parquet"]
     assert [name for name in names if not name.startswith(".")] == wanted
     assert not unreadable
-    assert rows(names["page.html"])[0]["title"] == "A page"
+    assert rows(names["page.html"])[0].title == "A page"
 
 
 @pytest.mark.parametrize("by_url", [False, True])
@@ -99,10 +99,10 @@ def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
     path.write_bytes(gzip.compress(lines) if suffix.endswith("gz") else lines)
     name = path.as_uri() if by_url else str(path)
     one, two, three = rows(name)
-    assert (one["id"], one["title"], one["text"]) == ("s", "T", "one\u2028line")
-    assert json.loads(one["metadata"]) == {"year": 2019}
-    assert (two["id"], two["metadata"]) == ("7", "{}")
-    assert three["id"].startswith(f"{name}#")
+    assert (one.id, one.title, one.text) == ("s", "T", "one\u2028line")
+    assert json.loads(one.metadata) == {"year": 2019}
+    assert (two.id, two.metadata) == ("7", "{}")
+    assert three.id.startswith(f"{name}#")
 
 
 @pytest.mark.parametrize(
@@ -122,17 +122,17 @@ def test_a_bad_line_fails_alone(tmp_path, line, reason) -> None:
     path = tmp_path / "t.jsonl"
     path.write_bytes(b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
     before, bad, after = rows(path)
-    assert (before["text"], bad["text"], after["text"]) == ("before", None, "after")
-    assert reason in bad["error"]
-    assert bad["id"] in ("x", f"{path}, line 2")
+    assert (before.text, bad.text, after.text) == ("before", None, "after")
+    assert reason in bad.error
+    assert bad.id in ("x", f"{path}, line 2")
 
 
 def test_a_damaged_archive_is_read_as_far_as_it_goes(tmp_path) -> None:
     path = tmp_path / "t.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"text": "one"}\n' * 100_000)[:-20])
     *good, bad = rows(path)
-    assert good[0]["text"] == "one"
-    assert "cannot be read to its end" in bad["error"]
+    assert good[0].text == "one"
+    assert "cannot be read to its end" in bad.error
 
 
 def test_rows_come_in_small_tables_of_one_schema(tmp_path) -> None:
@@ -149,7 +149,7 @@ def test_what_is_known_has_no_text(tmp_path, known) -> None:
         "".join(f'{{"text": "{letter}", "id": "{letter}"}}\n' for letter in "abc")
     )
     found = rows(tmp_path / "t.jsonl")
-    keys = [version_key(row["id"], row["content_hash"]) for row in found if row["id"] in known]
+    keys = [version_key(row.id, row.content_hash) for row in found if row.id in known]
     (table,) = tables_of(found, sorted_keys([*keys, version_key("z", "other")]))
     for row in table.to_pylist():
         assert row["known"] == (row["id"] in known)
