@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from longembed_index.documents.sources import content_of, readable_of
-from longembed_index.maintain.embedding import Embedded
+from longembed_index.maintain.embedding import Embedded, coverage_of, embedder_of
 from longembed_st.errors import InputError
 from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.documents.sources import Source
-    from longembed_index.maintain.embedding import Embed
+    from longembed_st.loading.cache import CachedModel
 
 SAMPLE_CHARACTERS = 20_000
 """Embedded to measure the speed."""
@@ -54,8 +54,7 @@ class DryRun:
 def dry_run(
     sources: Iterable[Source],
     stored: Mapping[str, str],
-    count_tokens: Callable[[str], tuple[int, int]],
-    embed: Embed,
+    model: CachedModel,
     on_document: Callable[[], None] = lambda: None,
 ) -> DryRun:
     """Read all documents, count their tokens, and measure the speed on a beginning of them.
@@ -63,8 +62,7 @@ def dry_run(
     Args:
         sources: The documents; read one at a time.
         stored: Content hashes of the store's documents by id.
-        count_tokens: Returns the number of tokens of a text, and how many of them would be read.
-        embed: Makes the vectors of the sample.
+        model: The model of the index.
         on_document: Called for each document.
     """
     result, sample = DryRun(), ""
@@ -75,18 +73,19 @@ def dry_run(
                 result.unchanged += 1
                 continue
             text = readable_of(source, content).text
-            tokens, tokens_read = count_tokens(text)
+            (coverage,) = coverage_of(model, [text])
         except InputError as error:
             result.failed.append((source.id, str(error)))
         else:
             result.new.append(source.id)
             result.characters += len(text)
-            result.tokens += tokens
-            result.tokens_read += tokens_read
+            result.tokens += coverage.tokens
+            result.tokens_read += coverage.read
             sample += text[: SAMPLE_CHARACTERS - len(sample)]
         finally:
             on_document()
     if has_text(sample):
+        embed = embedder_of(model, spans=False)
         # The first call sets things up.
         embed([sample[:200]])
         began = time.perf_counter()

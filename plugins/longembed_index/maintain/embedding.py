@@ -11,6 +11,7 @@ import numpy as np
 
 from longembed_index.document import Document, Record, Spans
 from longembed_index.store.vectors import unit_vectors
+from longembed_st.coverages import Overflow
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.provenance import Provenance, refuse_unless_storable
 from longembed_st.settings import AUTO, ModelSettings
@@ -18,6 +19,7 @@ from longembed_st.settings import AUTO, ModelSettings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from longembed_index.store.protocol import Store, StoreInfo
     from longembed_st.coverages import Coverage
     from longembed_st.loading.cache import CachedModel
 
@@ -69,6 +71,38 @@ def embedder_of(model: CachedModel, spans: bool) -> Embed:
     return one_by_one_on_error(lambda texts: _with_spans(model, texts))
 
 
+class QueryVector:
+    """A question as a vector; called, it ranks parts of a text by their similarity to it.
+
+    Args:
+        model: The model of the index.
+        text: The question.
+
+    Attributes:
+        vector: A unit vector, shape (dimensions,).
+    """
+
+    def __init__(self, model: CachedModel, text: str) -> None:
+        self._model, self._text = model.model, text
+        encoded = self._model.encode_with_coverage([text], role="query")
+        self._coverage = encoded.coverages[0]
+        self.vector = unit_vectors(encoded.vectors)[0]
+
+    def __call__(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """Return the similarities of ranges of a text's characters, shape (ranges,)."""
+        return self._model.encode_ranges(text, ranges) @ self.vector
+
+    def warn_if_cut(self, stacklevel: int) -> None:
+        """Warn as `encode` does if not all of the question was read.
+
+        Args:
+            stacklevel: Frames between this call and the line that the warning should name.
+        """
+        overflow, config = Overflow(), self._model.long_transformer.extension
+        overflow.count(self._text, self._coverage.tokens, self._coverage.read, config)
+        overflow.warn(config, stacklevel + 1)
+
+
 def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
     """Return an `Embed` that reads texts together, and each alone if one of them is at fault.
 
@@ -112,6 +146,14 @@ def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def coverage_of(model: CachedModel, texts: Sequence[str]) -> list[Coverage]:
+    """Return how much of each text a model would read, without reading it."""
+    # Torch takes seconds to import, and a search by words alone needs no model.
+    from longembed_st.model import coverage
+
+    return coverage(model.model, texts)
+
+
 def makes_spans(model: CachedModel) -> bool:
     """Return whether spans cost little: the model reads texts to their end, and can make them."""
     return model.model.has_offsets and model.settings.max_seq_length is None
@@ -123,6 +165,15 @@ def check_makes_spans(model: CachedModel) -> None:
         raise ConfigError(
             f"the model {model.settings.model_name} cannot make spans: its tokenizer does not tell "
             "the characters of its tokens. Leave spans out (spans=False, --no-spans)"
+        )
+
+
+def check_is_whitened(info: StoreInfo) -> None:
+    """Raise `ConfigError` if the vectors of a store are not whitened."""
+    if info.provenance.settings.whitening is None:
+        raise ConfigError(
+            "the vectors of the index are not whitened. To make them anew: longembed reindex "
+            "--whiten, or reindex(whiten=True)"
         )
 
 
@@ -148,7 +199,6 @@ def storable_model(settings: ModelSettings) -> CachedModel:
         for name, path in paths.items()
         if path.is_dir() or (name == "whitening" and path.is_file())
     }
-    # Torch takes seconds to import, and a search by words alone needs no model.
     from longembed_st.loading.cache import cached_model
 
     return cached_model(settings.model_copy(update=absolute))
@@ -170,6 +220,19 @@ def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path)
     loaded = storable_model(settings_on_top(stored, settings))
     loaded.refuse_other_vectors(stored, "the store")
     return loaded
+
+
+def note_place(store: Store, model: CachedModel) -> None:
+    """Let whoever opens a store next find its model and whitening where they are now.
+
+    Args:
+        store: Open for writing; its vectors are the model's.
+        model: Perhaps under another name than is stored.
+    """
+    info, provenance = store.info, model.provenance.elsewhere()
+    stored, now = info.provenance.settings, provenance.settings
+    if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
+        store.update_info(replace(info, provenance=provenance))
 
 
 def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSettings:

@@ -195,8 +195,8 @@ class _Run:
         """Return a document with the vector of a stored one of equal content, if there is one."""
         # Another type of file is read in another way.
         suffix = PurePath(source.id).suffix.lower()
-        ids = self._ids_by_hash.get(content_hash, ())
-        ids = [i for i in ids if PurePath(i).suffix.lower() == suffix]
+        equal = self._ids_by_hash.get(content_hash, ())
+        ids = [i for i in equal if PurePath(i).suffix.lower() == suffix]
         # A file that is gone is looked at first: this one may be where it was moved to.
         for stored_id in sorted(ids, key=lambda i: (not self._is_moved(i), i)):
             for record in self._with_spans([stored_id]):

@@ -13,7 +13,8 @@ from longembed_st.files import write_text
 Status = Literal["added", "replaced", "unchanged", "failed"]
 
 OnStep = Callable[[str, int, int], None]
-"""Called with the name of a step of a long run, how much of it is done, and how much there is."""
+"""Called with the name of a step of a long run, how much of it is done, and how much there is, or 0
+if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,41 @@ def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
 
 def _failure(document_id: str, reason: str) -> dict[str, str]:
     return {"document": document_id, "reason": reason}
+
+
+class StepCounter:
+    """Counts the calls of a step, and reports each.
+
+    Args:
+        on_step: What to call.
+        step: The name of the step.
+        total: How many calls there are going to be; 0 if that is not known.
+    """
+
+    def __init__(self, on_step: OnStep, step: str, total: int = 0) -> None:
+        self._on_step, self._step, self._total = on_step, step, total
+        self._done = 0
+
+    def __call__(self, amount: int = 1) -> None:
+        """Report that so much more is done."""
+        self._done += amount
+        self._on_step(self._step, self._done, self._total)
+
+
+def with_steps(
+    on_outcome: Callable[[Outcome], None], on_step: OnStep, total: int
+) -> Callable[[Outcome], None]:
+    """Return what calls both for every outcome.
+
+    Args:
+        on_outcome: Called with the outcome.
+        on_step: Called with the step "documents" and how much of it is done.
+        total: How much there is, in the unit of `Outcome.size`.
+    """
+    count = StepCounter(on_step, "documents", total)
+
+    def call_both(outcome: Outcome) -> None:
+        on_outcome(outcome)
+        count(outcome.size)
+
+    return call_both

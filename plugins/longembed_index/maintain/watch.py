@@ -11,7 +11,7 @@ SETTLED_MS = 1600
 """So long after a change more are waited for: a file that is being copied comes in pieces."""
 
 
-def changes(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:
+def changes_of(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:
     """Wait for changes under some paths, until somebody interrupts.
 
     Args:

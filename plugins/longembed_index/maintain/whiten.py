@@ -25,6 +25,7 @@ from longembed_index.maintain.embedding import (
     storable_model,
     with_whitening_beside,
 )
+from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.store.kinds import WHITENINGS
 from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import InputError, LongEmbedError, ModelError
@@ -85,7 +86,7 @@ def whiten(
     texts: Sequence[str],
     *,
     spans: bool = False,
-    on_document: Callable[[], None] = lambda: None,
+    on_step: OnStep = lambda step, done, total: None,
     on_message: Callable[[str], None] = lambda line: None,
 ) -> tuple[CachedModel, Embed]:
     """Fit a whitening for a store, and keep it in the store's folder.
@@ -95,7 +96,7 @@ def whiten(
         model: Not whitened.
         texts: What the whitening is fitted on.
         spans: Whether the vectors of parts of the documents are wanted, too.
-        on_document: Called after each text that was read.
+        on_step: Called with the step "whitening" after each text that was read.
         on_message: Called with sentences that say how the whitening was judged.
 
     Returns:
@@ -105,6 +106,7 @@ def whiten(
         InputError: If the documents are too few, or all alike.
         ModelError: If the whitening gains nothing on documents held out of the fit.
     """
+    count = StepCounter(on_step, "whitening", len(texts))
     windows_by_text: dict[bytes, Sequence[Any]] = {}
 
     def keep(text: str, windows: Sequence[Any]) -> None:
@@ -113,7 +115,7 @@ def whiten(
         windows_by_text[_digest(text)] = [
             replace(w, passages=[], vectors=w.vectors[:most]) for w in windows
         ]
-        on_document()
+        count()
 
     # By its public name: the package that fits is one of those that build on this one.
     fit = le.fit_whitening(model.model, texts, on_document=keep)
@@ -133,6 +135,37 @@ def whiten(
         for key, windows in windows_by_text.items()
     }
     return whitened, _unless_known(embedder_of(whitened, spans), known)
+
+
+def whiten_stored(
+    store: Store,
+    directory: Path,
+    model: CachedModel,
+    *,
+    spans: bool,
+    restart: bool,
+    on_step: OnStep,
+    on_message: Callable[[str], None],
+) -> tuple[CachedModel, Embed]:
+    """Whiten a model for a store that is going to be reindexed with it.
+
+    Args:
+        store: The store.
+        directory: Its folder.
+        model: With the new settings, not whitened.
+        spans: As for `whiten`.
+        restart: Fit anew even if a reindexing was cut off, which has a whitening already.
+        on_step: As for `whiten`.
+        on_message: As for `whiten`.
+
+    Returns:
+        As `whiten`.
+    """
+    unfinished = None if restart else unfinished_whitening(store, model, directory)
+    if unfinished is not None:
+        return unfinished, embedder_of(unfinished, spans)
+    texts = LazyTexts.from_store(store)
+    return whiten(directory, model, texts, spans=spans, on_step=on_step, on_message=on_message)
 
 
 def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:

@@ -1,0 +1,240 @@
+"""What an index answers: questions, and what it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from longembed_index.document import Document, Entry, Hit
+from longembed_index.documents.files import is_missing
+from longembed_index.maintain.embedding import QueryVector, embedder_of
+from longembed_index.maintain.export import export
+from longembed_index.maintain.stats import Stats, stats_of
+from longembed_index.maintain.verify import SAMPLE, verify
+from longembed_index.search.question import check_query, parse_question
+from longembed_index.search.ranking import CANDIDATES, Mode
+from longembed_index.store.filters import matches
+from longembed_index.store.kinds import find_kind
+from longembed_st.errors import ConfigError
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from longembed_index.resources import Resources
+    from longembed_index.store.protocol import Store, StoreInfo, Where
+    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.loading.cache import CachedModel
+
+
+class IndexReader:
+    """The part of an index that changes nothing; see `longembed_index.index.Index`.
+
+    Args:
+        resources: What it keeps open.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files, connections and the model."""
+        self._resources.close()
+
+    @property
+    def directory(self) -> Path:
+        """Return the folder of the store; of one in an object store, the one that stands for it."""
+        return self._resources.directory
+
+    @property
+    def exists(self) -> bool:
+        """Return whether the index is on disk; a new one is after the first write."""
+        return self._resources.store() is not None
+
+    @property
+    def info(self) -> StoreInfo:
+        """Return what the store is meant to hold.
+
+        Raises:
+            StoreError: If the index is new, and nothing was written yet.
+        """
+        return self._resources.existing_store().info
+
+    @property
+    def generation(self) -> int:
+        """Return a number that grows with every write, by whatever process; 0 of a new index."""
+        store = self._resources.store()
+        return 0 if store is None else store.generation
+
+    @property
+    def model_name(self) -> str:
+        """Return the name or folder of the model, which need not be loaded."""
+        name = self._resources.settings.model_name
+        return name or str(self.info.provenance.settings.model_name)
+
+    @property
+    def model(self) -> CachedModel:
+        """Return the model; it is loaded when it is first needed.
+
+        Raises:
+            ConfigError: If the settings would give other vectors than the stored ones.
+            ModelError: If the model cannot be loaded.
+        """
+        store = self._resources.store()
+        return self._resources.model(None if store is None else store.info.provenance)
+
+    @property
+    def is_model_loaded(self) -> bool:
+        """Return whether the model is loaded already."""
+        return self._resources.is_model_loaded
+
+    def __len__(self) -> int:
+        store = self._resources.store()
+        return 0 if store is None else len(store)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, document_id: str) -> Document | None:
+        """Return a document with its text; None if there is none with this id."""
+        store = self._resources.store()
+        records = [] if store is None else store.get([document_id])
+        return records[0].document if records else None
+
+    def documents(
+        self, patterns: Sequence[str] = (), where: Where | None = None, *, gone: bool = False
+    ) -> Iterator[Entry]:
+        """Yield what is known of documents, sorted by id, without their texts.
+
+        Args:
+            patterns: Ids, in which `*` stands for any characters and `?` for any one character; a
+                document must match one of them. Empty for all documents.
+            where: A filter; see `longembed_index.store.filters`.
+            gone: Only documents whose file does not exist any more.
+        """
+        store = self._resources.store()
+        for entry in () if store is None else store.entries(where):
+            if patterns and not matches(entry.fields, {"id": list(patterns)}):
+                continue
+            if not gone or is_missing(entry.id):
+                yield entry
+
+    def search(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        passages: int = 1,
+        where: Where | None = None,
+        mode: Mode | None = None,
+        weight: float | None = None,
+        reranker: Reranker | None = None,
+        candidates: int = CANDIDATES,
+        on_read: Callable[[int, int], None] | None = None,
+    ) -> list[Hit]:
+        """Return the documents that answer a question, best first.
+
+        Args:
+            query: The question; a phrase in double quotes must stand in the document.
+            k: The most documents; those of one text count as one.
+            passages: The most passages of each document.
+            where: A filter of the documents; see `longembed_index.store.filters`.
+            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
+            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+            reranker: Reads the best documents together with the question, and orders them anew.
+            candidates: How many documents it reads, at least k.
+            on_read: Called while it reads, with how many it has read and is to read.
+
+        Raises:
+            ConfigError: If the query is blank, the index is empty, or an argument cannot be used.
+            ModelError: If the model is needed and cannot be loaded.
+            StoreError: If the store cannot be read.
+        """
+        question = parse_question(query)
+        check_query(question.text)
+        if not len(self):
+            raise ConfigError(f"the index in {shown(self.directory)} is empty. Add documents")
+        store, searcher = self._resources.existing_store(), self._resources.searcher()
+        while True:
+            info = store.info
+            ranking = info.ranking.with_overrides(mode, weight)
+            query_vector = None
+            if ranking.mode != "lexical":
+                query_vector = QueryVector(self._resources.model(info.provenance), question.text)
+            try:
+                hits = searcher.search(
+                    question,
+                    None if query_vector is None else query_vector.vector,
+                    k,
+                    passages=passages,
+                    where=where,
+                    ranking=ranking,
+                    best_sentence=query_vector or _by_words,
+                    reranker=reranker,
+                    candidates=candidates,
+                    on_read=on_read,
+                )
+            except Exception:
+                if _has_vectors_of(store, info):
+                    raise
+                # Another process has put other vectors in their place: ask those.
+                continue
+            if _has_vectors_of(store, info):
+                if query_vector is not None:
+                    query_vector.warn_if_cut(stacklevel=2)
+                return hits
+
+    def stats(self) -> Stats:
+        """Count what the index holds."""
+        kind = find_kind(self.directory, self._resources.kind)
+        path, size = kind.address(self.directory), kind.size(self.directory)
+        return stats_of(self._resources.existing_store(), self._resources.words(), path, size)
+
+    def export(
+        self, path: str | os.PathLike[str], where: Where | None = None, *, vectors: bool = True
+    ) -> int:
+        """Write documents to a file that other programs read, and return how many there were.
+
+        Args:
+            path: Ends in .jsonl or .parquet.
+            where: A filter; see `longembed_index.store.filters`.
+            vectors: Whether to write the vectors.
+        """
+        return export(self._resources.existing_store(), Path(path), where, vectors=vectors)
+
+    def verify(self, size: int = SAMPLE) -> int:
+        """Embed some documents again, compare the vectors, and return how many were compared.
+
+        Args:
+            size: The most documents.
+
+        Raises:
+            StoreError: If a vector differs; the message names the document.
+        """
+        store = self._resources.existing_store()
+        return verify(store, embedder_of(self.model, store.info.spans), size)
+
+
+def _by_words(text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """Ask for best sentences where there is no vector: then the words rank them."""
+    raise NotImplementedError
+
+
+def _has_vectors_of(store: Store, info: StoreInfo) -> bool:
+    return store.info.provenance.fingerprint == info.provenance.fingerprint

@@ -1,0 +1,238 @@
+"""What an index keeps open: its store, the words of its documents, and its model."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longembed_index.errors import StoreError
+from longembed_index.lexical.analyzer import LANGUAGES
+from longembed_index.lexical.index import WordIndex
+from longembed_index.maintain.embedding import (
+    check_makes_spans,
+    makes_spans,
+    model_of_store,
+    settings_on_top,
+    storable_model,
+)
+from longembed_index.maintain.report import OnStep, StepCounter
+from longembed_index.search.ranking import Ranking
+from longembed_index.search.searcher import Searcher
+from longembed_index.store.kinds import open_store, read_info, writer_lock
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.errors import ConfigError
+from longembed_st.texts import shown
+
+if TYPE_CHECKING:
+    from longembed_index.lexical.protocol import LexicalIndex
+    from longembed_index.store.protocol import Store
+    from longembed_st.loading.cache import CachedModel
+    from longembed_st.provenance import Provenance
+    from longembed_st.settings import ModelSettings
+
+
+class Resources:
+    """The store, words and model of an index, each opened when it is first needed.
+
+    Threads may share it, and a forked child may go on using it.
+
+    Args:
+        directory: The folder of the store.
+        collection: The collection in it.
+        kind: The kind of a new store; None for the default.
+        settings: The settings of a new store's model; of an existing one, settings on top of its
+            own.
+        spans: Whether a new store has spans; None for the default.
+        language: The language of a new store's words; None to guess it.
+        wait: The seconds to wait for another writer.
+
+    Attributes:
+        new_ranking: How a new store is searched.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        collection: str,
+        kind: str | None,
+        settings: ModelSettings,
+        *,
+        spans: bool | None = None,
+        language: str | None = None,
+        wait: float = 0,
+    ) -> None:
+        self.directory, self.collection, self.kind = directory, collection, kind
+        self.settings = settings
+        self.new_ranking = Ranking()
+        self._spans, self._language, self._wait = spans, language, wait
+        self._lock = _ForkSafeLock()
+        self._store: Store | None = None
+        self._searcher: Searcher | None = None
+        self._words: LexicalIndex | None = None
+        self._model: CachedModel | None = None
+        self._is_closed = False
+
+    def check(self) -> None:
+        """Raise if what was asked for does not go with what is stored.
+
+        Raises:
+            ConfigError: If a setting is wrong, or would give other vectors than the stored ones.
+            StoreError: If there is no store and no model, or the store cannot be read.
+        """
+        place = shown(self.directory)
+        if self._language is not None and self._language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise ConfigError(f"language must be one of {known}, not {self._language!r}")
+        store = self.store()
+        if store is None:
+            if self.settings.model_name is None:
+                raise StoreError(
+                    f"there is no index in {place}. Name a model to make one there, or another "
+                    "folder"
+                )
+            return
+        info = store.info
+        if self.settings.given:
+            settings_on_top(info.provenance, self.settings)
+        if self._spans not in (None, info.spans):
+            raise ConfigError(
+                f"the index in {place} has {'' if info.spans else 'no '}spans. To change that, "
+                f"embed its documents again: longembed reindex, or reindex(spans={self._spans})"
+            )
+        if self._language is not None:
+            language = info.language or self.words().language
+            if language not in (None, self._language):
+                raise ConfigError(
+                    f"the words of the index in {place} are {language}, not {self._language}. "
+                    "Leave the language out, or index into a new place"
+                )
+
+    def new_info(self) -> StoreInfo:
+        """Return what a new store is meant to hold; loads the model."""
+        model = self.model(None)
+        if self._spans:
+            check_makes_spans(model)
+        spans = makes_spans(model) if self._spans is None else self._spans
+        return StoreInfo(model.provenance.elsewhere(), spans, self._language, self.new_ranking)
+
+    @contextmanager
+    def writing(self, on_step: OnStep, wait: float | None = None) -> Iterator[Store]:
+        """Open the store for writing, and bring the words up to date when the block ends.
+
+        Other writers are kept out meanwhile. A new store is created.
+
+        Args:
+            on_step: Called with the step "words", and how many documents were taken in.
+            wait: The seconds to wait for another writer; the usual number without it.
+        """
+        create = None if self.store() is not None else self.new_info()
+        with writer_lock(self.directory, self._wait if wait is None else wait):
+            store = open_store(
+                self.directory, self.collection, self.kind, create=create, write=True
+            )
+            try:
+                yield store
+                if store.lexical() is None:
+                    words = WordIndex(self.directory, self.collection)
+                    words.update(store, StepCounter(on_step, "words"))
+            finally:
+                store.close()
+
+    @property
+    def is_model_loaded(self) -> bool:
+        """Return whether the model is loaded already."""
+        return self._model is not None
+
+    def store(self) -> Store | None:
+        """Return the store, open for reading; None if it does not exist yet.
+
+        Raises:
+            StoreError: If it cannot be read, or the index is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise StoreError(f"the index in {shown(self.directory)} is closed. Open it again")
+            if self._store is None:
+                place = (self.directory, self.collection, self.kind)
+                if read_info(*place) is not None:
+                    self._store = open_store(*place)
+            return self._store
+
+    def existing_store(self) -> Store:
+        """Return the store, open for reading.
+
+        Raises:
+            StoreError: If it does not exist yet, or cannot be read.
+        """
+        store = self.store()
+        if store is None:
+            raise StoreError(f"the index in {shown(self.directory)} has no documents yet. Add some")
+        return store
+
+    def searcher(self) -> Searcher:
+        """Return what answers questions from the store."""
+        store = self.existing_store()
+        with self._lock:
+            if self._searcher is None:
+                self._searcher = Searcher(store, self.words)
+            return self._searcher
+
+    def words(self) -> LexicalIndex:
+        """Return the words of the store's documents, brought up to date with the store."""
+        store = self.existing_store()
+        with self._lock:
+            words = self._words
+            if words is None:
+                words = store.lexical() or WordIndex(self.directory, self.collection)
+                self._words = words
+        if isinstance(words, WordIndex):
+            words.update(store)
+        return words
+
+    def model(self, provenance: Provenance | None) -> CachedModel:
+        """Return a model that is loaded only once.
+
+        Args:
+            provenance: How the vectors of the store were made; None for the model of a new store.
+
+        Raises:
+            ConfigError: If the settings would give other vectors.
+            ModelError: If the model cannot be loaded.
+        """
+        with self._lock:
+            if self._model is None or not (provenance is None or self._model.makes(provenance)):
+                if provenance is None:
+                    self._model = storable_model(self.settings)
+                else:
+                    self._model = model_of_store(provenance, self.settings, self.directory)
+            return self._model
+
+    def use(self, model: CachedModel, settings: ModelSettings) -> None:
+        """Use another model, of which the store has vectors now, or is going to have them."""
+        with self._lock:
+            self._model, self.settings = model, settings
+
+    def close(self) -> None:
+        """Release files, connections and the model."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+            self._store = self._searcher = self._words = self._model = None
+            self._is_closed = True
+
+
+class _ForkSafeLock:
+    """A lock that a forked child finds open, whatever the threads of its parent did."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, threading.RLock] = {}
+
+    def __enter__(self) -> None:
+        self._locks.setdefault(os.getpid(), threading.RLock()).acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._locks[os.getpid()].release()
