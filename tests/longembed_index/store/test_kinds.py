@@ -1,21 +1,33 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from longembed_index import opening
 from longembed_index.errors import StoreError
-from longembed_index.memory import MemoryStore
-from longembed_index.opening import kinds, open_store, read_provenance
-from longembed_index.testing import record
+from longembed_index.store import kinds as kinds_module
+from longembed_index.store.conformance import INFO, OTHER_INFO, contents, expected, record
+from longembed_index.store.kinds import (
+    REMOTE,
+    Address,
+    find_kind,
+    is_being_written,
+    kinds,
+    open_store,
+    parse_address,
+    read_info,
+    remote_url,
+    writer_lock,
+)
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.sqlite import FILE, SqliteStores
 from longembed_st.errors import ConfigError
 
 
-class MemoryFolders:
+class MarkedFolders:
     """Stores that are marked by a file and live in memory."""
 
     def __init__(self, marker: str) -> None:
@@ -25,180 +37,243 @@ class MemoryFolders:
     def recognises(self, directory):
         return (directory / self.marker).exists()
 
-    def read_provenance(self, directory, collection):
-        found = self.stores.get((directory, collection))
-        return None if found is None else found.provenance
+    def read_info(self, directory, collection):
+        store = self.stores.get((directory, collection))
+        return None if store is None else store.info
 
-    @contextmanager
-    def open(self, directory, collection, create):
+    def open(self, directory, collection, *, create, write):
         if create is not None and (directory, collection) not in self.stores:
             (directory / self.marker).touch()
             self.stores[directory, collection] = MemoryStore(create)
-        yield self.stores[directory, collection]
+        return self.stores[directory, collection]
+
+    def address(self, directory):
+        return str(directory)
+
+    def size(self, directory):
+        return 0
+
+
+class CloudFolders(MarkedFolders):
+    def accepts_url(self, url):
+        return url.startswith("cloud://")
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch) -> dict[str, MemoryFolders]:
-    """Two kinds, one of them the default."""
-    known = {"chroma": MemoryFolders("usual"), "other": MemoryFolders("other")}
+def installed(monkeypatch) -> dict[str, object]:
+    known = {
+        "cloud": CloudFolders("cloud.marker"),
+        "sqlite": SqliteStores(),
+        "twin": MarkedFolders("twin.marker"),
+    }
     entries = [
         (name, f"store kind {name!r}", lambda kind=kind: kind) for name, kind in known.items()
     ]
-    monkeypatch.setattr(opening, "load_entry_points", lambda group, kind: iter(entries))
+    monkeypatch.setattr(kinds_module, "load_entry_points", lambda group, kind: iter(entries))
     return known
 
 
-def test_a_new_store_is_of_the_default_kind_and_found_again(installed, model, tmp_path) -> None:
-    assert read_provenance(tmp_path) is None
-    with open_store(tmp_path, model, write=True) as store:
-        store.write([record("a")])
-    assert installed["chroma"].recognises(tmp_path)
-    assert read_provenance(tmp_path) == model.provenance
-    with open_store(tmp_path, model) as store:
-        assert len(store) == 1
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LONGEMBED_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
-def test_a_new_store_is_of_the_kind_that_is_named(installed, model, tmp_path) -> None:
-    with open_store(tmp_path, model, kind="other", write=True):
-        pass
-    assert installed["other"].recognises(tmp_path)
+# Opening.
+
+
+def test_a_new_store_is_of_the_default_kind_and_found_again(tmp_path) -> None:
+    folder = tmp_path / "new" / "store"
+    assert read_info(folder) is None
+    store = open_store(folder, create=INFO, write=True)
+    store.write([record("a")])
+    store.close()
+    assert isinstance(find_kind(folder), SqliteStores)
+    assert read_info(folder) == INFO
+    assert contents(open_store(folder)) == expected(record("a"))
+
+
+def test_a_new_store_is_of_the_kind_that_is_named(installed, tmp_path) -> None:
+    open_store(tmp_path, kind="twin", create=INFO, write=True)
     # The folder says which kind it is.
-    with open_store(tmp_path, model) as store:
-        assert store.provenance == model.provenance
-    with (
-        pytest.raises(ConfigError, match="is of kind 'other', not 'chroma'"),
-        open_store(tmp_path, model, kind="chroma"),
-    ):
-        pass
+    assert find_kind(tmp_path) is installed["twin"]
+    assert open_store(tmp_path).info == INFO
+    with pytest.raises(ConfigError, match="is of kind 'twin', not 'sqlite'"):
+        open_store(tmp_path, kind="sqlite")
+    with pytest.raises(ConfigError, match="no store kind 'disk'; installed: cloud, sqlite, twin"):
+        open_store(tmp_path / "new", kind="disk", create=INFO)
 
 
-def test_a_kind_that_is_not_installed_is_named(model, tmp_path) -> None:
-    with (
-        pytest.raises(ConfigError, match="no store kind 'disk'; installed: chroma, other"),
-        open_store(tmp_path, model, kind="disk", write=True),
-    ):
-        pass
+def test_a_kind_with_something_beside_our_file_is_asked_first(installed, tmp_path) -> None:
+    (tmp_path / FILE).touch()
+    (tmp_path / "twin.marker").touch()
+    assert find_kind(tmp_path) is installed["twin"]
 
 
-def test_collections_are_opened_by_name(model, tmp_path) -> None:
-    with open_store(tmp_path, model, collection="papers", write=True):
-        pass
-    assert read_provenance(tmp_path) is None
-    assert read_provenance(tmp_path, "papers") == model.provenance
-
-
-def test_a_folder_that_is_not_a_store_is_left_as_it_is(model, tmp_path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(StoreError, match=r"not a store: .* \(chroma, other\)"):
-        read_provenance(tmp_path)
-    for write in (True, False):
-        with (
-            pytest.raises(StoreError, match="not a store"),
-            open_store(tmp_path, model, write=write),
-        ):
-            pass
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_file_is_not_a_store(tmp_path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="is a file"):
-        read_provenance(tmp_path / "file")
-
-
-def test_a_place_that_cannot_be_written_is_an_error(model, tmp_path) -> None:
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(StoreError, match="cannot write to"),
-        open_store(tmp_path / "file" / "store", model, write=True),
-    ):
-        pass
+def test_collections_are_opened_by_name(tmp_path) -> None:
+    open_store(tmp_path, "papers", create=OTHER_INFO, write=True).close()
+    assert read_info(tmp_path) is None
+    assert read_info(tmp_path, "papers") == OTHER_INFO
+    with pytest.raises(StoreError, match="no collection 'documents'"):
+        open_store(tmp_path)
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_without_a_model_nothing_is_created(model, tmp_path, write) -> None:
-    for directory in (tmp_path, tmp_path / "new"):
-        with pytest.raises(StoreError, match="no store"), open_store(directory, write=write):
-            pass
-    with pytest.raises(StoreError, match="no store"), open_store(tmp_path, model):
-        pass
+def test_nothing_is_created_unless_asked(tmp_path, write) -> None:
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(StoreError, match="there is no store in"):
+            open_store(folder, write=write)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_vectors_are_refused(model, fake_model, tmp_path) -> None:
-    with open_store(tmp_path, model, write=True):
-        pass
-    for write in (True, False):
-        with (
-            pytest.raises(ConfigError, match="the store holds vectors that were made otherwise"),
-            open_store(tmp_path, fake_model("two"), write=write),
-        ):
-            pass
+def test_a_folder_that_is_not_a_store_is_left_as_it_is(tmp_path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for use in (read_info, open_store, lambda folder: open_store(folder, create=INFO, write=True)):
+        with pytest.raises(StoreError, match=r"is not a store: .* \(cloud, sqlite, twin\)"):
+            use(tmp_path)
+    with pytest.raises(StoreError, match=r"thesis\.txt is a file, not the folder"):
+        read_info(tmp_path / "thesis.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_model_that_was_moved_is_remembered_by_its_new_name(model, fake_model, tmp_path) -> None:
-    with open_store(tmp_path, model, write=True):
-        pass
-    moved = fake_model()
-    settings = moved.provenance.settings.model_copy(update={"model_name": "moved/here"})
-    moved.provenance = type(moved.provenance)(settings, moved.provenance.fingerprint)
-    with open_store(tmp_path, moved):
-        pass
-    assert read_provenance(tmp_path) == moved.provenance
+def test_files_of_ours_may_be_there_first(tmp_path) -> None:
+    for name in (
+        "longembed.lock",
+        "whitening-0af3.safetensors",
+        "longembed.words.documents.sqlite3",
+    ):
+        (tmp_path / name).touch()
+    open_store(tmp_path, create=INFO, write=True).close()
+    assert read_info(tmp_path) == INFO
 
 
-def test_a_second_writer_is_refused_and_readers_are_not(model, tmp_path) -> None:
-    with open_store(tmp_path, model, write=True) as store:
-        store.write([record("a")])
-        with (
-            pytest.raises(StoreError, match=r"another process is writing .* --wait SECONDS"),
-            open_store(tmp_path, model, write=True),
-        ):
-            pass
-        with open_store(tmp_path, model) as reader:
-            assert len(reader) == 1
-    with open_store(tmp_path, model, write=True) as store:
-        assert len(store) == 1
-
-
-def test_a_second_writer_waits_if_told(model, tmp_path) -> None:
-    held, released = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with open_store(tmp_path, model, write=True):
-            held.set()
-            released.wait(20)
-
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(hold)
-        assert held.wait(20)
-        with (
-            pytest.raises(StoreError, match="--wait"),
-            open_store(tmp_path, model, write=True, wait=0.2),
-        ):
-            pass
-        threading.Timer(0.3, released.set).start()
-        with open_store(tmp_path, model, write=True, wait=20):
-            assert released.is_set()
-        first.result()
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["chroma.sqlite3", "longembed.words.documents.sqlite3"],
+        ["documents.lance", "longembed.spans.sqlite3"],
+        ["twin.marker", "longembed.search.documents.json"],
+    ],
+)
+def test_a_store_of_version_0_2_is_to_be_converted(tmp_path, names) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(
+        StoreError, match=r"version 0\.2: convert it with `longembed convert OLD NEW`"
+    ):
+        open_store(tmp_path, create=INFO, write=True)
+    (tmp_path / FILE).touch()
+    find_kind(tmp_path)
 
 
 @pytest.mark.parametrize("named", [object, dict])
 def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch, named) -> None:
     broken = [("odd", "store kind 'odd' (some_package:Thing)", named)]
-    monkeypatch.setattr(opening, "load_entry_points", lambda group, kind: iter(broken))
-    with pytest.raises(ConfigError, match=r"'odd' \(some_package:Thing\) is no .*StoreKind"):
+    monkeypatch.setattr(kinds_module, "load_entry_points", lambda group, kind: iter(broken))
+    with pytest.raises(ConfigError, match=r"'odd' \(some_package:Thing\) is not a .*StoreKind"):
         kinds()
 
 
-def test_a_broken_entry_point_is_named(monkeypatch, tmp_path) -> None:
-    monkeypatch.undo()
-    package = tmp_path / "site"
-    record_folder = package / "broken-1.0.dist-info"
-    record_folder.mkdir(parents=True)
-    (record_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    entry = "[longembed_st.stores]\nbroken = no_such_module:Folders\n"
-    (record_folder / "entry_points.txt").write_text(entry)
-    monkeypatch.syspath_prepend(str(package))
-    with pytest.raises(ConfigError, match=r"store kind 'broken' \(no_such_module:Folders\) cannot"):
-        read_provenance(tmp_path / "store")
+# Addresses.
+
+
+@pytest.mark.parametrize("text", ["store", "/a/b", "a:b/c", "C:\\store", "./twin:x"])
+def test_a_folder_is_itself(text) -> None:
+    assert parse_address(text) == Address(Path(text))
+
+
+def test_a_kind_goes_before_the_folder(tmp_path) -> None:
+    for address in (parse_address(f"twin:{tmp_path}"), parse_address(str(tmp_path), "twin")):
+        assert address == Address(tmp_path, "twin")
+    assert parse_address(f"twin:{tmp_path}/new", "twin") == Address(tmp_path / "new", "twin")
+    assert list(tmp_path.iterdir()) == []
+    open_store(tmp_path, create=INFO, write=True).close()
+    with pytest.raises(ConfigError, match="of kind 'sqlite', not 'twin'"):
+        parse_address(f"twin:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "reason"),
+    [
+        ("twin:", None, "does not name a folder"),
+        ("twin:folder", "cloud", "is of kind 'twin', not 'cloud'"),
+        ("cloud://place", None, "its name goes before the address: cloud:cloud://place"),
+        ("s3://bucket/store", None, "none can be there"),
+        ("sqlite:cloud://place", None, "'sqlite' cannot be at cloud://place"),
+        ("cloud:s3://bucket", None, "'cloud' cannot be at s3://bucket"),
+        ("folder", "disk", "no store kind 'disk'"),
+    ],
+)
+def test_a_wrong_address_is_explained(text, kind, reason) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_address(text, kind)
+    assert reason in str(caught.value)
+
+
+def test_a_folder_of_the_cache_stands_for_a_store_elsewhere(cache, installed) -> None:
+    address = parse_address("cloud:cloud://place/store/")
+    assert address == Address(address.directory, "cloud", "cloud://place/store")
+    assert address.directory.is_relative_to(cache)
+    assert remote_url(address.directory) == "cloud://place/store"
+    assert parse_address("cloud://place/store", "cloud") == address
+    assert parse_address("cloud:cloud://place/other").directory != address.directory
+    open_store(address.directory, kind="cloud", create=INFO, write=True)
+    assert find_kind(address.directory) is installed["cloud"]
+
+
+def test_a_folder_from_elsewhere_stands_for_nothing(cache, tmp_path) -> None:
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    (folder / REMOTE).write_text("cloud://of-a-stranger\n")
+    assert remote_url(folder) is None
+    with pytest.raises(StoreError, match="is not a store"):
+        open_store(folder, kind="cloud", create=INFO, write=True)
+
+
+# The lock of the writer.
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[threading.Event]:
+    """Hold the lock in another thread until the event is set, or the block ends."""
+    taken, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with writer_lock(folder):
+            taken.set()
+            release.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        yield release
+    finally:
+        release.set()
+        thread.join()
+
+
+def test_a_second_writer_is_refused(tmp_path) -> None:
+    assert not is_being_written(tmp_path)
+    with held(tmp_path):
+        assert is_being_written(tmp_path)
+        message = r"another process is writing to .* wait with --wait SECONDS"
+        for wait in (0, 0.3):
+            with pytest.raises(StoreError, match=message), writer_lock(tmp_path, wait):
+                pass
+    assert not is_being_written(tmp_path)
+    with writer_lock(tmp_path):
+        pass
+
+
+def test_a_second_writer_waits_if_told(tmp_path) -> None:
+    with held(tmp_path) as release:
+        threading.Timer(0.3, release.set).start()
+        with writer_lock(tmp_path, wait=600):
+            assert release.is_set()
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot write to"), writer_lock(tmp_path / "file" / "new"):
+        pass
