@@ -23,7 +23,7 @@ from measure import timed
 from pyarrow import parquet
 from sentence_transformers import SentenceTransformer
 
-from longembed_index.distributed import EmbedDocuments
+from longembed_ray import EmbedDocuments
 from longembed_st.settings import ModelSettings
 
 CORES_OF_A_MACHINE = 64

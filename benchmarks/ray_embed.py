@@ -3,7 +3,7 @@
     python benchmarks/ray_embed.py MODEL [--texts 250]
 
 The plain loop embeds with all cores; each actor has its share of them. Both write Parquet files.
-The seconds of Ray are told with and without those of a run on two texts: what it takes to start.
+The seconds of Ray are shown with and without those of a run on two texts: what it takes to start.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ import pyarrow as pa
 import torch
 from pyarrow import parquet
 
-from longembed_index.distributed import EmbedDocuments
-from longembed_index.distributed.reading import inputs_of, rows_of, tables_of
-from longembed_index.distributed.running import embed_to_parquet
-from longembed_index.embedding import storable_model
-from longembed_index.parsing import DEFAULT_PARSER
-from longembed_index.reports import Outcome
+from longembed_index.documents.parsing import DEFAULT_PARSER
+from longembed_index.maintain.embedding import storable_model
+from longembed_ray import EmbedDocuments, embed_to_parquet, find_inputs
+from longembed_ray.reading import Input, rows_of_file, sorted_keys, tables_of
 from longembed_st.settings import ModelSettings
 
 
 def write_texts(path: Path, count: int) -> None:
-    """Words drawn at random, 50 to 8,000 characters each."""
+    """Write texts of words drawn at random, 50 to 8,000 characters each."""
     draw = random.Random(0)
     words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
     with path.open("w") as out:
@@ -39,29 +37,22 @@ def write_texts(path: Path, count: int) -> None:
 
 
 def plain(path: Path, settings: ModelSettings, out: Path) -> float:
-    """Seconds of a loop that embeds and writes, the model loaded."""
+    """Return the seconds of a loop that embeds and writes, the model loaded."""
     embed = EmbedDocuments(settings, spans=True)
     began = time.perf_counter()
-    tables = [embed(table) for table in tables_of(rows_of(str(path), 1, DEFAULT_PARSER))]
+    rows = rows_of_file(Input(str(path), 1), DEFAULT_PARSER)
+    tables = [embed(table) for table in tables_of(rows, sorted_keys([]))]
     parquet.write_table(pa.concat_tables(tables), out, compression="zstd")
     return time.perf_counter() - began
 
 
-def by_ray(path: Path, settings: ModelSettings, out: Path, actors: int) -> tuple[float, int]:
-    """Seconds from the call to the end, and tokens."""
-    inputs, _ = inputs_of([path])
-    made_by = storable_model(settings).provenance
-    told: list[Outcome] = []
+def with_ray(path: Path, settings: ModelSettings, out: Path, actors: int) -> tuple[float, int]:
+    """Return the seconds from the call to the end, and the tokens."""
+    inputs, _ = find_inputs([path])
+    provenance = storable_model(settings).provenance
     began = time.perf_counter()
-    embed_to_parquet(
-        inputs,
-        str(out),
-        made_by,
-        spans=True,
-        actors=actors,
-        on_outcome=told.append,
-    )
-    return time.perf_counter() - began, sum(outcome.tokens for outcome in told)
+    report = embed_to_parquet(inputs, str(out), provenance, spans=True, actors=actors)
+    return time.perf_counter() - began, report.tokens
 
 
 def main() -> None:
@@ -70,18 +61,20 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--texts", type=int, default=250)
     parser.add_argument("--actors", type=int, default=2)
-    given = parser.parse_args()
-    settings = ModelSettings(model_name=given.model, method="pcw")
+    arguments = parser.parse_args()
+    settings = ModelSettings(model_name=arguments.model, method="pcw")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        write_texts(place / "texts.jsonl", given.texts)
+        write_texts(place / "texts.jsonl", arguments.texts)
         write_texts(place / "few.jsonl", 2)
-        start, _ = by_ray(place / "few.jsonl", settings, place / "few", given.actors)
-        whole, tokens = by_ray(place / "texts.jsonl", settings, place / "ray", given.actors)
+        start, _ = with_ray(place / "few.jsonl", settings, place / "few", arguments.actors)
+        whole, tokens = with_ray(place / "texts.jsonl", settings, place / "ray", arguments.actors)
         alone = plain(place / "texts.jsonl", settings, place / "plain.parquet")
-        print(f"{given.texts:,} texts, {tokens:,} tokens, {torch.get_num_threads()} threads")
+        print(f"{arguments.texts:,} texts, {tokens:,} tokens, {torch.get_num_threads()} threads")
         print(f"plain loop: {alone:.1f} s, {tokens / alone:,.0f} tokens a second")
-        print(f"{given.actors} actors: {whole:.1f} s in all, {start:.1f} s of them for two texts")
+        print(
+            f"{arguments.actors} actors: {whole:.1f} s in all, {start:.1f} s of them for two texts"
+        )
         print(f"ratio: {whole / alone:.3f} in all, {(whole - start) / alone:.3f} without the start")
 
 

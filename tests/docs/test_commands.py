@@ -26,7 +26,7 @@ RERANKERS = {
 
 NOT_RUN = {
     "serve": "ends only when it is interrupted; tests/longembed_serve runs it",
-    "--ray": "starts a cluster; tests/longembed_index/distributed runs it",
+    "--ray": "starts a cluster; tests/longembed_ray runs it",
     "lancedb:s3://bucket/reports": "needs an object store; tests/integrations runs file://",
     "--watch": "ends only when it is interrupted; tests/longembed_index runs it",
     "bench": "takes minutes; tests/longembed_bench runs it",
