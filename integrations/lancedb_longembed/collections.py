@@ -18,7 +18,7 @@ TABLE = "longembed.collections"
 OLD_COLUMN = "settings"
 """A column that the table had in version 0.2."""
 _SCHEMA = pa.schema(
-    [pa.field(name, pa.string()) for name in ("table", "collection", "state", "info")]
+    [pa.field(name, pa.string()) for name in ("table", "collection", "state", "info", "language")]
 )
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -34,12 +34,14 @@ class Entry:
         collection: The collection's name.
         state: Whether it answers searches, is going to, or did.
         info: What it is meant to hold, as JSON.
+        language: The language of its words; None before its first documents.
     """
 
     table: str
     collection: str
     state: State
     info: str
+    language: str | None = None
 
     @classmethod
     def create(cls, table: str, collection: str, state: State, info: StoreInfo) -> Entry:

@@ -53,7 +53,7 @@ class LanceFolders:
             from lancedb_longembed.store import LanceStore
             from lancedb_longembed.tables import Database
         database = Database(self.address(directory))
-        return LanceStore(database, collection, create=create, write=write)
+        return LanceStore(database, collection, create=create, write=write or create is not None)
 
     def address(self, directory: Path) -> str:
         """Return where the tables are: the folder, or the URL for which it stands."""

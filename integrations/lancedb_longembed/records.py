@@ -13,7 +13,7 @@ from lancedb_longembed.tables import KEY
 from lancedb_longembed.words import WORD_FIELDS, word_columns
 from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.store.sqlite_rows import entry_values, is_storable
-from longembed_index.store.vectors import record_vectors
+from longembed_index.store.vectors import record_vectors, unit_vectors
 from longembed_st.coverages import Coverage
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _span_columns(records: Sequence[Record], dimensions: int) -> dict[str, Any]:
     missing = np.array([one is None for one in spans])
     ends = np.cumsum([0, *(0 if one is None else len(one.vectors) for one in spans)])
     ranges = [np.asarray(one.ranges, np.int64).reshape(-1) for one in spans if one is not None]
-    vectors = [np.asarray(one.vectors) for one in spans if one is not None]
+    vectors = [unit_vectors(one.vectors) for one in spans if one is not None]
     flat = np.concatenate([np.zeros((0, dimensions)), *vectors]).astype(np.float16)
     mask = pa.array(missing)
     return {

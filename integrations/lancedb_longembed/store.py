@@ -31,7 +31,9 @@ from lancedb_longembed.tables import KEY, Database, Rows, lance_errors, one_of
 from lancedb_longembed.words import INDICES, LanceWords
 from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import guess_language
+from longembed_index.maintain.embedding import batches
 from longembed_index.store.filters import check_where, matches
+from longembed_index.store.info import info_to_json
 from longembed_index.store.protocol import StoreInfo, Where
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_index import document
+
+_SPANS_AT_ONCE = 200
 
 
 class LanceStore:
@@ -135,8 +139,8 @@ class LanceStore:
         rows = self._find_rows()
         if rows is None:
             return
-        batches = rows.read(*ENTRY_COLUMNS, where=narrow(where))
-        entries = [entry for batch in batches for entry in read_entries(batch)]
+        parts = rows.read(*ENTRY_COLUMNS, where=narrow(where))
+        entries = [entry for part in parts for entry in read_entries(part)]
         entries.sort(key=lambda entry: entry.id)
         yield from (entry for entry in entries if matches(entry.fields, where))
 
@@ -156,8 +160,14 @@ class LanceStore:
 
     def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Spans]]:
         """Yield the spans of documents that have any; of all without `ids`."""
-        for batch in self._read((KEY, RANGES, SPANS), ids):
-            yield from read_spans(batch)
+        columns = (KEY, RANGES, SPANS)
+        if ids is None:
+            for batch in self._read(columns, None):
+                yield from read_spans(batch)
+            return
+        for part in batches(ids, _SPANS_AT_ONCE):
+            spans = dict(pair for batch in self._read(columns, part) for pair in read_spans(batch))
+            yield from ((key, spans[key]) for key in part if key in spans)
 
     def _read(self, columns: Sequence[str], ids: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         rows = self._find_rows()
@@ -173,35 +183,41 @@ class LanceStore:
         ids = [entry.id for entry in self.entries(where)] if where else None
         if rows is None or k < 1 or ids == []:
             return []
-        query = np.asarray(vector, dtype=np.float32)
-        with lance_errors("read"):
-            search = rows.table.search(query, vector_column_name=VECTOR).distance_type("cosine")
-            if ids is not None:
-                search = search.where(one_of(ids), prefilter=True)
-            found = search.limit(k).select([KEY, "_distance"]).to_list()
-        scores = [(row[KEY], 1 - row["_distance"]) for row in found]
-        return sorted(scores, key=lambda pair: (-pair[1], pair[0]))
+        query, most = np.asarray(vector, dtype=np.float32), k
+        while True:
+            most += 1
+            with lance_errors("read"):
+                search = rows.table.search(query, vector_column_name=VECTOR)
+                search = search.distance_type("cosine").limit(most).select([KEY, "_distance"])
+                if ids is not None:
+                    search = search.where(one_of(ids), prefilter=True)
+                found = search.to_list()
+            scores = [(row[KEY], 1 - row["_distance"]) for row in found]
+            # Of documents with one score, LanceDB takes any: all of them must be known.
+            if len(found) < most or scores[k - 1][1] > scores[-1][1]:
+                return sorted(scores, key=lambda pair: (-pair[1], pair[0]))[:k]
+            most *= 2
 
     def lexical(self) -> LanceWords:
         """Return LanceDB's index of the words."""
-        return LanceWords(self._find_rows(), self.info.language)
+        return LanceWords(self._find_rows(), self._entry().language)
 
     # Writing.
 
     def update_info(self, info: StoreInfo) -> None:
         """Replace what the store is meant to hold, in one commit."""
+        self._check_is_for_writing()
         entry = self._entry()
-        stored = entry.read_info().language
-        if len(self) and info.language not in (None, stored):
+        if entry.language not in (None, info.language or entry.language):
             raise StoreError(
-                f"the words of the store are cut as {stored}, not as {info.language}. Index into "
-                "a new store for another language"
+                f"the words of the store are cut as {entry.language}, not as {info.language}. "
+                "Index into a new store for another language"
             )
-        info = replace(info, language=info.language or stored)
-        self._collections.put(Entry.create(entry.table, entry.collection, entry.state, info))
+        self._collections.put(replace(entry, info=info_to_json(info)))
 
     def write(self, records: Sequence[document.Record], delete: Iterable[str] = ()) -> None:
         """Add or replace records, and delete others, all in one commit."""
+        self._check_is_for_writing()
         latest = {record.document.id: record for record in records}
         gone = set(delete) - latest.keys()
         rows = self._find_rows()
@@ -209,16 +225,17 @@ class LanceStore:
             if rows is not None:
                 rows.write(None, gone)
             return
-        info = self.info
-        language = info.language or guess_language(r.document.text for r in latest.values())
+        entry = self._entry()
+        language = entry.language or entry.read_info().language
+        language = language or guess_language(r.document.text for r in latest.values())
         with lance_errors("write"):
             data = table_of(list(latest.values()), language, self._dimensions())
-        if info.language is None:
-            self.update_info(replace(info, language=language))
+        if entry.language is None:
+            self._collections.put(replace(entry, language=language))
         if rows is None:
-            name = self._entry().table
-            self._database.create(name, table_schema(data.schema.field(VECTOR).type.list_size))
-            rows = self._rows = Rows(self._database, name)
+            dimensions = data.schema.field(VECTOR).type.list_size
+            self._database.create(entry.table, table_schema(dimensions))
+            rows = self._rows = Rows(self._database, entry.table)
             rows.index(INDICES)
         rows.write(data, gone)
 
@@ -230,6 +247,7 @@ class LanceStore:
 
     def stage(self, info: StoreInfo) -> LanceStore:
         """Begin an empty store that is going to replace this one; discard an earlier one."""
+        self._check_is_for_writing()
         self._collections.drop("staged")
         name = self._collections.new_table()
         self._collections.put(Entry.create(name, self._collection, "staged", info))
@@ -245,6 +263,7 @@ class LanceStore:
 
         This object shows the new documents from then on.
         """
+        self._check_is_for_writing()
         staged = self._collections.find(state="staged")
         if staged is None:
             raise StoreError("there is no staged store to switch to")
@@ -254,13 +273,20 @@ class LanceStore:
 
     def drop_replaced(self) -> list[str]:
         """Delete the stores that `switch` has replaced, and return their names."""
+        self._check_is_for_writing()
         return self._collections.drop("replaced")
 
     def close(self) -> None:
         """Complete the indices of what was written, and release the connection."""
-        if self._write and self._rows is not None:
-            self._rows.tidy()
+        # A switch may have put another table in the place of the one that was written.
+        rows = self._find_rows() if self._write else None
+        if rows is not None:
+            rows.tidy()
         self._database.close()
+
+    def _check_is_for_writing(self) -> None:
+        if not self._write:
+            raise StoreError(f"{self._database.address} is open for reading. Open it for writing")
 
     def _open_table(self, name: str) -> LanceStore:
         return LanceStore(self._database, self._collection, table=name, write=self._write)

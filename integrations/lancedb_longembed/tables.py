@@ -113,6 +113,7 @@ class Rows:
     def __init__(self, database: Database, name: str, key: str = KEY) -> None:
         self._database, self._name, self._key = database, name, key
         self._writes = 0
+        self._unindexed = (0, 0)
 
     @property
     def table(self) -> Any:
@@ -184,14 +185,20 @@ class Rows:
         A run that was killed has left rows out of the indices, so the table is asked, too.
         """
         with lance_errors("write"):
-            if self._writes or self._has_unindexed_rows():
+            if self._writes or self.count_unindexed():
                 self.table.optimize(cleanup_older_than=_OLD)
         self._writes = 0
 
-    def _has_unindexed_rows(self) -> bool:
-        names = [index.name for index in self.table.list_indices()]
-        statistics = [self.table.index_stats(name) for name in names]
-        return any(one is not None and one.num_unindexed_rows for one in statistics)
+    def count_unindexed(self) -> int:
+        """Return how many rows are not in every index yet."""
+        version = self.version
+        if self._unindexed[0] != version:
+            with lance_errors("read"):
+                names = [index.name for index in self.table.list_indices()]
+                statistics = [self.table.index_stats(name) for name in names]
+            counts = [one.num_unindexed_rows for one in statistics if one is not None]
+            self._unindexed = (version, max(counts, default=0))
+        return self._unindexed[1]
 
 
 def one_of(values: Sequence[str], column: str = KEY) -> str:

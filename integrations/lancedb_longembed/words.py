@@ -6,6 +6,7 @@ the same; LanceDB only splits the terms at spaces. Its k1 is 1.2, where other st
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -53,6 +54,8 @@ INDICES = {
 
 _ALL = 10_000_000
 """More passages than are ever asked for at once."""
+_MOST_UNINDEXED = 0.05
+"""The share of unindexed documents up to which it hardly matters how their words are counted."""
 _COUNTED = 10_000
 """The documents of a term are counted up to here: beyond, it hardly tells passages apart."""
 _PASSAGE_LENGTH = 0.9 * WINDOW
@@ -116,8 +119,15 @@ class LanceWords:
         self, query: Any, most: int, among: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
         """Return ids and scores, best first; a document once for each passage that matches."""
+        if self._rows is None or most < 1:
+            return []
+        if among is not None and self._rows.count_unindexed() > _MOST_UNINDEXED * len(self):
+            # Among a few, LanceDB counts the words of unindexed documents in those few only.
+            wanted = set(among)
+            found = (pair for pair in self.search(query, _ALL) if pair[0] in wanted)
+            return list(itertools.islice(found, most))
         keys = None if among is None else list(filter(is_storable, among))
-        if self._rows is None or most < 1 or keys == []:
+        if keys == []:
             return []
         with lance_errors("read"):
             search = self._rows.table.search(query, query_type="fts").limit(most)

@@ -8,7 +8,6 @@ import lancedb
 import numpy as np
 import pytest
 from command_line import longembed
-
 from longembed_index.finding import Finder
 from longembed_index.opening import read_provenance
 

@@ -2,82 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from reference.bm25 import bm25, passages
 from zipf import text
 
+from lancedb_longembed.folders import LanceFolders
 from lancedb_longembed.store import LanceStore
-from lancedb_longembed.tables import connect
-from longembed_index.lexical import WordFile
-from longembed_index.testing import MADE_BY, record
-from longembed_index.word_index import RanksWords
-from longembed_index.word_scores import STEP, WINDOW
+from longembed_index.lexical.index import WordIndex
+from longembed_index.lexical.scores import STEP, WINDOW
+from longembed_index.store.conformance import INFO, record
+from longembed_index.store.memory import MemoryStore
 
 QUERY = "w0 w3 w50 w299 unknown"
 
 
 @pytest.fixture
-def store(tmp_path) -> LanceStore:
-    database = connect(str(tmp_path / "store"))
-    LanceStore.create(database, "documents", MADE_BY)
-    return LanceStore(database, "documents")
+def create(tmp_path) -> Callable[[str | None], LanceStore]:
+    """Create an empty store in a language."""
+
+    def create(language: str | None) -> LanceStore:
+        info = replace(INFO, language=language)
+        return LanceFolders().open(tmp_path, "documents", create=info, write=True)
+
+    return create
 
 
-def write(store: LanceStore, **texts: str) -> None:
-    store.write([record(key, text=one) for key, one in texts.items()])
+def write(store, **texts: str) -> None:
+    store.write([record(key, text=text) for key, text in texts.items()])
 
 
 LENGTHS = [1, 5, 124, 126, 250, 251, 374, 376, 500, 2_000, 60, 61, 62, 63]
 
 
+def tidy(store: LanceStore) -> None:
+    """Complete the indices, as closing does."""
+    store.close()
+
+
 @pytest.mark.parametrize("is_tidy", [True, False])
-def test_scores_are_those_of_the_formula(store, is_tidy) -> None:
+def test_scores_are_those_of_the_formula(create, is_tidy) -> None:
     texts = {f"id{n}": text(n, length) for n, length in enumerate(LENGTHS)}
-    store.speak("none")
+    store = create("none")
     write(store, **texts)
     if is_tidy:
-        store.tidy()
-    cut = {key: one.split() for key, one in texts.items()}
-    whole = bm25(QUERY.split(), list(cut.values()), k1=1.2)
-    every = [(key, part) for key, one in cut.items() for part in passages(one, WINDOW, STEP)]
-    parts = bm25(QUERY.split(), [part for _, part in every], k1=1.2)
+        tidy(store)
+    terms = {key: text.split() for key, text in texts.items()}
+    whole = bm25(QUERY.split(), list(terms.values()), k1=1.2)
+    windows = [(key, part) for key in terms for part in passages(terms[key], WINDOW, STEP)]
+    parts = bm25(QUERY.split(), [part for _, part in windows], k1=1.2)
     best = [
-        max(score for (other, _), score in zip(every, parts, strict=True) if other == key)
-        for key in cut
+        max(score for (other, _), score in zip(windows, parts, strict=True) if other == key)
+        for key in terms
     ]
-    found = store.word_index.ask(QUERY).scores(list(texts))
-    assert found.keys() == texts.keys()
+    scores = store.lexical().query(QUERY).scores(list(texts))
+    assert scores.keys() == {key for key, score in zip(terms, whole, strict=True) if score > 0}
     # It multiplies all by k1 + 1, and rounds lengths.
-    for expected, ours in (
-        (np.array(whole), np.array([found[key].document for key in cut])),
-        (np.array(best), np.array([found[key].passage for key in cut])),
-    ):
-        assert ours.max() > 0
-        np.testing.assert_allclose(ours / 2.2, expected, rtol=0.06, atol=0.02)
+    for expected, part in ((whole, "document"), (best, "passage")):
+        ours = [getattr(scores[key], part) if key in scores else 0 for key in terms]
+        assert max(ours) > 0
+        np.testing.assert_allclose(np.array(ours) / 2.2, expected, rtol=0.06, atol=0.02)
 
 
-def test_scores_of_some_are_those_of_all(store) -> None:
+def test_scores_of_some_are_those_of_all(create) -> None:
+    store = create("none")
     write(store, **{f"id{n}": text(n, 400) for n in range(40)})
-    store.tidy()
-    asked = store.word_index.ask("w5 w9")
-    everything = asked.scores([f"id{n}" for n in range(40)])
-    some = asked.scores(["id3", "id30", "absent"])
-    assert some["id3"] == everything["id3"]
-    assert some["id30"] == everything["id30"]
-    assert some["absent"].document == some["absent"].passage == 0
+    query = store.lexical().query("w5 w9")
+    scores = query.scores([f"id{n}" for n in range(40)])
+    some = ["id3", "id30"]
+    assert query.scores([*some, "absent"]) == {key: scores[key] for key in some}
+    assert set(query.candidates(10, some)) == set(some)
 
 
-def test_what_was_written_last_is_found_before_it_is_indexed(store) -> None:
-    store.speak("english")
+def test_what_was_written_last_is_found_before_it_is_indexed(create) -> None:
+    store = create("english")
     write(store, a="the whale swims in the sea", b="a ship sails")
-    store.tidy()
+    tidy(store)
     write(store, b="the captain sleeps", c="a white whale, the whale of whales")
-    words = store.word_index
-    assert words.ask("whale").candidates(5) == ["c", "a"]
-    assert words.ask("ship").candidates(5) == []
-    store.delete(["c"])
-    assert words.ask("whales").candidates(5) == ["a"]
+    words = store.lexical()
+    assert words.query("whale").candidates(5) == ["c", "a"]
+    assert words.query("ship").candidates(5) == []
+    store.write([], delete=["c"])
+    assert words.query("whales").candidates(5) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -91,59 +100,60 @@ def test_what_was_written_last_is_found_before_it_is_indexed(store) -> None:
         ("none", "before \ufdfa after", "\ufdfa"),
     ],
 )
-def test_words_are_cut_as_in_every_store(store, language, written, asked) -> None:
-    store.speak(language)
+def test_texts_are_analysed_as_in_every_store(create, language, written, asked) -> None:
+    store = create(language)
     write(store, a=written, b="nothing of it")
-    assert store.word_index.ask(asked).candidates(5) == ["a"]
+    assert store.lexical().query(asked).candidates(5) == ["a"]
 
 
-def test_the_language_is_guessed_once(store) -> None:
-    assert store.word_index.language is None
+def test_the_language_is_guessed_once(create) -> None:
+    store = create(None)
+    assert store.lexical().language is None
     write(store, a="der Hund und die Katze sind in dem Haus und nicht auf der Wiese")
-    assert store.word_index.language == "german"
+    assert store.lexical().language == "german"
     write(store, b="the dog and the cat are in the house and not on the meadow")
-    assert store.word_index.language == "german"
+    assert store.lexical().language == "german"
 
 
-def test_a_phrase_stands_word_by_word(store) -> None:
-    store.speak("english")
+def test_a_phrase_stands_word_by_word(create) -> None:
+    store = create("english")
     write(store, a="The budget was approved by the board.", b="approved, the budget of the board")
-    words = store.word_index
-    assert words.with_phrase("budget was approved") == {"a"}
-    assert words.with_phrase("Approved the budget") == {"b"}
-    assert words.with_phrase("another budget") == set()
-    assert words.with_phrase("the") is None
+    words = store.lexical()
+    assert words.find_phrase("budget was approved") == {"a"}
+    assert words.find_phrase("Approved the budget") == {"b"}
+    assert words.find_phrase("another budget") == set()
+    assert words.find_phrase("the") is None
 
 
 @pytest.mark.parametrize("query", ["", "the of and", "🙂", '"', "a AND (b OR", "x" * 10_000])
-def test_nothing_in_a_query_is_an_operator(store, query) -> None:
-    store.speak("english")
+def test_nothing_in_a_query_is_an_operator(create, query) -> None:
+    store = create("english")
     write(store, a="the first document")
-    asked = store.word_index.ask(query)
+    asked = store.lexical().query(query)
     assert asked.candidates(3) == []
-    assert asked.scores(["a"])["a"].document == 0
+    assert asked.scores(["a"]) == {}
     assert asked.text_scores("the first document", [(0, 9)]).tolist() == [0]
 
 
-def test_an_empty_store_has_no_words(store) -> None:
-    words = store.word_index
-    assert isinstance(store, RanksWords)
-    assert (len(words), words.language, words.with_phrase("x")) == (0, None, set())
-    assert words.ask("x").candidates(3) == []
+def test_an_empty_store_has_no_words(create) -> None:
+    words = create(None).lexical()
+    assert (len(words), words.language, words.find_phrase("x")) == (0, None, set())
+    assert words.query("x").candidates(3) == []
     assert words.windows("a", 0) == [(0, 0)]
 
 
-def test_windows_and_the_best_part_are_those_of_a_file_of_words(store, tmp_path) -> None:
+def test_windows_and_the_best_part_are_those_of_other_stores(create, tmp_path) -> None:
     texts = {f"id{n}": text(n, length) for n, length in enumerate(LENGTHS)}
-    store.speak("none")
-    write(store, **texts)
-    file = WordFile(tmp_path, "documents")
-    file.add(texts, "none")
-    for key, one in texts.items():
-        ranges = store.word_index.windows(key, len(one))
-        assert ranges == file.windows(key, len(one))
-        ours = store.word_index.ask(QUERY).range_scores(key, ranges)
-        theirs = file.ask(QUERY).range_scores(key, ranges)
+    store, other = create("none"), MemoryStore(replace(INFO, language="none"))
+    words = WordIndex(tmp_path, "documents")
+    for one in (store, other):
+        write(one, **texts)
+    words.update(other)
+    for key, document in texts.items():
+        ranges = store.lexical().windows(key, len(document))
+        assert ranges == words.windows(key, len(document))
+        ours = store.lexical().query(QUERY).range_scores(key, ranges)
+        theirs = words.query(QUERY).range_scores(key, ranges)
         # Terms are weighed by the documents that have them, not by the passages.
         if len(ranges) > 2:
             assert np.corrcoef(ours, theirs)[0, 1] > 0.95
