@@ -85,7 +85,8 @@ def stats(
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key}={setting!r}" for key, setting in value.items())
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        table.add_row(name, f"{value:,}" if is_count else str(value))
     terminal().print(table)
 
 
