@@ -154,7 +154,9 @@ class WordIndex:
             None if the phrase has no terms.
         """
         terms = get_analyzer(self.language or NO_LANGUAGE).tokens(phrase).terms
-        return set(self.read(lambda connection: find_phrase(connection, terms))) if terms else None
+        if not terms:
+            return None
+        return self.read(partial(find_phrase, terms=terms))
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
         """Return the passages of a document without spans.
@@ -259,8 +261,8 @@ def _replace(
         raise StoreError("the words were built again by another process meanwhile. Try again")
     indexed = read_content_hashes(connection, [document.id for document in documents])
     changed = [d for d in documents if indexed.get(d.id) != d.content_hash]
-    delete_documents(connection, [*left_over, *(document.id for document in changed)])
-    insert_documents(connection, changed)
+    numbers = delete_documents(connection, [*left_over, *(document.id for document in changed)])
+    insert_documents(connection, changed, numbers)
     write_settings(connection, settings)
 
 
@@ -299,7 +301,9 @@ class WordQuery:
         """Return ids of documents with words of the query, the likeliest first."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            return find_candidates(connection, self._terms(connection).counts, most, among)
+            known = self._terms(connection)
+            weights = known.weights.document_weights
+            return find_candidates(connection, known.counts, weights, most, among)
 
         return self._words.read(work)
 

@@ -118,20 +118,29 @@ def window_ranges(starts: Terms, characters: int) -> list[tuple[int, int]]:
     ]
 
 
-def windows_of(places: Integers, counts: Any) -> tuple[Integers, Integers]:
-    """Return the passages that terms belong to: two for each term, one at the ends of a text.
+def windows_of(lengths: Integers, places: Integers) -> tuple[Integers, Integers, Floats]:
+    """Return the passages of texts that some of their terms belong to.
 
     Args:
-        places: The place of each term in its text, counted in terms, shape (occurrences,).
-        counts: The number of passages of each term's text, shape (occurrences,); or one for all.
+        lengths: The number of terms in each text, shape (texts,).
+        places: Places of terms in all texts, one text after the other, ascending.
 
     Returns:
-        Passages, and for each the index of its term in `places`.
+        For each passage that a term belongs to, two but at the ends of a text: the passage,
+        counted over all texts, and the index of the term in `places`. Then the number of terms in
+        each passage, shape (passages,).
     """
-    windows = np.concatenate([places // STEP, places // STEP - 1])
+    counts = window_count(lengths)
+    ends = np.cumsum(lengths)
+    texts = np.searchsorted(ends, places, side="right")
+    steps = (places - (ends - lengths)[texts]) // STEP
+    windows = np.concatenate([steps, steps - 1])
     indices = np.tile(np.arange(len(places)), 2)
-    inside = (windows >= 0) & (windows < np.tile(np.broadcast_to(counts, places.shape), 2))
-    return windows[inside], indices[inside]
+    inside = (windows >= 0) & (windows < counts[texts[indices]])
+    windows, indices = windows[inside], indices[inside]
+    first_windows = np.cumsum(counts) - counts
+    sizes = np.concatenate([window_lengths(length) for length in lengths.tolist()])
+    return windows + first_windows[texts[indices]], indices, sizes
 
 
 def document_scores(
@@ -155,18 +164,10 @@ def document_scores(
         weights.document_length,
         weights.document_weights,
     )
+    windows, indices, sizes = windows_of(lengths, places)
+    parts = bm25(windows, columns[indices], sizes, weights.passage_length, weights.passage_weights)
     counts = window_count(lengths)
-    first_windows = np.cumsum(counts) - counts
-    places_in_text = places - (np.cumsum(lengths) - lengths)[owners]
-    windows, indices = windows_of(places_in_text, counts[owners])
-    parts = bm25(
-        windows + first_windows[owners[indices]],
-        columns[indices],
-        np.concatenate([window_lengths(length) for length in lengths.tolist()]),
-        weights.passage_length,
-        weights.passage_weights,
-    )
-    best = np.maximum.reduceat(parts, first_windows)
+    best = np.maximum.reduceat(parts, np.cumsum(counts) - counts)
     return {
         document_id: WordScores(float(document), float(passage))
         for (document_id, _), document, passage in zip(documents, whole, best, strict=True)

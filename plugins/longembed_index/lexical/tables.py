@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from longembed_index.lexical.analyzer import Tokens
-from longembed_index.lexical.scores import Terms, window_count, window_lengths, windows_of
+from longembed_index.lexical.postings import (
+    STATEMENTS,
+    add_postings,
+    read_postings,
+    remove_postings,
+    score_postings,
+)
+from longembed_index.lexical.scores import Floats, Terms, windows_of
 
 VERSION = 2
 """Of the tables and of the analysis: a file of another version is built again."""
 
-_STATEMENTS = (
+_TABLES = (
     "CREATE TABLE settings (edition TEXT NOT NULL, generation INTEGER, language TEXT)",
     "INSERT INTO settings VALUES (lower(hex(randomblob(8))), NULL, NULL)",
     "CREATE TABLE terms (number INTEGER PRIMARY KEY, term TEXT NOT NULL, "
@@ -32,12 +38,15 @@ _STATEMENTS = (
     "CREATE TABLE totals (documents INTEGER NOT NULL, length INTEGER NOT NULL, "
     "passages INTEGER NOT NULL, passage_length INTEGER NOT NULL)",
     "INSERT INTO totals VALUES (0, 0, 0, 0)",
-    "CREATE VIRTUAL TABLE postings USING fts5(terms, content='')",
+    *STATEMENTS,
 )
 _VALUES_AT_ONCE = 500
 """Values in one statement."""
-_MOST_TERMS = 64
-"""The most terms of a query that candidates are found by."""
+_DOCUMENTS_AT_ONCE = 16
+"""Documents whose terms are read together; each may have hundreds of thousands."""
+_LISTS = 4
+"""Candidates are found by the rarest terms of a query: by so many whose lists are together no
+longer than this many lists of all documents."""
 
 
 class Settings(NamedTuple):
@@ -82,7 +91,7 @@ class Totals(NamedTuple):
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Create the tables in an empty file, in the transaction that is open."""
-    for statement in _STATEMENTS:
+    for statement in _TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -139,103 +148,151 @@ def read_document_terms(
     Raises:
         sqlite3.DatabaseError: If they are damaged.
     """
-    query = (
-        "SELECT id, terms, starts, checksum FROM documents "
-        "JOIN document_terms ON document = documents.number"
-    )
-    for document_id, terms, starts, checksum in select(connection, query, "id", ids):
-        if zlib.crc32(terms + starts) != checksum:
-            raise sqlite3.DatabaseError(f"the terms of {document_id!r} are malformed")
-        yield document_id, _unpack(terms), starts
+    for start in range(0, len(ids), _DOCUMENTS_AT_ONCE):
+        part = ids[start : start + _DOCUMENTS_AT_ONCE]
+        for _, document_id, terms, starts in _select_documents(connection, "id", part):
+            yield document_id, terms, starts
 
 
 def unpack_starts(packed: bytes) -> Terms:
     """Return the first character of each term."""
-    return np.cumsum(_unpack(packed), dtype=np.int32)
+    return np.cumsum(np.frombuffer(zlib.decompress(packed), "<i4"), dtype=np.int32)
 
 
 def find_candidates(
     connection: sqlite3.Connection,
     terms: Sequence[TermCount],
+    weights: Floats,
     most: int,
     among: Sequence[str] | None,
 ) -> list[str]:
-    """Return ids of documents that contain some of the terms, the likeliest first."""
-    # The words that few documents have decide; the others cost the time.
-    by_rarity = sorted(terms, key=lambda term: term.documents)[:_MOST_TERMS]
-    together = np.cumsum([term.documents for term in by_rarity])
-    count = read_totals(connection).documents
-    rare = by_rarity[: max(1, int(np.searchsorted(together, count, "right")))]
-    if not rare or most < 1:
+    """Return ids of documents that contain some of the terms, the likeliest first.
+
+    Args:
+        connection: To the file.
+        terms: The terms.
+        weights: The idf of each, times its count in the query, shape (terms,).
+        most: How many documents.
+        among: Only these documents; all without it.
+    """
+    totals = read_totals(connection)
+    # The rare terms decide; the frequent ones cost the time.
+    by_rarity = np.argsort([term.documents for term in terms], kind="stable")
+    together = np.cumsum([terms[index].documents for index in by_rarity])
+    rare = by_rarity[: max(1, int(np.searchsorted(together, _LISTS * totals.documents, "right")))]
+    if not len(rare) or most < 1:
         return []
-    rows = connection.execute(
-        "SELECT id FROM postings JOIN documents ON number = postings.rowid "
-        "WHERE postings MATCH ? ORDER BY rank",
-        (" OR ".join(f'"{term.number}"' for term in rare),),
+    average = totals.length / totals.documents
+    numbers, scores = score_postings(
+        connection, [terms[index].number for index in rare], weights[rare], average
     )
-    wanted = None if among is None else set(among)
-    ids = (document_id for (document_id,) in rows if wanted is None or document_id in wanted)
-    return list(itertools.islice(ids, most))
+    if among is not None:
+        query = "SELECT number FROM documents"
+        inside = np.isin(numbers, [number for (number,) in select(connection, query, "id", among)])
+        numbers, scores = numbers[inside], scores[inside]
+    if len(numbers) > most:
+        # Of equal scores all are kept, so that ids decide and not the order of writing.
+        best = scores >= np.partition(scores, -most)[-most]
+        numbers, scores = numbers[best], scores[best]
+    ids = dict(select(connection, "SELECT number, id FROM documents", "number", numbers.tolist()))
+    by_score = sorted(
+        (-score, ids[number]) for number, score in zip(numbers.tolist(), scores, strict=True)
+    )
+    return [document_id for _, document_id in by_score[:most]]
 
 
-def find_phrase(connection: sqlite3.Connection, terms: Sequence[str]) -> list[str]:
+def find_phrase(connection: sqlite3.Connection, terms: Sequence[str]) -> set[str]:
     """Return ids of documents that have the terms in a row."""
-    numbers = {count.term: count.number for count in read_term_counts(connection, terms)}
-    if not all(term in numbers for term in terms):
-        return []
-    wanted = " ".join(str(numbers[term]) for term in terms)
-    rows = connection.execute(
-        "SELECT id FROM postings JOIN documents ON number = postings.rowid WHERE postings MATCH ?",
-        (f'"{wanted}"',),
-    )
-    return [document_id for (document_id,) in rows]
+    known = {count.term: count.number for count in read_term_counts(connection, terms)}
+    if not all(term in known for term in terms):
+        return set()
+    lists = read_postings(connection, list(known.values()))
+    numbers = reduce(np.intersect1d, [postings.documents for postings in lists]).tolist()
+    if len(terms) == 1:
+        query = "SELECT id FROM documents"
+        return {document_id for (document_id,) in select(connection, query, "number", numbers)}
+    phrase = np.array([known[term] for term in terms], dtype="<i4").tobytes()
+    return {
+        document.id
+        for start in range(0, len(numbers), _VALUES_AT_ONCE)
+        for document in _select_documents(
+            connection, "documents.number", numbers[start : start + _VALUES_AT_ONCE]
+        )
+        if _contains(document.terms.tobytes(), phrase)
+    }
 
 
-def insert_documents(connection: sqlite3.Connection, documents: Sequence[DocumentTokens]) -> None:
-    """Store documents that are not there."""
-    numbers = _term_numbers(
-        connection, {t for document in documents for t in document.tokens.terms}
-    )
-    texts = []
+def insert_documents(
+    connection: sqlite3.Connection,
+    documents: Sequence[DocumentTokens],
+    numbers: Mapping[str, int],
+) -> None:
+    """Store documents that are not there.
+
+    Args:
+        connection: To the file.
+        documents: The documents.
+        numbers: The numbers that some of them had before, by id.
+    """
+    terms = {term for document in documents for term in document.tokens.terms}
+    term_numbers = _term_numbers(connection, sorted(terms))
+    stored = []
     for document_id, content_hash, tokens in documents:
-        terms = np.array([numbers[term] for term in tokens.terms], dtype=np.int32)
-        packed, starts = _pack(terms), _pack(np.diff(tokens.starts, prepend=np.int32(0)))
         number = connection.execute(
-            "INSERT INTO documents (id, content_hash) VALUES (?, ?)", (document_id, content_hash)
+            "INSERT INTO documents (number, id, content_hash) VALUES (?, ?, ?)",
+            (numbers.get(document_id), document_id, content_hash),
         ).lastrowid
+        assert number is not None
+        text = np.array([term_numbers[term] for term in tokens.terms], dtype="<i4")
+        packed = text.tobytes()
+        steps = np.diff(tokens.starts, prepend=np.int32(0))
+        starts = zlib.compress(steps.astype("<i4").tobytes(), level=1)
         connection.execute(
             "INSERT INTO document_terms VALUES (?, ?, ?, ?)",
             (number, packed, starts, zlib.crc32(packed + starts)),
         )
-        connection.execute(
-            "INSERT INTO postings (rowid, terms) VALUES (?, ?)", (number, _as_text(terms))
-        )
-        texts.append(terms)
-    _count(connection, texts, 1)
+        stored.append((number, text))
+    if stored:
+        add_postings(connection, stored)
+        _count(connection, [text for _, text in stored], 1)
 
 
-def delete_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
-    """Delete the documents that are there."""
+def delete_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Delete the documents that are there, and return their numbers by id."""
+    deleted = _select_documents(connection, "id", ids)
+    for document in deleted:
+        connection.execute("DELETE FROM documents WHERE number = ?", (document.number,))
+        connection.execute("DELETE FROM document_terms WHERE document = ?", (document.number,))
+    if deleted:
+        remove_postings(connection, [(document.number, document.terms) for document in deleted])
+        _count(connection, [document.terms for document in deleted], -1)
+    return {document.id: document.number for document in deleted}
+
+
+class _StoredDocument(NamedTuple):
+    number: int
+    id: str
+    terms: Terms
+    packed_starts: bytes
+
+
+def _select_documents(
+    connection: sqlite3.Connection, column: str, values: Sequence[Any]
+) -> list[_StoredDocument]:
     query = (
-        "SELECT documents.number, terms FROM documents "
+        "SELECT documents.number, id, terms, starts, checksum FROM documents "
         "JOIN document_terms ON document = documents.number"
     )
-    texts = []
-    for number, packed in select(connection, query, "id", ids):
-        terms = _unpack(packed)
-        # An index without contents has to be told what it is to forget.
-        connection.execute(
-            "INSERT INTO postings (postings, rowid, terms) VALUES ('delete', ?, ?)",
-            (number, _as_text(terms)),
-        )
-        connection.execute("DELETE FROM documents WHERE number = ?", (number,))
-        connection.execute("DELETE FROM document_terms WHERE document = ?", (number,))
-        texts.append(terms)
-    _count(connection, texts, -1)
+    documents = []
+    for number, document_id, terms, starts, checksum in select(connection, query, column, values):
+        if zlib.crc32(terms + starts) != checksum:
+            raise sqlite3.DatabaseError(f"the terms of {document_id!r} are malformed")
+        documents.append(_StoredDocument(number, document_id, np.frombuffer(terms, "<i4"), starts))
+    return documents
 
 
 def select(
-    connection: sqlite3.Connection, query: str, column: str, values: Sequence[str]
+    connection: sqlite3.Connection, query: str, column: str, values: Sequence[Any]
 ) -> list[Any]:
     """Return the rows in which a column has one of some values."""
     rows = []
@@ -246,47 +303,41 @@ def select(
     return rows
 
 
-def _term_numbers(connection: sqlite3.Connection, terms: set[str]) -> dict[str, int]:
+def _term_numbers(connection: sqlite3.Connection, terms: Sequence[str]) -> dict[str, int]:
     """Return the numbers of terms; terms that are not there yet are inserted."""
     connection.executemany(
         "INSERT OR IGNORE INTO terms (term, documents, passages) VALUES (?, 0, 0)",
-        [(term,) for term in sorted(terms)],
+        [(term,) for term in terms],
     )
-    return dict(select(connection, "SELECT term, number FROM terms", "term", sorted(terms)))
+    return dict(select(connection, "SELECT term, number FROM terms", "term", terms))
 
 
 def _count(connection: sqlite3.Connection, texts: Sequence[Terms], sign: int) -> None:
     """Count documents in, or out."""
-    documents: Counter[int] = Counter()
-    passages: Counter[int] = Counter()
-    totals = np.zeros(4, dtype=np.int64)
-    for terms in texts:
-        count = int(window_count(len(terms)))
-        windows, indices = windows_of(np.arange(len(terms)), count)
-        # A term and a passage as one number: each pair counts once.
-        pairs = np.unique(terms[indices].astype(np.int64) * count + windows)
-        numbers, containing = np.unique(pairs // count, return_counts=True)
-        documents.update(numbers.tolist())
-        passages.update(dict(zip(numbers.tolist(), containing.tolist(), strict=True)))
-        totals += [1, len(terms), count, int(window_lengths(len(terms)).sum())]
+    terms = np.concatenate(texts).astype(np.int64)
+    lengths = np.array([len(text) for text in texts])
+    owners = np.repeat(np.arange(len(texts)), lengths)
+    windows, indices, window_lengths = windows_of(lengths, np.arange(len(terms)))
+    # A term and a text as one number: each pair counts once.
+    in_documents = np.unique(terms * len(lengths) + owners) // len(lengths)
+    in_passages = np.unique(terms[indices] * len(window_lengths) + windows) // len(window_lengths)
+    numbers, documents = np.unique(in_documents, return_counts=True)
+    _, passages = np.unique(in_passages, return_counts=True)
     connection.executemany(
         "UPDATE terms SET documents = documents + ?, passages = passages + ? WHERE number = ?",
-        [(sign * count, sign * passages[number], number) for number, count in documents.items()],
+        zip((sign * documents).tolist(), (sign * passages).tolist(), numbers.tolist(), strict=True),
     )
+    totals = [len(texts), len(terms), len(window_lengths), int(window_lengths.sum())]
     connection.execute(
         "UPDATE totals SET documents = documents + ?, length = length + ?, "
         "passages = passages + ?, passage_length = passage_length + ?",
-        (sign * totals).tolist(),
+        [sign * total for total in totals],
     )
 
 
-def _as_text(terms: Terms) -> str:
-    return " ".join(map(str, terms.tolist()))
-
-
-def _pack(numbers: Terms) -> bytes:
-    return zlib.compress(np.asarray(numbers, dtype="<i4").tobytes(), level=1)
-
-
-def _unpack(packed: bytes) -> Terms:
-    return np.frombuffer(zlib.decompress(packed), dtype="<i4")
+def _contains(text: bytes, phrase: bytes) -> bool:
+    """Return whether some terms stand in a row, from four bytes of each."""
+    place = text.find(phrase)
+    while place % 4 and place > 0:
+        place = text.find(phrase, place + 1)
+    return place >= 0
