@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 
+_COVERAGE = {columns.TOKENS: "tokens", columns.READ: "read", columns.WINDOWS: "passes"}
+
+
 class EmbedDocuments:
     """Embed rows of documents, for `map_batches` of a Ray Dataset; see docs/CLUSTER.md.
 
@@ -69,11 +72,8 @@ class EmbedDocuments:
         with needs_extra("ray", "pyarrow"):
             import pyarrow as pa
         texts = rows[columns.TEXT].to_pylist()
-        errors = (
-            rows[columns.ERROR].to_pylist()
-            if columns.ERROR in rows.column_names
-            else [None] * len(texts)
-        )
+        has_errors = columns.ERROR in rows.column_names
+        errors = rows[columns.ERROR].to_pylist() if has_errors else [None] * len(texts)
         wanted = [n for n, text in enumerate(texts) if text is not None and errors[n] is None]
         results: list[Embedded | None] = [None] * len(texts)
         embedded = self._embed([texts[n] for n in wanted])
@@ -82,21 +82,16 @@ class EmbedDocuments:
                 errors[n] = str(result)
             else:
                 results[n] = result
-        coverages = [result and result.coverage for result in results]
-        vectors = [None if result is None else result.vector for result in results]
         new = {
-            columns.VECTOR: pa.array(vectors, pa.list_(pa.float32(), self._width)),
-            columns.TOKENS: pa.array(
-                [coverage and coverage.tokens for coverage in coverages], pa.int64()
-            ),
-            columns.READ: pa.array(
-                [coverage and coverage.read for coverage in coverages], pa.int64()
-            ),
-            columns.WINDOWS: pa.array(
-                [coverage and coverage.passes for coverage in coverages], pa.int64()
+            columns.VECTOR: pa.array(
+                [result and result.vector for result in results],
+                pa.list_(pa.float32(), self._width),
             ),
             columns.ERROR: pa.array(errors, pa.string()),
         }
+        for name, field in _COVERAGE.items():
+            counts = [result and getattr(result.coverage, field) for result in results]
+            new[name] = pa.array(counts, pa.int64())
         if self._spans:
             new |= self._span_columns(results)
         for name, column in new.items():

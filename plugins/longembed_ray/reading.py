@@ -294,16 +294,14 @@ def _row_of_item(name: str, place: str, item: Mapping[str, Any]) -> Row:
         if not isinstance(metadata, dict):
             raise InputError(f"has a {type(metadata).__name__} as metadata, not an object")
         # A document without an id keeps the id that it gets here when rows move.
-        document_id = given_id or f"{name}#{_digest(text.encode())[:16]}"
+        document_id = given_id or f"{name}#{_digest(text.encode('utf8', 'surrogatepass'))[:16]}"
         source = TextSource(Document(document_id, text, metadata, str(title or "")))
         content = content_of(source)
         readable_of(source, content)
-        size = len(f"{source.id}{source.title}{text}".encode())
-    except UnicodeEncodeError:
-        return Row(shown(given_id) or place, error="has a character that is not valid Unicode")
     except InputError as error:
-        return Row(shown(given_id) or place, error=str(error))
-    return Row(source.id, size, text, source.title, _digest(content), json.dumps(metadata))
+        return Row(given_id or place, error=str(error))
+    digest = _digest(content)
+    return Row(source.id, len(content), text, source.title, digest, json.dumps(metadata))
 
 
 def _digest(content: bytes) -> str:
@@ -319,14 +317,19 @@ def tables_of(rows: Iterable[Row], known: NDArray[np.bytes_]) -> Iterator[pa.Tab
     remaining = iter(rows)
     batch = list(islice(remaining, _ROWS))
     while True:
-        items = [_without_known_text(row, known)._asdict() for row in batch]
+        items = [_checked(row, known)._asdict() for row in batch]
         yield pa.Table.from_pylist(items, schema=schema)
         batch = list(islice(remaining, _ROWS))
         if not batch:
             return
 
 
-def _without_known_text(row: Row, known: NDArray[np.bytes_]) -> Row:
+def _checked(row: Row, known: NDArray[np.bytes_]) -> Row:
+    """Take the text from a row that is known, or that Arrow could not hold."""
+    try:
+        f"{row.id}{row.title}{row.text}".encode()
+    except UnicodeEncodeError:
+        return Row(shown(row.id), row.size, error="has a character that is not valid Unicode")
     key = columns.version_key(row.id, row.content_hash).encode()
     place = np.searchsorted(known, key)
     is_known = bool(place < len(known) and known[place] == key)

@@ -92,7 +92,7 @@ def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
     if columns.SPAN_VECTORS in table.column_names and table[columns.SPAN_VECTORS].null_count == 0:
         vectors = unit_vectors(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
         ranges = _numbers(table[columns.SPAN_RANGES]).reshape(-1, 2)
-        spans = Spans(ranges, vectors.astype(np.float32))
+        spans = Spans(ranges, vectors)
     metadata = json.loads(row[columns.METADATA])
     document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])
     coverage = Coverage(row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])
@@ -129,17 +129,7 @@ def write_parquet(rows: pa.Table, folder: str) -> pa.Table:
             buffer = io.BytesIO()
             parquet.write_table(part, buffer, compression="zstd")
             write_bytes(f"{folder}/{name}-{digest}.parquet", buffer.getvalue())
-    return rows.select(
-        [
-            columns.ID,
-            columns.CONTENT_HASH,
-            columns.SIZE,
-            columns.TOKENS,
-            columns.READ,
-            columns.ERROR,
-            columns.KNOWN,
-        ]
-    )
+    return rows.drop_columns([columns.TEXT, *(_ARRAYS & set(rows.column_names))])
 
 
 def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:

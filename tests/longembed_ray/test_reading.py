@@ -113,7 +113,6 @@ def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
         (b"[1]", "is not a JSON object, but a list"),
         (b'{"text": " "}', "has no text"),
         (b'{"text": null, "id": "x"}', "has no text in the column 'text'"),
-        (b'{"text": "half \\ud83d"}', "not valid Unicode"),
         (b'{"text": "t", "metadata": [1]}', "has a list as metadata"),
         (b'{"text": "t", "metadata": {"a": NaN}}', "not JSON"),
     ],
@@ -125,6 +124,16 @@ def test_a_bad_line_fails_alone(tmp_path, line, reason) -> None:
     assert (before.text, bad.text, after.text) == ("before", None, "after")
     assert reason in bad.error
     assert bad.id in ("x", f"{path}, line 2")
+
+
+def test_half_a_character_fails_alone(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "half \\ud83d", "id": "\\ud83d"}\n{"text": "whole"}\n')
+    (table,) = tables_of(rows(path), sorted_keys([]))
+    half, whole = table.to_pylist()
+    assert (half["text"], half["id"]) == (None, "\\ud83d")
+    assert "not valid Unicode" in half["error"]
+    assert whole["error"] is None
 
 
 def test_a_damaged_archive_is_read_as_far_as_it_goes(tmp_path) -> None:
