@@ -1,76 +1,19 @@
-"""A model that costs nothing, and the real one."""
+"""Models that cost nothing, and small real ones."""
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from index_fakes import FakeModel
 
-from longembed_index.embedding import storable_model
-from longembed_index.memory import MemoryStore
-from longembed_st.coverages import Coverage, Encoded
-from longembed_st.errors import ConfigError, InputError
-from longembed_st.loading.cache import CachedModel
-from longembed_st.provenance import Provenance
+from longembed_index.maintain.embedding import storable_model
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
 from longembed_st.settings import ModelSettings
-
-
-class FakeModel:
-    """Stands for a loaded model and for its embedder: words are tokens, vectors are hashes.
-
-    Args:
-        fingerprint: Models of one fingerprint make the same vectors.
-        limit: Most words that are read of a text; None for all.
-        refuse_longer: Whether a longer text is an error.
-        fails_at: A word that no vector can be made of.
-    """
-
-    def __init__(
-        self,
-        fingerprint: str = "one",
-        limit: int | None = None,
-        refuse_longer: bool = False,
-        fails_at: str = "",
-    ) -> None:
-        settings = ModelSettings(model_name=f"some/{fingerprint}", max_seq_length=limit)
-        self.provenance = Provenance(settings, fingerprint)
-        self._limit, self._refuse_longer, self._fails_at = limit, refuse_longer, fails_at
-        self.calls: list[list[str]] = []
-
-    def __call__(self, texts: list[str]) -> Encoded:
-        self.calls.append(list(texts))
-        coverages = [self._coverage(text) for text in texts]
-        return Encoded(np.stack([self.vector(text) for text in texts]), coverages)
-
-    def vector(self, text: str) -> np.ndarray:
-        digest = hashlib.sha256(f"{self.provenance.fingerprint} {text}".encode()).digest()
-        vector = np.frombuffer(digest, dtype=np.uint8).astype(np.float32) - 127.5
-        return vector / np.linalg.norm(vector)
-
-    def _coverage(self, text: str) -> Coverage:
-        if self._fails_at and self._fails_at in text:
-            raise InputError("no vector for this one")
-        tokens = len(text.split())
-        read = min(tokens, self._limit or tokens)
-        if self._refuse_longer and read < tokens:
-            raise InputError(f"a text of {tokens} words is longer than the window of {read}")
-        return Coverage(tokens, read, 1 + read // 100)
-
-    def makes(self, stored: Provenance) -> bool:
-        return stored.fingerprint == self.provenance.fingerprint
-
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
-        if not self.makes(stored):
-            raise ConfigError(f"{what} holds vectors that were made otherwise")
-
-
-@pytest.fixture
-def fake_model() -> type[FakeModel]:
-    """Makes models that cost nothing."""
-    return FakeModel
 
 
 @pytest.fixture
@@ -82,17 +25,32 @@ def model() -> FakeModel:
 @pytest.fixture
 def store(model: FakeModel) -> MemoryStore:
     """An empty store of its vectors."""
-    return MemoryStore(model.provenance)
+    return MemoryStore(StoreInfo(model.provenance))
+
+
+@pytest.fixture
+def fake_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeModel]:
+    """Lets every model that an index loads be a `FakeModel`; these are found by fingerprint."""
+    loaded: dict[str, FakeModel] = {}
+
+    def cached_model(settings: ModelSettings) -> FakeModel:
+        fake = FakeModel(settings)
+        return loaded.setdefault(fake.fingerprint, fake)
+
+    # Torch is not even imported.
+    module = SimpleNamespace(cached_model=cached_model)
+    monkeypatch.setitem(sys.modules, "longembed_st.loading.cache", module)
+    return loaded
 
 
 @pytest.fixture(scope="session")
-def minilm(minilm_folder: Path) -> CachedModel:
+def minilm(minilm_folder: Path):
     """MiniLM with windows."""
     return storable_model(ModelSettings(model_name=str(minilm_folder), method="pcw"))
 
 
 @pytest.fixture(scope="session")
-def short_minilm(minilm_folder: Path) -> CachedModel:
+def short_minilm(minilm_folder: Path):
     """MiniLM as it is: it reads the first 256 tokens."""
     return storable_model(
         ModelSettings(model_name=str(minilm_folder), method="none", on_overflow="truncate")
@@ -106,12 +64,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm_folder: Path) ->
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    stands_for = {"MODEL": str(minilm_folder), "STORE": str(tmp_path / "store")}
-
-    def call(*arguments: str | Path):
-        return longembed(*(stands_for.get(str(a), a) for a in arguments))
-
-    return call
+    folders = {"MODEL": str(minilm_folder), "STORE": str(tmp_path / "store")}
+    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
 
 
 @pytest.fixture

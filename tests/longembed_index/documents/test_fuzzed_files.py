@@ -6,12 +6,14 @@ import random
 from pathlib import Path
 
 import pytest
+from index_fakes import embed_with, texts_of
 from office_files import make_docx, make_epub, make_pdf, make_pptx, make_xlsx
 
-from longembed_index.ingestion import ingest
-from longembed_index.parsing import Limits, Parser
-from longembed_index.readers import READERS
-from longembed_index.sources import FileSource, find_files
+from longembed_index.documents.files import find_files
+from longembed_index.documents.parsing import Limits, Parser
+from longembed_index.documents.readers import READERS
+from longembed_index.documents.sources import FileSource
+from longembed_index.maintain.ingest import ingest
 from longembed_st.errors import InputError
 
 QUICK, ALL = 60, 2000
@@ -83,12 +85,12 @@ def test_no_file_is_lost_and_none_stops_the_rest(tmp_path, store, model, count, 
     write_files(tmp_path, count, seed)
     parser = Parser(Limits(seconds=30, megabytes=1000))
     found = find_files([tmp_path], parser=parser)
-    report = ingest(found.files, store, model)
+    report = ingest(found.files, store, embed_with(model))
     parser.close()
     assert len(found.files) == count
-    stored = {record.name for record in store.records.values()}
+    stored = texts_of(store).keys()
     failed = dict(report.failed)
-    assert stored | failed.keys() == {file.name for file in found.files}
+    assert stored | failed.keys() == {file.id for file in found.files}
     assert not stored & failed.keys()
     assert len(stored) > count // 10, "the mutations leave nothing to read"
     assert failed, "the mutations harm nothing"

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from office_files import make_docx, make_pdf
 
-from longembed_index.markup import read_docx, read_html, read_pdf
-from longembed_index.parsed import Parsed
-from longembed_index.parsing import Limits, Parser
-from longembed_index.processes import python_command
-from longembed_index.sources import FileSource, find_files
+from longembed_index.documents.files import find_files
+from longembed_index.documents.markup import read_docx, read_html, read_pdf
+from longembed_index.documents.parsed import Parsed
+from longembed_index.documents.parsing import Limits, Parser
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
@@ -80,12 +79,15 @@ def test_plain_text_needs_no_process(tmp_path) -> None:
     assert parser._process is None
 
 
-def test_what_hangs_costs_one_file() -> None:
+def test_what_hangs_costs_one_file(monkeypatch, tmp_path) -> None:
+    # The process starts within its first file's time: on a busy machine, that takes many seconds.
+    (tmp_path / "markitdown.py").write_text("import time\nwhile True: time.sleep(1)")
     parser = Parser(Limits(seconds=3))
-    assert "A title" in parser.read(".html", PAGE).text
-    # This parser takes the square of the number of them.
-    with pytest.raises(InputError, match=r"longer than 3 seconds.*--reader-seconds"):
-        parser.read(".html", b"<!--" * 500_000)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        with pytest.raises(InputError, match=r"longer than 3 seconds.*--reader-seconds"):
+            parser.read(".html", PAGE)
+    parser.limits = Limits()
     assert "A title" in parser.read(".html", PAGE).text
     parser.close()
 
@@ -110,7 +112,7 @@ def test_what_gives_too_much_text_is_refused() -> None:
 def test_a_process_that_dies_costs_one_file(parser) -> None:
     parser.read(".html", PAGE)
     os.kill(started_by(parser), signal.SIGSEGV)
-    time.sleep(0.2)
+    parser._process.wait()
     with pytest.raises(InputError, match=r"ends the process.*exit status -11"):
         parser.read(".html", PAGE)
     assert "A title" in parser.read(".html", PAGE).text
@@ -148,7 +150,7 @@ def test_after_a_fork_the_child_has_a_process_of_its_own(parser) -> None:
 
 def test_it_ends_with_the_one_who_asks() -> None:
     code = (
-        "from longembed_index.parsing import Parser\n"
+        "from longembed_index.documents.parsing import Parser\n"
         "import os, signal\n"
         "parser = Parser()\n"
         "parser.read('.html', b'<p>a')\n"
@@ -157,7 +159,7 @@ def test_it_ends_with_the_one_who_asks() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     process = int(done.stdout)
-    for _ in range(100):
+    for _ in range(600):
         if not Path(f"/proc/{process}").exists():
             return
         time.sleep(0.1)
@@ -185,18 +187,10 @@ def test_nothing_is_imported_from_the_working_folder(monkeypatch, tmp_path) -> N
     assert not (tmp_path / "imported").exists()
 
 
-def test_a_command_has_its_arguments() -> None:
-    done = subprocess.run(
-        python_command("json.tool", "--help"), capture_output=True, text=True, check=True
-    )
-    assert "infile" in done.stdout
-
-
 def test_a_file_goes_through_the_parser_that_was_given(tmp_path) -> None:
     (tmp_path / "a.html").write_bytes(b"<p>" + b"a" * 50)
     parser = Parser(Limits(characters=10))
     (file,) = find_files([tmp_path], parser=parser).files
-    assert isinstance(file, FileSource)
     with pytest.raises(InputError, match="more than the 10"):
         file.read(file.content())
     parser.close()

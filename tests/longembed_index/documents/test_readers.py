@@ -7,11 +7,18 @@ import zipfile
 import pytest
 from office_files import make_docx, make_epub, make_pages, make_pdf, make_pptx, make_xlsx
 
-from longembed_index.mail import read_mail
-from longembed_index.markup import read_docx, read_epub, read_html, read_pdf, read_pptx, read_xlsx
-from longembed_index.places import place_in
-from longembed_index.plain import read_json, read_json_lines, read_markdown, read_text
-from longembed_index.readers import READERS
+from longembed_index.documents.mail import read_mail
+from longembed_index.documents.markup import (
+    read_docx,
+    read_epub,
+    read_html,
+    read_pdf,
+    read_pptx,
+    read_xlsx,
+)
+from longembed_index.documents.places import place_in
+from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 

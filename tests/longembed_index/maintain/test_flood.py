@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longembed_index.embedding import document_embedder
-from longembed_index.ingestion import ingest
-from longembed_index.opening import open_store
-from longembed_index.sources import TextSource, find_files
-from longembed_index.verify import sample
+from longembed_index.document import Document
+from longembed_index.documents.files import find_files
+from longembed_index.documents.sources import TextSource
+from longembed_index.maintain.embedding import embedder_of
+from longembed_index.maintain.ingest import ingest
+from longembed_index.store.kinds import open_store
+from longembed_index.store.protocol import Store, StoreInfo
 
 SENTENCE = "the committee met on Tuesday and discussed the budget of the town once more"
 WORDS = SENTENCE.split()
@@ -70,43 +72,49 @@ def texts() -> dict[str, str]:
     return {f"{kind} {i}": text for i, (kind, text) in enumerate(flood(seed=0, count=1000))}
 
 
-def check(report, store, wanted: dict[str, str]) -> None:
+def check(report, store: Store, texts: dict[str, str]) -> None:
     failed = dict(report.failed)
     assert all(failed.values()), "a failure without a reason"
-    stored = {record.name: record for record in sample(store, len(wanted))}
-    assert stored.keys() | failed.keys() == wanted.keys()
-    assert not stored.keys() & failed.keys()
-    assert len(store) == len(stored) == report.counts["added"]
-    for name, record in stored.items():
-        assert np.isfinite(record.vector).all(), name
-        assert np.linalg.norm(record.vector) == pytest.approx(1, abs=1e-3), name
-        assert record.metadata["read"] == record.metadata["tokens"] > 0
-    for name in wanted:
-        kind = Path(name).stem.rstrip(string.digits).rstrip()
-        assert not (kind in MUST_FAIL and name in stored), name
-        assert not (kind in MUST_BE_STORED and name in failed), failed.get(name)
+    entries = {entry.id: entry for entry in store.entries()}
+    assert entries.keys() | failed.keys() == texts.keys()
+    assert not entries.keys() & failed.keys()
+    assert len(store) == len(entries) == report.counts["added"]
+    assert all(entry.tokens_read == entry.tokens > 0 for entry in entries.values())
+    ids, vectors = store.vectors()
+    assert ids == list(entries)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    for document_id in texts:
+        kind = Path(document_id).stem.rstrip(string.digits).rstrip()
+        assert not (kind in MUST_FAIL and document_id in entries), document_id
+        assert not (kind in MUST_BE_STORED and document_id in failed), failed.get(document_id)
+
+
+@pytest.fixture
+def store(minilm, tmp_path):
+    info = StoreInfo(minilm.provenance, spans=True)
+    store = open_store(tmp_path / "store", create=info, write=True)
+    yield store
+    store.close()
 
 
 @pytest.mark.slow
-def test_texts_in_memory(texts, minilm, tmp_path) -> None:
-    sources = [TextSource(*item) for item in texts.items()]
-    with open_store(tmp_path / "store", minilm, write=True) as store:
-        report = ingest(sources, store, document_embedder(minilm))
-        check(report, store, texts)
-        for record in sample(store, len(texts)):
-            assert record.text == texts[record.name]
+def test_texts_in_memory(texts, minilm, store) -> None:
+    sources = [TextSource(Document(*item)) for item in texts.items()]
+    report = ingest(sources, store, embedder_of(minilm, spans=True))
+    check(report, store, texts)
+    for record in store.get(list(texts)):
+        assert record.document.text == texts[record.document.id]
 
 
-def test_files(texts, minilm, tmp_path) -> None:
+def test_files(texts, minilm, store, tmp_path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
-    some = list(texts.items())[:300]
+    some = list(texts.items())[:150]
     for name, text in some:
         encoding = "latin-1" if name.startswith("binary") else "utf-8"
         (folder / f"{name}.txt").write_bytes(text.encode(encoding, "surrogatepass"))
-    names = {str(folder.resolve() / f"{name}.txt"): text for name, text in some}
-    with open_store(tmp_path / "store", minilm, write=True) as store:
-        report = ingest(find_files([folder]).files, store, document_embedder(minilm))
-        check(report, store, names)
-        # Binary junk in a text file is never taken for text.
-        assert not [n for n in store.names() if "NUL" in n[1]]
+    by_path = {str(folder.resolve() / f"{name}.txt"): text for name, text in some}
+    report = ingest(find_files([folder]).files, store, embedder_of(minilm, spans=True))
+    check(report, store, by_path)
+    # Binary junk in a text file is never taken for text.
+    assert not [entry.id for entry in store.entries() if "NUL" in entry.id]

@@ -1,0 +1,145 @@
+"""Models, documents and stores that cost nothing, for tests of the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from longembed_index.document import Document, Record
+from longembed_index.documents.sources import TextSource
+from longembed_index.errors import StoreError
+from longembed_index.maintain.embedding import Embed, embedder_of
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.coverages import Coverage, Encoded
+from longembed_st.errors import ConfigError, InputError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
+
+DIMENSIONS = 32
+SPAN_WORDS = 10
+
+
+class FakeModel:
+    """Stands for a `CachedModel`: words are tokens, and texts with common words are similar.
+
+    Args:
+        settings: Models of one name (the last part of a path), method and window are equal.
+        fails_at: A word that no vector can be made of.
+        has_offsets: Whether it can make spans.
+    """
+
+    def __init__(
+        self, settings: ModelSettings | None = None, *, fails_at: str = "", has_offsets: bool = True
+    ) -> None:
+        self.settings = settings or ModelSettings(model_name="some/one")
+        self.fails_at, self.has_offsets = fails_at, has_offsets
+        name = Path(self.settings.model_name or "").name
+        self.fingerprint = f"{name} {self.settings.method} {self.settings.max_seq_length}"
+        self.long_transformer = SimpleNamespace(extension=self.settings)
+        self.calls: list[list[str]] = []
+
+    @property
+    def model(self) -> FakeModel:
+        return self
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.settings, self.fingerprint)
+
+    @property
+    def embedded(self) -> list[str]:
+        """All texts that were embedded, in order."""
+        return [text for call in self.calls for text in call]
+
+    def makes(self, stored: Provenance) -> bool:
+        return stored.fingerprint == self.fingerprint
+
+    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
+        if not self.makes(stored):
+            raise ConfigError(f"{what} holds vectors that were made otherwise")
+
+    def vector(self, text: str) -> np.ndarray:
+        total = np.full(DIMENSIONS, 1e-3)
+        for word in text.lower().split()[: self.settings.max_seq_length]:
+            seed = hashlib.sha256(f"{self.fingerprint} {word}".encode("utf-8", "replace")).digest()
+            total += np.random.default_rng(int.from_bytes(seed[:8], "little")).normal(
+                size=DIMENSIONS
+            )
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+    def encode_with_coverage(self, texts: Sequence[str], *, role: str | None = None) -> Encoded:
+        if role == "document":
+            self.calls.append(list(texts))
+        coverages = [self._coverage(text) for text in texts]
+        return Encoded(np.stack([self.vector(text) for text in texts]), coverages)
+
+    def encode_spans(self, texts: Sequence[str]) -> list[SimpleNamespace]:
+        encoded = self.encode_with_coverage(texts, role="document")
+        results = []
+        for text, vector, coverage in zip(texts, encoded.vectors, encoded.coverages, strict=True):
+            step = max(1, len(text) // max(1, len(text.split()) // SPAN_WORDS))
+            ranges = [(start, min(start + step, len(text))) for start in range(0, len(text), step)]
+            vectors = self.encode_ranges(text, ranges)
+            results.append(
+                SimpleNamespace(spans=ranges, vectors=vectors, document=vector, coverage=coverage)
+            )
+        return results
+
+    def encode_ranges(self, text: str, ranges: Sequence[tuple[int, int]]) -> np.ndarray:
+        return np.stack([self.vector(text[start:end]) for start, end in ranges])
+
+    def _coverage(self, text: str) -> Coverage:
+        if self.fails_at and self.fails_at in text:
+            raise InputError("no vector for this one")
+        tokens, limit = len(text.split()), self.settings.max_seq_length
+        read = min(tokens, limit or tokens)
+        if self.settings.on_overflow == "error" and read < tokens:
+            raise InputError(f"a text of {tokens} words is longer than the window of {read}")
+        return Coverage(tokens, read, 1 + read // 100)
+
+
+def embed_with(model: FakeModel, *, spans: bool = False) -> Embed:
+    return embedder_of(model, spans)  # type: ignore[arg-type]
+
+
+class LossyStore(MemoryStore):
+    """Loses everything that is written to it."""
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        pass
+
+
+class CutStore(MemoryStore):
+    """Notes the size of each commit; after so many commits it is cut off."""
+
+    def __init__(self, info: StoreInfo, commits: float = float("inf")) -> None:
+        super().__init__(info)
+        self.sizes: list[int] = []
+        self.left = commits
+
+    def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
+        if not self.left:
+            raise StoreError("cut off")
+        self.left -= 1
+        super().write(records, delete)
+        self.sizes.append(len(records))
+
+
+def sources(**texts: str) -> list[TextSource]:
+    """Return documents whose ids are the names of the arguments."""
+    return [TextSource(Document(name, text)) for name, text in texts.items()]
+
+
+def records_of(store: MemoryStore) -> dict[str, Record]:
+    """Return all records of a store by id, with their spans."""
+    return dict(store._records)
+
+
+def texts_of(store: MemoryStore) -> dict[str, str]:
+    """Return all texts of a store by id."""
+    return {key: record.document.text for key, record in store._records.items()}
