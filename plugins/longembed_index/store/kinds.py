@@ -71,7 +71,7 @@ def parse_address(text: str, kind: str | None = None) -> Address:
     """
     name, colon, place = text.partition(":")
     # Only an address with a colon takes the time to look which kinds there are.
-    if colon and name in kinds():
+    if colon and not place.startswith("//") and name in kinds():
         if kind not in (None, name):
             raise ConfigError(f"{text!r} is of kind {name!r}, not {kind!r}. Name one of them")
         kind = name
@@ -123,6 +123,13 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         return new
     if not directory.is_dir():
         raise StoreError(f"{shown(directory)} is a file, not the folder of a store")
+    entries = list(directory.iterdir())
+    is_old = any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2)
+    if is_old and not installed[DEFAULT_KIND].recognises(directory):
+        raise StoreError(
+            f"the store in {shown(directory)} was made by version 0.2: convert it with "
+            "`longembed convert OLD NEW`"
+        )
     for name, kind in installed.items():
         if kind.recognises(directory):
             if wanted not in (None, name):
@@ -131,12 +138,6 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
                     "the kind out, or name a new folder"
                 )
             return kind
-    entries = list(directory.iterdir())
-    if any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2):
-        raise StoreError(
-            f"the store in {shown(directory)} was made by version 0.2: convert it with "
-            "`longembed convert OLD NEW`"
-        )
     if remote_url(directory) is None and not all(
         any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from longembed_index.store.filters import check_where, matches
+from longembed_st.errors import ConfigError
+
+FIELDS = {
+    "year": 2019,
+    "share": 0.5,
+    "draft": True,
+    "author": "Zoë [ed.]",
+    "tags": ["red", 7, None],
+    "none": None,
+    "nested": {"year": 2019},
+    "empty": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "condition"),
+    [
+        ("year", 2019),
+        ("year", 2019.0),
+        ("year", "2019"),
+        ("year", "20?9"),
+        ("share", "0.5"),
+        ("share", "0.*"),
+        ("draft", True),
+        ("draft", "true"),
+        ("author", "Zoë [ed.]"),
+        ("author", "Zo* [ed?]"),
+        ("author", "*"),
+        ("tags", "red"),
+        ("tags", "7"),
+        ("tags", None),
+        ("none", None),
+        ("year", [1999, "2019"]),
+        ("tags", ["blue", "r*"]),
+        ("year", {"gt": 2018.5, "lte": 2019}),
+        ("year", {"gte": 2019, "lt": 2020, "ne": "2018"}),
+        ("author", {"gt": "A", "lt": "a"}),
+        ("tags", {"gt": 6}),
+        ("tags", {"ne": "blue"}),
+        ("nested", {"ne": 2019}),
+        ("empty", {"ne": "red"}),
+    ],
+)
+def test_documents_that_match(key, condition) -> None:
+    check_where({key: condition})
+    assert matches(FIELDS, {key: condition})
+    assert not matches(FIELDS, {key: condition, "absent": condition})
+
+
+@pytest.mark.parametrize(
+    ("key", "condition"),
+    [
+        ("year", 2020),
+        ("year", "2019.0"),
+        ("year", "19"),
+        ("year", True),
+        ("draft", 1),
+        ("draft", "True"),
+        ("draft", False),
+        ("author", "zoë [ed.]"),
+        ("author", "Zoë [de.]*"),
+        ("author", "Zo?"),
+        ("tags", "blue"),
+        ("tags", {"ne": "red"}),
+        ("tags", {"ne": "r*"}),
+        ("tags", {"gt": 7}),
+        ("none", "None"),
+        ("none", 0),
+        ("nested", "*"),
+        ("nested", 2019),
+        ("empty", "*"),
+        ("empty", {"lt": 1}),
+        ("year", []),
+        ("year", {"gt": "2018"}),
+        ("year", {"gt": 2018, "lt": 2019}),
+        ("year", {"ne": 2019}),
+        ("author", {"gt": 1}),
+        ("draft", {"gte": 0}),
+        ("absent", None),
+        ("absent", {"ne": 1}),
+    ],
+)
+def test_documents_that_do_not_match(key, condition) -> None:
+    check_where({key: condition})
+    assert not matches(FIELDS, {key: condition})
+
+
+def test_without_conditions_all_match() -> None:
+    assert matches({}, {})
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("year=2019", "must map keys to conditions"),
+        ({1: 2}, "keys must be strings, not 1"),
+        ({"year": {"above": 3}}, "'year' has above; there are gt, gte, lt, lte, ne"),
+        ({"year": {}}, "no operator"),
+        ({"year": {"gt": None}}, "'year' compares with None by gt"),
+        ({"year": {"lt": True}}, "'year' compares with True by lt"),
+        ({"year": {"ne": [1]}}, r"'year' has \[1\], which is not a string"),
+        ({"year": [[1]]}, r"'year' has \[1\], which is not a string"),
+        ({"year": {1, 2}}, "'year' has {1, 2}, which is not a string"),
+    ],
+)
+def test_a_wrong_condition_is_named(where, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        check_where(where)
