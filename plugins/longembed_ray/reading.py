@@ -12,11 +12,11 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,8 @@ class Input:
     size: int
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """A document, before it is embedded; the fields are columns."""
 
     id: str
@@ -313,11 +314,12 @@ def tables_of(rows: Iterable[Row], known: NDArray[np.bytes_]) -> Iterator[pa.Tab
     import pyarrow as pa
 
     types = {columns.SIZE: pa.int64(), columns.KNOWN: pa.bool_()}
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in Row._fields])
+    names = [field.name for field in fields(Row)]
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
     remaining = iter(rows)
     batch = list(islice(remaining, _ROWS))
     while True:
-        items = [_checked(row, known)._asdict() for row in batch]
+        items = [vars(_checked(row, known)) for row in batch]
         yield pa.Table.from_pylist(items, schema=schema)
         batch = list(islice(remaining, _ROWS))
         if not batch:
@@ -333,4 +335,4 @@ def _checked(row: Row, known: NDArray[np.bytes_]) -> Row:
     key = columns.version_key(row.id, row.content_hash).encode()
     place = np.searchsorted(known, key)
     is_known = bool(place < len(known) and known[place] == key)
-    return row._replace(text=None, known=True) if is_known else row
+    return replace(row, text=None, known=True) if is_known else row
