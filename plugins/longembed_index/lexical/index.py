@@ -7,10 +7,11 @@ its best passage, a window of terms.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,8 @@ class WordIndex:
         name = f"longembed.words.{quote(collection, safe='')}.sqlite3"
         self._own_file = self._file = WordFile(directory.absolute() / name)
         self._store: Store | None = None
-        self._lock = threading.RLock()
+        # By process: a forked child must not wait for a thread that it does not have.
+        self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
 
     @property
     def path(self) -> Path:
@@ -129,7 +131,7 @@ class WordIndex:
         Raises:
             StoreError: If the store cannot be read, or the words cannot be written.
         """
-        with self._lock:
+        with self._locks[os.getpid()]:
             self._store = store
             # Before the documents are listed: what is committed meanwhile is for the next time.
             generation = store.generation
@@ -178,7 +180,7 @@ class WordIndex:
         try:
             return self._file.read(work)
         except DamagedError:
-            with self._lock:
+            with self._locks[os.getpid()]:
                 try:
                     # Another thread may have built it again meanwhile.
                     return self._file.read(work)
@@ -242,26 +244,28 @@ class WordIndex:
                 for r in records
             ]
             reached = Settings(edition, None, language)
-            file.write(partial(_replace, documents=documents, left_over=[], settings=reached))
+            file.write(partial(_replace, settings=reached, documents=documents))
             for _ in ids:
                 on_document()
         left_over = [document_id for document_id in stale if document_id not in entries]
-        reached = Settings(edition, generation, language)
-        file.write(partial(_replace, documents=[], left_over=left_over, settings=reached))
+        for start in range(0, len(left_over), _DOCUMENTS_AT_ONCE):
+            part = left_over[start : start + _DOCUMENTS_AT_ONCE]
+            file.write(partial(_replace, settings=Settings(edition, None, language), delete=part))
+        file.write(partial(_replace, settings=Settings(edition, generation, language)))
 
 
 def _replace(
     connection: sqlite3.Connection,
-    documents: Sequence[DocumentTokens],
-    left_over: Sequence[str],
     settings: Settings,
+    documents: Sequence[DocumentTokens] = (),
+    delete: Sequence[str] = (),
 ) -> None:
     edition, _, language = read_settings(connection)
     if edition != settings.edition or language not in (None, settings.language):
         raise StoreError("the words were built again by another process meanwhile. Try again")
     indexed = read_content_hashes(connection, [document.id for document in documents])
     changed = [d for d in documents if indexed.get(d.id) != d.content_hash]
-    numbers = delete_documents(connection, [*left_over, *(document.id for document in changed)])
+    numbers = delete_documents(connection, [*delete, *(document.id for document in changed)])
     insert_documents(connection, changed, numbers)
     write_settings(connection, settings)
 

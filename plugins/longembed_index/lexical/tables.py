@@ -18,7 +18,7 @@ from longembed_index.lexical.postings import (
     remove_postings,
     score_postings,
 )
-from longembed_index.lexical.scores import Floats, Terms, windows_of
+from longembed_index.lexical.scores import Floats, Integers, Terms, windows_of
 
 VERSION = 2
 """Of the tables and of the analysis: a file of another version is built again."""
@@ -42,11 +42,10 @@ _TABLES = (
 )
 _VALUES_AT_ONCE = 500
 """Values in one statement."""
-_DOCUMENTS_AT_ONCE = 16
-"""Documents whose terms are read together; each may have hundreds of thousands."""
+_MOST_TERMS = 256
 _LISTS = 4
-"""Candidates are found by the rarest terms of a query: by so many whose lists are together no
-longer than this many lists of all documents."""
+"""Candidates are found by the rarest terms of a query: by at most 256, whose lists are together no
+longer than four lists of all documents; the frequent terms cost the time and decide little."""
 
 
 class Settings(NamedTuple):
@@ -148,10 +147,8 @@ def read_document_terms(
     Raises:
         sqlite3.DatabaseError: If they are damaged.
     """
-    for start in range(0, len(ids), _DOCUMENTS_AT_ONCE):
-        part = ids[start : start + _DOCUMENTS_AT_ONCE]
-        for _, document_id, terms, starts in _select_documents(connection, "id", part):
-            yield document_id, terms, starts
+    for _, document_id, terms, starts in _select_documents(connection, "id", ids):
+        yield document_id, terms, starts
 
 
 def unpack_starts(packed: bytes) -> Terms:
@@ -176,21 +173,24 @@ def find_candidates(
         among: Only these documents; all without it.
     """
     totals = read_totals(connection)
-    # The rare terms decide; the frequent ones cost the time.
     by_rarity = np.argsort([term.documents for term in terms], kind="stable")
     together = np.cumsum([terms[index].documents for index in by_rarity])
-    rare = by_rarity[: max(1, int(np.searchsorted(together, _LISTS * totals.documents, "right")))]
-    if not len(rare) or most < 1:
-        return []
-    average = totals.length / totals.documents
-    numbers, scores = score_postings(
-        connection, [terms[index].number for index in rare], weights[rare], average
-    )
+    rare = by_rarity[: min(_MOST_TERMS, np.count_nonzero(together <= _LISTS * totals.documents))]
+
+    def score(chosen: Integers) -> tuple[Integers, Floats]:
+        average = totals.length / max(totals.documents, 1)
+        numbers = [terms[index].number for index in chosen]
+        return score_postings(connection, numbers, weights[chosen], average)
+
+    numbers, scores = score(rare)
+    if len(numbers) < most and len(rare) < len(terms):
+        numbers, scores = score(by_rarity)
     if among is not None:
         query = "SELECT number FROM documents"
-        inside = np.isin(numbers, [number for (number,) in select(connection, query, "id", among)])
-        numbers, scores = numbers[inside], scores[inside]
-    if len(numbers) > most:
+        inside = [number for (number,) in select(connection, query, "id", among)]
+        kept = np.isin(numbers, inside)
+        numbers, scores = numbers[kept], scores[kept]
+    if len(numbers) > most > 0:
         # Of equal scores all are kept, so that ids decide and not the order of writing.
         best = scores >= np.partition(scores, -most)[-most]
         numbers, scores = numbers[best], scores[best]
@@ -214,10 +214,7 @@ def find_phrase(connection: sqlite3.Connection, terms: Sequence[str]) -> set[str
     phrase = np.array([known[term] for term in terms], dtype="<i4").tobytes()
     return {
         document.id
-        for start in range(0, len(numbers), _VALUES_AT_ONCE)
-        for document in _select_documents(
-            connection, "documents.number", numbers[start : start + _VALUES_AT_ONCE]
-        )
+        for document in _select_documents(connection, "documents.number", numbers)
         if _contains(document.terms.tobytes(), phrase)
     }
 
@@ -259,7 +256,7 @@ def insert_documents(
 
 def delete_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Delete the documents that are there, and return their numbers by id."""
-    deleted = _select_documents(connection, "id", ids)
+    deleted = list(_select_documents(connection, "id", ids))
     for document in deleted:
         connection.execute("DELETE FROM documents WHERE number = ?", (document.number,))
         connection.execute("DELETE FROM document_terms WHERE document = ?", (document.number,))
@@ -278,29 +275,25 @@ class _StoredDocument(NamedTuple):
 
 def _select_documents(
     connection: sqlite3.Connection, column: str, values: Sequence[Any]
-) -> list[_StoredDocument]:
+) -> Iterator[_StoredDocument]:
     query = (
         "SELECT documents.number, id, terms, starts, checksum FROM documents "
         "JOIN document_terms ON document = documents.number"
     )
-    documents = []
     for number, document_id, terms, starts, checksum in select(connection, query, column, values):
         if zlib.crc32(terms + starts) != checksum:
             raise sqlite3.DatabaseError(f"the terms of {document_id!r} are malformed")
-        documents.append(_StoredDocument(number, document_id, np.frombuffer(terms, "<i4"), starts))
-    return documents
+        yield _StoredDocument(number, document_id, np.frombuffer(terms, "<i4"), starts)
 
 
 def select(
     connection: sqlite3.Connection, query: str, column: str, values: Sequence[Any]
-) -> list[Any]:
-    """Return the rows in which a column has one of some values."""
-    rows = []
+) -> Iterator[Any]:
+    """Yield the rows in which a column has one of some values."""
     for start in range(0, len(values), _VALUES_AT_ONCE):
         part = values[start : start + _VALUES_AT_ONCE]
         marks = ", ".join("?" * len(part))
-        rows += connection.execute(f"{query} WHERE {column} IN ({marks})", part).fetchall()
-    return rows
+        yield from connection.execute(f"{query} WHERE {column} IN ({marks})", part)
 
 
 def _term_numbers(connection: sqlite3.Connection, terms: Sequence[str]) -> dict[str, int]:
