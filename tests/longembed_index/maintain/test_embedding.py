@@ -1,9 +1,28 @@
 from __future__ import annotations
 
-import pytest
+import warnings
+from dataclasses import replace
 
-from longembed_index.embedding import batches, embed_each, storable_model
-from longembed_st.errors import ConfigError, InputError
+import numpy as np
+import pytest
+from index_fakes import FakeModel, embed_with
+
+from longembed_index.maintain.embedding import (
+    Embedded,
+    QueryVector,
+    batches,
+    embed_distinct,
+    embedder_of,
+    makes_spans,
+    note_place,
+    settings_on_top,
+    storable_model,
+    with_whitening_beside,
+)
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.errors import ConfigError, InputError, ModelError, TextNotReadWarning
+from longembed_st.provenance import Provenance
 from longembed_st.settings import ModelSettings
 
 
@@ -21,13 +40,95 @@ def test_what_must_not_be_stored_is_refused_before_anything_is_loaded() -> None:
         storable_model(settings)
 
 
-def test_one_text_at_fault_does_not_spoil_the_others(fake_model) -> None:
-    model = fake_model(fails_at="bad")
-    good, bad, fine = embed_each(["good", "bad", "fine one"], model)
+def test_one_text_at_fault_does_not_spoil_the_others() -> None:
+    model = FakeModel(fails_at="bad")
+    good, bad, fine = embed_with(model)(["good", "bad", "fine one"])
     assert isinstance(bad, InputError)
-    assert [good[1].tokens, fine[1].tokens] == [1, 2]
+    assert [good.coverage.tokens, fine.coverage.tokens] == [1, 2]
+    np.testing.assert_allclose(good.vector, model.vector("good"), atol=1e-6)
     assert model.calls == [["good", "bad", "fine one"], ["good"], ["bad"], ["fine one"]]
-    assert embed_each([], model) == []
+    assert embed_with(model)([]) == []
+
+
+@pytest.mark.parametrize("spans", [False, True])
+def test_a_vector_that_is_not_finite_is_an_error(spans, monkeypatch) -> None:
+    model = FakeModel()
+    vector = model.vector
+    monkeypatch.setattr(model, "vector", lambda t: vector(t) * (np.nan if t == "bad" else 1))
+    good, bad = embed_with(model, spans=spans)(["good", "bad"])
+    assert isinstance(good, Embedded)
+    assert isinstance(bad, ModelError)
+    assert "not finite" in str(bad)
+
+
+def test_equal_texts_are_embedded_once() -> None:
+    model = FakeModel()
+    results = embed_distinct(embed_with(model), ["a", "b", "a"])
+    assert (model.calls, list(results)) == ([["a", "b"]], ["a", "b"])
+
+
+def test_spans_come_with_the_vector_of_their_document(minilm) -> None:
+    text = "The council met. It talked about the bridge. " * 40
+    (alone,) = embedder_of(minilm, spans=False)([text])
+    (result,) = embedder_of(minilm, spans=True)([text])
+    np.testing.assert_allclose(result.vector, alone.vector, atol=1e-5)
+    assert alone.spans is None
+    ranges, vectors = result.spans.ranges, result.spans.vectors
+    assert len(ranges) == len(vectors) > 1
+    assert (ranges[0, 0], ranges[-1, 1]) == (0, len(text))
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_model_without_offsets_makes_no_spans() -> None:
+    model = FakeModel(has_offsets=False)
+    assert not makes_spans(model)
+    with pytest.raises(ConfigError, match=r"some/one cannot make spans.*--no-spans"):
+        embed_with(model, spans=True)
+    assert makes_spans(FakeModel())
+    assert not makes_spans(FakeModel(ModelSettings(model_name="a", max_seq_length=100)))
+
+
+def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
+    question = QueryVector(short_minilm, "who approved the budget? " * 100)
+    assert np.linalg.norm(question.vector) == pytest.approx(1, abs=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The policy of this model is "truncate".
+        question.warn_if_cut(stacklevel=1)
+        QueryVector(short_minilm, "who?").warn_if_cut(stacklevel=1)
+    cut = FakeModel(ModelSettings(model_name="a", max_seq_length=2, on_overflow="warn"))
+    with pytest.warns(TextNotReadWarning, match="3 tokens of 1 text were not read") as caught:
+        QueryVector(cut, "a question of five words").warn_if_cut(stacklevel=1)
+    assert caught[0].filename == __file__
+
+
+def test_settings_on_top_must_not_change_vectors() -> None:
+    stored = Provenance(ModelSettings(model_name="a", max_seq_length=100), "f")
+    moved = settings_on_top(stored, ModelSettings(model_name="b", device="cpu", method="auto"))
+    assert (moved.model_name, moved.device, moved.max_seq_length) == ("b", "cpu", 100)
+    with pytest.raises(ConfigError, match="max_seq_length is 100 in the store, 50 now"):
+        settings_on_top(stored, ModelSettings(max_seq_length=50))
+
+
+def test_a_model_that_was_moved_is_noted() -> None:
+    model = FakeModel(ModelSettings(model_name="old/model"))
+    store = MemoryStore(StoreInfo(model.provenance))
+    note_place(store, model)
+    assert store.generation == 0
+    note_place(store, FakeModel(ModelSettings(model_name="new/model", device="cpu")))
+    settings = store.info.provenance.settings
+    assert (settings.model_name, settings.device) == ("new/model", None)
+
+
+def test_a_whitening_is_looked_for_beside_its_store(tmp_path) -> None:
+    settings = ModelSettings(model_name="a", whitening="/old/place/whitening-1.safetensors")
+    stored = Provenance(settings, "f")
+    assert with_whitening_beside(stored, tmp_path) == stored
+    file = tmp_path / "whitening-1.safetensors"
+    file.write_bytes(b"")
+    assert with_whitening_beside(stored, tmp_path).settings.whitening == str(file.resolve())
+    plain = replace(stored, settings=ModelSettings(model_name="a"))
+    assert with_whitening_beside(plain, tmp_path) == plain
 
 
 def test_batches_keep_the_order_and_leave_nothing_out() -> None:

@@ -1,183 +1,158 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import ANYTHING, LossyStore, Unwell
+from faulty import ANYTHING, Unwell
+from index_fakes import (
+    CutStore,
+    FakeModel,
+    LossyStore,
+    embed_with,
+    records_of,
+    sources,
+    texts_of,
+)
 
+from longembed_index.document import Document
+from longembed_index.documents.files import find_files
+from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
-from longembed_index.ingestion import ingest
-from longembed_index.memory import MemoryStore
-from longembed_index.records import Record
-from longembed_index.sources import TextSource
-from longembed_st.errors import InputError, LongEmbedError, ModelError, TextNotReadWarning
-
-
-def sources(**texts: str) -> list[TextSource]:
-    return [TextSource(name, text, f"{name}.txt") for name, text in texts.items()]
-
-
-def texts(store: MemoryStore) -> dict[str, str | None]:
-    """The text of each document, by name."""
-    return {record.name: record.text for record in store.records.values()}
-
-
-class CountingStore(MemoryStore):
-    """Notes how many records each write has; the given number of writes, then it is cut off."""
-
-    def __init__(self, provenance, max_batch: int = 100, writes: float = float("inf")) -> None:
-        super().__init__(provenance, max_batch)
-        self.writes: list[int] = []
-        self.left = writes
-
-    def write(self, records) -> None:
-        if not self.left:
-            raise KeyboardInterrupt
-        self.left -= 1
-        super().write(records)
-        self.writes.append(len(records))
-
+from longembed_index.maintain.embedding import embedder_of
+from longembed_index.maintain.ingest import ingest
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.errors import ConfigError, InputError, LongEmbedError, ModelError
+from longembed_st.settings import ModelSettings
 
 LONG = "The committee met on Tuesday to discuss the budget. " * 60
 
 
-def test_a_record_says_where_it_is_from_and_how_much_was_read(store, minilm, recwarn) -> None:
-    from longembed_index.embedding import document_embedder
+@pytest.fixture
+def embed(model):
+    return embed_with(model)
 
-    report = ingest(sources(long=LONG, short="a note"), store, document_embedder(minilm))
-    long, short = sorted(store.records.values(), key=lambda r: -len(r.text))
+
+@pytest.fixture
+def spanned(model) -> MemoryStore:
+    """A store whose documents have spans."""
+    return MemoryStore(StoreInfo(model.provenance, spans=True))
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    folder = tmp_path / "docs"
+    for place in ("old", "new"):
+        (folder / place).mkdir(parents=True)
+        for number in range(3):
+            (folder / place / f"{number}.txt").write_text(f"{place} words of number {number} " * 9)
+    return folder
+
+
+def ingest_files(folder: Path, store, embed, **options):
+    return ingest(find_files([folder]).files, store, embed, roots=[folder], **options)
+
+
+def test_a_record_says_where_it_is_from_and_how_much_was_read(minilm) -> None:
+    store = MemoryStore(StoreInfo(minilm.provenance))
+    report = ingest(sources(long=LONG, short="a note"), store, embedder_of(minilm, spans=False))
+    long, short = store.get(["long", "short"])
     tokens = len(minilm.model.tokenizer(LONG, verbose=False)["input_ids"])
-    assert long.text == LONG
-    assert long.metadata["source"] == long.name == "long"
-    assert long.metadata["title"] == "long.txt"
-    assert long.metadata["windows"] > 1
-    assert long.metadata["read"] == long.metadata["tokens"] >= tokens
-    assert short.metadata["windows"] == 1
-    np.testing.assert_allclose(long.vector, minilm.model.encode_document(LONG), atol=1e-6)
+    assert (long.document.id, long.document.title, long.document.text) == ("long", "long", LONG)
+    assert long.coverage.read == long.coverage.tokens >= tokens
+    assert (long.coverage.passes > 1, short.coverage.passes) == (True, 1)
+    np.testing.assert_allclose(long.vector, minilm.model.encode_document(LONG), atol=1e-5)
     assert report.counts == {"added": 2, "replaced": 0, "unchanged": 0, "failed": 0}
-    assert report.tokens == report.read == long.metadata["tokens"] + short.metadata["tokens"]
-    assert report.share_read == 1
+    assert report.tokens == report.tokens_read == long.coverage.tokens + short.coverage.tokens
+    assert (report.share_read, report.in_store) == (1, 2)
 
 
-def test_what_a_real_model_does_not_read_is_reported_and_not_warned_of(
-    store, short_minilm, recwarn
-) -> None:
-    from longembed_index.embedding import document_embedder
-
-    embed = document_embedder(short_minilm)
-    report = ingest(sources(long=LONG, short="a note"), store, embed)
-    (partly,) = report.partly_read
-    assert (partly.name, partly.read) == ("long", 256)
-    assert not [warning for warning in recwarn if warning.category is TextNotReadWarning]
+def test_every_text_is_embedded_once_and_together(store, model, embed) -> None:
+    ingest(sources(a="one", b="two", c="one"), store, embed)
+    assert model.calls == [["one", "two"]]
+    assert texts_of(store) == {"a": "one", "b": "two", "c": "one"}
 
 
-def test_every_text_is_embedded_once_and_together(store, model) -> None:
-    ingest(sources(a="one", b="two", c="three"), store, model)
-    assert model.calls == [["one", "two", "three"]]
-
-
-def test_a_second_run_embeds_and_writes_nothing(model) -> None:
-    store = CountingStore(model.provenance)
-    ingest(sources(a="one", b="two"), store, model)
-    before = dict(store.records)
-
-    def fail(texts):
-        raise AssertionError("embedded again")
-
-    report = ingest(sources(a="one", b="two"), store, fail)
+def test_a_second_run_embeds_and_writes_nothing(model, embed) -> None:
+    store = CutStore(StoreInfo(model.provenance))
+    ingest(sources(a="one", b="two"), store, embed)
+    report = ingest(sources(a="one", b="two"), store, embed)
     assert report.counts["unchanged"] == 2
-    assert store.records == before
-    assert store.writes == [2]
+    assert (store.sizes, store.generation) == ([2], 1)
+    assert model.embedded == ["one", "two"]
 
 
-def test_a_changed_document_replaces_its_record(store, model) -> None:
-    ingest(sources(a="one", b="two"), store, model)
-    report = ingest(sources(a="one, revised", b="two"), store, model)
+def test_a_changed_document_replaces_its_record(store, embed) -> None:
+    ingest(sources(a="one", b="two"), store, embed)
+    report = ingest(sources(a="one, revised", b="two"), store, embed)
     assert report.counts == {"added": 0, "replaced": 1, "unchanged": 1, "failed": 0}
-    assert texts(store) == {"a": "one, revised", "b": "two"}
-    assert len(store) == 2
+    assert texts_of(store) == {"a": "one, revised", "b": "two"}
 
 
-def test_equal_texts_under_two_names_are_two_documents(store, model) -> None:
-    ingest(sources(a="same", b="same"), store, model)
-    assert texts(store) == {"a": "same", "b": "same"}
+def test_changed_metadata_alone_does_not_embed_again(spanned, model) -> None:
+    embed = embed_with(model, spans=True)
+    ingest([TextSource(Document("a", LONG, {"year": 2019}))], spanned, embed)
+    before = records_of(spanned)["a"]
+    report = ingest([TextSource(Document("a", LONG, {"year": 2020}, "minutes"))], spanned, embed)
+    after = records_of(spanned)["a"]
+    assert (report.counts["replaced"], model.embedded) == (1, [LONG])
+    assert (after.document.metadata, after.document.title) == ({"year": 2020}, "minutes")
+    assert after.content_hash != before.content_hash
+    np.testing.assert_allclose(after.vector, before.vector, atol=1e-6)
+    np.testing.assert_allclose(after.spans.vectors, before.spans.vectors, atol=1e-6)
 
 
-def test_equal_contents_of_two_batches_are_embedded_once(store, model) -> None:
-    ingest(sources(a="other"), store, model)
-    report = ingest(
-        sources(**{"x.txt": "same", "y.txt": "more", "z.txt": "same", "a": "same", "w.md": "same"}),
-        store,
-        model,
-        batch_characters=1,
-    )
+def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tmp_path) -> None:
+    texts = {"x.txt": "same", "y.txt": "more", "z.txt": "same", "w.md": "same"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    files = {file.path.name: file for file in find_files([tmp_path]).files}
+    report = ingest([files[name] for name in texts], store, embed, batch_characters=1)
     # Another type of file may be read in another way.
-    assert model.calls == [["other"], ["same"], ["more"], ["same"], ["same"]]
-    assert report.counts == {"added": 4, "replaced": 1, "unchanged": 0, "failed": 0}
-    same = dict.fromkeys(("x.txt", "z.txt", "a", "w.md"), "same")
-    assert texts(store) == {**same, "y.txt": "more"}
-    records = {record.name: record for record in store.records.values()}
-    np.testing.assert_array_equal(records["z.txt"].vector, records["x.txt"].vector)
+    assert model.calls == [["same"], ["more"], ["same"]]
+    assert report.counts["added"] == 4
+    assert {Path(key).name: text for key, text in texts_of(store).items()} == texts
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "is empty"),
-        (" \n\t ", "is empty"),
+        (" \n\t ", "has no text"),
         ("\u200b\ufeff \0", "has no text"),
         ("bad \ud800 text", r"lone surrogate \(U\+D800\) at character 4"),
     ],
 )
 def test_a_document_without_valid_text_is_named_and_not_stored(store, minilm, text, reason) -> None:
-    from longembed_index.embedding import document_embedder
-
-    report = ingest(sources(good="fine", bad=text), store, document_embedder(minilm))
-    assert texts(store) == {"good": "fine"}
+    report = ingest(sources(good="fine", bad=text), store, embedder_of(minilm, spans=False))
+    assert texts_of(store) == {"good": "fine"}
     ((name, why),) = report.failed
     assert name == "bad"
     assert re.search(reason, why)
 
 
-def test_a_name_that_is_not_unicode_is_refused(store, model) -> None:
-    report = ingest([TextSource("caf\udce9", "text")], store, model)
-    assert "name has the lone surrogate" in report.failed[0][1]
-    assert not len(store)
-
-
-def test_a_name_that_comes_twice_is_refused(store, model) -> None:
-    report = ingest([TextSource("a", "one"), TextSource("a", "two")], store, model)
-    assert texts(store) == {"a": "one"}
-    assert report.failed == [("a", "has the name of an earlier document of this run")]
+def test_ids_must_be_unicode_and_come_once(store, embed) -> None:
+    documents = [Document("caf\udce9", "text"), Document("a", "one"), Document("a", "two")]
+    report = ingest(map(TextSource, documents), store, embed)
+    assert texts_of(store) == {"a": "one"}
+    assert "id has the lone surrogate" in report.failed[0][1]
+    assert report.failed[1] == ("a", "has the id of an earlier document of this run")
 
 
 @pytest.mark.parametrize("error", [InputError, ModelError])
 def test_one_bad_document_does_not_take_its_batch_with_it(store, model, error) -> None:
     def embed(texts):
-        if any("bad" in text for text in texts):
-            raise error("no vector for this one")
-        return model(texts)
+        results = embed_with(model)(texts)
+        return [error("no vector") if t == "bad" else r for t, r in zip(texts, results)]
 
     report = ingest(sources(a="one", x="bad", c="three"), store, embed)
-    assert texts(store) == {"a": "one", "c": "three"}
-    assert report.failed == [("x", "no vector for this one")]
+    assert texts_of(store) == {"a": "one", "c": "three"}
+    assert report.failed == [("x", "no vector")]
     assert report.counts == {"added": 2, "replaced": 0, "unchanged": 0, "failed": 1}
-    for record in store.records.values():
-        np.testing.assert_array_equal(record.vector, model.vector(record.text))
-
-
-def test_a_vector_that_is_not_finite_is_not_stored(store, model) -> None:
-    def embed(texts):
-        encoded = model(texts)
-        encoded.vectors[texts.index("bad"), 3] = np.nan
-        return encoded
-
-    report = ingest(sources(a="one", x="bad", c="three"), store, embed)
-    assert texts(store) == {"a": "one", "c": "three"}
-    ((name, reason),) = report.failed
-    assert name == "x"
-    assert "not finite" in reason
 
 
 def test_an_error_that_is_not_ours_is_not_hidden(store) -> None:
@@ -189,121 +164,175 @@ def test_an_error_that_is_not_ours_is_not_hidden(store) -> None:
         ingest(sources(a="one"), store, embed)
 
 
-def test_a_failed_new_version_leaves_the_old_one_and_says_so(store, model) -> None:
-    ingest(sources(a="one"), store, model)
-    report = ingest(sources(a="  "), store, model)
-    assert texts(store) == {"a": "one"}
-    assert report.failed == [("a", "is empty; the store keeps its earlier version")]
+def test_a_failed_new_version_leaves_the_old_one_and_says_so(store, embed) -> None:
+    ingest(sources(a="one"), store, embed)
+    report = ingest(sources(a="  "), store, embed)
+    assert texts_of(store) == {"a": "one"}
+    assert report.failed == [("a", "has no text; the store keeps its earlier version")]
 
 
-def test_batches_keep_to_characters_and_to_the_stores_limit(model) -> None:
-    store = CountingStore(model.provenance, max_batch=3)
+def test_batches_keep_to_characters_and_to_a_number(model, embed, monkeypatch) -> None:
+    monkeypatch.setattr("longembed_index.maintain.ingest.BATCH_DOCUMENTS", 3)
+    store = CutStore(StoreInfo(model.provenance))
     documents = sources(**{f"d{i}": f"wor{i} " * (100 if i == 0 else 1) for i in range(8)})
-    ingest(documents, store, model, batch_characters=400)
-    assert store.writes == [1, 3, 3, 1]
+    ingest(documents, store, embed, batch_characters=400)
+    assert store.sizes == [1, 3, 3, 1]
 
 
-def test_every_document_is_reported_as_soon_as_it_is_settled(store, model) -> None:
+def test_every_document_is_reported_as_soon_as_it_is_settled(store, embed) -> None:
     seen = []
     ingest(
         sources(a="one", b="", c="three"),
         store,
-        model,
-        on_outcome=lambda outcome: seen.append((outcome.name, outcome.status, len(store))),
+        embed,
+        on_outcome=lambda outcome: seen.append((outcome.id, outcome.status, len(store))),
         batch_characters=1,
     )
     assert seen == [("a", "added", 1), ("b", "failed", 1), ("c", "added", 2)]
 
 
-def test_a_run_that_was_cut_off_ends_as_an_uninterrupted_one(model) -> None:
+def test_a_run_that_was_cut_off_ends_as_an_uninterrupted_one(model, embed) -> None:
     documents = sources(**{f"d{i}": f"document number {i}" for i in range(6)})
-    clean = MemoryStore(model.provenance)
-    ingest(documents, clean, model, batch_characters=1)
-    store = CountingStore(model.provenance, writes=4)
-    with pytest.raises(KeyboardInterrupt):
-        ingest(documents, store, model, batch_characters=1)
+    store = CutStore(StoreInfo(model.provenance), commits=4)
+    with pytest.raises(StoreError, match="cut off"):
+        ingest(documents, store, embed, batch_characters=1)
     assert len(store) == 4
     store.left = float("inf")
-    report = ingest(documents, store, model, batch_characters=1)
+    report = ingest(documents, store, embed, batch_characters=1)
     assert report.counts == {"added": 2, "replaced": 0, "unchanged": 4, "failed": 0}
-    assert texts(store) == texts(clean)
-    assert store.records.keys() == clean.records.keys()
+    assert texts_of(store) == {source.id: source.document.text for source in documents}
 
 
-def test_a_run_killed_between_new_and_old_version_is_tidied_up(store, model) -> None:
-    ingest(sources(a="one"), store, model)
-    old = dict(store.records)
-    ingest(sources(a="two"), store, model)
-    store.records.update(old)
-    report = ingest(sources(a="two"), store, model)
-    assert report.counts["unchanged"] == 1
-    assert texts(store) == {"a": "two"}
-    assert len(store) == 1
+def test_nothing_is_asked_of_the_store_for_a_new_document(store, model, embed, monkeypatch) -> None:
+    asked = []
+    for name in ("get", "spans", "vectors", "nearest"):
+        monkeypatch.setattr(store, name, lambda *arguments, name=name: asked.append(name))
+    report = ingest(sources(**{f"d{i}": f"number {i}" for i in range(50)}), store, embed)
+    assert (report.counts["added"], asked) == (50, [])
 
 
-def test_documents_that_are_gone_are_listed_and_pruned_on_demand(store, model) -> None:
-    ingest(sources(a="one", b="two", elsewhere="three"), store, model)
-
-    def is_gone(name: str) -> bool:
-        return name != "elsewhere"
-
-    report = ingest(sources(a="one"), store, model, is_gone=is_gone)
-    assert (report.gone, report.pruned) == (["b"], False)
-    assert len(store) == 3
-    report = ingest(sources(a="one"), store, model, is_gone=is_gone, prune=True)
-    assert (report.gone, report.pruned) == (["b"], True)
-    assert texts(store) == {"a": "one", "elsewhere": "three"}
-
-
-def test_a_document_read_in_part_is_named(store, fake_model) -> None:
-    report = ingest(sources(long=LONG, short="a note"), store, fake_model(limit=256))
+def test_documents_read_in_part_are_named(store) -> None:
+    settings = ModelSettings(model_name="some/one", max_seq_length=256, on_overflow="truncate")
+    report = ingest(sources(long=LONG, short="a"), store, embed_with(FakeModel(settings)))
     (partly,) = report.partly_read
-    assert partly.name == "long"
-    assert partly.read == 256 < partly.tokens
+    assert (partly.id, partly.tokens_read) == ("long", 256)
     assert 0 < report.share_read < 1
-
-
-def test_a_document_that_is_too_long_can_be_refused(store, fake_model) -> None:
-    strict = fake_model(limit=256, refuse_longer=True)
-    report = ingest(sources(long=LONG, short="a note"), store, strict)
-    assert texts(store) == {"short": "a note"}
+    strict = FakeModel(settings.model_copy(update={"on_overflow": "error"}))
+    report = ingest(sources(other=LONG + "x"), store, embed_with(strict))
     assert "longer than the window of 256" in report.failed[0][1]
 
 
-def test_a_store_that_loses_records_is_not_believed(store, model) -> None:
-    store.write = lambda records: None
+def test_a_store_that_loses_records_is_not_believed(model, embed) -> None:
     with pytest.raises(StoreError, match="not in the store as they were written"):
-        ingest(sources(a="one"), store, model)
+        ingest(sources(a="one"), LossyStore(StoreInfo(model.provenance)), embed)
 
 
-@pytest.mark.parametrize("metadata", [{}, {"source": "a", "tokens": "many"}])
-def test_records_of_other_programs_are_left_alone(store, model, metadata) -> None:
-    theirs = Record("/docs/theirs", None, model.vector("x"), metadata)
-    store.write([theirs])
-    everything_is_gone = {"is_gone": lambda name: True, "prune": True}
-    report = ingest(sources(a="one"), store, model, **everything_is_gone)
-    assert report.counts["added"] == 1
-    assert report.gone == []
-    assert store.get(["/docs/theirs"]) == [theirs]
-    report = ingest(sources(a="two"), store, model, **everything_is_gone)
-    assert report.counts["replaced"] == 1
-    assert store.get(["/docs/theirs"]) == [theirs]
-
-
-def test_a_reader_that_raises_anything_costs_one_document(store, model) -> None:
+def test_a_reader_that_raises_anything_costs_one_document(store, embed) -> None:
     unwell = [Unwell(error) for error in ANYTHING]
     for number, source in enumerate(unwell):
-        source.name = f"unwell {number}"
-    report = ingest([*unwell, *sources(well="a text")], store, model)
-    assert texts(store) == {"well": "a text"}
+        source.id = f"unwell {number}"
+    report = ingest([*unwell, *sources(well="a text")], store, embed)
+    assert texts_of(store) == {"well": "a text"}
     assert report.counts["failed"] == len(report.failed) == len(ANYTHING)
     assert all(reason.startswith("cannot be read: ") for _, reason in report.failed)
 
 
-def test_a_store_that_has_lost_vectors_is_refused(model) -> None:
-    store = LossyStore(model.provenance)
-    ingest(sources(a="a text", b="another"), store, model)
-    store.lose("a text")
-    with pytest.raises(StoreError, match=r"1 of the 2 documents .* longembed repair"):
-        ingest(sources(c="a third"), store, model)
-    assert len(store) == 2
+def test_spans_are_written_with_their_documents(spanned, model, embed) -> None:
+    ingest(sources(a=LONG), spanned, embed_with(model, spans=True))
+    ((document_id, spans),) = spanned.spans()
+    assert (document_id, spans.ranges[-1, 1]) == ("a", len(LONG))
+    with pytest.raises(ConfigError, match="meant to have spans"):
+        ingest(sources(b="another text"), spanned, embed)
+
+
+def test_a_document_that_has_lost_its_spans_is_no_donor_of_vectors(spanned, model) -> None:
+    ingest(sources(**{"a": LONG}), spanned, embed_with(model, spans=True))
+    (record,) = records_of(spanned).values()
+    spanned.write([replace(record, spans=None)])
+    ingest(sources(**{"b": LONG}), spanned, embed_with(model, spans=True))
+    assert dict(spanned.spans()).keys() == {"b"}
+    assert model.embedded == [LONG, LONG]
+
+
+# Files that are moved, copied or gone.
+
+
+def test_a_moved_folder_is_not_embedded_again(spanned, model, docs) -> None:
+    embed = embed_with(model, spans=True)
+    ingest_files(docs, spanned, embed)
+    before = records_of(spanned)
+    (docs / "old").rename(docs / "older")
+    (docs / "older" / "3.txt").write_text("ban cor dim fel")
+    model.calls.clear()
+    report = ingest_files(docs, spanned, embed)
+    assert model.embedded == ["ban cor dim fel"]
+    assert report.moved == [str(docs / "older" / f"{number}.txt") for number in range(3)]
+    assert (report.counts["added"], report.counts["unchanged"]) == (4, 3)
+    assert (report.gone, report.in_store) == ([], 7)
+    after = records_of(spanned)
+    for number in range(3):
+        old = before[str(docs / "old" / f"{number}.txt")]
+        new = after[str(docs / "older" / f"{number}.txt")]
+        assert str(docs / "old" / f"{number}.txt") not in after
+        assert new.document.title == f"{number}.txt"
+        assert (new.document.text, new.coverage) == (old.document.text, old.coverage)
+        np.testing.assert_allclose(new.vector, old.vector, atol=1e-6)
+        np.testing.assert_allclose(new.spans.vectors, old.spans.vectors, atol=1e-6)
+    again = ingest_files(docs, spanned, embed)
+    assert (again.counts["unchanged"], again.moved) == (7, [])
+
+
+def test_a_copy_is_not_taken_for_moved(store, model, embed, docs) -> None:
+    ingest_files(docs, store, embed)
+    shutil.copy(docs / "old" / "0.txt", docs / "copy.txt")
+    model.calls.clear()
+    report = ingest_files(docs, store, embed)
+    assert (model.embedded, report.moved, report.in_store) == ([], [], 7)
+    # Moved and copied at once: one of the two is where it was moved to.
+    (docs / "old" / "1.txt").rename(docs / "a.txt")
+    shutil.copy(docs / "a.txt", docs / "b.txt")
+    report = ingest_files(docs, store, embed)
+    assert model.embedded == []
+    assert (report.moved, report.counts["added"]) == ([str(docs / "a.txt")], 2)
+    assert str(docs / "old" / "1.txt") not in texts_of(store)
+
+
+def test_files_that_are_gone_are_named_and_removed_on_demand(store, embed, docs, tmp_path) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("from another place")
+    ingest_files(docs, store, embed)
+    ingest_files(elsewhere, store, embed)
+    ingest(sources(contract="no file"), store, embed)
+    gone = docs / "old" / "1.txt"
+    gone.unlink()
+    elsewhere.unlink()
+    report = ingest_files(docs, store, embed)
+    assert (report.gone, report.removed) == ([str(gone)], [])
+    assert report.missing_elsewhere == [str(elsewhere)]
+    report = ingest_files(docs, store, embed, prune=True)
+    assert report.gone == report.removed == [str(gone)]
+    assert texts_of(store).keys() >= {str(elsewhere), "contract"}
+    assert len(store) == report.in_store == 7
+
+
+@pytest.mark.parametrize("vanish", [shutil.rmtree, lambda path: path.rename(path.parent / "x")])
+def test_a_place_that_is_empty_loses_nothing(store, embed, docs, tmp_path, vanish) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (other / name).write_text(f"another text {name}")
+    roots = [docs, other]
+    ingest(find_files(roots).files, store, embed, roots=roots)
+    vanish(docs)
+    docs.mkdir()
+    (other / "a.txt").unlink()
+    report = ingest(find_files(roots).files, store, embed, roots=roots, prune=True)
+    assert len(report.gone) == 7
+    assert report.removed == [str(other / "a.txt")], "the other place is pruned"
+    assert f"no file under {docs} now, and the store has 6 documents" in report.kept_because
+    assert "prune_empty_root=True" in report.kept_because
+    assert len(store) == 7
+    report = ingest(
+        find_files(roots).files, store, embed, roots=roots, prune=True, prune_empty_root=True
+    )
+    assert (len(report.removed), report.kept_because, len(store)) == (6, "", 1)

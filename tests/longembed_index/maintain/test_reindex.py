@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from index_fakes import FakeModel, LossyStore, embed_with, records_of, sources, texts_of
 
 from longembed_index.errors import StoreError
-from longembed_index.ingestion import ingest
-from longembed_index.memory import MemoryStore
-from longembed_index.records import Record
-from longembed_index.reindexing import reindex
-from longembed_index.sources import TextSource
+from longembed_index.maintain import reindex as reindexing
+from longembed_index.maintain.ingest import ingest
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
 from longembed_st.errors import ConfigError
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
 
 DOCUMENTS = {
     "pets": "cats and dogs are kept as pets",
@@ -21,22 +23,28 @@ DOCUMENTS = {
 
 @pytest.fixture
 def filled(store, model) -> MemoryStore:
-    ingest([TextSource(*item) for item in DOCUMENTS.items()], store, model)
+    ingest(sources(**DOCUMENTS), store, embed_with(model))
     return store
 
 
+def other_model(name: str = "some/two", limit: int = 100, policy: str = "truncate") -> FakeModel:
+    return FakeModel(ModelSettings(model_name=name, max_seq_length=limit, on_overflow=policy))
+
+
 @pytest.fixture
-def other(fake_model):
-    return fake_model("two", limit=100)
+def other() -> FakeModel:
+    return other_model()
 
 
-def texts(store) -> dict[str, str | None]:
-    return {record.name: record.text for record in store.records.values()}
+def reindex(store, model: FakeModel, *, spans: bool = False, **options):
+    embed = embed_with(model, spans=spans)
+    return reindexing.reindex(store, model, embed, spans=spans, **options)
 
 
-def assert_made_by(model, store) -> None:
-    for record in store.records.values():
-        np.testing.assert_array_equal(record.vector, model.vector(record.text))
+def assert_made_by(model: FakeModel, store: MemoryStore) -> None:
+    assert store.info.provenance.fingerprint == model.fingerprint
+    for record in records_of(store).values():
+        np.testing.assert_allclose(record.vector, model.vector(record.document.text), atol=1e-6)
 
 
 class CutError(Exception):
@@ -44,7 +52,9 @@ class CutError(Exception):
 
 
 def cut_after(outcomes: int):
-    def cut(outcome, seen=[]):  # noqa: B006 - counts the calls
+    seen = []
+
+    def cut(outcome):
         seen.append(outcome)
         if len(seen) == outcomes:
             raise CutError
@@ -54,126 +64,114 @@ def cut_after(outcomes: int):
 
 @pytest.fixture
 def one_at_a_time(monkeypatch) -> None:
-    monkeypatch.setattr("longembed_index.reindexing.ROWS", 1)
-    monkeypatch.setattr("longembed_index.reindexing.BATCH_CHARACTERS", 1)
+    monkeypatch.setattr(reindexing, "ROWS", 1)
+    monkeypatch.setattr(reindexing, "BATCH_CHARACTERS", 1)
 
 
 def test_every_document_gets_the_vector_of_the_new_settings(filled, other) -> None:
-    ids = set(filled.records)
-    done = reindex(filled, other, other)
-    assert filled.provenance == other.provenance
-    assert texts(filled) == DOCUMENTS
-    assert set(filled.records) == ids
+    before = records_of(filled)
+    result = reindex(filled, other)
     assert_made_by(other, filled)
-    assert done.report.counts == {"added": 4, "replaced": 0, "unchanged": 0, "failed": 0}
-    assert [outcome.name for outcome in done.report.partly_read] == ["money"]
-    (money,) = [record for record in filled.records.values() if record.name == "money"]
-    assert (money.metadata["tokens"], money.metadata["read"]) == (540, 100)
-    assert money.metadata["content_hash"]
+    assert texts_of(filled) == DOCUMENTS
+    assert result.report.counts == {"added": 4, "replaced": 0, "unchanged": 0, "failed": 0}
+    assert [outcome.id for outcome in result.report.partly_read] == ["money"]
+    after = records_of(filled)
+    assert (after["money"].coverage.tokens, after["money"].coverage.read) == (540, 100)
+    assert all(after[key].content_hash == before[key].content_hash for key in DOCUMENTS)
+    assert sorted(other.embedded) == sorted(DOCUMENTS.values())
+    plain = result.to_dict()
+    assert (plain["in_store"], plain["replaced"], plain["dropped"]) == (4, result.replaced, [])
 
 
-def test_every_text_is_embedded_once(filled, other) -> None:
-    reindex(filled, other, other)
-    assert sorted(text for call in other.calls for text in call) == sorted(DOCUMENTS.values())
-
-
-def test_old_vectors_are_kept_until_told_otherwise(filled, model, other) -> None:
-    first = reindex(filled, other, other)
-    second = reindex(filled, model, model)
+def test_old_vectors_are_kept_until_they_are_dropped(filled, model, other) -> None:
+    first = reindex(filled, other)
+    second = reindex(filled, model)
     assert not [*first.dropped, *second.dropped]
-    third = reindex(filled, other, other, drop_old=True)
-    assert sorted(third.dropped) == sorted([first.kept_as, second.kept_as, third.kept_as])
-    assert filled.drop_kept() == []
-    assert texts(filled) == DOCUMENTS
+    third = reindex(filled, other, drop_old=True)
+    assert sorted(third.dropped) == sorted([first.replaced, second.replaced, third.replaced])
+    assert filled.drop_replaced() == []
+    assert texts_of(filled) == DOCUMENTS
 
 
 @pytest.mark.usefixtures("one_at_a_time")
 def test_an_interrupted_run_embeds_nothing_twice(filled, model, other) -> None:
     with pytest.raises(CutError):
-        reindex(filled, other, other, on_outcome=cut_after(2))
-    assert filled.provenance == model.provenance
+        reindex(filled, other, on_outcome=cut_after(2))
     assert_made_by(model, filled)
-    done = reindex(filled, other, other)
-    assert done.report.counts == {"added": 2, "replaced": 0, "unchanged": 2, "failed": 0}
-    assert sorted(text for call in other.calls for text in call) == sorted(DOCUMENTS.values())
-    assert texts(filled) == DOCUMENTS
+    result = reindex(filled, other)
+    assert result.report.counts == {"added": 2, "replaced": 0, "unchanged": 2, "failed": 0}
+    assert sorted(other.embedded) == sorted(DOCUMENTS.values())
+    assert texts_of(filled) == DOCUMENTS
     assert_made_by(other, filled)
 
 
 def test_what_others_write_meanwhile_is_taken_over(filled, model, other) -> None:
-    pets, rain = (next(r for r in filled.records.values() if r.name == n) for n in ("pets", "rain"))
+    written = []
 
-    def write(outcome, written=[]):  # noqa: B006 - once
+    def write(outcome) -> None:
         if not written:
-            written.append(True)
-            ingest([TextSource("late", "a late paper")], filled, model)
-            filled.write([Record(pets.id, "hamsters, too", pets.vector, pets.metadata)])
-            filled.delete([rain.id])
+            written.append(outcome)
+            ingest(sources(late="a late paper", pets="hamsters, too"), filled, embed_with(model))
+            filled.write([], delete=["rain"])
 
-    reindex(filled, other, other, on_outcome=write)
-    assert texts(filled).keys() == {"pets", "money", "music", "late"}
-    assert texts(filled)["pets"] == "hamsters, too"
+    reindex(filled, other, on_outcome=write)
+    assert texts_of(filled).keys() == {"pets", "money", "music", "late"}
+    assert texts_of(filled)["pets"] == "hamsters, too"
     assert_made_by(other, filled)
 
 
-def test_a_document_that_cannot_be_embedded_prevents_the_switch(filled, model, fake_model) -> None:
-    strict = fake_model("two", limit=100, refuse_longer=True)
-    done = reindex(filled, strict, strict)
-    assert done.kept_as is None
-    ((name, reason),) = done.report.failed
-    assert name == "money"
+def test_a_document_that_cannot_be_embedded_prevents_the_switch(filled, model) -> None:
+    strict = other_model(policy="error")
+    result = reindex(filled, strict)
+    assert result.replaced is None
+    ((document_id, reason),) = result.report.failed
+    assert document_id == "money"
     assert "longer than the window" in reason
-    assert filled.provenance == model.provenance
-    done = reindex(filled, strict, strict, allow_missing=True)
-    assert done.kept_as
-    assert texts(filled).keys() == DOCUMENTS.keys() - {"money"}
+    assert_made_by(model, filled)
+    result = reindex(filled, strict, allow_missing=True)
+    assert result.replaced
+    assert texts_of(filled).keys() == DOCUMENTS.keys() - {"money"}
 
 
-def test_records_of_other_programs_keep_their_metadata(filled, other) -> None:
-    theirs = {"tokens": "of affection", "shelf": 3}
-    filled.write([Record("theirs", "their text", [0.5] * 32, theirs)])
-    done = reindex(filled, other, other)
-    assert done.report.counts["added"] == 5
-    (record,) = filled.get(["theirs"])
-    assert (record.text, record.metadata) == ("their text", theirs)
-    np.testing.assert_array_equal(record.vector, other.vector("their text"))
+def test_spans_come_and_go(filled, model, other) -> None:
+    reindex(filled, model, spans=True)
+    assert filled.info.spans
+    assert dict(filled.spans()).keys() == DOCUMENTS.keys()
+    reindex(filled, model, spans=False)
+    assert not filled.info.spans
+    assert list(filled.spans()) == []
 
 
-def test_a_record_without_text_is_named(filled, other) -> None:
-    filled.write([Record("bare", None, [0.5] * 32, {})])
-    done = reindex(filled, other, other)
-    assert done.report.failed == [("bare", "has a vector and no text")]
-    assert done.kept_as is None
-
-
-def test_equal_settings_are_refused(filled, fake_model) -> None:
+def test_equal_settings_are_refused(filled) -> None:
     with pytest.raises(ConfigError, match="have these settings already"):
-        reindex(filled, fake_model(), fake_model())
+        reindex(filled, FakeModel())
     assert filled.staged() is None
 
 
-def test_an_unfinished_run_of_other_settings_is_not_mixed_with(filled, fake_model, other) -> None:
-    filled.stage(fake_model("three", limit=50).provenance)
+def test_an_unfinished_run_of_other_settings_is_not_mixed_with(filled, other) -> None:
+    filled.stage(StoreInfo(other_model(limit=50).provenance))
     with pytest.raises(ConfigError, match=r"max_seq_length is 50 in the store, 100 now.*--restart"):
-        reindex(filled, other, other)
-    reindex(filled, other, other, restart=True)
-    assert filled.provenance == other.provenance
+        reindex(filled, other)
+    filled.stage(StoreInfo(Provenance(other.settings, "other weights")))
+    with pytest.raises(ConfigError, match=r"other settings \(other weights\)"):
+        reindex(filled, other)
+    filled.stage(StoreInfo(other.provenance, spans=True))
+    with pytest.raises(ConfigError, match="spans is True in the store, False now"):
+        reindex(filled, other)
+    reindex(filled, other, restart=True)
     assert_made_by(other, filled)
 
 
-def test_an_unfinished_run_of_other_weights_is_not_mixed_with(filled, fake_model, other) -> None:
-    stage = fake_model("three", limit=100).provenance
-    settings = stage.settings.model_copy(
-        update={"model_name": other.provenance.settings.model_name}
-    )
-    filled.stage(type(stage)(settings, stage.fingerprint))
-    with pytest.raises(ConfigError, match=r"other settings \(other weights\)"):
-        reindex(filled, other, other)
+def test_what_the_store_is_told_besides_stays(model, other) -> None:
+    store = MemoryStore(StoreInfo(model.provenance, language="german"))
+    ingest(sources(**DOCUMENTS), store, embed_with(model))
+    reindex(store, other)
+    assert store.info.language == "german"
 
 
-def test_a_store_that_loses_what_is_written_is_noticed(filled, model, other) -> None:
-    filled.stage(other.provenance).write = lambda records: None
+def test_a_store_that_loses_what_is_written_is_noticed(filled, model, other, monkeypatch) -> None:
+    monkeypatch.setattr(filled, "stage", LossyStore)
     with pytest.raises(StoreError, match=r"still differ .* Run again; nothing is lost"):
-        reindex(filled, other, other)
-    assert filled.provenance == model.provenance
-    assert texts(filled) == DOCUMENTS
+        reindex(filled, other)
+    assert_made_by(model, filled)
+    assert texts_of(filled) == DOCUMENTS

@@ -2,48 +2,56 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from index_fakes import FakeModel, embed_with, records_of, sources
 
+from longembed_index.document import Spans
 from longembed_index.errors import StoreError
-from longembed_index.ingestion import ingest
-from longembed_index.records import Record
-from longembed_index.sources import TextSource
-from longembed_index.verify import sample, verify
+from longembed_index.maintain.ingest import ingest
+from longembed_index.maintain.verify import verify
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+
+TEXTS = {name: f"{name} and some more words of a document " * 9 for name in ("one", "two")}
 
 
 @pytest.fixture
-def filled(store, model):
-    ingest([TextSource("a", "one"), TextSource("b", "two")], store, model)
+def filled(model) -> MemoryStore:
+    store = MemoryStore(StoreInfo(model.provenance, spans=True))
+    ingest(sources(**TEXTS), store, embed_with(model, spans=True))
     return store
 
 
+def change(store: MemoryStore, **changes: object) -> None:
+    store.write([replace(records_of(store)["two"], **changes)])
+
+
 def test_the_vectors_of_the_model_are_verified(filled, model) -> None:
-    assert verify(filled, model) == 2
+    assert verify(filled, embed_with(model, spans=True)) == 2
 
 
-@pytest.mark.parametrize("change", ["text", "vector"])
-def test_a_vector_that_the_model_did_not_make_is_found(filled, model, change) -> None:
-    (found,) = [record for record in filled.records.values() if record.name == "b"]
-    changes = {"text": "another text", "vector": [float("nan")] * 32}
-    filled.write([replace(found, **{change: changes[change]})])
-    with pytest.raises(StoreError, match="stored vector of 'b'"):
-        verify(filled, model)
-
-
-@pytest.mark.parametrize("text", [None, "", " \n"])
-def test_a_record_without_text_cannot_be_compared(filled, model, text) -> None:
-    filled.write([Record("theirs", text, [0.5] * 32, {})])
-    assert verify(filled, model) == 2
-
-
-def test_a_vector_of_another_program_is_named_by_its_id(filled, model) -> None:
-    filled.write([Record("theirs", "some text", [0.5] * 32, {})])
-    with pytest.raises(StoreError, match="stored vector of 'theirs'"):
-        verify(filled, model)
+def test_what_the_model_did_not_make_is_found(filled, model) -> None:
+    embed = embed_with(model, spans=True)
+    record = records_of(filled)["two"]
+    change(filled, vector=model.vector("another text"))
+    with pytest.raises(StoreError, match=r"stored vector of two .*cosine .*reindex"):
+        verify(filled, embed)
+    spans = record.spans
+    change(filled, vector=record.vector, spans=Spans(spans.ranges, spans.vectors[::-1]))
+    with pytest.raises(StoreError, match="stored spans of two are not those"):
+        verify(filled, embed)
+    change(filled, spans=Spans(np.array([[0, 5]]), spans.vectors[:1]))
+    with pytest.raises(StoreError, match="stored spans of two are not those"):
+        verify(filled, embed)
+    change(filled, spans=None)
+    with pytest.raises(StoreError, match="meant to have spans, and two has none"):
+        verify(filled, embed)
 
 
 def test_a_sample_is_spread_over_the_store(store, model) -> None:
-    ingest([TextSource(f"d{i}", f"document {i}") for i in range(20)], store, model)
-    ids = sorted(store.records)
-    assert sorted(record.id for record in sample(store, 4)) == ids[::5]
-    assert len(sample(store, 100)) == 20
+    ingest(sources(**{f"d{i:02}": f"document {i}" for i in range(20)}), store, embed_with(model))
+    again = FakeModel()
+    assert verify(store, embed_with(again), size=4) == 4
+    assert again.embedded == ["document 0", "document 5", "document 10", "document 15"]
+    assert verify(store, embed_with(again), size=100) == 20

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import WORDS
-
-import longembed_st as le
 from longembed_index.embedding import storable_model
 from longembed_index.opening import kind_of, open_store, read_provenance
 from longembed_index.sources import TextSource
 from longembed_index.whitening import Texts, located
+from small_models import WORDS
+
+import longembed_st as le
 from longembed_st.loading.whitening import Whitening
 from longembed_st.settings import ModelSettings
 
