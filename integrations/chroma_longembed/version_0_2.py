@@ -29,7 +29,7 @@ from longembed_index.maintain.convert import (
 )
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.errors import ConfigError, LongEmbedError
+from longembed_st.errors import LongEmbedError
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class OldChromaStore:
 
     Args:
         directory: The folder of the store.
-        name: The collection; exists.
+        name: The collection.
 
     Raises:
-        StoreError: If it cannot be read.
+        StoreError: If it does not exist, or cannot be read.
         ConfigError: If it was not made by longembed.
     """
 
@@ -170,7 +170,8 @@ def _connect(directory: Path) -> Any:
 def _find(client: ClientAPI, name: str) -> Collection:
     collection = find_collection(client, name)
     if collection is None:
-        raise ConfigError(f"there is no collection {name!r}")
+        names = ", ".join(_other_collections(client, name))
+        raise StoreError(f"there is no collection {name!r} in the store; there are: {names}")
     return collection
 
 
