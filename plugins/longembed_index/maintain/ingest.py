@@ -19,7 +19,7 @@ from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
 from longembed_index.maintain.report import Outcome, Report, Status
-from longembed_st.errors import InputError
+from longembed_st.errors import ConfigError, InputError
 from longembed_st.texts import shown
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class _Run:
         self._embed = embed
         self._on_outcome = on_outcome
         self._batch_characters = batch_characters
+        self._has_spans = store.info.spans
         # All of it is read once: nothing is asked of the store for a new document.
         self._hashes = {entry.id: entry.content_hash for entry in store.entries()}
         self._ids_by_hash: dict[str, set[str]] = {}
@@ -132,6 +133,11 @@ class _Run:
             if pending.record is not None:
                 ready.append((pending, pending.record))
             elif isinstance(result, Embedded):
+                if self._has_spans and result.spans is None:
+                    raise ConfigError(
+                        "the store is meant to have spans, and the model was asked for none. "
+                        "Embed with spans"
+                    )
                 ready.append((pending, result.record_of(pending.document, pending.content_hash)))
             else:
                 self._fail(pending.source, str(result))
@@ -241,10 +247,9 @@ class _Run:
         """Yield stored records with their spans; those that lack them are left out."""
         if not ids:
             return
-        has_spans = self._store.info.spans
-        spans = dict(self._store.spans(ids)) if has_spans else {}
+        spans = dict(self._store.spans(ids)) if self._has_spans else {}
         for record in self._store.get(ids):
-            if not has_spans or record.document.id in spans:
+            if not self._has_spans or record.document.id in spans:
                 yield replace(record, spans=spans.get(record.document.id))
 
     def _settle_written(self, pending: _Pending, record: Record) -> None:

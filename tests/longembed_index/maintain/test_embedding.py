@@ -96,8 +96,8 @@ def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
         # The policy of this model is "truncate".
         question.warn_if_cut(stacklevel=1)
         QueryVector(short_minilm, "who?").warn_if_cut(stacklevel=1)
-    cut = FakeModel(ModelSettings(model_name="a", max_seq_length=2, on_overflow="warn"))
-    with pytest.warns(TextNotReadWarning, match="3 tokens of 1 text were not read") as caught:
+    cut = FakeModel(ModelSettings(model_name="a", max_seq_length=4, on_overflow="warn"))
+    with pytest.warns(TextNotReadWarning, match="1 tokens of 1 text were not read") as caught:
         QueryVector(cut, "a question of five words").warn_if_cut(stacklevel=1)
     assert caught[0].filename == __file__
 

@@ -147,7 +147,9 @@ def test_ids_must_be_unicode_and_come_once(store, embed) -> None:
 def test_one_bad_document_does_not_take_its_batch_with_it(store, model, error) -> None:
     def embed(texts):
         results = embed_with(model)(texts)
-        return [error("no vector") if t == "bad" else r for t, r in zip(texts, results)]
+        return [
+            error("no vector") if t == "bad" else r for t, r in zip(texts, results, strict=True)
+        ]
 
     report = ingest(sources(a="one", x="bad", c="three"), store, embed)
     assert texts_of(store) == {"a": "one", "c": "three"}
