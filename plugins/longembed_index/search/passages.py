@@ -44,7 +44,7 @@ def choose_passages(
         most: How many parts to choose.
     """
     ranges = np.asarray(ranges)
-    chosen = np.sort(np.argsort(-scores, kind="stable")[: max(most, 0)])
+    chosen = np.sort(np.argsort(-scores, kind="stable")[:most])
     runs = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
     passages = []
     for run in runs:

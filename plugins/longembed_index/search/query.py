@@ -30,13 +30,13 @@ _LEAST = 100
 _BATCH = 16
 """Texts that are read together; each may have megabytes."""
 
-_TIE = 1e-5
-"""Documents whose scores differ by more have different texts."""
+_TIE = 1e-3
+"""Scores of copies differ by less: their vectors were rounded, perhaps from different batches."""
 
 
 @dataclass
 class _Group:
-    """Documents of one text: the first by id, with its row in the scores, and the others."""
+    """Documents of one text: the best, with its row in the scores, and ids of the others."""
 
     row: int
     record: Record
@@ -115,17 +115,17 @@ class Query:
     def _distinct(self, ids: list[str], totals: Floats, k: int) -> tuple[list[_Group], bool]:
         """Return the k best documents of different texts, and whether more need not be looked at.
 
-        Texts are read until there are k different ones, and until no copy of the last one can
-        follow: it would have the same score.
+        Texts are read until there are k different ones and no copy of the last one can follow.
         """
         wanted = None if self.among is None else set(self.among)
         rows = [
             int(row)
             for row in best_first(totals)
-            if (self.dense is not None or totals[row] > 0) and (not wanted or ids[row] in wanted)
+            if (self.dense is not None or totals[row] > 0)
+            and (wanted is None or ids[row] in wanted)
         ]
         groups: dict[str, _Group] = {}
-        lowest = 0.0
+        lowest = np.inf
         while rows and len(groups) <= k:
             if len(groups) == k and totals[rows[0]] < lowest - _TIE:
                 break
@@ -136,14 +136,11 @@ class Query:
                 text, row = record.document.text, row_of[record.document.id]
                 if not self.question.phrases_stand_in(text):
                     continue
-                lowest = float(totals[row])
-                group = groups.setdefault(text, _Group(row, record))
-                if row != group.row:
-                    # Rows are in the order of the ids.
-                    last = max(row, group.row)
-                    group.copies.append(ids[last])
-                    if last == group.row:
-                        group.row, group.record = row, record
+                if text in groups:
+                    groups[text].copies.append(record.document.id)
+                else:
+                    groups[text] = _Group(row, record)
+                    lowest = totals[row]
         are_enough = bool(rows) or len(groups) > k
         return list(groups.values())[:k], are_enough
 
@@ -161,14 +158,19 @@ class Query:
 
     def _passages(self, record: Record, most: int) -> tuple[Passage, ...]:
         """Choose passages: of the spans, or, without any, of the windows of words."""
-        document, weight = record.document, self.weight
-        spans = self.dense.spans(document.id) if self.dense is not None and most else None
-        if not most or self.words is None or self.lexical is None:
+        document = record.document
+        if not most:
+            return ()
+        spans = None if self.dense is None else self.dense.spans(document.id)
+        if self.words is None or self.lexical is None:
             return () if spans is None else choose_passages(*spans, document.text, most)
-        if spans is None:
-            ranges = np.array(self.words.windows(document.id, len(document.text)), dtype=np.int64)
-            spans, weight = (ranges.reshape(-1, 2), np.zeros(len(ranges), dtype=np.float32)), 0.0
-        ranges, cosines = spans
+        if spans is not None:
+            ranges, cosines = spans
+            weight = self.weight
+        else:
+            windows = self.words.windows(document.id, len(document.text))
+            ranges = np.array(windows, dtype=np.int64).reshape(-1, 2)
+            cosines, weight = np.zeros(len(ranges), dtype=np.float32), 0.0
         if not len(ranges):
             return ()
         words = self.lexical.range_scores(document.id, [(int(a), int(b)) for a, b in ranges])

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FEW = 1_000
 """Of so many documents, the words of all are scored."""
 
+_FILTERS = 32
+"""Filters whose documents are remembered until the store changes."""
+
 
 class Searcher:
     """Answers questions from a store.
@@ -46,7 +49,7 @@ class Searcher:
         self, store: Store, words: Callable[[], LexicalIndex], *, budget: int = BUDGET
     ) -> None:
         self._store, self._words, self._budget = store, words, budget
-        self._ids: tuple[int, list[str]] | None = None
+        self._selected: tuple[int, dict[str, list[str]]] | None = None
         self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
         self._lock, self._lock_process = threading.Lock(), os.getpid()
@@ -89,12 +92,15 @@ class Searcher:
         ranking = ranking or Ranking()
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}")
+        if passages < 0:
+            raise ConfigError(f"passages must be 0 or more, not {passages}")
         if vector is None and ranking.mode != "lexical":
             raise ConfigError(f"mode {ranking.mode!r} needs the question as a vector, too")
         if reranker is not None:
             check_query(question.text)
-        among = self._select(where or {})
-        if among is not None and not among:
+        among = self._select(where) if where else None
+        if where and not among:
+            self._check_keys(where)
             return []
         documents = len(self._store)
         dense, words = None, None
@@ -110,7 +116,7 @@ class Searcher:
             lexical=None if words is None else words.query(question.text),
             weight={"hybrid": ranking.weight, "dense": 1.0, "lexical": 0.0}[ranking.mode],
             documents=documents,
-            few=self._all_ids() if documents <= FEW else None,
+            few=self._select({}) if documents <= FEW else None,
             where=where,
             among=among,
         )
@@ -124,20 +130,25 @@ class Searcher:
             hits = [with_best_sentence(hit, best_sentence, language) for hit in hits]
         return [with_places(hit) for hit in hits]
 
-    def _select(self, where: Where) -> list[str] | None:
-        """Return ids of the documents that meet a filter; None without one."""
-        if not where:
-            return None
+    def _select(self, where: Where) -> list[str]:
+        """Return ids of the documents that meet a filter, sorted; of all with an empty one."""
         check_where(where)
-        ids = [entry.id for entry in self._store.entries(where)]
-        if not ids and len(self._store):
-            known = {key for entry in self._store.entries() for key in entry.fields}
-            unknown = sorted(where.keys() - known)
-            if unknown:
-                raise ConfigError(
-                    f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
-                )
-        return ids
+        generation, key = self._store.generation, repr(where)
+        kept = self._selected
+        if kept is None or kept[0] != generation or len(kept[1]) >= _FILTERS:
+            kept = self._selected = (generation, {})
+        if key not in kept[1]:
+            kept[1][key] = [entry.id for entry in self._store.entries(where)]
+        return kept[1][key]
+
+    def _check_keys(self, where: Where) -> None:
+        """Raise `ConfigError` if no document has a key of a filter: a typing error, mostly."""
+        known = {key for entry in self._store.entries() for key in entry.fields}
+        unknown = sorted(where.keys() - known)
+        if unknown and known:
+            raise ConfigError(
+                f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            )
 
     def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         vector = np.asarray(vector, dtype=np.float32)
@@ -145,14 +156,6 @@ class Searcher:
         fits = documents * vector.nbytes <= self._budget
         vectors = self._vectors_in_memory() if fits else None
         return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
-
-    def _all_ids(self) -> list[str]:
-        """Return the ids of all documents, sorted."""
-        generation = self._store.generation
-        kept = self._ids
-        if kept is None or kept[0] != generation:
-            kept = self._ids = (generation, [entry.id for entry in self._store.entries()])
-        return kept[1]
 
     def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""

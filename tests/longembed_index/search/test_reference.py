@@ -1,0 +1,120 @@
+"""A search gives what reading everything in loops gives."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from reference.search import search
+
+from longembed_index.document import Document, Record, Spans
+from longembed_index.lexical.index import WordIndex
+from longembed_index.search import searcher
+from longembed_index.search.dense import BUDGET
+from longembed_index.search.question import Question
+from longembed_index.search.ranking import MODES, Ranking
+from longembed_index.search.searcher import Searcher
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.coverages import Coverage
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
+
+WORDS = [f"w{number:02}" for number in range(30)]
+INFO = StoreInfo(Provenance(ModelSettings(model_name="some/model"), "one"), language="none")
+DIMENSIONS = 6
+
+
+def unit(draw: random.Random, *shape: int) -> np.ndarray:
+    vectors = np.array([draw.gauss(0, 1) for _ in range(int(np.prod(shape)))]).reshape(shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def random_records(draw: random.Random) -> list[Record]:
+    records: list[Record] = []
+    for number in range(draw.randrange(1, 14)):
+        document_id = f"{draw.randrange(1000):03} {number}"
+        metadata = {"year": draw.randrange(2018, 2021)}
+        if records and draw.random() < 0.25:
+            copied = draw.choice(records)
+            document = Document(document_id, copied.document.text, metadata)
+            records.append(Record(document, copied.vector, "", Coverage(9, 9, 1), copied.spans))
+            continue
+        length = draw.choice([1, 5, 20, 40, 300, 600])
+        text = " ".join(draw.choices(WORDS[: draw.choice([5, 30])], k=length))
+        bounds = sorted({0, len(text), *(draw.randrange(len(text)) for _ in range(6))})
+        ranges = np.array([*itertools.pairwise(bounds)])
+        spans = Spans(ranges, unit(draw, len(ranges), DIMENSIONS))
+        document = Document(document_id, text, metadata)
+        of_document = (document, unit(draw, DIMENSIONS), "", Coverage(9, 9, 1))
+        records.append(Record(*of_document, spans if draw.random() < 0.7 else None))
+    return records
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(12))
+def test_a_search_gives_what_loops_give(tmp_path, mode, seed) -> None:
+    draw = random.Random(seed)
+    records = random_records(draw)
+    store, words = MemoryStore(INFO), WordIndex(tmp_path, "documents")
+    store.write(records)
+    words.update(store)
+    vector = unit(draw, DIMENSIONS)
+    some_text = draw.choice(records).document.text.split()
+    for phrases in ([], [" ".join(some_text[:2])]):
+        question = Question(" ".join([*draw.choices(WORDS, k=4), *phrases]), tuple(phrases))
+        for year in (None, 2019):
+            k, passages, weight = draw.randrange(1, 8), draw.randrange(4), draw.random()
+            expected = search(
+                records,
+                question.text,
+                phrases,
+                vector,
+                k,
+                mode,
+                weight,
+                passages,
+                lambda record, year=year: year in (None, record.document.metadata["year"]),
+            )
+            for budget in (BUDGET, 0):
+                hits = Searcher(store, lambda: words, budget=budget).search(
+                    question,
+                    3 * vector,
+                    k,
+                    passages=passages,
+                    where=None if year is None else {"year": year},
+                    ranking=Ranking(mode=mode, weight=weight),
+                )
+                assert_equal(hits, expected)
+
+
+def assert_equal(hits, expected) -> None:
+    assert [hit.document.id for hit in hits] == [answer.id for answer in expected]
+    for hit, answer in zip(hits, expected, strict=True):
+        assert hit.score == pytest.approx(answer.score, abs=1e-5)
+        assert hit.scores == pytest.approx(answer.parts, abs=1e-5)
+        assert list(hit.copies) == answer.copies
+        ranges = [(passage.start, passage.end) for passage in hit.passages]
+        assert ranges == [(start, end) for start, end, _ in answer.passages]
+        scores = [passage.score for passage in hit.passages]
+        assert scores == pytest.approx([score for _, _, score in answer.passages], abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_vectors_of_a_large_store_are_all_compared(monkeypatch, seed) -> None:
+    """However few candidates are asked for at first."""
+    monkeypatch.setattr(searcher, "FEW", 0)
+    monkeypatch.setattr("longembed_index.search.query._LEAST", 1)
+    draw = random.Random(seed)
+    records = random_records(draw)
+    store = MemoryStore(INFO)
+    store.write(records)
+    vector = unit(draw, DIMENSIONS)
+    for k in (1, 3, 20):
+        expected = search(records, "", [], vector, k, "dense", 1.0, 2, lambda record: True)
+        hits = Searcher(store, lambda: pytest.fail("no words")).search(
+            Question("w00"), vector, k, passages=2, ranking=Ranking(mode="dense")
+        )
+        assert_equal(hits, expected)
