@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import warnings
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def test_no_row_is_lost_or_doubled_when_an_actor_is_killed(minilm_folder, tmp_pa
     rows = {row["id"]: row for row in table.to_pylist()}
     assert len(table) == len(rows) == 2000
     with path.open() as lines:
-        texts = {item["id"]: item["text"] for item in map(json.loads, lines)}
+        texts = {item["id"]: item["text"] for item in map(json.loads, islice(lines, 200))}
     expected = embedder_of(model, spans=False)(list(texts.values()))
     for document_id, embedded in zip(texts, expected, strict=True):
         np.testing.assert_allclose(rows[document_id]["vector"], embedded.vector, atol=1e-5)
