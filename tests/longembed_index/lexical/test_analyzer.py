@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longembed_index.words import LANGUAGES, Words, guess_language
+from longembed_index.lexical.analyzer import LANGUAGES, Analyzer, guess_language
 
 
 def terms(text: str, language: str = "english") -> list[str]:
-    return Words(language).of(text).terms
+    return Analyzer(language).tokens(text).terms
 
 
 def test_words_are_folded_stemmed_and_without_stop_words() -> None:
@@ -39,19 +39,20 @@ def test_scripts_without_spaces_give_pairs() -> None:
     assert len(terms("สวัสดี")) == 3
 
 
-def test_places_are_those_of_the_text_as_given() -> None:
+def test_starts_are_places_in_the_text_before_folding() -> None:
     text = "ﬁrst 日本語 Second. e\u0301t\u00e9"
-    found = Words("none").of(text)
-    assert [text[start] for start in found.starts] == ["ﬁ", "日", "本", "S", "e"]
+    tokens = Analyzer("none").tokens(text)
+    assert [text[start] for start in tokens.starts] == ["ﬁ", "日", "本", "S", "e"]
 
 
+@settings(deadline=None)
 @given(st.text())
-def test_any_text_can_be_cut(text) -> None:
-    found = Words("english").of(text)
-    assert len(found.terms) == len(found.starts)
-    assert all(found.terms)
-    assert list(found.starts) == sorted(found.starts)
-    assert all(0 <= start < len(text) for start in found.starts)
+def test_any_text_can_be_analysed(text) -> None:
+    tokens = Analyzer("english").tokens(text)
+    assert len(tokens.terms) == len(tokens.starts)
+    assert all(tokens.terms)
+    assert list(tokens.starts) == sorted(tokens.starts)
+    assert all(0 <= start < len(text) for start in tokens.starts)
 
 
 @pytest.mark.parametrize(
