@@ -48,25 +48,34 @@ class _ForkGate:
     """
 
     def __init__(self) -> None:
+        self._thread = threading.local()
         self._reset()
 
     def _reset(self) -> None:
         self._condition = threading.Condition(threading.Lock())
-        self._users = 0
+        self._users = self._own_uses
         self._forks = 0
         self._pools: WeakSet[Connections] = WeakSet()
+
+    @property
+    def _own_uses(self) -> int:
+        """Return how many of the uses are this thread's."""
+        return getattr(self._thread, "uses", 0)
 
     @contextmanager
     def use(self) -> Iterator[None]:
         """Hold off forks for a while."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._forks)
+            # A fork waits for a thread that is in already, which must not wait for it.
+            self._condition.wait_for(lambda: self._own_uses or not self._forks)
             self._users += 1
+            self._thread.uses = self._own_uses + 1
         try:
             yield
         finally:
             with self._condition:
                 self._users -= 1
+                self._thread.uses -= 1
                 if self._forks:
                     self._condition.notify_all()
 
@@ -76,10 +85,10 @@ class _ForkGate:
             self._pools.add(pool)
 
     def before_fork(self) -> None:
-        """Wait until no connection is in use, close all, and let nobody in."""
+        """Wait until no other thread uses a connection, close all, and let nobody in."""
         self._condition.acquire()
         self._forks += 1
-        self._condition.wait_for(lambda: not self._users)
+        self._condition.wait_for(lambda: self._users == self._own_uses)
         for pool in self._pools:
             pool.close_idle()
 
@@ -134,7 +143,7 @@ class Connections:
 
     @contextmanager
     def borrow(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for the length of a `with` block, which must not lend another.
+        """Lend a connection for the length of a `with` block, which must not fork.
 
         What is not committed in the block is rolled back.
 
@@ -213,12 +222,10 @@ class Connections:
 
     def _open(self) -> sqlite3.Connection:
         self._unchanged = None
-        if self.write:
-            mode = "rwc"
-        elif os.access(self.path.parent, os.W_OK) or self._log_size():
-            mode = "ro"
-        else:
-            # Nobody can write here, and SQLite cannot make the files that readers share.
+        is_writable = os.access(self.path.parent, os.W_OK)
+        mode = "rwc" if self.write else "ro"
+        if not self.write and not is_writable and not self._log_size():
+            # SQLite cannot make the files here that readers share with a writer.
             mode = "ro&immutable=1"
             self._unchanged = self._contents()
         connection = sqlite3.connect(
@@ -233,8 +240,13 @@ class Connections:
             connection.execute("PRAGMA synchronous = FULL")
             self._prepare(connection)
             self._look_at_file()
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, sqlite3.OperationalError) and not (self.write or is_writable):
+                raise StoreError(
+                    f"{shown(self.path)} cannot be read: a write to it was cut off, and finishing "
+                    "it needs a folder that can be written. Copy the folder, and open the copy"
+                ) from error
             raise
         return connection
 

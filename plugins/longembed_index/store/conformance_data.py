@@ -1,0 +1,163 @@
+"""Documents and filters for the tests of stores, and what a store should return of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from longembed_index.document import Document, Record, Spans
+from longembed_index.search.ranking import Ranking
+from longembed_index.store.memory import entry_of
+from longembed_index.store.protocol import Store, StoreInfo
+from longembed_st.coverages import Coverage
+from longembed_st.provenance import Provenance
+from longembed_st.settings import ModelSettings
+
+INFO = StoreInfo(
+    Provenance(
+        ModelSettings(model_name="some/model", method="pcw", original_max_seq_length=512),
+        "sha256:first",
+    ),
+    spans=True,
+    language="english",
+)
+"""What the stores under test are meant to hold."""
+
+OTHER_INFO = StoreInfo(
+    Provenance(
+        ModelSettings(
+            model_name="some/model", method="pi", max_seq_length=4096, original_max_seq_length=512
+        ),
+        "sha256:second",
+    ),
+    ranking=Ranking(mode="dense", weight=0.25),
+)
+"""What takes their place."""
+
+UNICODE = (
+    "日本語 🙂 👩‍👩‍👧‍👦",
+    "שלום עולם",
+    "e\u0301 \u200b \u2028",
+    "a\nb\tc\r\n",
+    "'; DROP TABLE x; --",
+)
+
+TOLERANCE = 2e-3
+"""Stores keep vectors in half precision."""
+
+FILTERED: dict[str, dict[str, Any]] = {
+    "/reports/2019/a.txt": {"year": 2019, "draft": True, "tags": ["red", "blue"], "score": 0.5},
+    "/reports/2019/[b].txt": {"year": 2019.0, "draft": False, "tags": [], "author": "Zoë"},
+    "/reports/2020/c.txt": {"year": "2020", "author": "zoe", "nested": {"year": 2019}},
+    "/other": {"year": None, "author": 'a "quoted" \\ name', "tags": ["red", 7]},
+    "contract-17": {"amount": 10**20, "year": 2021, "title": "of the metadata", "ключ": "да"},
+}
+"""Documents for filters: metadata by id."""
+
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"year": 2019},
+    {"year": "2019"},
+    {"year": "20*"},
+    {"year": ["2020", 2021]},
+    {"year": []},
+    {"year": None},
+    {"year": {"gte": 2019, "lt": 2021}},
+    {"year": {"ne": 2019}},
+    {"year": {"gt": "2019"}},
+    {"draft": True},
+    {"draft": "true"},
+    {"draft": 1},
+    {"tags": "red"},
+    {"tags": {"ne": "red"}},
+    {"tags": ["blue", "7"]},
+    {"score": "0.5"},
+    {"amount": {"gt": 10**19}},
+    {"author": "Zoë"},
+    {"author": "zo?"},
+    {"author": 'a "quoted" \\ name'},
+    {"nested": "*"},
+    {"ключ": "да"},
+    {"absent": {"ne": 1}},
+    {"id": "contract-17"},
+    {"source": "/reports/*"},
+    {"source": "/reports/2019/[b].*"},
+    {"id": "*"},
+    {"source": {"lt": "/reports"}},
+    {"title": "?.txt"},
+    {"title": "of the metadata"},
+    {"content_hash": "hash of /other"},
+    {"tokens": {"gt": 6}, "read": 6, "windows": "1"},
+    {"year": 2019, "tags": "red", "id": "/reports/*"},
+)
+"""Filters of them."""
+
+
+def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> Record:
+    """Return a record with two spans.
+
+    Args:
+        key: The id of its document.
+        *vector: Three numbers; by default they are made from the id.
+        text: The text.
+        **metadata: The metadata.
+    """
+    numbers = vector or (1.0, float(len(key)), float(sum(map(ord, key)) % 97))
+    values = np.array(numbers, dtype=np.float32)
+    values /= np.linalg.norm(values)
+    spans = Spans(np.array([[0, 2], [2, len(text)]]), np.stack([values, values[::-1]]))
+    document = Document(key, text, metadata)
+    return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), spans)
+
+
+def contents(store: Store) -> dict[str, tuple[Any, ...]]:
+    """Return all of a store by id, each time by another of its methods.
+
+    Args:
+        store: The store.
+    """
+    entries = list(store.entries())
+    ids = [entry.id for entry in entries]
+    assert ids == sorted(ids)
+    assert len(store) == len(ids)
+    records = {record.document.id: record for record in store.get(ids)}
+    vectors = dict(zip(*store.vectors(), strict=True))
+    spans = dict(store.spans())
+    assert set(ids) == set(records) == set(vectors) >= set(spans)
+    assert all(np.array_equal(vectors[key], records[key].vector) for key in ids)
+    return {
+        entry.id: (
+            entry,
+            records[entry.id].document,
+            records[entry.id].content_hash,
+            records[entry.id].coverage,
+            vectors[entry.id].tolist(),
+            _plain(spans.get(entry.id)),
+        )
+        for entry in entries
+    }
+
+
+def expected(*records: Record) -> dict[str, tuple[Any, ...]]:
+    """Return what `contents` should return, within the rounding of half precision.
+
+    Args:
+        *records: The records that were written.
+    """
+    return {
+        record.document.id: (
+            entry_of(record),
+            record.document,
+            record.content_hash,
+            record.coverage,
+            pytest.approx(record.vector.tolist(), abs=TOLERANCE),
+            pytest.approx(_plain(record.spans), abs=TOLERANCE),
+        )
+        for record in records
+    }
+
+
+def _plain(spans: Spans | None) -> list[float]:
+    return [] if spans is None else [*spans.ranges.flat, *spans.vectors.flat]
