@@ -20,7 +20,7 @@ def embed(client: httpx.Client, texts, **more):
 
 
 def test_vectors_are_those_of_the_model_and_say_what_was_read(client, server) -> None:
-    model = server[1].model
+    model = server[1].index.model.model
     texts = ["a short text", LONG]
     answer = embed(client, texts).json()
     found = np.array([one["embedding"] for one in answer["data"]], dtype=np.float32)
@@ -126,7 +126,7 @@ def test_health_models_and_the_description_of_the_api(client) -> None:
 
 def test_requests_at_the_same_time_get_their_own_vectors(client, server) -> None:
     texts = [f"number {n} " * (1 + n % 40) for n in range(60)]
-    expected = server[1].model.encode(texts)
+    expected = server[1].index.model.model.encode(texts)
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda text: embed(client, text).json(), texts))
     found = np.array([one["data"][0]["embedding"] for one in answers])
@@ -134,16 +134,16 @@ def test_requests_at_the_same_time_get_their_own_vectors(client, server) -> None
 
 
 def test_too_much_waiting_is_refused_with_the_time_to_wait(serve, monkeypatch) -> None:
-    with serve(most_waiting=100) as (address, service):
+    with serve(max_waiting=100) as (address, service):
         begun, may = threading.Event(), threading.Event()
-        encode = service.model.encode_with_coverage
+        encode = service.index.model.model.encode_with_coverage
 
         def slow(texts, **kwargs):
             begun.set()
             may.wait(30)
             return encode(texts, **kwargs)
 
-        monkeypatch.setattr(service.model, "encode_with_coverage", slow)
+        monkeypatch.setattr(service.index.model.model, "encode_with_coverage", slow)
         with httpx.Client(base_url=address, timeout=60) as one, ThreadPoolExecutor(2) as threads:
             first = threads.submit(embed, one, "first")
             assert begun.wait(30)
@@ -188,7 +188,7 @@ def test_browsers_are_told_to_run_nothing_from_elsewhere(client) -> None:
 
 def test_what_a_client_has_asked_for_that_left_is_not_read(server, client, monkeypatch) -> None:
     service = server[1]
-    real = service.model.encode_with_coverage
+    real = service.index.model.model.encode_with_coverage
     read, begun, go_on = [], threading.Event(), threading.Event()
 
     def encode(texts, role=None):
@@ -197,7 +197,7 @@ def test_what_a_client_has_asked_for_that_left_is_not_read(server, client, monke
         assert go_on.wait(60)
         return real(texts, role=role)
 
-    monkeypatch.setattr(service.model, "encode_with_coverage", encode)
+    monkeypatch.setattr(service.index.model.model, "encode_with_coverage", encode)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(embed, client, "first")
         assert begun.wait(60)

@@ -40,7 +40,7 @@ def model():
 
 @pytest.fixture
 def batcher(model):
-    one = Batcher(model, most_characters=1000)
+    one = Batcher(model, max_characters=1000)
     yield one
     model.may.set()
     one.close()
@@ -111,7 +111,7 @@ def test_too_much_is_refused_and_a_long_text_alone_is_not(model, batcher):
 
 
 def test_closing_reads_what_was_accepted_and_takes_nothing_more(model):
-    batcher = Batcher(model, most_characters=1000)
+    batcher = Batcher(model, max_characters=1000)
     hold(model, batcher)
     futures = batcher.submit(["a", "bb"], None)
     closing = threading.Thread(target=batcher.close)

@@ -10,7 +10,7 @@ LONG = "The committee spoke of the harbour, of the orchard and of the railway. "
 
 @pytest.fixture
 def expected(server) -> np.ndarray:
-    return server[1].model.encode([LONG, "a short text"])
+    return server[1].index.model.model.encode([LONG, "a short text"])
 
 
 def test_openai(server, expected) -> None:

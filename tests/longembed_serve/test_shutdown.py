@@ -90,4 +90,4 @@ def test_a_store_that_is_not_there_is_said(tmp_path) -> None:
 
     ended = longembed("serve", "--store", tmp_path / "none")
     assert ended.exit_code == 1
-    assert "there is no store" in ended.stderr
+    assert "there is no index" in ended.stderr

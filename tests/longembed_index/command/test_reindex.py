@@ -15,7 +15,7 @@ def test_reindex_changes_the_settings_of_a_store(run, docs) -> None:
     assert result.exit_code == 0, result.stderr
     assert row(result, "documents embedded") == "5"
     assert row(result, "share of tokens read") == "100%"
-    assert "kept as 'documents.old'" in result.stdout
+    assert "kept as 'replaced-1'" in result.stdout
     assert "Loading " in result.stderr
     assert hits(run("search", "animals", "--store", "STORE", "--json"))[0] == "pets.md"
     again = run("index", docs, "--store", "STORE")
@@ -24,7 +24,7 @@ def test_reindex_changes_the_settings_of_a_store(run, docs) -> None:
     verified = run("index", docs, "--store", "STORE", "--verify")
     assert "Verified: 5" in verified.stdout
     dropped = run("reindex", "--store", "STORE", "--drop-old")
-    assert dropped.stdout == "Deleted: documents.old\n"
+    assert dropped.stdout == "Deleted: replaced-1\n"
     assert run("reindex", "--store", "STORE", "--drop-old").stdout == "There are no old vectors.\n"
 
 
