@@ -97,9 +97,14 @@ def test_documents_may_be_pdf_and_word_files(calibrate, folder, tmp_path) -> Non
 
 def test_methods_that_are_asked_for(calibrate) -> None:
     result = calibrate("-m", "none", "-m", "pcw", "--queries", "4")
-    assert re.findall(r"│ (none|pcw|gp) ", result.stdout).count("gp") == 0
+    assert set(re.findall(r"│ (none|pcw|gp) ", result.stdout)) == {"none", "pcw"}
     assert "Wrote longembed.json" in result.stdout
-    assert calibrate("-m", "pcw").exit_code == 1
+    alone = calibrate("-m", "pcw")
+    assert alone.exit_code == 1
+    assert "nothing to compare" in alone.stderr
+    words = calibrate("-m", "pcw", "-m", "pcw:hybrid=true")
+    assert words.exit_code == 1
+    assert "compare it by `longembed bench`" in " ".join(words.stderr.split())
 
 
 def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
@@ -173,22 +178,18 @@ def many(folder):
 
 @pytest.mark.usefixtures("many")
 def test_every_method_is_also_tried_whitened(calibrate, tmp_path, monkeypatch) -> None:
-    from longembed_bench import vectors
+    read = []
+    encode = le.LongSentenceTransformer.encode_with_coverage
 
-    computed = []
-    compute = vectors.VectorCache._compute
-    monkeypatch.setattr(
-        vectors.VectorCache,
-        "_compute",
-        lambda self, model, group, role: (
-            computed.append((role, len(group))),
-            compute(self, model, group, role),
-        ),
-    )
+    def noting(self, texts, *, role=None, **options):
+        read.append(role)
+        return encode(self, texts, role=role, **options)
+
+    monkeypatch.setattr(le.LongSentenceTransformer, "encode_with_coverage", noting)
     result = calibrate("-m", "pcw:whiten=true", "-m", "pcw", "--queries", "10")
     assert result.exit_code == 0, result.output
     assert "pcw:whiten=true" in result.stdout
-    assert [count for role, count in computed if role == "document"] == [], "the fit read them"
+    assert set(read) == {"query"}, "the fit read the documents, and nothing read them again"
     whitened = calibrate(
         "-m", "pcw:whiten=true", "-m", "pcw:whiten=true,dimensions=4", "--queries", "10"
     )

@@ -75,7 +75,7 @@ def test_equal_data_have_equal_digests(tmp_path) -> None:
         ({"corpus": [{"text": "x"}]}, "one of the fields doc_id, _id, id is needed"),
         ({"corpus": [{"doc_id": "b", "text": " "}]}, "no text in the field 'text'"),
         ({"corpus": [{"doc_id": "b", "text": 3}]}, "no text in the field 'text'"),
-        ({"corpus": [*CORPUS, CORPUS[0]]}, "line 3: the id 'a' is there twice"),
+        ({"corpus": [*CORPUS, CORPUS[0]]}, "line 3: the id 'a' occurs twice"),
         ({"corpus": []}, "is empty"),
         ({"qrels": [{"qid": "z", "doc_id": "b"}]}, "there is no query 'z'"),
         ({"qrels": [{"qid": "q", "doc_id": "z"}]}, "there is no document 'z'"),
