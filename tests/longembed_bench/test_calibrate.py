@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +208,11 @@ def test_too_few_documents_leave_whitening_out(calibrate) -> None:
     named = calibrate("-m", "pcw:whiten=true", "-m", "pcw")
     assert named.exit_code == 1
     assert "12 of 12 documents" in " ".join(named.stderr.split())
+
+
+def test_a_choice_of_version_0_1_is_loaded(small_model) -> None:
+    fixtures = Path(__file__).parents[1] / "fixtures" / "v0_1"
+    choice = json.loads((fixtures / "calibrate.json").read_text())
+    choice["model_name_or_path"] = str(small_model("bert"))
+    extension = le.load(**choice, device="cpu").long_transformer.extension
+    assert (extension.method, extension.method_options["overlap"]) == ("pcw", 4)
