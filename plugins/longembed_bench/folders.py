@@ -59,12 +59,7 @@ def read_corpus(folder: Path) -> dict[str, str]:
 
 
 def files_of(folder: Path, stem: str) -> list[Path]:
-    """Return the files of a stem in a folder, .jsonl before .jsonl.gz.
-
-    Args:
-        folder: Where to look.
-        stem: "corpus", "queries" or "qrels".
-    """
+    """Return the files STEM.jsonl and STEM.jsonl.gz of a folder, as far as they exist."""
     paths = (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz")
     return [path for path in paths if path.is_file()]
 

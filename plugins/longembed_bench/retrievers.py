@@ -149,13 +149,13 @@ class WholeDocuments(Retriever):
 
     def score(self, queries: Sequence[str]) -> Scores:
         """Return the similarity of each document's vector and each query's."""
-        asked = stacked(self.embed(queries, "query"))
-        similarity = self.model.similarity(asked, stacked(self._documents))
+        asked = _stacked(self.embed(queries, "query"))
+        similarity = self.model.similarity(asked, _stacked(self._documents))
         return np.asarray(similarity, dtype=np.float32)
 
     def cost(self) -> Cost:
         """Return what it took to read the documents."""
-        return cost_of(self._documents)
+        return _cost_of(self._documents)
 
     def embed(
         self, texts: Sequence[str], role: Role, on_text: OnText = lambda: None
@@ -245,13 +245,13 @@ class Spans(Retriever):
         own = self._whole.score(queries)
         if self._score == "document":
             return own
-        asked = stacked(self._whole.embed(queries, "query"))
-        best = best_of_each(self._whole.model, asked, self._spans)
+        asked = _stacked(self._whole.embed(queries, "query"))
+        best = _best_of_each(self._whole.model, asked, self._spans)
         return best if self._score == "best" else (own + best) / np.float32(2)
 
     def cost(self) -> Cost:
         """Return the vectors of documents and spans; both come from one reading, that of spans."""
-        whole, spans = self._whole.cost(), cost_of(self._spans)
+        whole, spans = self._whole.cost(), _cost_of(self._spans)
         return replace(whole, vectors=whole.vectors + spans.vectors, seconds=spans.seconds)
 
 
@@ -267,17 +267,17 @@ class Chunks(WholeDocuments):
         coverages = le.coverage(cutter, list(documents), prompt=prompt)
         for text, coverage in zip(documents, coverages, strict=True):
             chunks = self.embed([text[start:end] for start, end in coverage.spans], "document")
-            vectors, cost = stacked(chunks), cost_of(chunks)
+            vectors, cost = _stacked(chunks), _cost_of(chunks)
             self._chunks.append(TextVectors(vectors, cost.tokens, cost.read, cost.seconds))
             self.on_text()
 
     def score(self, queries: Sequence[str]) -> Scores:
         """Return the score of each document's best chunk."""
-        return best_of_each(self.model, stacked(self.embed(queries, "query")), self._chunks)
+        return _best_of_each(self.model, _stacked(self.embed(queries, "query")), self._chunks)
 
     def cost(self) -> Cost:
         """Return what it took to read the chunks."""
-        return cost_of(self._chunks)
+        return _cost_of(self._chunks)
 
 
 class Bm25(Retriever):
@@ -360,33 +360,23 @@ def reciprocal_ranks(scores: Any) -> Scores:
     return np.asarray(1 / (61 + ranks), dtype=np.float32)
 
 
-def best_of_each(
+def _best_of_each(
     model: le.LongSentenceTransformer, queries: Vectors, documents: Sequence[TextVectors]
 ) -> Scores:
-    """Return the highest similarity of any vector of a document and each query.
-
-    Args:
-        model: Whose similarity it is.
-        queries: Shape (queries, width).
-        documents: The vectors of each document.
-    """
+    """Return the highest similarity of any vector of a document, for each query."""
     starts = np.cumsum([0, *(len(document.vectors) for document in documents[:-1])])
-    similarity = model.similarity(queries, stacked(documents))
+    similarity = model.similarity(queries, _stacked(documents))
     scores: Scores = np.maximum.reduceat(np.asarray(similarity, np.float32), starts, axis=1)
     return scores
 
 
-def stacked(texts: Sequence[TextVectors]) -> Vectors:
+def _stacked(texts: Sequence[TextVectors]) -> Vectors:
     """Return the vectors of all texts, shape (vectors, width)."""
     return np.concatenate([text.vectors for text in texts])
 
 
-def cost_of(documents: Sequence[TextVectors]) -> Cost:
-    """Return what it took to read documents.
-
-    Args:
-        documents: Their vectors.
-    """
+def _cost_of(documents: Sequence[TextVectors]) -> Cost:
+    """Return what it took to read documents."""
     return Cost(
         documents=len(documents),
         vectors=sum(len(document.vectors) for document in documents),

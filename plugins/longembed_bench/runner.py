@@ -79,7 +79,7 @@ def measure(
     ordered = sorted(tasks, key=lambda task: task.name != PASSKEY)
     with closing(VectorFile(out / VECTORS)) as vectors:
         for run in runs:
-            retriever, settings = build(run, vectors, device, computing)
+            retriever, settings = _build(run, vectors, device, computing)
             for task in ordered:
                 measured = _measure_task(run, retriever, settings, task, results, watch)
                 # Unextended models are cut by definition; the tables say so.
@@ -113,7 +113,7 @@ def _measure_task(
                 score=sum(scores.values()) / len(scores),
                 metric=task.metric,
                 cost=retriever.cost(),
-                hits=hits_by_depth(data, scores),
+                hits=_hits_by_depth(data, scores),
                 data=digest,
                 revision=revision,
                 settings=settings,
@@ -123,32 +123,17 @@ def _measure_task(
     return measured
 
 
-def hits_by_depth(data: RetrievalData, scores: Mapping[str, float]) -> Hits:
-    """Return for each query where its needle is and whether it was found.
-
-    Args:
-        data: Generated data; without depths, nothing is returned.
-        scores: The accuracy of each query.
-    """
+def _hits_by_depth(data: RetrievalData, scores: Mapping[str, float]) -> Hits:
+    """Return for each query of generated data where its needle is and whether it was found."""
     if not data.depths:
         return []
     return [(data.depths[next(iter(data.qrels[key]))], score > 0) for key, score in scores.items()]
 
 
-def build(
-    run: Run, vectors: VectorFile, device: str | None = None, computing: ModelSettings = SINGLE
+def _build(
+    run: Run, vectors: VectorFile, device: str | None, computing: ModelSettings
 ) -> tuple[Retriever, dict[str, Any]]:
-    """Load the model of a run, and return what finds documents by it, and its settings.
-
-    Args:
-        run: The run.
-        vectors: Where vectors are kept.
-        device: Where to compute; None for the best there is.
-        computing: `dtype` and `backend` of the model.
-
-    Raises:
-        LongEmbedError: If the model cannot be loaded, or cannot do what the run asks for.
-    """
+    """Load the model of a run, and return what finds documents by it, and its settings."""
     if run.model is None:
         retriever: Retriever = Bm25()
         settings: dict[str, Any] = {}

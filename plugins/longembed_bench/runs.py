@@ -40,14 +40,7 @@ class ModelSource:
 
     @classmethod
     def parse(cls, text: str) -> ModelSource:
-        """Read `MODEL` or `NAME=MODEL`.
-
-        Args:
-            text: As typed.
-
-        Raises:
-            ConfigError: If one side is empty.
-        """
+        """Read `MODEL` or `NAME=MODEL`; raise `ConfigError` if one side is empty."""
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
             return cls(Path(text).resolve().name if Path(text).is_dir() else text, text)
@@ -182,12 +175,7 @@ class Run:
 
 
 def label_of(model: str, method: str) -> str:
-    """Return what a line of the tables is called.
-
-    Args:
-        model: Name of the model; empty for BM25.
-        method: As typed.
-    """
+    """Return the name of a line of the tables; the model is empty for BM25."""
     return f"{model} {method}" if model else f"BM25{method.removeprefix(BM25)}"
 
 

@@ -83,7 +83,7 @@ def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], 
             "--data DIR"
         )
     if name in HUB_TASKS:
-        return Task(name, {None: read_folder(Path(folder)) if folder else hub_data(name)})
+        return Task(name, {None: read_folder(Path(folder)) if folder else _hub_data(name)})
     if folder:
         raise ConfigError(f"--task {text!r}: {name} is generated and takes no folder")
     if name == PASSKEY:
@@ -92,15 +92,8 @@ def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], 
     return Task(name, {length: needle_data(length, text, seed) for length in lengths})
 
 
-def hub_data(name: str) -> RetrievalData:
-    """Load a real task of LongEmbed by mteb.
-
-    Args:
-        name: One of `HUB_TASKS`.
-
-    Raises:
-        InputError: If it cannot be loaded.
-    """
+def _hub_data(name: str) -> RetrievalData:
+    """Load a real task of LongEmbed by mteb."""
     with needs_extra("bench", "mteb"):
         import mteb
     task = cast("AbsTaskRetrieval", mteb.get_task(HUB_TASKS[name]))
