@@ -26,7 +26,7 @@ from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
 from longembed_index.modes import WEIGHT
 from longembed_st.loading.whitening import unit
-from longembed_tuning.whitening import RIDGE, fit
+from longembed_tuning.wccn import RIDGE, fit
 
 WEIGHTS = tuple(round(0.1 * n, 1) for n in range(1, 10))
 

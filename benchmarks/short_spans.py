@@ -21,7 +21,7 @@ from rich.progress import track
 from whitening import Read, kept, rows
 
 import longembed_st as le
-from longembed_tuning.whitening import RIDGE, fit
+from longembed_tuning.wccn import RIDGE, fit
 
 
 def show(label: str, task: Read, windows: Read) -> None:

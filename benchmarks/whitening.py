@@ -29,7 +29,7 @@ from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import Whitening, unit
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.samples import read_windows
-from longembed_tuning.whitening import RIDGE, Scatter, fit
+from longembed_tuning.wccn import RIDGE, Scatter, fit
 
 DIMENSIONS = (384, 256, 128, 64)
 DOCUMENTS = (20, 40, 80, 120, 160, 240)

@@ -23,7 +23,7 @@ from whitening import Read
 import longembed_st as le
 from longembed_index.documents import jsonl_rows
 from longembed_tuning.samples import read_windows
-from longembed_tuning.whitening import fit
+from longembed_tuning.wccn import fit
 
 RIDGES = (0.03, 0.1, 0.2, 0.3)
 GLUED, PASSAGES, PASSAGE_WORDS = 150, 6, 200

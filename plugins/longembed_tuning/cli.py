@@ -233,8 +233,8 @@ def whiten(
         from longembed_st.loading.load import load_settings, with_whitening
         from longembed_st.loading.whitening import MOST_DOCUMENTS
         from longembed_tuning.sources import documents_of, read_source
+        from longembed_tuning.wccn import RIDGE
         from longembed_tuning.whiten import fit_whitening, save
-        from longembed_tuning.whitening import RIDGE
 
         texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
         loaded = load_settings(settings.model_copy(update={"model_name": model}))

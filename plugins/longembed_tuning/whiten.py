@@ -26,7 +26,7 @@ from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, drawn, ndcg
 from longembed_tuning.samples import Windows, read_windows
-from longembed_tuning.whitening import LEAST_DOCUMENTS, RIDGE, Scatter, fit
+from longembed_tuning.wccn import LEAST_DOCUMENTS, RIDGE, Scatter, fit
 
 TokenWeighting = Literal["auto", "idf", "none"]
 

@@ -8,7 +8,7 @@ from reference.whitening import whiten as slow_whiten
 
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import unit
-from longembed_tuning.whitening import LEAST_DOCUMENTS, Scatter, fit
+from longembed_tuning.wccn import LEAST_DOCUMENTS, Scatter, fit
 
 WIDTH = 12
 
