@@ -253,9 +253,7 @@ def calibrate(
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
     return Choice(
-        candidates,
-        margin(best.scores, second.scores, seed),
-        try_weights(data, best.found, seed),
+        candidates, margin(best.scores, second.scores, seed), try_weights(data, best.found, seed)
     )
 
 

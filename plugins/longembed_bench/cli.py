@@ -116,8 +116,7 @@ def bench(
     allow_truncation: Annotated[
         bool,
         typer.Option(
-            "--allow-truncation",
-            help="Go on when the passkey curve shows that documents were cut.",
+            "--allow-truncation", help="Go on when the passkey curve shows that documents were cut."
         ),
     ] = False,
 ) -> None:

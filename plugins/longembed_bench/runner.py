@@ -13,23 +13,8 @@ from longembed_bench.late_and_sparse import LateInteraction, Sparse
 from longembed_bench.metrics import ndcg_by_query
 from longembed_bench.reranking import Reranked
 from longembed_bench.results import Result, ResultFile
-from longembed_bench.retrievers import (
-    Bm25,
-    Chunks,
-    Hybrid,
-    Retriever,
-    Spans,
-    WholeDocuments,
-    find,
-)
-from longembed_bench.runs import (
-    CHUNKS,
-    SINGLE,
-    MethodChoice,
-    Run,
-    settings_of,
-    settings_to_load,
-)
+from longembed_bench.retrievers import Bm25, Chunks, Hybrid, Retriever, Spans, WholeDocuments, find
+from longembed_bench.runs import CHUNKS, SINGLE, MethodChoice, Run, settings_of, settings_to_load
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import Hits, refuse_truncation
 from longembed_bench.vectors import OnText, VectorFile

@@ -74,11 +74,7 @@ def passkey_data(
 
 
 def needle_data(
-    length: int,
-    haystack: str,
-    seed: int = 0,
-    documents: int = DOCUMENTS,
-    queries: int = QUERIES,
+    length: int, haystack: str, seed: int = 0, documents: int = DOCUMENTS, queries: int = QUERIES
 ) -> RetrievalData:
     """Return documents that share one long text, with another fact in each.
 

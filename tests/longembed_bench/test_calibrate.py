@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from command_line import longembed
 from compare import difference
-from office_files import make_docx, make_pdf
 from small_models import WORDS
 
 import longembed_st as le
@@ -20,14 +19,18 @@ from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
 from longembed_st.errors import ConfigError, InputError
 
 
-@pytest.fixture
-def folder(tmp_path):
-    draw = random.Random(2)
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    for number in range(12):
+def write_documents(folder: Path, start: int, end: int) -> None:
+    draw = random.Random(start)
+    for number in range(start, end):
         words = [draw.choice(WORDS) for _ in range(150)]
         (folder / f"{number:02d}.txt").write_text(" ".join(words))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    write_documents(folder, 0, 12)
     return folder
 
 
@@ -72,7 +75,6 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
 
 
 def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> None:
-    """Also what was not written formerly: arguments of loading behind the method."""
     given = 'pcw:window_size=32,truncate_dim=8,prompts={"query": "query "}'
     assert calibrate("-m", given, "-m", given + ",overlap=8", "--queries", "2").exit_code == 0
     config = json.loads((tmp_path / "longembed.json").read_text())["model"]
@@ -80,20 +82,6 @@ def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> No
     assert config["prompts"] == {"query": "query "}
     assert not {"on_overflow", "token_budget", "device"} & config.keys()
     assert le.load(**config, device="cpu").encode("ban").shape == (8,)
-
-
-def test_documents_may_be_pdf_and_word_files(calibrate, folder, tmp_path) -> None:
-    draw = random.Random(3)
-    text = " ".join(draw.choice(WORDS) for _ in range(150))
-    for path in sorted(folder.glob("*.txt"))[:10]:
-        path.unlink()
-    (folder / "letter.docx").write_bytes(make_docx(text))
-    (folder / "paper.pdf").write_bytes(make_pdf(*(text[i : i + 90] for i in range(0, 500, 90))))
-    found = sample_data(folder, documents=10, queries=8, seed=0)
-    assert {"letter.docx", "paper.pdf"} < found.documents.keys()
-    assert found.documents["letter.docx"] == text
-    assert "letter.docx" in {name for grades in found.qrels.values() for name in grades}
-    assert calibrate("-m", "none", "-m", "pcw", "--queries", "4").exit_code == 0
 
 
 def test_methods_that_are_asked_for(calibrate) -> None:
@@ -167,18 +155,8 @@ def test_the_users_own_questions_are_used(tmp_path) -> None:
     assert sample_data(tmp_path, 10, 6, seed=1) != data
 
 
-@pytest.fixture
-def many(folder):
-    """Enough documents to be whitened by."""
-    draw = random.Random(3)
-    for number in range(12, 40):
-        words = [draw.choice(WORDS) for _ in range(150)]
-        (folder / f"{number:02d}.txt").write_text(" ".join(words))
-    return folder
-
-
-@pytest.mark.usefixtures("many")
-def test_every_method_is_also_tried_whitened(calibrate, tmp_path, monkeypatch) -> None:
+def test_every_method_is_also_tried_whitened(calibrate, folder, tmp_path, monkeypatch) -> None:
+    write_documents(folder, 12, 40)  # Enough to be whitened by.
     read = []
     encode = le.LongSentenceTransformer.encode_with_coverage
 

@@ -17,14 +17,7 @@ import longembed_st as le
 from longembed_bench.data import RetrievalData
 from longembed_bench.index_parts import LexicalScorer
 from longembed_bench.metrics import margin, ndcg_by_query
-from longembed_bench.retrievers import (
-    Bm25,
-    Chunks,
-    Hybrid,
-    WholeDocuments,
-    find,
-    reciprocal_ranks,
-)
+from longembed_bench.retrievers import Bm25, Chunks, Hybrid, WholeDocuments, find, reciprocal_ranks
 from longembed_bench.vectors import VectorFile
 
 
