@@ -1,4 +1,1 @@
-"""The LongEmbed benchmark at the user's desk: measure any model, any method, and see the result.
-
-It brings the commands `longembed bench` and `longembed calibrate`.
-"""
+"""Measure any model and method on long documents: `longembed bench` and `longembed calibrate`."""

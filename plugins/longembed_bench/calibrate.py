@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,25 +14,35 @@ from numpy.typing import NDArray
 
 import longembed_st as le
 from longembed_bench.data import RetrievalData
-from longembed_bench.folders import present, read_corpus, read_folder
-from longembed_bench.metrics import margin, ndcg_by_query
+from longembed_bench.folders import files_of, read_corpus, read_folder
+from longembed_bench.metrics import Found, margin, ndcg_by_query
 from longembed_bench.passages import passages_as_queries
-from longembed_bench.retrievers import Found, Reading, WholeDocuments, whole_documents
-from longembed_bench.runs import SINGLE, WHITEN, MethodChoice, ModelSource, load_model, settings_of
-from longembed_bench.tasks import text_table
-from longembed_bench.vectors import VectorFolder
+from longembed_bench.retrievers import Cost, WholeDocuments, find
+from longembed_bench.runner import VECTORS, Watch
+from longembed_bench.runs import (
+    BM25,
+    CHUNKS,
+    SINGLE,
+    WHITEN,
+    MethodChoice,
+    ModelSource,
+    Variant,
+    settings_of,
+    settings_to_load,
+)
+from longembed_bench.vectors import VectorFile
 from longembed_bench.weights import Weights, try_weights
 from longembed_st.errors import ConfigError, InputError
+from longembed_st.loading.load import load_settings
 from longembed_st.loading.whitening import Whitening
 from longembed_st.positions.method import Context
 from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
 from longembed_st.settings_file import SettingsFile
 
-FULL_NAME = "longembed/calibrate"
 SMALLEST_WINDOW = 64
 WINDOW_HALVINGS = 3
 LARGEST_FACTOR = 8
-"""The largest s that candidates are tried with, as in the paper."""
+"""The largest scaling factor that candidates are tried with, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Candidate:
         label: The method and what sets it apart.
         settings: Those that change vectors, "auto" and the defaults resolved.
         scores: nDCG@10 of each query, from 0 to 1.
-        reading: What it took.
+        cost: What it took to read the documents.
         whitening: Fitted on the documents, or None.
         found: By query, the score of each document.
     """
@@ -50,7 +61,7 @@ class Candidate:
     label: str
     settings: ModelSettings
     scores: NDArray[np.float64]
-    reading: Reading
+    cost: Cost
     whitening: Whitening | None
     found: Found
 
@@ -67,7 +78,7 @@ class Choice:
     Attributes:
         candidates: Best first.
         margin: How much better the best is than the second, and the ends of the 95% interval.
-        weights: How the best does beside words.
+        weights: The scores of the best beside words.
     """
 
     candidates: list[Candidate]
@@ -76,26 +87,30 @@ class Choice:
 
     @property
     def best(self) -> Candidate:
-        """The one with the highest score."""
+        """The candidate with the highest score."""
         return self.candidates[0]
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves no doubt that the best is better than the second."""
+        """Whether the best is better than the second beyond doubt."""
         return self.margin[1] > 0
 
 
 def sample_data(folder: Path, documents: int, queries: int, seed: int) -> RetrievalData:
-    """A part of the user's documents, with their own questions or with passages as queries.
+    """Return a sample of the user's documents, with questions, or with passages as queries.
 
     Args:
         folder: With corpus, queries and qrels, with corpus alone, or with documents as files.
         documents: The most documents.
         queries: The most queries.
-        seed: Of the choice.
+        seed: Of the sample.
+
+    Raises:
+        ConfigError: If no question is about the sample.
+        InputError: If the folder cannot be read.
     """
     draw = random.Random(f"sample {seed}")
-    if present(folder, "queries"):
+    if has_questions(folder):
         data = read_folder(folder)
         kept = set(_some(draw, list(data.documents), documents))
         qrels = {
@@ -118,16 +133,16 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
 
 
 def has_questions(folder: Path) -> bool:
-    """Whether a folder has questions of its own, so that no passages stand in for them.
+    """Return whether a folder has questions of its own, so that no passages stand in for them.
 
     Args:
         folder: As for `sample_data`.
     """
-    return bool(present(folder, "queries"))
+    return bool(files_of(folder, "queries"))
 
 
 def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[MethodChoice]:
-    """The ways in which a model can read documents of a length.
+    """Return the methods by which a model can read documents of a length.
 
     Args:
         model: The model, extended by any method.
@@ -149,8 +164,8 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
             "every method reads them alike, so use method='none'"
         )
     sizes = [original // 2**halving for halving in range(WINDOW_HALVINGS)]
-    found = [MethodChoice.parse("none")]
-    found += [MethodChoice.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
+    choices = [MethodChoice.parse("none")]
+    choices += [MethodChoice.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
     extended = original * min(-(-longest // original), LARGEST_FACTOR)
     for name, method in le.methods().items():
         one_pass = method.default_max_seq_length(original) == 8 * original
@@ -161,75 +176,91 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
             and not method.tied_to_checkpoint
             and method.is_affordable(context)
         ):
-            found.append(MethodChoice.parse(f"{name}:max_seq_length={extended}"))
-    whitened = [MethodChoice.parse(f"{choice.label},{WHITEN}=true") for choice in found[1:]]
-    # First: what they read serves the others, too.
-    return [*whitened, *found]
+            choices.append(MethodChoice.parse(f"{name}:max_seq_length={extended}"))
+    whitened = [MethodChoice.parse(f"{choice.label},{WHITEN}=true") for choice in choices[1:]]
+    # First: their fits keep the vectors that the others need.
+    return [*whitened, *choices]
 
 
 def calibrate(
     source: ModelSource,
     data: RetrievalData,
+    watch: Watch,
     methods: Sequence[MethodChoice] | None = None,
     *,
     device: str | None = None,
     computing: ModelSettings = SINGLE,
     seed: int = 0,
-    on_method: Callable[[str, int], None] = lambda label, documents: None,
-    on_texts: Callable[[int], None] = lambda count: None,
 ) -> Choice:
-    """Measure each method on the documents and say which is best.
+    """Measure each method on the documents, and compare the best two.
 
     Args:
         source: The model.
         data: Documents and queries.
+        watch: Shows the progress.
         methods: What to compare; None for all that the model can take.
         device: Where to compute; None for the best there is.
         computing: `dtype` and `backend` of the model.
         seed: Of the bootstrap.
-        on_method: Called as a method begins, with the number of documents.
-        on_texts: Called as documents are read.
 
     Raises:
-        ConfigError: If there is nothing to compare.
+        ConfigError: If there is nothing to compare, or a method cannot be calibrated.
     """
-    unchanged = load_model(source, MethodChoice.parse("none"), device, computing)
+
+    def load(method: MethodChoice) -> le.LongSentenceTransformer:
+        return load_settings(settings_to_load(settings_of(source, method, computing), device))
+
+    for method in methods or ():
+        if method.name in (BM25, CHUNKS) or method.variant != Variant():
+            raise ConfigError(
+                f"--method {method.label!r} is more than a way to read: compare it by "
+                "`longembed bench`"
+            )
     chosen = methods is not None
     if methods is None:
+        unchanged = load(MethodChoice.parse("none"))
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
         methods = candidate_methods(unchanged, longest)
     if len(methods) < 2:
         raise ConfigError("there is one method only, so there is nothing to compare")
     candidates = []
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="longembed-") as folder,
+        closing(VectorFile(Path(folder, VECTORS))) as vectors,
+    ):
         for method in methods:
-            on_method(method.label, len(data.documents))
-            model = load_model(source, method, device, computing)
-            retriever = whole_documents(FULL_NAME, model, method, VectorFolder(Path(folder)))
+            model = load(method)
+            retriever = WholeDocuments(model, vectors, method.whitening)
             try:
-                found, scores, reading = _measure(retriever, data, on_texts)
+                with watch(method.label, len(data.documents)) as retriever.on_text:
+                    found = find(retriever, data, most=len(data.documents))
             except InputError:
-                # Too few documents to be whitened by: no candidate, unless somebody named it.
+                # Too few documents to be whitened by: left out, unless the user named it.
                 if method.whitening is None or chosen:
                     raise
                 continue
-            settings = _resolved(settings_of(source, method, computing), model)
+            scores = ndcg_by_query(data.qrels, found, 10)
             candidates.append(
-                Candidate(method.label, settings, scores, reading, retriever.whitening, found)
+                Candidate(
+                    label=method.label,
+                    settings=_resolved(settings_of(source, method, computing), model),
+                    scores=np.array([scores[query] for query in data.queries]),
+                    cost=retriever.cost(),
+                    whitening=retriever.whitening,
+                    found=found,
+                )
             )
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
     return Choice(
-        candidates,
-        margin(best.scores, second.scores, seed),
-        try_weights(data, best.found, seed),
+        candidates, margin(best.scores, second.scores, seed), try_weights(data, best.found, seed)
     )
 
 
 def write_settings(choice: Choice, path: Path, *, questions: bool) -> None:
-    """Write the best method, and how to search with it, as `--settings` takes it.
+    """Write the settings of the best method, and how to search, for `--settings`.
 
-    A whitening is written beside it.
+    A whitening is written beside the file.
 
     Args:
         choice: The outcome.
@@ -247,34 +278,17 @@ def write_settings(choice: Choice, path: Path, *, questions: bool) -> None:
 
 
 def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> ModelSettings:
-    """The settings by which a model was loaded, with what "auto" and the defaults came to."""
+    """Return the settings of a model with "auto" and the defaults resolved."""
     extension = model.long_transformer.extension
-    found = {
+    resolved = {
         name: getattr(extension, name)
         for name in ExtensionConfig.model_fields
         if facts_of(name)["changes_vectors"]
     }
-    return settings.model_copy(update=found)
-
-
-def _measure(
-    retriever: WholeDocuments, data: RetrievalData, on_texts: Callable[[int], None]
-) -> tuple[Found, NDArray[np.float64], Reading]:
-    readings: list[Reading] = []
-
-    def keep(split: str, found: Found, reading: Reading) -> None:
-        readings.append(reading)
-
-    retriever.on_texts = on_texts
-    retriever.on_searched = keep
-    retriever.index(text_table(data.documents))
-    queries = text_table(data.queries)
-    found = retriever.search(queries, hf_split="test", top_k=len(data.documents))
-    scores = ndcg_by_query(data.qrels, found)
-    return found, np.array([scores[query] for query in data.queries]), readings[0]
+    return settings.model_copy(update=resolved)
 
 
 def _some(draw: random.Random, items: list[str], count: int) -> list[str]:
-    """At most so many of the items, in their order."""
+    """Return a random choice of at most `count` items, in their order."""
     chosen = sorted(range(len(items)), key=lambda place: draw.random())[:count]
     return [items[place] for place in sorted(chosen)]

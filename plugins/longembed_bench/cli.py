@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     BackendOption,
     DeviceOption,
@@ -18,19 +19,10 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
-BENCH_LIBRARIES = (
-    "Stemmer",
-    "bm25s",
-    "datasets",
-    "jinja2",
-    "matplotlib",
-    "mteb",
-    "pytrec_eval",
-    "regex",
-)
+BENCH_LIBRARIES = ("Stemmer", "bm25s", "matplotlib", "pytrec_eval", "regex")
 
 DEFAULT_METHODS = ["none", "auto", "auto:hybrid=true"]
-"""The model as it is, extended, and searched as `longembed search` does, with words beside."""
+"""The model as it is, extended, and with words beside, as `longembed search` has it."""
 
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
@@ -44,9 +36,8 @@ MethodOption = Annotated[
         "-m",
         metavar="NAME[:K=V,...]",
         help="A method with any keyword arguments of longembed_st.load, for instance "
-        "pcw:window_size=256. With whiten=true, whitened by a fit on the corpus, without labels; "
-        "with whiten=FOLDER, by an earlier one; with spans=true, with spans; with hybrid=true, by "
-        "words, too. Repeatable.",
+        "pcw:window_size=256, and with any of whiten=true, spans=true, hybrid=true and "
+        "rerank=MODEL. Repeatable.",
         show_default="none, auto, and auto:hybrid=true",
     ),
 ]
@@ -118,23 +109,22 @@ def bench(
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Also measure the methods bm25, and chunks: the unextended model on fixed chunks "
-            "with the best chunk's score.",
+            help="Also measure the methods bm25, and chunks: the unextended model on fixed "
+            "chunks, of which the best counts.",
         ),
     ] = True,
     allow_truncation: Annotated[
         bool,
         typer.Option(
-            "--allow-truncation",
-            help="Go on when the passkey curve says that documents were cut.",
+            "--allow-truncation", help="Go on when the passkey curve shows that documents were cut."
         ),
     ] = False,
 ) -> None:
     """Measure how well models find whole long documents, method by method.
 
-    Writes tables and pictures, gathered in report.html, and the scores in mteb's own form. Run it
-    again at any time: what was measured is kept, a run that was cut off goes on, and new models,
-    methods, tasks and lengths are added to the report.
+    Prints a table and writes a plot of each task, and all results as JSON lines. Run it again at
+    any time: what was measured is kept, a run that was cut off goes on, and new models, methods,
+    tasks and lengths are added.
 
     Example: `longembed bench thenlper/gte-small -m none -m pcw -m pi:max_seq_length=4096 -t passkey
     --data mydata/ --out results/`
@@ -142,43 +132,41 @@ def bench(
     console = terminal(stderr=True)
     console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
-        from longembed_bench.display import Progress, quiet, show_results
-        from longembed_bench.report import write_report
-        from longembed_bench.results import ResultFolder
-        from longembed_bench.runner import measure
+        from longembed_bench.plot import write_plots
+        from longembed_bench.results import ResultFile
+        from longembed_bench.runner import RESULTS, measure
         from longembed_bench.runs import plan
         from longembed_bench.synthetic import read_haystack
+        from longembed_bench.tables import show_results
         from longembed_bench.tasks import PASSKEY, folder_task, parse_task
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: name a folder")
-    out_console = terminal()
     runs = plan(models, method or DEFAULT_METHODS, baselines)
     lengths = sorted(set(length or DEFAULT_LENGTHS))
     names = task or ([] if data else [PASSKEY])
     tasks = [parse_task(name, lengths, seed, lambda: read_haystack(haystack)) for name in names]
     tasks += [folder_task(folder) for folder in data or []]
-    labels = [one.label for one in tasks]
+    labels = [task.name for task in tasks]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"two tasks have one name ({', '.join(sorted(labels))}): rename a folder")
     try:
-        with quiet(console), Progress(console, runs, tasks) as progress:
+        with loading(console):
             measure(
                 runs,
                 tasks,
                 out,
-                progress,
+                lambda doing, documents: document_bar(console, documents, doing),
                 device=device,
                 computing=given_settings(dtype=dtype, backend=backend),
                 allow_truncation=allow_truncation,
             )
     finally:
-        # What was measured before an error is worth its report.
-        results = ResultFolder(out).results()
-        if results:
-            report = write_report(out)
-    show_results(out_console, results)
-    out_console.say(f"Report: {report}")
+        # What was measured before an error is worth a look.
+        results = ResultFile(out / RESULTS).all()
+        write_plots(results, out)
+        show_results(terminal(), results)
+    terminal().say(f"Results and plots: {out}")
 
 
 def calibrate(
@@ -228,24 +216,22 @@ def calibrate(
     console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
         from longembed_bench import calibrate as calibrating
-        from longembed_bench.display import calibration_bar, quiet, show_choice, show_weights
+        from longembed_bench.display import show_choice, show_weights
         from longembed_bench.runs import MethodChoice, ModelSource
 
     sample = calibrating.sample_data(data, documents, queries, seed)
-    with quiet(console), calibration_bar(console) as (on_method, on_texts):
+    with loading(console):
         choice = calibrating.calibrate(
             ModelSource.parse(model),
             sample,
+            lambda doing, documents: document_bar(console, documents, doing),
             [MethodChoice.parse(text) for text in method] if method else None,
             device=device,
             computing=given_settings(dtype=dtype, backend=backend),
             seed=seed,
-            on_method=on_method,
-            on_texts=on_texts,
         )
     questions = calibrating.has_questions(data)
     calibrating.write_settings(choice, out, questions=questions)
-    out_console = terminal()
-    show_choice(out_console, choice)
-    show_weights(out_console, choice.weights, questions=questions)
-    out_console.say(f"Wrote {out}: longembed index PATH... --store DIR --settings {out}")
+    show_choice(terminal(), choice)
+    show_weights(terminal(), choice.weights, questions=questions)
+    terminal().say(f"Wrote {out}: longembed index PATH... --store DIR --settings {out}")

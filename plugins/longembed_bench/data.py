@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """A retrieval task.
+    """Documents and queries with known answers.
 
     Attributes:
         documents: Text by document id.
@@ -26,7 +26,7 @@ class RetrievalData:
     depths: dict[str, float] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """The data as one JSON object a line: each document, then each query, then each grade."""
+        """Return the data as JSON lines: each document, then each query, then each grade."""
         rows: list[list[Any]] = []
         for key, text in self.documents.items():
             rows.append(["document", key, text, self.depths.get(key)])
@@ -35,5 +35,5 @@ class RetrievalData:
         return "".join(json.dumps(row) + "\n" for row in rows).encode("ascii")
 
     def digest(self) -> str:
-        """A hash of all of it, 64 hexadecimal digits: equal data, equal digest."""
+        """Return a hash of all of it, 64 hexadecimal digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Retrieval data and documents from the user's own folders."""
+"""Read retrieval data and documents from the user's own folders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from longembed_bench.data import RetrievalData
-from longembed_index.documents import jsonl_rows, read_documents
+from longembed_bench.index_parts import jsonl_rows, read_documents
 from longembed_st.errors import InputError
+
+DOCUMENT_IDS = ("doc_id", "_id", "id")
+QUERY_IDS = ("qid", "_id", "id")
 
 
 def read_folder(folder: Path) -> RetrievalData:
@@ -16,29 +19,27 @@ def read_folder(folder: Path) -> RetrievalData:
 
     Fields are `doc_id`/`text`, `qid`/`text` and `qid`/`doc_id`/`score`, or those of BEIR and mteb:
     `_id`, `query-id`, `corpus-id`. Without a score, the document is relevant. A `title` is put
-    before the text. Queries for which no document is relevant are left out, as everywhere.
+    before the text. Queries without a relevant document are left out.
 
     Args:
         folder: Where the three files are.
 
     Raises:
-        InputError: If a file is missing or does not say what it should; the message names the line.
+        InputError: If a file is missing or a line is malformed; the message names the line.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    documents = _read_texts(_find(folder, "corpus"), ("doc_id", "_id", "id"))
-    queries = _read_texts(_find(folder, "queries"), ("qid", "_id", "id"))
-    qrels = _read_qrels(_find(folder, "qrels"), documents, queries)
-    judged = {
-        key: text for key, text in queries.items() if max(qrels.get(key, {0: 0}).values()) > 0
-    }
-    if not judged:
+    documents = _read_texts(_only_file(folder, "corpus"), DOCUMENT_IDS)
+    queries = _read_texts(_only_file(folder, "queries"), QUERY_IDS)
+    qrels = _read_qrels(_only_file(folder, "qrels"), documents, queries)
+    answered = {key: text for key, text in queries.items() if any(qrels.get(key, {}).values())}
+    if not answered:
         raise InputError(f"{folder}: no query has a relevant document")
-    return RetrievalData(documents, judged, {key: qrels[key] for key in judged})
+    return RetrievalData(documents, answered, {key: qrels[key] for key in answered})
 
 
 def read_corpus(folder: Path) -> dict[str, str]:
-    """Read the documents of a folder: its corpus file, or else all of its documents.
+    """Read the documents of a folder: its corpus file, or else all documents below it.
 
     Args:
         folder: Searched recursively if there is no `corpus.jsonl` or `.jsonl.gz`.
@@ -47,33 +48,28 @@ def read_corpus(folder: Path) -> dict[str, str]:
         Text by document id.
 
     Raises:
-        InputError: If there is none, or one cannot be read.
+        InputError: If there is no document, or one cannot be read.
     """
-    if present(folder, "corpus"):
-        return _read_texts(_find(folder, "corpus"), ("doc_id", "_id", "id"))
+    if files_of(folder, "corpus"):
+        return _read_texts(_only_file(folder, "corpus"), DOCUMENT_IDS)
     documents = read_documents(folder)
     if not documents:
         raise InputError(f"{folder} holds no corpus.jsonl and no document with a text")
     return documents
 
 
-def present(folder: Path, stem: str) -> list[Path]:
-    """The files of a stem that a folder has, .jsonl before .jsonl.gz.
-
-    Args:
-        folder: Where to look.
-        stem: "corpus", "queries" or "qrels".
-    """
+def files_of(folder: Path, stem: str) -> list[Path]:
+    """Return the files STEM.jsonl and STEM.jsonl.gz of a folder, as far as they exist."""
     paths = (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz")
     return [path for path in paths if path.is_file()]
 
 
-def _find(folder: Path, stem: str) -> Path:
-    found = present(folder, stem)
-    if len(found) != 1:
-        count = "both" if found else "neither"
+def _only_file(folder: Path, stem: str) -> Path:
+    paths = files_of(folder, stem)
+    if len(paths) != 1:
+        count = "both" if paths else "neither"
         raise InputError(f"{folder} has {count} of {stem}.jsonl and {stem}.jsonl.gz: give one")
-    return found[0]
+    return paths[0]
 
 
 def _read_texts(path: Path, id_names: Sequence[str]) -> dict[str, str]:
@@ -84,7 +80,7 @@ def _read_texts(path: Path, id_names: Sequence[str]) -> dict[str, str]:
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{where}: there is no text in the field 'text'")
         if key in texts:
-            raise InputError(f"{where}: the id {key!r} is there twice")
+            raise InputError(f"{where}: the id {key!r} occurs twice")
         texts[key] = f"{row['title']} {text}" if row.get("title") else text
     if not texts:
         raise InputError(f"{path} is empty")

@@ -1,4 +1,4 @@
-"""The score of each query, and whether two ways to read really differ."""
+"""Score the found documents of each query, and compare two ways to find them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
-Hits = Sequence[tuple[float, bool]]
-"""For each query the depth of its needle, from 0 to 1, and whether the document was found."""
+Found = Mapping[str, Mapping[str, float]]
+"""The scores of documents by query."""
 
 
-def ndcg_by_query(
-    qrels: Mapping[str, Mapping[str, int]], found: Mapping[str, Mapping[str, float]], k: int = 10
-) -> dict[str, float]:
-    """nDCG@k of each query, by the library and with the settings of mteb.
+def ndcg_by_query(qrels: Mapping[str, Mapping[str, int]], found: Found, k: int) -> dict[str, float]:
+    """Return nDCG@k of each query, by the library and with the settings of mteb.
 
     Args:
         qrels: By query, the grade of each judged document.
@@ -36,11 +34,11 @@ def margin(
     second: Sequence[float] | NDArray[np.float64],
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """How much better the first is, with a paired bootstrap interval over the queries.
+    """Return how much better the first is, with a paired bootstrap interval over the queries.
 
     Args:
-        first: The score of each query, read one way.
-        second: The score of the same queries, read another way.
+        first: The score of each query, found one way.
+        second: The scores of the same queries, found another way.
         seed: Of the resampling.
 
     Returns:

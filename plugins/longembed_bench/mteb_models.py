@@ -1,7 +1,7 @@
 """Extended models in mteb's registry: import this, then `mteb.get_model("longembed/gte-small")`.
 
-Any other is registered by `register`. Settings go into mteb's `experiment_kwargs`, by which it
-keeps the results of methods apart.
+`register` registers other models. Settings go into mteb's `experiment_kwargs`, by which it keeps
+the results of methods apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KNOWN = (
 
 
 def register(model_name: str, *, name: str | None = None, **settings: Any) -> ModelMeta:
-    """Make an extended model known to mteb.
+    """Register an extended model with mteb.
 
     Example:
         ```python
@@ -49,13 +49,13 @@ def register(model_name: str, *, name: str | None = None, **settings: Any) -> Mo
     Args:
         model_name: Folder or Hugging Face hub name of the model to be extended.
         name: What mteb calls it; None for "longembed/" and the last part of the model's name.
-        **settings: Of `longembed_st.load`. Others can be given to `mteb.get_model` in their place.
+        **settings: Keyword arguments of `longembed_st.load`; `mteb.get_model` can override them.
 
     Returns:
-        What mteb knows of it: as of the model itself, if it knows that, and `adapted_from`.
+        The metadata of the model itself, if mteb has them, with `adapted_from`.
 
     Raises:
-        ConfigError: If a setting is out of range, or there is none of the name.
+        ConfigError: If a setting is unknown or out of range.
     """
     ModelSettings.from_keywords(model_name=model_name, **settings)
     base = MODEL_REGISTRY.get(model_name) or ModelMeta.create_empty(
@@ -88,27 +88,20 @@ def load_extended(
     embed_dim: int | None = None,
     **settings: Any,
 ) -> MTEBModels:
-    """Load an extended model for mteb.
+    """Load an extended model for mteb, which calls this.
 
     Args:
-        name: What mteb calls it.
+        name: The model's name in mteb; not used.
         revision: Of the checkpoint.
         device: Where it computes.
-        model_name: The checkpoint.
-        model_prompts: By task or role, as mteb knows them of the model.
+        model_name: Folder or hub name of the checkpoint.
+        model_prompts: By task or role, from mteb's metadata of the model.
         embed_dim: Width to which vectors are cut.
-        **settings: Of `longembed_st.load`.
-
-    Returns:
-        mteb's wrapper of it.
-
-    Raises:
-        ConfigError: If a setting is wrong for the model.
-        ModelError: If it cannot be loaded or cannot take the method.
+        **settings: Keyword arguments of `longembed_st.load`.
     """
     import longembed_st as le
 
-    # What mteb writes where it knows of none.
+    # mteb's word for none.
     known = None if revision == "no_revision_available" else revision
     loading = {"revision": known, "device": device, "truncate_dim": embed_dim}
     settings |= {key: value for key, value in loading.items() if value is not None}

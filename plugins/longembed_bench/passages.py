@@ -15,8 +15,8 @@ GOLDEN_RATIO = 0.618034
 def passages_as_queries(documents: Mapping[str, str], queries: int, seed: int = 0) -> RetrievalData:
     """Draw passages from all depths of the documents and drop half of their words.
 
-    Depths go evenly from beginning to end, so that a method that reads beginnings only gains
-    nothing by it; no query holds a document's first words, or any others, verbatim.
+    Depths go evenly from beginning to end, so that a method that reads only beginnings has no
+    advantage; no two neighbouring words of a query are neighbours in its document.
 
     Args:
         documents: Text by id.

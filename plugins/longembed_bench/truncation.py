@@ -1,4 +1,4 @@
-"""The mark that truncation leaves on a passkey curve.
+"""The signature that truncation leaves on a passkey curve.
 
 A model that reads only the first w tokens finds a needle at a random depth of an n-token document
 with probability w / n. A curve that is flat up to a window and then falls like that, with hardly a
@@ -11,14 +11,16 @@ The curve alone does not prove it: a method that finds few needles anywhere can 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from longembed_bench.metrics import Hits
 from longembed_bench.synthetic import QUERIES
 from longembed_st.command.display import percent
 from longembed_st.errors import LongEmbedError
+
+Hits = Sequence[tuple[float, bool]]
+"""For each query the depth of its needle, from 0 to 1, and whether its document came first."""
 
 STANDARD_ERRORS = 2.5
 ROUNDING = 0.03
@@ -44,7 +46,7 @@ class TruncationError(LongEmbedError):
 
 
 def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> int | None:
-    """The window that a passkey curve looks cut at.
+    """Return the window that a passkey curve looks cut at.
 
     Args:
         accuracy: Accuracy, from 0 to 1, by document length in tokens.
@@ -66,7 +68,7 @@ def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> 
 
 
 def found_behind(hits: Mapping[int, Hits], window: int) -> float:
-    """The share found of the needles that a cut at a window would have hidden.
+    """Return the share found of the needles that a cut at a window would have hidden.
 
     Args:
         hits: By document length in tokens.
@@ -82,7 +84,7 @@ def found_behind(hits: Mapping[int, Hits], window: int) -> float:
 
 
 def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -> None:
-    """Stop if a passkey curve says that documents were cut unseen.
+    """Raise an error if a passkey curve says that documents were cut unseen.
 
     Args:
         label: What was measured.
@@ -91,7 +93,7 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
             1.
 
     Raises:
-        TruncationError: If it does; the message says what to look at.
+        TruncationError: If it says so; the message says what to do.
     """
     accuracy = {length: float(np.mean([hit for _, hit in row])) for length, row in hits.items()}
     window = truncation_window(accuracy)
@@ -101,7 +103,7 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     if behind > CHANCE_FINDS:
         return
     curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
-    given = (
+    reading = (
         "although the whole text was given to the model; look for a smaller limit inside it"
         if share_read == 1
         else f"and only {percent(share_read)} of the longest documents was read; extend the window "
@@ -109,14 +111,14 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     )
     raise TruncationError(
         f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "
-        f"tokens ({behind:.0%} of the needles behind them were found), {given}. What it scores on "
-        "longer documents would say nothing about the method. Measure it all the same with "
+        f"tokens ({behind:.0%} of the needles behind them were found), {reading}. Its scores "
+        "on longer documents would say nothing about the method. Measure it all the same with "
         "--allow-truncation"
     )
 
 
 def _expected(accuracy: Mapping[int, float], window: int) -> dict[int, float]:
-    """What a model that is right so often on the shortest texts scores if cut at a window."""
+    """Return what a model scores that is cut at a window, and as right on the shortest texts."""
     plateau = accuracy[min(accuracy)]
     return {length: plateau * min(1.0, window / length) for length in accuracy}
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.metrics import margin, ndcg_by_query
-from longembed_index.hybrid import word_shares
-from longembed_index.lexical import WordFile
-from longembed_index.modes import WEIGHT, Mode, Ranking
+from longembed_bench.index_parts import WEIGHT, LexicalScorer, Mode, Ranking
+from longembed_bench.metrics import Found, margin, ndcg_by_query
 
 WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
 """Of the vectors: 0 is words alone, 1 vectors alone."""
@@ -19,7 +17,7 @@ WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
 
 @dataclass(frozen=True)
 class Weights:
-    """What a search by words and vectors finds at each weight.
+    """The scores of a search by words and vectors at each weight.
 
     Attributes:
         scores: Mean nDCG@10 by weight, from 0 to 1, over all questions.
@@ -34,48 +32,44 @@ class Weights:
 
     @property
     def advised(self) -> float:
-        """The best if it is better beyond doubt, or else the default."""
+        """The best weight if it is better beyond doubt, or else the default."""
         return self.best if self.margin[1] > 0 else WEIGHT
 
     @property
     def ranking(self) -> Ranking:
-        """The same as a store may be told; without the side that does not count."""
+        """The advised weight as a setting of a store."""
         modes: dict[float, Mode] = {0.0: "lexical", 1.0: "dense"}
         return Ranking(mode=modes.get(self.advised, "hybrid"), weight=self.advised)
 
 
-def try_weights(
-    data: RetrievalData, dense: Mapping[str, Mapping[str, float]], seed: int = 0
-) -> Weights:
-    """Put words beside vectors at every weight.
+def try_weights(data: RetrievalData, dense: Found, seed: int = 0) -> Weights:
+    """Score words beside vectors at every weight.
 
     Args:
         data: Documents and queries; at least two.
         dense: By query, the score of each document by vectors.
         seed: Of the bootstrap.
     """
-    keys = list(data.documents)
-    with TemporaryDirectory(prefix="longembed-") as folder:
-        words = WordFile(Path(folder), "documents")
-        words.add(data.documents)
-        shares = {query: word_shares(words.ask(text), keys) for query, text in data.queries.items()}
+    lexical = LexicalScorer(list(data.documents.values()))
+    words = {query: lexical.score(text)[0] for query, text in data.queries.items()}
+    vectors = {
+        query: np.array([dense[query][document] for document in data.documents])
+        for query in data.queries
+    }
 
-    def scores(weight: float) -> dict[str, float]:
-        found = {
-            query: {
-                key: (1 - weight) * shares[query][key].total + weight * dense[query][key]
-                for key in keys
-            }
-            for query in data.queries
-        }
-        return ndcg_by_query(data.qrels, found)
+    def ndcg(weight: float) -> dict[str, float]:
+        found = {}
+        for query in data.queries:
+            scores = (1 - weight) * words[query] + weight * vectors[query]
+            found[query] = dict(zip(data.documents, scores.tolist(), strict=True))
+        return ndcg_by_query(data.qrels, found, 10)
 
-    by_weight = {weight: scores(weight) for weight in WEIGHTS}
+    by_weight = {weight: ndcg(weight) for weight in WEIGHTS}
     queries = list(data.queries)
-    seen, others = queries[::2], queries[1::2]
-    best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight], seen))
+    chosen_on, others = queries[::2], queries[1::2]
+    best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight], chosen_on))
     return Weights(
-        {weight: _mean(found, queries) for weight, found in by_weight.items()},
+        {weight: _mean(scores, queries) for weight, scores in by_weight.items()},
         best,
         margin(
             [by_weight[best][query] for query in others],

@@ -1,4 +1,5 @@
-"""Tuning the position vectors that an extension added, as LongEmbed's section 4.2 does.
+"""Tune the position vectors that an extension added, and whiten models, without labels.
 
-The entry point is `longembed_tuning.tuning.tune`, and on the command line `longembed tune`.
+The entry points are `longembed_tuning.tuning.tune` and `longembed_tuning.whiten.whiten`; on the
+command line, `longembed tune` and `longembed whiten`.
 """

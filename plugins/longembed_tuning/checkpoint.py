@@ -1,4 +1,4 @@
-"""Writing the tuned model: a folder under its final name is always complete."""
+"""Write the tuned model, whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def write_checkpoint(
 
     Args:
         model: The tuned model.
-        record: The run.
-        log: What was measured, step by step.
+        record: The run that it is from.
+        log: The trainer's log.
         out: A folder that is new or empty.
     """
     with whole_folder(out) as unfinished:
         model.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(model_card(record))
-        facts = {
+        content = {
             "model": record.model,
             "data": record.data,
             "counts": record.counts,
@@ -38,5 +38,5 @@ def write_checkpoint(
             "fingerprint": record.fingerprint,
             "log": log,
         }
-        Path(unfinished, RECORD).write_text(json.dumps(facts, indent=2), encoding="utf8")
+        Path(unfinished, RECORD).write_text(json.dumps(content, indent=2), encoding="utf8")
         plot_log(log, unfinished)

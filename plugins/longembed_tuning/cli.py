@@ -201,7 +201,7 @@ def whiten(
         ),
     ] = "auto",
     only_token_weights: Annotated[
-        bool, typer.Option("--only-token-weights", help="Weigh tokens, and leave out the map.")
+        bool, typer.Option("--only-token-weights", help="Weigh tokens, and leave vectors unmapped.")
     ] = False,
     documents: Annotated[
         int | None,
@@ -210,12 +210,15 @@ def whiten(
         ),
     ] = None,
     no_validation: Annotated[
-        bool, typer.Option("--no-validation", help="Do not judge it on documents held out.")
+        bool,
+        typer.Option("--no-validation", help="Do not judge the whitening on documents held out."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write the model even if nothing is gained.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample and the judgement.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the sample and of the documents held out.")
+    ] = 0,
 ) -> None:
     """Shrink the directions in which passages of one document differ, without labels.
 
@@ -233,13 +236,14 @@ def whiten(
         from longembed_st.loading.load import load_settings, with_whitening
         from longembed_st.loading.whitening import MOST_DOCUMENTS
         from longembed_tuning.sources import documents_of, read_source
-        from longembed_tuning.whiten import fit_whitening, save
-        from longembed_tuning.whitening import RIDGE
+        from longembed_tuning.wccn import RIDGE
+        from longembed_tuning.whiten import fit_whitening
+        from longembed_tuning.whiten_report import save
 
         texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
         loaded = load_settings(settings.model_copy(update={"model_name": model}))
     with document_bar(console, len(texts)) as on_document:
-        made = fit_whitening(
+        fit = fit_whitening(
             loaded,
             texts,
             dimensions=dimensions,
@@ -250,9 +254,11 @@ def whiten(
             seed=seed,
             on_document=lambda text, windows: on_document(),
         )
-    for line in made.summary():
+    for line in fit.summary():
         terminal().say(line)
-    if not (made.gains or force):
-        raise ModelError("nothing was written: nothing is gained. To write it anyway: --force")
-    save(with_whitening(loaded, made.whitening), made, out)
+    if not (fit.gains or force):
+        raise ModelError(
+            "nothing was written, as nothing is gained. To write it all the same: --force"
+        )
+    save(with_whitening(loaded, fit.whitening), fit, out)
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")

@@ -20,7 +20,7 @@ PASSAGE = 80
 """Characters that a passage has at least, and its surroundings too."""
 
 LONGEST_SENTENCE = 400
-"""Characters. What goes on for longer is a table or code, and is cut."""
+"""Characters. A longer one is a table or code, and is cut."""
 
 PASSAGES_PER_SECTION = 3
 """Queries for each document that is held out."""
@@ -47,7 +47,7 @@ class Sentences:
         return len(self.texts)
 
     def part(self, start: int, end: int) -> Sentences:
-        """The sentences from `start` to before `end`."""
+        """Return the sentences from `start` to before `end`."""
         return Sentences(self.texts[start:end], self.tokens[start:end])
 
 
@@ -81,7 +81,7 @@ def tokenize_sentences(text: str, tokenizer: PreTrainedTokenizerBase) -> Sentenc
 
 
 def without_repeats(sentences: Sentences, seen: set[str]) -> Sentences:
-    """Leave out what earlier documents say word for word: licences, headers, footers.
+    """Leave out sentences that earlier documents have word for word: licences, headers, footers.
 
     In a batch, such passages would be wrong answers to each other's questions.
 
@@ -96,7 +96,7 @@ def without_repeats(sentences: Sentences, seen: set[str]) -> Sentences:
 
 
 def repeat_keys(text: str) -> set[str]:
-    """The sentences of a text by which a repetition is known.
+    """Return the sentences of a text by which repetitions are recognised.
 
     Args:
         text: Any text.
@@ -120,26 +120,26 @@ def sections(sentences: Sentences, budget: int) -> list[Sentences]:
     Returns:
         The sections, in order; a sentence beyond the budget stands alone.
     """
-    found, start, used = [], 0, 0
+    parts, start, used = [], 0, 0
     for index, tokens in enumerate(sentences.tokens):
         if index > start and used + tokens > budget:
-            found.append(sentences.part(start, index))
+            parts.append(sentences.part(start, index))
             start, used = index, 0
         used += tokens
-    found.append(sentences.part(start, len(sentences)))
-    return found
+    parts.append(sentences.part(start, len(sentences)))
+    return parts
 
 
 def take_passages(section: Sentences, count: int, random: Random) -> list[Example]:
-    """Take passages out of a section; what is left of it is the document of each.
+    """Take passages out of a section; the rest of it is the document of each.
 
     Args:
         section: The section.
-        count: Passages to take; fewer if there is no room.
-        random: Chooses them.
+        count: How many passages to take; fewer are taken if there is no room.
+        random: Chooses the passages.
 
     Returns:
-        One example a passage, all with the same document; none if too little would be left.
+        One example for each passage, all with the same document; none if too little is left.
     """
     taken: set[int] = set()
     queries: list[str] = []
@@ -153,7 +153,7 @@ def take_passages(section: Sentences, count: int, random: Random) -> list[Exampl
 
 
 def _passage_at(texts: Sequence[str], start: int) -> list[int]:
-    """Sentences from `start` on that make a passage, or none."""
+    """Return the numbers of the sentences from `start` on that make a passage, or none."""
     length = 0
     for end in range(start, len(texts)):
         length += len(texts[end])
@@ -179,12 +179,12 @@ def training_examples(
         seen: Sentences of earlier documents, which are left out; this one's are added.
     """
     random = Random(f"{seed} {document.name}")
-    new = without_repeats(tokenize_sentences(document.text, tokenizer), seen)
-    if not len(new):
+    kept = without_repeats(tokenize_sentences(document.text, tokenizer), seen)
+    if not len(kept):
         return []
     return [
         example
-        for section in sections(new, budget)
+        for section in sections(kept, budget)
         for example in take_passages(section, 1, random)
     ]
 
@@ -201,14 +201,14 @@ def held_out_examples(
     Args:
         document: The document.
         tokenizer: The model's own.
-        original: L_o; shorter sections would prove nothing.
-        extended: L_t.
+        original: The original window; shorter sections would prove nothing.
+        extended: The extended window.
         seed: Chooses the passages, together with the document's name.
     """
     random = Random(f"{seed} {document.name}")
     examples = []
     for section in sections(tokenize_sentences(document.text, tokenizer), extended):
-        drawn = take_passages(section, PASSAGES_PER_SECTION, random)
-        if drawn and len(tokenizer(drawn[0].document, verbose=False)["input_ids"]) > original:
-            examples += drawn
+        taken = take_passages(section, PASSAGES_PER_SECTION, random)
+        if taken and len(tokenizer(taken[0].document, verbose=False)["input_ids"]) > original:
+            examples += taken
     return examples

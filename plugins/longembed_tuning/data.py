@@ -1,4 +1,4 @@
-"""From a source to training pairs and held-out pairs, without duplicates and without overlap."""
+"""Make training pairs and held-out pairs of a source, without duplicates and without overlap."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from longembed_tuning.cloze import held_out_examples, repeat_keys, training_exam
 from longembed_tuning.sources import SHORTEST_DOCUMENT, Document, Example, read_source
 
 HELD_OUT_SHARE = 0.1
-"""Of the documents that are longer than L_o."""
+"""Of the documents that are longer than the original window."""
 
 LEAST_HELD_OUT = 2
-"""Documents: with one alone, every query finds it."""
+"""Documents. With one alone, every query finds it."""
 
 MOST_HELD_OUT = 200
-"""Documents, so that a validation stays short on a large corpus, too."""
+"""Documents. More would make validations on a large corpus long."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class TuningData:
 
     Attributes:
         train: Training pairs.
-        held_out: Pairs to validate on, in documents longer than L_o that no training pair holds.
-        counts: What the source gave and what was left out, in words and numbers.
+        held_out: Pairs to validate on; no training pair has a document of theirs.
+        counts: What the source has and what was left out, by description.
     """
 
     train: list[Example]
@@ -40,7 +40,7 @@ class TuningData:
     counts: dict[str, int]
 
     def digest(self) -> str:
-        """A hash over all pairs, by which a resumed run knows its data again."""
+        """Return a hash of all pairs, by which a resumed run recognises its data."""
         digest = hashlib.sha256()
         for part in (self.train, self.held_out):
             for example in part:
@@ -59,7 +59,7 @@ def prepare(
     hold_out: bool = True,
     validation_source: str | None = None,
 ) -> TuningData:
-    """Read a source and make training pairs and held-out pairs of it.
+    """Read a source, and make training pairs and held-out pairs of it.
 
     Args:
         source: See `read_source`.
@@ -73,20 +73,20 @@ def prepare(
 
     Raises:
         ConfigError: If there is too little to train or to validate on.
-        InputError: If a row is not usable.
+        InputError: If a row cannot be used.
     """
     counts: dict[str, int] = {}
     items = _usable(read_source(source), source, counts)
     chosen: list[Example | Document] = []
     if hold_out:
-        apart = items
+        candidates = items
         if validation_source is not None:
-            apart = _usable(read_source(validation_source), validation_source, {})
+            candidates = _usable(read_source(validation_source), validation_source, {})
         share = HELD_OUT_SHARE if validation_source is None else 1.0
-        texts = _choose(apart, tokenizer, context.original, share, seed)
-        chosen = [item for item in apart if _texts(item)[0] in texts]
+        texts = _choose(candidates, tokenizer, context.original, share, seed)
+        chosen = [item for item in candidates if _texts(item)[0] in texts]
         items = [item for item in items if texts.isdisjoint(_texts(item))]
-    # Nothing that is asked in validation is learned word for word.
+    # Training must not see the text of a question of the validation.
     seen = {key for item in chosen for key in repeat_keys(_texts(item)[0])}
     train = _training_pairs(items, tokenizer, budget, seed, seen)
     held_out = _held_out_pairs(chosen, tokenizer, context, seed)
@@ -106,7 +106,7 @@ def prepare(
 
 
 def _texts(item: Example | Document) -> tuple[str, ...]:
-    """The documents of an item, its own first."""
+    """Return the documents of an item, its own first."""
     if isinstance(item, Document):
         return (item.text,)
     return (item.document, *item.negatives)
@@ -115,23 +115,23 @@ def _texts(item: Example | Document) -> tuple[str, ...]:
 def _usable(
     items: list[Example] | list[Document], source: str, counts: dict[str, int]
 ) -> list[Example | Document]:
-    """The items without exact repetitions, and without documents that are hardly a sentence."""
-    found: dict[object, Example | Document] = {}
+    """Return the items without exact repetitions and without documents shorter than a sentence."""
+    different: dict[object, Example | Document] = {}
     for item in items:
         # The same text under another name is the same document.
-        found.setdefault(item if isinstance(item, Example) else item.text, item)
-    usable = [item for item in found.values() if len(_texts(item)[0]) >= SHORTEST_DOCUMENT]
+        different.setdefault(item if isinstance(item, Example) else item.text, item)
+    usable = [item for item in different.values() if len(_texts(item)[0]) >= SHORTEST_DOCUMENT]
     documents = {_texts(item)[0] for item in usable}
     counts |= {
         "rows or files": len(items),
-        "exact repetitions left out": len(items) - len(found),
-        "shorter than a sentence, left out": len(found) - len(usable),
+        "exact repetitions left out": len(items) - len(different),
+        "shorter than a sentence, left out": len(different) - len(usable),
         "documents": len(documents),
     }
     if len(documents) < 2:
         raise ConfigError(
-            f"{source} holds {len(documents)} document of at least a sentence: a model learns from "
-            "the difference between documents, so give it at least two, better hundreds"
+            f"{source} has too few documents of at least a sentence ({len(documents)}), and 2 are "
+            "needed: add documents, better hundreds"
         )
     return usable
 
@@ -143,10 +143,9 @@ def _choose(
     share: float,
     seed: int,
 ) -> set[str]:
-    """Choose documents of more than L_o tokens to hold out."""
+    """Choose documents longer than the original window to hold out."""
     texts = dict.fromkeys(_texts(item)[0] for item in items)
     long = [text for text in texts if _tokens(text, tokenizer) > original]
-    # The others are needed to train on.
     count = min(max(round(share * len(long)), LEAST_HELD_OUT), len(long), MOST_HELD_OUT)
     return set(Random(seed).sample(long, count))
 
@@ -177,7 +176,7 @@ def _held_out_pairs(
     context: Context,
     seed: int,
 ) -> list[Example]:
-    """All pairs of the chosen documents, or of a random choice of their sections."""
+    """Return the pairs of the chosen documents, of at most `MOST_HELD_OUT` sections."""
     assert context.extended is not None
     pairs: list[Example] = []
     for item in items:

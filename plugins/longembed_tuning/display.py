@@ -1,4 +1,4 @@
-"""What `longembed tune` and `longembed whiten` show: progress, and the scores at the end."""
+"""What `longembed tune` shows: the progress, and the scores at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from longembed_tuning.record import TuningRecord
 
 
 class ProgressBar(TrainerCallback):
-    """A bar with the last loss and the last validation score.
+    """Show a bar with the last loss and the last validation score.
 
     Args:
         console: Where to draw.
@@ -54,7 +54,7 @@ class ProgressBar(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if not state.is_world_process_zero:
             return
         shown = {"loss": "loss", f"eval_{SCORE}": "score"}
@@ -70,7 +70,7 @@ class ProgressBar(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
 
@@ -92,6 +92,6 @@ def show_record(console: Terminal, record: TuningRecord) -> None:
         for heading in ("model", "nDCG@10", "accuracy@1"):
             scores.add_column(heading, justify="left" if heading == "model" else "right")
         for name, score in record.scores.items():
-            told = name if name == "tuned" else f"untuned, {name}"
-            scores.add_row(told, f"{score.ndcg:.4f}", f"{score.accuracy:.4f}")
+            label = name if name == "tuned" else f"untuned, {name}"
+            scores.add_row(label, f"{score.ndcg:.4f}", f"{score.accuracy:.4f}")
         console.print(scores)

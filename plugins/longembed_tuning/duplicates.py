@@ -1,4 +1,4 @@
-"""Documents that are almost the same text: across a split, they would let a fit see its test."""
+"""Find documents that are almost the same text, so that no fit sees what it is judged by."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 SHINGLE = 8
-"""Words that are hashed together."""
+"""Words of a run that is hashed."""
 
 SKETCH = 64
-"""The smallest hashes of a text, which stand for all of them (Broder 1997)."""
+"""How many of the smallest hashes stand for a text (Broder 1997)."""
 
 ALIKE = 0.5
-"""Share of their hashes that near-duplicates have in common."""
+"""The share of their hashes that near-duplicates have in common, at least."""
 
 
 def sketch(text: str) -> frozenset[int]:
-    """The smallest hashes of a text's runs of words.
+    """Return the smallest hashes of the runs of words of a text.
 
     Args:
         text: The text; case, punctuation and white space do not count.
@@ -30,13 +30,10 @@ def sketch(text: str) -> frozenset[int]:
 
 
 def near_duplicates(sketches: Iterable[frozenset[int]]) -> list[int]:
-    """The documents that repeat an earlier one.
+    """Return the numbers of the documents that repeat an earlier one.
 
     Args:
-        sketches: Of each document.
-
-    Returns:
-        Their indices.
+        sketches: The sketch of each document.
     """
     seen: defaultdict[int, list[int]] = defaultdict(list)
     sizes: dict[int, int] = {}

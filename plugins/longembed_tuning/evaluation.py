@@ -1,4 +1,4 @@
-"""How well held-out queries find their documents."""
+"""Score how well held-out queries find their documents."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from longembed_tuning.sources import Example
 from longembed_tuning.table import Layout
 
 SCORE = "ndcg@10"
-"""What training is stopped on, and the best checkpoint chosen by."""
+"""The score that stops training and chooses the best checkpoint."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Retrieval among the held-out documents.
+    """The scores of a model on the held-out documents.
 
     Attributes:
         ndcg: nDCG@10.
@@ -35,7 +35,7 @@ class Scores:
 
 
 class HeldOut:
-    """The held-out queries and documents, ready to score models with.
+    """Held-out queries and documents that models are scored on.
 
     Args:
         examples: The held-out pairs.
@@ -57,19 +57,19 @@ class HeldOut:
         )
 
     def score(self, model: SentenceTransformer) -> Scores:
-        """Embed queries and documents and see what is found.
+        """Return the scores of a model.
 
         Args:
             model: Any model; documents beyond its window are cut without a warning.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TextNotReadWarning)
-            found = self._evaluator(model)
-        return Scores(found["cosine_ndcg@10"], found["cosine_accuracy@1"])
+            scores = self._evaluator(model)
+        return Scores(scores["cosine_ndcg@10"], scores["cosine_accuracy@1"])
 
 
 class TunedEvaluator(BaseEvaluator):
-    """Scores a model during its training as it will read once it is finished.
+    """Score a model in training, read as it will be once it is finished.
 
     Args:
         held_out: The held-out pairs.
@@ -88,7 +88,7 @@ class TunedEvaluator(BaseEvaluator):
 
         Args:
             model: The model in training.
-            output_path: Not used; the trainer's log keeps the scores.
+            output_path: Not used.
             epoch: Not used.
             steps: Not used.
 

@@ -1,4 +1,4 @@
-"""In how many documents of a corpus each token of a model occurs, and what a token is worth."""
+"""Count in how many documents each token of a model occurs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from longembed_st.reading.transformer import LongTransformer
 
 
 class DocumentFrequencies:
-    """Counts documents; memory does not grow with them.
+    """The document frequencies of tokens; memory does not grow with the documents.
 
     Args:
-        reader: Whose tokens are counted.
+        reader: The model whose tokens are counted.
     """
 
     def __init__(self, reader: LongTransformer) -> None:
@@ -25,7 +25,7 @@ class DocumentFrequencies:
         """Count a document.
 
         Args:
-            text: All of it; no prompt, and no special token, is counted.
+            text: The whole text; neither prompt nor special tokens are counted.
         """
         (tokens,) = self._reader.tokenize_texts([text], None)
         ids = np.asarray(tokens.ids)[np.asarray(tokens.parts) == CONTENT]
@@ -33,12 +33,12 @@ class DocumentFrequencies:
         self.documents += 1
 
     def idf(self) -> NDArray[np.float32]:
-        """The inverse document frequency of each token, as BM25 has it: never negative.
+        """Return the inverse document frequency of each token, as in BM25; it is never negative.
 
         idf(t) = ln(1 + (N - n(t) + 0.5) / (n(t) + 0.5)), with n(t) of N documents that have t
         (Robertson and Zaragoza 2009, section 3.1, with Lucene's 1 +). A token that no document has
-        weighs the most. Special tokens, which are in every text, weigh as one that every document
-        has: next to nothing.
+        weighs the most. Special tokens count as if every document had them: they weigh next to
+        nothing.
 
         Returns:
             Shape (vocabulary,).

@@ -1,4 +1,4 @@
-"""Does a map help? Judged without labels, by documents that it was not fitted on.
+"""Judge without labels whether a map helps, by documents that it was not fitted on.
 
 A passage stands in for a question: it should find its own document among the others, by the
 document's vector without the window that the passage is from. The map is fitted without that
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 FOLDS = 4
 RESAMPLES = 2_000
-CONFIDENCE = 95
 
 Vectors = NDArray[np.floating]
 Map = Callable[[Vectors], Vectors]
@@ -23,7 +22,7 @@ Map = Callable[[Vectors], Vectors]
 
 @dataclass(frozen=True)
 class Trial:
-    """Questions with known answers, as one model's vectors before any map.
+    """Questions with known answers, as vectors of one model before any map.
 
     Attributes:
         queries: Shape (queries, width).
@@ -40,13 +39,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How much better one way of making vectors is than another.
+    """How much better vectors are after a change than before it.
 
     Attributes:
-        before: Mean nDCG@10 in percent the one way.
-        after: The other way.
-        low: Lower end of the confidence interval of the difference.
-        high: Its upper end.
+        before: Mean nDCG@10 before, in percent.
+        after: Mean nDCG@10 after, in percent.
+        low: Lower end of the 95% interval of the difference.
+        high: Upper end of it.
         queries: How many passages were looked up.
         documents: Among how many documents.
     """
@@ -60,25 +59,24 @@ class Judgement:
 
     @property
     def gains(self) -> bool:
-        """Whether the difference is certain to be a gain."""
+        """Whether the difference is a gain beyond doubt."""
         return self.low > 0
 
 
 def compare(before: Vectors, after: Vectors, trial: Trial, seed: int = 0) -> Judgement:
-    """Compare two ways of making vectors, query by query.
+    """Compare vectors before and after a change, query by query.
 
     Args:
-        before: nDCG@10 of each query the one way, shape (queries,).
-        after: The other way.
+        before: nDCG@10 of each query before, from 0 to 1, shape (queries,).
+        after: nDCG@10 of each query after, shape (queries,).
         trial: The questions.
         seed: Of the bootstrap, which draws documents, as passages of one document are not
             independent.
     """
     groups = [np.flatnonzero(trial.answers == answer) for answer in np.unique(trial.answers)]
     differences = np.array([(after - before)[group].mean() for group in groups])
-    drawn = np.random.default_rng(seed).integers(len(groups), size=(RESAMPLES, len(groups)))
-    tail = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(differences[drawn].mean(axis=1), [tail, 100 - tail])
+    draws = np.random.default_rng(seed).integers(len(groups), size=(RESAMPLES, len(groups)))
+    low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
     means = [np.mean([scores[group].mean() for group in groups]) for scores in (before, after)]
     return Judgement(
         before=100 * float(means[0]),
@@ -91,7 +89,7 @@ def compare(before: Vectors, after: Vectors, trial: Trial, seed: int = 0) -> Jud
 
 
 def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
-    """nDCG@10 of each query; each has one right answer.
+    """Return nDCG@10 of each query; each has one right answer.
 
     Args:
         trial: The questions.
@@ -100,7 +98,7 @@ def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
     Returns:
         Shape (queries,), from 0 to 1.
     """
-    found = np.zeros(len(trial.queries))
+    gains = np.zeros(len(trial.queries))
     for fold, map_ in enumerate(maps):
         asked = np.flatnonzero(trial.answers % FOLDS == fold)
         if not len(asked):
@@ -110,16 +108,16 @@ def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
         right = np.einsum("qd,qd->q", queries, own)
         scores[np.arange(len(asked)), trial.answers[asked]] = -np.inf
         ranks = (scores >= right[:, None]).sum(axis=1)
-        found[asked] = np.where(ranks < 10, 1 / np.log2(ranks + 2), 0.0)
-    return found
+        gains[asked] = np.where(ranks < 10, 1 / np.log2(ranks + 2), 0.0)
+    return gains
 
 
-def drawn(count: int, most: int, seed: int) -> list[int]:
-    """Which of so many documents are asked about.
+def draw_documents(count: int, most: int, seed: int) -> list[int]:
+    """Draw the documents that passages are looked up in.
 
     Args:
-        count: Documents.
-        most: The most that are.
+        count: How many documents there are.
+        most: The most to draw.
         seed: Of the draw.
 
     Returns:

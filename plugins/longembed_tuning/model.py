@@ -1,4 +1,4 @@
-"""The model at three stages: to be trained, as it stands between two steps, and finished."""
+"""The model before, during and after its training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_base(
 
 
 def refuse_unless_absolute(family: le.Family) -> None:
-    """Raise `ModelError`, with the way out, unless positions have vectors that can be trained.
+    """Raise `ModelError` unless a family has position vectors that can be trained.
 
     Args:
         family: The model's family.
@@ -55,9 +55,8 @@ def refuse_unless_absolute(family: le.Family) -> None:
         return
     if family.encoding == "rotary":
         raise ModelError(
-            f"model type {family.model_type!r} has rotary positions: it turns queries and keys and "
-            "has no position vectors, so there are no added ones to train while the rest keeps its "
-            "exact behaviour. Extend it without training: method 'ntk' or 'self_extend' of "
+            f"model type {family.model_type!r} has rotary positions and no position vectors, so "
+            "there are none to train. Extend it without training: method 'ntk' or 'self_extend' of "
             "longembed_st.load"
         )
     raise ModelError(
@@ -67,12 +66,12 @@ def refuse_unless_absolute(family: le.Family) -> None:
 
 
 def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> Layout:
-    """Where the original rows will stand in the longer table.
+    """Return where the original rows will stand in the longer table.
 
     Args:
         base: The unextended model.
         method: "pi" or "rp".
-        extended: L_t, in tokens.
+        extended: The extended window in tokens.
 
     Raises:
         ConfigError: If the windows do not fit.
@@ -85,13 +84,13 @@ def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> L
 def trainable_model(
     base: le.LongSentenceTransformer, method: str, layout: Layout, train_length: int
 ) -> SentenceTransformer:
-    """A stock model with the longer table, of which only the added rows can learn.
+    """Return a stock model with the longer table, of which only the added rows can learn.
 
     Args:
         base: The unextended model.
         method: "pi" or "rp".
         layout: Where the original rows stand.
-        train_length: Most tokens of a training text.
+        train_length: The most tokens of a training text.
     """
     extended = le.extend(
         base,

@@ -1,4 +1,4 @@
-"""Where training texts stand: queries as they will be read, documents anywhere in the table.
+"""Choose the positions of training texts: documents stand anywhere in the table.
 
 A document of n tokens is read at positions u, ..., u + n - 1 with u drawn anew each time, so that
 texts far shorter than the extended window train every row of it (LongEmbed, appendix B, after PoSE,
@@ -22,14 +22,14 @@ QUERY = "query"
 
 
 def draw_offsets(lengths: Tensor, extended: int, rng: np.random.Generator) -> Tensor:
-    """Draw the first row of each text uniformly from 0, ..., L_t - n.
+    """Draw the first position of each text uniformly from 0, ..., extended - n.
 
     For a text that fills the original window this is the paper's range. A shorter one may start
     later, or the last rows of the table would never be trained on it.
 
     Args:
         lengths: Shape (texts,): tokens n of each text.
-        extended: L_t, in tokens.
+        extended: The extended window in tokens.
         rng: The source of randomness.
 
     Returns:
@@ -39,7 +39,7 @@ def draw_offsets(lengths: Tensor, extended: int, rng: np.random.Generator) -> Te
 
 
 def moved_positions(mask: Tensor, offsets: Tensor) -> Tensor:
-    """Positions of texts that are read from an offset on.
+    """Return the positions of texts that are read from an offset on.
 
     Args:
         mask: Shape (texts, tokens): 1 for tokens, 0 for padding.
@@ -52,7 +52,7 @@ def moved_positions(mask: Tensor, offsets: Tensor) -> Tensor:
 
 
 def query_positions(mask: Tensor, layout: Layout) -> Tensor:
-    """Positions by the rule of the tuned model: strides up to L_o tokens, every row beyond.
+    """Return positions by the rule of the tuned model: with strides up to the original window.
 
     Args:
         mask: Shape (texts, tokens): 1 for tokens, 0 for padding.
@@ -66,13 +66,13 @@ def query_positions(mask: Tensor, layout: Layout) -> Tensor:
 
 
 def _index(mask: Tensor) -> Tensor:
-    """The place of each token in its text, counted from 0, on whichever side the padding is."""
+    """Return the place of each token in its text, from 0, on whichever side the padding is."""
     return (mask.cumsum(1) - 1).clamp(min=0)
 
 
 @dataclass
 class OffsetCollator(SentenceTransformerDataCollator):
-    """Tokenizes a batch and says where its texts stand.
+    """Tokenize a batch and choose the positions of its texts.
 
     The offsets of a batch follow from the seed, the device and the number of the batch alone, so
     that a run that was cut off draws the same ones again.

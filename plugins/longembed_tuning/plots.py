@@ -1,4 +1,4 @@
-"""The loss and the validation score over the steps of a run."""
+"""Draw the loss and the validation score over the steps of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longembed_tuning.training import Log
 
 
 def curve(log: Log, key: str) -> tuple[list[float], list[float]]:
-    """The steps at which a value was logged, and the values.
+    """Return the steps at which a value was logged, and the values.
 
     Args:
         log: The trainer's log.

@@ -1,4 +1,4 @@
-"""What a tuning run was told, did and reached, and the model card that says so."""
+"""The record of a tuning run, and its model card."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from longembed_tuning.table import Layout
 
 @dataclass(frozen=True)
 class TuningRecord:
-    """All that a reader of a tuned checkpoint should know.
+    """What a reader of a tuned checkpoint should know.
 
     Attributes:
         model: The model that was tuned, as the user named it.
         data: The source of the data, as the user named it.
-        counts: What the source gave, in words and numbers.
+        counts: What the source has and what was left out, by description.
         settings: The recipe.
         layout: Where the original rows of the table stand.
         steps: Optimizer steps that were done.
@@ -38,7 +38,7 @@ class TuningRecord:
 
 
 def model_card(record: TuningRecord) -> str:
-    """Describe a tuned model in Markdown.
+    """Return the model card of a tuned model, in Markdown.
 
     Args:
         record: The run.

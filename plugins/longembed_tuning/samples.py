@@ -1,4 +1,4 @@
-"""The windows of a document, with their vectors and the characters that they stand for."""
+"""Read a document as windows with a vector each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Windows:
-    """A document as the fit sees it.
+    """A document as the fit of a whitening sees it.
 
     Attributes:
-        vectors: One a window, shape (windows, width).
-        document: Of all that is read of the document, shape (width,).
-        spans: Of each window, its characters in the text.
+        vectors: One vector a window, shape (windows, width).
+        document: The vector of the document, shape (width,).
+        spans: The half-open range of characters of each window.
         passages: The text of each window.
         coverage: What was read of the document.
     """
@@ -39,17 +39,17 @@ class Windows:
 
 
 def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[Windows]:
-    """Read a document once, and keep a vector of each of its default spans.
+    """Read a document once, and return the vectors of its windows.
 
     Args:
         models: One extended model, or several that differ in nothing but the weights of tokens.
         text: The document.
 
     Returns:
-        What each model makes of the document.
+        One for each model.
 
     Raises:
-        ConfigError: If the tokenizer does not tell which characters a token is made of.
+        ConfigError: If the tokenizer does not say which characters a token is made of.
         InputError: If it has no text that can be read, or is too long under the policy "error".
     """
     for model in models:

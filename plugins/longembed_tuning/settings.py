@@ -1,4 +1,4 @@
-"""What a tuning run is told: the recipe of LongEmbed's appendix B, and what a user may change."""
+"""The settings of a tuning run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class TuningSettings(BaseModel):
     """How the added position vectors are trained; the defaults are those of LongEmbed, appendix B.
 
     Attributes:
-        max_seq_length: The extended window L_t in tokens.
+        max_seq_length: The extended window in tokens.
         method: What the added vectors start from: "pi", interpolated between the original ones, or
             "rp", copies of them.
-        original_max_seq_length: The original window L_o in tokens; None for the model's own.
-        train_seq_length: Most tokens that are read of a training text; None for L_o. Short training
-            texts are moved along the table, so that they reach all of it.
-        batch_size: Examples of one step, over all devices; each is the others' negative.
+        original_max_seq_length: The original window in tokens; None for the model's own.
+        train_seq_length: The most tokens that are read of a training text; None for the original
+            window. Short texts are moved along the table, so that they reach all of it.
+        batch_size: Examples of a step, on all devices together; each is a negative of the others.
         mini_batch_size: Texts that are in memory at a time.
-        learning_rate: The peak; it falls linearly to 0.
-        warmup_steps: Steps until the peak.
+        learning_rate: The highest learning rate; it falls linearly to 0.
+        warmup_steps: Steps until the highest learning rate.
         epochs: Rounds over the training data, unless `steps` is given.
-        steps: Optimizer steps, or None.
+        steps: Optimizer steps; None to count epochs.
         temperature: Divides the cosine similarities in the contrastive loss.
         seed: Of the held-out documents, the passages, the order and the offsets.
         bf16: Compute in bfloat16 where that is safe; weights stay in float32.

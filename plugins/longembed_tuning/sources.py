@@ -1,7 +1,4 @@
-"""Reading what a user tunes on: labelled pairs or whole documents, from files, folders or the hub.
-
-Every row is checked here, before anything is trained on it.
-"""
+"""Read labelled pairs or whole documents, from files, folders or the hub, and check every row."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ DOCUMENT_COLUMNS = ("document", "positive", "passage", "answer")
 TEXT_COLUMN = "text"
 TABLES = (".jsonl", ".jsonl.gz", ".parquet")
 SHORTEST_DOCUMENT = 20
-"""Characters. Below, a document is hardly a sentence."""
+"""Characters. A shorter document is hardly a sentence."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A query and what it should find.
+    """A query and the document that it should find.
 
     Attributes:
         query: The query.
@@ -77,10 +74,10 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
 
 def documents_of(rows: Sequence[Example | Document], most: int, seed: int) -> list[str]:
-    """The texts of documents, each once, or of a sample of them; labels are not looked at.
+    """Return the texts of documents, each once, or of a sample of them; labels are not used.
 
     Args:
-        rows: What `read_source` gave.
+        rows: From `read_source`.
         most: The most texts.
         seed: Of the sample.
     """
@@ -96,9 +93,9 @@ def _folder(folder: Path) -> list[Document]:
 
 
 def _file(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Rows with their place in the file."""
+    """Return the rows of a file, each with its place."""
     if not path.name.endswith(TABLES):
-        raise ConfigError(f"{path} is neither {', '.join(TABLES)} nor a folder")
+        raise ConfigError(f"{path} is neither a folder nor a file of the types {', '.join(TABLES)}")
     return _parquet(path) if path.suffix == ".parquet" else jsonl_rows(path)
 
 
@@ -123,8 +120,8 @@ def _hub(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except Exception as error:  # The hub's libraries raise errors of many kinds.
         reason = str(error).strip().split("\n")[0]
         raise ConfigError(
-            f"{source!r} is no file or folder here, and no data set that can be loaded from the "
-            f"Hugging Face hub: {reason}"
+            f"{source!r} is not a file or folder, and cannot be loaded as a data set of the "
+            f"Hugging Face hub ({reason})"
         ) from error
     for number, row in enumerate(rows, 1):
         yield f"{source}, row {number}", row
@@ -133,19 +130,19 @@ def _hub(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _rows(
     source: str, rows: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> list[Example] | list[Document]:
-    """Examples or documents, whichever the columns of the first row say."""
-    found = list(rows)
-    if not found:
+    """Return examples or documents, as the columns of the first row say."""
+    placed = list(rows)
+    if not placed:
         raise ConfigError(f"{source} is empty")
-    _, first = found[0]
+    _, first = placed[0]
     query, document = _first(first, QUERY_COLUMNS), _first(first, DOCUMENT_COLUMNS)
     if query and document:
-        return _examples(found, query, document)
+        return _examples(placed, query, document)
     if TEXT_COLUMN in first:
-        return [Document(place, _text(place, row, TEXT_COLUMN)) for place, row in found]
+        return [Document(place, _text(place, row, TEXT_COLUMN)) for place, row in placed]
     raise ConfigError(
-        f"{source} has the columns {', '.join(map(str, first))}; needed are query and "
-        "document, perhaps negatives, or text alone for documents without labels"
+        f"{source} has the columns {', '.join(map(str, first))}: name them query, document and "
+        "perhaps negatives, or text for documents without labels"
     )
 
 
@@ -176,20 +173,20 @@ def _examples(
 
 
 def _negatives(place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The column `negatives`, a text or a list of them, or the columns `negative`, `negative_1`."""
-    found: list[str] = []
+    """Return the column `negatives`, or the columns `negative`, `negative_1`, ..."""
+    negatives: list[str] = []
     for column in row:
         if column == "negatives" and isinstance(row[column], list):
             named = {f"negatives[{i}]": text for i, text in enumerate(row[column])}
-            found += [_text(place, named, name) for name in named]
+            negatives += [_text(place, named, name) for name in named]
         elif column == "negatives" or column == "negative" or column.startswith("negative_"):
-            found.append(_text(place, row, column))
-    return tuple(found)
+            negatives.append(_text(place, row, column))
+    return tuple(negatives)
 
 
 def _text(place: str, row: Mapping[str, Any], column: str) -> str:
     if column not in row:
-        raise InputError(f"{place} has no {column!r}")
+        raise InputError(f"{place} has no column {column!r}")
     text = row[column]
     if not isinstance(text, str):
         raise InputError(f"{place}: {column!r} is a {type(text).__name__}, not a text")

@@ -1,4 +1,4 @@
-"""The longer position table: which of its rows are the model's own, and which are trained.
+"""The longer position table: some rows are the model's own, the others are trained.
 
 Tuning on pi starts from the interpolated table, whose rows 0, s, 2s, ... are the original ones and
 stay as anchors; tuning on rp starts from copies, behind the original rows (LongEmbed, section 4.2
@@ -23,9 +23,9 @@ class Layout:
     """Where the original rows stand in the longer table.
 
     Attributes:
-        original: L_o, in tokens.
-        extended: L_t, in tokens.
-        stride: Rows from one original position to the next: s after pi, 1 after rp.
+        original: The original window in tokens.
+        extended: The extended window in tokens.
+        stride: Rows from one original position to the next: the scaling factor (pi), or 1 (rp).
         first_position: Rows before the first position, which belong to no token.
     """
 
@@ -67,7 +67,7 @@ class Layout:
         return Context(self.original, self.extended)
 
     def original_rows(self) -> Tensor:
-        """Mark the rows that are the model's own, shape (first position + L_t,), bool."""
+        """Return a mask of the model's own rows, shape (first position + extended window,)."""
         marks = torch.zeros(self.first_position + self.extended, dtype=torch.bool)
         marks[: self.first_position] = True
         marks[self.first_position + self.stride * torch.arange(self.original)] = True
@@ -75,15 +75,15 @@ class Layout:
 
 
 class TunableTable(nn.Module):
-    """A position table of which only some rows can learn.
+    """A position table of which some rows are trained.
 
     Args:
         table: The table to start from; it stays as it is.
         frozen: Shape (rows,), bool: the rows that never change.
 
     Attributes:
-        anchors: Shape (frozen rows, width), a buffer.
-        added: Shape (other rows, width), the only parameter.
+        anchors: The frozen rows, shape (frozen rows, width); a buffer.
+        added: The other rows, shape (other rows, width); the only parameter.
     """
 
     anchors: Tensor
@@ -96,7 +96,7 @@ class TunableTable(nn.Module):
         self.padding_idx = table.padding_idx
         self.added = nn.Parameter(rows[~frozen].clone())
         self.register_buffer("anchors", rows[frozen].clone())
-        # Where each row of the table stands when the anchors come first and the added rows last.
+        # The place of each row of the table in the anchors followed by the added rows.
         order = torch.cat([frozen.nonzero(), (~frozen).nonzero()]).squeeze(1)
         self.register_buffer("place", order.argsort())
 
@@ -112,7 +112,7 @@ class TunableTable(nn.Module):
         return F.embedding(self.place[ids], torch.cat([self.anchors, self.added]))
 
     def as_embedding(self) -> nn.Embedding:
-        """The whole table as it is now, shape (rows, width), in memory of its own."""
+        """Return a copy of the whole table as it is now, shape (rows, width)."""
         rows = torch.cat([self.anchors, self.added]).detach()[self.place]
         count, width = rows.shape
         return nn.Embedding(count, width, padding_idx=self.padding_idx, _weight=rows)

@@ -1,4 +1,4 @@
-"""The training loop: sentence-transformers' trainer and cached contrastive loss, on one table."""
+"""Train one position table by sentence-transformers' trainer and cached contrastive loss."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ADDED_ROWS = "added_rows.safetensors"
 """All that a checkpoint holds of the model: everything else never changes."""
 
 Log = list[dict[str, float]]
-"""What was measured, step by step."""
+"""The trainer's log: what was measured, step by step."""
 
 
 class TableTrainer(SentenceTransformerTrainer):
@@ -78,16 +78,16 @@ def train(
         model: What `trainable_model` returned; trained in place.
         examples: The training pairs.
         held_out: What to validate on, or None to train to the end and keep the last rows.
-        settings: The recipe.
+        settings: The settings of the run.
         layout: Where the original rows of the table stand.
         folder: Where checkpoints go.
-        callbacks: Told of each step.
+        callbacks: Callbacks of the trainer.
 
     Returns:
         The log of the whole run, parts before an interruption included.
 
     Raises:
-        ConfigError: If a batch cannot be shared out among the devices.
+        ConfigError: If the batch size is not a multiple of the number of devices.
     """
     arguments = training_arguments(model, settings, folder, validates=held_out is not None)
     dataset = as_dataset(examples)
@@ -117,16 +117,16 @@ def train(
 def training_arguments(
     model: SentenceTransformer, settings: TuningSettings, folder: Path, validates: bool
 ) -> SentenceTransformerTrainingArguments:
-    """The recipe in the trainer's words.
+    """Return the settings as arguments of the trainer.
 
     Args:
         model: The model, for its device.
-        settings: The recipe.
+        settings: The settings of the run.
         folder: Where checkpoints go.
         validates: Whether there is something to validate on.
 
     Raises:
-        ConfigError: If a batch cannot be shared out among the devices.
+        ConfigError: If the batch size is not a multiple of the number of devices.
     """
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder.resolve()),
@@ -157,7 +157,8 @@ def training_arguments(
     devices = arguments.world_size * max(arguments.n_gpu, 1)
     if settings.batch_size % devices:
         raise ConfigError(
-            f"batch_size={settings.batch_size} cannot be shared out evenly among {devices} devices"
+            f"batch_size={settings.batch_size} is not a multiple of the {devices} devices: "
+            "choose one that is"
         )
     arguments.per_device_train_batch_size = settings.batch_size // devices
     return arguments
@@ -168,12 +169,12 @@ def contrastive_loss(
     settings: TuningSettings,
     arguments: SentenceTransformerTrainingArguments,
 ) -> nn.Module:
-    """InfoNCE over the batch and the given negatives (LongEmbed, appendix B).
+    """Return the InfoNCE loss over the batch and the given negatives (LongEmbed, appendix B).
 
     Args:
         model: The model.
-        settings: The recipe.
-        arguments: The recipe in the trainer's words.
+        settings: The settings of the run.
+        arguments: The arguments of the trainer.
     """
     scale, gather = 1 / settings.temperature, arguments.world_size > 1
     if arguments.per_device_train_batch_size <= settings.mini_batch_size:
@@ -185,10 +186,10 @@ def contrastive_loss(
 
 
 def as_dataset(examples: Sequence[Example]) -> Dataset:
-    """Training pairs in the columns that the loss expects.
+    """Return training pairs in the columns that the loss expects.
 
     Args:
-        examples: All with the same number of negatives.
+        examples: The pairs, all with the same number of negatives.
     """
     columns = {
         QUERY: [example.query for example in examples],
@@ -200,36 +201,36 @@ def as_dataset(examples: Sequence[Example]) -> Dataset:
 
 
 def prompts_by_column(model: SentenceTransformer, columns: Sequence[str]) -> dict[str, str]:
-    """The model's prompts, as they are put before its texts at inference.
+    """Return the model's prompts for the columns of the training data.
 
     Args:
         model: The model.
-        columns: Those of the training data; all but the queries are documents.
+        columns: The columns; all but the queries are documents.
 
     Returns:
         Column to prompt, without columns that have none.
     """
     names = {column: "query" if column == QUERY else "document" for column in columns}
-    found = {column: model.prompts.get(name) for column, name in names.items()}
-    return {column: prompt for column, prompt in found.items() if prompt}
+    prompts = {column: model.prompts.get(name) for column, name in names.items()}
+    return {column: prompt for column, prompt in prompts.items() if prompt}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint that was written to its end, or None.
+    """Return the last complete checkpoint, or None.
 
     Args:
         folder: Where a run keeps its checkpoints.
     """
-    while folder.is_dir() and (found := get_last_checkpoint(str(folder))):
-        if _is_complete(Path(found)):
-            return Path(found)
-        # Cut off while it was written: the one before it is the last.
-        Path(found).rename(folder / f"incomplete-{Path(found).name}")
+    while folder.is_dir() and (last := get_last_checkpoint(str(folder))):
+        if _is_complete(Path(last)):
+            return Path(last)
+        # The run was killed while this was written: look at the one before it.
+        Path(last).rename(folder / f"incomplete-{Path(last).name}")
     return None
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    """Whether the trainer came to write its state, which it does last."""
+    """Return whether the trainer wrote its state, which it does last."""
     try:
         _steps_of(checkpoint)
     except (OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""One tuning run from a model's name to the tuned checkpoint."""
+"""Run a tuning from a model's name to the tuned checkpoint."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from longembed_tuning.settings import TuningSettings
 from longembed_tuning.table import Layout
 from longembed_tuning.training import Log, train
 
-STARTED_WITH = "run.json"
-"""What an unfinished run was told, so that it is only ever resumed with the same."""
+IDENTITY = "run.json"
+"""The file in the folder of an unfinished run that identifies it."""
 
 
 def tune(
@@ -49,19 +49,19 @@ def tune(
         model_name_or_path: A model with learned absolute positions.
         data: See `longembed_tuning.sources.read_source`.
         out: A folder that is new or empty.
-        settings: The recipe.
+        settings: The settings of the run.
         validation_data: Validate on the long documents of this source; None to hold out some of
             `data`.
         prompts: Put before texts, by "query" and "document"; added to the model's own.
         resume: Go on with a run that was cut off.
-        callbacks: Told of each step by the trainer.
+        callbacks: Callbacks of the trainer.
 
     Returns:
-        What was done and reached.
+        The record of the run.
 
     Raises:
         ConfigError: If a setting does not fit the model, the data or the run to be resumed.
-        InputError: If the data are not usable.
+        InputError: If the data cannot be used.
         ModelError: If the model has no position vectors to train.
     """
     out = Path(out)
@@ -81,10 +81,10 @@ def tune(
     _refuse_too_few(pairs, settings)
     folder = out.with_name(f"{out.name}.unfinished")
     model = trainable_model(base, settings.method, layout, length)
-    # Not before: once devices know of each other, only the first one writes files.
+    # Only now: once devices know of each other, only the first one writes files.
     devices = PartialState(cpu=base.device.type == "cpu")
     if devices.is_main_process:
-        _enter(folder, _identity(base, pairs, settings), resume)
+        _start(folder, _identity(base, pairs, settings), resume)
     devices.wait_for_everyone()
     held_out = HeldOut(pairs.held_out) if pairs.held_out else None
     log = train(model, pairs.train, held_out, settings, layout, folder, callbacks=callbacks)
@@ -127,21 +127,21 @@ def _refuse_too_few(pairs: TuningData, settings: TuningSettings) -> None:
     steps = settings.steps or int(settings.epochs * (count // settings.batch_size))
     if settings.warmup_steps >= steps:
         raise ConfigError(
-            f"warmup_steps={settings.warmup_steps} leaves none of the {steps} steps of this run at "
-            "the full learning rate: choose fewer, or train longer"
+            f"warmup_steps={settings.warmup_steps} leaves none of the {steps} steps at the full "
+            "learning rate: choose fewer, or train longer"
         )
 
 
 def _identity(
     base: le.LongSentenceTransformer, pairs: TuningData, settings: TuningSettings
 ) -> dict[str, Any]:
-    """What must be the same for a run to be continued."""
+    """Return what must stay the same for a run to be resumed."""
     return {"model": le.fingerprint(base), "data": pairs.digest(), **settings.model_dump()}
 
 
-def _enter(folder: Path, identity: dict[str, Any], resume: bool) -> None:
-    """Begin a run in a folder, or make sure that it is the one to be resumed."""
-    started = folder / STARTED_WITH
+def _start(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Start a run in a folder, or raise `ConfigError` unless the folder holds the same run."""
+    started = folder / IDENTITY
     if not resume:
         if folder.exists():
             raise ConfigError(
@@ -151,18 +151,18 @@ def _enter(folder: Path, identity: dict[str, Any], resume: bool) -> None:
         write_text(started, json.dumps(identity, indent=2))
         return
     if not started.is_file():
-        raise ConfigError(f"there is no unfinished run in {folder} to resume")
+        raise ConfigError(f"{folder} holds no unfinished run: leave out --resume")
     known = json.loads(started.read_text(encoding="utf8"))
     changed = [name for name, value in identity.items() if known.get(name) != value]
     if changed:
         raise ConfigError(
-            f"the unfinished run in {folder} was started with another {', '.join(changed)}: resume "
-            "it with what it was started with, or delete the folder"
+            f"the unfinished run in {folder} was started with other values of "
+            f"{', '.join(changed)}: resume it with the same values, or delete the folder"
         )
 
 
 def kept_step(log: Log) -> tuple[int, int]:
-    """The step whose rows were kept, and the last step.
+    """Return the step whose rows were kept, and the last step.
 
     Args:
         log: The trainer's log.
@@ -178,7 +178,7 @@ def _scores(
     held_out: HeldOut,
     layout: Layout,
 ) -> dict[str, Scores]:
-    """Scores of the untuned model, by method, and of the tuned one."""
+    """Return the scores of the untuned model, by method, and of the tuned one."""
     windows: dict[str, Any] = {
         "original_max_seq_length": layout.original,
         "max_seq_length": layout.extended,

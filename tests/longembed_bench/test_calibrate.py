@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import longembed
 from compare import difference
-from office_files import make_docx, make_pdf
 from small_models import WORDS
 
 import longembed_st as le
@@ -19,14 +19,18 @@ from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
 from longembed_st.errors import ConfigError, InputError
 
 
-@pytest.fixture
-def folder(tmp_path):
-    draw = random.Random(2)
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    for number in range(12):
+def write_documents(folder: Path, start: int, end: int) -> None:
+    draw = random.Random(start)
+    for number in range(start, end):
         words = [draw.choice(WORDS) for _ in range(150)]
         (folder / f"{number:02d}.txt").write_text(" ".join(words))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    write_documents(folder, 0, 12)
     return folder
 
 
@@ -71,7 +75,6 @@ def test_the_choice_is_a_config_that_load_takes(calibrate, tmp_path) -> None:
 
 
 def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> None:
-    """Also what was not written formerly: arguments of loading behind the method."""
     given = 'pcw:window_size=32,truncate_dim=8,prompts={"query": "query "}'
     assert calibrate("-m", given, "-m", given + ",overlap=8", "--queries", "2").exit_code == 0
     config = json.loads((tmp_path / "longembed.json").read_text())["model"]
@@ -81,25 +84,16 @@ def test_the_config_has_all_that_the_method_was_given(calibrate, tmp_path) -> No
     assert le.load(**config, device="cpu").encode("ban").shape == (8,)
 
 
-def test_documents_may_be_pdf_and_word_files(calibrate, folder, tmp_path) -> None:
-    draw = random.Random(3)
-    text = " ".join(draw.choice(WORDS) for _ in range(150))
-    for path in sorted(folder.glob("*.txt"))[:10]:
-        path.unlink()
-    (folder / "letter.docx").write_bytes(make_docx(text))
-    (folder / "paper.pdf").write_bytes(make_pdf(*(text[i : i + 90] for i in range(0, 500, 90))))
-    found = sample_data(folder, documents=10, queries=8, seed=0)
-    assert {"letter.docx", "paper.pdf"} < found.documents.keys()
-    assert found.documents["letter.docx"] == text
-    assert "letter.docx" in {name for grades in found.qrels.values() for name in grades}
-    assert calibrate("-m", "none", "-m", "pcw", "--queries", "4").exit_code == 0
-
-
 def test_methods_that_are_asked_for(calibrate) -> None:
     result = calibrate("-m", "none", "-m", "pcw", "--queries", "4")
-    assert re.findall(r"│ (none|pcw|gp) ", result.stdout).count("gp") == 0
+    assert set(re.findall(r"│ (none|pcw|gp) ", result.stdout)) == {"none", "pcw"}
     assert "Wrote longembed.json" in result.stdout
-    assert calibrate("-m", "pcw").exit_code == 1
+    alone = calibrate("-m", "pcw")
+    assert alone.exit_code == 1
+    assert "nothing to compare" in alone.stderr
+    words = calibrate("-m", "pcw", "-m", "pcw:hybrid=true")
+    assert words.exit_code == 1
+    assert "compare it by `longembed bench`" in " ".join(words.stderr.split())
 
 
 def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
@@ -161,34 +155,20 @@ def test_the_users_own_questions_are_used(tmp_path) -> None:
     assert sample_data(tmp_path, 10, 6, seed=1) != data
 
 
-@pytest.fixture
-def many(folder):
-    """Enough documents to be whitened by."""
-    draw = random.Random(3)
-    for number in range(12, 40):
-        words = [draw.choice(WORDS) for _ in range(150)]
-        (folder / f"{number:02d}.txt").write_text(" ".join(words))
-    return folder
+def test_every_method_is_also_tried_whitened(calibrate, folder, tmp_path, monkeypatch) -> None:
+    write_documents(folder, 12, 40)  # Enough to be whitened by.
+    read = []
+    encode = le.LongSentenceTransformer.encode_with_coverage
 
+    def noting(self, texts, *, role=None, **options):
+        read.append(role)
+        return encode(self, texts, role=role, **options)
 
-@pytest.mark.usefixtures("many")
-def test_every_method_is_also_tried_whitened(calibrate, tmp_path, monkeypatch) -> None:
-    from longembed_bench import vectors
-
-    computed = []
-    compute = vectors.VectorCache._compute
-    monkeypatch.setattr(
-        vectors.VectorCache,
-        "_compute",
-        lambda self, model, group, role: (
-            computed.append((role, len(group))),
-            compute(self, model, group, role),
-        ),
-    )
+    monkeypatch.setattr(le.LongSentenceTransformer, "encode_with_coverage", noting)
     result = calibrate("-m", "pcw:whiten=true", "-m", "pcw", "--queries", "10")
     assert result.exit_code == 0, result.output
     assert "pcw:whiten=true" in result.stdout
-    assert [count for role, count in computed if role == "document"] == [], "the fit read them"
+    assert set(read) == {"query"}, "the fit read the documents, and nothing read them again"
     whitened = calibrate(
         "-m", "pcw:whiten=true", "-m", "pcw:whiten=true,dimensions=4", "--queries", "10"
     )
@@ -206,3 +186,11 @@ def test_too_few_documents_leave_whitening_out(calibrate) -> None:
     named = calibrate("-m", "pcw:whiten=true", "-m", "pcw")
     assert named.exit_code == 1
     assert "12 of 12 documents" in " ".join(named.stderr.split())
+
+
+def test_a_choice_of_version_0_1_is_loaded(small_model) -> None:
+    fixtures = Path(__file__).parents[1] / "fixtures" / "v0_1"
+    choice = json.loads((fixtures / "calibrate.json").read_text())
+    choice["model_name_or_path"] = str(small_model("bert"))
+    extension = le.load(**choice, device="cpu").long_transformer.extension
+    assert (extension.method, extension.method_options["overlap"]) == ("pcw", 4)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from longembed_bench.runner import measure
+from longembed_bench.results import ResultFile
+from longembed_bench.runner import RESULTS, measure
 from longembed_bench.runs import plan
-from longembed_bench.tasks import hub_task
+from longembed_bench.tasks import parse_task
 
 SHARED = Path(__file__).parents[3] / "shared"
 QMSUM = SHARED / "data" / "qmsum"
@@ -18,18 +20,15 @@ needs_qmsum = pytest.mark.skipif(not QMSUM.is_dir(), reason=f"{QMSUM} is not the
 needs_gte_small = pytest.mark.skipif(not GTE_SMALL.is_dir(), reason=f"{GTE_SMALL} is not there")
 
 
-class Silent:
-    def on_run(self, run, task, missing) -> None:
-        pass
-
-    def on_texts(self, count: int) -> None:
-        pass
+@contextmanager
+def silent(doing: str, documents: int):
+    yield lambda: None
 
 
 def score(tmp_path: Path, models: list[str], method: str) -> float:
-    runs = plan(models, [method], baselines=False)
-    folder = measure(runs, [hub_task("qmsum", QMSUM)], tmp_path, Silent(), device="cpu")
-    (result,) = folder.results()
+    task = parse_task(f"qmsum={QMSUM}", [], 0, str)
+    measure(plan(models, [method], baselines=False), [task], tmp_path, silent, device="cpu")
+    (result,) = ResultFile(tmp_path / RESULTS).all()
     return 100 * result.score
 
 

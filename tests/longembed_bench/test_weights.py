@@ -10,10 +10,8 @@ from reference.ndcg import ndcg
 from small_models import WORDS
 
 from longembed_bench.data import RetrievalData
+from longembed_bench.index_parts import WEIGHT, LexicalScorer
 from longembed_bench.weights import WEIGHTS, Weights, try_weights
-from longembed_index.hybrid import word_shares
-from longembed_index.lexical import WordFile
-from longembed_index.modes import WEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +30,19 @@ def all_right(data: RetrievalData) -> dict[str, dict[str, float]]:
     }
 
 
-def test_scores_are_those_of_the_sum(data, tmp_path) -> None:
+def test_scores_are_those_of_the_sum(data) -> None:
     draw = random.Random(1)
     dense = {query: {key: draw.random() for key in data.documents} for query in data.queries}
     found = try_weights(data, dense)
     assert tuple(found.scores) == WEIGHTS
-    words = WordFile(tmp_path, "words")
-    words.add(data.documents)
+    lexical = LexicalScorer(list(data.documents.values()))
     # By words alone, many documents have one score.
     for weight in (0.3, 1.0):
         total = 0.0
         for query, text in data.queries.items():
-            shares = word_shares(words.ask(text), list(data.documents))
+            words = dict(zip(data.documents, lexical.score(text)[0], strict=True))
             scores = {
-                key: (1 - weight) * shares[key].total + weight * dense[query][key]
+                key: (1 - weight) * words[key] + weight * dense[query][key]
                 for key in data.documents
             }
             total += ndcg(data.qrels[query], scores, 10)

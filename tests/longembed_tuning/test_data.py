@@ -156,7 +156,9 @@ def test_one_document_is_not_enough(tmp_path, tokenizer, count, words):
     rows = [{"query": f"q {index}", "document": words(90, 0)} for index in range(5)]
     scraps = [{"text": "to do"}, {"text": "again"}]
     source = write(tmp_path, rows if count else scraps)
-    with pytest.raises(le.ConfigError, match=f"holds {count} document of at least a sentence"):
+    with pytest.raises(
+        le.ConfigError, match=rf"too few documents of at least a sentence \({count}\)"
+    ):
         prepared(source, tokenizer)
 
 

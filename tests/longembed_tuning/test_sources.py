@@ -109,7 +109,7 @@ def test_a_data_set_that_cannot_be_loaded_is_named(monkeypatch):
         raise ConnectionError("no network\nand much more")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
-    with pytest.raises(le.ConfigError, match=r"'owner/name' is no file.*no network") as caught:
+    with pytest.raises(le.ConfigError, match=r"'owner/name' is not a file.*no network") as caught:
         read_source("owner/name")
     assert "\n" not in str(caught.value)
 
@@ -123,7 +123,7 @@ GOOD = {"query": "q", "document": LONG}
         ({"query": "", "document": LONG}, r"line 2: 'query' is empty"),
         ({"query": "q", "document": " \n"}, r"line 2: 'document' is empty"),
         ({"query": "q", "document": "short"}, r"line 2: 'document' is shorter than a sentence"),
-        ({"query": "q"}, r"line 2 has no 'document'"),
+        ({"query": "q"}, r"line 2 has no column 'document'"),
         ({"query": None, "document": LONG}, r"line 2: 'query' is a NoneType"),
         ({"query": ["q"], "document": LONG}, r"line 2: 'query' is a list"),
         ({**GOOD, "negatives": ["x"]}, r"line 2 has 1 negatives, the first row has 0"),
@@ -138,7 +138,7 @@ def test_a_bad_row_is_named(tmp_path, row, message):
 
 
 def test_wrong_columns_are_listed_with_those_that_are_needed(tmp_path):
-    with pytest.raises(le.ConfigError, match=r"columns title, body; needed are query and document"):
+    with pytest.raises(le.ConfigError, match=r"columns title, body: name them query, document"):
         read_source(jsonl(tmp_path, {"title": "t", "body": "b"}))
 
 
@@ -152,7 +152,7 @@ def test_sources_that_are_not_there_are_refused(tmp_path):
         "missing.jsonl": "does not exist",
         "empty": "no document with a text",
         "empty.jsonl": "is empty",
-        "table.xlsx": "neither .jsonl",
+        "table.xlsx": "neither a folder",
         "broken.parquet": "cannot be read as parquet",
         "broken.jsonl.gz": "cannot be read",
     }.items():

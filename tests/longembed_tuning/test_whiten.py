@@ -18,7 +18,7 @@ from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.whitening import unit
 from longembed_tuning import whiten as module
 from longembed_tuning.duplicates import near_duplicates, sketch
-from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, drawn, ndcg
+from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, draw_documents, ndcg
 from longembed_tuning.samples import read_windows
 from longembed_tuning.whiten import fit_whitening, whiten
 
@@ -211,10 +211,10 @@ def test_a_map_is_compared_query_by_query() -> None:
 
 
 def test_documents_asked_about_are_drawn_once_and_repeatably() -> None:
-    asked = drawn(100, 30, seed=1)
+    asked = draw_documents(100, 30, seed=1)
     assert len(set(asked)) == 30
-    assert asked == drawn(100, 30, seed=1) != drawn(100, 30, seed=2)
-    assert drawn(10, 200, seed=1) == list(range(10))
+    assert asked == draw_documents(100, 30, seed=1) != draw_documents(100, 30, seed=2)
+    assert draw_documents(10, 200, seed=1) == list(range(10))
 
 
 def test_a_gain_is_told_from_chance() -> None:
@@ -248,8 +248,8 @@ def test_what_gains_nothing_is_refused_unless_forced(pcw, monkeypatch) -> None:
 def test_a_map_that_judges_a_document_never_saw_it(pcw, monkeypatch) -> None:
     """And the one that is built in saw all."""
     fitted = []
-    fit = module.fit
-    monkeypatch.setattr(module, "fit", lambda s, **k: fitted.append(s.documents) or fit(s, **k))
+    fit = module.fit_map
+    monkeypatch.setattr(module, "fit_map", lambda s, **k: fitted.append(s.documents) or fit(s, **k))
     monkeypatch.setattr(module, "MOST_JUDGED", 40)
     fit_whitening(pcw, corpus(60), token_weights="none")
     assert fitted == [60, 50, 50, 50, 50]

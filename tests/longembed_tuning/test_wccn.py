@@ -8,7 +8,7 @@ from reference.whitening import whiten as slow_whiten
 
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import unit
-from longembed_tuning.whitening import LEAST_DOCUMENTS, Scatter, fit
+from longembed_tuning.wccn import LEAST_DOCUMENTS, Scatter, fit_map
 
 WIDTH = 12
 
@@ -47,7 +47,7 @@ def test_the_closed_form_is_that_of_the_formula(ridge) -> None:
     vectors = unit(np.random.default_rng(1).normal(size=(20, WIDTH)))
     expected = slow_whiten(documents, vectors, ridge)
     np.testing.assert_allclose(
-        cosines(fit(scatter_of(documents), ridge=ridge)(vectors)), cosines(expected), atol=1e-9
+        cosines(fit_map(scatter_of(documents), ridge=ridge)(vectors)), cosines(expected), atol=1e-9
     )
 
 
@@ -56,7 +56,7 @@ def test_within_documents_nothing_is_left_but_the_ridge() -> None:
     documents = corpus(2, 200)
     scatter = scatter_of(documents)
     for ridge, tolerance in ((1e-9, 1e-6), (0.2, None)):
-        matrix = fit(scatter, ridge=ridge).matrix
+        matrix = fit_map(scatter, ridge=ridge).matrix
         found = np.linalg.eigvalsh(matrix @ scatter.within @ matrix.T)
         values = np.linalg.eigvalsh(scatter.within)
         expected = values / (values + ridge * values.mean())
@@ -68,7 +68,7 @@ def test_within_documents_nothing_is_left_but_the_ridge() -> None:
 def test_documents_become_easier_to_tell_apart() -> None:
     documents = corpus(3, 100)
     held = corpus(4, 100)
-    made = fit(scatter_of(documents))
+    made = fit_map(scatter_of(documents))
 
     def right(map_) -> float:
         queries = map_(np.array([windows[0] for windows in held]))
@@ -84,13 +84,13 @@ def test_neither_order_nor_scale_matters(seed, ridge) -> None:
     draw = np.random.default_rng(seed)
     documents = corpus(seed)
     vectors = draw.normal(size=(10, WIDTH))
-    expected = cosines(fit(scatter_of(documents), ridge=ridge)(vectors))
+    expected = cosines(fit_map(scatter_of(documents), ridge=ridge)(vectors))
     shuffled = [documents[i] for i in draw.permutation(len(documents))]
     scaled = [windows * draw.uniform(0.1, 50, size=(len(windows), 1)) for windows in shuffled]
     scatter = Scatter(WIDTH)
     for windows, document in zip(scaled, own(shuffled), strict=True):
         scatter.add(windows, document * draw.uniform(0.1, 50))
-    found = cosines(fit(scatter, ridge=ridge)(vectors * draw.uniform(0.1, 50, size=(10, 1))))
+    found = cosines(fit_map(scatter, ridge=ridge)(vectors * draw.uniform(0.1, 50, size=(10, 1))))
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
@@ -121,7 +121,7 @@ def test_each_document_counts_alike_however_long() -> None:
 
 def test_fewer_dimensions_are_the_first_of_all() -> None:
     scatter = scatter_of(corpus(6))
-    whole, cut = fit(scatter), fit(scatter, dimensions=4)
+    whole, cut = fit_map(scatter), fit_map(scatter, dimensions=4)
     np.testing.assert_allclose(cut.matrix, whole.matrix[:4])
     assert cut(np.ones((3, WIDTH))).shape == (3, 4)
     ratios = np.diag(whole.matrix @ scatter.between @ whole.matrix.T)
@@ -140,7 +140,7 @@ def test_fewer_dimensions_are_the_first_of_all() -> None:
 )
 def test_documents_that_cannot_be_fitted_on_are_refused(documents, reason) -> None:
     with pytest.raises(InputError, match=reason):
-        fit(scatter_of(documents))
+        fit_map(scatter_of(documents))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
@@ -158,7 +158,7 @@ def test_a_covariance_of_few_windows_is_still_regular() -> None:
     for windows in documents:
         scatter.add(windows, windows.mean(axis=0))
     assert scatter.differences == 20 < 40
-    made = fit(scatter)
+    made = fit_map(scatter)
     assert np.isfinite(made.matrix).all()
     assert np.linalg.cond(made.matrix) < 1e3
 
@@ -169,7 +169,7 @@ def test_a_covariance_of_few_windows_is_still_regular() -> None:
 )
 def test_settings_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        fit(scatter_of(corpus(12)), **wrong)
+        fit_map(scatter_of(corpus(12)), **wrong)
 
 
 def test_ten_thousand_documents_are_fitted_in_seconds_of_little_memory() -> None:

@@ -33,10 +33,10 @@ LEAST_DOCUMENTS = 20
 
 
 class Scatter:
-    """What the fit needs of all documents, added one at a time; memory does not grow with them.
+    """The covariances of documents that are added one at a time; memory does not grow with them.
 
     Args:
-        width: Of the vectors.
+        width: Numbers of a vector.
     """
 
     def __init__(self, width: int) -> None:
@@ -49,11 +49,11 @@ class Scatter:
         self._between = np.zeros((width, width))
 
     def add(self, windows: NDArray[np.floating], document: NDArray[np.floating]) -> None:
-        """Add a document; each counts alike, however long it is.
+        """Add a document; each counts the same, however long it is.
 
         Args:
             windows: Vectors of its windows, shape (windows, width); scaled to unit length here.
-            document: Its own vector, shape (width,); likewise.
+            document: Its own vector, shape (width,); scaled to unit length here.
 
         Raises:
             InputError: If a vector is zero or not finite.
@@ -71,10 +71,10 @@ class Scatter:
         self._between += np.outer(before, own - self._centre)
 
     def merged(self, other: Scatter) -> Scatter:
-        """The scatter of both sets of documents (Chan, Golub and LeVeque 1979).
+        """Return the scatter of both sets of documents (Chan, Golub and LeVeque 1979).
 
         Args:
-            other: Of other documents.
+            other: The scatter of other documents.
         """
         both = Scatter(self.width)
         both.documents = self.documents + other.documents
@@ -99,20 +99,20 @@ class Scatter:
         return self._between / max(self.documents, 1)
 
 
-def fit(
+def fit_map(
     scatter: Scatter,
     *,
     ridge: float = RIDGE,
     dimensions: int | None = None,
     least: int = LEAST_DOCUMENTS,
 ) -> WhiteningMap:
-    """The map of some documents.
+    """Return the whitening map of some documents.
 
     Args:
         scatter: Of the documents.
         ridge: Added to every eigenvalue of S_w, as a multiple of their mean.
-        dimensions: How many to keep; None for all.
-        least: Documents of two windows or more.
+        dimensions: How many dimensions to keep; None for all.
+        least: The fewest documents of two windows or more.
 
     Raises:
         ConfigError: If ridge or dimensions are out of range.
@@ -131,7 +131,7 @@ def fit(
         )
     within, between = scatter.within, scatter.between
     mean_eigenvalue = np.trace(within) / width
-    # Rounding leaves that much where there is nothing.
+    # Rounding leaves about so much of zero.
     nothing = 1e-12
     if mean_eigenvalue < nothing:
         raise InputError("all windows of each document are alike: there is nothing to shrink")
