@@ -25,7 +25,7 @@ from longembed_index.distributed.running import embed_to_parquet
 from longembed_index.embedding import storable_model
 from longembed_index.parsing import DEFAULT_PARSER
 from longembed_index.reports import Outcome
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 def write_texts(path: Path, count: int) -> None:

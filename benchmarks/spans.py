@@ -23,7 +23,7 @@ from longembed_index.ingestion import ingest
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import TextSource
 from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 ROUNDS = 3
 

@@ -37,8 +37,8 @@ from longembed_index.opening import COLLECTION, open_store, read_provenance
 from longembed_index.passages import DocumentHit, with_best_sentence
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
+from longembed_st.base.coverage import Encoded
 from longembed_st.command.display import document_bar
-from longembed_st.coverages import Encoded
 from longembed_st.loading.cache import CachedModel
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from longembed_index.distributed import EmbedDocuments
 from longembed_index.distributed.reading import inputs_of
 from longembed_index.distributed.running import embed_to_parquet
 from longembed_index.embedding import storable_model
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 SETTINGS = ModelSettings(model_name=MODEL, method="pcw")
 MOST = 20

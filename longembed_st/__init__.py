@@ -16,12 +16,14 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longembed_st.baking import ShortTextsChangeWarning, bake
-    from longembed_st.coverages import Coverage, Encoded
-    from longembed_st.encoders.cross_encoder import LongCrossEncoder
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
-    from longembed_st.encoders.reranking import Reranker, WindowScores, reranker_of
-    from longembed_st.encoders.sparse import LongSparseEncoder
+    from longembed_st.base.coverage import Coverage, Encoded
+    from longembed_st.base.fingerprint import fingerprint
+    from longembed_st.base.pooled import PooledPasses
+    from longembed_st.base.provenance import Provenance
+    from longembed_st.base.reranking import Reranker, WindowScores, reranker_of
+    from longembed_st.base.settings import UNSET, ExtensionConfig, ModelSettings
+    from longembed_st.cross_encoder.model import LongCrossEncoder
+    from longembed_st.cross_encoder.transformer import LongPairTransformer
     from longembed_st.errors import (
         ConfigError,
         InputError,
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
         ModelError,
         TextNotReadWarning,
     )
-    from longembed_st.fingerprints import fingerprint
+    from longembed_st.loading.bake import ShortTextsChangeWarning, bake
     from longembed_st.loading.load import extend, load
-    from longembed_st.model import LongSentenceTransformer, coverage
-    from longembed_st.multivector import multi_vector
+    from longembed_st.multi_vector_encoder.from_spans import multi_vector
+    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
+    from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
     from longembed_st.positions.family import Family, families, register_family
     from longembed_st.positions.method import (
         Capability,
@@ -45,29 +48,26 @@ if TYPE_CHECKING:
         methods,
         register_method,
     )
-    from longembed_st.provenance import Provenance
-    from longembed_st.reading.late import LongTokenTransformer
-    from longembed_st.reading.pairs import LongPairTransformer
-    from longembed_st.reading.pooled import PooledPasses
-    from longembed_st.reading.spans import SpanVectors
-    from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
-    from longembed_st.reading.transformer import LongTransformer
-    from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer, coverage
+    from longembed_st.sentence_transformer.spans import SpanVectors
+    from longembed_st.sentence_transformer.transformer import LongTransformer
+    from longembed_st.sparse_encoder.model import LongSparseEncoder
+    from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, PooledSplade
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "baking": ["ShortTextsChangeWarning", "bake"],
-    "coverages": ["Coverage", "Encoded"],
-    "encoders.cross_encoder": ["LongCrossEncoder"],
-    "encoders.late_interaction": ["LongMultiVectorEncoder"],
-    "encoders.reranking": ["Reranker", "WindowScores", "reranker_of"],
-    "encoders.sparse": ["LongSparseEncoder"],
+    "loading.bake": ["ShortTextsChangeWarning", "bake"],
+    "base.coverage": ["Coverage", "Encoded"],
+    "cross_encoder.model": ["LongCrossEncoder"],
+    "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
+    "base.reranking": ["Reranker", "WindowScores", "reranker_of"],
+    "sparse_encoder.model": ["LongSparseEncoder"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
-    "fingerprints": ["fingerprint"],
+    "base.fingerprint": ["fingerprint"],
     "loading.load": ["extend", "load"],
-    "model": ["LongSentenceTransformer", "coverage"],
-    "multivector": ["multi_vector"],
+    "sentence_transformer.model": ["LongSentenceTransformer", "coverage"],
+    "multi_vector_encoder.from_spans": ["multi_vector"],
     "positions.family": ["Family", "families", "register_family"],
     "positions.method": [
         "Capability",
@@ -80,14 +80,14 @@ _HOMES = {
         "methods",
         "register_method",
     ],
-    "provenance": ["Provenance"],
-    "reading.late": ["LongTokenTransformer"],
-    "reading.pairs": ["LongPairTransformer"],
-    "reading.spans": ["SpanVectors"],
-    "reading.splade": ["LongSpladeTransformer", "PooledSplade"],
-    "reading.pooled": ["PooledPasses"],
-    "reading.transformer": ["LongTransformer"],
-    "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
+    "base.provenance": ["Provenance"],
+    "multi_vector_encoder.transformer": ["LongTokenTransformer"],
+    "cross_encoder.transformer": ["LongPairTransformer"],
+    "sentence_transformer.spans": ["SpanVectors"],
+    "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],
+    "base.pooled": ["PooledPasses"],
+    "sentence_transformer.transformer": ["LongTransformer"],
+    "base.settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
 }
 _FUNCTIONS = "longembed_st.functions"
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

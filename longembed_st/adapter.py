@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from longembed_st.base.settings import ExtensionConfig, ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ExtensionConfig, ModelSettings
 
 if TYPE_CHECKING:
+    from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.model import LongSentenceTransformer
-    from longembed_st.provenance import Provenance
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 
 class AdapterSettings(ModelSettings):

@@ -29,7 +29,7 @@ from longembed_index.repairing import repair
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
 from longembed_index.testing import MADE_ANEW, MADE_BY
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
 
 place, count, *arguments = sys.argv[1:]
 place, count = Path(place), int(count)

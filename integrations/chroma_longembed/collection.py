@@ -16,8 +16,8 @@ from chromadb.errors import ChromaError, InvalidArgumentError
 from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
 from chroma_longembed.switching import find_collection
 from longembed_index.errors import StoreError
+from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -13,7 +13,7 @@ from pathlib import Path
 from chroma_longembed import copies
 from chroma_longembed.notes import note, read_notes
 from longembed_index.errors import StoreError
-from longembed_st.texts import shown
+from longembed_st.base.texts import shown
 
 FILE = "chroma.sqlite3"
 

@@ -9,13 +9,13 @@ from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from longembed_index.embedding import NOT_FINITE, storable_model
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import AUTO, ModelSettings, takes_settings
 from longembed_st.errors import InputError, ModelError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import AUTO, ModelSettings, takes_settings
 
 if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 
 @register_embedding_function

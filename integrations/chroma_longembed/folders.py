@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from chroma_longembed import copies, database, notes
 from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.opening import is_being_written
+from longembed_st.base.texts import shown
 from longembed_st.extras import needs_extra
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
 
     from chroma_longembed.store import ChromaStore
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 
 class ChromaFolders:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chroma_longembed.embedding_function import LongEmbedEmbeddingFunction
     from chroma_longembed.health import Health
     from longembed_index.reports import Outcome
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 _PAGE = 1000
 

@@ -10,8 +10,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from lancedb_longembed.tables import Rows, quoted, table_names
 from longembed_index.errors import StoreError
+from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection

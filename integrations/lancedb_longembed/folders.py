@@ -16,7 +16,7 @@ from longembed_st.extras import needs_extra
 if TYPE_CHECKING:
     from lancedb_longembed.spans import LanceSpans
     from lancedb_longembed.store import LanceStore
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 _EXTRA = "lancedb"
 _LIBRARIES = ("lancedb", "pyarrow")

@@ -26,7 +26,7 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
 
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 TEXT, METADATA, VECTOR = "text", "metadata", "vector"
 

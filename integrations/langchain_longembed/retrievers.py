@@ -17,12 +17,12 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from longembed_index.finding import Finder
 from longembed_index.modes import CANDIDATES, Mode
 from longembed_index.passages import as_dict
-from longembed_st.encoders.reranking import reranker_of
-from longembed_st.settings import ModelSettings
+from longembed_st.base.reranking import reranker_of
+from longembed_st.base.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 
 class LongEmbedRetriever(BaseRetriever):

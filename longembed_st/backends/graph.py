@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from longembed_st.backends.entrances import entrance_of
 from longembed_st.backends.graph_attention import GRAPH_ATTENTION
+from longembed_st.backends.position_inputs import entrance_of
+from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
 from longembed_st.positions.family import Family
-from longembed_st.reading.sharing import copy_sharing_weights
 
 if TYPE_CHECKING:
     from openvino import Model

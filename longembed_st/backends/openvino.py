@@ -25,7 +25,7 @@ from longembed_st.extras import needs_extra
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core
 
-    from longembed_st.reading.reader import LongReader
+    from longembed_st.base.reader import LongReader
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from longembed_st.command.inspecting import bake, inspect, save
+from longembed_st.command.models import bake, inspect, save
 from longembed_st.command.terminal import Outlet, outlets, terminal
 from longembed_st.errors import LongEmbedError
 

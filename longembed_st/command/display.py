@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from longembed_st.base.progress import listening
 from longembed_st.command.terminal import Terminal
-from longembed_st.reading.progress import listening
 
 _SPEED_SECONDS = 300.0
 """Over which a speed is measured: one long document may take minutes."""

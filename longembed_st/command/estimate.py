@@ -11,10 +11,10 @@ from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.reader import LongReader, long_reader
+from longembed_st.base.tokens import TokenizedText
 from longembed_st.compat import attention_implementation
-from longembed_st.encoders.long_model import LongModel
-from longembed_st.reading.reader import LongReader, long_reader
-from longembed_st.reading.tokens import TokenizedText
 
 RUNS = 3
 """Measured forward passes; the fastest counts."""

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from longembed_st.base.settings import ModelSettings, facts_of
+from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings, facts_of
-from longembed_st.settings_file import SettingsFile
 
 Command = Callable[..., None]
 

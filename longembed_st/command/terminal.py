@@ -19,7 +19,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from longembed_st.texts import shown
+from longembed_st.base.texts import shown
 
 
 class Terminal(Console):

@@ -18,12 +18,12 @@ from weakref import WeakValueDictionary
 
 from sentence_transformers import SentenceTransformer
 
-from longembed_st.fingerprints import fingerprint, spelled_fingerprint
+from longembed_st.base.fingerprint import fingerprint, spelled_fingerprint
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ExtensionConfig, ModelSettings
 from longembed_st.loading.load import is_saved_extension, load_settings
 from longembed_st.loading.published import PUBLISHED
-from longembed_st.model import LongSentenceTransformer, coverage
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ExtensionConfig, ModelSettings
+from longembed_st.sentence_transformer.model import LongSentenceTransformer, coverage
 
 MOST_IDLE = 2
 """Models kept though nothing uses them: a framework may be about to ask for one of them again."""

@@ -18,15 +18,25 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 from torch import nn
 
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.pooled import PooledPasses
+from longembed_st.base.precision import WIDENED_FROM, half_precision_of, is_emulated
+from longembed_st.base.reader import first_modules
+from longembed_st.base.settings import (
+    UNSET,
+    ExtensionConfig,
+    ModelSettings,
+    Unset,
+    takes_settings,
+)
 from longembed_st.compat import load_with_modules
-from longembed_st.encoders.cross_encoder import LongCrossEncoder
-from longembed_st.encoders.long_model import LongModel
-from longembed_st.encoders.sparse import LongSparseEncoder
+from longembed_st.cross_encoder.model import LongCrossEncoder
+from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
-from longembed_st.loading.converting import native_checkpoint
-from longembed_st.loading.extending import extended, refuse_other_than
+from longembed_st.loading.convert import native_checkpoint
+from longembed_st.loading.extend import extended, refuse_other_than
 from longembed_st.loading.hub import refuse_unknown_model
-from longembed_st.loading.model_types import ModelType, model_type_of
+from longembed_st.loading.model_type import ModelType, model_type_of
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
     checkpoint_json,
@@ -36,29 +46,19 @@ from longembed_st.loading.sanity import (
     refuse_meaningless,
 )
 from longembed_st.loading.whitening import Whitening, build_in
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.method import get_method
-from longembed_st.reading.late import LongTokenTransformer
-from longembed_st.reading.pairs import LongPairTransformer
-from longembed_st.reading.pooled import PooledPasses
-from longembed_st.reading.precision import WIDENED_FROM, half_precision_of, is_emulated
-from longembed_st.reading.reader import first_modules
-from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
-from longembed_st.reading.transformer import LongTransformer, long_transformer
-from longembed_st.settings import (
-    UNSET,
-    ExtensionConfig,
-    ModelSettings,
-    Unset,
-    takes_settings,
-)
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
+from longembed_st.sparse_encoder.model import LongSparseEncoder
+from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, PooledSplade
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
     from longembed_st.backends.openvino import OpenVino, Precision
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ def _stock_class(model_type: ModelType) -> type[BaseModel]:
 def _long_class(model_type: ModelType) -> type[LongModel]:
     if model_type == "MultiVectorEncoder":
         _stock_class(model_type)
-        from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+        from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
         return LongMultiVectorEncoder
     classes: dict[str, type[LongModel]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import nn
 
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import write_whole
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"
 """In the folder of a whitened model."""

@@ -21,11 +21,11 @@ from longembed_bench.runs import SINGLE, WHITEN, MethodChoice, ModelSource, load
 from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
 from longembed_bench.weights import Weights, try_weights
+from longembed_st.base.settings import ExtensionConfig, ModelSettings, facts_of
+from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import Whitening
 from longembed_st.positions.method import Context
-from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
-from longembed_st.settings_file import SettingsFile
 
 FULL_NAME = "longembed/calibrate"
 SMALLEST_WINDOW = 64

@@ -16,10 +16,10 @@ from longembed_bench.retrievers import Bm25, Chunks, Found, Reading, Retriever, 
 from longembed_bench.runs import CHUNKS, SINGLE, Run, load_model_of_any_class, settings_of
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import refuse_truncation
-from longembed_st.encoders.long_model import LongModel
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 from longembed_st.loading.hub import refuse_unknown_model
-from longembed_st.settings import ModelSettings
 
 
 class Watcher(Protocol):

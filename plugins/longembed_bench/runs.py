@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.modes import CANDIDATES, WEIGHT
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.long_model import LongModel
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.base.long_model import LongModel
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 CHUNKS = "chunks"
 """The method that is none of ours: the unextended model on fixed chunks, the best chunk counts."""

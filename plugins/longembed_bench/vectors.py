@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_st.coverages import Encoded
-from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
-from longembed_st.encoders.long_model import LongModel, Role
+from longembed_st.base.coverage import Encoded
+from longembed_st.base.long_model import LongModel, Role
 from longembed_st.files import write_whole
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 GROUP_CHARACTERS = 200_000
 """Texts are embedded and written in groups of about this size: what a killed run can lose."""

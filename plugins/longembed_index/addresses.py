@@ -8,10 +8,10 @@ from pathlib import Path
 
 from longembed_index.opening import kind_of, kinds
 from longembed_index.store import REMOTE, KeepsElsewhere
+from longembed_st.base.texts import is_url
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import cache_folder, write_text
-from longembed_st.texts import is_url
 
 PARQUET = "parquet"
 """Goes before a folder for the rows of `longembed index --ray`."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from longembed_index.sources import FileSource, content_of, find_files, parsed_of
+from longembed_st.base.texts import has_text, shown
 from longembed_st.errors import InputError
-from longembed_st.texts import has_text, shown
 
 
 def read_documents(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.provenance import refuse_unless_storable
 from longembed_st.errors import LongEmbedError, ModelError
-from longembed_st.provenance import refuse_unless_storable
 
 if TYPE_CHECKING:
+    from longembed_st.base.settings import ModelSettings
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.settings import ModelSettings
 
 BATCH_CHARACTERS = 65_536
 """Characters embedded between two writes: some seconds of work on a small CPU, lost if killed."""

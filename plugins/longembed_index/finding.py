@@ -19,16 +19,16 @@ from longembed_index.passages import DocumentHit, first_distinct, search_dense, 
 from longembed_index.reranking import reranked
 from longembed_index.spans import SpanKeeper, SpannedStore
 from longembed_index.word_index import RanksWords
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import AUTO, ModelSettings
+from longembed_st.base.texts import has_text, shown
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import AUTO, ModelSettings
-from longembed_st.texts import has_text, shown
 
 if TYPE_CHECKING:
     from longembed_index.store import Store
     from longembed_index.word_index import WordIndex
-    from longembed_st.coverages import Coverage
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.coverage import Coverage
+    from longembed_st.base.reranking import Reranker
     from longembed_st.loading.cache import CachedModel
 
 

@@ -26,7 +26,7 @@ from longembed_st.errors import InputError, LongEmbedError
 if TYPE_CHECKING:
     from longembed_index.sources import Source
     from longembed_index.store import Store
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from longembed_index.errors import StoreError
 from longembed_index.records import Match, Record
 from longembed_index.similarity import cosine
-from longembed_st.provenance import Provenance
+from longembed_st.base.provenance import Provenance
 
 
 class MemoryStore:

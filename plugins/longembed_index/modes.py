@@ -10,10 +10,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longembed_index.errors import StoreError
+from longembed_st.base.settings import one_line
+from longembed_st.base.texts import shown
 from longembed_st.errors import ConfigError
 from longembed_st.files import write_text
-from longembed_st.settings import one_line
-from longembed_st.texts import shown
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By words and vectors, by vectors alone, by words alone."""

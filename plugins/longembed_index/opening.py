@@ -12,13 +12,13 @@ from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.repairing import refuse_lost
 from longembed_index.spans import SpanFile, SpanKeeper
 from longembed_index.store import REMOTE, KeepsSpans, Store, StoreKind
+from longembed_st.base.texts import shown
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.registry import load_entry_points
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 GROUP = "longembed_st.stores"
 DEFAULT_KIND = "chroma"

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
 
 SOURCE, TITLE, CONTENT_HASH = "source", "title", "content_hash"
 TOKENS, READ, WINDOWS = COUNTS = ("tokens", "read", "windows")

@@ -22,7 +22,7 @@ from longembed_st.errors import ConfigError, LongEmbedError
 if TYPE_CHECKING:
     from longembed_index.opening import Model
     from longembed_index.store import Store
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
 
 _PASSES = 10
 

@@ -12,7 +12,7 @@ from longembed_index.embedding import batches
 from longembed_index.passages import DocumentHit, passages_of
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.reranking import Reranker, WindowScores
+    from longembed_st.base.reranking import Reranker, WindowScores
 
 _AT_ONCE = 4
 """Documents between two reports: long ones take seconds each."""

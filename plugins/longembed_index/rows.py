@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 DOCUMENT, SPAN = "document", "span"
 

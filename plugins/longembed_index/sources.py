@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from longembed_index.parsed import Parsed, first_line
 from longembed_index.parsing import DEFAULT_PARSER, Parser
 from longembed_index.readers import READERS, is_parsed, reader_of, suffix_of
+from longembed_st.base.texts import has_text, shown
 from longembed_st.errors import InputError, LongEmbedError
-from longembed_st.texts import has_text, shown
 
 # Not to wait for the other end of a pipe, where there is such a thing.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

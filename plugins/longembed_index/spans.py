@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from longembed_index.derived import DerivedFile, behind, id_of, key_of
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
-from longembed_st.coverages import Encoded
+from longembed_st.base.coverage import Encoded
+from longembed_st.base.texts import shown
 from longembed_st.errors import LongEmbedError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.records import Match, Record
     from longembed_index.store import Store
-    from longembed_st.provenance import Provenance
-    from longembed_st.reading.spans import SpanVectors
+    from longembed_st.base.provenance import Provenance
+    from longembed_st.sentence_transformer.spans import SpanVectors
 
 FILE = "longembed.spans.sqlite3"
 

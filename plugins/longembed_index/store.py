@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from longembed_index.records import Match, Record
     from longembed_index.spans import SpanKeeper
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 
 REMOTE = "longembed.remote"

@@ -31,11 +31,11 @@ from longembed_index.spans import (
     without_spans,
 )
 from longembed_index.store import Store, StoreKind
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, LongEmbedError
-from longembed_st.provenance import Provenance
-from longembed_st.reading.spans import SpanVectors
-from longembed_st.settings import ModelSettings
+from longembed_st.sentence_transformer.spans import SpanVectors
 
 MADE_BY = Provenance(
     ModelSettings(model_name="some/model", method="pcw", original_max_seq_length=512),

@@ -9,7 +9,7 @@ import numpy as np
 from longembed_index.errors import StoreError
 from longembed_index.similarity import cosine
 from longembed_index.spans import SpanEmbedder, SpannedStore
-from longembed_st.texts import has_text
+from longembed_st.base.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed

@@ -19,17 +19,17 @@ from longembed_index.embedding import Embed, document_embedder, storable_model
 from longembed_index.opening import WHITENINGS
 from longembed_index.sources import content_of, parsed_of
 from longembed_index.spans import SpanEmbedder, digest_of
-from longembed_st.coverages import Encoded
+from longembed_st.base.coverage import Encoded
 from longembed_st.errors import InputError, ModelError
 from longembed_st.loading.whitening import MOST_DOCUMENTS
-from longembed_st.reading.spans import SpanVectors
+from longembed_st.sentence_transformer.spans import SpanVectors
 
 if TYPE_CHECKING:
     from longembed_index.sources import Source
     from longembed_index.store import Store
+    from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
     from longembed_st.loading.whitening import Whitening
-    from longembed_st.provenance import Provenance
 
 
 class Texts(Sequence[str]):

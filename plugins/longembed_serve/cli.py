@@ -16,7 +16,7 @@ from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 KEY = "LONGEMBED_API_KEY"
 """The environment variable with the key that requests must bring."""
@@ -84,7 +84,7 @@ def serve(
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
-        from longembed_st.encoders.reranking import reranker_of
+        from longembed_st.base.reranking import reranker_of
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)

@@ -17,8 +17,8 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit
     from longembed_serve.schemas import RerankRequest, SearchRequest
-    from longembed_st.encoders.reranking import Reranker
-    from longembed_st.settings import ModelSettings
+    from longembed_st.base.reranking import Reranker
+    from longembed_st.base.settings import ModelSettings
 
 MOST_WAITING = 20_000_000
 """Characters of texts that may wait to be read."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     DocumentPromptOption,
@@ -21,7 +22,6 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import refuse_existing
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_tuning.whiten import TokenWeighting

@@ -14,14 +14,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import whole_folder
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import FILE, Whitening, WhiteningMap, is_whitened, unit
-from longembed_st.model import LongSentenceTransformer
-from longembed_st.reading.transformer import long_transformer
-from longembed_st.reading.weighting import refuse_unless_mean
-from longembed_st.texts import has_text
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.token_weights import refuse_unless_mean
+from longembed_st.sentence_transformer.transformer import long_transformer
 from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, drawn, ndcg

@@ -20,8 +20,8 @@ from longembed_bench.plots import accuracy_by_depth, spread
 from longembed_bench.results import ResultFolder
 from longembed_bench.runs import MethodChoice, ModelSource, plan
 from longembed_bench.tasks import hub_task, passkey_task
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.settings import ModelSettings
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from compare import difference
 import longembed_st as le
 from longembed_bench import vectors
 from longembed_bench.vectors import VectorCache
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
 
 TEXTS = ["ban den fan " * 40, "gan", "kan lan", "man nan pan ran " * 30]
 

@@ -11,11 +11,11 @@ import pytest
 
 from longembed_index.embedding import storable_model
 from longembed_index.memory import MemoryStore
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.cache import CachedModel
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 
 class FakeModel:

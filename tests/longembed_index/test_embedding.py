@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from longembed_index.embedding import batches, embed_each, storable_model
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.settings import ModelSettings
 
 
 def test_a_model_folder_is_stored_by_its_absolute_path(minilm, minilm_folder, monkeypatch) -> None:

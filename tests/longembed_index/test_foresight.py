@@ -12,7 +12,7 @@ import pytest
 from longembed_index.foresight import SAMPLE_CHARACTERS, foresee
 from longembed_index.ingestion import record_id_of
 from longembed_index.sources import TextSource, find_files
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
 
 
 def test_nothing_is_embedded_but_a_sample() -> None:

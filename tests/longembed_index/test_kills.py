@@ -31,7 +31,7 @@ from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store
 from longembed_index.sources import find_files
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
 embed = document_embedder(model)
@@ -48,7 +48,7 @@ from longembed_index.ingestion import ingest
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import find_files
 from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 place = Path(sys.argv[2])
 model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
@@ -82,7 +82,7 @@ from pathlib import Path
 from longembed_index import reindexing
 from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.opening import open_store
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 reindexing.BATCH_CHARACTERS = 4000
 model = storable_model(
@@ -154,7 +154,7 @@ from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store
 from longembed_index.sources import TextSource
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 directory, model, action, calls = sys.argv[1:]
 done = 0

@@ -14,7 +14,7 @@ from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store, read_provenance
 from longembed_index.sources import TextSource
 from longembed_index.verify import verify
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 OLD = Path(__file__).parents[1] / "fixtures" / "v0_1"
 STORES = json.loads((OLD / "stores.json").read_text())

@@ -12,7 +12,7 @@ from longembed_index.finding import Finder
 from longembed_index.passages import DocumentHit, Passage
 from longembed_index.reranking import reranked
 from longembed_index.searching import Hit
-from longembed_st.encoders.reranking import WindowScores
+from longembed_st.base.reranking import WindowScores
 
 
 class ByLength:

@@ -8,9 +8,9 @@ import pytest
 from faulty import ANYTHING, Unwell
 
 from longembed_index.sources import emptied, find_files, is_gone, parsed_of
+from longembed_st.base.texts import shown
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
-from longembed_st.texts import shown
 
 
 @pytest.fixture

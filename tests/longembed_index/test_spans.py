@@ -19,10 +19,10 @@ from longembed_index.opening import COLLECTION, open_store
 from longembed_index.passages import Passage, search_dense, sentences_of, with_best_sentence
 from longembed_index.records import Record
 from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore, catch_up
-from longembed_st.coverages import Coverage
-from longembed_st.provenance import Provenance
-from longembed_st.reading.spans import SpanVectors
-from longembed_st.settings import ModelSettings
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
+from longembed_st.sentence_transformer.spans import SpanVectors
 
 MADE_BY = Provenance(ModelSettings(model_name="some/model"), "sha256:one")
 

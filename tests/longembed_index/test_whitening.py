@@ -16,8 +16,8 @@ from longembed_index.embedding import storable_model
 from longembed_index.opening import kind_of, open_store, read_provenance
 from longembed_index.sources import TextSource
 from longembed_index.whitening import Texts, located
+from longembed_st.base.settings import ModelSettings
 from longembed_st.loading.whitening import Whitening
-from longembed_st.settings import ModelSettings
 
 
 def text(draw: random.Random) -> str:

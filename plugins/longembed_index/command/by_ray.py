@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from longembed_index.parsing import Limits
     from longembed_index.reports import Report
     from longembed_index.sources import Found
+    from longembed_st.base.settings import ModelSettings
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.settings import ModelSettings
 
 
 def refuse_unlike(

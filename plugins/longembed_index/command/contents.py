@@ -16,11 +16,11 @@ from longembed_index.command.options import (
     WhereOption,
     conditions,
 )
+from longembed_st.base.texts import shown
 from longembed_st.command.display import percent
 from longembed_st.command.options import given_path
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.store import Store

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from longembed_st.base.texts import shown
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.foresight import Foresight
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from longembed_index.reindexing import Reindexed
     from longembed_index.reports import Report
     from longembed_index.searching import Hit
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
 
 _NAMES_SHOWN = 3
 _LISTED = 20

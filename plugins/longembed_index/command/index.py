@@ -30,13 +30,13 @@ from longembed_index.command.steps import (
 )
 from longembed_index.modes import Ranking, write_ranking
 from longembed_index.parsing import Limits
+from longembed_st.base.settings import ModelSettings
+from longembed_st.base.settings_file import SettingsFile
+from longembed_st.base.texts import shown
 from longembed_st.command.display import document_bar
 from longembed_st.command.options import given_path, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
-from longembed_st.settings_file import SettingsFile
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.addresses import Address
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from longembed_index.sources import Found
     from longembed_index.spans import SpanKeeper
     from longembed_index.store import Store
+    from longembed_st.base.provenance import Provenance
     from longembed_st.command.terminal import Terminal
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.provenance import Provenance
 
 _MOST = 1_000_000_000_000
 
@@ -417,7 +417,7 @@ def _foresee(
     from longembed_index.embedding import document_embedder
     from longembed_index.foresight import foresee
     from longembed_index.opening import open_store
-    from longembed_st.model import coverage
+    from longembed_st.sentence_transformer.model import coverage
 
     there: set[str] = set()
     if stored is not None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longembed_st.base.settings import ModelSettings
+from longembed_st.base.texts import is_url
 from longembed_st.command.options import given_path
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
-from longembed_st.texts import is_url
 
 if TYPE_CHECKING:
     from longembed_index.addresses import Address

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from longembed_st.base.progress import listening
 from longembed_st.command.display import Bars
-from longembed_st.reading.progress import listening
 
 if TYPE_CHECKING:
     from rich.console import Console

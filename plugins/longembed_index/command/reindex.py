@@ -18,11 +18,11 @@ from longembed_index.command.options import (
 )
 from longembed_index.command.progress import record_bar
 from longembed_index.command.steps import describe, embedder, whiten_model
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import loading
 from longembed_st.command.options import with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_index.store import Store

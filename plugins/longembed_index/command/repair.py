@@ -19,7 +19,7 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_st.coverages import Encoded
+    from longembed_st.base.coverage import Encoded
 
 
 def repair(

@@ -29,8 +29,8 @@ from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit
+    from longembed_st.base.reranking import Reranker
     from longembed_st.command.terminal import Terminal
-    from longembed_st.encoders.reranking import Reranker
 
 
 def search(
@@ -108,7 +108,7 @@ def search(
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
-        from longembed_st.encoders.reranking import reranker_of
+        from longembed_st.base.reranking import reranker_of
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from longembed_index.command import display
 from longembed_index.command.options import DEFAULT_MODEL
 from longembed_index.command.progress import record_bar
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import document_bar, loading
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_index.embedding import Embed
     from longembed_index.store import Store
     from longembed_index.whitening import Texts
+    from longembed_st.base.provenance import Provenance
     from longembed_st.command.terminal import Terminal
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.provenance import Provenance
 
 NO_DOCUMENT = "there is no document to index under these paths"
 

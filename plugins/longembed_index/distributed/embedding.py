@@ -10,9 +10,9 @@ import numpy as np
 from longembed_index.embedding import document_embedder, embed_each, storable_model
 from longembed_index.records import COUNTS, Record, counts
 from longembed_index.spans import DocumentSpans, SpanEmbedder
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, LongEmbedError
 from longembed_st.extras import needs_extra
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

@@ -18,9 +18,9 @@ from longembed_index.parsing import Parser
 from longembed_index.readers import READERS, suffix_of
 from longembed_index.records import CONTENT_HASH, SOURCE, TITLE
 from longembed_index.sources import FileSource, content_of, find_files, readable_of
+from longembed_st.base.texts import has_text, is_url
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import has_text, is_url
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

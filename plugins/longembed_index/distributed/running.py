@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from longembed_index.store import Store
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 LOCAL = "local"
 TRIES = 5

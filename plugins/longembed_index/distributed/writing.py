@@ -20,8 +20,8 @@ from longembed_index.ingestion import ids_by_name
 from longembed_index.records import CONTENT_HASH, COUNTS, READ, SOURCE, TITLE, TOKENS, Record
 from longembed_index.reports import Outcome
 from longembed_index.spans import DocumentSpans, SpannedStore
+from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

@@ -14,9 +14,9 @@ from longembed_index.ingestion import ingest
 from longembed_index.memory import MemoryStore
 from longembed_index.sources import TextSource
 from longembed_index.testing import MADE_BY
+from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.progress import tell
 from longembed_st.command.display import Bars, document_bar
-from longembed_st.coverages import Coverage, Encoded
-from longembed_st.reading.progress import tell
 
 
 def test_one_long_book_moves_the_forecast_while_it_is_read() -> None:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from longembed_index.distributed import EmbedDocuments
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 TEXTS = ["a short one", "a much longer one that goes on " * 40, None, "\ud83d", "the last"]
 

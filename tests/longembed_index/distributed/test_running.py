@@ -23,8 +23,8 @@ from longembed_index.distributed.reading import inputs_of
 from longembed_index.distributed.running import actors_for, embed_to_parquet
 from longembed_index.embedding import storable_model
 from longembed_index.opening import open_store
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 BOOKS = Path(__file__).parents[4] / "shared" / "data" / "books" / "corpus.jsonl.gz"
 

@@ -22,11 +22,11 @@ from small_rotary_models import folder_of, random_ids
 import longembed_st as le
 from longembed_st.backends import openvino as engine
 from longembed_st.backends.openvino import OpenVino
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.estimate import estimate_costs
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.loading.cache import CachedModel, cached_model
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 LENGTHS = (1, 3, 9, 40, 61, 64, 100, 200, 250, 9, 9)
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from command_line import longembed
 
-from longembed_st.command import inspecting
+from longembed_st.command import models
 from longembed_st.errors import ModelError
 
 
@@ -21,7 +21,7 @@ def ends_in(monkeypatch: pytest.MonkeyPatch):
         def fail(*arguments: object) -> None:
             raise error
 
-        monkeypatch.setattr(inspecting, "_load", fail)
+        monkeypatch.setattr(models, "_load", fail)
 
     return prepare
 

@@ -7,12 +7,12 @@ from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
 import longembed_st as le
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.cache import cached_model
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import Whitening, WhiteningMap, is_whitened, unit
-from longembed_st.reading.weighting import TokenWeights
-from longembed_st.settings import ModelSettings
+from longembed_st.sentence_transformer.token_weights import TokenWeights
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field
 
 from longembed_st.adapter import AdapterSettings, plain_floats
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 DOCUMENTS_AT_ONCE = 256
 """Handed to the model together, which sorts them by length and computes them in small batches."""

@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from longembed_st.encoders.reranking import Reranker, reranker_of
+from longembed_st.base.reranking import Reranker, reranker_of
 from longembed_st.errors import ConfigError
 
 

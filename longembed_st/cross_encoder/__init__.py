@@ -1,0 +1,1 @@
+"""Scores of queries beside documents of any length."""

@@ -1,0 +1,135 @@
+"""Long texts as a vector for each token."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.util import batch_to_device
+from torch import Tensor
+
+from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
+from longembed_st.base.long_model import LongModel, in_groups
+from longembed_st.base.reader import NOT_FINITE, read_once
+from longembed_st.base.reranking import WindowScores
+from longembed_st.base.tokens import checked_texts
+from longembed_st.errors import ModelError
+from longembed_st.multi_vector_encoder.transformer import join_tokens
+
+_ENCODE = inspect.signature(MultiVectorEncoder.encode)
+
+
+class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
+    """A MultiVectorEncoder that reads long documents: the token vectors of all windows.
+
+    Prompt and special tokens count once a text. What stands behind the transformer, a projection,
+    the mask of scored tokens, token pooling, is applied window by window.
+    """
+
+    def forward(
+        self,
+        input: dict[str, Any],  # noqa: A002 - the base class calls it so
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Read each text, and keep the vectors of its tokens.
+
+        Args:
+            input: What `preprocess` returned.
+            **kwargs: `task`, and whatever else modules take.
+
+        Returns:
+            The features with `token_embeddings`, shape (texts, most vectors, width), and
+            `attention_mask`, true where there is one.
+
+        Raises:
+            ModelError: If a vector is not finite.
+        """
+        if "query_expansion_positions" in input:
+            return super().forward(input, **kwargs)
+        flat = flattened(input)
+        kept, owners = self._of_windows(flat, kwargs)
+        texts: list[list[Tensor]] = [[] for _ in flat["cu_seq_lens_q"][1:]]
+        for vectors, text in zip(kept, owners, strict=True):
+            texts[text].append(vectors)
+        joined = join_tokens([torch.cat(vectors) for vectors in texts])
+        others = {name: input[name] for name in input.keys() - {*TOKEN_WISE, STARTS}}
+        return {**others, **joined}
+
+    def _of_windows(
+        self, flat: dict[str, Any], kwargs: dict[str, Any]
+    ) -> tuple[list[Tensor], list[int]]:
+        """The vectors of all windows, each of shape (its vectors, width), and the text of each."""
+        reader = self.long_transformer
+        passes = reader.passes_of(flat)
+        counted = read_once(passes)
+        kept: dict[int, Tensor] = {}
+        for chosen, outputs in reader.read_batches(passes, flat):
+            states = outputs["token_embeddings"]
+            mask = torch.zeros(states.shape[:2], dtype=torch.int64, device=states.device)
+            for row, index in enumerate(chosen):
+                mask[row, : len(counted[index])] = counted[index].to(states.device)
+            found = self.behind({**outputs, "attention_mask": mask}, kwargs)
+            for row, index in enumerate(chosen):
+                kept[index] = found["token_embeddings"][row][found["attention_mask"][row].bool()]
+        if not self.training and not all(torch.isfinite(one).all() for one in kept.values()):
+            raise ModelError(NOT_FINITE)
+        return [kept[index] for index in range(len(passes))], [one.text for one in passes]
+
+    @torch.inference_mode()
+    def score_windows(
+        self, query: str, documents: Sequence[str], *, weights: Tensor | None = None
+    ) -> list[WindowScores]:
+        """Score documents and their windows by MaxSim, without keeping vectors of documents.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            weights: Of the query's vectors, shape (its vectors,); None for 1 each.
+
+        Returns:
+            One a document, in order; a document's score is that of `similarity`, if no weights are
+            given, a window's that of its own vectors.
+
+        Raises:
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        self.eval()
+        asked = self.encode_query(query)
+        shares = torch.ones(len(asked), device=asked.device) if weights is None else weights
+        if self.similarity_fn_name == "meanmaxsim":
+            shares = shares / len(asked)
+        prompt = self.prompt_of("document")
+        found: list[WindowScores] = []
+        for group in in_groups(list(documents)):
+            flat, spans = self.long_transformer.features_and_spans(group, prompt)
+            flat = batch_to_device(flat, self.device)
+            kept, owners = self._of_windows(flat, {"task": "document"})
+            # Of a window whose tokens are all masked there is nothing to be near to.
+            best = torch.stack(
+                [
+                    (asked @ one.T).amax(1) if len(one) else asked.new_full([len(asked)], -1.0)
+                    for one in kept
+                ]
+            )
+            for index, place in enumerate(spans):
+                mine = best[torch.tensor(owners, device=best.device) == index]
+                total = float((mine.amax(0) * shares).sum())
+                scores = (mine * shares).sum(1).float().cpu().numpy()
+                found.append(WindowScores(total, scores, place))
+        return found
+
+    # Type checkers keep the signatures of the base class.
+    if not TYPE_CHECKING:
+
+        def encode(self, *args: Any, **kwargs: Any) -> Any:
+            """Encode texts of any length; see `MultiVectorEncoder.encode`.
+
+            Raises:
+                InputError: If an input is not a valid string, or is too long under the policy
+                    "error".
+            """
+            return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)

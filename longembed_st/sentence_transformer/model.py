@@ -1,0 +1,226 @@
+"""The SentenceTransformer that `load` and `extend` return."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
+from sentence_transformers.util import batch_to_device, truncate_embeddings
+
+from longembed_st.base.coverage import Coverage, Encoded, Overflow
+from longembed_st.base.long_model import LongModel, Role, chosen_prompt, in_groups
+from longembed_st.base.reader import NOT_FINITE, long_reader
+from longembed_st.base.tokens import checked_texts
+from longembed_st.errors import ConfigError, ModelError
+from longembed_st.sentence_transformer.spans import SpanVectors, read_ranges, read_spans
+from longembed_st.sentence_transformer.token_states import token_states
+from longembed_st.sentence_transformer.transformer import LongTransformer
+
+_ENCODE = inspect.signature(SentenceTransformer.encode)
+
+
+class LongSentenceTransformer(LongModel, SentenceTransformer):
+    """A SentenceTransformer that says once per encode call what it did not read."""
+
+    @property
+    def long_transformer(self) -> LongTransformer:
+        """The module that reads the texts."""
+        return cast(LongTransformer, super().long_transformer)
+
+    # Type checkers keep the signatures of the base class.
+    if not TYPE_CHECKING:
+
+        def encode(self, *args: Any, **kwargs: Any) -> Any:
+            """Encode texts of any length; see `SentenceTransformer.encode`.
+
+            With `output_value="token_embeddings"`, a tensor a text, a row for each token that is
+            read, special ones included; see `token_states`. Unlike vectors, these take
+            memory by the length of the text.
+
+            Raises:
+                InputError: If an input is not a valid string, or is too long under the policy
+                    "error".
+            """
+            if "sentences" in kwargs:  # The name before sentence-transformers 6, still taken there.
+                kwargs.setdefault("inputs", kwargs.pop("sentences"))
+            given = _ENCODE.bind(self, *args, **kwargs).arguments
+            if given.get("output_value") != "token_embeddings":
+                return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)
+            texts = checked_texts(self.listed(given["inputs"]))
+            overflow = Overflow(exact=False)
+            self.eval()
+            prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+            states = [token_states(self.long_transformer, one, prompt, overflow) for one in texts]
+            overflow.warn(self.long_transformer.extension, stacklevel=2)
+            return states[0] if self.is_singular_input(given["inputs"]) else states
+
+    @torch.inference_mode()
+    def encode_with_coverage(
+        self, texts: Sequence[str], *, role: Role | None = None, prompt: str | None = None
+    ) -> Encoded:
+        """Encode texts, and say of each what its vector was computed from.
+
+        The vectors are those of `encode_document` or `encode_query`. Nothing is warned of: what was
+        not read is in the result.
+
+        Args:
+            texts: The texts.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before each text, instead of the prompt of the role.
+
+        Returns:
+            Vectors and coverages, in the order of the texts.
+
+        Raises:
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        if prompt is None:
+            prompt = self.prompt_of(role)
+        self.eval()
+        vectors = [np.empty((0, self.get_embedding_dimension() or 0), dtype=np.float32)]
+        coverages: list[Coverage] = []
+        for group in in_groups(texts):
+            features = self.long_transformer.flat_features(group, prompt, overflow=Overflow())
+            features = self(batch_to_device(features, self.device))
+            embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
+            vectors.append(embeddings.float().cpu().numpy())
+            coverages += features["coverages"]
+        return Encoded(np.concatenate(vectors[1:] or vectors), coverages)
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether the tokenizer tells which characters a token stands for, as spans need it."""
+        return bool(self.tokenizer.is_fast)
+
+    def encode_spans(
+        self,
+        texts: Sequence[str],
+        *,
+        span_tokens: int | None = None,
+        role: Role | None = "document",
+        prompt: str | None = None,
+    ) -> list[SpanVectors]:
+        """Encode texts, and every part of them beside, in one reading.
+
+        The windows that the method reads in are the spans; a method that reads in one pass gives
+        ranges of that pass, each of the original window's length at most (late chunking, Günther et
+        al. 2024). What the window does not hold is read for spans in further, overlapping passes;
+        the document's vector stays that of `encode`.
+
+        Args:
+            texts: The texts.
+            span_tokens: Most tokens of a span; shorter spans are pooled inside their pass, and end
+                at the end of a sentence or line where one is near.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before each text, instead of the prompt of the role.
+
+        Returns:
+            One a text, in order.
+
+        Raises:
+            ConfigError: If `span_tokens` is out of range, or the tokenizer keeps no offsets.
+            InputError: If a text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        if prompt is None:
+            prompt = self.prompt_of(role)
+        self.eval()
+        found: list[SpanVectors] = []
+        for group in in_groups(texts):
+            for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
+                vectors = self.finished(torch.cat([read.vectors, read.document[None]]))
+                if not np.isfinite(vectors).all():
+                    raise ModelError(NOT_FINITE)
+                found.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
+        return found
+
+    def encode_ranges(
+        self,
+        text: str,
+        ranges: Sequence[tuple[int, int]],
+        *,
+        role: Role | None = "document",
+        prompt: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Encode parts of a text that are known, its sentences for instance, in one reading.
+
+        Args:
+            text: The text.
+            ranges: Half-open ranges of its characters.
+            role: Whose prompt to use; None for the model's default prompt.
+            prompt: Put before the text, instead of the prompt of the role.
+
+        Returns:
+            One a range, shape (ranges, width).
+
+        Raises:
+            ConfigError: If there is no range.
+            InputError: If the text is not a valid string, or too long under the policy "error".
+        """
+        if not ranges:
+            raise ConfigError("give at least one range of characters")
+        self.eval()
+        prompt = self.prompt_of(role) if prompt is None else prompt
+        return self.finished(read_ranges(self.long_transformer, text, ranges, prompt))
+
+    @torch.inference_mode()
+    def finished(self, pooled: torch.Tensor) -> NDArray[np.float32]:
+        """What the modules behind the pooling make of pooled vectors.
+
+        Args:
+            pooled: Shape (n, width of the pooling).
+
+        Returns:
+            Shape (n, dimensions).
+        """
+        features = {"sentence_embedding": pooled}
+        for module in list(self.children())[1:]:
+            features = module(features)
+        embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
+        return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Say whether the prompt's tokens count in the pooling.
+
+        Args:
+            include_prompt: Whether they do.
+        """
+        self.long_transformer.pooling.include_prompt = include_prompt
+
+
+def coverage(
+    model: BaseModel,
+    texts: Sequence[Any],
+    *,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+) -> list[Coverage]:
+    """Count how much of each text its vector is computed from, without computing it.
+
+    Args:
+        model: An extended model of any class.
+        texts: The texts; of a CrossEncoder the pairs.
+        prompt: Put before each text, as in `model.encode`.
+        prompt_name: Name of one of the model's prompts, as in `model.encode`.
+
+    Returns:
+        One count a text, in order, with the characters that each pass reads.
+
+    Raises:
+        InputError: If an input is not a valid string.
+        ModelError: If the model was not extended.
+    """
+    reader = long_reader(model)
+    prompt = chosen_prompt(model, prompt, prompt_name)
+    return [
+        reader.coverage_of(text, spans=True)
+        for group in in_groups(texts)
+        for text in reader.tokenize_texts(group, prompt, offsets=True)
+    ]
