@@ -24,7 +24,7 @@ from rich.progress import track
 
 import longembed_st as le
 from longembed_index.documents import jsonl_rows
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import Whitening, unit
 from longembed_tuning.frequencies import DocumentFrequencies
@@ -158,7 +158,7 @@ def keep(path: Path, tasks: dict[str, Read]) -> None:
     }
     one = tasks["equal"]
     arrays |= {"counts": np.array([len(x) for x in one.windows]), "right": one.right}
-    write_whole(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
 def measure(task: Read, ridge: float) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class AdapterSettings(ModelSettings):
 
     model_name: str = Field(frozen=True, description="Folder or Hugging Face hub name.")
 
-    called_otherwise: ClassVar[Mapping[str, str]] = {}
+    renamed_arguments: ClassVar[Mapping[str, str]] = {}
     """Arguments of the framework's own adapter that this one has not, and what to use instead."""
 
     _loaded: CachedModel = PrivateAttr()
@@ -43,15 +43,15 @@ class AdapterSettings(ModelSettings):
             ConfigError: If a setting is out of range, or wrong for the model.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
-        for name in self.called_otherwise.keys() & data.keys():
+        for name in self.renamed_arguments.keys() & data.keys():
             # What says nothing, as when all arguments of another adapter are handed on.
             if data.pop(name) not in (None, False, "deprecated", {}):
-                raise ConfigError(f"{name}: {self.called_otherwise[name]}")
+                raise ConfigError(f"{name}: {self.renamed_arguments[name]}")
         super().__init__(**data)
         # Importing an adapter must stay light.
         from longembed_st.loading.cache import cached_model
 
-        given = {"model_name": self.model_name, **self.given}
+        given = {"model_name": self.model_name, **self.explicit}
         self._loaded = cached_model(ModelSettings(**given))
         resolved = self._loaded.settings
         self.__dict__.update({name: getattr(resolved, name) for name in given.keys() | _RESOLVED})

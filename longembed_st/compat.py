@@ -96,11 +96,11 @@ def head_alone(model: PreTrainedModel) -> nn.Module:
         Called with `inputs_embeds`, the backbone's last hidden states, shape (batch, n, width).
     """
     head = copy.copy(model)
-    head._modules = {**model._modules, model.base_model_prefix: _GivesBack()}
+    head._modules = {**model._modules, model.base_model_prefix: _PassThrough()}
     return head
 
 
-class _GivesBack(nn.Module):
+class _PassThrough(nn.Module):
     """In the place of a backbone: its output is its input."""
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutput:

@@ -27,7 +27,7 @@ def cache_folder() -> Path:
     return Path(given) if given else user_cache_path("longembed-st")
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under another name and rename it: a run that is killed leaves no half of it.
 
     Args:
@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> None:
         path: The file; its folder is made if needed.
         text: What to write, as UTF-8.
     """
-    write_whole(path, lambda file: file.write(text.encode("utf8")))
+    write_atomically(path, lambda file: file.write(text.encode("utf8")))
 
 
 def refuse_existing(folder: Path) -> None:
@@ -65,7 +65,7 @@ def refuse_existing(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Fill a folder under another name; it gets its own when the block ends without an error.
 
     Args:

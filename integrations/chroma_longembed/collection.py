@@ -63,7 +63,7 @@ def open_collection(
         embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored.to_dict())
     now = embedding_function.provenance
     stored = create_collection(client, name, now)
-    embedding_function.loaded.refuse_other_vectors(stored, f"the collection {name!r}")
+    embedding_function.loaded.refuse_incompatible(stored, f"the collection {name!r}")
     collection = client.get_collection(name, embedding_function=embedding_function)
     if stored.settings.model_name != now.settings.model_name:
         # The same model in another place: the next one to open this should find it.
@@ -89,7 +89,7 @@ def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
     """
     now = embeddings.provenance
     stored = create_collection(client, name, now)
-    stored.refuse_other_vectors(now, f"the collection {name!r}")
+    stored.refuse_incompatible(now, f"the collection {name!r}")
 
 
 def create_collection(client: ClientAPI, name: str, provenance: Provenance) -> Provenance:
@@ -153,7 +153,7 @@ def stamp(provenance: Provenance) -> dict[str, str]:
     """
     return {
         FINGERPRINT: str(provenance.fingerprint),
-        SETTINGS: provenance.elsewhere().to_json(),
+        SETTINGS: provenance.portable().to_json(),
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from chroma_longembed import copies
 from chroma_longembed.notes import note, read_notes
 from longembed_index.errors import StoreError
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 
 FILE = "chroma.sqlite3"
 
@@ -48,7 +48,9 @@ def refuse_damaged(directory: Path) -> None:
         if _NOTE not in read_notes(directory) and not (directory / copies.FILE).exists():
             # Whoever began it was killed before the first word.
             return
-        raise StoreError(f"the database {FILE} in {shown(directory)} is gone or empty; {_WAY_OUT}")
+        raise StoreError(
+            f"the database {FILE} in {escaped(directory)} is gone or empty; {_WAY_OUT}"
+        )
     if read_notes(directory).get(_NOTE) == _state(file):
         return
     try:
@@ -61,7 +63,7 @@ def refuse_damaged(directory: Path) -> None:
         problems = [str(error)]
     if problems != ["ok"]:
         raise StoreError(
-            f"the database {FILE} in {shown(directory)} is damaged ({problems[0]}); {_WAY_OUT}"
+            f"the database {FILE} in {escaped(directory)} is damaged ({problems[0]}); {_WAY_OUT}"
         )
 
 
@@ -103,7 +105,7 @@ def readable_copy(directory: Path) -> Iterator[Path]:
     roomy = next((place for place in places if shutil.disk_usage(place).free > size), None)
     if roomy is None:
         raise StoreError(
-            f"{shown(directory)} cannot be written to, and to read it from a copy takes "
+            f"{escaped(directory)} cannot be written to, and to read it from a copy takes "
             f"{size / 1e6:,.0f} MB of room: name a folder that has it in the variable TMPDIR"
         )
     with tempfile.TemporaryDirectory(prefix="longembed-", dir=roomy) as copy:
@@ -114,7 +116,9 @@ def readable_copy(directory: Path) -> Iterator[Path]:
             ):
                 source.backup(target)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot read the database in {shown(directory)}: {error}") from error
+            raise StoreError(
+                f"cannot read the database in {escaped(directory)}: {error}"
+            ) from error
         for folder in directory.iterdir():
             if folder.is_dir():
                 (Path(copy) / folder.name).symlink_to(folder.absolute(), target_is_directory=True)

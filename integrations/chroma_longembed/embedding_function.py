@@ -125,7 +125,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         name = str(stored.settings.model_name)
         function = LongEmbedEmbeddingFunction(name, **stored.settings.keywords())
         if stored.fingerprint is not None:
-            function.loaded.refuse_other_vectors(stored, "the collection")
+            function.loaded.refuse_incompatible(stored, "the collection")
         return function
 
     @staticmethod
@@ -153,7 +153,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
             ConfigError: With the name of each differing setting.
         """
         new = Provenance.from_dict(new_config)
-        Provenance.from_dict(old_config).refuse_other_vectors(new, "the collection")
+        Provenance.from_dict(old_config).refuse_incompatible(new, "the collection")
 
 
 def _texts(texts: Embeddable) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chroma_longembed import copies, database, notes
 from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.opening import is_being_written
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ChromaFolders:
                 found = find_collection(client, collection)
                 if found is None or Health(place, directory).look_again(found) != Damage():
                     raise LostVectorsError(
-                        f"not all that was written to {shown(directory)} can be found there"
+                        f"not all that was written to {escaped(directory)} can be found there"
                     )
 
 
@@ -92,14 +92,16 @@ def open_client(directory: Path, *, for_writing: bool = False) -> Iterator[tuple
         try:
             if not database.has_room(directory):
                 if for_writing:
-                    raise StoreError(f"there is no room or no right to write to {shown(directory)}")
+                    raise StoreError(
+                        f"there is no room or no right to write to {escaped(directory)}"
+                    )
                 place = stack.enter_context(database.readable_copy(directory))
             client = _client(place)
         except StoreError:
             raise
         # Of what Chroma raises, not all is an error of its own.
         except Exception as error:
-            raise StoreError(f"cannot open {shown(directory)} as a store: {error}") from error
+            raise StoreError(f"cannot open {escaped(directory)} as a store: {error}") from error
         try:
             yield client, place
         finally:

@@ -67,7 +67,7 @@ class LanceStore:
         collections = Collections(database)
         if collections.current(collection) is None:
             table = collections.free_name(collection)
-            settings = made_by.elsewhere().to_json()
+            settings = made_by.portable().to_json()
             collections.put(Entry(table, collection, "current", settings))
 
     def _open(self, state: State) -> None:
@@ -97,7 +97,7 @@ class LanceStore:
 
     @provenance.setter
     def provenance(self, provenance: Provenance) -> None:
-        self._note(settings=provenance.elsewhere().to_json())
+        self._note(settings=provenance.portable().to_json())
         self._provenance = provenance
 
     def _note(self, **changes: Any) -> None:
@@ -235,7 +235,7 @@ class LanceStore:
             self._noted(),
             table=self._collections.free_name(self._collection),
             state="staged",
-            settings=provenance.elsewhere().to_json(),
+            settings=provenance.portable().to_json(),
         )
         self._collections.put(entry)
         return LanceStore(self._database, self._collection, "staged")

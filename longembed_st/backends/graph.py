@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from longembed_st.backends.graph_attention import GRAPH_ATTENTION
-from longembed_st.backends.position_inputs import entrance_of
+from longembed_st.backends.position_inputs import position_input_of
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
 from longembed_st.positions.family import Family
@@ -42,13 +42,13 @@ class GraphInputs:
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
         self.masking: Masking = _masking(model, family)
-        self.entrance = entrance_of(model, family)
+        self.position_input = position_input_of(model, family)
         own = ["input_ids"]
         if self.masking != "causal":
             own.append(_MASK)
         if "token_type_ids" in inspect.signature(model.forward).parameters:
             own.append("token_type_ids")
-        self.names = [*own, *self.entrance.names]
+        self.names = [*own, *self.position_input.names]
 
     def of(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
         """The inputs of one pass, in the order of `names`.
@@ -65,7 +65,13 @@ class GraphInputs:
             "input_ids": ids,
             _MASK: mask if self.masking == "stock" else mask[:, None, None].bool(),
             "token_type_ids": torch.zeros_like(ids) if types is None else types,
-            **dict(zip(self.entrance.names, self.entrance.values(model, inputs), strict=True)),
+            **dict(
+                zip(
+                    self.position_input.names,
+                    self.position_input.values(model, inputs),
+                    strict=True,
+                )
+            ),
         }
         return [given[name] for name in self.names]
 
@@ -77,7 +83,7 @@ class _Traceable(nn.Module):
         super().__init__()
         copy = copy_sharing_weights(model)
         copy.set_attn_implementation("sdpa" if inputs.masking == "stock" else GRAPH_ATTENTION)
-        inputs.entrance.open(copy)
+        inputs.position_input.install(copy)
         self.model = copy
         self.inputs = inputs
         parameters = inspect.signature(model.forward).parameters
@@ -85,8 +91,8 @@ class _Traceable(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         given = dict(zip(self.inputs.names, tensors, strict=True))
-        entrance = self.inputs.entrance
-        entrance.give([given.pop(name) for name in entrance.names])
+        position_input = self.inputs.position_input
+        position_input.set_values([given.pop(name) for name in position_input.names])
         return self.model(**given, **self.always).last_hidden_state
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from longembed_st.positions.attention import sees_only_the_past
+from longembed_st.positions.attention import is_causal_layer
 
 GRAPH_ATTENTION = "longembed_graph"
 """The name under which transformers knows `graph_attention`."""
@@ -45,7 +45,7 @@ def graph_attention(
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
     """
-    causal = sees_only_the_past(module, is_causal)
+    causal = is_causal_layer(module, is_causal)
     if attention_mask is not None and (causal or sliding_window is not None):
         places = torch.arange(query.shape[2])
         ahead = places[None, :] - places[:, None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longembed_st.errors import ConfigError
-from longembed_st.files import CACHE, cache_folder, whole_folder
+from longembed_st.files import CACHE, atomic_folder, cache_folder
 
 if TYPE_CHECKING:
     from openvino import Core, Model
@@ -45,7 +45,7 @@ def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
     try:
         # Ours, if it is not another process that has just been faster.
         shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder(folder) as unfinished:
+        with atomic_folder(folder) as unfinished:
             _write(made, unfinished)
     except (OSError, ConfigError, RuntimeError) as error:
         if not folder.exists():

@@ -1,7 +1,7 @@
 """Where positions enter a model's graph, so that one graph serves every method.
 
 A graph that is compiled once cannot be hooked. In the place of the module that turns positions into
-vectors stands an entrance: what that module gives is worked out by torch before each pass, at the
+vectors stands an position_input: what that module gives is worked out by torch before each pass, at the
 positions that the method wants, and handed to the graph as one of its inputs.
 """
 
@@ -17,21 +17,21 @@ from longembed_st.positions.family import Family
 from longembed_st.positions.rotary import GLOBAL_LAYERS, LOCAL_LAYERS
 
 
-class Entrance(Protocol):
+class PositionInput(Protocol):
     """What stands where positions enter."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the graph's inputs."""
 
-    def open(self, model: PreTrainedModel) -> None:
+    def install(self, model: PreTrainedModel) -> None:
         """Take the place of the module, in a copy that is going to be traced.
 
         Args:
             model: The copy.
         """
 
-    def give(self, values: list[Tensor]) -> None:
+    def set_values(self, values: list[Tensor]) -> None:
         """Let the copy read these from now on.
 
         Args:
@@ -50,15 +50,15 @@ class Entrance(Protocol):
         """
 
 
-class NoEntrance:
+class NoPositionInput:
     """For models of which nothing is known: their positions are part of the graph."""
 
     names: tuple[str, ...] = ()
 
-    def open(self, model: PreTrainedModel) -> None:
+    def install(self, model: PreTrainedModel) -> None:
         """Leave the copy alone."""
 
-    def give(self, values: list[Tensor]) -> None:
+    def set_values(self, values: list[Tensor]) -> None:
         """Nothing enters."""
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
@@ -66,7 +66,7 @@ class NoEntrance:
         return []
 
 
-class TableEntrance(nn.Module):
+class TableInput(nn.Module):
     """In the place of a learned position embedding.
 
     Args:
@@ -78,24 +78,24 @@ class TableEntrance(nn.Module):
     def __init__(self, family: Family) -> None:
         super().__init__()
         self.family = family
-        self.given: Tensor | None = None
+        self.current: Tensor | None = None
 
     @property
     def _path(self) -> str:
         return cast(str, self.family.position_table)
 
-    def open(self, model: PreTrainedModel) -> None:
+    def install(self, model: PreTrainedModel) -> None:
         """Take the place of the table."""
         model.set_submodule(self._path, self)
 
-    def give(self, values: list[Tensor]) -> None:
+    def set_values(self, values: list[Tensor]) -> None:
         """Let the copy add these vectors."""
-        (self.given,) = values
+        (self.current,) = values
 
     def forward(self, position_ids: Tensor) -> Tensor:
         """What was given, whatever is asked for."""
-        assert self.given is not None
-        return self.given
+        assert self.current is not None
+        return self.current
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
         """The rows of the table, or what lies between them."""
@@ -106,7 +106,7 @@ class TableEntrance(nn.Module):
         return [model.get_submodule(self._path)(positions[:1])]
 
 
-class RotaryEntrance(nn.Module):
+class RotaryInput(nn.Module):
     """In the place of a rotary embedding.
 
     Args:
@@ -118,22 +118,22 @@ class RotaryEntrance(nn.Module):
         self._types: tuple[str | None, ...] = layer_types or (None,)
         kinds = [f"_{one}" if one else "" for one in self._types]
         self.names = tuple(f"{part}{kind}" for kind in kinds for part in ("cos", "sin"))
-        self.given: dict[str | None, tuple[Tensor, Tensor]] = {}
+        self.current: dict[str | None, tuple[Tensor, Tensor]] = {}
 
-    def open(self, model: PreTrainedModel) -> None:
+    def install(self, model: PreTrainedModel) -> None:
         """Take the place of the rotary embedding."""
         model.set_submodule("rotary_emb", self)
 
-    def give(self, values: list[Tensor]) -> None:
+    def set_values(self, values: list[Tensor]) -> None:
         """Let the copy turn by these cosines and sines."""
         pairs = zip(values[::2], values[1::2], strict=True)
-        self.given = dict(zip(self._types, pairs, strict=True))
+        self.current = dict(zip(self._types, pairs, strict=True))
 
     def forward(
         self, x: Tensor, position_ids: Tensor, layer_type: str | None = None
     ) -> tuple[Tensor, Tensor]:
         """What was given for a kind of layer."""
-        return self.given[layer_type]
+        return self.current[layer_type]
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
         """Cosine and sine, kind of layer by kind of layer."""
@@ -147,7 +147,7 @@ class RotaryEntrance(nn.Module):
         return found
 
 
-def entrance_of(model: PreTrainedModel, family: Family) -> Entrance:
+def position_input_of(model: PreTrainedModel, family: Family) -> PositionInput:
     """Where positions enter a model.
 
     Args:
@@ -156,10 +156,10 @@ def entrance_of(model: PreTrainedModel, family: Family) -> Entrance:
     """
     match family.encoding:
         case "absolute":
-            return TableEntrance(family)
+            return TableInput(family)
         case "rotary":
             kinds = getattr(model.config, "layer_types", None) if family.local_layers else None
             named = [one for one in (GLOBAL_LAYERS, LOCAL_LAYERS) if one in (kinds or ())]
-            return RotaryEntrance(tuple(named))
+            return RotaryInput(tuple(named))
         case _:
-            return NoEntrance()
+            return NoPositionInput()

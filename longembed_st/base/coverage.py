@@ -113,7 +113,7 @@ class Overflow:
             warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
 
 
-def tell_of_cut_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
+def warn_truncated_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
     """Say by the overflow policy that queries are cut; documents never are in their place.
 
     Args:

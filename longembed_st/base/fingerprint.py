@@ -13,8 +13,8 @@ from sentence_transformers.base.model import BaseModel
 
 from longembed_st.base.precision import is_widened
 from longembed_st.base.reader import LongReader, long_reader
-from longembed_st.base.settings import ExtensionConfig, facts_of
-from longembed_st.sentence_transformer.transformer import modules_behind
+from longembed_st.base.settings import ExtensionConfig, field_info
+from longembed_st.sentence_transformer.transformer import following_modules
 
 _WEIGHTS = "0.model."
 """How the names of the transformer's own weights begin."""
@@ -39,10 +39,10 @@ def fingerprint(model: BaseModel) -> str:
         ModelError: If the model was not extended.
     """
     # Options that say what holds anyway change no vector.
-    return spelled_fingerprint(model, long_reader(model).extension.changed_options())
+    return fingerprint_with_options(model, long_reader(model).extension.changed_options())
 
 
-def spelled_fingerprint(model: BaseModel, options: Mapping[str, Any]) -> str:
+def fingerprint_with_options(model: BaseModel, options: Mapping[str, Any]) -> str:
     """The fingerprint with the method's options as they were once spelled.
 
     Args:
@@ -74,7 +74,7 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
     extension = {
         name: getattr(reader.extension, name)
         for name in ExtensionConfig.model_fields.keys() - {"method_options"}
-        if facts_of(name)["changes_vectors"]
+        if field_info(name)["affects_vectors"]
     }
     architecture = reader.config.to_dict()
     for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
@@ -94,7 +94,7 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
         **_of_class(model, reader),
         "modules": [
             (type(module).__name__, getattr(module, "get_config_dict", dict)())
-            for module in modules_behind(model)
+            for module in following_modules(model)
         ],
     }
 

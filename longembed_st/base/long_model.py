@@ -88,7 +88,7 @@ class LongModel(BaseModel):
             # The base class moves the weights it hands over to the CPU, and into shared memory.
             return BaseModel.start_multi_process_pool(copy.deepcopy(self), target_devices)
 
-    def reported(
+    def encode_and_report(
         self,
         call: Callable[..., Any],
         signature: inspect.Signature,
@@ -106,20 +106,20 @@ class LongModel(BaseModel):
             kwargs: Likewise.
         """
         given = signature.bind(self, *args, **kwargs).arguments
-        items = checked(self.listed(given["inputs"]))
+        items = checked(self.as_list(given["inputs"]))
         # Of texts that are cut silently, no more is tokenized than is read.
         overflow = Overflow(exact=False)
         told = overflow
         if given.get("pool") is not None or isinstance(given.get("device"), list):
             # What worker processes count does not come back.
-            prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+            prompt = resolve_prompt(self, given.get("prompt"), given.get("prompt_name"))
             self._count(items, prompt, overflow)
             told = Overflow(exact=False)
         result = call(*args, **kwargs, overflow=told)
         overflow.warn(self.long_transformer.extension, stacklevel=3)
         return result
 
-    def listed(self, inputs: Any) -> list[Any]:
+    def as_list(self, inputs: Any) -> list[Any]:
         """Inputs as a list, be it one or several.
 
         Args:
@@ -135,7 +135,7 @@ class LongModel(BaseModel):
             return
         for group in in_groups(items):
             found = reader.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
-            reader.refuse_unread(group, found, overflow)
+            reader.check_lengths(group, found, overflow)
 
     def prompt_of(self, role: Role | None) -> str | None:
         """The prompt that stands before queries or documents, as sentence-transformers finds it.
@@ -144,9 +144,11 @@ class LongModel(BaseModel):
             role: "query" or "document"; None for the model's default prompt.
         """
         names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in self.prompts]
-        return chosen_prompt(self, None, names[0] if names else None)
+        return resolve_prompt(self, None, names[0] if names else None)
 
-    def behind(self, features: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def apply_following_modules(
+        self, features: dict[str, Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
         """What the modules behind the reader make of some passes.
 
         Args:
@@ -163,7 +165,7 @@ class LongModel(BaseModel):
         return features
 
 
-def chosen_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
+def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
     """The prompt that an encode call with these arguments puts before each text.
 
     Args:

@@ -13,7 +13,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def report_progress_to(listener: Listener) -> Iterator[None]:
     """Be told of every batch that an extended model reads inside the block, in this thread.
 
     One long text is many batches under a method of windows, and one under a method of one pass.
@@ -28,7 +28,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(read: int, of: int) -> None:
+def report_progress(read: int, of: int) -> None:
     """Tell whoever listens.
 
     Args:

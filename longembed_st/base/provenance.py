@@ -105,7 +105,7 @@ class Provenance:
                 del fields[newer]
         return {**fields, _OPTIONS: options, FINGERPRINT: self.fingerprint}
 
-    def elsewhere(self) -> Provenance:
+    def portable(self) -> Provenance:
         """The same without what belongs to this machine: who opens a store may be on another."""
         here = {"device": None, "cache_folder": None}
         return replace(self, settings=self.settings.model_copy(update=here))
@@ -151,7 +151,7 @@ class Provenance:
             raise ConfigError(f"the stored settings cannot be read: {text[:80]!r}")
         return cls.from_dict(stored)
 
-    def refuse_other_vectors(self, now: Provenance, what: str) -> None:
+    def refuse_incompatible(self, now: Provenance, what: str) -> None:
         """Refuse vectors that cannot be compared with those that were made like this.
 
         Two equal fingerprints settle it: a model that was only moved to another path is let in.

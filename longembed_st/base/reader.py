@@ -29,7 +29,7 @@ from longembed_st.base.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.base.coverage import Coverage, Overflow
 from longembed_st.base.layout import padded
 from longembed_st.base.precision import is_widened
-from longembed_st.base.progress import tell
+from longembed_st.base.progress import report_progress
 from longembed_st.base.settings import ExtensionConfig
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.tokens import (
@@ -37,8 +37,8 @@ from longembed_st.base.tokens import (
     FOOTER,
     HEADER,
     PARTS,
-    Need,
     TokenizedText,
+    TokenizeOptions,
     checked_texts,
     tokenize,
 )
@@ -274,7 +274,9 @@ class LongReader(Transformer):
         Raises:
             InputError: If an input is not a valid string.
         """
-        need = Need(None if whole else self.max_seq_length, self.reads_the_end, count, offsets)
+        need = TokenizeOptions(
+            None if whole else self.max_seq_length, self.keeps_end, count, offsets
+        )
         return tokenize(self.text_tokenizer, checked_texts(inputs), prompt, need)
 
     def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
@@ -286,7 +288,7 @@ class LongReader(Transformer):
         """
         tokens = text.counted
         cut = max(tokens - (self.max_seq_length or tokens), 0)
-        first = cut if self.reads_the_end else 0
+        first = cut if self.keeps_end else 0
         content = text.content + text.dropped - cut
         passes = self._windows(content, text.header, text.footer) or [(0, content)]
         characters = [text.characters(first + a, first + b) for a, b in passes if spans]
@@ -298,12 +300,12 @@ class LongReader(Transformer):
         )
 
     @property
-    def reads_the_end(self) -> bool:
+    def keeps_end(self) -> bool:
         """Whether the tokenizer is set to cut a long text at its beginning."""
         return bool(self.text_tokenizer.truncation_side == "left")
 
     @property
-    def leaves_out_prompt(self) -> bool:
+    def excludes_prompt(self) -> bool:
         """Whether what is kept of a pass is without the tokens of its prompt."""
         return False
 
@@ -383,10 +385,10 @@ class LongReader(Transformer):
         # Nobody sees how much is cut silently, nor by how much a refused text is too long.
         count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
         texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
-        self.refuse_unread(inputs, texts, overflow)
+        self.check_lengths(inputs, texts, overflow)
         limits = [n for n in (self.max_seq_length, max_length) if n is not None]
         if limits:
-            texts = [text.shortened(min(limits), self.reads_the_end) for text in texts]
+            texts = [text.shortened(min(limits), self.keeps_end) for text in texts]
         return self.features_of(texts, prompt)
 
     def features_of(self, texts: Sequence[TokenizedText], prompt: str | None) -> dict[str, Any]:
@@ -441,14 +443,14 @@ class LongReader(Transformer):
             InputError: As `preprocess`.
         """
         texts = self.tokenize_texts(inputs, prompt, offsets=True)
-        self.refuse_unread(inputs, texts)
+        self.check_lengths(inputs, texts)
         spans = [list(self.coverage_of(text, spans=True).spans) for text in texts]
         limit = self.max_seq_length
         if limit is not None:
-            texts = [text.shortened(limit, self.reads_the_end) for text in texts]
+            texts = [text.shortened(limit, self.keeps_end) for text in texts]
         return self.features_of(texts, prompt), spans
 
-    def refuse_unread(
+    def check_lengths(
         self,
         inputs: Sequence[str],
         texts: Sequence[TokenizedText],
@@ -492,7 +494,7 @@ class LongReader(Transformer):
         parts = self._parts(features)
         starts = features["cu_seq_lens_q"].tolist()
         excluded = 0
-        if self.leaves_out_prompt:
+        if self.excludes_prompt:
             # Collators may have made a tensor of it.
             excluded = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
         passes = []
@@ -554,7 +556,7 @@ class LongReader(Transformer):
                     outputs["prompt_length"] = left_out
                 yield chosen, outputs
                 read += sum(len(passes[index].tokens) for index in chosen)
-                tell(read, all_tokens)
+                report_progress(read, all_tokens)
 
     def read_reduced(
         self,
@@ -671,7 +673,7 @@ class LongReader(Transformer):
         inputs = self._model_inputs(rows, features, True)
         return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
 
-    def compute_with(self, engine: OpenVino | None) -> None:
+    def set_engine(self, engine: OpenVino | None) -> None:
         """Let an engine compute the passes from now on.
 
         Args:
@@ -733,7 +735,7 @@ def _coverages(features: dict[str, Any], texts: Sequence[int]) -> list[Coverage]
     ]
 
 
-def read_once(passes: Sequence[Pass]) -> list[Tensor]:
+def unique_token_masks(passes: Sequence[Pass]) -> list[Tensor]:
     """Which tokens of each pass stand for the text, so that each of its tokens does once.
 
     Leading special tokens and the prompt are those of the first pass, trailing ones those of the
@@ -760,7 +762,7 @@ def read_once(passes: Sequence[Pass]) -> list[Tensor]:
     return chosen
 
 
-def first_modules(model: BaseModel) -> list[torch.nn.Module]:
+def input_modules(model: BaseModel) -> list[torch.nn.Module]:
     """What the inputs of a model go into: one module, or the first of each of its routes.
 
     Args:
@@ -782,7 +784,7 @@ def long_reader(model: BaseModel) -> LongReader:
     Raises:
         ModelError: If the model was not extended.
     """
-    for module in first_modules(model):
+    for module in input_modules(model):
         if isinstance(module, LongReader):
             return module
     raise ModelError("this model was not extended; use longembed_st.extend(model) first")

@@ -79,8 +79,8 @@ def setting(
     default: Any,
     description: str,
     *,
-    otherwise: str | None = None,
-    changes_vectors: bool = True,
+    default_text: str | None = None,
+    affects_vectors: bool = True,
     option: bool = True,
     **constraints: Any,
 ) -> Any:
@@ -89,12 +89,16 @@ def setting(
     Args:
         default: Its value if nobody gives one.
         description: What it is, for documentation and `--help`.
-        otherwise: In words, what holds if nobody gives one.
-        changes_vectors: Whether another value may give other vectors.
+        default_text: In words, what holds if nobody gives one.
+        affects_vectors: Whether another value may give other vectors.
         option: Whether commands have an option of its name.
         **constraints: Of pydantic, as `ge` and `le`.
     """
-    facts: Any = {"otherwise": otherwise, "changes_vectors": changes_vectors, "option": option}
+    facts: Any = {
+        "default_text": default_text,
+        "affects_vectors": affects_vectors,
+        "option": option,
+    }
     made = {"default_factory": default} if callable(default) else {"default": default}
     return Field(
         **made, frozen=True, description=description, json_schema_extra=facts, **constraints
@@ -132,37 +136,37 @@ class ExtensionConfig(BaseModel):
     max_seq_length: int | None = setting(
         None,
         "Extended window in tokens: the most that is read of a text.",
-        otherwise="the method's own",
+        default_text="the method's own",
         ge=4,
         le=LARGEST_WINDOW,
     )
     original_max_seq_length: int | None = setting(
         None,
         "Original window in tokens: what the model reads unextended.",
-        otherwise="the model's own",
+        default_text="the model's own",
         ge=4,
         le=LARGEST_WINDOW,
     )
     logn_scaling: bool = setting(
-        False, "Scale attention logits with the logarithm of the text's length.", otherwise="off"
+        False, "Scale attention logits with the logarithm of the text's length.", default_text="off"
     )
     on_overflow: OverflowPolicy = setting(
         "warn",
         "Texts longer than can be read: name them, refuse them, or cut them silently.",
-        changes_vectors=False,
+        affects_vectors=False,
     )
     token_budget: int = setting(
         DEFAULT_TOKEN_BUDGET,
         "Most tokens in one forward pass. Bounds the memory.",
-        changes_vectors=False,
+        affects_vectors=False,
         option=False,
         ge=1,
     )
     combine: Literal["max", "mean", "first", "logsumexp"] | None = setting(
         None,
         "Of a cross-encoder: how the scores of a document's windows become one.",
-        otherwise="max",
-        changes_vectors=False,
+        default_text="max",
+        affects_vectors=False,
         option=False,
     )
     method_options: dict[str, Scalar] = setting(dict, "The method's own options, by name.")
@@ -174,7 +178,7 @@ class ExtensionConfig(BaseModel):
             raise ConfigError(one_line(error)) from None
 
     def __repr_args__(self) -> Any:
-        return [(name, getattr(self, name)) for name in self.given]
+        return [(name, getattr(self, name)) for name in self.explicit]
 
     @model_validator(mode="before")
     @classmethod
@@ -230,7 +234,7 @@ class ExtensionConfig(BaseModel):
         return {**fields, _OPTIONS: options}
 
     @property
-    def given(self) -> dict[str, Any]:
+    def explicit(self) -> dict[str, Any]:
         """The settings that somebody gave, explicit defaults among them."""
         return {name: getattr(self, name) for name in self._names() if name in self._named()}
 
@@ -243,7 +247,7 @@ class ExtensionConfig(BaseModel):
         base = ModelSettings if issubclass(cls, ModelSettings) else ExtensionConfig
         return list(base.model_fields)
 
-    def over(self, base: ExtensionConfig) -> Self:
+    def with_defaults(self, base: ExtensionConfig) -> Self:
         """These settings where they were given, and those of another object elsewhere.
 
         The windows and options of one method mean nothing to another: if a different method is
@@ -252,14 +256,14 @@ class ExtensionConfig(BaseModel):
         Args:
             base: For instance the settings of a saved model, resolved or not.
         """
-        below = base.given
-        if self.given.get("method", base.method) != base.method:
+        below = base.explicit
+        if self.explicit.get("method", base.method) != base.method:
             kept = {"original_max_seq_length"} | below.keys() - ExtensionConfig.model_fields.keys()
             below = {name: value for name, value in below.items() if name in kept}
         elif base.is_resolved:
             # Defaults are worked out anew: they may depend on what is given.
             below = {**below, "method_options": base.changed_options()}
-        above = self.given
+        above = self.explicit
         for name in ("method_options", "model_kwargs"):
             if name in above and name in below:
                 above[name] = {**below[name], **above[name]}
@@ -358,40 +362,40 @@ class ModelSettings(ExtensionConfig):
     ) = setting(
         None,
         "Class of sentence-transformers to load the model as.",
-        otherwise="the checkpoint's own",
-        changes_vectors=False,
+        default_text="the checkpoint's own",
+        affects_vectors=False,
         option=False,
     )
     device: str | None = setting(
         None,
         "Where to compute: cpu, cuda, mps, ...",
-        otherwise="chosen",
-        changes_vectors=False,
+        default_text="chosen",
+        affects_vectors=False,
     )
     dtype: Literal["float32", "float16", "bfloat16", "auto"] | None = setting(
         None,
         "Numbers to compute in; auto: as the weights are stored.",
-        otherwise="float32 on a CPU, elsewhere auto",
-        changes_vectors=False,
+        default_text="float32 on a CPU, elsewhere auto",
+        affects_vectors=False,
     )
     backend: Literal["torch", "openvino"] | None = setting(
         None,
         "What computes: torch; or on a CPU OpenVINO, which is faster.",
-        otherwise="torch",
-        changes_vectors=False,
+        default_text="torch",
+        affects_vectors=False,
     )
     prompts: dict[str, str] | None = setting(
         None,
         "Texts put before queries and documents, by the names 'query' and 'document'.",
-        otherwise="the model's own",
+        default_text="the model's own",
     )
     whitening: str | None = setting(
         None,
         "Whitening to build into the model: a file, or the folder of a whitened model.",
-        otherwise="none",
+        default_text="none",
     )
     cache_folder: str | None = setting(
-        None, "Where models from the hub are stored.", changes_vectors=False, option=False
+        None, "Where models from the hub are stored.", affects_vectors=False, option=False
     )
     model_kwargs: dict[str, Any] = setting(
         dict, "Further arguments of SentenceTransformer: revision, truncate_dim, ...", option=False
@@ -456,14 +460,14 @@ class ModelSettings(ExtensionConfig):
 
     def keywords(self) -> dict[str, Any]:
         """The keyword arguments of `load`, as far as they were given."""
-        given = self.given
+        given = self.explicit
         given.pop("model_name", None)
         return {**given.pop("method_options", {}), **given.pop("model_kwargs", {}), **given}
 
-    def loading(self) -> dict[str, Any]:
+    def loading_arguments(self) -> dict[str, Any]:
         """The keyword arguments of `SentenceTransformer`, as far as they were given."""
         own = ModelSettings.model_fields.keys() - ExtensionConfig.model_fields.keys()
-        given = {name: value for name, value in self.given.items() if name in own}
+        given = {name: value for name, value in self.explicit.items() if name in own}
         for ours in ("model_name", "model_type", "whitening", "backend"):
             given.pop(ours, None)
         rest = given.pop("model_kwargs", {})
@@ -497,7 +501,8 @@ class ModelSettings(ExtensionConfig):
         fields = {
             name: getattr(self, name)
             for name in self._names()
-            if facts_of(name)["changes_vectors"] and name not in ("method_options", "model_kwargs")
+            if field_info(name)["affects_vectors"]
+            and name not in ("method_options", "model_kwargs")
         }
         if self.backend == "openvino" and self.dtype not in (None, "float32"):
             fields["computed in"] = f"{self.dtype} by openvino"
@@ -508,7 +513,7 @@ class ModelSettings(ExtensionConfig):
         return {**fields, **options, **self.model_kwargs}
 
 
-def facts_of(name: str) -> dict[str, Any]:
+def field_info(name: str) -> dict[str, Any]:
     """What `setting` was told of a field.
 
     Args:
@@ -526,7 +531,7 @@ def takes_settings(kind: type[ExtensionConfig]) -> Callable[[CallableT], Callabl
         kind: Whose fields these are.
     """
 
-    def shown(function: CallableT) -> CallableT:
+    def decorate(function: CallableT) -> CallableT:
         own = inspect.signature(function)
         first = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         named = [
@@ -544,7 +549,7 @@ def takes_settings(kind: type[ExtensionConfig]) -> Callable[[CallableT], Callabl
         function.__signature__ = signature  # type: ignore[attr-defined]
         return function
 
-    return shown
+    return decorate
 
 
 def one_line(error: ValidationError) -> str:

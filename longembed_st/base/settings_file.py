@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longembed_st.base.settings import ModelSettings
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 from longembed_st.files import write_text
 
@@ -41,13 +41,13 @@ class SettingsFile:
         try:
             content = json.loads(path.read_text(encoding="utf8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read settings from {shown(path)}: {error}") from None
+            raise ConfigError(f"cannot read settings from {escaped(path)}: {error}") from None
         if isinstance(content, dict) and "model" not in content:
             content = {"model": content}
         if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-            raise ConfigError(f"{shown(path)} is no mapping of settings to values")
+            raise ConfigError(f"{escaped(path)} is no mapping of settings to values")
         for name in content.keys() - {"model", "search"}:
-            raise ConfigError(f"{shown(path)}: unknown {name!r}; there are model and search")
+            raise ConfigError(f"{escaped(path)}: unknown {name!r}; there are model and search")
         named = {("model_name" if k == _NAME else k): v for k, v in content["model"].items()}
         return cls(ModelSettings.from_keywords(**named), content.get("search", {}))
 

@@ -31,7 +31,7 @@ def has_text(text: str) -> bool:
     )
 
 
-def shown(text: str | os.PathLike[str]) -> str:
+def escaped(text: str | os.PathLike[str]) -> str:
     r"""Foreign text for one line of a terminal, or of a message.
 
     A terminal acts on control characters, and some others turn the order of the text around them.

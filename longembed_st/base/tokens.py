@@ -174,7 +174,7 @@ def checked_texts(inputs: Sequence[Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Need:
+class TokenizeOptions:
     """What is needed of the tokens of a text.
 
     Attributes:
@@ -201,7 +201,7 @@ def tokenize(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     prompt: str | None,
-    need: Need | None = None,
+    need: TokenizeOptions | None = None,
 ) -> list[TokenizedText]:
     """Tokenize texts, long ones piece by piece.
 
@@ -214,7 +214,7 @@ def tokenize(
     Returns:
         One record a text, in order.
     """
-    prompt, need = prompt or "", need or Need()
+    prompt, need = prompt or "", need or TokenizeOptions()
     records: list[TokenizedText] = []
     together: list[str] = []
     size = 0
@@ -239,7 +239,7 @@ def tokenize(
 
 
 def _tokenized_whole(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str, need: Need
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str, need: TokenizeOptions
 ) -> list[TokenizedText]:
     if not texts:
         return []
@@ -274,7 +274,7 @@ def _tokenized_whole(
 
 
 def _tokenized_in_pieces(
-    tokenizer: PreTrainedTokenizerBase, text: str, prompt: str, need: Need
+    tokenizer: PreTrainedTokenizerBase, text: str, prompt: str, need: TokenizeOptions
 ) -> TokenizedText:
     text = prompt + text
     specials = leading, trailing = _special_tokens(tokenizer)

@@ -19,14 +19,14 @@ import typer
 from rich.text import Text
 
 from longembed_st.command.models import bake, inspect, save
-from longembed_st.command.terminal import Outlet, outlets, terminal
+from longembed_st.command.terminal import SafeStream, safe_streams, terminal
 from longembed_st.errors import LongEmbedError
 
 COMMAND_GROUP = "longembed_st.commands"
 TRACEBACK = "--traceback"
 TRACEBACK_VARIABLE = "LONGEMBED_TRACEBACK"
 
-DONE, FAILED, MISUSED, UNFORESEEN, UNHEARD, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, MISUSED, UNFORESEEN, OUTPUT_LOST, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
     name="longembed",
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    with outlets() as out:
+    with safe_streams() as out:
         wanted, traceback = _without_traceback(arguments)
         try:
             if not app.registered_commands:
@@ -90,12 +90,12 @@ def run(arguments: Sequence[str]) -> int:
         except Exception as error:
             if traceback or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
                 terminal(stderr=True).print(Text(format_exc()), soft_wrap=True)
-            code = _told(error)
+            code = _report_error(error)
         out.flush()
-        return _heard(code, out)
+        return _exit_code(code, out)
 
 
-def _told(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """Say in one line how a command ended."""
     # Usage errors of click, which typer may bring under a name of its own.
     usage = getattr(error, "format_message", None)
@@ -136,13 +136,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _heard(code: int, out: Outlet) -> int:
+def _exit_code(code: int, out: SafeStream) -> int:
     """The exit code of a command whose output may have got lost."""
     # Whoever closes a pipe has read enough.
     if out.problem is None or isinstance(out.problem, BrokenPipeError):
         return code
     reason = getattr(out.problem, "strerror", None) or out.problem
-    return code or _fail(f"done, but the output could not be written: {reason}", UNHEARD)
+    return code or _fail(f"done, but the output could not be written: {reason}", OUTPUT_LOST)
 
 
 def _register_commands() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from longembed_st.base.progress import listening
+from longembed_st.base.progress import report_progress_to
 from longembed_st.command.terminal import Terminal
 
 _SPEED_SECONDS = 300.0
@@ -120,5 +120,5 @@ def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Call
         def on_tokens(read: int, of: int) -> None:
             bars.update(task, completed=min(done + read / of, count))
 
-        with listening(on_tokens):
+        with report_progress_to(on_tokens):
             yield on_document

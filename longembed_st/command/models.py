@@ -11,10 +11,10 @@ from rich.table import Column, Table
 
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import loading
-from longembed_st.command.options import ModelArgument, given_path, with_settings
+from longembed_st.command.options import ModelArgument, path_argument, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.files import refuse_existing, whole_folder
+from longembed_st.files import atomic_folder, refuse_existing
 
 if TYPE_CHECKING:
     from longembed_st.base.long_model import LongModel
@@ -84,7 +84,7 @@ def inspect(
 @with_settings
 def bake(
     model: ModelArgument,
-    out: Annotated[Path, typer.Argument(parser=given_path, metavar="DIR", help="A new folder.")],
+    out: Annotated[Path, typer.Argument(parser=path_argument, metavar="DIR", help="A new folder.")],
     *,
     settings: ModelSettings,
 ) -> None:
@@ -98,13 +98,13 @@ def bake(
 
     extended = _load_dense(model, settings)
     reader = extended.long_transformer
-    if "method" not in settings.given and not reader.method.can_be_baked():
+    if "method" not in settings.explicit and not reader.method.can_be_baked():
         chosen = BAKED_BY_DEFAULT.get(reader.family.encoding)
         if chosen is not None:
             terminal(stderr=True).say(
                 f"Method {reader.extension.method} works at run time only: baking with {chosen}."
             )
-            extended = _load_dense(model, settings.over(ModelSettings(method=chosen)))
+            extended = _load_dense(model, settings.with_defaults(ModelSettings(method=chosen)))
     with loading(terminal(stderr=True)), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
         le.bake(extended, out)
@@ -116,7 +116,7 @@ def bake(
 @with_settings
 def save(
     model: ModelArgument,
-    out: Annotated[Path, typer.Argument(parser=given_path, metavar="DIR", help="A new folder.")],
+    out: Annotated[Path, typer.Argument(parser=path_argument, metavar="DIR", help="A new folder.")],
     *,
     settings: ModelSettings,
 ) -> None:
@@ -126,7 +126,7 @@ def save(
     """
     refuse_existing(out)
     extended = _load(model, settings)
-    with loading(terminal(stderr=True)), whole_folder(out) as unfinished:
+    with loading(terminal(stderr=True)), atomic_folder(out) as unfinished:
         extended.save_pretrained(str(unfinished))
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from longembed_st.base.settings import ModelSettings, facts_of
+from longembed_st.base.settings import ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError
 
@@ -37,7 +37,7 @@ def option_of(name: str) -> Any:
         declarations = [f"--{flag}/--no-{flag}"]
     if get_origin(kind) not in (Union, types.UnionType):
         kind = kind | None
-    default = facts_of(name)["otherwise"] or str(field.default)
+    default = field_info(name)["default_text"] or str(field.default)
     option = typer.Option(
         *declarations, help=field.description, show_default=default, metavar=metavar
     )
@@ -84,11 +84,11 @@ _SPECIAL = {
 _OF_SETTINGS = {
     name: option_of(name)
     for name in ModelSettings.model_fields
-    if facts_of(name)["option"] and name not in ("prompts", "method_options")
+    if field_info(name)["option"] and name not in ("prompts", "method_options")
 } | _SPECIAL
 
 
-def given_path(path: str | Path) -> Path:
+def path_argument(path: str | Path) -> Path:
     """A path as typed; an empty one, which would mean the working folder, is a mistake.
 
     Args:
@@ -105,7 +105,7 @@ _SettingsFileOption = Annotated[
     Path | None,
     typer.Option(
         "--settings",
-        parser=given_path,
+        parser=path_argument,
         metavar="FILE",
         help="JSON file of settings, as `longembed calibrate` writes it; options go before it.",
     ),
@@ -126,10 +126,12 @@ def with_settings(command: Command) -> Command:
         options = {name: arguments.pop(name) for name in _OF_SETTINGS}
         path = arguments.pop(_FILE)
         file = None if path is None else SettingsFile.read(path)
-        settings = given_settings(**options)
+        settings = settings_from_options(**options)
         if _FILE in own.parameters:
             arguments[_FILE] = file
-        command(settings=settings if file is None else settings.over(file.model), **arguments)
+        command(
+            settings=settings if file is None else settings.with_defaults(file.model), **arguments
+        )
 
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
@@ -147,7 +149,7 @@ def with_settings(command: Command) -> Command:
     return run
 
 
-def given_settings(
+def settings_from_options(
     *,
     query_prompt: str | None = None,
     document_prompt: str | None = None,

@@ -19,7 +19,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 
 
 class Terminal(Console):
@@ -37,7 +37,7 @@ class Terminal(Console):
             **options: As rich's; those that would interpret it have no effect.
         """
         options |= {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
-        return super().render_str(shown(text), **options)
+        return super().render_str(escaped(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -52,7 +52,7 @@ class Terminal(Console):
             if segment.control or segment.text == "\n" or segment.text.isprintable():
                 yield segment
             else:
-                lines = "\n".join(map(shown, segment.text.split("\n")))
+                lines = "\n".join(map(escaped, segment.text.split("\n")))
                 yield Segment(lines, segment.style)
 
     def say(self, text: str, style: str | Style | None = None) -> None:
@@ -100,7 +100,7 @@ def _takes(encoding: str, character: str) -> bool:
     return True
 
 
-class Outlet:
+class SafeStream:
     """Standard output or error that never raises: a command is to end its work, heard or not.
 
     Args:
@@ -149,22 +149,22 @@ class Outlet:
 
 
 @contextmanager
-def outlets() -> Iterator[Outlet]:
-    """Put standard output and error behind an `Outlet` each, and warnings into one line.
+def safe_streams() -> Iterator[SafeStream]:
+    """Put standard output and error behind an `SafeStream` each, and warnings into one line.
 
     Yields:
         That of standard output.
     """
     streams = sys.stdout, sys.stderr
-    both = Outlet(sys.stdout), Outlet(sys.stderr)
+    both = SafeStream(sys.stdout), SafeStream(sys.stderr)
     sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], both)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             yield both[0]
     finally:
-        for outlet in both:
-            outlet.flush()
+        for stream in both:
+            stream.flush()
         sys.stdout, sys.stderr = streams
 
 

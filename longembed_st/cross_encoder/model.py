@@ -13,7 +13,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.base.layout import flattened
-from longembed_st.base.long_model import LongModel, chosen_prompt, in_groups
+from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
 from longembed_st.base.reader import NOT_FINITE
 from longembed_st.base.reductions import combined_by_text
 from longembed_st.base.reranking import WindowScores
@@ -64,7 +64,9 @@ class LongCrossEncoder(LongModel, CrossEncoder):
     def _of_windows(self, flat: dict[str, Any], kwargs: dict[str, Any]) -> tuple[Tensor, list[int]]:
         """The scores of all windows, shape (windows, labels), and the pair of each."""
         return self.long_transformer.read_reduced(
-            flat, lambda outputs: self.behind(outputs, kwargs)["scores"], self.num_labels
+            flat,
+            lambda outputs: self.apply_following_modules(outputs, kwargs)["scores"],
+            self.num_labels,
         )
 
     @torch.inference_mode()
@@ -91,7 +93,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             )
         self.eval()
         reader = self.long_transformer
-        prompt = chosen_prompt(self, prompt, None)
+        prompt = resolve_prompt(self, prompt, None)
         how = reader.extension.combine or "max"
         activation = self.activation_fn or torch.nn.Identity()
         found: list[WindowScores] = []
@@ -119,4 +121,4 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             """
             if "sentences" in kwargs:
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
-            return self.reported(super().predict, _PREDICT, checked_pairs, args, kwargs)
+            return self.encode_and_report(super().predict, _PREDICT, checked_pairs, args, kwargs)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from longembed_st.base.coverage import Overflow, tell_of_cut_queries
+from longembed_st.base.coverage import Overflow, warn_truncated_queries
 from longembed_st.base.reader import LongReader
 from longembed_st.base.tokens import (
     PROBES,
-    Need,
     Offsets,
     TokenizedText,
+    TokenizeOptions,
     checked_texts,
     tokenize,
 )
@@ -71,7 +71,9 @@ class LongPairTransformer(LongReader):
             return super().tokenize_texts(inputs, prompt, whole=whole, count=count, offsets=offsets)
         pairs = checked_pairs(inputs)
         tokenizer = self.text_tokenizer
-        need = Need(None if whole else self.max_seq_length, self.reads_the_end, count, offsets)
+        need = TokenizeOptions(
+            None if whole else self.max_seq_length, self.keeps_end, count, offsets
+        )
         documents = tokenize(tokenizer, [document for _, document in pairs], None, need)
         frames = {query: frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
         texts = [
@@ -83,7 +85,7 @@ class LongPairTransformer(LongReader):
         cut = [text.header - kept.header for text, kept in zip(texts, shorter, strict=True)]
         if any(cut):
             headers = [text.header for text, less in zip(texts, cut, strict=True) if less]
-            tell_of_cut_queries(headers, room // 2, self.extension)
+            warn_truncated_queries(headers, room // 2, self.extension)
         return shorter
 
     def _window_tokens(self) -> int:
@@ -94,17 +96,17 @@ class LongPairTransformer(LongReader):
             return self.method.tokens_per_window(context)
         return context.extended
 
-    def refuse_unread(
+    def check_lengths(
         self,
         inputs: Sequence[Any],
         texts: Sequence[TokenizedText],
         overflow: Overflow | None = None,
     ) -> None:
-        """As `LongReader.refuse_unread`, of the documents."""
+        """As `LongReader.check_lengths`, of the documents."""
         documents = [one if isinstance(one, str) else one[1] for one in inputs]
-        super().refuse_unread(documents, texts, overflow)
+        super().check_lengths(documents, texts, overflow)
 
-    def compute_with(self, engine: Any) -> None:
+    def set_engine(self, engine: Any) -> None:
         """Let torch compute, the only engine for pairs.
 
         Args:

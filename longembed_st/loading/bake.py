@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
-from longembed_st.files import refuse_existing, whole_folder
+from longembed_st.files import atomic_folder, refuse_existing
 from longembed_st.positions.hooks import RotaryHook, within_table
 from longembed_st.positions.rotary import GLOBAL_LAYERS
 from longembed_st.positions.tables import interpolate_rows
 from longembed_st.sentence_transformer.transformer import (
     LongTransformer,
+    following_modules,
     long_transformer,
-    modules_behind,
 )
 
 
@@ -53,7 +53,7 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
             _plain_transformer(reader),
             *_plain_weights(reader),
             reader.pooling.stock(),
-            *map(copy_sharing_weights, modules_behind(model)),
+            *map(copy_sharing_weights, following_modules(model)),
         ],
         device="cpu",
         prompts=cast(dict[str, str], dict(model.prompts)),
@@ -62,7 +62,7 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
         truncate_dim=model.truncate_dim,
     )
     note = _note(reader)
-    with whole_folder(target) as unfinished:
+    with atomic_folder(target) as unfinished:
         plain.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(f"\n\n## Extended context window\n\n{note}\n")

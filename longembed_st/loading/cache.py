@@ -18,10 +18,10 @@ from weakref import WeakValueDictionary
 
 from sentence_transformers import SentenceTransformer
 
-from longembed_st.base.fingerprint import fingerprint, spelled_fingerprint
+from longembed_st.base.fingerprint import fingerprint, fingerprint_with_options
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ExtensionConfig, ModelSettings
-from longembed_st.loading.load import is_saved_extension, load_settings
+from longembed_st.loading.load import load_settings, was_saved_extended
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.sentence_transformer.model import LongSentenceTransformer, coverage
 
@@ -62,7 +62,7 @@ class CachedModel:
         """How its vectors are made, to be stored beside them."""
         return Provenance(self.settings, self.fingerprint)
 
-    def makes(self, stored: Provenance) -> bool:
+    def is_compatible(self, stored: Provenance) -> bool:
         """Whether its vectors can be compared with stored ones.
 
         Args:
@@ -75,9 +75,9 @@ class CachedModel:
         spelled = now.model_copy(update={"method_options": then.method_options})
         if then.method != now.method or spelled.resolved() != now:
             return False
-        return stored.fingerprint == spelled_fingerprint(self.model, then.method_options)
+        return stored.fingerprint == fingerprint_with_options(self.model, then.method_options)
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
+    def refuse_incompatible(self, stored: Provenance, what: str) -> None:
         """Refuse to put vectors of this model to others that cannot be compared with them.
 
         Args:
@@ -87,8 +87,8 @@ class CachedModel:
         Raises:
             ConfigError: If they were made otherwise; each differing setting is named.
         """
-        if not self.makes(stored):
-            stored.refuse_other_vectors(self.provenance, what)
+        if not self.is_compatible(stored):
+            stored.refuse_incompatible(self.provenance, what)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return cached_model, (self._given,)
@@ -144,12 +144,12 @@ def cached_model(settings: ModelSettings) -> CachedModel:
 def _key(settings: ModelSettings) -> Hashable:
     """Equal for settings that load the same model, whether defaults are spelled out or not."""
     name = settings.model_name or ""
-    reading = {k: v for k, v in settings.given.items() if k in ExtensionConfig.model_fields}
+    reading = {k: v for k, v in settings.explicit.items() if k in ExtensionConfig.model_fields}
     if settings.is_resolved:
         reading["method_options"] = settings.build_method().model_dump()
     if not _has_saved_settings(name):
         reading = _without_defaults(reading, vars(ExtensionConfig()))
-    stock = _frozen(_without_defaults(settings.loading(), _STOCK))
+    stock = _frozen(_without_defaults(settings.loading_arguments(), _STOCK))
     computed = (settings.backend or "torch", settings.dtype)
     return _files(name), _files(settings.whitening or ""), _frozen(reading), stock, computed
 
@@ -167,7 +167,7 @@ def _without_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 
 def _has_saved_settings(name: str) -> bool:
     """Whether an explicit default may differ from leaving the setting out."""
-    return name in PUBLISHED or not Path(name).is_dir() or is_saved_extension(name, {})
+    return name in PUBLISHED or not Path(name).is_dir() or was_saved_extended(name, {})
 
 
 def _files(name: str) -> Hashable:

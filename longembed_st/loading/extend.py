@@ -242,10 +242,10 @@ def _refuse_tied_table(transformer: Transformer, method: str) -> None:
     if isinstance(transformer, LongReader):
         present = transformer.method
         if present.tied_to_checkpoint and method != present.name:
-            refuse_other_than(present.name, method)
+            refuse_other_method(present.name, method)
 
 
-def refuse_other_than(tied: str, method: str) -> NoReturn:
+def refuse_other_method(tied: str, method: str) -> NoReturn:
     """Raise `ModelError`: a checkpoint was made for one method.
 
     Args:

@@ -21,7 +21,7 @@ from torch import nn
 from longembed_st.base.long_model import LongModel
 from longembed_st.base.pooled import PooledPasses
 from longembed_st.base.precision import WIDENED_FROM, half_precision_of, is_emulated
-from longembed_st.base.reader import first_modules
+from longembed_st.base.reader import input_modules
 from longembed_st.base.settings import (
     UNSET,
     ExtensionConfig,
@@ -34,7 +34,7 @@ from longembed_st.cross_encoder.model import LongCrossEncoder
 from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.convert import native_checkpoint
-from longembed_st.loading.extend import extended, refuse_other_than
+from longembed_st.loading.extend import extended, refuse_other_method
 from longembed_st.loading.hub import refuse_unknown_model
 from longembed_st.loading.model_type import ModelType, model_type_of
 from longembed_st.loading.published import PUBLISHED
@@ -42,10 +42,10 @@ from longembed_st.loading.sanity import (
     checkpoint_json,
     hub_arguments,
     refuse_impossible_config,
-    refuse_made_up,
     refuse_meaningless,
+    refuse_random_weights,
 )
-from longembed_st.loading.whitening import Whitening, build_in
+from longembed_st.loading.whitening import Whitening, attach_whitening
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.method import get_method
@@ -85,7 +85,7 @@ def transformers_of(model: BaseModel) -> list[Transformer]:
     Args:
         model: Of any class.
     """
-    return [module for module in first_modules(model) if isinstance(module, Transformer)]
+    return [module for module in input_modules(model) if isinstance(module, Transformer)]
 
 
 @overload
@@ -200,15 +200,15 @@ def load_any(settings: ModelSettings) -> LongModel:
     """
     assert settings.model_name is not None
     name = settings.model_name
-    refuse_unknown_model(name, settings.loading())
+    refuse_unknown_model(name, settings.loading_arguments())
     try:
         model = _load(name, settings)
         if settings.backend == "openvino":
-            model.long_transformer.compute_with(_openvino(settings))
+            model.long_transformer.set_engine(_openvino(settings))
         if settings.whitening is not None:
             if not isinstance(model, LongSentenceTransformer):
                 raise ModelError(f"a {model.model_type} cannot be whitened; leave whitening out")
-            build_in(model, Whitening.read(settings.whitening), settings.whitening)
+            attach_whitening(model, Whitening.read(settings.whitening), settings.whitening)
         _try(model)
     except LongEmbedError:
         raise
@@ -240,22 +240,22 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     published = PUBLISHED.get(name)
     if published is not None:
         settings = _over_published(settings, published.settings)
-    arguments = settings.loading()
+    arguments = settings.loading_arguments()
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
     model_type = settings.model_type or model_type_of(name, arguments)
-    if is_saved_extension(name, arguments):
+    if was_saved_extended(name, arguments):
         with _without_advice():
             model = load_with_modules(_long_class(model_type), name, saved_classes(), **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         _widen(model, settings)
-        return extended(model, settings.over(model.long_transformer.extension))
+        return extended(model, settings.with_defaults(model.long_transformer.extension))
     with native_checkpoint(name, arguments) as source, _without_advice():
         plain = _stock_class(model_type)(source, **arguments)
     for module in transformers_of(plain):
         checks.refuse_missing_weights(module.model, name)
         refuse_meaningless(module, name, where)
-    refuse_made_up(plain, name, where)
+    refuse_random_weights(plain, name, where)
     _widen(plain, settings)
     if published is not None and published.normalize:
         plain.append(Normalize())
@@ -408,19 +408,19 @@ def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> Long
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
     whitened = cast(LongSentenceTransformer, extended(model, long_transformer(model).extension))
-    build_in(whitened, whitening)
+    attach_whitening(whitened, whitening)
     return whitened
 
 
 def _over_published(settings: ModelSettings, published: ModelSettings) -> ModelSettings:
     """The user's settings over those that a released checkpoint needs."""
-    method = settings.given.get("method", published.method)
+    method = settings.explicit.get("method", published.method)
     if method != published.method and get_method(published.method).tied_to_checkpoint:
-        refuse_other_than(published.method, method)
-    return settings.over(published)
+        refuse_other_method(published.method, method)
+    return settings.with_defaults(published)
 
 
-def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
+def was_saved_extended(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
     """Whether the folder or repository holds a model that was extended and saved.
 
     Args:

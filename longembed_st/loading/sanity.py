@@ -35,7 +35,7 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
 
 
-def refuse_made_up(model: BaseModel, name: str, where: dict[str, Any]) -> None:
+def refuse_random_weights(model: BaseModel, name: str, where: dict[str, Any]) -> None:
     """Raise `ModelError` if modules of a model were made up, as the checkpoint has none.
 
     sentence-transformers puts a random projection or autoencoder behind a bare transformer, to be

@@ -20,13 +20,13 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"
 """In the folder of a whitened model."""
 
-MOST_DOCUMENTS = 500
+FITTED_DOCUMENTS = 500
 """What a whitening is fitted on by default, drawn at random: more change little."""
 
 _FORMAT = {"format": "longembed-st whitening 1"}
@@ -97,7 +97,7 @@ class Whitening:
             path: The file.
         """
         content = save(self._arrays(), metadata={**self.notes, **_FORMAT})
-        write_whole(path, lambda file: file.write(content))
+        write_atomically(path, lambda file: file.write(content))
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
         matrix = None if self.map is None else self.map.matrix
@@ -140,7 +140,9 @@ class Whitening:
         return cls(fitted, arrays.get("token_weights"), notes)
 
 
-def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "it") -> None:
+def attach_whitening(
+    model: LongSentenceTransformer, whitening: Whitening, name: str = "it"
+) -> None:
     """Put a whitening into a model and behind its modules.
 
     Args:

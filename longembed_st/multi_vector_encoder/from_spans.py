@@ -21,8 +21,8 @@ from longembed_st.errors import ConfigError, ModelError
 from longembed_st.sentence_transformer.spans import read_spans, refuse_short
 from longembed_st.sentence_transformer.transformer import (
     LongTransformer,
+    following_modules,
     long_transformer,
-    modules_behind,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def multi_vector(
     refuse_short(span_tokens)
     reader = copy_sharing_weights(long_transformer(model))
     modules: list[nn.Module] = [SpanReader(reader, span_tokens)]
-    for module in modules_behind(model):
+    for module in following_modules(model):
         kind = type(module).__name__
         if kind not in _TAKEN:
             raise ModelError(f"vectors of spans cannot go through the module {kind}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
 from longembed_st.base.long_model import LongModel, in_groups
-from longembed_st.base.reader import NOT_FINITE, read_once
+from longembed_st.base.reader import NOT_FINITE, unique_token_masks
 from longembed_st.base.reranking import WindowScores
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
@@ -64,14 +64,14 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
         """The vectors of all windows, each of shape (its vectors, width), and the text of each."""
         reader = self.long_transformer
         passes = reader.passes_of(flat)
-        counted = read_once(passes)
+        counted = unique_token_masks(passes)
         kept: dict[int, Tensor] = {}
         for chosen, outputs in reader.read_batches(passes, flat):
             states = outputs["token_embeddings"]
             mask = torch.zeros(states.shape[:2], dtype=torch.int64, device=states.device)
             for row, index in enumerate(chosen):
                 mask[row, : len(counted[index])] = counted[index].to(states.device)
-            found = self.behind({**outputs, "attention_mask": mask}, kwargs)
+            found = self.apply_following_modules({**outputs, "attention_mask": mask}, kwargs)
             for row, index in enumerate(chosen):
                 kept[index] = found["token_embeddings"][row][found["attention_mask"][row].bool()]
         if not self.training and not all(torch.isfinite(one).all() for one in kept.values()):
@@ -132,4 +132,4 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
                 InputError: If an input is not a valid string, or is too long under the policy
                     "error".
             """
-            return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)
+            return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)

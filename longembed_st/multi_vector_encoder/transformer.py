@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from sentence_transformers.base.modules import Transformer
 
-from longembed_st.base.coverage import Overflow, tell_of_cut_queries
+from longembed_st.base.coverage import Overflow, warn_truncated_queries
 from longembed_st.base.reader import LongReader
 from longembed_st.base.settings import ExtensionConfig
 from longembed_st.base.tokens import checked_texts
@@ -87,7 +87,7 @@ class LongTokenTransformer(LongReader):
             if most is not None:
                 kwargs.setdefault("max_length", most)
                 texts = self.tokenize_texts(inputs, prompt)
-                tell_of_cut_queries([len(text) for text in texts], most, self.extension)
+                warn_truncated_queries([len(text) for text in texts], most, self.extension)
             if self.query_expansion is not None:
                 queries = checked_texts(inputs)
                 return Transformer.preprocess(

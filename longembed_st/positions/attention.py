@@ -17,7 +17,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from longembed_st.errors import ModelError
-from longembed_st.positions.kernels import SelfExtendTurns, banded_attention, self_extend_attention
+from longembed_st.positions.kernels import (
+    SelfExtendRotations,
+    banded_attention,
+    self_extend_attention,
+)
 
 LONG_ATTENTION = "longembed"
 """The name under which transformers knows `long_attention`."""
@@ -29,11 +33,11 @@ class SelfExtension:
 
     Attributes:
         neighbor_window: w, in tokens.
-        turns: Rotations of queries and keys, which arrive unrotated.
+        rotations: Rotations of queries and keys, which arrive unrotated.
     """
 
     neighbor_window: int
-    turns: SelfExtendTurns
+    rotations: SelfExtendRotations
 
 
 def logn_scale(n: int, original: int) -> float:
@@ -87,7 +91,7 @@ def long_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if sliding_window is None:
         scaling *= logn
-    causal = sees_only_the_past(module, is_causal)
+    causal = is_causal_layer(module, is_causal)
     grouped = self_extension is not None and sliding_window is None
     if grouped and attention_mask is not None:
         raise ModelError(
@@ -100,7 +104,7 @@ def long_attention(
         assert self_extension is not None
         attend = partial(
             self_extend_attention,
-            turns=self_extension.turns.to(value.dtype),
+            rotations=self_extension.rotations.to(value.dtype),
             neighbor_window=self_extension.neighbor_window,
         )
     else:
@@ -117,13 +121,13 @@ def long_attention(
         )
     if dropout:
         raise ModelError("attention dropout is not supported here; set attention_dropout to 0")
-    # Under autocast, what was turned comes in another precision than the values.
+    # Under autocast, what was rotated comes in another precision than the values.
     query, key = query.to(value.dtype), key.to(value.dtype)
     output = attend(query, key, value, causal=causal, scaling=scaling)
     return output.transpose(1, 2).contiguous(), None
 
 
-def sees_only_the_past(module: nn.Module, is_causal: bool | None) -> bool:
+def is_causal_layer(module: nn.Module, is_causal: bool | None) -> bool:
     """Whether the tokens of a layer see only what precedes them.
 
     Args:

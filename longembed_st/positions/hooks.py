@@ -15,9 +15,9 @@ from transformers import PreTrainedModel
 
 from longembed_st.positions.attention import SelfExtension
 from longembed_st.positions.family import Family
-from longembed_st.positions.kernels import SelfExtendTurns, self_extend_positions
+from longembed_st.positions.kernels import SelfExtendRotations, self_extend_positions
 from longembed_st.positions.method import Context, Method
-from longembed_st.positions.rotary import MethodRotary, Rotation, own_frequencies, rotating
+from longembed_st.positions.rotary import MethodRotary, RotaryPositions, own_frequencies, rotating
 from longembed_st.positions.tables import FractionalEmbedding
 
 
@@ -88,10 +88,10 @@ class TableHook:
 
 
 class RotaryHook:
-    """For rotary embeddings: positions, frequencies, or unturned queries and keys.
+    """For rotary embeddings: positions, frequencies, or unrotated queries and keys.
 
     Args:
-        model: The extended copy; its rotary embedding learns to turn as told.
+        model: The extended copy; its rotary embedding is replaced.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -108,22 +108,24 @@ class RotaryHook:
         method: Method,
         context: Context,
     ) -> AbstractContextManager[None]:
-        """Turn by the method's positions and frequencies, or inside the attention."""
+        """Rotate by the method's positions and frequencies, or inside the attention."""
         n = inputs["input_ids"].shape[1]
         frequencies = method.frequencies(n, context, self.frequencies) or self.frequencies
         grouping = method.grouping(n, context)
         if grouping is not None:
-            rotation = Rotation(None, frequencies)
+            rotation = RotaryPositions(None, frequencies)
             window = grouping.neighbor_window
             like = torch.empty(0, dtype=model.dtype, device=inputs["input_ids"].device)
-            turns = (
-                rotation.turn(positions, like)
+            rotations = (
+                rotation.rotation_at(positions, like)
                 for positions in self_extend_positions(n, grouping.group_size, window)
             )
-            inputs["self_extension"] = SelfExtension(window, SelfExtendTurns(*turns))
+            inputs["self_extension"] = SelfExtension(window, SelfExtendRotations(*rotations))
             return rotating(rotation)
         positions = method.position_ids(n, context)
-        return rotating(Rotation(torch.arange(n) if positions is None else positions, frequencies))
+        return rotating(
+            RotaryPositions(torch.arange(n) if positions is None else positions, frequencies)
+        )
 
 
 def install_hook(model: PreTrainedModel, family: Family) -> Hook:

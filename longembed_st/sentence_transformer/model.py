@@ -14,7 +14,7 @@ from sentence_transformers.base.model import BaseModel
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
 from longembed_st.base.coverage import Coverage, Encoded, Overflow
-from longembed_st.base.long_model import LongModel, Role, chosen_prompt, in_groups
+from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
 from longembed_st.base.reader import NOT_FINITE, long_reader
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ConfigError, ModelError
@@ -51,11 +51,11 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
             given = _ENCODE.bind(self, *args, **kwargs).arguments
             if given.get("output_value") != "token_embeddings":
-                return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)
-            texts = checked_texts(self.listed(given["inputs"]))
+                return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
+            texts = checked_texts(self.as_list(given["inputs"]))
             overflow = Overflow(exact=False)
             self.eval()
-            prompt = chosen_prompt(self, given.get("prompt"), given.get("prompt_name"))
+            prompt = resolve_prompt(self, given.get("prompt"), given.get("prompt_name"))
             states = [token_states(self.long_transformer, one, prompt, overflow) for one in texts]
             overflow.warn(self.long_transformer.extension, stacklevel=2)
             return states[0] if self.is_singular_input(given["inputs"]) else states
@@ -135,7 +135,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         found: list[SpanVectors] = []
         for group in in_groups(texts):
             for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
-                vectors = self.finished(torch.cat([read.vectors, read.document[None]]))
+                vectors = self.vectors_from_pooled(torch.cat([read.vectors, read.document[None]]))
                 if not np.isfinite(vectors).all():
                     raise ModelError(NOT_FINITE)
                 found.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
@@ -168,10 +168,10 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             raise ConfigError("give at least one range of characters")
         self.eval()
         prompt = self.prompt_of(role) if prompt is None else prompt
-        return self.finished(read_ranges(self.long_transformer, text, ranges, prompt))
+        return self.vectors_from_pooled(read_ranges(self.long_transformer, text, ranges, prompt))
 
     @torch.inference_mode()
-    def finished(self, pooled: torch.Tensor) -> NDArray[np.float32]:
+    def vectors_from_pooled(self, pooled: torch.Tensor) -> NDArray[np.float32]:
         """What the modules behind the pooling make of pooled vectors.
 
         Args:
@@ -218,7 +218,7 @@ def coverage(
         ModelError: If the model was not extended.
     """
     reader = long_reader(model)
-    prompt = chosen_prompt(model, prompt, prompt_name)
+    prompt = resolve_prompt(model, prompt, prompt_name)
     return [
         reader.coverage_of(text, spans=True)
         for group in in_groups(texts)

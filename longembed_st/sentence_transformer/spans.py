@@ -135,7 +135,7 @@ def read_spans(
             "this model's tokenizer does not tell which characters a token is made of, so that "
             "there are no spans. A fast tokenizer does (tokenizer.json)"
         )
-    reader.refuse_unread(texts, tokenized, Overflow())
+    reader.check_lengths(texts, tokenized, Overflow())
     parts = [
         part
         for number, text in enumerate(tokenized)
@@ -249,11 +249,11 @@ def _parts(
         yield _Part(number, 0, tokens.content, 0, True)
         return
     rest = tokens.content - room
-    first = rest if reader.reads_the_end else 0
+    first = rest if reader.keeps_end else 0
     yield _Part(number, first, first + room, first, True)
     if not beyond_window:
         return
-    begin, end = (0, rest) if reader.reads_the_end else (room, tokens.content)
+    begin, end = (0, rest) if reader.keeps_end else (room, tokens.content)
     context = min(reader.extension.context.original // 2, room // 2)
     while begin < end:
         before = min(context, begin)

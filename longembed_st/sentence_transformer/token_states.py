@@ -9,7 +9,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.base.coverage import Overflow
-from longembed_st.base.reader import read_once
+from longembed_st.base.reader import unique_token_masks
 
 if TYPE_CHECKING:
     from longembed_st.sentence_transformer.transformer import LongTransformer
@@ -40,7 +40,7 @@ def token_states(
     features = reader.flat_features([text], prompt, overflow=overflow)
     features = batch_to_device(features, reader.token_table.device)
     passes = reader.passes_of(features)
-    kept = read_once(passes)
+    kept = unique_token_masks(passes)
     rows: dict[int, Tensor] = {}
     for chosen, outputs in reader.read_batches(passes, features):
         for row, index in enumerate(chosen):

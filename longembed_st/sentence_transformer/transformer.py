@@ -124,7 +124,7 @@ class LongTransformer(LongReader):
             save_file(self.token_weights.state_dict(), Path(output_path, TOKEN_WEIGHTS))
 
     @property
-    def leaves_out_prompt(self) -> bool:
+    def excludes_prompt(self) -> bool:
         """Whether the pooling is told to leave out the tokens of the prompt."""
         return not self.pooling.include_prompt
 
@@ -213,7 +213,7 @@ def long_transformer(model: SentenceTransformer) -> LongTransformer:
     return reader
 
 
-def modules_behind(model: BaseModel) -> list[torch.nn.Module]:
+def following_modules(model: BaseModel) -> list[torch.nn.Module]:
     """What pooled vectors go through in an extended model.
 
     Args:

@@ -33,4 +33,4 @@ class LongSparseEncoder(LongModel, SparseEncoder):
             """
             if "sentences" in kwargs:
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
-            return self.reported(super().encode, _ENCODE, checked_texts, args, kwargs)
+            return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)

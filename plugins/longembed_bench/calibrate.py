@@ -21,7 +21,7 @@ from longembed_bench.runs import SINGLE, WHITEN, MethodChoice, ModelSource, load
 from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
 from longembed_bench.weights import Weights, try_weights
-from longembed_st.base.settings import ExtensionConfig, ModelSettings, facts_of
+from longembed_st.base.settings import ExtensionConfig, ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import Whitening
@@ -252,7 +252,7 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
     found = {
         name: getattr(extension, name)
         for name in ExtensionConfig.model_fields
-        if facts_of(name)["changes_vectors"]
+        if field_info(name)["affects_vectors"]
     }
     return settings.model_copy(update=found)
 

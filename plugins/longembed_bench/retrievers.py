@@ -30,7 +30,7 @@ from longembed_index.embedding import ROWS, batches
 from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
 from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import MOST_DOCUMENTS, Whitening
+from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening
 
 Found = dict[str, dict[str, float]]
 """The score of documents by query."""
@@ -249,7 +249,7 @@ class Whitened(WholeDocuments):
             variants.append([one.document for one in windows])
             before = now
 
-        most = min(len(texts), MOST_DOCUMENTS)
+        most = min(len(texts), FITTED_DOCUMENTS)
         sample = [texts[i] for i in sorted(random.Random(0).sample(range(len(texts)), most))]
         made = le.fit_whitening(self._plain, sample, on_document=keep, **self._options)
         self._use(made.whitening)

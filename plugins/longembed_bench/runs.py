@@ -318,7 +318,9 @@ def settings_of(
         computing: `dtype` and `backend`, unless the method's settings say otherwise.
     """
     given = method.settings
-    return given.over(computing.over(ModelSettings(model_name=source.path, method=given.method)))
+    return given.with_defaults(
+        computing.with_defaults(ModelSettings(model_name=source.path, method=given.method))
+    )
 
 
 def load_model(
@@ -367,4 +369,4 @@ def load_model_of_any_class(
 
 def _cutting(settings: ModelSettings, device: str | None) -> ModelSettings:
     way = ModelSettings(method=settings.method, on_overflow="truncate", device=device)
-    return settings.over(way)
+    return settings.with_defaults(way)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from longembed_st.base.coverage import Encoded
 from longembed_st.base.long_model import LongModel, Role
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
@@ -112,7 +112,7 @@ class VectorCache:
             "read": np.array([coverage.read for coverage in encoded.coverages]),
             "seconds": seconds,
         }
-        write_whole(path, lambda file: np.savez(file, **arrays))
+        write_atomically(path, lambda file: np.savez(file, **arrays))
         self._take(path)
 
     def _take(self, path: Path) -> None:
@@ -159,7 +159,9 @@ class DocumentCache:
         begin = time.perf_counter()
         vectors = self._compute(model, text)
         seconds = time.perf_counter() - begin
-        write_whole(path, lambda file: np.savez(file, vectors=vectors, seconds=np.array(seconds)))
+        write_atomically(
+            path, lambda file: np.savez(file, vectors=vectors, seconds=np.array(seconds))
+        )
         return vectors, seconds
 
 

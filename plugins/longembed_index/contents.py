@@ -15,7 +15,7 @@ from longembed_index.records import meets
 from longembed_index.searching import hit_of
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -119,7 +119,7 @@ def export(records: Iterable[Record], path: Path, *, vectors: bool = True) -> in
             count += 1
             yield _row(record, vectors)
 
-    write_whole(path, lambda file: writers[path.suffix](file, rows()))
+    write_atomically(path, lambda file: writers[path.suffix](file, rows()))
     return count
 
 

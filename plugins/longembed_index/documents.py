@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from longembed_index.sources import FileSource, content_of, find_files, parsed_of
-from longembed_st.base.texts import has_text, shown
+from longembed_st.base.texts import escaped, has_text
 from longembed_st.errors import InputError
 
 
@@ -31,7 +31,7 @@ def read_documents(
         InputError: If it is not a folder, or, without `on_failed`, if a file cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{shown(folder)} is not a folder")
+        raise InputError(f"{escaped(folder)} is not a folder")
     found = find_files([folder])
     root = folder.resolve()
     failed = [(_name(Path(path), folder), reason) for path, reason in found.unreadable]
@@ -49,7 +49,7 @@ def read_documents(
         name, reason = failed[0]
         others = f", and {len(failed) - 1} more cannot be read" if len(failed) > 1 else ""
         raise InputError(
-            f"{shown(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
+            f"{escaped(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
         )
     for name, reason in failed:
         on_failed(name, reason)  # type: ignore[misc]

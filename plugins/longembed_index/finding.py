@@ -21,7 +21,7 @@ from longembed_index.spans import SpanKeeper, SpannedStore
 from longembed_index.word_index import RanksWords
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import AUTO, ModelSettings
-from longembed_st.base.texts import has_text, shown
+from longembed_st.base.texts import escaped, has_text
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Finder:
         stored = read_provenance(directory, collection)
         if stored is None:
             raise ConfigError(
-                f"there is no store in {shown(directory)}. Make one: longembed index PATH... "
-                f"--store {shown(directory)}"
+                f"there is no store in {escaped(directory)}. Make one: longembed index PATH... "
+                f"--store {escaped(directory)}"
             )
         self._stored, self._given = stored, given or ModelSettings()
         self._directory, self._collection = directory, collection
@@ -156,7 +156,7 @@ class Finder:
         loaded = None if mode == "lexical" else self.loaded
         with open_store(self._directory, loaded, collection=self._collection) as opened:
             if not len(opened):
-                raise ConfigError(f"the store in {shown(self._directory)} is empty")
+                raise ConfigError(f"the store in {escaped(self._directory)} is empty")
             store = SpannedStore(opened, self._spans) if self.has_spans else opened
             words = None if mode == "dense" and not question.phrases else self._words_of(opened)
             if words is None:
@@ -244,13 +244,13 @@ def model_of_store(stored: Provenance, given: ModelSettings, directory: Path) ->
     from longembed_index.whitening import located
 
     stored = located(stored, directory)
-    if given.given.get("method") == AUTO:
-        given = ModelSettings(**{k: v for k, v in given.given.items() if k != "method"})
-    wanted = given.over(stored.settings)
+    if given.explicit.get("method") == AUTO:
+        given = ModelSettings(**{k: v for k, v in given.explicit.items() if k != "method"})
+    wanted = given.with_defaults(stored.settings)
     # A model that was moved has another name and the same vectors: only loading it tells.
     moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
     if moved.differences(wanted):
-        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
+        stored.refuse_incompatible(Provenance(wanted, None), "the store")
     loaded = storable_model(wanted)
-    loaded.refuse_other_vectors(stored, "the store")
+    loaded.refuse_incompatible(stored, "the store")
     return loaded

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longembed_index.errors import StoreError
 from longembed_st.base.settings import one_line
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 from longembed_st.files import write_text
 
@@ -90,7 +90,9 @@ def read_ranking(directory: Path, collection: str) -> Ranking:
     except FileNotFoundError:
         return Ranking()
     except (OSError, ValidationError):
-        raise StoreError(f"cannot read {shown(path)}. Delete it for the default ranking") from None
+        raise StoreError(
+            f"cannot read {escaped(path)}. Delete it for the default ranking"
+        ) from None
 
 
 def write_ranking(directory: Path, collection: str, ranking: Ranking) -> None:

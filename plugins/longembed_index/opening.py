@@ -12,7 +12,7 @@ from longembed_index.errors import LostVectorsError, StoreError
 from longembed_index.repairing import refuse_lost
 from longembed_index.spans import SpanFile, SpanKeeper
 from longembed_index.store import REMOTE, KeepsSpans, Store, StoreKind
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.registry import load_entry_points
@@ -39,10 +39,10 @@ class Model(Protocol):
     def provenance(self) -> Provenance:
         """How its vectors are made."""
 
-    def makes(self, stored: Provenance) -> bool:
+    def is_compatible(self, stored: Provenance) -> bool:
         """Whether its vectors can be compared with stored ones."""
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
+    def refuse_incompatible(self, stored: Provenance, what: str) -> None:
         """Raise `ConfigError` if they cannot."""
 
 
@@ -76,12 +76,12 @@ def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
     if wanted is not None and wanted not in known:
         raise ConfigError(f"there is no store kind {wanted!r}; installed: {', '.join(known)}")
     if directory.exists() and not directory.is_dir():
-        raise StoreError(f"{shown(directory)} is a file, not the folder of a store")
+        raise StoreError(f"{escaped(directory)} is a file, not the folder of a store")
     for name, kind in known.items():
         if directory.exists() and kind.recognises(directory):
             if wanted not in (None, name):
                 raise ConfigError(
-                    f"the store in {shown(directory)} is of kind {name!r}, not {wanted!r}. "
+                    f"the store in {escaped(directory)} is of kind {name!r}, not {wanted!r}. "
                     "Leave --store-kind out, or name a new folder"
                 )
             return kind
@@ -90,7 +90,7 @@ def kind_of(directory: Path, wanted: str | None = None) -> StoreKind:
         any(entry.match(one) for one in ours) for entry in directory.iterdir()
     ):
         raise StoreError(
-            f"{shown(directory)} is not a store: it has files, but none that an installed kind "
+            f"{escaped(directory)} is not a store: it has files, but none that an installed kind "
             f"of store ({', '.join(known)}) knows. Name an empty or a new folder"
         )
     return known[wanted or DEFAULT_KIND]
@@ -169,17 +169,17 @@ def open_store(
     opener = kind_of(directory, kind)
     is_there = directory.exists() and opener.recognises(directory)
     if not is_there and (model is None or not write):
-        raise StoreError(f"there is no store in {shown(directory)}")
+        raise StoreError(f"there is no store in {escaped(directory)}")
     with ExitStack() as stack:
         create = None
         if write:
             stack.enter_context(_only_writer(directory, wait))
             create = model.provenance if model else opener.read_provenance(directory, collection)
             if create is None:
-                raise StoreError(f"there is no collection {collection!r} in {shown(directory)}")
+                raise StoreError(f"there is no collection {collection!r} in {escaped(directory)}")
         store = _enter(stack, opener, directory, collection, create)
         if model is not None:
-            model.refuse_other_vectors(store.provenance, "the store")
+            model.refuse_incompatible(store.provenance, "the store")
             # Who only reads need not be able to write.
             with nullcontext() if write else suppress(StoreError):
                 note_place(store, model)
@@ -206,7 +206,7 @@ def _enter(
                     raise
                 if time.monotonic() > until:
                     raise StoreError(
-                        f"another process is writing to {shown(directory)}, and not all of it can "
+                        f"another process is writing to {escaped(directory)}, and not all of it can "
                         "be found at this moment. Try again"
                     ) from None
             else:
@@ -258,11 +258,11 @@ def _only_writer(directory: Path, wait: float) -> Iterator[None]:
         lock.acquire(timeout=max(wait, _LEAST_WAIT_SECONDS), poll_interval=0.05)
     except Timeout:
         raise StoreError(
-            f"another process is writing to {shown(directory)}. Try again when it is done, or "
+            f"another process is writing to {escaped(directory)}. Try again when it is done, or "
             "let the command wait for it: --wait SECONDS"
         ) from None
     except OSError as error:
-        raise StoreError(f"cannot write to {shown(directory)}: {error.strerror}") from None
+        raise StoreError(f"cannot write to {escaped(directory)}: {error.strerror}") from None
     try:
         yield
     finally:

@@ -77,7 +77,7 @@ def reindex(
         StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    if model.makes(store.provenance):
+    if model.is_compatible(store.provenance):
         raise ConfigError("the vectors of the store have these settings already")
     run = _Run(store, _staged(store, model, embed, restart), embed, on_outcome)
     # The last pass only finds that old and new agree.
@@ -100,7 +100,7 @@ def _staged(store: Store, model: Model, embed: Embed, restart: bool) -> Store:
     """The store that grows: the one that an earlier run has left, or a new one."""
     staged = store.staged()
     if staged is not None:
-        if model.makes(staged.provenance):
+        if model.is_compatible(staged.provenance):
             note_place(staged, model)
             # The kill that cut it off may have cost it vectors.
             repair(staged, embed)

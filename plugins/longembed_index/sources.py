@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from longembed_index.parsed import Parsed, first_line
 from longembed_index.parsing import DEFAULT_PARSER, Parser
 from longembed_index.readers import READERS, is_parsed, reader_of, suffix_of
-from longembed_st.base.texts import has_text, shown
+from longembed_st.base.texts import escaped, has_text
 from longembed_st.errors import InputError, LongEmbedError
 
 # Not to wait for the other end of a pipe, where there is such a thing.
@@ -242,7 +242,7 @@ def find_files(
     for path in paths:
         # What cannot be looked at is reported below; what is not there is a typing error.
         if not os.path.lexists(path):
-            raise InputError(f"{shown(path)} does not exist")
+            raise InputError(f"{escaped(path)} does not exist")
         is_folder = path.is_dir()
         for file in _walk(path, excluded, found) if is_folder else [path]:
             if is_folder and not _is_wanted(file, path, only, but):

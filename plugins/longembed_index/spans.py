@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from longembed_index.derived import DerivedFile, behind, id_of, key_of
 from longembed_index.embedding import BATCH_CHARACTERS, ROWS, batches, embed_each
 from longembed_st.base.coverage import Encoded
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.errors import LongEmbedError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class SpanFile:
     @property
     def place(self) -> str:
         """The file."""
-        return shown(self._file.path)
+        return escaped(self._file.path)
 
     @property
     def exists(self) -> bool:

@@ -21,7 +21,7 @@ from longembed_index.sources import content_of, parsed_of
 from longembed_index.spans import SpanEmbedder, digest_of
 from longembed_st.base.coverage import Encoded
 from longembed_st.errors import InputError, ModelError
-from longembed_st.loading.whitening import MOST_DOCUMENTS
+from longembed_st.loading.whitening import FITTED_DOCUMENTS
 from longembed_st.sentence_transformer.spans import SpanVectors
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _embedder(embed: Embed, known: dict[bytes, SpanVectors]) -> Embed:
 
 
 def _sample(items: Sequence[Any]) -> list[Any]:
-    most = min(len(items), MOST_DOCUMENTS)
+    most = min(len(items), FITTED_DOCUMENTS)
     return [items[place] for place in sorted(random.Random(0).sample(range(len(items)), most))]
 
 

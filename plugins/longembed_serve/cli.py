@@ -10,7 +10,12 @@ import typer
 
 from longembed_index.command.options import CollectionOption, MovedModelOption, StoreOption, named
 from longembed_st.command.display import loading
-from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    DtypeOption,
+    settings_from_options,
+)
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -88,7 +93,7 @@ def serve(
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)
-    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
+    given = named(settings_from_options(device=device, dtype=dtype, backend=backend), model)
     with loading(console):
         service = Service(
             store,

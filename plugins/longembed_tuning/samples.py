@@ -70,7 +70,7 @@ def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[W
 
 
 def _finished(model: LongSentenceTransformer, pooled: torch.Tensor) -> NDArray[np.float32]:
-    vectors = model.finished(pooled)
+    vectors = model.vectors_from_pooled(pooled)
     if not np.isfinite(vectors).all():
         raise InputError("the model gave a vector that is not finite")
     return vectors

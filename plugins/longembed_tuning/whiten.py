@@ -16,7 +16,7 @@ import numpy as np
 
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.files import whole_folder
+from longembed_st.files import atomic_folder
 from longembed_st.loading.load import with_whitening
 from longembed_st.loading.whitening import FILE, Whitening, WhiteningMap, is_whitened, unit
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
@@ -255,7 +255,7 @@ def save(model: LongSentenceTransformer, made: Fit, folder: Path) -> None:
         made: The fit.
         folder: New, or empty.
     """
-    with whole_folder(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         model.save_pretrained(str(unfinished))
         made.whitening.write(Path(unfinished, FILE))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as file:

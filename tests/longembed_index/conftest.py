@@ -59,11 +59,11 @@ class FakeModel:
             raise InputError(f"a text of {tokens} words is longer than the window of {read}")
         return Coverage(tokens, read, 1 + read // 100)
 
-    def makes(self, stored: Provenance) -> bool:
+    def is_compatible(self, stored: Provenance) -> bool:
         return stored.fingerprint == self.provenance.fingerprint
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
-        if not self.makes(stored):
+    def refuse_incompatible(self, stored: Provenance, what: str) -> None:
+        if not self.is_compatible(stored):
             raise ConfigError(f"{what} holds vectors that were made otherwise")
 
 

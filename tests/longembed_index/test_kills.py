@@ -90,7 +90,7 @@ model = storable_model(
 )
 print("ready", flush=True)
 with open_store(Path(sys.argv[2]), write=True) as store:
-    if not model.makes(store.provenance):
+    if not model.is_compatible(store.provenance):
         reindexing.reindex(store, model, document_embedder(model))
 """
 

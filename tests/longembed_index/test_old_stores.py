@@ -73,7 +73,7 @@ def test_hits_are_those_of_then(run, unpacked, plain) -> None:
 @every_store
 def test_unchanged_documents_stay_and_new_ones_are_added(unpacked, plain) -> None:
     stored = read_provenance(unpacked).settings
-    model = load(plain, **{k: v for k, v in stored.given.items() if k != "model_name"})
+    model = load(plain, **{k: v for k, v in stored.explicit.items() if k != "model_name"})
     embed = document_embedder(model)
     with open_store(unpacked, model, write=True) as store:
         before = store.get([key for key, _ in store.names()])

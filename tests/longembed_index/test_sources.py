@@ -8,7 +8,7 @@ import pytest
 from faulty import ANYTHING, Unwell
 
 from longembed_index.sources import emptied, find_files, is_gone, parsed_of
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
@@ -99,7 +99,7 @@ def test_a_file_that_vanished_is_an_error_of_its_own(tree) -> None:
 
 
 def test_names_of_undecodable_bytes_can_be_printed() -> None:
-    assert shown(os.fsdecode(b"caf\xe9.txt")).encode("utf-8") == b"caf\\udce9.txt"
+    assert escaped(os.fsdecode(b"caf\xe9.txt")).encode("utf-8") == b"caf\\udce9.txt"
 
 
 def test_only_what_was_deleted_from_these_places_is_gone(tmp_path, monkeypatch) -> None:

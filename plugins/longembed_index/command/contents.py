@@ -16,9 +16,9 @@ from longembed_index.command.options import (
     WhereOption,
     conditions,
 )
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.command.display import percent
-from longembed_st.command.options import given_path
+from longembed_st.command.options import path_argument
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
@@ -184,7 +184,7 @@ def delete(
             return
         listed = sorted(found.values())
         for name in listed if dry_run else listed[:_NAMED]:
-            console.say(f"  {shown(name)}")
+            console.say(f"  {escaped(name)}")
         if len(listed) > _NAMED and not dry_run:
             console.say(f"  and {len(listed) - _NAMED:,} more")
         if dry_run:
@@ -201,7 +201,7 @@ def delete(
 def export(
     out: Annotated[
         Path,
-        typer.Argument(parser=given_path, metavar="FILE", help="Ends in .jsonl or .parquet."),
+        typer.Argument(parser=path_argument, metavar="FILE", help="Ends in .jsonl or .parquet."),
     ],
     store: StoreOption,
     *,

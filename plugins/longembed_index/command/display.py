@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
 
@@ -217,10 +217,10 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         parts = ", ".join(named)
         if answer.hit.share_read is not None and answer.hit.share_read < 1:
             parts += f"; {percent(answer.hit.share_read)} of it was read"
-        heading = Text(f"{rank}. {shown(answer.hit.title)}", style="bold")
+        heading = Text(f"{rank}. {escaped(answer.hit.title)}", style="bold")
         file = PurePath(answer.hit.source).name
         if answer.hit.title not in (answer.hit.source, file):
-            heading.append(f"  {shown(file)}", style="not bold")
+            heading.append(f"  {escaped(file)}", style="not bold")
         heading.append(f"  {answer.hit.score:.3f} ({parts})", style="not bold dim")
         console.print(heading)
         if answer.also:
@@ -228,7 +228,7 @@ def show_answers(console: Terminal, answers: Sequence[DocumentHit]) -> None:
         for passage in answer.passages:
             line = Text(f"{_described(answer.place_of(passage))}: ", style="dim")
             for text, style in _around_sentence(passage):
-                line.append(shown(text), style=style)
+                line.append(escaped(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
 
 
@@ -237,7 +237,7 @@ def _described(place: Place) -> str:
     if place.page is not None:
         described += f", page {place.page:,}"
     if place.heading is not None:
-        described += f", under {shown(place.heading)!r}"
+        described += f", under {escaped(place.heading)!r}"
     return described
 
 

@@ -32,9 +32,9 @@ from longembed_index.modes import Ranking, write_ranking
 from longembed_index.parsing import Limits
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.settings_file import SettingsFile
-from longembed_st.base.texts import shown
+from longembed_st.base.texts import escaped
 from longembed_st.command.display import document_bar
-from longembed_st.command.options import given_path, with_settings
+from longembed_st.command.options import path_argument, with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
@@ -143,7 +143,7 @@ def index(
     failures: Annotated[
         Path | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="FILE",
             help="Write every document that failed, and why, to this file, as JSON lines.",
             show_default=False,
@@ -260,11 +260,11 @@ def index(
         raise ConfigError(NO_DOCUMENT)
     if whiten and stored is not None and stored.settings.whitening is None:
         raise ConfigError(
-            f"the store in {shown(folder)} has vectors that are not whitened. To make them anew: "
-            f"longembed reindex --whiten --store {shown(folder)}"
+            f"the store in {escaped(folder)} has vectors that are not whitened. To make them anew: "
+            f"longembed reindex --whiten --store {escaped(folder)}"
         )
     words = WordFile(folder, collection)
-    remake = f"delete {shown(words.path)}, which is made anew, and run again"
+    remake = f"delete {escaped(words.path)}, which is made anew, and run again"
     refuse_language(language, words.language, remake)
     console.say(f"Found {len(found.files):,} documents", style="dim")
     loaded = load_model(stored, named(settings, model), folder, console)
@@ -344,8 +344,8 @@ def _name_lost(store: Store, report: Report, folder: Path, console: Terminal) ->
     missing = {name for _, name in store.names() if is_missing(name)}
     if lost := missing - set(report.gone):
         console.say(
-            f"Of {len(lost):,} documents from elsewhere, the files are gone, {shown(min(lost))} "
-            f"among them. To remove those: longembed delete --gone --store {shown(folder)}"
+            f"Of {len(lost):,} documents from elsewhere, the files are gone, {escaped(min(lost))} "
+            f"among them. To remove those: longembed delete --gone --store {escaped(folder)}"
         )
 
 
@@ -369,7 +369,7 @@ def _refuse_emptied(roots: list[tuple[Path, int]]) -> None:
     if roots:
         root, count = roots[0]
         raise ConfigError(
-            f"there is no file under {shown(root)} now, and the store has {count:,} documents from "
+            f"there is no file under {escaped(root)} now, and the store has {count:,} documents from "
             "there; is a drive not mounted? To remove them from the store, add --prune-empty-root"
         )
 

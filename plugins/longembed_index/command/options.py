@@ -9,7 +9,7 @@ import typer
 
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import is_url
-from longembed_st.command.options import given_path
+from longembed_st.command.options import path_argument
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def path_or_url(text: str | Path) -> Any:
     Args:
         text: As typed, or the default.
     """
-    return str(text) if is_url(str(text)) else given_path(text)
+    return str(text) if is_url(str(text)) else path_argument(text)
 
 
 def address(text: str | Path) -> Address:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from longembed_st.base.progress import listening
+from longembed_st.base.progress import report_progress_to
 from longembed_st.command.display import Bars
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _bar(
             forecast.on_document(kind, size, outcome.tokens, time.perf_counter())
             show()
 
-        with listening(on_tokens):
+        with report_progress_to(on_tokens):
             yield on_outcome
 
 

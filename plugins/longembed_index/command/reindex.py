@@ -78,7 +78,7 @@ def reindex(
     if stored is None:
         raise ConfigError(f"there is no collection {collection!r} in a store in {store}")
     out, console = terminal(), terminal(stderr=True)
-    if not (given.given.keys() - {"device"} or whiten):
+    if not (given.explicit.keys() - {"device"} or whiten):
         if not drop_old:
             raise ConfigError("name what is to change, for instance --method, --model or --whiten")
         with open_store(store, collection=collection, write=True, wait=wait) as opened:
@@ -86,7 +86,7 @@ def reindex(
             kept: Store = SpannedStore(opened, spans) if spans.exists else opened
             display.show_dropped(out, kept.drop_kept())
         return
-    given = given.over(ModelSettings(model_name=stored.settings.model_name))
+    given = given.with_defaults(ModelSettings(model_name=stored.settings.model_name))
     with loading(console, given.model_name):
         loaded = storable_model(given)
     console.say(describe(loaded))

@@ -14,7 +14,12 @@ from longembed_index.command.options import (
     named,
 )
 from longembed_index.command.steps import embedder, load_model, mend
-from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    DtypeOption,
+    settings_from_options,
+)
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 
@@ -58,7 +63,7 @@ def repair(
 
     def embed(texts: list[str]) -> Encoded:
         # Mostly the copy has all of them, and no model is needed.
-        given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
+        given = named(settings_from_options(device=device, dtype=dtype, backend=backend), model)
         loaded = load_model(stored, given, store, console)
         return embedder(loaded, spans=False)(texts)
 

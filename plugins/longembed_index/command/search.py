@@ -23,7 +23,12 @@ from longembed_index.command.options import (
 from longembed_index.command.progress import reranking_bar
 from longembed_index.modes import CANDIDATES, WEIGHT, Mode
 from longembed_st.command.display import loading
-from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    DtypeOption,
+    settings_from_options,
+)
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
@@ -102,7 +107,7 @@ def search(
     if query is not None:
         refuse_blank(query)
     wanted = conditions(where or [])
-    given = named(given_settings(device=device, dtype=dtype, backend=backend), model)
+    given = named(settings_from_options(device=device, dtype=dtype, backend=backend), model)
     finder = Finder(store, collection=collection, given=given)
     by_words_alone = finder.ranking.but(mode, weight).mode == "lexical"
     console = terminal(stderr=True)

@@ -37,7 +37,7 @@ def load_model(
         ConfigError: If the settings are not those of the store.
     """
     usual = stored.settings.model_name if stored else DEFAULT_MODEL
-    settings = given.over(ModelSettings(model_name=usual))
+    settings = given.with_defaults(ModelSettings(model_name=usual))
     with loading(console, settings.model_name):
         from longembed_index.embedding import storable_model
         from longembed_index.finding import model_of_store

@@ -200,11 +200,11 @@ def settle_provenance(place: str, made_by: Provenance) -> None:
     if system.get_file_info(file).type == fs.FileType.File:
         with system.open_input_stream(file) as stream:
             stored = Provenance.from_json(bytes(stream.read()).decode())
-        stored.refuse_other_vectors(made_by, place)
+        stored.refuse_incompatible(made_by, place)
     elif ids_in_parquet(place):
         raise ConfigError(
             f"{place} has Parquet files of which nothing tells how they were made: there is no "
             f"{PROVENANCE}. Name a new folder"
         )
     else:
-        write_bytes(f"{place}/{PROVENANCE}", made_by.elsewhere().to_json().encode())
+        write_bytes(f"{place}/{PROVENANCE}", made_by.portable().to_json().encode())

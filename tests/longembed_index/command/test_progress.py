@@ -15,7 +15,6 @@ from longembed_index.memory import MemoryStore
 from longembed_index.sources import TextSource
 from longembed_index.testing import MADE_BY
 from longembed_st.base.coverage import Coverage, Encoded
-from longembed_st.base.progress import tell
 from longembed_st.command.display import Bars, document_bar
 
 
@@ -69,7 +68,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch) -> None:
     shown = io.StringIO()
     sources = [TextSource("a.txt", "word " * 80), TextSource("b.txt", "word " * 80)]
     with file_bar(Console(file=shown, width=80), sources) as on_outcome:
-        tell(40, 100)
+        report_progress(40, 100)
         time.sleep(0.2)
         del on_outcome
     lines = shown.getvalue().splitlines()
@@ -93,7 +92,7 @@ def test_on_a_terminal_the_bar_is_drawn(monkeypatch) -> None:
     sources = [TextSource("a.txt", "word " * 80)]
 
     def embed(texts):
-        tell(33, 80)
+        report_progress(33, 80)
         return Encoded(np.ones((len(texts), 2), np.float32), [Coverage(80, 80, 1)])
 
     with file_bar(console, sources) as on_outcome:

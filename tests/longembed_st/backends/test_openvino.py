@@ -144,12 +144,12 @@ def test_stores_of_another_precision_are_refused(small_model) -> None:
 
     torch_made, exact = made(), made(backend="openvino")
     rounded = made(backend="openvino", dtype="bfloat16")
-    exact.refuse_other_vectors(torch_made.provenance, "the store")
+    exact.refuse_incompatible(torch_made.provenance, "the store")
     with pytest.raises(ConfigError, match="bfloat16 by openvino"):
-        torch_made.refuse_other_vectors(rounded.provenance, "the store")
+        torch_made.refuse_incompatible(rounded.provenance, "the store")
     # The store's own settings bring back what made it.
     stored = Provenance.from_json(rounded.provenance.to_json())
-    assert cached_model(stored.settings).makes(stored)
+    assert cached_model(stored.settings).is_compatible(stored)
 
 
 def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> None:
@@ -163,7 +163,7 @@ def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> 
     model.eval()
     after = model.encode(texts())
     assert difference(before, after) > 1e-3
-    model.long_transformer.compute_with(None)
+    model.long_transformer.set_engine(None)
     assert difference(after, model.encode(texts())) < 1e-5
 
 

@@ -49,7 +49,7 @@ def test_keywords(given_values) -> None:
         with suppress(ConfigError):
             found = kind.from_keywords(**given_values)
             # What was taken can be told apart, and read by people.
-            assert found == found.over(kind())
+            assert found == found.with_defaults(kind())
             assert repr(found)
 
 
@@ -60,7 +60,7 @@ def test_a_method_of_any_settings_is_built_or_refused(given_values) -> None:
     with suppress(ConfigError):
         stated = {name: value for name, value in given_values.items() if value is not None}
         found = ExtensionConfig.from_keywords(**{**resolved, **stated})
-        assert found.over(ExtensionConfig.from_keywords(**resolved)).build_method().name
+        assert found.with_defaults(ExtensionConfig.from_keywords(**resolved)).build_method().name
 
 
 @given(stored=some_settings | values)

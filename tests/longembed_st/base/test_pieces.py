@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from longembed_st.base import tokens
 from longembed_st.base.pieces import Tokens, in_pieces
-from longembed_st.base.tokens import Need, tokenize
+from longembed_st.base.tokens import TokenizeOptions, tokenize
 
 SHARED = Path(__file__).parents[4] / "shared" / "models"
 REAL = ["minilm", "gte-small", "roformer-sim-small-zh"]
@@ -141,7 +141,7 @@ def test_a_long_text_is_never_tokenized_as_a_whole():
 def test_what_is_not_read_is_counted_and_not_kept(from_end):
     tokenizer = real("minilm")
     ids = tokenizer(LONG)["input_ids"]
-    (found,) = tokenize(tokenizer, [LONG], None, Need(512, from_end=from_end))
+    (found,) = tokenize(tokenizer, [LONG], None, TokenizeOptions(512, from_end=from_end))
     assert found.complete
     assert found.counted == len(ids)
     assert len(found) < len(ids) / 5
@@ -151,7 +151,7 @@ def test_what_is_not_read_is_counted_and_not_kept(from_end):
 
 def test_where_nobody_counts_no_more_is_tokenized_than_is_read():
     watched = Watched(real("minilm"))
-    (found,) = tokenize(watched, [LONG], None, Need(512, count=False))
+    (found,) = tokenize(watched, [LONG], None, TokenizeOptions(512, count=False))
     assert sum(watched.characters) < 30_000
     assert not found.complete
     ids = real("minilm")(LONG[:20_000])["input_ids"]
@@ -160,7 +160,7 @@ def test_where_nobody_counts_no_more_is_tokenized_than_is_read():
 
 def test_the_characters_of_tokens_far_inside_are_those_of_the_whole():
     tokenizer = real("minilm")
-    (found,) = tokenize(tokenizer, [LONG], "to: ", Need(offsets=True))
+    (found,) = tokenize(tokenizer, [LONG], "to: ", TokenizeOptions(offsets=True))
     whole_text = tokenizer("to: " + LONG)
     for token in (0, 1000, 300_000, found.content - 1):
         start, end = whole_text.token_to_chars(found.header + token)

@@ -59,7 +59,7 @@ def test_widening_changes_no_fingerprint(half) -> None:
     assert auto == le.fingerprint(le.load(half, "pcw", device="cpu", dtype="float32"))
     # A store of before that was made in half precision.
     now = CachedModel(ModelSettings(model_name=half, method="pcw", device="cpu"))
-    assert now.makes(Provenance(now.settings, auto))
+    assert now.is_compatible(Provenance(now.settings, auto))
 
 
 def test_what_was_trained_since_is_another_model(half, tmp_path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import longembed_st as le
-from longembed_st.base.progress import listening
+from longembed_st.base.progress import report_progress_to
 
 
 def test_a_long_text_is_told_batch_by_batch(small_model) -> None:
     model = le.load(str(small_model("bert", positions=64)), method="pcw", token_budget=128)
     told: list[tuple[int, int]] = []
-    with listening(lambda read, of: told.append((read, of))):
+    with report_progress_to(lambda read, of: told.append((read, of))):
         model.encode_spans(["word " * 600])
     reads = [read for read, _ in told]
     assert len(told) >= 5
@@ -26,8 +26,8 @@ def test_whoever_listens_inside_hears_alone(small_model) -> None:
     model = le.load(str(small_model("bert", positions=64)), method="pcw")
     outer: list[int] = []
     inner: list[int] = []
-    with listening(lambda read, of: outer.append(read)):
-        with listening(lambda read, of: inner.append(read)):
+    with report_progress_to(lambda read, of: outer.append(read)):
+        with report_progress_to(lambda read, of: inner.append(read)):
             model.encode(["word " * 100])
         assert inner
         assert not outer

@@ -150,15 +150,15 @@ def made(fingerprint="sha256:0", **changes):
 
 
 def test_equal_fingerprints_settle_it():
-    made().refuse_other_vectors(made(model_name="moved"), "the store")
+    made().refuse_incompatible(made(model_name="moved"), "the store")
     with pytest.raises(le.ConfigError, match=r"^the store holds"):
-        made(fingerprint=None).refuse_other_vectors(made(fingerprint=None), "the store")
+        made(fingerprint=None).refuse_incompatible(made(fingerprint=None), "the store")
 
 
 def test_each_difference_is_named_with_the_way_out():
     now = made("sha256:1", window_size=32, logn_scaling=True)
     with pytest.raises(le.ConfigError) as refusal:
-        made().refuse_other_vectors(now, "collection 'a'")
+        made().refuse_incompatible(now, "collection 'a'")
     for part in (
         "collection 'a'",
         "window_size is 64 in the store, 32 now",
@@ -170,4 +170,4 @@ def test_each_difference_is_named_with_the_way_out():
 
 def test_other_weights_behind_the_name_are_told_apart():
     with pytest.raises(le.ConfigError, match=r"weights.*sha256:0 in the store, sha256:1 now"):
-        made().refuse_other_vectors(made("sha256:1"), "the store")
+        made().refuse_incompatible(made("sha256:1"), "the store")

@@ -23,7 +23,7 @@ from longembed_st.base.settings import (
     UNSET,
     ExtensionConfig,
     ModelSettings,
-    facts_of,
+    field_info,
     setting,
     takes_settings,
 )
@@ -131,14 +131,14 @@ def test_an_unknown_option_is_refused_with_those_that_exist():
 def test_an_explicit_default_is_another_thing_than_nothing():
     unset = dict.fromkeys(ModelSettings.model_fields.keys() - {"model_name"}, UNSET)
     nothing = ModelSettings.from_keywords(model_name="m", **unset)
-    assert nothing.given == {"model_name": "m"}
+    assert nothing.explicit == {"model_name": "m"}
     defaults = {
         name: field.get_default(call_default_factory=True)
         for name, field in ModelSettings.model_fields.items()
         if name != "model_name"
     }
     spelled = ModelSettings(model_name="m", **defaults)
-    assert spelled.given == {"model_name": "m", **defaults}
+    assert spelled.explicit == {"model_name": "m", **defaults}
     assert {name: getattr(nothing, name) for name in defaults} == defaults
     assert repr(UNSET) == "UNSET"
 
@@ -177,7 +177,7 @@ def test_keywords_give_the_same_settings_again(keywords):
     settings = ModelSettings.from_keywords(**keywords)
     again = ModelSettings.from_keywords(model_name=settings.model_name, **settings.keywords())
     assert again == settings
-    assert again.given == settings.given
+    assert again.explicit == settings.explicit
     assert {"model_name": "m", **settings.keywords()} == keywords
 
 
@@ -187,7 +187,7 @@ def test_a_device_of_torch_is_its_name():
 
 def test_what_is_given_as_none_does_not_reach_the_loading():
     settings = ModelSettings.from_keywords(model_name="m", prompts=None, device="cpu", revision="r")
-    assert settings.loading() == {"device": "cpu", "revision": "r"}
+    assert settings.loading_arguments() == {"device": "cpu", "revision": "r"}
 
 
 @pytest.mark.parametrize("kind", [ExtensionConfig, ModelSettings])
@@ -220,11 +220,11 @@ SAVED = ExtensionConfig(
 
 
 def over(base=SAVED, **keywords):
-    return ModelSettings.from_keywords(**keywords).over(base)
+    return ModelSettings.from_keywords(**keywords).with_defaults(base)
 
 
 def test_nothing_given_is_what_was_saved():
-    assert over() == ModelSettings(**{name: getattr(SAVED, name) for name in SAVED.given})
+    assert over() == ModelSettings(**{name: getattr(SAVED, name) for name in SAVED.explicit})
 
 
 def test_an_explicit_default_overrides_what_was_saved():
@@ -238,11 +238,11 @@ def test_an_explicit_default_overrides_what_was_saved():
 
 def test_of_another_method_only_the_original_window_is_kept():
     found = over(method="gp", model_name="m")
-    assert found.given == {"method": "gp", "model_name": "m", "original_max_seq_length": 512}
+    assert found.explicit == {"method": "gp", "model_name": "m", "original_max_seq_length": 512}
     # A released checkpoint's prompts have nothing to do with the method.
     published = ModelSettings(**FIELDS, prompts={"query": "q"}, token_budget=7)
     found = over(published, method="gp")
-    assert found.given == {
+    assert found.explicit == {
         "method": "gp",
         "original_max_seq_length": 512,
         "prompts": {"query": "q"},
@@ -289,7 +289,7 @@ def test_resolved_settings_are_given_in_full(settings, options):
     assert resolved.is_resolved
     assert resolved.method_options == options
     assert list(resolved.method_options) == sorted(options)
-    assert resolved.given.keys() == ModelSettings.model_fields.keys()
+    assert resolved.explicit.keys() == ModelSettings.model_fields.keys()
     assert resolved.resolved() == resolved
     assert resolved.changed_options() == given.method_options
 
@@ -379,7 +379,7 @@ def test_every_setting_is_an_option_of_a_command_or_known_to_be_none():
     for name in ModelSettings.model_fields.keys() - NO_OPTION:
         expected |= MADE_OF_SEVERAL.get(name, {name})
     assert found == expected
-    assert {name for name in ModelSettings.model_fields if not facts_of(name)["option"]} == (
+    assert {name for name in ModelSettings.model_fields if not field_info(name)["option"]} == (
         NO_OPTION
     )
 
@@ -409,7 +409,9 @@ def test_a_setting_that_is_added_in_one_place_is_everywhere(monkeypatch, small_m
     """Here: the width of the vectors, so far an argument of SentenceTransformer among others."""
 
     class Wider(ModelSettings):
-        truncate_dim: int | None = setting(None, "Width of vectors.", otherwise="the model's own")
+        truncate_dim: int | None = setting(
+            None, "Width of vectors.", default_text="the model's own"
+        )
 
     monkeypatch.setattr(settings_module, "ModelSettings", Wider)
     monkeypatch.setattr(provenance, "ModelSettings", Wider)

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from longembed_st.base.texts import has_text, shown
+from longembed_st.base.texts import escaped, has_text
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_blank_is_what_nobody_can_see(text: str, has: bool) -> None:
     ],
 )
 def test_foreign_text_is_one_line_without_control_characters(text: str, line: str) -> None:
-    assert shown(text) == line
+    assert escaped(text) == line
 
 
 def test_no_control_or_direction_character_comes_through() -> None:
     every = "".join(map(chr, range(sys.maxunicode + 1)))
-    kept = set(shown(every))
+    kept = set(escaped(every))
     for character in kept - {"\u200c", "\u200d"}:
         assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    shown(every).encode()
+    escaped(every).encode()

@@ -183,7 +183,7 @@ def test_what_is_no_pair_of_texts_is_refused(given, message):
 
 def test_engines_and_missing_heads_are_refused(tmp_path):
     with pytest.raises(le.ModelError, match="computed by torch alone"):
-        le.load(pairs("bert")).long_transformer.compute_with(object())
+        le.load(pairs("bert")).long_transformer.set_engine(object())
     with pytest.raises(le.ModelError, match=r"weights of .*ForSequenceClassification are missing"):
         le.load(checkpoint("bert", "bare"), model_type="CrossEncoder")
 

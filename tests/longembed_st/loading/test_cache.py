@@ -206,14 +206,14 @@ def test_the_fingerprint_is_that_of_the_model(bert) -> None:
 
 def test_vectors_are_let_in_by_their_fingerprint(bert) -> None:
     loaded = cached(bert, method="pcw")
-    loaded.refuse_other_vectors(cached(bert, method="pcw", overlap=0).provenance, "the store")
+    loaded.refuse_incompatible(cached(bert, method="pcw", overlap=0).provenance, "the store")
     for other in (cached(bert, method="pcw", window_size=32), cached(bert, method="gp")):
-        assert not loaded.makes(other.provenance)
-        assert not other.makes(loaded.provenance)
+        assert not loaded.is_compatible(other.provenance)
+        assert not other.is_compatible(loaded.provenance)
         with pytest.raises(le.ConfigError, match=r"the store.*window_size|the store.*method"):
-            loaded.refuse_other_vectors(other.provenance, "the store")
+            loaded.refuse_incompatible(other.provenance, "the store")
 
 
 def test_without_a_fingerprint_nothing_is_known(bert) -> None:
     loaded = cached(bert, method="pcw")
-    assert not loaded.makes(le.Provenance(loaded.settings, None))
+    assert not loaded.is_compatible(le.Provenance(loaded.settings, None))

@@ -12,7 +12,7 @@ from compare import difference
 import longembed_st as le
 from longembed_st.loading.cache import cached_model
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "v0_1"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "v0_1"
 WRITTEN = json.loads((FIXTURES / "vectors.json").read_text())
 STORES = json.loads((FIXTURES / "stores.json").read_text())
 TEXTS = WRITTEN["texts"]
@@ -64,8 +64,8 @@ def test_the_settings_of_a_store_make_its_vectors(models, name) -> None:
     stored = le.Provenance.from_dict(STORES[name]["settings"])
     moved = stored.settings.model_copy(update={"model_name": str(models / "plain")})
     loaded = cached_model(moved)
-    assert loaded.makes(stored)
-    loaded.refuse_other_vectors(stored, "the store")
+    assert loaded.is_compatible(stored)
+    loaded.refuse_incompatible(stored, "the store")
 
 
 def test_a_fingerprint_with_defaults_spelled_out_is_that_of_the_defaults(models) -> None:
@@ -75,9 +75,9 @@ def test_a_fingerprint_with_defaults_spelled_out_is_that_of_the_defaults(models)
     assert plain.fingerprint != spelled.fingerprint
     now = cached_model(le.ModelSettings(model_name=str(models / "plain"), method="pcw"))
     assert now.fingerprint == plain.fingerprint
-    assert now.makes(spelled)
+    assert now.is_compatible(spelled)
     other = le.ModelSettings(model_name=str(models / "plain"), method="pcw", window_size=32)
     for stored in (plain, spelled):
-        assert not cached_model(other).makes(stored)
+        assert not cached_model(other).is_compatible(stored)
         with pytest.raises(le.ConfigError, match=r"window_size is 64 in the store, 32 now"):
-            cached_model(other).refuse_other_vectors(stored, "the store")
+            cached_model(other).refuse_incompatible(stored, "the store")

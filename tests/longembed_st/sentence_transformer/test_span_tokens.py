@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_tokenizers import CORPUS, KINDS, tokenizer_of
 
-from longembed_st.base.tokens import Need, tokenize
+from longembed_st.base.tokens import TokenizeOptions, tokenize
 from longembed_st.sentence_transformer.spans import _characters
 
 PARTS_OF_TEXTS = [*CORPUS, " ", "\n\n", "  a", "İ", "ﬁ", "e\u0301", "\u200d", "😀", "Ⅷ½", "\u00a0"]
@@ -29,7 +29,7 @@ def texts(draw) -> str:
 @settings(max_examples=40, deadline=None)
 def test_each_token_begins_in_its_own_span(kind, text, cuts, prompt) -> None:
     tokenizer = tokenizer_of(kind)
-    (tokens,) = tokenize(tokenizer, [text], prompt, Need(offsets=True))
+    (tokens,) = tokenize(tokenizer, [text], prompt, TokenizeOptions(offsets=True))
     count = tokens.content
     if count == 0:
         return
@@ -53,7 +53,7 @@ def test_spans_at_white_space_are_tokenized_as_they_were_pooled(kind) -> None:
     """Re-tokenized alone, a span gives its tokens, where the tokenizer splits at white space."""
     tokenizer = tokenizer_of(kind)
     text = " ".join(CORPUS[:2])
-    (tokens,) = tokenize(tokenizer, [text], None, Need(offsets=True))
+    (tokens,) = tokenize(tokenizer, [text], None, TokenizeOptions(offsets=True))
     alone = tokenizer(text, add_special_tokens=False)["input_ids"]
     begins = [tokens.characters(token, token + 1)[0] for token in range(tokens.content)]
     checked = 0

@@ -39,7 +39,7 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         ```
     """
 
-    called_otherwise: ClassVar[Mapping[str, str]] = {
+    renamed_arguments: ClassVar[Mapping[str, str]] = {
         "max_length": "the most tokens that are read of a text are max_seq_length here, more than "
         "the model's own window. Leave it out to have texts read as far as the method reaches",
         "parallel_process": "name the devices instead: encode_kwargs={'device': ['cuda:0', ...]}",
@@ -95,8 +95,8 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         """
         super().__init__(**data)
         if self.fingerprint is not None:
-            given = ModelSettings(**{"model_name": self.model_name, **self.given})
-            if not self._loaded.makes(Provenance(given, self.fingerprint)):
+            given = ModelSettings(**{"model_name": self.model_name, **self.explicit})
+            if not self._loaded.is_compatible(Provenance(given, self.fingerprint)):
                 raise ConfigError(
                     f"model {self.model_name!r} does not make the vectors of fingerprint "
                     f"{self.fingerprint}: its own is {self._loaded.fingerprint}. Weights or "
