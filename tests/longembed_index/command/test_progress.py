@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from longembed_index.command.progress import Forecast, file_bar
+from longembed_st.base.progress import report_progress
 from longembed_index.ingestion import ingest
 from longembed_index.memory import MemoryStore
 from longembed_index.sources import TextSource
