@@ -25,8 +25,7 @@ from rich.progress import track
 import longembed_st as le
 from longembed_index.documents import jsonl_rows
 from longembed_st.files import write_atomically
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening, unit
+from longembed_st.loading.whitening import Whitening, unit, with_whitening
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.samples import read_windows
 from longembed_tuning.whitening import RIDGE, Scatter, fit

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longembed_st.base.coverage import Coverage, Encoded
+    from longembed_st.base.extension import ExtensionConfig
+    from longembed_st.base.fields import UNSET
     from longembed_st.base.fingerprint import fingerprint
+    from longembed_st.base.long_model import coverage
     from longembed_st.base.pooled import PooledPasses
     from longembed_st.base.provenance import Provenance
-    from longembed_st.base.reranking import Reranker, WindowScores, reranker_of
-    from longembed_st.base.settings import UNSET, ExtensionConfig, ModelSettings
+    from longembed_st.base.reranking import Reranker, WindowScores
+    from longembed_st.base.settings import ModelSettings
     from longembed_st.cross_encoder.model import LongCrossEncoder
     from longembed_st.cross_encoder.transformer import LongPairTransformer
     from longembed_st.errors import (
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
         TextNotReadWarning,
     )
     from longembed_st.loading.bake import ShortTextsChangeWarning, bake
-    from longembed_st.loading.load import extend, load
+    from longembed_st.loading.extend import extend
+    from longembed_st.loading.load import load
+    from longembed_st.loading.reranker import reranker_of
     from longembed_st.multi_vector_encoder.from_spans import multi_vector
     from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
     from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
@@ -48,7 +53,7 @@ if TYPE_CHECKING:
         methods,
         register_method,
     )
-    from longembed_st.sentence_transformer.model import LongSentenceTransformer, coverage
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
     from longembed_st.sentence_transformer.spans import SpanVectors
     from longembed_st.sentence_transformer.transformer import LongTransformer
     from longembed_st.sparse_encoder.model import LongSparseEncoder
@@ -61,12 +66,15 @@ _HOMES = {
     "base.coverage": ["Coverage", "Encoded"],
     "cross_encoder.model": ["LongCrossEncoder"],
     "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
-    "base.reranking": ["Reranker", "WindowScores", "reranker_of"],
+    "base.reranking": ["Reranker", "WindowScores"],
+    "loading.reranker": ["reranker_of"],
     "sparse_encoder.model": ["LongSparseEncoder"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
     "base.fingerprint": ["fingerprint"],
-    "loading.load": ["extend", "load"],
-    "sentence_transformer.model": ["LongSentenceTransformer", "coverage"],
+    "loading.extend": ["extend"],
+    "loading.load": ["load"],
+    "sentence_transformer.model": ["LongSentenceTransformer"],
+    "base.long_model": ["coverage"],
     "multi_vector_encoder.from_spans": ["multi_vector"],
     "positions.family": ["Family", "families", "register_family"],
     "positions.method": [
@@ -87,7 +95,9 @@ _HOMES = {
     "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],
     "base.pooled": ["PooledPasses"],
     "sentence_transformer.transformer": ["LongTransformer"],
-    "base.settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
+    "base.extension": ["ExtensionConfig"],
+    "base.fields": ["UNSET"],
+    "base.settings": ["ModelSettings"],
 }
 _FUNCTIONS = "longembed_st.functions"
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -151,11 +161,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _function_of_a_plugin(name: str) -> Any:
-    """What an installed package adds to this module by the entry-point group of its functions."""
-    found = [one for one in entry_points(group=_FUNCTIONS) if one.name == name]
-    if not found:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found[0].load()
+    """Return what an installed package adds to this module by the entry-point group."""
+    for entry_point in entry_points(group=_FUNCTIONS, name=name):
+        return entry_point.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from longembed_st.base.settings import ExtensionConfig, ModelSettings
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:

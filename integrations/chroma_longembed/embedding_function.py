@@ -9,8 +9,10 @@ from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from longembed_index.embedding import NOT_FINITE, storable_model
+from longembed_st.base.extension import AUTO
+from longembed_st.base.fields import takes_settings
 from longembed_st.base.provenance import Provenance
-from longembed_st.base.settings import AUTO, ModelSettings, takes_settings
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import InputError, ModelError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from longembed_index.finding import Finder
 from longembed_index.modes import CANDIDATES, Mode
 from longembed_index.passages import as_dict
-from longembed_st.base.reranking import reranker_of
 from longembed_st.base.settings import ModelSettings
+from longembed_st.loading.reranker import reranker_of
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit

@@ -1,8 +1,8 @@
 """Where positions enter a model's graph, so that one graph serves every method.
 
-A graph that is compiled once cannot be hooked. In the place of the module that turns positions into
-vectors stands an position_input: what that module gives is worked out by torch before each pass, at the
-positions that the method wants, and handed to the graph as one of its inputs.
+A compiled graph cannot be hooked. A position input takes the place of the module that turns
+positions into vectors: torch computes the output of that module before each pass, at the positions
+that the method wants, and the graph gets it as one of its inputs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from longembed_st.positions.rotary import GLOBAL_LAYERS, LOCAL_LAYERS
 
 
 class PositionInput(Protocol):
-    """What stands where positions enter."""
+    """Takes the place of the module where positions enter a model."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the graph's inputs."""
+        """The names of its inputs of the graph."""
 
     def install(self, model: PreTrainedModel) -> None:
         """Take the place of the module, in a copy that is going to be traced.
@@ -32,14 +32,14 @@ class PositionInput(Protocol):
         """
 
     def set_values(self, values: list[Tensor]) -> None:
-        """Let the copy read these from now on.
+        """Set what the copy reads from now on.
 
         Args:
             values: One for each of the names.
         """
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
-        """What the module gives for one pass.
+        """Compute the output of the replaced module for one pass.
 
         Args:
             model: The extended model itself, within what its hook prepares.
@@ -51,7 +51,7 @@ class PositionInput(Protocol):
 
 
 class NoPositionInput:
-    """For models of which nothing is known: their positions are part of the graph."""
+    """For models of unknown structure: their positions are part of the graph."""
 
     names: tuple[str, ...] = ()
 
@@ -59,15 +59,15 @@ class NoPositionInput:
         """Leave the copy alone."""
 
     def set_values(self, values: list[Tensor]) -> None:
-        """Nothing enters."""
+        """Do nothing."""
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
-        """Nothing."""
+        """Return nothing."""
         return []
 
 
 class TableInput(nn.Module):
-    """In the place of a learned position embedding.
+    """Takes the place of a learned position embedding.
 
     Args:
         family: Of the model.
@@ -89,16 +89,16 @@ class TableInput(nn.Module):
         model.set_submodule(self._path, self)
 
     def set_values(self, values: list[Tensor]) -> None:
-        """Let the copy add these vectors."""
+        """Set the vectors that the copy adds."""
         (self.current,) = values
 
     def forward(self, position_ids: Tensor) -> Tensor:
-        """What was given, whatever is asked for."""
+        """Return the values that were set."""
         assert self.current is not None
         return self.current
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
-        """The rows of the table, or what lies between them."""
+        """Look the positions up in the table."""
         positions = inputs.get("position_ids")
         if positions is None:
             n = inputs["input_ids"].shape[1]
@@ -107,17 +107,17 @@ class TableInput(nn.Module):
 
 
 class RotaryInput(nn.Module):
-    """In the place of a rotary embedding.
+    """Takes the place of a rotary embedding.
 
     Args:
-        layer_types: The kinds of layers that turn in their own way; none where all are alike.
+        layer_types: The kinds of layers with a rotation of their own; empty if all are alike.
     """
 
     def __init__(self, layer_types: tuple[str, ...]) -> None:
         super().__init__()
         self._types: tuple[str | None, ...] = layer_types or (None,)
-        kinds = [f"_{one}" if one else "" for one in self._types]
-        self.names = tuple(f"{part}{kind}" for kind in kinds for part in ("cos", "sin"))
+        suffixes = [f"_{kind}" if kind else "" for kind in self._types]
+        self.names = tuple(f"{part}{suffix}" for suffix in suffixes for part in ("cos", "sin"))
         self.current: dict[str | None, tuple[Tensor, Tensor]] = {}
 
     def install(self, model: PreTrainedModel) -> None:
@@ -125,30 +125,30 @@ class RotaryInput(nn.Module):
         model.set_submodule("rotary_emb", self)
 
     def set_values(self, values: list[Tensor]) -> None:
-        """Let the copy turn by these cosines and sines."""
+        """Set the cosines and sines of the copy."""
         pairs = zip(values[::2], values[1::2], strict=True)
         self.current = dict(zip(self._types, pairs, strict=True))
 
     def forward(
         self, x: Tensor, position_ids: Tensor, layer_type: str | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What was given for a kind of layer."""
+        """Return the values that were set for a kind of layer."""
         return self.current[layer_type]
 
     def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
-        """Cosine and sine, kind of layer by kind of layer."""
+        """Compute cosine and sine for each kind of layer."""
         rotary = model.get_submodule("rotary_emb")
         positions = torch.arange(inputs["input_ids"].shape[1])[None]
         like = torch.empty(0, dtype=torch.float32)
-        found = []
-        for one in self._types:
-            kind = () if one is None else (one,)
-            found += [turn.float() for turn in rotary(like, positions, *kind)]
-        return found
+        values: list[Tensor] = []
+        for layer_type in self._types:
+            kind = () if layer_type is None else (layer_type,)
+            values += [tensor.float() for tensor in rotary(like, positions, *kind)]
+        return values
 
 
 def position_input_of(model: PreTrainedModel, family: Family) -> PositionInput:
-    """Where positions enter a model.
+    """Choose the position input of a model.
 
     Args:
         model: Any.
@@ -159,7 +159,7 @@ def position_input_of(model: PreTrainedModel, family: Family) -> PositionInput:
             return TableInput(family)
         case "rotary":
             kinds = getattr(model.config, "layer_types", None) if family.local_layers else None
-            named = [one for one in (GLOBAL_LAYERS, LOCAL_LAYERS) if one in (kinds or ())]
-            return RotaryInput(tuple(named))
+            known = [kind for kind in (GLOBAL_LAYERS, LOCAL_LAYERS) if kind in (kinds or ())]
+            return RotaryInput(tuple(known))
         case _:
             return NoPositionInput()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_st.base.settings import ExtensionConfig
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.errors import InputError, TextNotReadWarning
 
 

@@ -11,10 +11,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.model import BaseModel
 
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.pooled import following_modules
 from longembed_st.base.precision import is_widened
 from longembed_st.base.reader import LongReader, long_reader
-from longembed_st.base.settings import ExtensionConfig, field_info
-from longembed_st.sentence_transformer.transformer import following_modules
+from longembed_st.base.settings import field_info
 
 _WEIGHTS = "0.model."
 """How the names of the transformer's own weights begin."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sentence_transformers.base.model import BaseModel
 
 from longembed_st.base.card import write_card
-from longembed_st.base.coverage import Overflow
+from longembed_st.base.coverage import Coverage, Overflow
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.errors import ConfigError, InputError
 
@@ -22,10 +22,10 @@ Role = Literal["query", "document"]
 """What a text is to a search."""
 
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
-"""Under which names sentence-transformers looks for the prompt of a role; the first counts."""
+"""Where sentence-transformers looks for the prompt of a role; the first that exists counts."""
 
 UNLIMITED = sys.maxsize
-"""Tokens: what `max_seq_length` says of a model that reads texts of any length."""
+"""Tokens: the `max_seq_length` of a model that reads texts of any length."""
 
 CHARACTERS_AT_ONCE = 1_000_000
 """Texts that are tokenized together: some 100 MB of token records."""
@@ -57,7 +57,7 @@ class LongModel(BaseModel):
             self.long_transformer.max_seq_length = None if value == UNLIMITED else value
 
         def save(self, path: str, *args: Any, **kwargs: Any) -> None:
-            """Save the model with a card that tells how it reads.
+            """Save the model with a card that describes how it reads.
 
             `save_pretrained` and `push_to_hub` come here, too.
 
@@ -66,10 +66,10 @@ class LongModel(BaseModel):
                 *args: Passed on.
                 **kwargs: Passed on; `create_model_card=False` leaves the card out.
             """
-            given = _SAVE.bind(self, path, *args, **kwargs)
-            given.apply_defaults()
+            call = _SAVE.bind(self, path, *args, **kwargs)
+            call.apply_defaults()
             super().save(path, *args, **kwargs)
-            if path is not None and given.arguments["create_model_card"]:
+            if path is not None and call.arguments["create_model_card"]:
                 write_card(self, Path(path))
 
         def start_multi_process_pool(
@@ -96,31 +96,31 @@ class LongModel(BaseModel):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Make a call of the stock class, and say by the overflow policy what was not read.
+        """Call a method of the stock class, and report what was not read by the overflow policy.
 
         Args:
             call: Encodes or predicts.
             signature: Its own, with the model in front.
-            checked: Refuses inputs that cannot be read; all of them before the first is.
+            checked: Refuses inputs that cannot be read, before the first is.
             args: Of the call.
-            kwargs: Likewise.
+            kwargs: Of the call.
         """
-        given = signature.bind(self, *args, **kwargs).arguments
-        items = checked(self.as_list(given["inputs"]))
+        arguments = signature.bind(self, *args, **kwargs).arguments
+        items = checked(self.as_list(arguments["inputs"]))
         # Of texts that are cut silently, no more is tokenized than is read.
         overflow = Overflow(exact=False)
-        told = overflow
-        if given.get("pool") is not None or isinstance(given.get("device"), list):
+        passed = overflow
+        if arguments.get("pool") is not None or isinstance(arguments.get("device"), list):
             # What worker processes count does not come back.
-            prompt = resolve_prompt(self, given.get("prompt"), given.get("prompt_name"))
+            prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
             self._count(items, prompt, overflow)
-            told = Overflow(exact=False)
-        result = call(*args, **kwargs, overflow=told)
+            passed = Overflow(exact=False)
+        result = call(*args, **kwargs, overflow=passed)
         overflow.warn(self.long_transformer.extension, stacklevel=3)
         return result
 
     def as_list(self, inputs: Any) -> list[Any]:
-        """Inputs as a list, be it one or several.
+        """Return inputs as a list, be it one or several.
 
         Args:
             inputs: As the stock class takes them.
@@ -134,11 +134,11 @@ class LongModel(BaseModel):
         if reader.max_seq_length is None or policy == "truncate":
             return
         for group in in_groups(items):
-            found = reader.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
-            reader.check_lengths(group, found, overflow)
+            texts = reader.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
+            reader.check_lengths(group, texts, overflow)
 
     def prompt_of(self, role: Role | None) -> str | None:
-        """The prompt that stands before queries or documents, as sentence-transformers finds it.
+        """Return the prompt of queries or documents, as sentence-transformers finds it.
 
         Args:
             role: "query" or "document"; None for the model's default prompt.
@@ -149,24 +149,23 @@ class LongModel(BaseModel):
     def apply_following_modules(
         self, features: dict[str, Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """What the modules behind the reader make of some passes.
+        """Apply the modules behind the reader to some passes.
 
         Args:
             features: Outputs of the reader for these passes.
             kwargs: Arguments of the forward call, for the modules that take them.
         """
         for name, module in list(self.named_children())[1:]:
-            taken = {
+            known = {
                 *getattr(module, "forward_kwargs", ()),
                 *(self.module_kwargs or {}).get(name, ()),
             }
-            given = {key: value for key, value in kwargs.items() if key in taken}
-            features = module(features, **given)
+            features = module(features, **{k: v for k, v in kwargs.items() if k in known})
         return features
 
 
 def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
-    """The prompt that an encode call with these arguments puts before each text.
+    """Return the prompt that an encode call with these arguments puts before each text.
 
     Args:
         model: The model.
@@ -185,6 +184,37 @@ def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None
         known = ", ".join(model.prompts) or "none"
         raise ConfigError(f"unknown prompt {name!r}; the model has {known}")
     return model.prompts[name]
+
+
+def coverage(
+    model: BaseModel,
+    texts: Sequence[Any],
+    *,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+) -> list[Coverage]:
+    """Count how much of each text its vector is computed from, without computing it.
+
+    Args:
+        model: An extended model of any class.
+        texts: The texts; of a CrossEncoder the pairs.
+        prompt: Put before each text, as in `model.encode`.
+        prompt_name: Name of one of the model's prompts, as in `model.encode`.
+
+    Returns:
+        One count a text, in order, with the characters that each pass reads.
+
+    Raises:
+        InputError: If an input is not a valid string.
+        ModelError: If the model was not extended.
+    """
+    reader = long_reader(model)
+    prompt = resolve_prompt(model, prompt, prompt_name)
+    return [
+        reader.coverage_of(text, spans=True)
+        for group in in_groups(texts)
+        for text in reader.tokenize_texts(group, prompt, offsets=True)
+    ]
 
 
 def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:

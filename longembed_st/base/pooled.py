@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
 from typing_extensions import Self
 
 
@@ -19,7 +21,7 @@ class PooledPasses(Pooling):
 
     @classmethod
     def of(cls, pooling: Pooling) -> Self:
-        """The same pooling, as a module that may stand behind the reader.
+        """Copy a pooling as a module that may stand behind the reader.
 
         Args:
             pooling: Of the model that is extended.
@@ -27,7 +29,7 @@ class PooledPasses(Pooling):
         return cls(**pooling.get_config_dict())
 
     def stock(self) -> Pooling:
-        """The same as the class that everybody has."""
+        """Copy the settings into the class of sentence-transformers."""
         return Pooling(**self.get_config_dict())
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -38,3 +40,12 @@ class PooledPasses(Pooling):
             **kwargs: Passed on to the pooling.
         """
         return super().forward(features, **kwargs) if "token_embeddings" in features else features
+
+
+def following_modules(model: BaseModel) -> list[nn.Module]:
+    """Return what pooled vectors go through in an extended model.
+
+    Args:
+        model: The model.
+    """
+    return [module for module in list(model.children())[1:] if not isinstance(module, PooledPasses)]

@@ -24,7 +24,10 @@ def copy_sharing_weights(module: ModuleT) -> ModuleT:
     """
     memo: dict[int, object] = {}
     for parameter in module.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.data, requires_grad=parameter.requires_grad)
+        # Detached, both count changes in place together; see `compat.weight_versions`.
+        memo[id(parameter)] = nn.Parameter(
+            parameter.detach(), requires_grad=parameter.requires_grad
+        )
     for buffer in module.buffers():
         memo[id(buffer)] = buffer
     return copy.deepcopy(module, memo)

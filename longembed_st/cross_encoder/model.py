@@ -12,9 +12,9 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
+from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.layout import flattened
 from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
-from longembed_st.base.reader import NOT_FINITE
 from longembed_st.base.reductions import combined_by_text
 from longembed_st.base.reranking import WindowScores
 from longembed_st.cross_encoder.transformer import LongPairTransformer, checked_pairs

@@ -13,17 +13,14 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import WordWeights
 from torch import Tensor, nn
 
+from longembed_st.base.pooled import following_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
 from longembed_st.files import atomic_folder, refuse_existing
 from longembed_st.positions.hooks import RotaryHook, within_table
 from longembed_st.positions.rotary import GLOBAL_LAYERS
 from longembed_st.positions.tables import interpolate_rows
-from longembed_st.sentence_transformer.transformer import (
-    LongTransformer,
-    following_modules,
-    long_transformer,
-)
+from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
 
 
 class ShortTextsChangeWarning(UserWarning):
@@ -135,11 +132,10 @@ def _plain_weights(reader: LongTransformer) -> list[WordWeights]:
 
 def _write_table(plain: Transformer, reader: LongTransformer) -> None:
     rows = baked_table(reader)
-    count, width = rows.shape
     table = cast(nn.Embedding, reader.family.table(plain.model))
-    longer = nn.Embedding(count, width, padding_idx=table.padding_idx, _weight=rows)
+    longer = nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx)
     plain.model.set_submodule(cast(str, reader.family.position_table), longer)
-    plain.config.max_position_embeddings = count
+    plain.config.max_position_embeddings = len(rows)
 
 
 def _write_rope(plain: Transformer, reader: LongTransformer) -> None:

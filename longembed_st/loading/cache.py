@@ -18,12 +18,14 @@ from weakref import WeakValueDictionary
 
 from sentence_transformers import SentenceTransformer
 
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.fingerprint import fingerprint, fingerprint_with_options
+from longembed_st.base.long_model import coverage
 from longembed_st.base.provenance import Provenance
-from longembed_st.base.settings import ExtensionConfig, ModelSettings
+from longembed_st.base.settings import ModelSettings
 from longembed_st.loading.load import load_settings, was_saved_extended
 from longembed_st.loading.published import PUBLISHED
-from longembed_st.sentence_transformer.model import LongSentenceTransformer, coverage
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 MOST_IDLE = 2
 """Models kept though nothing uses them: a framework may be about to ask for one of them again."""

@@ -18,10 +18,10 @@ from typing import Any
 import huggingface_hub
 import torch
 from safetensors.torch import load_file, save_file
-from sentence_transformers.util import load_file_path
 from torch import Tensor
 
 from longembed_st.errors import ModelError
+from longembed_st.loading.hub import checkpoint_json, hub_arguments
 
 _E5ROPE_DEFAULTS = {
     "attention_probs_dropout_prob": 0.1,
@@ -54,7 +54,7 @@ _E5ROPE_NAMES = (
 
 @contextmanager
 def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> Iterator[str]:
-    """The name or folder from which transformers can load a model without foreign code.
+    """Find the name or folder from which transformers can load a model without foreign code.
 
     Args:
         model_name_or_path: What the user named.
@@ -63,10 +63,8 @@ def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> 
     Yields:
         The name itself, or a folder that lasts as long as the context.
     """
-    hub = ("token", "cache_folder", "revision", "local_files_only")
-    where = {name: model_kwargs[name] for name in hub if name in model_kwargs}
-    path = load_file_path(model_name_or_path, "config.json", **where)
-    config = json.loads(Path(path).read_text(encoding="utf8")) if path else {}
+    where = hub_arguments(model_kwargs)
+    config = checkpoint_json(model_name_or_path, "config.json", where) or {}
     if config.get("model_type") != "e5rope":
         yield model_name_or_path
         return
@@ -76,7 +74,7 @@ def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> 
 
 
 def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
+    """Describe BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
 
     Args:
         config: The checkpoint's `config.json`.
@@ -105,7 +103,7 @@ def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """E5-RoPE's weights under the names of `JinaEmbeddingsV3Model`.
+    """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`.
 
     Args:
         weights: By the names of the checkpoint.

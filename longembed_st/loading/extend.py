@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
 
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.model import BaseModel
@@ -14,10 +14,11 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 from torch import nn
 
+from longembed_st.base.extension import AUTO, ExtensionConfig
+from longembed_st.base.fields import UNSET, Unset, takes_settings
 from longembed_st.base.long_model import LongModel
 from longembed_st.base.pooled import PooledPasses
 from longembed_st.base.reader import LongReader
-from longembed_st.base.settings import AUTO, ExtensionConfig
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.cross_encoder.model import LongCrossEncoder
 from longembed_st.cross_encoder.transformer import LongPairTransformer
@@ -32,7 +33,9 @@ from longembed_st.sparse_encoder.model import LongSparseEncoder
 from longembed_st.sparse_encoder.transformer import LongSpladeTransformer
 
 if TYPE_CHECKING:
-    pass
+    from sentence_transformers import MultiVectorEncoder
+
+    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +45,60 @@ POOLING = "1"
 """The name of the pooling among the modules of an extended model."""
 
 ANY_LENGTH = 10**9
-"""Tokens: what the tokenizer of a module that has no positions is told."""
+"""Tokens: the limit of a tokenizer whose module has no positions."""
+
+
+@overload
+def extend(
+    model: SentenceTransformer, method: str | Unset = UNSET, **settings: Any
+) -> LongSentenceTransformer: ...
+
+
+@overload
+def extend(
+    model: SparseEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongSparseEncoder: ...
+
+
+@overload
+def extend(
+    model: CrossEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongCrossEncoder: ...
+
+
+@overload
+def extend(
+    model: MultiVectorEncoder, method: str | Unset = UNSET, **settings: Any
+) -> LongMultiVectorEncoder: ...
+
+
+@takes_settings(ExtensionConfig)
+def extend(model: BaseModel, method: str | Unset = UNSET, **settings: Any) -> LongModel:
+    """Extend a loaded model; the model itself stays as it is.
+
+    Both share their weights until one of them is moved or cast. Training one in place changes both:
+    deep-copy it first.
+
+    Args:
+        model: A SentenceTransformer whose first modules are a Transformer and its Pooling; a
+            SparseEncoder with a SpladePooling or a Pooling there, or a Router of such;
+            a MultiVectorEncoder; a CrossEncoder; or a model that was extended before, whose
+            extension is then replaced.
+        method: See `load`.
+        **settings: The fields of `ExtensionConfig`, and the method's own options; see `load`.
+
+    Returns:
+        A new model of the same class.
+
+    Raises:
+        ConfigError: If a setting is unknown or out of range.
+        ModelError: If the model cannot take the method.
+    """
+    return extended(model, ExtensionConfig.from_keywords(method=method, **settings))
 
 
 def extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
-    """A model of the same class that reads long texts; see `load.extend`.
+    """Make a model of the same class that reads long texts; see `extend`.
 
     Args:
         model: Of any class of sentence-transformers, extended before or not; stays as it is.
@@ -92,7 +144,7 @@ def _extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
 
 
 def _common(model: BaseModel, modules: Modules) -> dict[str, Any]:
-    """What models of every class are made with."""
+    """The arguments that models of every class are made with."""
     return {
         # An OrderedDict is as good as a list here, and keeps the modules' names.
         "modules": modules,
@@ -108,7 +160,7 @@ def _refuse_combination(settings: ExtensionConfig) -> None:
     if settings.combine is not None:
         raise ConfigError(
             f"combine={settings.combine!r} says how a CrossEncoder makes one score of those of "
-            "windows; this model is none, leave it out"
+            "windows; this model is not a CrossEncoder: leave it out"
         )
 
 
@@ -125,17 +177,17 @@ def _transformer(children: Modules, kind: str) -> Transformer:
 def _token_modules(children: Modules, settings: ExtensionConfig) -> Modules:
     """The modules of a late-interaction model."""
     transformer = _transformer(children, "MultiVectorEncoder")
-    settled = _settled(transformer, settings)
-    return _replaced_first(children, LongTokenTransformer.extended_copy(transformer, settled))
+    settings = _with_windows(transformer, settings)
+    return _replaced_first(children, LongTokenTransformer.extended_copy(transformer, settings))
 
 
 def _pair_modules(children: Modules, settings: ExtensionConfig) -> Modules:
     """The modules of a cross-encoder."""
     transformer = _transformer(children, "CrossEncoder")
-    settled = _settled(transformer, settings)
-    if settled.combine is None:
-        settled = settled.model_copy(update={"combine": "max"})
-    return _replaced_first(children, LongPairTransformer.extended_copy(transformer, settled))
+    settings = _with_windows(transformer, settings)
+    if settings.combine is None:
+        settings = settings.model_copy(update={"combine": "max"})
+    return _replaced_first(children, LongPairTransformer.extended_copy(transformer, settings))
 
 
 def _replaced_first(children: Modules, reader: LongReader) -> Modules:
@@ -147,7 +199,7 @@ def _replaced_first(children: Modules, reader: LongReader) -> Modules:
 def _pooled(children: Modules, settings: ExtensionConfig) -> Modules:
     """Modules that begin with a transformer and its pooling, and pool by passes."""
     transformer, pooling, rest = _take_apart(children)
-    reader = LongTransformer.extending(transformer, pooling, _settled(transformer, settings))
+    reader = LongTransformer.extending(transformer, pooling, _with_windows(transformer, settings))
     return OrderedDict([("0", reader), (POOLING, reader.pooling), *rest.items()])
 
 
@@ -161,7 +213,9 @@ def _sparse_modules(children: Modules, settings: ExtensionConfig) -> Modules:
     if not isinstance(pooling, SpladePooling):
         return _pooled(children, settings)
     transformer = _transformer(children, "SparseEncoder")
-    reader = LongSpladeTransformer.extending(transformer, pooling, _settled(transformer, settings))
+    reader = LongSpladeTransformer.extending(
+        transformer, pooling, _with_windows(transformer, settings)
+    )
     behind = {name: copy_sharing_weights(children[name]) for name in names[2:]}
     return OrderedDict({names[0]: reader, names[1]: reader.pooling, **behind})
 
@@ -185,7 +239,7 @@ def _routed(router: Router, settings: ExtensionConfig) -> Router:
     return result
 
 
-def _settled(transformer: Transformer, settings: ExtensionConfig) -> ExtensionConfig:
+def _with_windows(transformer: Transformer, settings: ExtensionConfig) -> ExtensionConfig:
     """The settings with a method and windows."""
     family = family_of(transformer.config)
     original = settings.original_max_seq_length
@@ -198,14 +252,12 @@ def _settled(transformer: Transformer, settings: ExtensionConfig) -> ExtensionCo
     reach = settings.max_seq_length
     if reach is None:
         reach = get_method(name).default_max_seq_length(original)
-    found = {"method": name, "original_max_seq_length": original, "max_seq_length": reach}
-    reading = {field: getattr(settings, field) for field in ExtensionConfig.model_fields}
-    return ExtensionConfig(**{**reading, **found})
+    fields = {field: getattr(settings, field) for field in ExtensionConfig.model_fields}
+    windows = {"method": name, "original_max_seq_length": original, "max_seq_length": reach}
+    return ExtensionConfig(**{**fields, **windows})
 
 
-def _take_apart(
-    children: Modules,
-) -> tuple[Transformer, Pooling, Modules]:
+def _take_apart(children: Modules) -> tuple[Transformer, Pooling, Modules]:
     """The transformer, its pooling, and copies of the modules after them."""
     names = list(children)
     first = children[names[0]]
@@ -219,12 +271,12 @@ def _take_apart(
     ):
         transformer, pooling, rest = first, cast(Pooling, children[names[1]]), names[2:]
     else:
-        found = ", ".join(type(child).__name__ for child in children.values())
+        kinds = ", ".join(type(child).__name__ for child in children.values())
         raise ModelError(
-            f"a model of the modules {found} cannot be extended: longembed-st needs a Transformer "
+            f"a model of the modules {kinds} cannot be extended: longembed-st needs a Transformer "
             "followed by its Pooling"
         )
-    # Models that others have put together may have a module where the pooling is to stand.
+    # Other people's models may have a module of the name that the pooling gets.
     numbered = [str(number) for number in range(2, len(rest) + 2)]
     names = numbered if POOLING in rest else rest
     behind = [copy_sharing_weights(children[name]) for name in rest]

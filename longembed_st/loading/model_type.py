@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Literal, cast, get_args
 
-from longembed_st.loading.sanity import STANFORD, checkpoint_json, hub_arguments
+from longembed_st.loading.hub import checkpoint_json, hub_arguments
+from longembed_st.loading.sanity import STANFORD
 
 ModelType = Literal["SentenceTransformer", "SparseEncoder", "MultiVectorEncoder", "CrossEncoder"]
 """The classes of sentence-transformers, by the names that it saves."""
@@ -15,7 +16,7 @@ _SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStatic
 
 
 def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
-    """The class that a checkpoint says it is for; a SentenceTransformer if it does not say.
+    """Find the class that a checkpoint is for; a SentenceTransformer if it does not say.
 
     Args:
         name: Folder or hub name.
@@ -34,14 +35,14 @@ def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
     architectures = _json(name, "config.json", where).get("architectures") or []
     if STANFORD in architectures:
         return "MultiVectorEncoder"
-    if any(str(one).endswith("ForSequenceClassification") for one in architectures):
+    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
         return "CrossEncoder"
     return "SentenceTransformer"
 
 
 def _json(name: str, file: str, where: dict[str, Any]) -> Any:
     """A file of the checkpoint; empty if there is none, or if it is damaged."""
-    # Whoever loads the model says what is wrong.
+    # Loading the model itself names the damage.
     with suppress(ValueError):
         return checkpoint_json(name, file, where) or {}
     return {}

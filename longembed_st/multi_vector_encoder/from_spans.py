@@ -14,16 +14,12 @@ from sentence_transformers.util import batch_to_device
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from longembed_st.base.coverage import Overflow
+from longembed_st.base.pooled import following_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.sentence_transformer.spans import read_spans, refuse_short
-from longembed_st.sentence_transformer.transformer import (
-    LongTransformer,
-    following_modules,
-    long_transformer,
-)
+from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -31,11 +27,11 @@ if TYPE_CHECKING:
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 _TOKENS = "token_embeddings"
-_TAKEN = ("Normalize", "Dense")
+_SUPPORTED = ("Normalize", "Dense")
 
 
 class SpanReader(Module):
-    """The first module of a multi-vector model: a document becomes its spans, a query one vector.
+    """The first module of a multi-vector model: reads a document as its spans, a query as a whole.
 
     Args:
         reader: Of an extended model.
@@ -66,7 +62,7 @@ class SpanReader(Module):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Keep the texts; they are tokenized when it is known what they are to become.
+        """Keep the texts: how they are read depends on the task, which `forward` knows.
 
         Args:
             inputs: Strings.
@@ -88,19 +84,19 @@ class SpanReader(Module):
         """
         texts, prompt = features["texts"], features["prompt"]
         if kwargs.get("task") == "query":
-            read = self.reader.flat_features(texts, prompt, overflow=Overflow())
-            read = batch_to_device(read, self.reader.token_table.device)
-            vectors = [one[None] for one in self.reader(read)["sentence_embedding"]]
+            flat = self.reader.flat_features(texts, prompt)
+            flat = batch_to_device(flat, self.reader.token_table.device)
+            vectors = list(self.reader(flat)["sentence_embedding"][:, None])
         else:
-            found = read_spans(self.reader, texts, prompt, span_tokens=self.span_tokens)
-            vectors = [one.vectors for one in found]
-        masks = [torch.ones(len(one), dtype=torch.int64, device=one.device) for one in vectors]
+            documents = read_spans(self.reader, texts, prompt, span_tokens=self.span_tokens)
+            vectors = [document.vectors for document in documents]
+        masks = [torch.ones(len(v), dtype=torch.int64, device=v.device) for v in vectors]
         features[_TOKENS] = pad_sequence(vectors, batch_first=True)
         features["attention_mask"] = pad_sequence(masks, batch_first=True)
         return features
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Refused: sentence-transformers could not load it again without this package.
+        """Raise `ConfigError`: sentence-transformers could not load it without this package.
 
         Args:
             output_path: Not written to.
@@ -108,7 +104,8 @@ class SpanReader(Module):
             **kwargs: Not used.
         """
         raise ConfigError(
-            "save the model that this one was made from, and make it again after loading: "
+            "this model is not saved itself: save the one that it was made from, and after loading "
+            "make it again: "
             "longembed_st.multi_vector(longembed_st.load(folder))"
         )
 
@@ -116,7 +113,7 @@ class SpanReader(Module):
 def multi_vector(
     model: LongSentenceTransformer, *, span_tokens: int | None = None
 ) -> MultiVectorEncoder:
-    """The model as a MultiVectorEncoder, whose documents are their spans and queries one vector.
+    """Make a MultiVectorEncoder of a model: a document becomes its spans, a query one vector.
 
     Needs sentence-transformers 6.1 or later. Its evaluators, mteb's wrapper for late interaction,
     and fields of several vectors in other engines take the result; its MaxSim is the similarity of
@@ -143,11 +140,11 @@ def multi_vector(
     modules: list[nn.Module] = [SpanReader(reader, span_tokens)]
     for module in following_modules(model):
         kind = type(module).__name__
-        if kind not in _TAKEN:
+        if kind not in _SUPPORTED:
             raise ModelError(f"vectors of spans cannot go through the module {kind}")
-        same = cast(Any, copy_sharing_weights(module))
-        same.module_input_name = same.module_output_name = _TOKENS
-        modules.append(same)
+        copy = cast(Any, copy_sharing_weights(module))
+        copy.module_input_name = copy.module_output_name = _TOKENS
+        modules.append(copy)
     return MultiVectorEncoder(
         modules=modules,
         device=str(model.device),

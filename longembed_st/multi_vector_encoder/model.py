@@ -11,9 +11,10 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
+from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
 from longembed_st.base.long_model import LongModel, in_groups
-from longembed_st.base.reader import NOT_FINITE, unique_token_masks
+from longembed_st.base.passes import unique_token_masks
 from longembed_st.base.reranking import WindowScores
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError

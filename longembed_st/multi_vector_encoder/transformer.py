@@ -10,8 +10,8 @@ import torch
 from sentence_transformers.base.modules import Transformer
 
 from longembed_st.base.coverage import Overflow, warn_truncated_queries
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.reader import LongReader
-from longembed_st.base.settings import ExtensionConfig
 from longembed_st.base.tokens import checked_texts
 
 logger = logging.getLogger(__name__)

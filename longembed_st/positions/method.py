@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENTRY_POINT_GROUP = "longembed_st.methods"
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.model import BaseModel
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 
+from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
-from longembed_st.base.reader import NOT_FINITE, long_reader
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.sentence_transformer.spans import SpanVectors, read_ranges, read_spans
@@ -39,8 +38,8 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             """Encode texts of any length; see `SentenceTransformer.encode`.
 
-            With `output_value="token_embeddings"`, a tensor a text, a row for each token that is
-            read, special ones included; see `token_states`. Unlike vectors, these take
+            With `output_value="token_embeddings"`, return a tensor a text, a row for each token
+            that is read, special ones included; see `token_states`. Unlike vectors, these take
             memory by the length of the text.
 
             Raises:
@@ -49,16 +48,20 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             """
             if "sentences" in kwargs:  # The name before sentence-transformers 6, still taken there.
                 kwargs.setdefault("inputs", kwargs.pop("sentences"))
-            given = _ENCODE.bind(self, *args, **kwargs).arguments
-            if given.get("output_value") != "token_embeddings":
+            arguments = _ENCODE.bind(self, *args, **kwargs).arguments
+            if arguments.get("output_value") != "token_embeddings":
                 return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
-            texts = checked_texts(self.as_list(given["inputs"]))
+            texts = checked_texts(self.as_list(arguments["inputs"]))
+            prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
             overflow = Overflow(exact=False)
             self.eval()
-            prompt = resolve_prompt(self, given.get("prompt"), given.get("prompt_name"))
-            states = [token_states(self.long_transformer, one, prompt, overflow) for one in texts]
-            overflow.warn(self.long_transformer.extension, stacklevel=2)
-            return states[0] if self.is_singular_input(given["inputs"]) else states
+            reader = self.long_transformer
+            states = [
+                token_states(reader, reader.flat_features([text], prompt, overflow))
+                for text in texts
+            ]
+            overflow.warn(reader.extension, stacklevel=2)
+            return states[0] if self.is_singular_input(arguments["inputs"]) else states
 
     @torch.inference_mode()
     def encode_with_coverage(
@@ -66,7 +69,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
     ) -> Encoded:
         """Encode texts, and say of each what its vector was computed from.
 
-        The vectors are those of `encode_document` or `encode_query`. Nothing is warned of: what was
+        The vectors are those of `encode_document` or `encode_query`. There is no warning: what was
         not read is in the result.
 
         Args:
@@ -107,7 +110,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         role: Role | None = "document",
         prompt: str | None = None,
     ) -> list[SpanVectors]:
-        """Encode texts, and every part of them beside, in one reading.
+        """Encode texts, and every part of them, in one reading.
 
         The windows that the method reads in are the spans; a method that reads in one pass gives
         ranges of that pass, each of the original window's length at most (late chunking, Günther et
@@ -132,14 +135,12 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         if prompt is None:
             prompt = self.prompt_of(role)
         self.eval()
-        found: list[SpanVectors] = []
+        results: list[SpanVectors] = []
         for group in in_groups(texts):
             for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
                 vectors = self.vectors_from_pooled(torch.cat([read.vectors, read.document[None]]))
-                if not np.isfinite(vectors).all():
-                    raise ModelError(NOT_FINITE)
-                found.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
-        return found
+                results.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
+        return results
 
     def encode_ranges(
         self,
@@ -149,7 +150,9 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         role: Role | None = "document",
         prompt: str | None = None,
     ) -> NDArray[np.float32]:
-        """Encode parts of a text that are known, its sentences for instance, in one reading.
+        """Encode known parts of a text, its sentences for instance, in one reading.
+
+        Ranges beyond the window are read in further, overlapping passes, as by `encode_spans`.
 
         Args:
             text: The text.
@@ -161,66 +164,43 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             One a range, shape (ranges, width).
 
         Raises:
-            ConfigError: If there is no range.
+            ConfigError: If there is no range, or the tokenizer keeps no offsets.
             InputError: If the text is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
         """
         if not ranges:
             raise ConfigError("give at least one range of characters")
+        if prompt is None:
+            prompt = self.prompt_of(role)
         self.eval()
-        prompt = self.prompt_of(role) if prompt is None else prompt
         return self.vectors_from_pooled(read_ranges(self.long_transformer, text, ranges, prompt))
 
     @torch.inference_mode()
     def vectors_from_pooled(self, pooled: torch.Tensor) -> NDArray[np.float32]:
-        """What the modules behind the pooling make of pooled vectors.
+        """Apply the modules behind the pooling to pooled vectors.
 
         Args:
             pooled: Shape (n, width of the pooling).
 
         Returns:
             Shape (n, dimensions).
+
+        Raises:
+            ModelError: If a vector is not finite.
         """
         features = {"sentence_embedding": pooled}
         for module in list(self.children())[1:]:
             features = module(features)
         embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
-        return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
+        vectors = cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
+        if not np.isfinite(vectors).all():
+            raise ModelError(NOT_FINITE)
+        return vectors
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Say whether the prompt's tokens count in the pooling.
+        """Set whether the prompt's tokens count in the pooling.
 
         Args:
             include_prompt: Whether they do.
         """
         self.long_transformer.pooling.include_prompt = include_prompt
-
-
-def coverage(
-    model: BaseModel,
-    texts: Sequence[Any],
-    *,
-    prompt: str | None = None,
-    prompt_name: str | None = None,
-) -> list[Coverage]:
-    """Count how much of each text its vector is computed from, without computing it.
-
-    Args:
-        model: An extended model of any class.
-        texts: The texts; of a CrossEncoder the pairs.
-        prompt: Put before each text, as in `model.encode`.
-        prompt_name: Name of one of the model's prompts, as in `model.encode`.
-
-    Returns:
-        One count a text, in order, with the characters that each pass reads.
-
-    Raises:
-        InputError: If an input is not a valid string.
-        ModelError: If the model was not extended.
-    """
-    reader = long_reader(model)
-    prompt = resolve_prompt(model, prompt, prompt_name)
-    return [
-        reader.coverage_of(text, spans=True)
-        for group in in_groups(texts)
-        for text in reader.tokenize_texts(group, prompt, offsets=True)
-    ]

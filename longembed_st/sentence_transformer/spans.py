@@ -27,8 +27,8 @@ from longembed_st.errors import ConfigError
 from longembed_st.sentence_transformer.token_states import token_states
 
 if TYPE_CHECKING:
-    from longembed_st.base.reader import Pass
-from longembed_st.sentence_transformer.transformer import LongTransformer
+    from longembed_st.base.passes import Pass
+    from longembed_st.sentence_transformer.transformer import LongTransformer
 
 NEAR = 0.25
 """Of a span's length: so far its end is moved to that of a sentence or line."""
@@ -116,9 +116,8 @@ def read_spans(
         prompt: Put before each text, or None; no span has it among its characters.
         span_tokens: Most tokens of a span; None for the windows of the method, and for ranges of
             the original window's length where it reads in one pass.
-        pool: In the place of the reader's own.
-        beyond_window: Whether what the window does not hold is read for spans, too, in further
-            passes.
+        pool: Used instead of the reader's own.
+        beyond_window: Whether further passes read the spans that lie beyond the window.
 
     Returns:
         One a text, in order.
@@ -129,52 +128,40 @@ def read_spans(
     """
     refuse_short(span_tokens)
     pool = pool or reader.pool
-    tokenized = reader.tokenize_texts(texts, prompt, offsets=True)
-    if any(text.offsets is None for text in tokenized):
-        raise ConfigError(
-            "this model's tokenizer does not tell which characters a token is made of, so that "
-            "there are no spans. A fast tokenizer does (tokenizer.json)"
-        )
-    reader.check_lengths(texts, tokenized, Overflow())
+    tokenized = _tokenize(reader, texts, prompt)
     parts = [
         part
         for number, text in enumerate(tokenized)
         for part in _parts(reader, number, text, beyond_window)
     ]
-    read = [tokenized[part.text].window(part.first, part.last) for part in parts]
-    features = batch_to_device(reader.features_of(read, prompt), reader.token_table.device)
-    found = [_Found() for _ in texts]
+    windows = [tokenized[part.text].window(part.first, part.last) for part in parts]
+    features = batch_to_device(reader.features_of(windows, prompt), reader.token_table.device)
     passes = reader.passes_of(features)
-    made: dict[int, tuple[Tensor, list[tuple[int, int]], Tensor]] = {}
-    for chosen, outputs in reader.read_batches(passes, features):
-        whole = pool(outputs)
-        for row, index in enumerate(chosen):
-            one = passes[index]
-            part = parts[one.text]
-            ranges = _ranges(reader, part, one, span_tokens, tokenized[part.text], texts[part.text])
+    results: dict[int, _PassResult] = {}
+    for indices, outputs in reader.read_batches(passes, features):
+        pooled = pool(outputs)
+        for row, index in enumerate(indices):
+            item = passes[index]
+            part = parts[item.text]
+            text = texts[part.text]
+            ranges = _ranges(reader, part, item, span_tokens, tokenized[part.text], text)
             if not ranges:
-                vectors = whole[:0]
-            elif ranges == [(part.first + one.first, part.first + one.last)]:
-                vectors = whole[row : row + 1]
+                vectors = pooled[:0]
+            elif ranges == [(part.first + item.first, part.first + item.last)]:
+                vectors = pooled[row : row + 1]
             else:
                 # Without its special tokens.
-                shift = one.header - part.first - one.first
-                ids, tokens = (outputs[name][row : row + 1] for name in _POOLED)
-                inside = [slice(a + shift, b + shift) for a, b in ranges]
-                runs = [_pooled(pool, ids[:, run], tokens[:, run]) for run in inside]
-                vectors = torch.cat(runs)
-            made[index] = (whole[row], ranges, vectors)
-    for index, one in enumerate(passes):
-        part = parts[one.text]
-        whole_pass, ranges, vectors = made[index]
-        target = found[part.text]
-        if part.is_document:
-            target.passes.append(whole_pass)
-        target.ranges += ranges
-        target.vectors.append(vectors)
+                shift = item.header - part.first - item.first
+                ids, tokens = (outputs[name][row] for name in _POOLED)
+                slices = [slice(a + shift, b + shift) for a, b in ranges]
+                vectors = torch.cat([_pool_run(pool, ids[run], tokens[run]) for run in slices])
+            results[index] = _PassResult(pooled[row] if part.is_document else None, ranges, vectors)
+    of_texts: list[list[_PassResult]] = [[] for _ in texts]
+    for index, item in enumerate(passes):
+        of_texts[parts[item.text].text].append(results[index])
     return [
-        target.finished(text, tokens, reader.coverage_of(tokens))
-        for target, text, tokens in zip(found, texts, tokenized, strict=True)
+        _joined(passes_of_text, text, tokens, reader.coverage_of(tokens))
+        for passes_of_text, text, tokens in zip(of_texts, texts, tokenized, strict=True)
     ]
 
 
@@ -188,55 +175,88 @@ def refuse_short(span_tokens: int | None) -> None:
         raise ConfigError(f"span_tokens must be at least {SHORTEST}, not {span_tokens}")
 
 
+@torch.inference_mode()
 def read_ranges(
     reader: LongTransformer, text: str, ranges: Sequence[tuple[int, int]], prompt: str | None
 ) -> Tensor:
     """Read a text once, and pool the tokens that begin in each of some ranges.
 
+    What the window does not hold is read in further passes, as by `read_spans`.
+
     Args:
         reader: The module that reads.
         text: A valid string.
         ranges: Half-open ranges of its characters; of one in which no token begins, the next token
-            stands for it.
+            stands for it, or the last one.
         prompt: Put before the text, or None.
 
     Returns:
         Shape (ranges, width).
 
     Raises:
+        ConfigError: If the tokenizer keeps no offsets.
         InputError: As `preprocess` of the reader.
     """
-    (tokens,) = reader.tokenize_texts([text], prompt, offsets=True)
-    states = token_states(reader, text, prompt, Overflow())
+    (tokens,) = _tokenize(reader, [text], prompt)
+    pieces: dict[int, Tensor] = {}
+    for part in _parts(reader, 0, tokens, beyond_window=True):
+        window = tokens.window(part.first, part.last)
+        states = token_states(reader, reader.features_of([window], prompt))
+        content = states[tokens.header : len(states) - tokens.footer]
+        pieces[part.owned] = content[part.owned - part.first :] if tokens.content else states
+    states = torch.cat([pieces[first] for first in sorted(pieces)])
     ids = torch.tensor(np.asarray(tokens.ids), device=states.device)
-    begins = [_begin(tokens, token) for token in range(len(states) - tokens.header - tokens.footer)]
+    if tokens.content:
+        ids = ids[tokens.header : len(ids) - tokens.footer]
+    begins = [_begin(tokens, token) for token in range(tokens.content)]
     vectors = []
     for start, end in ranges:
-        first = min(bisect_left(begins, start), len(begins) - 1)
-        last = max(bisect_left(begins, end), first + 1)
-        inside = slice(tokens.header + first, tokens.header + last)
-        vectors.append(_pooled(reader.pool, ids[None, inside], states[None, inside]))
+        # A text of special tokens alone has no other vector than that of all of them.
+        run = slice(None)
+        if begins:
+            first = min(bisect_left(begins, start), len(begins) - 1)
+            run = slice(first, max(bisect_left(begins, end), first + 1))
+        vectors.append(_pool_run(reader.pool, ids[run], states[run]))
     return torch.cat(vectors)
 
 
-class _Found:
-    """What the passes of a text have given so far."""
-
-    def __init__(self) -> None:
-        self.passes: list[Tensor] = []
-        self.ranges: list[tuple[int, int]] = []
-        self.vectors: list[Tensor] = []
-
-    def finished(self, text: str, tokens: TokenizedText, coverage: Coverage) -> PooledSpans:
-        vectors = torch.cat(self.vectors)
-        order = sorted(range(len(self.ranges)), key=lambda place: self.ranges[place])
-        ranges = [self.ranges[place] for place in order]
-        return PooledSpans(
-            vectors[torch.tensor(order, device=vectors.device)],
-            mean_by_text(torch.stack(self.passes), [0] * len(self.passes), 1)[0],
-            _characters(ranges, tokens, text),
-            coverage,
+def _tokenize(
+    reader: LongTransformer, texts: Sequence[str], prompt: str | None
+) -> list[TokenizedText]:
+    """Texts with the characters of their tokens."""
+    tokenized = reader.tokenize_texts(texts, prompt, offsets=True)
+    if any(text.offsets is None for text in tokenized):
+        raise ConfigError(
+            "this model's tokenizer does not tell which characters a token is made of, so that "
+            "there are no spans. A fast tokenizer does (tokenizer.json)"
         )
+    reader.check_lengths(texts, tokenized, Overflow())
+    return tokenized
+
+
+@dataclass(frozen=True)
+class _PassResult:
+    """What a pass gives: its vector if the document's is made of it, and its spans."""
+
+    document: Tensor | None
+    ranges: list[tuple[int, int]]
+    vectors: Tensor
+
+
+def _joined(
+    passes: Sequence[_PassResult], text: str, tokens: TokenizedText, coverage: Coverage
+) -> PooledSpans:
+    """The passes of a text as its spans, in order, and its vector."""
+    all_ranges = [range_ for item in passes for range_ in item.ranges]
+    vectors = torch.cat([item.vectors for item in passes])
+    documents = torch.stack([item.document for item in passes if item.document is not None])
+    order = sorted(range(len(all_ranges)), key=lambda place: all_ranges[place])
+    return PooledSpans(
+        vectors[torch.tensor(order, device=vectors.device)],
+        mean_by_text(documents, [0] * len(documents), 1)[0],
+        _characters([all_ranges[place] for place in order], tokens, text),
+        coverage,
+    )
 
 
 def _parts(
@@ -265,7 +285,7 @@ def _parts(
 def _ranges(
     reader: LongTransformer,
     part: _Part,
-    one: Pass,
+    item: Pass,
     span_tokens: int | None,
     tokens: TokenizedText,
     text: str,
@@ -274,13 +294,13 @@ def _ranges(
     if tokens.content == 0:
         # Special tokens alone: they stand for all of the text.
         return [(0, 0)]
-    start = max(part.first + one.first, part.owned)
-    end = part.first + one.last
+    start = max(part.first + item.first, part.owned)
+    end = part.first + item.last
     length = span_tokens
     if length is None:
         # A window is a span, special tokens and all; a longer pass is shared out.
         original = reader.extension.context.original
-        if len(one.tokens) <= original:
+        if len(item.tokens) <= original:
             return [(start, end)] if start < end else []
         length = original
     if end - start <= length:
@@ -294,13 +314,14 @@ def _ranges(
 
 
 def _sentence_end(token: int, reach: int, tokens: TokenizedText, text: str) -> int:
-    """The token nearest to another with which a sentence or line begins; itself if none is near."""
+    """The nearest token that begins a sentence or line; the token itself if none is near."""
     if reach < 1:
         return token
     low, high = _begin(tokens, token - reach), _begin(tokens, token + reach)
     here = _begin(tokens, token)
     near = text[low:high]
-    ends = [low + one["end_index"] for one in sentencex.get_sentence_boundaries("en", near)]
+    boundaries = sentencex.get_sentence_boundaries("en", near)
+    ends = [low + boundary["end_index"] for boundary in boundaries]
     ends += [low + place + 1 for place, character in enumerate(near) if character == "\n"]
     inside = [end for end in ends if low < end < high]
     if not inside:
@@ -322,7 +343,7 @@ def _characters(
     ranges: Sequence[tuple[int, int]], tokens: TokenizedText, text: str
 ) -> list[tuple[int, int]]:
     """The characters of ranges of tokens; what lies between two belongs to the first of them."""
-    found = []
+    characters = []
     for place, (first, last) in enumerate(ranges):
         following = ranges[place + 1][0] if place + 1 < len(ranges) else None
         start = 0 if first == 0 else _begin(tokens, first)
@@ -332,11 +353,11 @@ def _characters(
             end = _begin(tokens, following)
         else:
             end = _begin(tokens, last)
-        found.append((start, max(start, end)))
-    return found
+        characters.append((start, max(start, end)))
+    return characters
 
 
-def _pooled(pool: Pool, ids: Tensor, tokens: Tensor) -> Tensor:
+def _pool_run(pool: Pool, ids: Tensor, tokens: Tensor) -> Tensor:
     """The vector of a run of tokens, shape (1, width)."""
-    mask = torch.ones_like(ids)
-    return pool({"input_ids": ids, "token_embeddings": tokens, "attention_mask": mask})
+    mask = torch.ones_like(ids)[None]
+    return pool({"input_ids": ids[None], "token_embeddings": tokens[None], "attention_mask": mask})

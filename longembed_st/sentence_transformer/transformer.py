@@ -6,21 +6,19 @@ import inspect
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.base.coverage import Overflow
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import flattened
 from longembed_st.base.pooled import PooledPasses
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.base.reductions import mean_by_text
-from longembed_st.base.settings import ExtensionConfig
 from longembed_st.errors import ModelError
 from longembed_st.sentence_transformer.token_weights import FILE as TOKEN_WEIGHTS
 from longembed_st.sentence_transformer.token_weights import TokenWeights, refuse_unless_mean
@@ -199,7 +197,7 @@ class LongTransformer(LongReader):
 
 
 def long_transformer(model: SentenceTransformer) -> LongTransformer:
-    """The module that reads and pools the texts of an extended model.
+    """Return the module that reads and pools the texts of an extended model.
 
     Raises:
         ModelError: If the model was not extended, or is of another class.
@@ -211,12 +209,3 @@ def long_transformer(model: SentenceTransformer) -> LongTransformer:
             "SentenceTransformer"
         )
     return reader
-
-
-def following_modules(model: BaseModel) -> list[torch.nn.Module]:
-    """What pooled vectors go through in an extended model.
-
-    Args:
-        model: The model.
-    """
-    return [one for one in list(model.children())[1:] if not isinstance(one, PooledPasses)]

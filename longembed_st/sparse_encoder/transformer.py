@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.base.coverage import Overflow
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import flattened
 from longembed_st.base.reader import LongReader
-from longembed_st.base.settings import ExtensionConfig
 from longembed_st.compat import head_alone
 from longembed_st.errors import ModelError
 

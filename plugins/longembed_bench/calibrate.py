@@ -21,7 +21,8 @@ from longembed_bench.runs import SINGLE, WHITEN, MethodChoice, ModelSource, load
 from longembed_bench.tasks import text_table
 from longembed_bench.vectors import VectorFolder
 from longembed_bench.weights import Weights, try_weights
-from longembed_st.base.settings import ExtensionConfig, ModelSettings, field_info
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.settings import ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import Whitening

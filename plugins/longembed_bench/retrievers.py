@@ -29,8 +29,7 @@ from longembed_bench.vectors import CachedVectors, OnTexts, VectorCache, VectorF
 from longembed_index.embedding import ROWS, batches
 from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening
+from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening, with_whitening
 
 Found = dict[str, dict[str, float]]
 """The score of documents by query."""

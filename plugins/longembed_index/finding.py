@@ -19,8 +19,9 @@ from longembed_index.passages import DocumentHit, first_distinct, search_dense, 
 from longembed_index.reranking import reranked
 from longembed_index.spans import SpanKeeper, SpannedStore
 from longembed_index.word_index import RanksWords
+from longembed_st.base.extension import AUTO
 from longembed_st.base.provenance import Provenance
-from longembed_st.base.settings import AUTO, ModelSettings
+from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import escaped, has_text
 from longembed_st.errors import ConfigError
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longembed_index.errors import StoreError
-from longembed_st.base.settings import one_line
+from longembed_st.base.fields import one_line
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 from longembed_st.files import write_text

@@ -89,7 +89,7 @@ def serve(
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
-        from longembed_st.base.reranking import reranker_of
+        from longembed_st.loading.reranker import reranker_of
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)

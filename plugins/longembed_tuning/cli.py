@@ -235,8 +235,8 @@ def whiten(
     console = terminal(stderr=True)
     with loading(console, model):
         from longembed_st.errors import ModelError
-        from longembed_st.loading.load import load_settings, with_whitening
-        from longembed_st.loading.whitening import FITTED_DOCUMENTS
+        from longembed_st.loading.load import load_settings
+        from longembed_st.loading.whitening import FITTED_DOCUMENTS, with_whitening
         from longembed_tuning.sources import documents_of, read_source
         from longembed_tuning.whiten import fit_whitening, save
         from longembed_tuning.whitening import RIDGE

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from longembed_st.base.settings import one_line
+from longembed_st.base.fields import one_line
 from longembed_st.errors import ConfigError
 
 WEIGHT_DECAY = 0.01

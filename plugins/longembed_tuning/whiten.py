@@ -17,8 +17,14 @@ import numpy as np
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import atomic_folder
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import FILE, Whitening, WhiteningMap, is_whitened, unit
+from longembed_st.loading.whitening import (
+    FILE,
+    Whitening,
+    WhiteningMap,
+    is_whitened,
+    unit,
+    with_whitening,
+)
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 from longembed_st.sentence_transformer.token_weights import refuse_unless_mean
 from longembed_st.sentence_transformer.transformer import long_transformer
@@ -251,7 +257,7 @@ def save(model: LongSentenceTransformer, made: Fit, folder: Path) -> None:
     The whitening lies beside it as a file of its own, for `load(..., whitening=FOLDER)`.
 
     Args:
-        model: From `longembed_st.loading.load.with_whitening`.
+        model: From `longembed_st.loading.whitening.with_whitening`.
         made: The fit.
         folder: New, or empty.
     """

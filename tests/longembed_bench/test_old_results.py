@@ -15,7 +15,7 @@ import longembed_st as le
 from longembed_bench import runner
 from longembed_bench.results import ResultFolder
 from longembed_bench.vectors import VectorCache
-from longembed_st.base.settings import ExtensionConfig
+from longembed_st.base.extension import ExtensionConfig
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "v0_1"
 METHODS = ("-m", "none", "-m", "pcw", "-m", "chunks")

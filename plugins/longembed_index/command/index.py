@@ -417,7 +417,7 @@ def _foresee(
     from longembed_index.embedding import document_embedder
     from longembed_index.foresight import foresee
     from longembed_index.opening import open_store
-    from longembed_st.sentence_transformer.model import coverage
+    from longembed_st.base.long_model import coverage
 
     there: set[str] = set()
     if stored is not None:

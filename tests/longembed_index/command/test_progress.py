@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from longembed_index.command.progress import Forecast, file_bar
-from longembed_st.base.progress import report_progress
 from longembed_index.ingestion import ingest
 from longembed_index.memory import MemoryStore
 from longembed_index.sources import TextSource
 from longembed_index.testing import MADE_BY
 from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.progress import report_progress
 from longembed_st.command.display import Bars, document_bar
 
 

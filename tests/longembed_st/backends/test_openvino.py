@@ -167,6 +167,20 @@ def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> 
     assert difference(after, model.encode(texts())) < 1e-5
 
 
+@pytest.mark.parametrize("by", ["the model", "an extension that shares its weights"])
+def test_one_changed_number_is_noticed(small_model, by) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    before = model.encode(texts(5))
+    changed = model if by == "the model" else le.extend(model, "none")
+    with torch.no_grad():
+        word = model.tokenizer(texts(5)[0])["input_ids"][1]
+        changed.long_transformer.token_table[word, 3] += 5
+    after = model.encode(texts(5))
+    assert difference(before, after) > 1e-3
+    model.long_transformer.set_engine(None)
+    assert difference(after, model.encode(texts(5))) < 1e-5
+
+
 def test_gradients_flow_as_without(small_model) -> None:
     model = le.load(str(small_model("bert")), "pcw", backend="openvino")
     model.eval()

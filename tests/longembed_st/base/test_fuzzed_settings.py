@@ -8,8 +8,9 @@ from contextlib import suppress
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.provenance import Provenance
-from longembed_st.base.settings import ExtensionConfig, ModelSettings
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 from longembed_st.positions.method import methods
 

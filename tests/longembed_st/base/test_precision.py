@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 import longembed_st as le
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
-from longembed_st.loading import load as loading
+from longembed_st.loading import widen
 from longembed_st.loading.cache import CachedModel
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -81,7 +81,7 @@ def test_what_was_narrowed_is_another_model(small_model) -> None:
 
 
 def test_large_models_stay_as_they_are(half, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(loading, "MOST_WIDENED", 10)
+    monkeypatch.setattr(widen, "MAX_WIDENED_PARAMETERS", 10)
     with caplog.at_level(logging.WARNING):
         model = le.load(half, "pcw", device="cpu")
     assert dtype_of(model) in HALVES.values()

@@ -17,16 +17,10 @@ from sentence_transformers import SentenceTransformer
 import longembed_st as le
 from longembed_st.base import provenance
 from longembed_st.base import settings as settings_module
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.fields import UNSET, setting, takes_settings
 from longembed_st.base.provenance import Provenance
-from longembed_st.base.settings import (
-    LOADING_ARGUMENTS,
-    UNSET,
-    ExtensionConfig,
-    ModelSettings,
-    field_info,
-    setting,
-    takes_settings,
-)
+from longembed_st.base.settings import LOADING_ARGUMENTS, ModelSettings, field_info
 from longembed_st.command import options
 from longembed_st.command.models import inspect as inspect_command
 from longembed_st.loading.load import load_settings
@@ -297,7 +291,9 @@ def test_resolved_settings_are_given_in_full(settings, options):
 def test_what_was_found_takes_the_place_of_auto():
     settings = ModelSettings(model_name="m")
     assert not settings.is_resolved
-    resolved = settings.resolved(method="pcw", original_max_seq_length=64)
+    resolved = settings.with_defaults(
+        ModelSettings(method="pcw", original_max_seq_length=64)
+    ).resolved()
     assert (resolved.method, resolved.method_options["window_size"]) == ("pcw", 64)
 
 

@@ -10,8 +10,13 @@ import longembed_st as le
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.cache import cached_model
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening, WhiteningMap, is_whitened, unit
+from longembed_st.loading.whitening import (
+    Whitening,
+    WhiteningMap,
+    is_whitened,
+    unit,
+    with_whitening,
+)
 from longembed_st.sentence_transformer.token_weights import TokenWeights
 
 

@@ -87,3 +87,13 @@ def test_what_cannot_be_is_said(model, small_model, tmp_path) -> None:
         le.multi_vector(odd)
     assert isinstance(le.multi_vector(model)[0], SpanReader)
     assert not any(isinstance(module, Dense) for module in le.multi_vector(model))
+
+
+def test_a_query_that_is_cut_is_reported(small_model) -> None:
+    folder = str(small_model("bert", positions=64))
+    several = le.multi_vector(le.load(folder, "none"))
+    with pytest.warns(le.TextNotReadWarning, match="1 text were not read"):
+        several.encode_query([text(0), "ban"])
+    several = le.multi_vector(le.load(folder, "none", on_overflow="error"))
+    with pytest.raises(le.InputError, match="longer than the window"):
+        several.encode_query([text(0)])

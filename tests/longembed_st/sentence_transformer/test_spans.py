@@ -190,3 +190,47 @@ def test_spans_cover_any_text(small_model, kind, text, span_tokens) -> None:
         assert not text.strip() or not model.tokenizer(text)["input_ids"]
         return
     covers(found, text)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("settings", [{"method": "none"}, {"method": "pi", "max_seq_length": 128}])
+def test_ranges_beyond_the_window_are_those_of_spans(folder, side, settings) -> None:
+    """Known ranges, read again: in the window and beyond, whichever end is cut."""
+    model = le.load(
+        folder,
+        **settings,
+        on_overflow="truncate",
+        prompts={"document": "bast: "},
+        processor_kwargs={"truncation_side": side},
+    )
+    text = sentences(80)
+    (spans,) = model.encode_spans([text], span_tokens=16)
+    assert spans.coverage.read < spans.coverage.tokens / 3
+    vectors = model.encode_ranges(text, spans.spans)
+    np.testing.assert_allclose(vectors, spans.vectors, atol=1e-5)
+    with pytest.raises(InputError, match="longer than the window"):
+        le.extend(model, **settings, on_overflow="error").encode_ranges(text, [(0, 9)])
+
+
+def test_ranges_within_windows_and_without_a_token(folder) -> None:
+    model = le.load(folder, "pcw")
+    text = sentences(40)
+    whole, part, blank, behind = model.encode_ranges(
+        text, [(0, len(text)), (0, 40), (3, 3), (len(text), len(text) + 9)]
+    )
+    assert abs(whole - part).max() > 1e-3
+    assert np.isfinite([blank, behind]).all()
+    with pytest.raises(ConfigError, match="at least one range"):
+        model.encode_ranges(text, [])
+
+
+def test_ranges_need_a_fast_tokenizer(model, monkeypatch) -> None:
+    tokenize = type(model[0]).tokenize_texts
+
+    def without(self, *arguments, **kwargs):
+        kwargs["offsets"] = False
+        return tokenize(self, *arguments, **kwargs)
+
+    monkeypatch.setattr(type(model[0]), "tokenize_texts", without)
+    with pytest.raises(ConfigError, match="fast tokenizer"):
+        model.encode_ranges("ban", [(0, 3)])

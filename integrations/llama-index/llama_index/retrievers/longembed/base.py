@@ -19,9 +19,10 @@ from llama_index.core.schema import (
 
 from longembed_index.finding import Finder
 from longembed_index.modes import CANDIDATES, Mode
-from longembed_st.base.reranking import Reranker, reranker_of
+from longembed_st.base.reranking import Reranker
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
+from longembed_st.loading.reranker import reranker_of
 
 if TYPE_CHECKING:
     from longembed_index.passages import DocumentHit, Passage
