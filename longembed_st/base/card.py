@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from longembed_st.base.long_model import LongModel
 
 TRAINED = "generated_from_trainer"
-"""Tag of a model whose training sentence-transformers tells of in a card of its own."""
+"""Tag of a trained model, whose card sentence-transformers writes."""
 
 _KINDS = {
     "SentenceTransformer": (
@@ -39,7 +39,7 @@ _KINDS = {
         'ranked = model.rank("Who pays the tax?", ["a contract of forty pages ..."])',
     ),
 }
-"""Of each class: the task of its pages on the hub, a tag, a heading, and a line that uses it."""
+"""For each class: its task on the hub, a tag, a heading, and an example."""
 
 
 def _front(model: LongModel) -> str:
@@ -59,19 +59,19 @@ tags:
 
 
 def card_of(model: LongModel) -> str:
-    """What a model is, how it reads, and how it is loaded.
+    """Describe what a model is, how it reads, and how it is loaded.
 
     Args:
         model: An extended model.
 
     Returns:
-        Markdown; of a model that was not trained, a whole card with its front matter.
+        Markdown; for a model that was not trained, a whole card with its front matter.
     """
     return _about(model) if is_trained(model) else _front(model) + _about(model)
 
 
 def write_card(model: LongModel, folder: Path) -> None:
-    """Write the card of a saved model, or put it behind what sentence-transformers tells of it.
+    """Write the card of a saved model, or add ours to that of a trained one.
 
     Args:
         model: That was saved.
@@ -86,7 +86,7 @@ def write_card(model: LongModel, folder: Path) -> None:
 
 
 def is_trained(model: LongModel) -> bool:
-    """Whether sentence-transformers has a training to tell of.
+    """Whether the model was trained with sentence-transformers.
 
     Args:
         model: Any.
@@ -109,22 +109,22 @@ def _about(model: LongModel) -> str:
     )
     prompts = {name: prompt for name, prompt in model.prompts.items() if prompt}
     width = getattr(model, "get_embedding_dimension", None)
-    vector = f"\n| vector | {width()} numbers |" if width is not None else ""
-    told = f"\n| prompts | {prompts} |" if prompts else ""
+    vector_row = f"\n| vector | {width()} numbers |" if width is not None else ""
+    prompts_row = f"\n| prompts | {prompts} |" if prompts else ""
     return f"""## How it reads
 
-Beside the weights{of} stands how long texts are read by
-[longembed-st](https://pypi.org/project/longembed-st/). Texts of up to {window:,} tokens are read as
-without it.
+The weights{of} come with settings for
+[longembed-st](https://pypi.org/project/longembed-st/). Texts of up to {window:,} tokens get the
+vectors of the original model.
 
 | | |
-|---|---|{vector}
+|---|---|{vector_row}
 | original window | {window:,} tokens |
 | extended window | {"no upper length" if reach is None else f"{reach:,} tokens"} |
 | method | {extension.method}{f" ({options})" if options else ""}: {method.summary} |
-| source | {method.source} |{told}
+| source | {method.source} |{prompts_row}
 
-{beyond} `le.coverage(model, texts)` tells how much of each text is read, without reading it.
+{beyond} `le.coverage(model, texts)` says how much of each text is read, without reading it.
 
 ## Loading
 

@@ -1,4 +1,4 @@
-"""What was read of each text, and what happens to the rest."""
+"""How much of each text was read, and the report of the rest."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from longembed_st.errors import InputError, TextNotReadWarning
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a text's vector is computed from.
+    """How much of a text its vector is computed from.
 
     Attributes:
         tokens: Tokens of the whole text, its prompt and special tokens counted.
         read: How many of them the vector is computed from.
-        passes: Passes through the model that share the reading; 1 unless the method cuts windows.
+        passes: Passes through the model; 1 unless the method cuts windows.
         spans: For each of these passes, the half-open range of characters of the text that it
             read; empty where they were not asked for, or the tokenizer keeps no offsets.
 
@@ -43,7 +43,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some texts as vectors, and what each vector was computed from; both in the texts' order.
+    """Texts as vectors, and what each vector was computed from, in the order of the texts.
 
     Attributes:
         vectors: Shape (texts, width), in single precision.
@@ -59,12 +59,12 @@ class Encoded:
 
 @dataclass
 class Overflow:
-    """What one call did not read: counted batch by batch, reported once at its end.
+    """Counts what one call does not read, batch by batch, for one report at its end.
 
     Attributes:
-        texts: That were not read to their end.
-        tokens: Of these texts, not read.
-        exact: Whether the caller shows the count whatever the policy.
+        texts: Texts that were not read to their end.
+        tokens: Their tokens that were not read.
+        exact: Whether the caller needs the exact count, whatever the policy.
     """
 
     texts: int = 0
@@ -78,8 +78,8 @@ class Overflow:
 
         Args:
             text: The text, without its prompt.
-            tokens: Of the text.
-            limit: The most that is read of it, in tokens.
+            tokens: Its tokens.
+            limit: Most tokens that are read of it.
             config: The extension whose policy applies.
             complete: Whether these are all its tokens.
 
@@ -89,10 +89,10 @@ class Overflow:
         if tokens <= limit:
             return
         if config.on_overflow == "error":
-            found = f"{tokens} tokens" if complete else f"more than {limit} tokens"
+            length = f"{tokens} tokens" if complete else f"more than {limit} tokens"
             raise InputError(
-                f"a text of {found} ({text[:40]!r}...) is longer than the window of {limit} "
-                f"tokens. {_way_out(config)}"
+                f"a text of {length} ({text[:40]!r}...) is longer than the window of {limit} "
+                f"tokens. {_advice(config)}"
             )
         self.texts += 1
         self.tokens += tokens - limit
@@ -108,17 +108,17 @@ class Overflow:
             message = (
                 f"{self.tokens} tokens of {self.texts} text{'s' if self.texts > 1 else ''} were "
                 f"not read: they lie beyond the window of {config.max_seq_length} tokens. "
-                f"{_way_out(config)}"
+                f"{_advice(config)}"
             )
             warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
 
 
 def warn_truncated_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
-    """Say by the overflow policy that queries are cut; documents never are in their place.
+    """Report queries that are too long, as the overflow policy says.
 
     Args:
         lengths: Tokens of each query.
-        limit: The most that is read of one.
+        limit: Most tokens that are read of a query.
         config: The extension whose policy applies.
 
     Raises:
@@ -127,18 +127,18 @@ def warn_truncated_queries(lengths: Sequence[int], limit: int, config: Extension
     longer = [length for length in lengths if length > limit]
     if not longer:
         return
-    told = (
+    message = (
         f"{len(longer)} of {len(lengths)} queries are longer than the {limit} tokens that this "
         f"model reads of one (the longest has {max(longer)}). Ask in fewer words, or accept the "
         "loss with on_overflow='truncate'"
     )
     if config.on_overflow == "error":
-        raise InputError(told)
+        raise InputError(message)
     if config.on_overflow == "warn":
-        warnings.warn(told, TextNotReadWarning, stacklevel=2)
+        warnings.warn(message, TextNotReadWarning, stacklevel=2)
 
 
-def _way_out(config: ExtensionConfig) -> str:
+def _advice(config: ExtensionConfig) -> str:
     return (
         "To read them, load the model with method='pcw', which has no upper length, or with a "
         f"max_seq_length above {config.max_seq_length}; to accept the loss, on_overflow='truncate'"

@@ -214,8 +214,8 @@ class ExtensionConfig(BaseModel):
             if method_class.tied_to_checkpoint and not self.method_options:
                 raise ConfigError(
                     f"method {self.method!r} is for checkpoints that were made for it, and needs "
-                    f"its options ({known}). For others, leave the method out to have the best known "
-                    "one chosen, or see those that the model takes: `longembed inspect MODEL`"
+                    f"its options ({known}). For others, leave the method out to have the best "
+                    "known one chosen, or see those it takes: `longembed inspect MODEL`"
                 ) from None
             raise ConfigError(
                 f"method {self.method!r}: {one_line(error)} (its options: {known})"

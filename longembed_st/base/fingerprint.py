@@ -20,8 +20,10 @@ from longembed_st.base.settings import field_info
 _WEIGHTS = "0.model."
 """How the names of the transformer's own weights begin."""
 
+_QUERY_SETTINGS = ("query_length", "query_expansion")
+
 VERSION = 1
-"""Raise it when the same settings begin to give other vectors."""
+"""To be raised when the same settings begin to give other vectors."""
 
 
 def fingerprint(model: BaseModel) -> str:
@@ -39,16 +41,15 @@ def fingerprint(model: BaseModel) -> str:
     Raises:
         ModelError: If the model was not extended.
     """
-    # Options that say what holds anyway change no vector.
     return fingerprint_with_options(model, long_reader(model).extension.changed_options())
 
 
 def fingerprint_with_options(model: BaseModel, options: Mapping[str, Any]) -> str:
-    """The fingerprint with the method's options as they were once spelled.
+    """Hash a model with the method's options as an earlier version wrote them.
 
     Args:
         model: An extended model.
-        options: Those of its options that are to be hashed.
+        options: The options to hash.
     """
     digest = hashlib.sha256()
     digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
@@ -70,8 +71,9 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
     vocabulary: Any = sorted(tokenizer.get_vocab().items())
     if backend is not None:
         vocabulary = json.loads(backend.to_str())
-        for left_by_last_call in ("truncation", "padding"):
-            vocabulary.pop(left_by_last_call, None)
+        # The last call leaves these two behind.
+        for name in ("truncation", "padding"):
+            vocabulary.pop(name, None)
     extension = {
         name: getattr(reader.extension, name)
         for name in ExtensionConfig.model_fields.keys() - {"method_options"}
@@ -92,7 +94,7 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
         "truncation_side": tokenizer.truncation_side,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
-        **_of_class(model, reader),
+        **_class_settings(model, reader),
         "modules": [
             (type(module).__name__, getattr(module, "get_config_dict", dict)())
             for module in following_modules(model)
@@ -100,14 +102,12 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_class(model: BaseModel, reader: LongReader) -> dict[str, Any]:
-    """What only models of one class have."""
-    found: dict[str, Any] = {}
+def _class_settings(model: BaseModel, reader: LongReader) -> dict[str, Any]:
+    """Settings that only models of one class have."""
     if isinstance(model, SentenceTransformer):
-        found["truncate_dim"] = model.truncate_dim
+        settings: dict[str, Any] = {"truncate_dim": model.truncate_dim}
     else:
-        found["class"] = model.model_type
-        found["combine"] = reader.extension.combine
-        found |= {name: getattr(reader, name, None) for name in ("query_length", "query_expansion")}
+        settings = {"class": model.model_type, "combine": reader.extension.combine}
+        settings |= {name: getattr(reader, name, None) for name in _QUERY_SETTINGS}
     pooling = getattr(reader, "pooling", None)
-    return found | ({} if pooling is None else {"pooling": pooling.get_config_dict()})
+    return settings if pooling is None else {**settings, "pooling": pooling.get_config_dict()}

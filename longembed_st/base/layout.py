@@ -1,7 +1,7 @@
-"""The two forms that a batch of tokenized texts has: rows with padding, and one flat sequence.
+"""The two forms of a batch of tokenized texts: rows with padding, and one flat sequence.
 
-Trainers, losses and whoever else handles the features of sentence-transformers know rows; reading
-knows a flat sequence, which takes no memory for padding however the lengths differ.
+sentence-transformers' trainers and losses take rows; the reader takes a flat sequence, which needs
+no memory for padding however the lengths differ.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TOKEN_WISE = ("input_ids", "token_type_ids", "token_parts")
 
 
 def padded(flat: dict[str, Any], padding: dict[str, int]) -> dict[str, Any]:
-    """Features of a flat sequence as rows.
+    """Turn the features of a flat sequence into rows.
 
     Args:
         flat: Token-wise tensors of shape (1, all tokens), and `cu_seq_lens_q`.
-        padding: What stands behind the tokens of a row, by tensor; 0 for those left out.
+        padding: The padding value by tensor; 0 for those left out.
 
     Returns:
         Token-wise tensors of shape (texts, longest), with `attention_mask` in the place of
@@ -35,18 +35,18 @@ def padded(flat: dict[str, Any], padding: dict[str, int]) -> dict[str, Any]:
         parts = list(tokens.split(lengths))
         return pad_sequence(parts, True, fill) if parts else tokens.reshape(0, 0)
 
-    named = [name for name in TOKEN_WISE if name in flat]
-    features = {name: rows(flat[name][0], padding.get(name, 0)) for name in named}
+    names = [name for name in TOKEN_WISE if name in flat]
+    features = {name: rows(flat[name][0], padding.get(name, 0)) for name in names}
     features["attention_mask"] = rows(torch.ones_like(flat["input_ids"][0]), 0)
     others = {key: value for key, value in flat.items() if key not in (*TOKEN_WISE, STARTS)}
     return features | others
 
 
 def flattened(features: dict[str, Any]) -> dict[str, Any]:
-    """Features of rows as a flat sequence; what is flat already stays as it is.
+    """Turn the features of rows into a flat sequence, unless they are one.
 
     Args:
-        features: Of `padded`, or of a tokenizer.
+        features: As `padded` or a tokenizer returns them.
 
     Returns:
         As `padded` takes them.

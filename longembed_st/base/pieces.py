@@ -1,4 +1,4 @@
-"""A long text tokenized piece by piece: the same tokens as whole, without its memory.
+"""Long texts tokenized piece by piece: the same tokens, with less memory.
 
 A tokenizer's own record of a text takes hundreds of bytes a token. Pieces overlap, and are joined
 where both saw the same tokens and no token can depend on what lies beyond: at the start of a word,
@@ -58,20 +58,20 @@ class Tokens:
 
     @classmethod
     def joined(cls, runs: Sequence[Tokens]) -> Tokens:
-        """One run of several.
+        """Join runs into one.
 
         Args:
             runs: One or more, in their order.
         """
 
-        def together(name: str) -> NDArray[Any]:
+        def join(name: str) -> NDArray[Any]:
             return np.concatenate([getattr(run, name) for run in runs])
 
-        types = None if runs[0].type_ids is None else together("type_ids")
-        return cls(together("ids"), types, together("starts"), together("ends"), together("opens"))
+        types = None if runs[0].type_ids is None else join("type_ids")
+        return cls(join("ids"), types, join("starts"), join("ends"), join("opens"))
 
     def without_characters(self) -> Tokens:
-        """The ids alone: what else is known of a token takes three times their memory."""
+        """Drop all but the ids: the rest takes three times their memory."""
         none = np.empty(0, dtype=np.int32)
         return Tokens(self.ids, self.type_ids, none, none, none.astype(np.bool_))
 
@@ -95,7 +95,7 @@ def in_pieces(
     size: int = PIECE,
     overlap: int = OVERLAP,
 ) -> Iterator[Tokens]:
-    """The tokens of a text, run by run; put together, those of the whole.
+    """Yield the tokens of a text run by run; joined, they are those of the whole.
 
     Args:
         tokenizer: A fast one.
@@ -153,7 +153,7 @@ def _joint(
     end: int,
     inseparable: Callable[[int, int], bool],
 ) -> tuple[int, int] | None:
-    """The token of each from which the right one goes on where the left one stops.
+    """Find the token at which the right run can follow the left one, as its index in each.
 
     Args:
         text: The whole text.
@@ -161,25 +161,24 @@ def _joint(
         right: Tokens from the character `begin` on, which lies before.
         begin: Start of the overlap.
         end: End of the overlap.
-        inseparable: Whether what surrounds two neighbouring tokens may decide where they part.
+        inseparable: Whether the text around two neighbouring tokens may decide where they divide.
     """
     shared = np.flatnonzero(right.starts < end)
     first_at = {int(right.starts[index]): int(index) for index in shared[::-1]}
     middle = (begin + end) / 2
     candidates = np.flatnonzero(left.starts > begin)
-    for one in sorted(candidates, key=lambda index: abs(left.starts[index] - middle)):
-        here, there = int(one), first_at.get(int(left.starts[one]))
-        if there is None or min(here, there) < AGREEMENT or here + AGREEMENT > len(left):
+    for candidate in sorted(candidates, key=lambda index: abs(left.starts[index] - middle)):
+        i, start = int(candidate), int(left.starts[candidate])
+        j = first_at.get(start)
+        if j is None or min(i, j) < AGREEMENT or i + AGREEMENT > len(left):
             continue
-        around_here = left[here - AGREEMENT : here + AGREEMENT]
-        around_there = right[there - AGREEMENT : there + AGREEMENT]
         if (
-            left.ends[here - 1] <= left.starts[here]
-            and _normalizes_apart(*text[left.starts[here] - 1 : left.starts[here] + 1])
-            and around_here.equals(around_there)
-            and (left.opens[here] or not inseparable(left.ids[here - 1], left.ids[here]))
+            left.ends[i - 1] <= start
+            and _normalizes_apart(*text[start - 1 : start + 1])
+            and left[i - AGREEMENT : i + AGREEMENT].equals(right[j - AGREEMENT : j + AGREEMENT])
+            and (left.opens[i] or not inseparable(left.ids[i - 1], left.ids[i]))
         ):
-            return here, there
+            return i, j
     return None
 
 
@@ -193,7 +192,7 @@ def _normalizes_apart(before: str, behind: str) -> bool:
 
 
 class _Inseparable:
-    """Whether the words around two tokens of one word may decide where the two part.
+    """Whether the text around two tokens of a word may decide where the two divide.
 
     Byte-pair encoding joins neighbours one by one: two characters that stand side by side in no
     token are never joined, whatever surrounds them. Other models choose for a word as a whole.

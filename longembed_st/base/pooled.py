@@ -1,4 +1,4 @@
-"""The model's Pooling, at the place where others look for it."""
+"""The Pooling of an extended model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing_extensions import Self
 class PooledPasses(Pooling):
     """The Pooling of an extended model, which the module before has applied to each pass.
 
-    It is here for its settings: whoever changes them changes how the passes are pooled.
+    It stands where others expect a Pooling, and its settings say how the passes are pooled.
     """
 
     # Saved models name the class by this path, whichever file it lives in.

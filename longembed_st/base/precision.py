@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 WIDENED_FROM = "widened_from"
-"""Attribute of a transformer whose weights were: their half precision."""
+"""Name of the attribute that holds the half precision of widened weights."""
 
 HALVES = (torch.float16, torch.bfloat16)
 
 
 def half_precision_of(module: nn.Module) -> torch.dtype | None:
-    """The half precision that most parameters of a module have; None if they have none.
+    """Return the half precision of most parameters of a module; None if there is none.
 
     Args:
         module: Any.
     """
-    found = [parameter.dtype for parameter in module.parameters()]
-    return next((dtype for dtype in HALVES if 2 * found.count(dtype) > len(found)), None)
+    dtypes = [parameter.dtype for parameter in module.parameters()]
+    return next((half for half in HALVES if 2 * dtypes.count(half) > len(dtypes)), None)
 
 
 def is_widened(tensor: Tensor, narrow: torch.dtype) -> bool:
@@ -39,9 +39,9 @@ def is_emulated(dtype: torch.dtype) -> bool:
     Args:
         dtype: One of `HALVES`.
     """
-    # What torch tells of x86; of other processors, and by earlier versions, nothing is known.
-    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    if told.get("architecture") != "x86_64":
+    # Earlier versions of torch say nothing, and later ones only of x86.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if capabilities.get("architecture") != "x86_64":
         return False
     kind = "bf16" if dtype == torch.bfloat16 else "fp16"
-    return not (told.get(f"avx512_{kind}") or told.get(f"amx_{kind}"))
+    return not (capabilities.get(f"avx512_{kind}") or capabilities.get(f"amx_{kind}"))

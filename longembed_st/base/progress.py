@@ -1,4 +1,4 @@
-"""How far the reading of texts is, for whoever draws a bar around it."""
+"""How far the reading of texts is, for progress bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def report_progress_to(listener: Listener) -> Iterator[None]:
-    """Be told of every batch that an extended model reads inside the block, in this thread.
+    """Call a listener after every batch that a model reads inside the block, in this thread.
 
     One long text is many batches under a method of windows, and one under a method of one pass.
 
@@ -29,10 +29,10 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
 
 
 def report_progress(read: int, of: int) -> None:
-    """Tell whoever listens.
+    """Call the listener of this thread, if there is one.
 
     Args:
-        read: Tokens read so far, those of the windows' own special tokens among them.
+        read: Tokens read so far, special tokens of all windows included.
         of: Tokens of all that is read together.
     """
     listener = _listener.get()

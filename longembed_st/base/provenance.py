@@ -1,8 +1,8 @@
-"""How stored vectors were made: kept beside them, compared before others are put to them.
+"""How stored vectors were made: kept beside them, compared before others are added.
 
-Whoever opens a collection builds a model from what is stored with it, perhaps on another machine
-and perhaps of somebody else's making. Only names and values that are known to be harmless are
-therefore stored or read: nothing in them can make a reader run code.
+A model is built from the settings that are stored with a collection, perhaps by somebody else on
+another machine. Only names and values that are known to be harmless are therefore stored or read:
+nothing in them can run code.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from longembed_st.errors import ConfigError
 FINGERPRINT = "fingerprint"
 _OPTIONS = "options"
 _UNDER_OPTIONS = ("method_options", "model_kwargs")
-_WAY_OUT = (
-    "the settings are stored, and whoever opens the collection acts on them. Leave it out, or load "
-    "the model yourself with longembed_st.load"
+_ADVICE = (
+    "everybody who opens the collection loads a model by its settings. Leave it out, or load the "
+    "model yourself with longembed_st.load"
 )
 
 
@@ -69,12 +69,12 @@ def refuse_unless_storable(settings: ModelSettings) -> None:
         StorableArguments(**settings.model_kwargs)
     except ValidationError as error:
         # Without the values: one may be a secret, and messages are logged.
-        found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
-        secret = any(name.endswith("token") for name, _ in found)
+        problems = {".".join(map(str, e["loc"])): e["msg"] for e in error.errors()}
+        secret = any(name.endswith("token") for name in problems)
         hint = " A secret goes into the environment variable HF_TOKEN." if secret else ""
+        listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
         raise ConfigError(
-            f"{'; '.join(f'{name}: {problem}' for name, problem in found)}. This cannot be stored "
-            f"with a collection: {_WAY_OUT}.{hint}"
+            f"{listed}. This cannot be stored with a collection: {_ADVICE}.{hint}"
         ) from None
 
 
@@ -91,7 +91,7 @@ class Provenance:
     fingerprint: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data: one key a setting, options and arguments of loading under "options".
+        """Return plain data: a key a setting; options and arguments of loading under "options".
 
         Raises:
             ConfigError: If a setting must not be stored.
@@ -101,25 +101,25 @@ class Provenance:
         options = {key: value for name in _UNDER_OPTIONS for key, value in fields.pop(name).items()}
         for newer in ("whitening", "dtype", "backend", "model_type", "combine"):
             if fields[newer] is None:
-                # As versions wrote it that knew of none.
+                # Earlier versions do not know these settings.
                 del fields[newer]
         return {**fields, _OPTIONS: options, FINGERPRINT: self.fingerprint}
 
     def portable(self) -> Provenance:
-        """The same without what belongs to this machine: who opens a store may be on another."""
-        here = {"device": None, "cache_folder": None}
-        return replace(self, settings=self.settings.model_copy(update=here))
+        """Return a copy without the settings of this machine."""
+        local = {"device": None, "cache_folder": None}
+        return replace(self, settings=self.settings.model_copy(update=local))
 
     def to_json(self) -> str:
-        """As one canonical string: equal settings, equal strings."""
+        """Return one canonical string: equal settings give equal strings."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
-        """Read what `to_dict` gave, in this version or an earlier one.
+        """Read what `to_dict` returned, in this version or an earlier one.
 
         Raises:
-            ConfigError: If it is not that, or holds what must not be acted on.
+            ConfigError: If it is something else, or holds a setting that must not be stored.
         """
         fields = {name: stored[name] for name in stored.keys() - {_OPTIONS, FINGERPRINT}}
         known = [name for name in ModelSettings.model_fields if name not in _UNDER_OPTIONS]
@@ -138,10 +138,10 @@ class Provenance:
 
     @classmethod
     def from_json(cls, text: str) -> Provenance:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
-            ConfigError: If it is not that.
+            ConfigError: If it is something else.
         """
         try:
             stored = json.loads(text)
@@ -152,26 +152,26 @@ class Provenance:
         return cls.from_dict(stored)
 
     def refuse_incompatible(self, now: Provenance, what: str) -> None:
-        """Refuse vectors that cannot be compared with those that were made like this.
+        """Raise `ConfigError` unless other vectors can be compared with those of this provenance.
 
-        Two equal fingerprints settle it: a model that was only moved to another path is let in.
+        Equal fingerprints are enough, so that a model may move to another path.
 
         Args:
-            now: How the vectors to come are made.
-            what: The thing that is protected, for the message.
+            now: How the other vectors are made.
+            what: The name of the collection, for the message.
 
         Raises:
             ConfigError: If a setting that changes vectors, or the fingerprint, differs.
         """
         if self.fingerprint is not None and self.fingerprint == now.fingerprint:
             return
-        found = self.settings.differences(now.settings) or [
+        differences = self.settings.differences(now.settings) or [
             "the settings are the same, but the weights behind the name or the software that "
             f"computes the vectors are not (fingerprint {self.fingerprint} in the store, "
             f"{now.fingerprint} now)"
         ]
         raise ConfigError(
-            f"{what} holds vectors that were made otherwise: {'; '.join(found)}. Vectors of two "
-            "kinds cannot be compared. Use the stored settings, index into a new place, or make "
-            "all vectors anew with `longembed reindex` or `chroma_longembed.reindex`"
+            f"{what} holds vectors that were made differently: {'; '.join(differences)}. Such "
+            "vectors cannot be compared. Use the stored settings, index into a new place, or make "
+            "all vectors again with `longembed reindex` or `chroma_longembed.reindex`"
         )

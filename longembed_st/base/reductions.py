@@ -1,4 +1,4 @@
-"""From the passes of a text to what is kept of it."""
+"""From the passes of a text to its vector or score."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Combination = Literal["max", "mean", "first", "logsumexp"]
 
 
 def combined_by_text(scores: Tensor, texts: Sequence[int], count: int, how: Combination) -> Tensor:
-    """Combine the scores of windows that belong to one text, label by label.
+    """Combine the scores of the windows of each text, label by label.
 
     Args:
         scores: Shape (windows, labels), before any activation.
@@ -39,7 +39,7 @@ def combined_by_text(scores: Tensor, texts: Sequence[int], count: int, how: Comb
 
 
 def mean_by_text(vectors: Tensor, texts: Sequence[int], count: int) -> Tensor:
-    """Average the vectors of passes that belong to one text.
+    """Average the vectors of the passes of each text.
 
     Args:
         vectors: Shape (passes, width).

@@ -173,12 +173,13 @@ class ModelSettings(ExtensionConfig):
 
     def loading_arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `SentenceTransformer` that were given."""
-        stock = ("device", "prompts", "cache_folder")
+        ours = {"model_name", "model_type", "whitening", "backend", "dtype", "model_kwargs"}
+        names = ModelSettings.model_fields.keys() - ExtensionConfig.model_fields.keys() - ours
         # Given as None, these would replace what the model was saved with.
         arguments = {
             name: value
             for name, value in self.explicit.items()
-            if name in stock and value is not None
+            if name in names and value is not None
         }
         others = self.model_kwargs
         if self.backend == "openvino":

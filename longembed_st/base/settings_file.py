@@ -17,12 +17,11 @@ _NAME = "model_name_or_path"
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """What such a file says: `{"model": {...}, "search": {...}}`.
+    """The content of a file: `{"model": {...}, "search": {...}}`.
 
     Attributes:
-        model: How documents are embedded; under "model" stand the keyword arguments of
-            `longembed_st.load`.
-        search: How a store is searched: mode and weight, as far as they are said.
+        model: The keyword arguments of `longembed_st.load`.
+        search: How a store is searched: mode and weight, as far as they are given.
     """
 
     model: ModelSettings
@@ -30,13 +29,13 @@ class SettingsFile:
 
     @classmethod
     def read(cls, path: Path) -> SettingsFile:
-        """Read a file; one without the key "model" has nothing but what belongs under it.
+        """Read a file; without the key "model", all of it belongs under that key.
 
         Args:
             path: The file.
 
         Raises:
-            ConfigError: If it cannot be read, or says what there is not.
+            ConfigError: If it cannot be read, or has an unknown setting.
         """
         try:
             content = json.loads(path.read_text(encoding="utf8"))
@@ -45,7 +44,7 @@ class SettingsFile:
         if isinstance(content, dict) and "model" not in content:
             content = {"model": content}
         if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-            raise ConfigError(f"{escaped(path)} is no mapping of settings to values")
+            raise ConfigError(f"{escaped(path)} is not a mapping of settings to values")
         for name in content.keys() - {"model", "search"}:
             raise ConfigError(f"{escaped(path)}: unknown {name!r}; there are model and search")
         named = {("model_name" if k == _NAME else k): v for k, v in content["model"].items()}

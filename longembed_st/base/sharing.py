@@ -1,4 +1,4 @@
-"""Copies of a model that share its weights but none of its behaviour."""
+"""Copies of a module that share its weights."""
 
 from __future__ import annotations
 

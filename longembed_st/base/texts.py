@@ -1,4 +1,4 @@
-"""Texts as a person sees them: what is blank, and how foreign text is shown."""
+"""Texts as a person sees them: what is blank, and what a terminal must not act on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ and seen by nobody."""
 
 
 def has_text(text: str) -> bool:
-    """Whether there is anything to see in a text.
+    """Whether a text has a visible character.
 
     Args:
         text: The text.
@@ -32,11 +32,11 @@ def has_text(text: str) -> bool:
 
 
 def escaped(text: str | os.PathLike[str]) -> str:
-    r"""Foreign text for one line of a terminal, or of a message.
+    r"""Escape the invisible characters of foreign text, for one line of a terminal or message.
 
-    A terminal acts on control characters, and some others turn the order of the text around them.
-    Whatever is not plainly visible is written as an escape, line ends included: a file name cannot
-    forge a line, clear the screen or fill the clipboard.
+    A terminal acts on control characters, and some others reverse the order of the text around
+    them. Line ends are escaped, too: a file name cannot forge a line, clear the screen or fill the
+    clipboard.
 
     Args:
         text: The text, or a path; may hold what cannot be encoded.
@@ -45,10 +45,10 @@ def escaped(text: str | os.PathLike[str]) -> str:
         The text with escapes such as `\x1b`, `\n` and `\u202e`.
     """
     text = os.fspath(text)
-    return text if text.isprintable() else "".join(map(_shown, text))
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
-def _shown(character: str) -> str:
+def _escaped(character: str) -> str:
     # Spaces of other widths than the ordinary one are harmless, and common in Japanese.
     if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
         return character
@@ -56,7 +56,7 @@ def _shown(character: str) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is the address of something elsewhere, and no path.
+    """Whether a text is a URL, not a path.
 
     Args:
         text: As typed.

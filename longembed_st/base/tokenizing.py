@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from longembed_st.base.coverage import Coverage, Overflow
+from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import STARTS, padded
-from longembed_st.base.settings import ExtensionConfig
 from longembed_st.base.tokens import TokenizedText, TokenizeOptions, checked_texts, tokenize
 from longembed_st.compat import prompt_length
 from longembed_st.errors import InputError, ModelError

@@ -22,7 +22,7 @@ PROBES = ("a", "1", ".", "\u4e00")
 """Texts of which a tokenizer knows at least one."""
 
 CHARACTERS_A_TOKEN = 8
-"""Where the rest of a text is not needed: enough for most texts, and the next piece for others."""
+"""Estimate for texts of which only the beginning is needed; others take a further piece."""
 
 
 class Offsets(Protocol):
@@ -34,7 +34,7 @@ class Offsets(Protocol):
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text as the model's own tokenizer sees it.
+    """One text in the tokens of the model's own tokenizer.
 
     A text is a header (leading special tokens and the prompt), its content, and a footer (trailing
     special tokens). Windows repeat header and footer and share out the content.
@@ -79,7 +79,7 @@ class TokenizedText:
         return np.repeat(np.array(PARTS, np.int8), [self.header, self.content, self.footer])
 
     def shortened(self, limit: int, keep_end: bool) -> TokenizedText:
-        """The text without the content tokens that exceed a limit.
+        """Drop the content tokens that exceed a limit.
 
         Args:
             limit: Most tokens to keep, header and footer included.
@@ -107,7 +107,7 @@ class TokenizedText:
         )
 
     def window(self, first: int, last: int) -> TokenizedText:
-        """A part of the text as a text of its own, with the same header and footer.
+        """Cut a part out as a text of its own, with the same header and footer.
 
         Args:
             first: First content token.
@@ -125,7 +125,7 @@ class TokenizedText:
         )
 
     def characters(self, start: int, end: int) -> tuple[int, int] | None:
-        """The characters of the text, prompt not counted, behind a range of content tokens.
+        """Return the characters of a range of content tokens, prompt not counted.
 
         Args:
             start: First content token.
@@ -149,7 +149,7 @@ class TokenizedText:
 
 
 def checked_texts(inputs: Sequence[Any]) -> list[str]:
-    """The inputs, if each is a string that can be tokenized.
+    """Check that each input is a string that can be tokenized.
 
     Raises:
         InputError: Naming the first input that is not.
@@ -166,7 +166,7 @@ def checked_texts(inputs: Sequence[Any]) -> list[str]:
         except UnicodeEncodeError as error:
             raise InputError(
                 f"input {index} holds a lone surrogate (U+{ord(text[error.start]):04X}) at "
-                f"character {error.start}, which is no valid text; replace it, for instance with "
+                f"character {error.start}, which is not valid text; replace it, for instance with "
                 "text.encode('utf-8', 'replace').decode()"
             ) from None
         texts.append(str(text))
@@ -175,16 +175,16 @@ def checked_texts(inputs: Sequence[Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class TokenizeOptions:
-    """What is needed of the tokens of a text.
+    """Which tokens of a long text are kept.
 
     Attributes:
-        most: Most tokens that are read, header and footer included; None for all.
+        max_tokens: Most tokens that are read, header and footer included; None for all.
         from_end: Whether these are the last ones.
-        count: Whether the others must be counted, or may be left alone.
-        offsets: Whether the characters of each token are asked for.
+        count: Whether the others must be counted.
+        offsets: Whether to keep the characters of each token.
     """
 
-    most: int | None = None
+    max_tokens: int | None = None
     from_end: bool = False
     count: bool = True
     offsets: bool = False
@@ -192,16 +192,16 @@ class TokenizeOptions:
     @property
     def piece(self) -> int:
         """Characters to tokenize at once."""
-        if self.most is None or self.count or self.from_end:
+        if self.max_tokens is None or self.count or self.from_end:
             return PIECE
-        return min(PIECE, max(4 * OVERLAP, CHARACTERS_A_TOKEN * self.most))
+        return min(PIECE, max(4 * OVERLAP, CHARACTERS_A_TOKEN * self.max_tokens))
 
 
 def tokenize(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     prompt: str | None,
-    need: TokenizeOptions | None = None,
+    options: TokenizeOptions | None = None,
 ) -> list[TokenizedText]:
     """Tokenize texts, long ones piece by piece.
 
@@ -209,37 +209,37 @@ def tokenize(
         tokenizer: The model's tokenizer.
         texts: Valid strings, without their prompt.
         prompt: Put before each text, or None.
-        need: What is needed of long texts; everything by default. Short ones are kept as a whole.
+        options: What to keep of long texts; everything by default. Short ones are kept whole.
 
     Returns:
         One record a text, in order.
     """
-    prompt, need = prompt or "", need or TokenizeOptions()
+    prompt, options = prompt or "", options or TokenizeOptions()
     records: list[TokenizedText] = []
-    together: list[str] = []
+    batch: list[str] = []
     size = 0
 
     def flush() -> None:
-        records.extend(_tokenized_whole(tokenizer, together, prompt, need))
-        together.clear()
+        records.extend(_tokenized_whole(tokenizer, batch, prompt, options))
+        batch.clear()
 
     for text in texts:
-        if tokenizer.is_fast and len(text) > 2 * need.piece:
+        if tokenizer.is_fast and len(text) > 2 * options.piece:
             flush()
-            records.append(_tokenized_in_pieces(tokenizer, text, prompt, need))
+            records.append(_tokenized_in_pieces(tokenizer, text, prompt, options))
             size = 0
             continue
-        if together and size + len(text) > 2 * PIECE:
+        if batch and size + len(text) > 2 * PIECE:
             flush()
             size = 0
-        together.append(text)
+        batch.append(text)
         size += len(text)
     flush()
     return records
 
 
 def _tokenized_whole(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str, need: TokenizeOptions
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str, options: TokenizeOptions
 ) -> list[TokenizedText]:
     if not texts:
         return []
@@ -267,32 +267,41 @@ def _tokenized_whole(
                 header=leading + prompt_tokens,
                 footer=trailing,
                 prompt_characters=len(prompt),
-                offsets=offsets if need.offsets else None,
+                offsets=offsets if options.offsets else None,
             )
         )
     return records
 
 
 def _tokenized_in_pieces(
-    tokenizer: PreTrainedTokenizerBase, text: str, prompt: str, need: TokenizeOptions
+    tokenizer: PreTrainedTokenizerBase, text: str, prompt: str, options: TokenizeOptions
 ) -> TokenizedText:
     text = prompt + text
     specials = leading, trailing = _special_tokens(tokenizer)
     # The prompt lies in the first piece as a whole.
-    runs = in_pieces(tokenizer, text, specials, size=need.piece + len(prompt))
+    runs = in_pieces(tokenizer, text, specials, size=options.piece + len(prompt))
     first = next(runs)
     prompt_tokens = _tokens_within(_Ranges(first, 0), 0, len(first), len(prompt))
     kept: deque[Tokens] = deque()
     counted = content = 0
     complete = True
+    limit, from_end = options.max_tokens, options.from_end
     for run in chain([first[prompt_tokens:]], runs):
         counted += len(run)
-        if need.most is None or need.from_end or content <= need.most:
-            kept.append(run if need.offsets else run.without_characters())
+        if limit is None or from_end or content <= limit:
+            kept.append(run if options.offsets else run.without_characters())
             content += len(run)
-        while need.most is not None and need.from_end and content - len(kept[0]) >= need.most:
+        while (
+            options.max_tokens is not None
+            and options.from_end
+            and content - len(kept[0]) >= options.max_tokens
+        ):
             content -= len(kept.popleft())
-        if need.most is not None and not (need.count or need.from_end) and counted > need.most:
+        if (
+            options.max_tokens is not None
+            and not (options.count or options.from_end)
+            and counted > options.max_tokens
+        ):
             complete = False
             break
     around = tokenizer([text[:1]], padding=False, truncation=False, verbose=False)
@@ -309,7 +318,7 @@ def _tokenized_in_pieces(
         header=leading + prompt_tokens,
         footer=trailing,
         prompt_characters=len(prompt),
-        offsets=_Ranges(Tokens.joined(parts), leading) if need.offsets else None,
+        offsets=_Ranges(Tokens.joined(parts), leading) if options.offsets else None,
         dropped=counted - content,
         complete=complete,
     )

@@ -1,4 +1,4 @@
-"""Scores of pairs of a query and a long document."""
+"""The CrossEncoder that `load` and `extend` return: scores of a query and a long document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.base.computing import NOT_FINITE
-from longembed_st.base.layout import flattened
+from longembed_st.base.layout import STARTS, flattened
 from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
 from longembed_st.base.reductions import combined_by_text
 from longembed_st.base.reranking import WindowScores
@@ -26,8 +26,9 @@ _PREDICT = inspect.signature(CrossEncoder.predict)
 class LongCrossEncoder(LongModel, CrossEncoder):
     """A CrossEncoder that reads long documents, in windows that each begin with the whole query.
 
-    A document's score is the highest of its windows' scores, or what the setting `combine` says.
-    If a pair does not fit the window, a query takes half of it, or what the document leaves.
+    A document's score is the highest of its windows' scores, unless the setting `combine` differs.
+    If a pair does not fit the window, a query takes at most half of it, or what the document
+    leaves.
     """
 
     @property
@@ -54,15 +55,17 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             ModelError: If a score is not finite.
         """
         flat = flattened(input)
-        scores, owners = self._of_windows(flat, kwargs)
+        scores, owners = self._score_windows(flat, kwargs)
         how = self.long_transformer.extension.combine or "max"
-        pairs = len(flat["cu_seq_lens_q"]) - 1
+        pairs = len(flat[STARTS]) - 1
         if len(owners) > pairs:
             scores = combined_by_text(scores, owners, pairs, how)
         return self.long_transformer.with_result(input, "scores", scores, flat, owners)
 
-    def _of_windows(self, flat: dict[str, Any], kwargs: dict[str, Any]) -> tuple[Tensor, list[int]]:
-        """The scores of all windows, shape (windows, labels), and the pair of each."""
+    def _score_windows(
+        self, flat: dict[str, Any], kwargs: dict[str, Any]
+    ) -> tuple[Tensor, list[int]]:
+        """The raw scores of all windows, shape (windows, labels), and the pair of each."""
         return self.long_transformer.read_reduced(
             flat,
             lambda outputs: self.apply_following_modules(outputs, kwargs)["scores"],
@@ -89,25 +92,25 @@ class LongCrossEncoder(LongModel, CrossEncoder):
         """
         if self.num_labels != 1:
             raise ModelError(
-                f"this model gives {self.num_labels} scores for a pair, and none of them ranks"
+                f"this model gives {self.num_labels} scores for a pair, and a reranker needs one"
             )
         self.eval()
         reader = self.long_transformer
         prompt = resolve_prompt(self, prompt, None)
         how = reader.extension.combine or "max"
         activation = self.activation_fn or torch.nn.Identity()
-        found: list[WindowScores] = []
+        results: list[WindowScores] = []
         for group in in_groups([(query, document) for document in documents]):
             flat, spans = reader.features_and_spans(group, prompt)
-            raw, owners = self._of_windows(batch_to_device(flat, self.device), {})
+            raw, owners = self._score_windows(batch_to_device(flat, self.device), {})
             if not torch.isfinite(raw).all():
                 raise ModelError(NOT_FINITE)
             total = activation(combined_by_text(raw.float(), owners, len(group), how))[:, 0]
             scores = activation(raw.float())[:, 0].cpu().numpy()
-            for index, place in enumerate(spans):
-                mine = np.array(owners) == index
-                found.append(WindowScores(float(total[index]), scores[mine], place))
-        return found
+            for index, document_spans in enumerate(spans):
+                own = scores[np.array(owners) == index]
+                results.append(WindowScores(float(total[index]), own, document_spans))
+        return results
 
     # Type checkers keep the signatures of the base class.
     if not TYPE_CHECKING:
@@ -116,7 +119,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             """Score pairs with documents of any length; see `CrossEncoder.predict`.
 
             Raises:
-                InputError: If an input is no pair of valid strings, or is too long under the policy
+                InputError: If an input is not a pair of valid strings, or too long under the policy
                     "error".
             """
             if "sentences" in kwargs:

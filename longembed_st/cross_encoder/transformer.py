@@ -1,4 +1,4 @@
-"""Pairs of a query and a document: the query stands in the header of every window."""
+"""LongPairTransformer: pairs of a query and a document, with the query in every window."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LongPairTransformer(LongReader):
         count: bool = True,
         offsets: bool = False,
     ) -> list[TokenizedText]:
-        """Tokenize pairs; header and footer are what stands around the document.
+        """Tokenize pairs; a header ends with the query, and the content is the document.
 
         Args:
             inputs: Pairs of a query and a document; or texts alone, to be counted.
@@ -63,10 +63,10 @@ class LongPairTransformer(LongReader):
             offsets: Whether to keep the characters of each token of the document.
 
         Raises:
-            InputError: If an input is no pair of valid strings, or a query is too long under the
+            InputError: If an input is not a pair of valid strings, or a query is too long under the
                 policy "error".
         """
-        if inputs and all(isinstance(one, str) for one in inputs):
+        if inputs and all(isinstance(item, str) for item in inputs):
             # Cards of trained models count the tokens of queries and documents alone.
             return super().tokenize_texts(inputs, prompt, whole=whole, count=count, offsets=offsets)
         pairs = checked_pairs(inputs)
@@ -81,11 +81,12 @@ class LongPairTransformer(LongReader):
             for (query, _), document in zip(pairs, documents, strict=True)
         ]
         room, original = self._window_tokens(), self.extension.context.original
-        shorter = [text if text.counted <= original else with_room(text, room) for text in texts]
-        cut = [text.header - kept.header for text, kept in zip(texts, shorter, strict=True)]
-        if any(cut):
-            headers = [text.header for text, less in zip(texts, cut, strict=True) if less]
-            warn_truncated_queries(headers, room // 2, self.extension)
+        shorter = [
+            text if text.counted <= original else shorten_query(text, room) for text in texts
+        ]
+        pairs_cut = zip(texts, shorter, strict=True)
+        headers = [text.header for text, kept in pairs_cut if kept.header < text.header]
+        warn_truncated_queries(headers, room // 2, self.extension)
         return shorter
 
     def _window_tokens(self) -> int:
@@ -102,8 +103,8 @@ class LongPairTransformer(LongReader):
         texts: Sequence[TokenizedText],
         overflow: Overflow | None = None,
     ) -> None:
-        """As `LongReader.check_lengths`, of the documents."""
-        documents = [one if isinstance(one, str) else one[1] for one in inputs]
+        """Check the documents; see `LongReader.check_lengths`."""
+        documents = [item if isinstance(item, str) else item[1] for item in inputs]
         super().check_lengths(documents, texts, overflow)
 
     def set_engine(self, engine: Any) -> None:
@@ -117,14 +118,14 @@ class LongPairTransformer(LongReader):
         """
         if engine is not None:
             raise ModelError(
-                "cross-encoders are computed by torch alone: their head is no part of the graphs "
-                "that other engines have. Load it without backend"
+                "cross-encoders are computed by torch alone: their head is not part of the graphs "
+                "of other engines. Load the model without backend"
             )
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around a document in a pair.
+    """The tokens around a document in a pair.
 
     Attributes:
         before: Token ids of the query and the special tokens around it.
@@ -139,7 +140,7 @@ class Frame:
 
 
 def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
-    """The inputs, if each is a pair of strings that can be tokenized.
+    """Check that each input is a pair of strings that can be tokenized.
 
     Args:
         inputs: Anything.
@@ -150,14 +151,14 @@ def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
     for index, pair in enumerate(inputs):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise InputError(
-                f"input {index} is no pair of a query and a document: a cross-encoder scores pairs"
+                f"input {index} is not a pair of a query and a document, as a cross-encoder takes"
             )
     queries = checked_texts([query for query, _ in inputs])
     return list(zip(queries, checked_texts([document for _, document in inputs]), strict=True))
 
 
 def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
-    """What a tokenizer puts around any document that is paired with a query.
+    """Find the tokens that a tokenizer puts around any document that is paired with a query.
 
     Args:
         tokenizer: The model's.
@@ -174,10 +175,11 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None)
         for end in range(len(ids), len(plain) - 1, -1):
             start = end - len(plain)
             if plain and ids[start:end] == plain:
-                ours = np.array(ids, np.int32)
-                theirs = None if types is None else np.array(types, np.int32)
-                around = None if theirs is None else (theirs[:start], types[start], theirs[end:])
-                return Frame(ours[:start], ours[end:], around)
+                tokens = np.array(ids, np.int32)
+                if types is not None:
+                    array = np.array(types, np.int32)
+                    types = array[:start], int(array[start]), array[end:]
+                return Frame(tokens[:start], tokens[end:], types)
     raise InputError(
         f"{type(tokenizer).__name__} changes a document's own tokens when it joins a query to it; "
         "longembed-st cannot tell the two apart"
@@ -185,7 +187,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None)
 
 
 def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
-    """A tokenized document with its query before it.
+    """Put a tokenized document behind its query.
 
     Args:
         document: Tokenized alone.
@@ -197,30 +199,29 @@ def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
     if frame.types is not None:
         before, between, after = frame.types
         types = np.concatenate([before, np.full(len(content), between, np.int32), after])
-    moved = len(frame.before) - document.header
+    shift = len(frame.before) - document.header
     return replace(
         document,
         ids=np.concatenate([frame.before, content, frame.after]),
         type_ids=types,
         header=len(frame.before),
         footer=len(frame.after),
-        offsets=None if document.offsets is None else _Moved(document.offsets, moved),
+        offsets=None if document.offsets is None else _ShiftedOffsets(document.offsets, shift),
     )
 
 
-def with_room(text: TokenizedText, window: int) -> TokenizedText:
-    """A pair whose query leaves half of the window to the document, if that needs it.
+def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
+    """Cut the query of a pair so that the document gets half of the window, if it needs it.
 
-    The query keeps all that the document does not take, and half of the window at least; what is
-    cut of it are its last tokens, before the special ones that divide the two.
+    The query keeps half of the window at least, and all that the document does not take. Its last
+    tokens are cut, before the special ones that divide the two.
 
     Args:
         text: The pair.
         window: Tokens of the window.
     """
-    around = text.footer
-    most = max(window // 2, window - around - text.content - text.dropped)
-    excess = text.header - most
+    limit = max(window // 2, window - text.footer - text.content - text.dropped)
+    excess = text.header - limit
     if excess <= 0:
         return text
     divider = 0
@@ -232,18 +233,18 @@ def with_room(text: TokenizedText, window: int) -> TokenizedText:
         ids=np.delete(np.asarray(text.ids), cut),
         type_ids=None if text.type_ids is None else np.delete(np.asarray(text.type_ids), cut),
         header=text.header - excess,
-        offsets=None if text.offsets is None else _Moved(text.offsets, -excess),
+        offsets=None if text.offsets is None else _ShiftedOffsets(text.offsets, -excess),
     )
 
 
 def _divides(text: TokenizedText, index: int) -> bool:
-    """Whether a token of the header is one of those that stand behind the document, too."""
+    """Whether a token of the header also stands behind the document."""
     return text.ids[index] in text.ids[len(text) - text.footer :]
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """Ranges of characters, so many tokens further on."""
+class _ShiftedOffsets:
+    """Offsets of tokens that stand further on, by a number of tokens."""
 
     offsets: Offsets
     by: int

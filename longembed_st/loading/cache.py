@@ -87,7 +87,7 @@ class CachedModel:
             what: The thing that is protected, for the message.
 
         Raises:
-            ConfigError: If they were made otherwise; each differing setting is named.
+            ConfigError: If they were made differently; each differing setting is named.
         """
         if not self.is_compatible(stored):
             stored.refuse_incompatible(self.provenance, what)

@@ -1,4 +1,4 @@
-"""Long texts as a vector for each token."""
+"""The MultiVectorEncoder that `load` and `extend` return: a vector for each token."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _ENCODE = inspect.signature(MultiVectorEncoder.encode)
 class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
     """A MultiVectorEncoder that reads long documents: the token vectors of all windows.
 
-    Prompt and special tokens count once a text. What stands behind the transformer, a projection,
-    the mask of scored tokens, token pooling, is applied window by window.
+    Prompt and special tokens count once a text. The modules behind the transformer, such as a
+    projection, the mask of scored tokens or token pooling, are applied window by window.
     """
 
     def forward(
@@ -51,33 +51,34 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
         if "query_expansion_positions" in input:
             return super().forward(input, **kwargs)
         flat = flattened(input)
-        kept, owners = self._of_windows(flat, kwargs)
-        texts: list[list[Tensor]] = [[] for _ in flat["cu_seq_lens_q"][1:]]
-        for vectors, text in zip(kept, owners, strict=True):
+        windows, owners = self._read_windows(flat, kwargs)
+        texts: list[list[Tensor]] = [[] for _ in flat[STARTS][1:]]
+        for vectors, text in zip(windows, owners, strict=True):
             texts[text].append(vectors)
         joined = join_tokens([torch.cat(vectors) for vectors in texts])
         others = {name: input[name] for name in input.keys() - {*TOKEN_WISE, STARTS}}
         return {**others, **joined}
 
-    def _of_windows(
+    def _read_windows(
         self, flat: dict[str, Any], kwargs: dict[str, Any]
     ) -> tuple[list[Tensor], list[int]]:
         """The vectors of all windows, each of shape (its vectors, width), and the text of each."""
         reader = self.long_transformer
         passes = reader.passes_of(flat)
-        counted = unique_token_masks(passes)
-        kept: dict[int, Tensor] = {}
-        for chosen, outputs in reader.read_batches(passes, flat):
+        token_masks = unique_token_masks(passes)
+        vectors: dict[int, Tensor] = {}
+        for indices, outputs in reader.read_batches(passes, flat):
             states = outputs["token_embeddings"]
             mask = torch.zeros(states.shape[:2], dtype=torch.int64, device=states.device)
-            for row, index in enumerate(chosen):
-                mask[row, : len(counted[index])] = counted[index].to(states.device)
-            found = self.apply_following_modules({**outputs, "attention_mask": mask}, kwargs)
-            for row, index in enumerate(chosen):
-                kept[index] = found["token_embeddings"][row][found["attention_mask"][row].bool()]
-        if not self.training and not all(torch.isfinite(one).all() for one in kept.values()):
+            for row, index in enumerate(indices):
+                mask[row, : len(token_masks[index])] = token_masks[index].to(states.device)
+            outputs = self.apply_following_modules({**outputs, "attention_mask": mask}, kwargs)
+            scored = outputs["attention_mask"].bool()
+            for row, index in enumerate(indices):
+                vectors[index] = outputs["token_embeddings"][row][scored[row]]
+        if not self.training and not all(torch.isfinite(v).all() for v in vectors.values()):
             raise ModelError(NOT_FINITE)
-        return [kept[index] for index in range(len(passes))], [one.text for one in passes]
+        return [vectors[index] for index in range(len(passes))], [item.text for item in passes]
 
     @torch.inference_mode()
     def score_windows(
@@ -99,29 +100,29 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
             ModelError: If a vector is not finite.
         """
         self.eval()
-        asked = self.encode_query(query)
-        shares = torch.ones(len(asked), device=asked.device) if weights is None else weights
+        query_vectors = self.encode_query(query)
+        count, device = len(query_vectors), query_vectors.device
+        if weights is None:
+            weights = torch.ones(count, device=device)
         if self.similarity_fn_name == "meanmaxsim":
-            shares = shares / len(asked)
+            weights = weights / count
         prompt = self.prompt_of("document")
-        found: list[WindowScores] = []
+        results: list[WindowScores] = []
         for group in in_groups(list(documents)):
             flat, spans = self.long_transformer.features_and_spans(group, prompt)
             flat = batch_to_device(flat, self.device)
-            kept, owners = self._of_windows(flat, {"task": "document"})
-            # Of a window whose tokens are all masked there is nothing to be near to.
+            windows, owners = self._read_windows(flat, {"task": "document"})
+            # A window whose tokens are all masked gets the lowest similarity.
+            lowest = query_vectors.new_full([count, 1], -1.0)
             best = torch.stack(
-                [
-                    (asked @ one.T).amax(1) if len(one) else asked.new_full([len(asked)], -1.0)
-                    for one in kept
-                ]
+                [(query_vectors @ w.T if len(w) else lowest).amax(1) for w in windows]
             )
-            for index, place in enumerate(spans):
-                mine = best[torch.tensor(owners, device=best.device) == index]
-                total = float((mine.amax(0) * shares).sum())
-                scores = (mine * shares).sum(1).float().cpu().numpy()
-                found.append(WindowScores(total, scores, place))
-        return found
+            for index, document_spans in enumerate(spans):
+                own = best[torch.tensor(owners, device=best.device) == index]
+                total = float((own.amax(0) * weights).sum())
+                scores = (own * weights).sum(1).float().cpu().numpy()
+                results.append(WindowScores(total, scores, document_spans))
+        return results
 
     # Type checkers keep the signatures of the base class.
     if not TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Late interaction: a vector for each token, of queries and of documents of any length."""
+"""LongTokenTransformer: the token vectors of queries and documents, for late interaction."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class LongTokenTransformer(LongReader):
-    """A transformer whose token vectors are kept, that reads texts as an extension method says.
+    """A transformer that reads texts as an extension method says, and keeps the token vectors.
 
-    What becomes of the vectors is for the modules behind it, pass by pass; see
-    `LongMultiVectorEncoder.forward`. Queries with an expansion (ColBERT: Khattab and Zaharia 2020,
-    section 3.2) are made and read as sentence-transformers does.
+    The modules behind it are applied pass by pass; see `LongMultiVectorEncoder.forward`. Queries
+    with an expansion (ColBERT: Khattab and Zaharia 2020, section 3.2) are read by
+    sentence-transformers itself.
 
     Args:
         model_name_or_path: Folder or hub name of the underlying model.
@@ -72,22 +72,22 @@ class LongTokenTransformer(LongReader):
         Args:
             inputs: Strings.
             prompt: Put before each text, or None.
-            processing_kwargs: Refused: nothing may cut texts unseen.
+            processing_kwargs: Refused: it could cut texts without a warning.
             overflow: As `LongReader.preprocess`.
             **kwargs: `task`, "query" for queries; otherwise as `LongReader.preprocess`.
 
         Returns:
-            As `LongReader.preprocess`; of expanded queries what sentence-transformers makes.
+            As `LongReader.preprocess`; for expanded queries the features of sentence-transformers.
 
         Raises:
             InputError: As `LongReader.preprocess`.
         """
         if kwargs.get("task") == "query":
-            most = self._longest_query()
-            if most is not None:
-                kwargs.setdefault("max_length", most)
+            limit = self._query_limit()
+            if limit is not None:
+                kwargs.setdefault("max_length", limit)
                 texts = self.tokenize_texts(inputs, prompt)
-                warn_truncated_queries([len(text) for text in texts], most, self.extension)
+                warn_truncated_queries([len(text) for text in texts], limit, self.extension)
             if self.query_expansion is not None:
                 queries = checked_texts(inputs)
                 return Transformer.preprocess(
@@ -95,8 +95,8 @@ class LongTokenTransformer(LongReader):
                 )
         return super().preprocess(inputs, prompt, processing_kwargs, overflow, **kwargs)
 
-    def _longest_query(self) -> int | None:
-        """Most tokens of a query; None for those of a document."""
+    def _query_limit(self) -> int | None:
+        """Most tokens of a query; None for the limit of documents."""
         expansion = self.query_expansion
         if expansion is None:
             return self.query_length
@@ -105,15 +105,15 @@ class LongTokenTransformer(LongReader):
         return max(expansion["length"], self.query_length or self.extension.context.original)
 
 
-def join_tokens(kept: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Token vectors of texts as sentence-transformers hands them on.
+def join_tokens(vectors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Put the token vectors of texts into one padded tensor, as sentence-transformers does.
 
     Args:
-        kept: For each text, shape (its vectors, width).
+        vectors: For each text, shape (its vectors, width).
 
     Returns:
         `token_embeddings`, shape (texts, most vectors, width), and `attention_mask`.
     """
-    masks = [torch.ones(len(one), dtype=torch.bool, device=one.device) for one in kept]
+    masks = [torch.ones(len(v), dtype=torch.bool, device=v.device) for v in vectors]
     pad = torch.nn.utils.rnn.pad_sequence
-    return {"token_embeddings": pad(list(kept), True), "attention_mask": pad(masks, True)}
+    return {"token_embeddings": pad(list(vectors), True), "attention_mask": pad(masks, True)}

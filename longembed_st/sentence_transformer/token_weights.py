@@ -1,4 +1,4 @@
-"""Weights of tokens in the mean of a pass: a rare word says more of a text than a common one."""
+"""Weights of tokens in the mean of a pass, where rare words may count more than common ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TokenWeights(nn.Module):
 
 
 def refuse_unless_mean(pooling: Pooling) -> None:
-    """Raise `ModelError` if a model makes its vectors of something else than a mean of tokens.
+    """Raise `ModelError` unless a model pools by the mean.
 
     Args:
         pooling: Of the model.

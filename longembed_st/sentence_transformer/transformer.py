@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from longembed_st.base.coverage import Overflow
 from longembed_st.base.extension import ExtensionConfig
-from longembed_st.base.layout import flattened
+from longembed_st.base.layout import STARTS, flattened
 from longembed_st.base.pooled import PooledPasses
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.base.reductions import mean_by_text
@@ -72,8 +72,8 @@ class LongTransformer(LongReader):
             ModelError: If it has weights of tokens for another vocabulary.
         """
         module = super().load(model_name_or_path, *args, **kwargs)
-        given = inspect.signature(cls.load_file_path).parameters
-        where = {name: value for name, value in kwargs.items() if name in given}
+        known = inspect.signature(cls.load_file_path).parameters
+        where = {name: value for name, value in kwargs.items() if name in known}
         path = cls.load_file_path(model_name_or_path, TOKEN_WEIGHTS, **where)
         if path is not None:
             module.weigh_tokens(load_file(path)["weights"])
@@ -102,11 +102,11 @@ class LongTransformer(LongReader):
         return module
 
     def get_embedding_dimension(self) -> int:
-        """Width of the pooled vectors."""
+        """Return the width of the pooled vectors."""
         return self.pooling.get_embedding_dimension()
 
     def get_config_dict(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
+        """Return what is saved beside the weights."""
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
@@ -123,11 +123,11 @@ class LongTransformer(LongReader):
 
     @property
     def excludes_prompt(self) -> bool:
-        """Whether the pooling is told to leave out the tokens of the prompt."""
+        """Whether the pooling leaves out the tokens of the prompt."""
         return not self.pooling.include_prompt
 
     def weigh_tokens(self, weights: Tensor) -> None:
-        """Let the mean of a pass weigh its tokens from now on.
+        """Weigh the tokens in the mean of a pass from now on.
 
         Args:
             weights: One for each row of the token table, shape (vocabulary,), none negative.
@@ -166,25 +166,25 @@ class LongTransformer(LongReader):
         flat = flattened(features)
         width = self.get_embedding_dimension()
         vectors, owners = self.read_reduced(flat, self.pool, width, **kwargs)
-        texts = len(flat["cu_seq_lens_q"]) - 1
+        texts = len(flat[STARTS]) - 1
         if len(owners) > texts:
             vectors = mean_by_text(vectors, owners, texts)
         return self.with_result(features, "sentence_embedding", vectors, flat, owners)
 
     def _all_layers(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """The embeddings of all layers, as losses over layers want them, of texts that fit."""
+        """The embeddings of all layers, for losses over layers, of texts that fit."""
         longest = int(features["attention_mask"].sum(1).max())
         fit = self.method.reads_originally(longest, self.extension.context)
         if not fit or self.token_weights is not None:
             raise ModelError(
-                f"embeddings of all layers are there for texts of at most "
+                f"embeddings of all layers exist for texts of at most "
                 f"{self.extension.context.original} tokens and without weights of tokens: a loss "
                 "over layers (AdaptiveLayerLoss) trains on short texts; extend the model afterwards"
             )
         return super().forward(features, **kwargs)
 
     def pool(self, outputs: dict[str, Any]) -> Tensor:
-        """The vectors of some passes, from the embeddings of their tokens.
+        """Pool the token embeddings of some passes.
 
         Args:
             outputs: `input_ids`, `token_embeddings` and perhaps `attention_mask` of the passes.
@@ -205,7 +205,7 @@ def long_transformer(model: SentenceTransformer) -> LongTransformer:
     reader = long_reader(model)
     if not isinstance(reader, LongTransformer):
         raise ModelError(
-            f"this is a {model.model_type}; what gives one dense vector a text is needed here, a "
-            "SentenceTransformer"
+            f"this is a {model.model_type}, and a SentenceTransformer is needed, which gives one "
+            "dense vector a text"
         )
     return reader

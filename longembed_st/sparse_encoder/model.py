@@ -1,4 +1,4 @@
-"""Long texts as learned sparse vectors."""
+"""The SparseEncoder that `load` and `extend` return."""
 
 from __future__ import annotations
 

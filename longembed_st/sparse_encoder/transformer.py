@@ -1,4 +1,4 @@
-"""Learned sparse vectors: the words that a text calls for, window by window."""
+"""LongSpladeTransformer: learned sparse vectors of long texts, window by window."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEAD_TOKENS = 256
 class PooledSplade(SpladePooling):
     """The SpladePooling of an extended model, which the module before has applied already.
 
-    It is here for its settings: whoever changes them changes how the windows are pooled.
+    Its settings say how the windows are pooled.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -39,16 +39,16 @@ class PooledSplade(SpladePooling):
         """
         return super().forward(features) if "token_embeddings" in features else features
 
-    def joined(self, one: Tensor, other: Tensor) -> Tensor:
-        """The vector of two parts of a text: the maximum or the sum of theirs.
+    def joined(self, first: Tensor, second: Tensor) -> Tensor:
+        """Join the vectors of two parts of a text: their maximum or their sum.
 
         For the maximum, the same as pooling the scores of all windows at once.
 
         Args:
-            one: Shape (vocabulary,).
-            other: Likewise.
+            first: Shape (vocabulary,).
+            second: Shape (vocabulary,).
         """
-        return torch.maximum(one, other) if self.pooling_strategy == "max" else one + other
+        return torch.maximum(first, second) if self.pooling_strategy == "max" else first + second
 
 
 class LongSpladeTransformer(LongReader):
@@ -110,11 +110,11 @@ class LongSpladeTransformer(LongReader):
         return module
 
     def get_embedding_dimension(self) -> int:
-        """Words of the vocabulary."""
+        """Return the size of the vocabulary."""
         return self.pooling.get_embedding_dimension()
 
     def get_config_dict(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
+        """Return what is saved beside the weights."""
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
     def forward(
@@ -138,18 +138,18 @@ class LongSpladeTransformer(LongReader):
         passes = self.passes_of(flat)
         head = head_alone(self.model)
         vectors: dict[int, Tensor] = {}
-        for chosen, outputs in self.read_batches(passes, flat, **kwargs):
-            for row, index in enumerate(chosen):
-                one = passes[index]
-                states = outputs["token_embeddings"][row, : len(one.tokens)]
-                for some in states.split(HEAD_TOKENS):
-                    found = self._pooled(head, some)
-                    if one.text in vectors:
-                        found = self.pooling.joined(vectors[one.text], found)
-                    vectors[one.text] = found
+        for indices, outputs in self.read_batches(passes, flat, **kwargs):
+            for row, index in enumerate(indices):
+                item = passes[index]
+                states = outputs["token_embeddings"][row, : len(item.tokens)]
+                for block in states.split(HEAD_TOKENS):
+                    vector = self._pooled(head, block)
+                    if item.text in vectors:
+                        vector = self.pooling.joined(vectors[item.text], vector)
+                    vectors[item.text] = vector
         texts = [vectors[text] for text in range(len(vectors))]
         result = torch.stack(texts) if texts else torch.zeros(0, self.get_embedding_dimension())
-        owners = [one.text for one in passes]
+        owners = [item.text for item in passes]
         return self.with_result(features, "sentence_embedding", result, flat, owners)
 
     def _pooled(self, head: torch.nn.Module, states: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class LongSpladeTransformer(LongReader):
         return cast(Tensor, pooled["sentence_embedding"][0])
 
     def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """One forward pass of the model without its head.
+        """Run one forward pass of the model without its head.
 
         Args:
             inputs: Of the model.
@@ -169,6 +169,6 @@ class LongSpladeTransformer(LongReader):
         Returns:
             The inputs, with `token_embeddings`, the last hidden states.
         """
-        given = {name: value for name, value in inputs.items() if name != "modality"}
-        states = self.backbone(**given, **kwargs, return_dict=True).last_hidden_state
+        arguments = {name: value for name, value in inputs.items() if name != "modality"}
+        states = self.backbone(**arguments, **kwargs, return_dict=True).last_hidden_state
         return {**inputs, "token_embeddings": states}

@@ -45,8 +45,9 @@ def _save_added_rows(model: nn.Module, folder: Path) -> None:
 
 
 def _load_added_rows(model: nn.Module, folder: Path) -> None:
+    added = load_file(folder / ADDED_ROWS)["added"]
     with torch.no_grad():
-        tunable_table(cast(SentenceTransformer, model)).added.copy_(load_file(folder / ADDED_ROWS)["added"])
+        tunable_table(cast(SentenceTransformer, model)).added.copy_(added)
 
 
 def train(

@@ -64,7 +64,7 @@ class FakeModel:
 
     def refuse_incompatible(self, stored: Provenance, what: str) -> None:
         if not self.is_compatible(stored):
-            raise ConfigError(f"{what} holds vectors that were made otherwise")
+            raise ConfigError(f"{what} holds vectors that were made differently")
 
 
 @pytest.fixture

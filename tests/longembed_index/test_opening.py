@@ -130,7 +130,7 @@ def test_other_vectors_are_refused(model, fake_model, tmp_path) -> None:
         pass
     for write in (True, False):
         with (
-            pytest.raises(ConfigError, match="the store holds vectors that were made otherwise"),
+            pytest.raises(ConfigError, match="the store holds vectors that were made differently"),
             open_store(tmp_path, fake_model("two"), write=write),
         ):
             pass

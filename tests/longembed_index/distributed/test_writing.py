@@ -143,7 +143,7 @@ def test_vectors_of_two_kinds_do_not_share_a_folder(tmp_path) -> None:
     place = str(tmp_path / "out")
     settle_provenance(place, MADE_BY)
     settle_provenance(place, MADE_BY)
-    with pytest.raises(ConfigError, match="made otherwise"):
+    with pytest.raises(ConfigError, match="made differently"):
         settle_provenance(place, MADE_ANEW)
     other = tmp_path / "other"
     other.mkdir()

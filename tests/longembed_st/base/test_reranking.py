@@ -23,7 +23,7 @@ def test_a_name_is_loaded_and_a_model_is_taken_as_it_is():
 def test_others_are_refused():
     with pytest.raises(le.ModelError, match="is a SparseEncoder, which does not rerank"):
         le.reranker_of(splade("bert"))
-    with pytest.raises(le.ConfigError, match="a int is no reranker"):
+    with pytest.raises(le.ConfigError, match="a int is not a reranker"):
         le.reranker_of(3)
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_be_is_said(model, small_model, tmp_path) -> None:
         le.multi_vector(SentenceTransformer(str(small_model("bert"))))
     with pytest.raises(ConfigError, match="span_tokens"):
         le.multi_vector(model, span_tokens=1)
-    with pytest.raises(ConfigError, match="save the model"):
+    with pytest.raises(ConfigError, match="save the one that it was made from"):
         le.multi_vector(model).save_pretrained(str(tmp_path / "saved"))
     odd = le.extend(model, "pcw")
     odd.add_module("9", torch.nn.Dropout())
