@@ -16,66 +16,81 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longembed_st.base.coverage import Coverage, Encoded
-    from longembed_st.base.extension import ExtensionConfig
-    from longembed_st.base.fields import UNSET
-    from longembed_st.base.fingerprint import fingerprint
-    from longembed_st.base.long_model import coverage
-    from longembed_st.base.pooled import PooledPasses
-    from longembed_st.base.provenance import Provenance
-    from longembed_st.base.reranking import Reranker, WindowScores
-    from longembed_st.base.settings import ModelSettings
-    from longembed_st.cross_encoder.model import LongCrossEncoder
-    from longembed_st.cross_encoder.transformer import LongPairTransformer
-    from longembed_st.errors import (
-        ConfigError,
-        InputError,
-        LongEmbedError,
-        ModelError,
-        TextNotReadWarning,
+    from longembed_st.base.coverage import Coverage as Coverage
+    from longembed_st.base.coverage import Encoded as Encoded
+    from longembed_st.base.extension import ExtensionConfig as ExtensionConfig
+    from longembed_st.base.fields import UNSET as UNSET
+    from longembed_st.base.fingerprint import fingerprint as fingerprint
+    from longembed_st.base.long_model import coverage as coverage
+    from longembed_st.base.pooled import PooledPasses as PooledPasses
+    from longembed_st.base.provenance import Provenance as Provenance
+    from longembed_st.base.reranking import Reranker as Reranker
+    from longembed_st.base.reranking import WindowScores as WindowScores
+    from longembed_st.base.settings import ModelSettings as ModelSettings
+    from longembed_st.cross_encoder.model import LongCrossEncoder as LongCrossEncoder
+    from longembed_st.cross_encoder.transformer import LongPairTransformer as LongPairTransformer
+    from longembed_st.errors import ConfigError as ConfigError
+    from longembed_st.errors import InputError as InputError
+    from longembed_st.errors import LongEmbedError as LongEmbedError
+    from longembed_st.errors import ModelError as ModelError
+    from longembed_st.errors import TextNotReadWarning as TextNotReadWarning
+    from longembed_st.loading.bake import ShortTextsChangeWarning as ShortTextsChangeWarning
+    from longembed_st.loading.bake import bake as bake
+    from longembed_st.loading.extend import extend as extend
+    from longembed_st.loading.load import load as load
+    from longembed_st.loading.reranker import reranker_of as reranker_of
+    from longembed_st.multi_vector_encoder.from_spans import multi_vector as multi_vector
+    from longembed_st.multi_vector_encoder.model import (
+        LongMultiVectorEncoder as LongMultiVectorEncoder,
     )
-    from longembed_st.loading.bake import ShortTextsChangeWarning, bake
-    from longembed_st.loading.extend import extend
-    from longembed_st.loading.load import load
-    from longembed_st.loading.reranker import reranker_of
-    from longembed_st.multi_vector_encoder.from_spans import multi_vector
-    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
-    from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
-    from longembed_st.positions.family import Family, families, register_family
-    from longembed_st.positions.method import (
-        Capability,
-        Context,
-        Encoding,
-        Frequencies,
-        Grouping,
-        Method,
-        Recommendation,
-        methods,
-        register_method,
+    from longembed_st.multi_vector_encoder.transformer import (
+        LongTokenTransformer as LongTokenTransformer,
     )
-    from longembed_st.sentence_transformer.model import LongSentenceTransformer
-    from longembed_st.sentence_transformer.spans import SpanVectors
-    from longembed_st.sentence_transformer.transformer import LongTransformer
-    from longembed_st.sparse_encoder.model import LongSparseEncoder
-    from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, PooledSplade
+    from longembed_st.positions.family import Family as Family
+    from longembed_st.positions.family import families as families
+    from longembed_st.positions.family import register_family as register_family
+    from longembed_st.positions.method import Capability as Capability
+    from longembed_st.positions.method import Context as Context
+    from longembed_st.positions.method import Encoding as Encoding
+    from longembed_st.positions.method import Frequencies as Frequencies
+    from longembed_st.positions.method import Grouping as Grouping
+    from longembed_st.positions.method import Method as Method
+    from longembed_st.positions.method import Recommendation as Recommendation
+    from longembed_st.positions.method import methods as methods
+    from longembed_st.positions.method import register_method as register_method
+    from longembed_st.sentence_transformer.model import (
+        LongSentenceTransformer as LongSentenceTransformer,
+    )
+    from longembed_st.sentence_transformer.spans import SpanVectors as SpanVectors
+    from longembed_st.sentence_transformer.transformer import LongTransformer as LongTransformer
+    from longembed_st.sparse_encoder.model import LongSparseEncoder as LongSparseEncoder
+    from longembed_st.sparse_encoder.transformer import (
+        LongSpladeTransformer as LongSpladeTransformer,
+    )
+    from longembed_st.sparse_encoder.transformer import PooledSplade as PooledSplade
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "loading.bake": ["ShortTextsChangeWarning", "bake"],
     "base.coverage": ["Coverage", "Encoded"],
-    "cross_encoder.model": ["LongCrossEncoder"],
-    "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
-    "base.reranking": ["Reranker", "WindowScores"],
-    "loading.reranker": ["reranker_of"],
-    "sparse_encoder.model": ["LongSparseEncoder"],
-    "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
+    "base.extension": ["ExtensionConfig"],
+    "base.fields": ["UNSET"],
     "base.fingerprint": ["fingerprint"],
+    "base.long_model": ["coverage"],
+    "base.pooled": ["PooledPasses"],
+    "base.provenance": ["Provenance"],
+    "base.reranking": ["Reranker", "WindowScores"],
+    "base.settings": ["ModelSettings"],
+    "cross_encoder.model": ["LongCrossEncoder"],
+    "cross_encoder.transformer": ["LongPairTransformer"],
+    "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
+    "loading.bake": ["ShortTextsChangeWarning", "bake"],
     "loading.extend": ["extend"],
     "loading.load": ["load"],
-    "sentence_transformer.model": ["LongSentenceTransformer"],
-    "base.long_model": ["coverage"],
+    "loading.reranker": ["reranker_of"],
     "multi_vector_encoder.from_spans": ["multi_vector"],
+    "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
+    "multi_vector_encoder.transformer": ["LongTokenTransformer"],
     "positions.family": ["Family", "families", "register_family"],
     "positions.method": [
         "Capability",
@@ -88,66 +103,16 @@ _HOMES = {
         "methods",
         "register_method",
     ],
-    "base.provenance": ["Provenance"],
-    "multi_vector_encoder.transformer": ["LongTokenTransformer"],
-    "cross_encoder.transformer": ["LongPairTransformer"],
+    "sentence_transformer.model": ["LongSentenceTransformer"],
     "sentence_transformer.spans": ["SpanVectors"],
-    "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],
-    "base.pooled": ["PooledPasses"],
     "sentence_transformer.transformer": ["LongTransformer"],
-    "base.extension": ["ExtensionConfig"],
-    "base.fields": ["UNSET"],
-    "base.settings": ["ModelSettings"],
+    "sparse_encoder.model": ["LongSparseEncoder"],
+    "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],
 }
 _FUNCTIONS = "longembed_st.functions"
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "UNSET",
-    "Capability",
-    "ConfigError",
-    "Context",
-    "Coverage",
-    "Encoded",
-    "Encoding",
-    "ExtensionConfig",
-    "Family",
-    "Frequencies",
-    "Grouping",
-    "InputError",
-    "LongCrossEncoder",
-    "LongEmbedError",
-    "LongMultiVectorEncoder",
-    "LongPairTransformer",
-    "LongSentenceTransformer",
-    "LongSparseEncoder",
-    "LongSpladeTransformer",
-    "LongTokenTransformer",
-    "LongTransformer",
-    "Method",
-    "ModelError",
-    "ModelSettings",
-    "PooledPasses",
-    "PooledSplade",
-    "Provenance",
-    "Recommendation",
-    "Reranker",
-    "ShortTextsChangeWarning",
-    "SpanVectors",
-    "TextNotReadWarning",
-    "WindowScores",
-    "bake",
-    "coverage",
-    "extend",
-    "families",
-    "fingerprint",
-    "load",
-    "methods",
-    "multi_vector",
-    "register_family",
-    "register_method",
-    "reranker_of",
-]
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -111,7 +111,7 @@ class OpenVino:
                 "move it back with model.to('cpu'), or load it with backend='torch'"
             )
         compiled = self._of(reader)
-        return compiled(compiled.inputs.of(reader.backbone, inputs))
+        return compiled(compiled.inputs.values(reader.backbone, inputs))
 
     def _of(self, reader: ComputingTransformer) -> _Compiled:
         state = weight_versions(reader.backbone)
@@ -129,7 +129,7 @@ class OpenVino:
         shared = _all_compiled.get(key)
         if shared is not None:
             return shared
-        example = inputs.of(reader.backbone, reader.padded_inputs(_PROBES))
+        example = inputs.values(reader.backbone, reader.padded_inputs(_PROBES))
 
         network = graph_on_disk(
             self._core, weights, lambda: traced(reader.backbone, inputs, example)
@@ -147,7 +147,7 @@ class OpenVino:
         """Refuse a graph whose vectors are not the model's, at other lengths than were traced."""
         probe = reader.padded_inputs([" ".join(_PROBES), _PROBES[0]])
         theirs = reader.read_with_torch(dict(probe))["token_embeddings"]
-        ours = compiled(compiled.inputs.of(reader.backbone, probe))
+        ours = compiled(compiled.inputs.values(reader.backbone, probe))
         mask = probe["attention_mask"][..., None]
         cosines = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
         if not cosines.min() >= MIN_COSINE[self.precision]:

@@ -291,17 +291,9 @@ def _tokenized_in_pieces(
         if limit is None or from_end or content <= limit:
             kept.append(run if options.offsets else run.without_characters())
             content += len(run)
-        while (
-            options.max_tokens is not None
-            and options.from_end
-            and content - len(kept[0]) >= options.max_tokens
-        ):
+        while limit is not None and from_end and content - len(kept[0]) >= limit:
             content -= len(kept.popleft())
-        if (
-            options.max_tokens is not None
-            and not (options.count or options.from_end)
-            and counted > options.max_tokens
-        ):
+        if limit is not None and not (options.count or from_end) and counted > limit:
             complete = False
             break
     around = tokenizer([text[:1]], padding=False, truncation=False, verbose=False)

@@ -1,4 +1,4 @@
-"""What a text of some length will cost, from one short measurement."""
+"""Estimates of the time and memory of long texts, from one short measurement."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _linear_layers(model: LongModel) -> tuple[int, int]:
         if isinstance(module, (nn.Linear, Conv1D))
     ]
     try:
-        # By torch, whatever the engine: graphs have no layers to ask.
+        # By torch, whatever the engine: compiled graphs have no layers.
         with torch.inference_mode():
             reader.read_with_torch(reader.padded_inputs([WORD]))
     finally:

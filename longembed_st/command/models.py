@@ -1,4 +1,4 @@
-"""The core's own commands: `longembed inspect` and `longembed bake`."""
+"""The commands on models: `longembed inspect`, `bake` and `save`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 BAKED_BY_DEFAULT = {"absolute": "rp", "rotary": "ntk"}
-"""By position encoding: rp leaves short texts their vectors, ntk needs no training."""
+"""By position encoding: rp keeps the vectors of short texts, ntk needs no training."""
 
-MOST_TOKENS = 1_000_000_000
+MAX_TOKENS = 1_000_000_000
 
 
 @with_settings
@@ -49,9 +49,9 @@ def inspect(
 
     reader = extended.long_transformer
     lengths = length or [reader.extension.context.original * s for s in (1, 8, 64)]
-    for one in lengths:
-        if not 1 <= one <= MOST_TOKENS:
-            raise ConfigError(f"--length {one}: give a number of tokens, 1 to {MOST_TOKENS:,}")
+    for tokens in lengths:
+        if not 1 <= tokens <= MAX_TOKENS:
+            raise ConfigError(f"--length {tokens}: give a number of tokens, 1 to {MAX_TOKENS:,}")
     costs = estimate_costs(extended, lengths)
     facts: dict[str, Any] = {
         "model": model,
@@ -64,7 +64,7 @@ def inspect(
         "original_max_seq_length": reader.extension.context.original,
         "max_seq_length": reader.max_seq_length,
         "method": reader.extension.method,
-        **_computed(reader),
+        **_backend_of(reader),
         "methods": {
             name: {
                 "takes": reader.family.takes(candidate)
@@ -131,7 +131,7 @@ def save(
     terminal().say(f"Wrote {out}: load it with longembed_st.load({str(out)!r}).")
 
 
-def _computed(reader: LongReader) -> dict[str, str]:
+def _backend_of(reader: LongReader) -> dict[str, str]:
     if reader.engine is not None:
         return {"backend": reader.engine.name, "dtype": reader.engine.precision}
     return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}

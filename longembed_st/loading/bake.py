@@ -24,15 +24,15 @@ from longembed_st.sentence_transformer.transformer import LongTransformer, long_
 
 
 class ShortTextsChangeWarning(UserWarning):
-    """A baked model reads short texts at stretched positions too."""
+    """A baked model changes the vectors of short texts, too."""
 
 
 def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
     """Write an extended model so that stock sentence-transformers loads it, without this package.
 
-    The extension becomes a longer position table, or the rotary settings of transformers. Neither
-    can tell short texts from long ones: with rp, short texts keep their vectors; otherwise they
-    change, which a warning and the model card say.
+    The extension becomes a longer position table, or the rotary settings of transformers. Both
+    apply to short texts, too: with rp these keep their vectors; otherwise they change, which a
+    warning and the model card say.
 
     Args:
         model: An extended model.
@@ -68,7 +68,7 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
 
 
 def baked_table(reader: LongTransformer) -> Tensor:
-    """The position table of L_t rows, behind the rows that precede the first position.
+    """Compute the position table of L_t rows, behind the rows before the first position.
 
     Args:
         reader: The extended module.
@@ -94,7 +94,7 @@ def changes_short_texts(reader: LongTransformer) -> bool:
     context = reader.extension.context
     window = context.original
     if reader.family.encoding == "rotary":
-        return True  # One configuration turns texts of all lengths alike.
+        return True  # One configuration rotates texts of all lengths alike.
     exact = torch.arange(window)
     if not reader.method.reads_originally(window, context):
         exact = cast(Tensor, reader.method.position_ids(window, context))
@@ -120,7 +120,7 @@ def _plain_transformer(reader: LongTransformer) -> Transformer:
 
 
 def _plain_weights(reader: LongTransformer) -> list[WordWeights]:
-    """The stock module that weighs tokens, if there are weights; it goes by the tokens' names."""
+    """The stock module that weighs tokens by their names, if there are weights."""
     if reader.token_weights is None:
         return []
     weights = reader.token_weights.weights.tolist()
@@ -158,15 +158,15 @@ def _write_rope(plain: Transformer, reader: LongTransformer) -> None:
 
 def _note(reader: LongTransformer) -> str:
     extension = reader.extension
-    told = (
+    extended = (
         f"The window of this model was extended from {extension.context.original} to "
         f"{extension.max_seq_length} tokens by {reader.method.summary} ({reader.method.source}), "
         "with longembed-st. "
     )
     if changes_short_texts(reader):
-        return told + (
+        return extended + (
             "The baked positions serve every text, so texts that fit the original window "
             "get other vectors than from the original model: do not mix the two in one collection. "
             "Saved with save_pretrained instead, the model keeps them."
         )
-    return told + "Texts that fit the original window get the vectors of the original model."
+    return extended + "Texts that fit the original window get the vectors of the original model."

@@ -22,7 +22,7 @@ _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
 
 
 def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) -> None:
-    """Raise `ModelError` if there is neither such a folder nor, it seems, such a model.
+    """Raise `ModelError` if there is neither such a folder nor such a model.
 
     Loading itself would retry every file for minutes when the hub is out of reach.
 

@@ -216,10 +216,10 @@ def _try_out(model: LongModel) -> None:
 def _load(name: str, settings: ModelSettings) -> LongModel:
     published = PUBLISHED.get(name)
     if published is not None:
-        tied = get_method(published.settings.method).tied_to_checkpoint
-        method = settings.explicit.get("method", published.settings.method)
-        if tied and method != published.settings.method:
-            refuse_other_method(published.settings.method, method)
+        own = published.settings.method
+        method = settings.explicit.get("method", own)
+        if method != own and get_method(own).tied_to_checkpoint:
+            refuse_other_method(own, method)
         settings = settings.with_defaults(published.settings)
     arguments = settings.loading_arguments()
     where = hub_arguments(arguments)

@@ -1,7 +1,7 @@
-"""Whether a model's files belong together: each check refuses with what is wrong and a way out.
+"""Checks that a model's files belong together.
 
-The libraries beneath take a configuration as it is. Some values end in errors of every kind, others
-in a model that loads, computes and means nothing.
+transformers takes a configuration as it is. Some values end in errors of every kind, others in a
+model that loads and gives meaningless vectors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIZES = {
     **dict.fromkeys(("hidden_size", "dim", "n_embd", "intermediate_size"), 1_000_000),
     **dict.fromkeys(("vocab_size",), 100_000_000),
 }
-"""The most that a configuration may say; building from more than that never ends."""
+"""The largest plausible sizes; building a larger model never ends."""
 
 STANFORD = "HF_ColBERT"
 """The architecture of the first late-interaction checkpoints, whose projection has no module."""

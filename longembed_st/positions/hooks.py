@@ -1,4 +1,4 @@
-"""Where a method's answers enter a model: one hook for each kind of position encoding.
+"""How a method's positions enter a model: one hook for each kind of position encoding.
 
 Hooks act on the modules of an extended copy of the model, never on the original, and only while a
 text is read that does not fit the original window.
@@ -45,7 +45,7 @@ class Hook(Protocol):
 
 
 class NoHook:
-    """For models of which nothing is known: they only ever see texts that fit."""
+    """For models of unknown structure, which read texts that fit only."""
 
     def reading(
         self,
@@ -59,10 +59,10 @@ class NoHook:
 
 
 class TableHook:
-    """For learned position embeddings: position ids, fractional where the method wants them so.
+    """For learned position embeddings: sets position ids, which may be fractional.
 
     Args:
-        model: The extended copy; its table learns to read between its rows.
+        model: The extended copy; its table is replaced by one that reads between its rows.
         family: Its family.
     """
 
@@ -78,7 +78,7 @@ class TableHook:
         method: Method,
         context: Context,
     ) -> AbstractContextManager[None]:
-        """Hand over the method's positions as `position_ids`."""
+        """Set the method's positions as `position_ids`."""
         ids = inputs["input_ids"]
         positions = method.position_ids(ids.shape[1], context)
         if positions is not None:
@@ -145,7 +145,7 @@ def install_hook(model: PreTrainedModel, family: Family) -> Hook:
 
 
 def within_table(positions: Tensor, context: Context) -> Tensor:
-    """Positions that lie between two learned ones, or on the last.
+    """Limit fractional positions to the learned ones.
 
     Interpolation by s leaves the last `s - 1` tokens of a text that fills L_t beyond the last
     learned position, L_o - 1. The paper names no right neighbour there: they get the last vector.

@@ -60,7 +60,7 @@ class SelfExtendRotations(NamedTuple):
     grouped: Rotation
 
     def to(self, dtype: torch.dtype) -> SelfExtendRotations:
-        """The same rotations in another precision.
+        """Convert the rotations to another precision.
 
         Args:
             dtype: That of queries and keys.
@@ -122,7 +122,7 @@ def self_extend_attention(
 def self_extend_positions(
     length: int, group_size: int, window: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Positions at which plain rotary attention gives each region of SelfExtend.
+    """Compute positions at which plain rotary attention gives each region of SelfExtend.
 
     Args:
         length: `n`, in tokens.

@@ -20,7 +20,7 @@ GLOBAL_LAYERS, LOCAL_LAYERS = "full_attention", "sliding_attention"
 
 @dataclass(frozen=True)
 class RotaryPositions:
-    """How the tokens of one batch are rotated.
+    """The positions and frequencies by which the tokens of a batch are rotated.
 
     Attributes:
         positions: Shape (n,), or None to hand queries and keys to the attention unrotated.
@@ -31,7 +31,7 @@ class RotaryPositions:
     frequencies: Frequencies
 
     def rotation_at(self, positions: Tensor, like: Tensor) -> Rotation:
-        """The rotation of tokens to given positions (Su et al., 2021, equation 34).
+        """Compute the rotation of tokens to some positions (Su et al., 2021, equation 34).
 
         Args:
             positions: Shape (n,); integer, fractional or negative.
@@ -46,7 +46,7 @@ class RotaryPositions:
         )
 
     def cos_sin(self, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine as rotary embeddings of transformers give them.
+        """Compute cosine and sine in the form of the rotary embeddings of transformers.
 
         Args:
             n: Tokens.
@@ -67,7 +67,7 @@ _rotation: ContextVar[RotaryPositions | None] = ContextVar("longembed_rotation",
 
 @contextmanager
 def rotating(rotation: RotaryPositions) -> Iterator[None]:
-    """Let every `MethodRotary` that runs inside the block, in this thread, use one rotation.
+    """Set what every `MethodRotary` uses inside the block, in this thread.
 
     Args:
         rotation: What to use.
@@ -80,7 +80,7 @@ def rotating(rotation: RotaryPositions) -> Iterator[None]:
 
 
 class MethodRotary(nn.Module):
-    """Takes the place of a model's rotary embedding: the same, except inside `rotating`.
+    """Replaces a model's rotary embedding; it computes the same, except inside `rotating`.
 
     Args:
         original: The model's own.
@@ -93,7 +93,7 @@ class MethodRotary(nn.Module):
     def forward(
         self, x: Tensor, position_ids: Tensor, layer_type: str | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Cosine and sine for one kind of layer.
+        """Compute cosine and sine for one kind of layer.
 
         Args:
             x: Hidden states, for device and dtype.
@@ -111,7 +111,7 @@ class MethodRotary(nn.Module):
 
 
 def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:
-    """The frequencies that a model was trained with, in its global layers.
+    """Return the frequencies that a model was trained with, in its global layers.
 
     Args:
         rotary: The model's rotary embedding.

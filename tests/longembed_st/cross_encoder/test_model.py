@@ -170,8 +170,8 @@ def test_a_saved_model_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["only one"], "input 0 is no pair"),
-        ([("a", "b"), ("a", "b", "c")], "input 1 is no pair"),
+        (["only one"], "input 0 is not a pair"),
+        ([("a", "b"), ("a", "b", "c")], "input 1 is not a pair"),
         ([("a", 3)], "is a int, not a string"),
         ([("a", "\ud800")], "lone surrogate"),
     ],

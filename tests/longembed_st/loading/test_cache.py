@@ -19,7 +19,7 @@ from small_models import WORDS
 
 import longembed_st as le
 from longembed_st.loading import cache
-from longembed_st.loading.cache import MOST_IDLE, CachedModel, cached_model
+from longembed_st.loading.cache import MAX_IDLE_MODELS, CachedModel, cached_model
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def bert(small_model) -> str:
 @pytest.fixture(autouse=True)
 def empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_models", weakref.WeakValueDictionary())
-    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=MOST_IDLE))
+    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=MAX_IDLE_MODELS))
     monkeypatch.setattr(cache, "_loading", {})
 
 
@@ -129,13 +129,13 @@ def test_only_a_few_unused_models_are_kept(bert, monkeypatch) -> None:
     monkeypatch.setattr(
         cache, "load_settings", lambda s: le.extend(model, "pcw", token_budget=s.token_budget)
     )
-    models = [cached(bert, method="pcw", token_budget=n) for n in range(8, 12 + MOST_IDLE)]
+    models = [cached(bert, method="pcw", token_budget=n) for n in range(8, 12 + MAX_IDLE_MODELS)]
     last = id(models[-1])
     alive = [weakref.ref(model) for model in models]
     del models
     gc.collect()
-    assert sum(model() is not None for model in alive) == MOST_IDLE
-    assert id(cached(bert, method="pcw", token_budget=11 + MOST_IDLE)) == last
+    assert sum(model() is not None for model in alive) == MAX_IDLE_MODELS
+    assert id(cached(bert, method="pcw", token_budget=11 + MAX_IDLE_MODELS)) == last
 
 
 # Threads.

@@ -80,7 +80,7 @@ def test_it_changes_a_model_that_is_cached(tmp_path, folder) -> None:
     [
         (lambda path: None, ConfigError, "there is no whitening in"),
         (lambda path: path.write_bytes(b"not a tensor"), ModelError, "cannot be read"),
-        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "no whitening"),
+        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "not a whitening"),
         (
             lambda path: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path),
             ModelError,
