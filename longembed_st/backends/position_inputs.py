@@ -25,11 +25,7 @@ class PositionInput(Protocol):
         """The names of its inputs of the graph."""
 
     def install(self, model: PreTrainedModel) -> None:
-        """Take the place of the module, in a copy that is going to be traced.
-
-        Args:
-            model: The copy.
-        """
+        """Take the place of the module, in a copy that is going to be traced."""
 
     def set_values(self, values: list[Tensor]) -> None:
         """Set what the copy reads from now on.
@@ -148,12 +144,7 @@ class RotaryInput(nn.Module):
 
 
 def position_input_of(model: PreTrainedModel, family: Family) -> PositionInput:
-    """Choose the position input of a model.
-
-    Args:
-        model: Any.
-        family: Its family.
-    """
+    """Choose the position input of a model."""
     match family.encoding:
         case "absolute":
             return TableInput(family)

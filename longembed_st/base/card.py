@@ -86,11 +86,7 @@ def write_card(model: LongModel, folder: Path) -> None:
 
 
 def is_trained(model: LongModel) -> bool:
-    """Whether the model was trained with sentence-transformers.
-
-    Args:
-        model: Any.
-    """
+    """Whether the model was trained with sentence-transformers."""
     return TRAINED in (getattr(model.model_card_data, "tags", None) or [])
 
 

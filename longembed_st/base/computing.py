@@ -199,21 +199,13 @@ class ComputingTransformer(TokenizingTransformer):
     def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run one forward pass of the transformers model by torch.
 
-        Args:
-            inputs: Of the model.
-            **kwargs: Passed on to it.
-
         Returns:
             The inputs, with `token_embeddings`.
         """
         return super().forward(inputs, **kwargs)
 
     def padded_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Return the model's inputs for texts, cut to the original window, with a mask.
-
-        Args:
-            texts: Not empty.
-        """
+        """Return the model's inputs for texts, cut to the original window, with a mask."""
         limit = self.extension.context.original
         tokenized = [text.shortened(limit, False) for text in self.tokenize_texts(texts, None)]
         features = self.features_of(tokenized, None)

@@ -105,7 +105,7 @@ class LongModel(BaseModel):
             args: Of the call.
             kwargs: Of the call.
         """
-        arguments = signature.bind(self, *args, **kwargs).arguments
+        arguments = self.bound_arguments(signature, args, kwargs)
         items = checked(self.as_list(arguments["inputs"]))
         # Of texts that are cut silently, no more is tokenized than is read.
         overflow = Overflow(exact=False)
@@ -118,6 +118,14 @@ class LongModel(BaseModel):
         result = call(*args, **kwargs, overflow=passed)
         overflow.warn(self.long_transformer.extension, stacklevel=3)
         return result
+
+    def bound_arguments(
+        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the arguments of a call by name."""
+        if "sentences" in kwargs:  # The name before sentence-transformers 6, still valid there.
+            kwargs.setdefault("inputs", kwargs.pop("sentences"))
+        return signature.bind(self, *args, **kwargs).arguments
 
     def as_list(self, inputs: Any) -> list[Any]:
         """Return inputs as a list, be it one or several.

@@ -76,11 +76,7 @@ class Tokens:
         return Tokens(self.ids, self.type_ids, none, none, none.astype(np.bool_))
 
     def equals(self, other: Tokens) -> bool:
-        """Whether both are the same tokens of the same characters.
-
-        Args:
-            other: Another run.
-        """
+        """Whether both are the same tokens of the same characters."""
         return all(
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in ("ids", "starts", "ends", "opens")

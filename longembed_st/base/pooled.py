@@ -43,9 +43,5 @@ class PooledPasses(Pooling):
 
 
 def following_modules(model: BaseModel) -> list[nn.Module]:
-    """Return what pooled vectors go through in an extended model.
-
-    Args:
-        model: The model.
-    """
+    """Return what pooled vectors go through in an extended model."""
     return [module for module in list(model.children())[1:] if not isinstance(module, PooledPasses)]

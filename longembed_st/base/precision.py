@@ -14,22 +14,13 @@ HALVES = (torch.float16, torch.bfloat16)
 
 
 def half_precision_of(module: nn.Module) -> torch.dtype | None:
-    """Return the half precision of most parameters of a module; None if there is none.
-
-    Args:
-        module: Any.
-    """
+    """Return the half precision of most parameters of a module; None if there is none."""
     dtypes = [parameter.dtype for parameter in module.parameters()]
     return next((half for half in HALVES if 2 * dtypes.count(half) > len(dtypes)), None)
 
 
 def is_widened(tensor: Tensor, narrow: torch.dtype) -> bool:
-    """Whether a tensor in single precision has no more digits than half precision.
-
-    Args:
-        tensor: Any.
-        narrow: The half precision.
-    """
+    """Whether a tensor in single precision has no more digits than half precision."""
     return tensor.dtype == torch.float32 and torch.equal(tensor, tensor.to(narrow).float())
 
 

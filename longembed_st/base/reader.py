@@ -147,13 +147,7 @@ class LongReader(ComputingTransformer):
         return {**super().get_config_dict(), "extension": self.extension.saved()}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Save the original model with the extension's settings beside it.
-
-        Args:
-            output_path: The folder.
-            *args: Passed on to sentence-transformers.
-            **kwargs: Passed on to sentence-transformers.
-        """
+        """Save the original model with the extension's settings beside it."""
         Transformer.save(self._in_stored_precision(), output_path, *args, **kwargs)
         model_config = Path(output_path, "config_sentence_transformers.json")
         if model_config.exists():

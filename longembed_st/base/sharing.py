@@ -16,9 +16,6 @@ def copy_sharing_weights(module: ModuleT) -> ModuleT:
     The copy may be hooked, moved to another device or cast to another dtype, and the original does
     not notice. Changing weights in place, as training does, changes both.
 
-    Args:
-        module: Any module.
-
     Returns:
         The copy.
     """

@@ -19,9 +19,6 @@ and seen by nobody."""
 def has_text(text: str) -> bool:
     """Whether a text has a visible character.
 
-    Args:
-        text: The text.
-
     Returns:
         False if it has nothing but separators, control and format characters, and fillers.
     """
@@ -56,9 +53,5 @@ def _escaped(character: str) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL, not a path.
-
-    Args:
-        text: As typed.
-    """
+    """Whether a text is a URL, not a path."""
     return "://" in text

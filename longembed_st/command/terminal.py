@@ -78,9 +78,6 @@ def print_json(value: Any) -> None:
     """Print a value as exact JSON, in characters that this terminal can show.
 
     Others, and those that a terminal acts on, are written as escapes.
-
-    Args:
-        value: The value.
     """
     encoding = sys.stdout.encoding or "utf-8"
 

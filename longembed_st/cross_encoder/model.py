@@ -122,6 +122,4 @@ class LongCrossEncoder(LongModel, CrossEncoder):
                 InputError: If an input is not a pair of valid strings, or too long under the policy
                     "error".
             """
-            if "sentences" in kwargs:
-                kwargs.setdefault("inputs", kwargs.pop("sentences"))
             return self.encode_and_report(super().predict, _PREDICT, checked_pairs, args, kwargs)

@@ -70,9 +70,6 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
 def baked_table(reader: LongTransformer) -> Tensor:
     """Compute the position table of L_t rows, behind the rows before the first position.
 
-    Args:
-        reader: The extended module.
-
     Returns:
         Shape (first position + L_t, width).
 

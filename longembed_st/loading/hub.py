@@ -64,11 +64,7 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
 
 
 def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Select the arguments of `SentenceTransformer` that say where a file is looked for.
-
-    Args:
-        arguments: All of them.
-    """
+    """Select the arguments of `SentenceTransformer` that say where a file is looked for."""
     names = ("token", "cache_folder", "revision", "local_files_only")
     return {name: arguments[name] for name in names if name in arguments}
 

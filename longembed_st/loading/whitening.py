@@ -89,11 +89,7 @@ class Whitening:
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all.
-
-        Args:
-            path: The file.
-        """
+        """Write a safetensors file, whole or not at all."""
         content = save(self._arrays(), metadata={**self.notes, **_FORMAT})
         write_atomically(path, lambda file: file.write(content))
 

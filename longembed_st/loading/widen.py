@@ -21,11 +21,7 @@ MAX_WIDENED_PARAMETERS = 2_000_000_000
 
 
 def transformers_of(model: BaseModel) -> list[Transformer]:
-    """Return the transformers that the routes of a model begin with.
-
-    Args:
-        model: Of any class.
-    """
+    """Return the transformers that the routes of a model begin with."""
     return [module for module in input_modules(model) if isinstance(module, Transformer)]
 
 

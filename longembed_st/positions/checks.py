@@ -46,11 +46,7 @@ def refuse_missing_weights(model: PreTrainedModel, name_or_path: str) -> None:
 
 
 def backbone_of(transformer: Transformer) -> PreTrainedModel:
-    """Return the transformers model of a module, without the head that may stand on it.
-
-    Args:
-        transformer: Any.
-    """
+    """Return the transformers model of a module, without the head that may stand on it."""
     model = transformer.model
     if transformer.transformer_task == "feature-extraction":
         return model

@@ -129,12 +129,7 @@ class RotaryHook:
 
 
 def install_hook(model: PreTrainedModel, family: Family) -> Hook:
-    """Prepare an extended copy of a model.
-
-    Args:
-        model: The copy.
-        family: Its family.
-    """
+    """Prepare an extended copy of a model."""
     match family.encoding:
         case "absolute":
             return TableHook(model, family)

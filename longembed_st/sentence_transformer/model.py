@@ -46,9 +46,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
                 InputError: If an input is not a valid string, or is too long under the policy
                     "error".
             """
-            if "sentences" in kwargs:  # The name before sentence-transformers 6, still taken there.
-                kwargs.setdefault("inputs", kwargs.pop("sentences"))
-            arguments = _ENCODE.bind(self, *args, **kwargs).arguments
+            arguments = self.bound_arguments(_ENCODE, args, kwargs)
             if arguments.get("output_value") != "token_embeddings":
                 return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
             texts = checked_texts(self.as_list(arguments["inputs"]))

@@ -57,11 +57,7 @@ class TokenWeights(nn.Module):
 
 
 def refuse_unless_mean(pooling: Pooling) -> None:
-    """Raise `ModelError` unless a model pools by the mean.
-
-    Args:
-        pooling: Of the model.
-    """
+    """Raise `ModelError` unless a model pools by the mean."""
     if pooling.pooling_mode not in ("mean", ("mean",), ["mean"]):
         raise ModelError(
             f"tokens cannot be weighted in a model that pools by {pooling.pooling_mode!r}: only a "

@@ -110,13 +110,7 @@ class LongTransformer(LongReader):
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Save the original model with the extension's settings beside it.
-
-        Args:
-            output_path: The folder.
-            *args: Passed on to sentence-transformers.
-            **kwargs: Passed on to sentence-transformers.
-        """
+        """Save the original model with the extension's settings beside it."""
         super().save(output_path, *args, **kwargs)
         if self.token_weights is not None:
             save_file(self.token_weights.state_dict(), Path(output_path, TOKEN_WEIGHTS))

@@ -31,6 +31,4 @@ class LongSparseEncoder(LongModel, SparseEncoder):
                 InputError: If an input is not a valid string, or is too long under the policy
                     "error".
             """
-            if "sentences" in kwargs:
-                kwargs.setdefault("inputs", kwargs.pop("sentences"))
             return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)

@@ -162,10 +162,6 @@ class LongSpladeTransformer(LongReader):
     def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run one forward pass of the model without its head.
 
-        Args:
-            inputs: Of the model.
-            **kwargs: Passed on to it.
-
         Returns:
             The inputs, with `token_embeddings`, the last hidden states.
         """
