@@ -66,7 +66,7 @@ class AdapterSettings(ModelSettings):
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made, to be stored beside them."""
+        """How its vectors are made, to be stored with them."""
         return self._loaded.provenance
 
 

@@ -139,7 +139,7 @@ def weight_versions(model: nn.Module) -> tuple[tuple[int, int, float], ...]:
     """Identify the present values of all weights, without reading them.
 
     torch counts the changes of a tensor in place, and has no public name for the count. Fused
-    optimizers and `tensor.data` are not counted, hence one number of each tensor beside it.
+    optimizers and `tensor.data` are not counted, hence one number of each tensor as well.
 
     Args:
         model: Any module.
@@ -159,7 +159,7 @@ def weight_versions(model: nn.Module) -> tuple[tuple[int, int, float], ...]:
 def without_half_precision_advice() -> Iterator[None]:
     """Hide sentence-transformers' advice against half precision on a CPU.
 
-    It stands in one logger with other messages, and only its text tells it from them.
+    Its logger has other messages, too, which differ in their text only.
     """
     logger = logging.getLogger("sentence_transformers.base.model")
 

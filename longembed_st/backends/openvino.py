@@ -77,7 +77,7 @@ class OpenVino:
         return {"backend": self.name, "precision": self.precision}
 
     def forget(self) -> None:
-        """Compile the graph anew before the next pass, unless the weights are the same."""
+        """Forget the compiled graph; the next pass compiles one of the present weights."""
         with self._lock:
             self._compiled = None
 

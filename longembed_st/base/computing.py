@@ -227,7 +227,7 @@ class ComputingTransformer(TokenizingTransformer):
         self.engine = engine
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and inference; an engine compiles the trained weights anew.
+        """Switch between training and inference; an engine then compiles the trained weights.
 
         Args:
             mode: Whether to train.

@@ -22,7 +22,7 @@ class Coverage:
         read: How many of them the vector is computed from.
         passes: Passes through the model; 1 unless the method cuts windows.
         spans: For each of these passes, the half-open range of characters of the text that it
-            read; empty where they were not asked for, or the tokenizer keeps no offsets.
+            read; empty if they were not requested, or the tokenizer keeps no offsets.
 
     Example:
         >>> from longembed_st import Coverage

@@ -46,8 +46,8 @@ class ExtensionConfig(BaseModel):
             change vectors. A single pass that is longer runs alone.
         combine: Of a CrossEncoder alone, how the scores of a document's windows become one: "max",
             the default, "mean", "first" or "logsumexp".
-        method_options: The method's own options, by name; given, they may also stand beside the
-            other settings.
+        method_options: The method's own options, by name; as arguments, they may also stand
+            among the other settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
@@ -181,7 +181,7 @@ class ExtensionConfig(BaseModel):
             kept = {"original_max_seq_length"} | others
             defaults = {name: value for name, value in defaults.items() if name in kept}
         elif base.is_resolved:
-            # Defaults are worked out anew: they may depend on what is given.
+            # Defaults are resolved again: they may depend on what is given.
             defaults = {**defaults, "method_options": base.changed_options()}
         own = self.explicit
         for name in ("method_options", "model_kwargs"):
@@ -201,7 +201,7 @@ class ExtensionConfig(BaseModel):
         return Context(original=self.original_max_seq_length, extended=self.max_seq_length)
 
     def build_method(self) -> Method:
-        """Instantiate the method with its options, their defaults worked out for the windows.
+        """Instantiate the method with its options, their defaults resolved for the windows.
 
         Raises:
             ConfigError: If the method is unknown, an option is, or the two contradict the windows.

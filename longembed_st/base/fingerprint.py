@@ -29,7 +29,7 @@ VERSION = 1
 def fingerprint(model: BaseModel) -> str:
     """Hash the extension, the weights, the tokenizer, the prompts and the modules of a model.
 
-    Two models with one fingerprint give the same vectors, up to rounding; store it beside vectors
+    Two models with one fingerprint give the same vectors, up to rounding; store it with vectors
     to know later whether they can be compared. It reads every weight: seconds for large models.
 
     Args:

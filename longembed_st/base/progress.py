@@ -19,7 +19,7 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
     One long text is many batches under a method of windows, and one under a method of one pass.
 
     Args:
-        listener: Called after each batch; counts begin anew with every call of the model.
+        listener: Called after each batch; counts start at 0 with every call of the model.
     """
     token = _listener.set(listener)
     try:

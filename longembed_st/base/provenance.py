@@ -1,4 +1,4 @@
-"""How stored vectors were made: kept beside them, compared before others are added.
+"""How stored vectors were made: stored with them, compared before others are added.
 
 A model is built from the settings that are stored with a collection, perhaps by somebody else on
 another machine. Only names and values that are known to be harmless are therefore stored or read:

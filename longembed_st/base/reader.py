@@ -53,7 +53,7 @@ class LongReader(ComputingTransformer):
     widened_from: torch.dtype | None = None
     """The half precision that weights were stored in, if they are computed with in single."""
 
-    # What `encode` may be given beside its own arguments; it hands it to preprocess and forward.
+    # Arguments that `encode` accepts, too, and passes on to preprocess and forward.
     forward_kwargs = Transformer.forward_kwargs | {"overflow"}
 
     def __init__(
@@ -87,7 +87,7 @@ class LongReader(ComputingTransformer):
         """Read as an extension says from now on.
 
         Args:
-            extension: Its defaults are worked out here.
+            extension: Its defaults are resolved here.
 
         Raises:
             ConfigError: If the extension is not valid.
@@ -143,11 +143,11 @@ class LongReader(ComputingTransformer):
             )
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return what is saved beside the weights."""
+        """Return the settings that are saved with the weights."""
         return {**super().get_config_dict(), "extension": self.extension.saved()}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Save the original model with the extension's settings beside it."""
+        """Save the original model and the extension's settings."""
         Transformer.save(self._in_stored_precision(), output_path, *args, **kwargs)
         model_config = Path(output_path, "config_sentence_transformers.json")
         if model_config.exists():

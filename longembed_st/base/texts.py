@@ -13,7 +13,7 @@ _BLANK = frozenset(
     + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 )
 """Fillers, variation selectors and the blank braille cell: classed as letters, marks and symbols,
-and seen by nobody."""
+and invisible."""
 
 
 def has_text(text: str) -> bool:

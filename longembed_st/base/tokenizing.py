@@ -141,7 +141,7 @@ class TokenizingTransformer(Transformer):
             )
         flat = self.flat_features(inputs, prompt, overflow, kwargs.get("max_length"))
         if overflow is not None:
-            # `encode` reads them at once: padding beside a book could fill the memory.
+            # `encode` reads them at once; rows padded to a long text could fill the memory.
             return flat
         tokenizer = self.text_tokenizer
         padding = {

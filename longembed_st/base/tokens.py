@@ -45,7 +45,7 @@ class TokenizedText:
         header: Tokens of the header.
         footer: Tokens of the footer.
         prompt_characters: Characters of the prompt that stands before the text.
-        offsets: The characters of each token, if asked for; None from a slow tokenizer.
+        offsets: The characters of each token, if requested; None from a slow tokenizer.
         dropped: Content tokens that were counted and not kept.
         complete: Whether all tokens were counted: False where it was enough to know that the text
             is too long.

@@ -1,1 +1,1 @@
-"""Scores of queries beside documents of any length."""
+"""Scores of pairs of a query and a document of any length."""

@@ -26,7 +26,7 @@ from longembed_st.errors import InputError, ModelError
 class LongPairTransformer(LongReader):
     """A transformer that reads a query and a document together, as an extension method says.
 
-    A document that does not fit beside its query is read in windows, each behind the whole query.
+    If a pair does not fit the window, the document is read in windows, each behind the whole query.
 
     Args:
         model_name_or_path: Folder or hub name of the underlying model.

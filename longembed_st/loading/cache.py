@@ -60,7 +60,7 @@ class CachedModel:
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made, to be stored beside them."""
+        """How its vectors are made, to be stored with them."""
         return Provenance(self.settings, self.fingerprint)
 
     def is_compatible(self, stored: Provenance) -> bool:

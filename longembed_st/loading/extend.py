@@ -302,7 +302,7 @@ def refuse_other_method(tied: str, method: str) -> NoReturn:
 
     Args:
         tied: That method.
-        method: The one that was asked for.
+        method: The requested one.
     """
     raise ModelError(
         f"this checkpoint's position table can only be read with method {tied!r}; extend the "

@@ -98,7 +98,7 @@ def self_extend_attention(
         The attention output, shape `(B, H, n, Dv)`.
 
     Raises:
-        ModelError: If a gradient is asked for.
+        ModelError: If a gradient is needed.
     """
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
         raise ModelError("SelfExtend defines no gradient; train the model unextended")

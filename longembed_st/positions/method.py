@@ -191,7 +191,7 @@ class Method(BaseModel):
 
         Args:
             n: Content tokens of the text: its prompt and special tokens not counted.
-            room: Content tokens that fit into one window beside prompt and special tokens.
+            room: Content tokens that fit into one window with prompt and special tokens.
 
         Returns:
             Half-open (start, end) ranges of content tokens, or None to read the text in one pass.

@@ -97,7 +97,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
 
     @property
     def has_offsets(self) -> bool:
-        """Whether the tokenizer tells which characters a token stands for, as spans need it."""
+        """Whether the tokenizer knows the characters of each token, which spans need."""
         return bool(self.tokenizer.is_fast)
 
     def encode_spans(

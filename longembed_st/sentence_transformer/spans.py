@@ -108,7 +108,7 @@ def read_spans(
     pool: Pool | None = None,
     beyond_window: bool = True,
 ) -> list[PooledSpans]:
-    """Read texts once, and pool each span beside each whole text.
+    """Read texts once, and pool each span and each whole text.
 
     Args:
         reader: The module that reads.
@@ -236,7 +236,7 @@ def _tokenize(
 
 @dataclass(frozen=True)
 class _PassResult:
-    """What a pass gives: its vector if the document's is made of it, and its spans."""
+    """The spans of a pass, and its vector if it is part of the document's vector."""
 
     document: Tensor | None
     ranges: list[tuple[int, int]]

@@ -106,11 +106,11 @@ class LongTransformer(LongReader):
         return self.pooling.get_embedding_dimension()
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return what is saved beside the weights."""
+        """Return the settings that are saved with the weights."""
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Save the original model with the extension's settings beside it."""
+        """Save the original model and the extension's settings."""
         super().save(output_path, *args, **kwargs)
         if self.token_weights is not None:
             save_file(self.token_weights.state_dict(), Path(output_path, TOKEN_WEIGHTS))

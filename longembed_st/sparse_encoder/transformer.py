@@ -114,7 +114,7 @@ class LongSpladeTransformer(LongReader):
         return self.pooling.get_embedding_dimension()
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return what is saved beside the weights."""
+        """Return the settings that are saved with the weights."""
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
     def forward(

@@ -50,7 +50,7 @@ class _Positions(Method):
 
 
 class RecurrentPositions(_Positions):
-    """Start the positions anew every L_o tokens: `f(i) = i mod L_o`."""
+    """Restart the positions every L_o tokens: `f(i) = i mod L_o`."""
 
     name: ClassVar[str] = "rp"
     summary: ClassVar[str] = "recurrent positions: i mod L_o"

@@ -115,7 +115,7 @@ def parallel_windows(n: int, size: int, overlap: int) -> list[tuple[int, int]]:
     stride = size - overlap
     if stride < 1:
         raise ConfigError(
-            f"a window has room for {size} tokens beside the prompt and the special tokens, and "
+            f"a window has room for {size} tokens besides the prompt and the special tokens, and "
             f"overlap={overlap} leaves none for new text; use a larger window or a smaller overlap"
         )
     last = max(n - size, 0)
