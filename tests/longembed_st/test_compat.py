@@ -116,8 +116,12 @@ def test_without_half_precision_advice(small_model, tmp_path, caplog):
     folder = str(tmp_path / "half")
     SentenceTransformer(str(small_model("bert")), device="cpu").to(torch.bfloat16).save(folder)
     logger = logging.getLogger("sentence_transformers.base.model")
+    # It is given once a process.
+    forget = logging.Logger.warning_once.cache_clear
+    forget()
     with caplog.at_level(logging.WARNING):
         SentenceTransformer(folder, device="cpu")
+        forget()
         assert "This model was loaded in" in caplog.text
         caplog.clear()
         with compat.without_half_precision_advice():

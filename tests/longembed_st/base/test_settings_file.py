@@ -40,8 +40,8 @@ def test_a_file_of_the_model_alone(tmp_path) -> None:
     ("content", "named"),
     [
         ("{", "cannot read"),
-        ("[1]", "no mapping"),
-        ('{"model": 1}', "no mapping"),
+        ("[1]", "not a mapping"),
+        ('{"model": 1}', "not a mapping"),
         ('{"model": {}, "serch": {}}', "serch"),
         ('{"model": {"token_budget": -1}}', "token_budget"),
     ],

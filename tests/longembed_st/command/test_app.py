@@ -33,7 +33,11 @@ def ends_in(monkeypatch: pytest.MonkeyPatch):
         (OSError(28, "No space left on device", "x"), 1, "No space left on device: 'x'"),
         (MemoryError(), 1, "not enough memory"),
         (RecursionError("deep"), 3, "RecursionError: deep. This is an error of longembed-st."),
-        (ZeroDivisionError("\x1b"), 3, r"ZeroDivisionError: \x1b. This is an error of longembed-st."),
+        (
+            ZeroDivisionError("\x1b"),
+            3,
+            r"ZeroDivisionError: \x1b. This is an error of longembed-st.",
+        ),
     ],
 )
 def test_an_error_ends_in_one_line(ends_in, error, code: int, line: str) -> None:
