@@ -14,9 +14,9 @@ import random
 from pathlib import Path
 
 import numpy as np
+from longembed_index.hybrid import CANDIDATES, word_shares
 
 from longembed_index.documents import jsonl_rows
-from longembed_index.hybrid import CANDIDATES, word_shares
 from longembed_index.lexical import WordFile
 
 QUERIES = 20

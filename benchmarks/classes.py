@@ -134,7 +134,7 @@ def head_seconds(model: Any, tokens: int) -> float:
 
         def run() -> object:
             features = {"token_embeddings": states, "attention_mask": mask, "input_ids": ids}
-            return model.behind(features, {"task": "document"})
+            return model.apply_following_modules(features, {"task": "document"})
     else:
         return 0.0
     run()

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
+from longembed_index.embedding import batches
+from longembed_index.words import words_of
 
 from longembed_index.documents import jsonl_rows
-from longembed_index.embedding import batches
 from longembed_index.lexical import WordFile
-from longembed_index.words import words_of
 
 CHARACTERS = 8_000
 BATCH = 100

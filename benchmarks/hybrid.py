@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from longembed_index.embedding import ROWS, batches
+from longembed_index.hybrid import word_shares
+from longembed_index.modes import WEIGHT
 from rich.progress import track
 from whitening import Read, kept, ndcg, rows
 
 from longembed_bench.retrievers import reciprocal_ranks
-from longembed_index.embedding import ROWS, batches
-from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
-from longembed_index.modes import WEIGHT
 from longembed_st.loading.whitening import unit
-from longembed_tuning.whitening import RIDGE, fit
+from longembed_tuning.wccn import RIDGE, fit_map
 
 WEIGHTS = tuple(round(0.1 * n, 1) for n in range(1, 10))
 
@@ -97,7 +97,7 @@ def main() -> None:
         print(file.stem)
         for name, task in kept(file).items():
             show(f"{name} weights of tokens, as it is", task, unit, document, words)
-            made = fit(task.scatter(), ridge=RIDGE)
+            made = fit_map(task.scatter(), ridge=RIDGE)
             show(f"{name} weights of tokens, whitened", task, made, document, words)
 
 

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from measure import SHORT_WORDS, minilm
-
 from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store
 from longembed_index.reports import Outcome
 from longembed_index.sources import TextSource
+from measure import SHORT_WORDS, minilm
+
 from longembed_st import ModelSettings
 
 CHARACTERS = 8000

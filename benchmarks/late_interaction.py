@@ -47,10 +47,9 @@ def late(name: str) -> le.LongMultiVectorEncoder:
 
 def bm25_scores(documents: dict[str, str], queries: dict[str, str]) -> np.ndarray:
     """BM25, shape (queries, documents)."""
-    found = Bm25("longembed/bm25")
-    found._ids = list(documents)
-    found._read_documents(list(documents.values()))
-    return found._score(list(queries.values()))
+    bm25 = Bm25()
+    bm25.read(list(documents.values()))
+    return bm25.score(list(queries.values()))
 
 
 def whitener(sample: torch.Tensor) -> torch.Tensor:
@@ -137,7 +136,7 @@ def by_query(scores: np.ndarray, names: list[str], queries: dict, qrels: dict) -
         key: dict(zip(names, map(float, row), strict=True))
         for key, row in zip(queries, scores, strict=True)
     }
-    return list(ndcg_by_query(qrels, found).values())
+    return list(ndcg_by_query(qrels, found, 10).values())
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from longembed_index.embedding import batches
+from longembed_index.hybrid import catch_up, question_of, search_hybrid
+from longembed_index.passages import search_dense
+from longembed_index.testing import MADE_BY, record
 
 from chroma_longembed.folders import ChromaFolders
 from longembed_index.documents import jsonl_rows
-from longembed_index.embedding import batches
-from longembed_index.hybrid import catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
-from longembed_index.passages import search_dense
-from longembed_index.testing import MADE_BY, record
 
 CHARACTERS = 8_000
 WIDTH = 384

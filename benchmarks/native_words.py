@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import pytrec_eval
+from longembed_index.hybrid import word_shares
+from longembed_index.records import Record
+from longembed_index.testing import MADE_BY
+from longembed_index.word_index import WordIndex
 
 from lancedb_longembed.store import LanceStore
 from lancedb_longembed.tables import connect
 from longembed_bench.data import RetrievalData
 from longembed_bench.folders import read_folder
-from longembed_index.hybrid import word_shares
 from longembed_index.lexical import WordFile
-from longembed_index.records import Record
-from longembed_index.testing import MADE_BY
-from longembed_index.word_index import WordIndex
 
 
 def ndcg(words: WordIndex, data: RetrievalData) -> tuple[float, float]:

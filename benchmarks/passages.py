@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from longembed_index.hybrid import catch_up, question_of, search_hybrid
+from longembed_index.memory import MemoryStore
+from longembed_index.passages import search_dense, sentences_of
+from longembed_index.records import Record
+from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
+from longembed_index.testing import MADE_BY
 from rich.progress import track
 
 import longembed_st as le
 from longembed_bench.facts import FACTS
 from longembed_bench.synthetic import needle_data, passkey_data
 from longembed_index.documents import jsonl_rows
-from longembed_index.hybrid import catch_up, question_of, search_hybrid
 from longembed_index.lexical import WordFile
-from longembed_index.memory import MemoryStore
-from longembed_index.passages import search_dense, sentences_of
-from longembed_index.records import Record
-from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
-from longembed_index.testing import MADE_BY
 
 LENGTHS = (1024, 2048, 4096)
 SECTION_CHARACTERS = 20_000

@@ -24,7 +24,7 @@ from pyarrow import parquet
 from sentence_transformers import SentenceTransformer
 
 from longembed_ray import EmbedDocuments
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 CORES_OF_A_MACHINE = 64
 

@@ -23,7 +23,7 @@ from longembed_index.documents.parsing import DEFAULT_PARSER
 from longembed_index.maintain.embedding import storable_model
 from longembed_ray import EmbedDocuments, embed_to_parquet, find_inputs
 from longembed_ray.reading import Input, rows_of_file, sorted_keys, tables_of
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 def write_texts(path: Path, count: int) -> None:

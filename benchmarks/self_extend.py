@@ -2,7 +2,7 @@
 
     python benchmarks/self_extend.py [--threads 2] [--lengths 4096 8192 16384]
 
-Ratios of medians, all sides in turns in one process; 12 heads, fp32. Rotations count for SelfExtend
+Ratios of medians, all sides by turns in one process; 12 heads, fp32. Rotations count for SelfExtend
 and not for plain attention. On a machine with a GPU, --device cuda --dtype bfloat16.
 """
 
@@ -20,8 +20,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
 from longembed_st.positions.kernels import (
-    SelfExtendTurns,
-    Turn,
+    Rotation,
+    SelfExtendRotations,
     self_extend_attention,
     self_extend_positions,
 )
@@ -37,11 +37,13 @@ def states(n: int, width: int, device: str, dtype: torch.dtype) -> list[Tensor]:
     return [torch.randn(1, HEADS, n, width).to(device, dtype) for _ in range(3)]
 
 
-def turns(n: int, width: int, pair: tuple[int, int], like: Tensor) -> SelfExtendTurns:
+def rotations(n: int, width: int, pair: tuple[int, int], like: Tensor) -> SelfExtendRotations:
     """What a forward pass computes once for all its layers."""
     inverse = 10_000.0 ** (-torch.arange(0, width, 2) / width)
     angles = [(p[:, None] * inverse).to(like.device) for p in self_extend_positions(n, *pair)]
-    return SelfExtendTurns(*(Turn(a.cos().to(like.dtype), a.sin().to(like.dtype)) for a in angles))
+    return SelfExtendRotations(
+        *(Rotation(a.cos().to(like.dtype), a.sin().to(like.dtype)) for a in angles)
+    )
 
 
 def extended(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Callable[[], Tensor]:
@@ -52,7 +54,7 @@ def extended(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Callable
         q,
         k,
         v,
-        turns(n, width, pair, q),
+        rotations(n, width, pair, q),
         neighbor_window=pair[1],
         causal=False,
         scaling=width**-0.5,
@@ -62,12 +64,16 @@ def extended(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Callable
 def dense(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Three full score matrices and a choice among them."""
     n, width = q.shape[2:]
-    tables = turns(n, width, pair, q)
+    tables = rotations(n, width, pair, q)
 
-    def rotated(x: Tensor, turn: Turn) -> Tensor:
+    def rotated(x: Tensor, rotation: Rotation) -> Tensor:
         first, second = x.chunk(2, dim=-1)
         return torch.cat(
-            [first * turn.cos - second * turn.sin, second * turn.cos + first * turn.sin], dim=-1
+            [
+                first * rotation.cos - second * rotation.sin,
+                second * rotation.cos + first * rotation.sin,
+            ],
+            dim=-1,
         )
 
     grouped = rotated(k, tables.grouped).mT

@@ -21,12 +21,12 @@ from rich.progress import track
 from whitening import Read, kept, rows
 
 import longembed_st as le
-from longembed_tuning.whitening import RIDGE, fit
+from longembed_tuning.wccn import RIDGE, fit_map
 
 
 def show(label: str, task: Read, windows: Read) -> None:
     """Print the scores of one kind of spans."""
-    made = fit(windows.scatter(), ridge=RIDGE)
+    made = fit_map(windows.scatter(), ridge=RIDGE)
     count = np.mean([len(vectors) for vectors in task.windows])
     print(f"{label}: {count:.1f} a document")
     for name, map_ in (("as they are", {}), ("whitened", {"map_": made})):

@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 
 import psutil
-from measure import minilm
-
-from longembed_index.documents import jsonl_rows
 from longembed_index.embedding import storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import TextSource
 from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore
-from longembed_st.settings import ModelSettings
+from measure import minilm
+
+from longembed_index.documents import jsonl_rows
+from longembed_st.base.settings import ModelSettings
 
 ROUNDS = 3
 

@@ -23,16 +23,16 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from lancedb.index import BTree
-
 from lancedb_longembed.spans import LanceSpans
 from longembed_index.hybrid import catch_up
-from longembed_index.lexical import WordFile
 from longembed_index.opening import kind_of
 from longembed_index.records import Record
 from longembed_index.spans import DocumentSpans, SpanFile
-from longembed_index.store import Store
 from longembed_index.testing import MADE_BY
 from longembed_index.word_index import RanksWords, WordIndex
+
+from longembed_index.lexical import WordFile
+from longembed_index.store import Store
 
 WIDTH = 384
 K = 10

@@ -24,12 +24,11 @@ from rich.progress import track
 
 import longembed_st as le
 from longembed_index.documents import jsonl_rows
-from longembed_st.files import write_whole
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening, unit
+from longembed_st.files import write_atomically
+from longembed_st.loading.whitening import Whitening, unit, with_whitening
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.samples import read_windows
-from longembed_tuning.whitening import RIDGE, Scatter, fit
+from longembed_tuning.wccn import RIDGE, Scatter, fit_map
 
 DIMENSIONS = (384, 256, 128, 64)
 DOCUMENTS = (20, 40, 80, 120, 160, 240)
@@ -158,7 +157,7 @@ def keep(path: Path, tasks: dict[str, Read]) -> None:
     }
     one = tasks["equal"]
     arrays |= {"counts": np.array([len(x) for x in one.windows]), "right": one.right}
-    write_whole(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
 def measure(task: Read, ridge: float) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
     everything = np.arange(len(task.documents))
     whole = task.scatter()
     begin = time.perf_counter()
-    made = fit(whole, ridge=ridge)
+    made = fit_map(whole, ridge=ridge)
     seconds = time.perf_counter() - begin
 
     def less_the_mean(vectors: np.ndarray) -> np.ndarray:
@@ -175,7 +174,7 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
 
     def fitted_on(count: int) -> float:
         draws = [np.random.default_rng(n).permutation(everything)[:count] for n in range(DRAWS)]
-        maps = [fit(task.scatter(draw), ridge=ridge) for draw in draws]
+        maps = [fit_map(task.scatter(draw), ridge=ridge) for draw in draws]
         return float(np.mean([task.one_vector(map_) for map_ in maps]))
 
     half = np.sort(np.random.default_rng(0).permutation(everything)[: len(everything) // 2])
@@ -185,15 +184,17 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
         "one vector": task.one_vector(),
         "best window": task.best_window(),
         "average of both": task.best_window(average=True),
-        "whitened": {n: task.one_vector(fit(whole, ridge=ridge, dimensions=n)) for n in DIMENSIONS},
+        "whitened": {
+            n: task.one_vector(fit_map(whole, ridge=ridge, dimensions=n)) for n in DIMENSIONS
+        },
         "whitened, best window": task.best_window(made),
         "whitened, average of both": task.best_window(made, average=True),
         "whitened, the mean subtracted": task.one_vector(less_the_mean),
-        "ridge": {r: task.one_vector(fit(whole, ridge=r)) for r in RIDGES},
+        "ridge": {r: task.one_vector(fit_map(whole, ridge=r)) for r in RIDGES},
         "fitted on": {n: fitted_on(n) for n in DOCUMENTS if n < len(everything)},
         "one half": {
             "as it is": rest.one_vector(),
-            "fitted on the other": rest.one_vector(fit(task.scatter(half), ridge=ridge)),
+            "fitted on the other": rest.one_vector(fit_map(task.scatter(half), ridge=ridge)),
             "fitted on all": rest.one_vector(made),
         },
         "seconds of the fit": seconds,

@@ -23,7 +23,7 @@ from whitening import Read
 import longembed_st as le
 from longembed_index.documents import jsonl_rows
 from longembed_tuning.samples import read_windows
-from longembed_tuning.whitening import fit
+from longembed_tuning.wccn import fit_map
 
 RIDGES = (0.03, 0.1, 0.2, 0.3)
 GLUED, PASSAGES, PASSAGE_WORDS = 150, 6, 200
@@ -78,7 +78,7 @@ def main() -> None:
         print(f"{name}: {len(texts)} documents, {len(asked)} queries")
         print(f"  one vector  {task.one_vector():5.1f}   best window {task.best_window():5.1f}")
         for ridge in RIDGES:
-            map_ = fit(task.scatter(), ridge=ridge)
+            map_ = fit_map(task.scatter(), ridge=ridge)
             one, best = task.one_vector(map_), task.best_window(map_)
             both = task.best_window(map_, average=True)
             print(f"  ridge {ridge:<5} {one:5.1f}   best window {best:5.1f}   average {both:5.1f}")

@@ -25,7 +25,7 @@ for name in (
     "llama_index.retrievers.longembed",
     "longembed_index.rows",
     "longembed_serve.application",
-    "longembed_st.baking",
+    "longembed_st.loading.bake",
     "longembed_tuning.whiten",
 ):
     import_module(name)

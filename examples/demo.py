@@ -84,9 +84,7 @@ def main() -> None:
                 highlight=False,
             )
             hit = index.search(question.text, 1)[0]
-            console.print(
-                f"{hit.document.id}: {best_sentence(hit)}", markup=False, highlight=False
-            )
+            console.print(f"{hit.document.id}: {best_sentence(hit)}", markup=False, highlight=False)
     console.print(
         f"\nRanks are among {len(documents)} documents. Ask your own question:\n"
         f'  longembed search "a small web server" --store {extended}\n'

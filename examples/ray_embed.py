@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 from longembed_index.maintain.embedding import storable_model
 from longembed_ray import EmbedDocuments, embed_to_parquet, find_inputs
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 SETTINGS = ModelSettings(model_name=MODEL, method="pcw")
 MOST = 20

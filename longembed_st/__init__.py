@@ -16,58 +16,81 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longembed_st.baking import ShortTextsChangeWarning, bake
-    from longembed_st.coverages import Coverage, Encoded
-    from longembed_st.encoders.cross_encoder import LongCrossEncoder
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
-    from longembed_st.encoders.reranking import Reranker, WindowScores, reranker_of
-    from longembed_st.encoders.sparse import LongSparseEncoder
-    from longembed_st.errors import (
-        ConfigError,
-        InputError,
-        LongEmbedError,
-        ModelError,
-        TextNotReadWarning,
+    from longembed_st.base.coverage import Coverage as Coverage
+    from longembed_st.base.coverage import Encoded as Encoded
+    from longembed_st.base.extension import ExtensionConfig as ExtensionConfig
+    from longembed_st.base.fields import UNSET as UNSET
+    from longembed_st.base.fingerprint import fingerprint as fingerprint
+    from longembed_st.base.long_model import coverage as coverage
+    from longembed_st.base.pooled import PooledPasses as PooledPasses
+    from longembed_st.base.provenance import Provenance as Provenance
+    from longembed_st.base.reranking import Reranker as Reranker
+    from longembed_st.base.reranking import WindowScores as WindowScores
+    from longembed_st.base.settings import ModelSettings as ModelSettings
+    from longembed_st.cross_encoder.model import LongCrossEncoder as LongCrossEncoder
+    from longembed_st.cross_encoder.transformer import LongPairTransformer as LongPairTransformer
+    from longembed_st.errors import ConfigError as ConfigError
+    from longembed_st.errors import InputError as InputError
+    from longembed_st.errors import LongEmbedError as LongEmbedError
+    from longembed_st.errors import ModelError as ModelError
+    from longembed_st.errors import TextNotReadWarning as TextNotReadWarning
+    from longembed_st.loading.bake import ShortTextsChangeWarning as ShortTextsChangeWarning
+    from longembed_st.loading.bake import bake as bake
+    from longembed_st.loading.extend import extend as extend
+    from longembed_st.loading.load import load as load
+    from longembed_st.loading.reranker import reranker_of as reranker_of
+    from longembed_st.multi_vector_encoder.from_spans import multi_vector as multi_vector
+    from longembed_st.multi_vector_encoder.model import (
+        LongMultiVectorEncoder as LongMultiVectorEncoder,
     )
-    from longembed_st.fingerprints import fingerprint
-    from longembed_st.loading.load import extend, load
-    from longembed_st.model import LongSentenceTransformer, coverage
-    from longembed_st.multivector import multi_vector
-    from longembed_st.positions.family import Family, families, register_family
-    from longembed_st.positions.method import (
-        Capability,
-        Context,
-        Encoding,
-        Frequencies,
-        Grouping,
-        Method,
-        Recommendation,
-        methods,
-        register_method,
+    from longembed_st.multi_vector_encoder.transformer import (
+        LongTokenTransformer as LongTokenTransformer,
     )
-    from longembed_st.provenance import Provenance
-    from longembed_st.reading.late import LongTokenTransformer
-    from longembed_st.reading.pairs import LongPairTransformer
-    from longembed_st.reading.pooled import PooledPasses
-    from longembed_st.reading.spans import SpanVectors
-    from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
-    from longembed_st.reading.transformer import LongTransformer
-    from longembed_st.settings import UNSET, ExtensionConfig, ModelSettings
+    from longembed_st.positions.family import Family as Family
+    from longembed_st.positions.family import families as families
+    from longembed_st.positions.family import register_family as register_family
+    from longembed_st.positions.method import Capability as Capability
+    from longembed_st.positions.method import Context as Context
+    from longembed_st.positions.method import Encoding as Encoding
+    from longembed_st.positions.method import Frequencies as Frequencies
+    from longembed_st.positions.method import Grouping as Grouping
+    from longembed_st.positions.method import Method as Method
+    from longembed_st.positions.method import Recommendation as Recommendation
+    from longembed_st.positions.method import methods as methods
+    from longembed_st.positions.method import register_method as register_method
+    from longembed_st.sentence_transformer.model import (
+        LongSentenceTransformer as LongSentenceTransformer,
+    )
+    from longembed_st.sentence_transformer.spans import SpanVectors as SpanVectors
+    from longembed_st.sentence_transformer.transformer import LongTransformer as LongTransformer
+    from longembed_st.sparse_encoder.model import LongSparseEncoder as LongSparseEncoder
+    from longembed_st.sparse_encoder.transformer import (
+        LongSpladeTransformer as LongSpladeTransformer,
+    )
+    from longembed_st.sparse_encoder.transformer import PooledSplade as PooledSplade
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "baking": ["ShortTextsChangeWarning", "bake"],
-    "coverages": ["Coverage", "Encoded"],
-    "encoders.cross_encoder": ["LongCrossEncoder"],
-    "encoders.late_interaction": ["LongMultiVectorEncoder"],
-    "encoders.reranking": ["Reranker", "WindowScores", "reranker_of"],
-    "encoders.sparse": ["LongSparseEncoder"],
+    "base.coverage": ["Coverage", "Encoded"],
+    "base.extension": ["ExtensionConfig"],
+    "base.fields": ["UNSET"],
+    "base.fingerprint": ["fingerprint"],
+    "base.long_model": ["coverage"],
+    "base.pooled": ["PooledPasses"],
+    "base.provenance": ["Provenance"],
+    "base.reranking": ["Reranker", "WindowScores"],
+    "base.settings": ["ModelSettings"],
+    "cross_encoder.model": ["LongCrossEncoder"],
+    "cross_encoder.transformer": ["LongPairTransformer"],
     "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
-    "fingerprints": ["fingerprint"],
-    "loading.load": ["extend", "load"],
-    "model": ["LongSentenceTransformer", "coverage"],
-    "multivector": ["multi_vector"],
+    "loading.bake": ["ShortTextsChangeWarning", "bake"],
+    "loading.extend": ["extend"],
+    "loading.load": ["load"],
+    "loading.reranker": ["reranker_of"],
+    "multi_vector_encoder.from_spans": ["multi_vector"],
+    "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
+    "multi_vector_encoder.transformer": ["LongTokenTransformer"],
     "positions.family": ["Family", "families", "register_family"],
     "positions.method": [
         "Capability",
@@ -80,64 +103,16 @@ _HOMES = {
         "methods",
         "register_method",
     ],
-    "provenance": ["Provenance"],
-    "reading.late": ["LongTokenTransformer"],
-    "reading.pairs": ["LongPairTransformer"],
-    "reading.spans": ["SpanVectors"],
-    "reading.splade": ["LongSpladeTransformer", "PooledSplade"],
-    "reading.pooled": ["PooledPasses"],
-    "reading.transformer": ["LongTransformer"],
-    "settings": ["UNSET", "ExtensionConfig", "ModelSettings"],
+    "sentence_transformer.model": ["LongSentenceTransformer"],
+    "sentence_transformer.spans": ["SpanVectors"],
+    "sentence_transformer.transformer": ["LongTransformer"],
+    "sparse_encoder.model": ["LongSparseEncoder"],
+    "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],
 }
 _FUNCTIONS = "longembed_st.functions"
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "UNSET",
-    "Capability",
-    "ConfigError",
-    "Context",
-    "Coverage",
-    "Encoded",
-    "Encoding",
-    "ExtensionConfig",
-    "Family",
-    "Frequencies",
-    "Grouping",
-    "InputError",
-    "LongCrossEncoder",
-    "LongEmbedError",
-    "LongMultiVectorEncoder",
-    "LongPairTransformer",
-    "LongSentenceTransformer",
-    "LongSparseEncoder",
-    "LongSpladeTransformer",
-    "LongTokenTransformer",
-    "LongTransformer",
-    "Method",
-    "ModelError",
-    "ModelSettings",
-    "PooledPasses",
-    "PooledSplade",
-    "Provenance",
-    "Recommendation",
-    "Reranker",
-    "ShortTextsChangeWarning",
-    "SpanVectors",
-    "TextNotReadWarning",
-    "WindowScores",
-    "bake",
-    "coverage",
-    "extend",
-    "families",
-    "fingerprint",
-    "load",
-    "methods",
-    "multi_vector",
-    "register_family",
-    "register_method",
-    "reranker_of",
-]
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
@@ -151,11 +126,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _function_of_a_plugin(name: str) -> Any:
-    """What an installed package adds to this module by the entry-point group of its functions."""
-    found = [one for one in entry_points(group=_FUNCTIONS) if one.name == name]
-    if not found:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found[0].load()
+    """Return what an installed package adds to this module by the entry-point group."""
+    for entry_point in entry_points(group=_FUNCTIONS, name=name):
+        return entry_point.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the adapters of frameworks that are built on pydantic have in common."""
+"""The common base of adapters for frameworks that are built on pydantic."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ExtensionConfig, ModelSettings
 
 if TYPE_CHECKING:
+    from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.model import LongSentenceTransformer
-    from longembed_st.provenance import Provenance
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 
 class AdapterSettings(ModelSettings):
     """The settings as fields of a framework's object, and the model that they load.
 
-    Once the model is loaded, the fields say what "auto" and the defaults came to. They are frozen:
-    another setting is another object.
+    Once the model is loaded, the fields hold the resolved values of "auto" and the defaults. They
+    are frozen.
     """
 
     model_config = ConfigDict(frozen=False, populate_by_name=True, strict=False)
 
     model_name: str = Field(frozen=True, description="Folder or Hugging Face hub name.")
 
-    called_otherwise: ClassVar[Mapping[str, str]] = {}
-    """Arguments of the framework's own adapter that this one has not, and what to use instead."""
+    renamed_arguments: ClassVar[Mapping[str, str]] = {}
+    """Arguments of the framework's own adapter, and what to use here instead."""
 
     _loaded: CachedModel = PrivateAttr()
 
@@ -43,27 +44,29 @@ class AdapterSettings(ModelSettings):
             ConfigError: If a setting is out of range, or wrong for the model.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
-        for name in self.called_otherwise.keys() & data.keys():
-            # What says nothing, as when all arguments of another adapter are handed on.
+        for name in self.renamed_arguments.keys() & data.keys():
+            # Values without effect, as when all arguments of another adapter are handed on.
             if data.pop(name) not in (None, False, "deprecated", {}):
-                raise ConfigError(f"{name}: {self.called_otherwise[name]}")
+                raise ConfigError(f"{name}: {self.renamed_arguments[name]}")
         super().__init__(**data)
         # Importing an adapter must stay light.
         from longembed_st.loading.cache import cached_model
 
-        given = {"model_name": self.model_name, **self.given}
-        self._loaded = cached_model(ModelSettings(**given))
+        explicit = {"model_name": self.model_name, **self.explicit}
+        self._loaded = cached_model(ModelSettings(**explicit))
         resolved = self._loaded.settings
-        self.__dict__.update({name: getattr(resolved, name) for name in given.keys() | _RESOLVED})
+        self.__dict__.update(
+            {name: getattr(resolved, name) for name in explicit.keys() | _RESOLVED}
+        )
 
     @property
     def sentence_transformer(self) -> LongSentenceTransformer:
-        """The model behind it, for `longembed_st.coverage` and the like; shared: only to read."""
+        """The model, for `longembed_st.coverage` for instance. It is shared: do not change it."""
         return self._loaded.model
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made, to be kept and compared with those of a store."""
+        """How its vectors are made, to be stored with them."""
         return self._loaded.provenance
 
 
@@ -71,7 +74,7 @@ _RESOLVED = ExtensionConfig.model_fields.keys()
 
 
 def plain_floats(vectors: Any) -> list[list[float]]:
-    """Vectors as frameworks and JSON want them.
+    """Convert vectors to lists of floats, as frameworks and JSON take them.
 
     Args:
         vectors: Shape (texts, width).

@@ -1,4 +1,4 @@
-"""What can go wrong, and the one warning that a text was not read to its end."""
+"""The errors of this package, and the warning that a text was not read to its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ConfigError(LongEmbedError, ValueError):
 
 
 class ModelError(LongEmbedError, ValueError):
-    """A model cannot be loaded as it should be, or cannot take what is asked of it."""
+    """A model cannot be loaded, or does not support what is asked of it."""
 
 
 class InputError(LongEmbedError, ValueError):
@@ -25,5 +25,5 @@ class TextNotReadWarning(UserWarning):
     """Some tokens of some texts lie beyond the window and were not read."""
 
 
-# Two calls that cut the same number of tokens are two losses: show each, unless filtered out.
+# Two calls that cut the same number of tokens are two losses: show each.
 warnings.simplefilter("always", TextNotReadWarning, append=True)

@@ -1,4 +1,4 @@
-"""The libraries that an integration needs and the core does not."""
+"""Optional libraries, and how to install them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from longembed_st.errors import LongEmbedError
 
 
 class MissingExtraError(LongEmbedError, ImportError):
-    """A library of one of this package's extras is not installed."""
+    """A library of an extra is not installed."""
 
 
 @contextmanager

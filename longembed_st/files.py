@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there."""
+"""Files and folders that are written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import BinaryIO
 from longembed_st.errors import ConfigError
 
 CACHE = "LONGEMBED_CACHE"
-"""The environment variable that names another folder for what this package keeps by itself."""
+"""The environment variable that names another cache folder."""
 
 
 def cache_folder() -> Path:
-    """Where this package keeps things by itself: the user's folder for caches, or the variable's.
+    """Return the cache folder: the user's, or the one that the variable names.
 
     Raises:
-        ModuleNotFoundError: If platformdirs, of the extras that need this, is not installed.
+        ModuleNotFoundError: If platformdirs is not installed.
     """
     from platformdirs import user_cache_path
 
-    given = os.environ.get(CACHE)
-    return Path(given) if given else user_cache_path("longembed-st")
+    folder = os.environ.get(CACHE)
+    return Path(folder) if folder else user_cache_path("longembed-st")
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under another name and rename it: a run that is killed leaves no half of it.
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it, so that a killed run leaves no half of it.
 
     Args:
         path: The file; its folder is made if needed, and an earlier file of the name replaced.
@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> None:
         path: The file; its folder is made if needed.
         text: What to write, as UTF-8.
     """
-    write_whole(path, lambda file: file.write(text.encode("utf8")))
+    write_atomically(path, lambda file: file.write(text.encode("utf8")))
 
 
 def refuse_existing(folder: Path) -> None:
@@ -65,8 +65,8 @@ def refuse_existing(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Fill a folder under another name; it gets its own when the block ends without an error.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder under another name; it is renamed when the block ends without an error.
 
     Args:
         folder: New, or empty.

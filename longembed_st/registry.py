@@ -1,4 +1,4 @@
-"""What can be added from outside: by entry point of an installed package, or in this process."""
+"""Objects that others add: by entry point of an installed package, or in this process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Registry(Generic[T]):
     Args:
         group: The entry-point group by which installed packages add to it.
         kind: What the objects are, for messages.
-        name_of: Checks an object and gives its name; raises `ConfigError` for anything else.
-        own: What is there from the beginning.
+        name_of: Returns the name of an object; raises `ConfigError` for one of another kind.
+        own: The objects that it begins with.
     """
 
     def __init__(
@@ -27,64 +27,62 @@ class Registry(Generic[T]):
         self._group = group
         self._kind = kind
         self._name_of = name_of
-        self._added: dict[str, T] = {name_of(one, repr(one)): one for one in own}
+        self._added: dict[str, T] = {name_of(item, repr(item)): item for item in own}
         self._installed: dict[str, T] | None = None
 
-    def register(self, one: T) -> T:
+    def register(self, item: T) -> T:
         """Add an object in this process.
 
         Args:
-            one: The object.
+            item: The object.
 
         Raises:
             ConfigError: If it is of another kind, or its name is taken.
         """
-        name = self._name_of(one, repr(one))
+        name = self._name_of(item, repr(item))
         taken = self.all().get(name)
-        if taken is not None and taken != one:
+        if taken is not None and taken != item:
             raise ConfigError(
                 f"the {self._kind} name {name!r} is taken by {taken!r}; choose another one"
             )
-        self._added[name] = one
-        return one
+        self._added[name] = item
+        return item
 
     def all(self) -> dict[str, T]:
-        """All objects, sorted by name.
+        """Return all objects, sorted by name.
 
         Raises:
-            ConfigError: If what an installed package has registered is not usable.
+            ConfigError: If an installed package has registered something unusable.
         """
         if self._installed is None:
             self._installed = self._load()
-        found = {**self._added, **self._installed}
-        return {name: found[name] for name in sorted(found)}
+        return dict(sorted({**self._added, **self._installed}.items()))
 
     def _load(self) -> dict[str, T]:
-        found: dict[str, T] = {}
-        for name, where, one in load_entry_points(self._group, self._kind):
-            own_name = self._name_of(one, where)
+        items: dict[str, T] = {}
+        for name, where, item in load_entry_points(self._group, self._kind):
+            own_name = self._name_of(item, where)
             if own_name != name:
                 raise ConfigError(f"{where} calls itself {own_name!r}: register it under that name")
-            taken = found.get(name, self._added.get(name, one))
-            if taken != one:
+            taken = items.get(name, self._added.get(name, item))
+            if taken != item:
                 raise ConfigError(
                     f"the {self._kind} name {name!r} is taken twice, by {where} and by {taken!r}; "
                     "uninstall or rename one"
                 )
-            found[name] = one
-        return found
+            items[name] = item
+        return items
 
 
 def load_entry_points(group: str, kind: str) -> Iterator[tuple[str, str, Any]]:
-    """Load what installed packages have registered.
+    """Load the objects that installed packages have registered.
 
     Args:
         group: The entry-point group.
         kind: What the group holds, for messages.
 
     Yields:
-        The name under which an object is registered, what and where it is for messages, and the
-        object itself; sorted by name.
+        The name of an object, its kind and place for messages, and the object; sorted by name.
 
     Raises:
         ConfigError: If an object cannot be imported.

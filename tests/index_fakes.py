@@ -15,10 +15,10 @@ from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import Embed, embedder_of
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 DIMENSIONS = 32
 SPAN_WORDS = 10
@@ -56,12 +56,12 @@ class FakeModel:
         """All texts that were embedded, in order."""
         return [text for call in self.calls for text in call]
 
-    def makes(self, stored: Provenance) -> bool:
+    def is_compatible(self, stored: Provenance) -> bool:
         return stored.fingerprint == self.fingerprint
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
-        if not self.makes(stored):
-            raise ConfigError(f"{what} holds vectors that were made otherwise")
+    def refuse_incompatible(self, stored: Provenance, what: str) -> None:
+        if not self.is_compatible(stored):
+            raise ConfigError(f"{what} holds vectors that were made differently")
 
     def vector(self, text: str) -> np.ndarray:
         total = np.full(DIMENSIONS, 1e-3)

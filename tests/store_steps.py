@@ -29,7 +29,7 @@ from longembed_index.repairing import repair
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
 from longembed_index.testing import MADE_ANEW, MADE_BY
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
 
 place, count, *arguments = sys.argv[1:]
 place, count = Path(place), int(count)
@@ -51,11 +51,11 @@ class Model:
         embedded.extend(texts)
         return Encoded(np.stack([self.vector(t) for t in texts]), [Coverage(7, 7, 1)] * len(texts))
 
-    def makes(self, stored):
+    def is_compatible(self, stored):
         return stored.fingerprint == self.provenance.fingerprint
 
-    def refuse_other_vectors(self, stored, what):
-        assert self.makes(stored), stored
+    def refuse_incompatible(self, stored, what):
+        assert self.is_compatible(stored), stored
 
 def sources(numbers, version=0):
     return [TextSource(f"d{number}", text(number, version)) for number in numbers]
@@ -84,7 +84,7 @@ with open_store(place, first, write=True, kind=kind) as store:
 """,
     "reindex": """
 with open_store(place, write=True) as store:
-    made = MADE_BY if Model(MADE_ANEW).makes(store.provenance) else MADE_ANEW
+    made = MADE_BY if Model(MADE_ANEW).is_compatible(store.provenance) else MADE_ANEW
     reindexing.BATCH_CHARACTERS = 5000
     reindexing.reindex(store, Model(made), Model(made), drop_old=True)
 """,

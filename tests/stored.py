@@ -9,7 +9,6 @@ from typing import Any
 def contents(directory: Path) -> dict[str, tuple[str, dict[str, Any], list[float]]]:
     """Text, metadata and vector of every record, by id."""
     import chromadb
-
     from longembed_index.opening import COLLECTION
 
     with chromadb.PersistentClient(str(directory)) as client:

@@ -16,8 +16,8 @@ from chromadb.errors import ChromaError, InvalidArgumentError
 from chroma_longembed.embedding_function import Described, LongEmbedEmbeddingFunction
 from chroma_longembed.switching import find_collection, metadata_of
 from longembed_index.errors import StoreError
+from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -62,7 +62,7 @@ def open_collection(
         embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored.to_dict())
     now = embedding_function.provenance
     stored = create_collection(client, name, now)
-    embedding_function.loaded.refuse_other_vectors(stored, f"the collection {name!r}")
+    embedding_function.loaded.refuse_incompatible(stored, f"the collection {name!r}")
     collection = client.get_collection(name, embedding_function=embedding_function)
     if stored.settings.model_name != now.settings.model_name:
         # The same model in another place: the next one to open this should find it.
@@ -88,7 +88,7 @@ def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
     """
     now = embeddings.provenance
     stored = create_collection(client, name, now)
-    stored.refuse_other_vectors(now, f"the collection {name!r}")
+    stored.refuse_incompatible(now, f"the collection {name!r}")
 
 
 def create_collection(
@@ -129,7 +129,7 @@ def stamp(provenance: Provenance) -> dict[str, str]:
     """Return the metadata that tell how a collection's vectors are made."""
     return {
         FINGERPRINT: str(provenance.fingerprint),
-        SETTINGS: provenance.elsewhere().to_json(),
+        SETTINGS: provenance.portable().to_json(),
     }
 
 

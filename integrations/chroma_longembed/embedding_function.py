@@ -12,13 +12,15 @@ from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from longembed_index.maintain.embedding import storable_model
+from longembed_st.base.extension import AUTO
+from longembed_st.base.fields import takes_settings
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import InputError, ModelError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import AUTO, ModelSettings, takes_settings
 
 if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 
 _describe_only: ContextVar[bool] = ContextVar("describe_only", default=False)
@@ -130,7 +132,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         name = str(stored.settings.model_name)
         function = LongEmbedEmbeddingFunction(name, **stored.settings.keywords())
         if stored.fingerprint is not None:
-            function.loaded.refuse_other_vectors(stored, "the collection")
+            function.loaded.refuse_incompatible(stored, "the collection")
         return function
 
     @staticmethod
@@ -158,7 +160,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
             ConfigError: With the name of each differing setting.
         """
         new = Provenance.from_dict(new_config)
-        Provenance.from_dict(old_config).refuse_other_vectors(new, "the collection")
+        Provenance.from_dict(old_config).refuse_incompatible(new, "the collection")
 
 
 class Described(LongEmbedEmbeddingFunction):

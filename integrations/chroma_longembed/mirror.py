@@ -29,8 +29,8 @@ from chroma_longembed.switching import (
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.memory import entry_of
+from longembed_st.base.texts import is_url
 from longembed_st.errors import ConfigError, LongEmbedError
-from longembed_st.texts import is_url
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from longembed_index.document import Entry
     from longembed_index.store.protocol import Store
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 MIRROR_OF, GENERATION = "longembed:mirror_of", "longembed:generation"
 """Metadata of a collection: which store it mirrors, and up to which generation of it."""

@@ -96,7 +96,7 @@ def reindex(
             raise ConfigError(
                 f"the collection {name!r} mirrors a store: reindex that, with `longembed reindex`"
             )
-        if model.makes(provenance_of(old)):
+        if model.is_compatible(provenance_of(old)):
             raise ConfigError(f"the vectors of the collection {name!r} have these settings already")
         new = _find_staged(client, name, model, restart) or _stage(client, old, model)
     run = _Run(old, new, embedder_of(model, spans=False), on_outcome)
@@ -124,7 +124,7 @@ def _find_staged(
     if staged is None:
         return None
     stored = provenance_of(staged)
-    if model.makes(stored):
+    if model.is_compatible(stored):
         return staged
     if not restart:
         differing = stored.settings.differences(model.provenance.settings) or ["other weights"]

@@ -29,8 +29,8 @@ from longembed_index.maintain.convert import (
 )
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.texts import escaped
 from longembed_st.errors import LongEmbedError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -143,7 +143,7 @@ class OldChromaStore:
                 return database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise StoreError(
-                f"cannot read {shown(path)}: {error}. Without this file, the rest can be "
+                f"cannot read {escaped(path)}: {error}. Without this file, the rest can be "
                 "converted: move it away"
             ) from error
 
@@ -157,8 +157,8 @@ class OldChromaStore:
         # Of what Chroma raises, not all is an error of its own.
         except Exception as error:
             raise StoreError(
-                f"cannot read {shown(self._directory)} with Chroma: {error}. It opens a store only "
-                "where it can write: if this place is not such, copy the folder"
+                f"cannot read {escaped(self._directory)} with Chroma: {error}. Chroma opens a store "
+                "only where it can write: if this place cannot be written, copy the folder"
             ) from error
 
 

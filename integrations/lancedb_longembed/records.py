@@ -14,7 +14,7 @@ from lancedb_longembed.words import WORD_FIELDS, word_columns
 from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.store.sqlite_rows import entry_values, is_storable
 from longembed_index.store.vectors import record_vectors, unit_vectors
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,7 +22,7 @@ from longembed_index.maintain.convert import (
 )
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.provenance import Provenance
+from longembed_st.base.provenance import Provenance
 
 _AT_ONCE = 100
 

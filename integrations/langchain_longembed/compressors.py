@@ -9,7 +9,8 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from longembed_st.encoders.reranking import Reranker, WindowScores, reranker_of
+from longembed_st.base.reranking import Reranker, WindowScores
+from longembed_st.loading.reranker import reranker_of
 
 
 class LongEmbedReranker(BaseDocumentCompressor):

@@ -30,7 +30,7 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
         ```
     """
 
-    called_otherwise: ClassVar[Mapping[str, str]] = {
+    renamed_arguments: ClassVar[Mapping[str, str]] = {
         "max_length": "the most tokens that are read of a text are max_seq_length here. Leave it "
         "out to have texts read as far as the method reaches",
         "normalize": "say encode_kwargs={'normalize_embeddings': True}",

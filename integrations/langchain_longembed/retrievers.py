@@ -17,11 +17,11 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from longembed_index.index import Index
 from longembed_index.search.ranking import CANDIDATES, Mode
-from longembed_st.encoders.reranking import reranker_of
+from longembed_st.loading.reranker import reranker_of
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 
 class LongEmbedRetriever(BaseRetriever):

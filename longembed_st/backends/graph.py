@@ -1,4 +1,4 @@
-"""From a model of transformers to a graph of OpenVINO, which computes any of its passes."""
+"""From a model of transformers to a graph of OpenVINO that computes any of its passes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from longembed_st.backends.entrances import entrance_of
 from longembed_st.backends.graph_attention import GRAPH_ATTENTION
+from longembed_st.backends.position_inputs import position_input_of
+from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
 from longembed_st.positions.family import Family
-from longembed_st.reading.sharing import copy_sharing_weights
 
 if TYPE_CHECKING:
     from openvino import Model
 
 VERSION = 1
-"""Raise it when the same model begins to give another graph: those on disk are made anew."""
+"""To be raised when the same model begins to give another graph, so that all are made again."""
 
 Masking = Literal["keys", "causal", "stock"]
-"""How a graph knows padding: a row of keys for each text, which takes memory linear in its length;
-not at all, as no token sees what comes behind it; or as transformers makes a dense mask of it."""
+"""How a graph masks padding: by a row of keys for each text, with memory linear in its length; not
+at all, as no token sees those behind it; or by the dense mask of transformers."""
 
 _MASK = "attention_mask"
 
 
 class GraphInputs:
-    """What the graph of a model is given for a pass.
+    """The inputs of a model's graph.
 
     Args:
         model: The extended model.
@@ -42,60 +42,66 @@ class GraphInputs:
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
         self.masking: Masking = _masking(model, family)
-        self.entrance = entrance_of(model, family)
+        self.position_input = position_input_of(model, family)
         own = ["input_ids"]
         if self.masking != "causal":
             own.append(_MASK)
         if "token_type_ids" in inspect.signature(model.forward).parameters:
             own.append("token_type_ids")
-        self.names = [*own, *self.entrance.names]
+        self.names = [*own, *self.position_input.names]
 
-    def of(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
-        """The inputs of one pass, in the order of `names`.
+    def values(self, model: PreTrainedModel, inputs: dict[str, Any]) -> list[Tensor]:
+        """Compute the inputs of one pass, in the order of `names`.
 
         Args:
             model: The extended model, within what its hook prepares.
-            inputs: Those that transformers would be given.
+            inputs: Those of the transformers model.
         """
         ids = inputs["input_ids"]
         mask = inputs.get(_MASK)
         mask = torch.ones_like(ids) if mask is None else mask
         types = inputs.get("token_type_ids")
-        given = {
+        values = {
             "input_ids": ids,
             _MASK: mask if self.masking == "stock" else mask[:, None, None].bool(),
             "token_type_ids": torch.zeros_like(ids) if types is None else types,
-            **dict(zip(self.entrance.names, self.entrance.values(model, inputs), strict=True)),
+            **dict(
+                zip(
+                    self.position_input.names,
+                    self.position_input.values(model, inputs),
+                    strict=True,
+                )
+            ),
         }
-        return [given[name] for name in self.names]
+        return [values[name] for name in self.names]
 
 
 class _Traceable(nn.Module):
-    """A copy of a model whose positions enter from outside."""
+    """A copy of a model that takes its positions as inputs."""
 
     def __init__(self, model: PreTrainedModel, inputs: GraphInputs) -> None:
         super().__init__()
         copy = copy_sharing_weights(model)
         copy.set_attn_implementation("sdpa" if inputs.masking == "stock" else GRAPH_ATTENTION)
-        inputs.entrance.open(copy)
+        inputs.position_input.install(copy)
         self.model = copy
         self.inputs = inputs
         parameters = inspect.signature(model.forward).parameters
         self.always = {"use_cache": False} if "use_cache" in parameters else {}
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        given = dict(zip(self.inputs.names, tensors, strict=True))
-        entrance = self.inputs.entrance
-        entrance.give([given.pop(name) for name in entrance.names])
-        return self.model(**given, **self.always).last_hidden_state
+        inputs = dict(zip(self.inputs.names, tensors, strict=True))
+        position_input = self.inputs.position_input
+        position_input.set_values([inputs.pop(name) for name in position_input.names])
+        return self.model(**inputs, **self.always).last_hidden_state
 
 
 def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -> Model:
-    """The graph of a model.
+    """Trace a model into a graph.
 
     Args:
         model: The extended model; stays as it is.
-        inputs: What its graph is to be given.
+        inputs: The inputs of the graph.
         example: Inputs of some pass; others may have other lengths.
 
     Raises:
@@ -121,20 +127,20 @@ def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what tracers say of branches: every new graph is compared with the model."""
-    told = logging.getLogger("transformers")
-    level = told.level
-    told.setLevel(logging.ERROR)
+    """Hide the warnings about traced branches: every new graph is compared with the model."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        told.setLevel(level)
+        logger.setLevel(level)
 
 
 def _masking(model: PreTrainedModel, family: Family) -> Masking:
-    # Where logits can be scaled, attention is a function that can be exchanged.
+    # Where logits can be scaled, the attention function can be replaced.
     if "logn" not in family.capabilities:
         return "stock"
     local = family.local_layers or getattr(model.config, "sliding_window", None)

@@ -1,8 +1,8 @@
-"""The attention of models that are traced: masks are made of a row of keys, inside the graph.
+"""The attention of traced models: it makes masks of a row of keys, inside the graph.
 
-It is registered with transformers when this module is imported. What the graph computes is ordinary
-attention, which engines know as one operation; only layers that see near tokens alone, and causal
-ones that are padded, get a dense mask, for want of an operation that knows better.
+It is registered with transformers when this module is imported. The graph has ordinary attention,
+which engines know as one operation; only local layers, and causal ones of padded texts, get a dense
+mask, as there is no operation for them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from longembed_st.positions.attention import sees_only_the_past
+from longembed_st.positions.attention import is_causal_layer
 
 GRAPH_ATTENTION = "longembed_graph"
 """The name under which transformers knows `graph_attention`."""
@@ -30,7 +30,7 @@ def graph_attention(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention over the keys that are there, for tracing.
+    """Attend to the keys that are tokens, for tracing.
 
     Args:
         module: The attention layer.
@@ -45,15 +45,15 @@ def graph_attention(
     Returns:
         The attention output, shape (batch, n, heads, head width), and None.
     """
-    causal = sees_only_the_past(module, is_causal)
+    causal = is_causal_layer(module, is_causal)
     if attention_mask is not None and (causal or sliding_window is not None):
-        places = torch.arange(query.shape[2])
-        ahead = places[None, :] - places[:, None]
-        seen = ahead <= 0 if causal else ahead == ahead
+        positions = torch.arange(query.shape[2])
+        distance = positions[None, :] - positions[:, None]
+        visible = distance <= 0 if causal else distance == distance
         if sliding_window is not None:
-            seen = seen & (ahead.abs() < sliding_window)
+            visible = visible & (distance.abs() < sliding_window)
         # Padding sees itself, so that no row is empty, which would give NaN.
-        attention_mask = (attention_mask & seen) | (ahead == 0)
+        attention_mask = (attention_mask & visible) | (distance == 0)
         causal = False
     output, _ = sdpa_attention_forward(
         module, query, key, value, attention_mask, is_causal=causal, **kwargs
@@ -62,7 +62,7 @@ def graph_attention(
 
 
 def no_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """The mask as it was given; `graph_attention` knows the rest.
+    """Return the mask as it is; `graph_attention` does the rest.
 
     Args:
         attention_mask: Of four dimensions, or None.

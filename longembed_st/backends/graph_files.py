@@ -1,4 +1,4 @@
-"""Graphs on disk: made once, found again by what they were made of, whole or not at all."""
+"""Graphs on disk: made once, named by a hash of what they depend on, written atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longembed_st.errors import ConfigError
-from longembed_st.files import CACHE, cache_folder, whole_folder
+from longembed_st.files import CACHE, atomic_folder, cache_folder
 
 if TYPE_CHECKING:
     from openvino import Core, Model
@@ -22,41 +22,40 @@ _GRAPH, _WEIGHTS, _DIGESTS = "graph.xml", "graph.bin", "digests.json"
 
 
 def graphs_folder() -> Path:
-    """Where graphs are kept: below the user's folder for caches, or the variable's."""
+    """Return the folder of graphs, in the cache folder."""
     return cache_folder() / "graphs"
 
 
 def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
-    """The graph of a key: read, or made and written.
+    """Return the graph of a key: read it, or make and write it.
 
-    A graph that was damaged is made anew. Two processes may make one at the same time: the first
-    to finish is kept, and both have theirs.
+    A damaged graph is made again. If two processes make one at the same time, the first to finish
+    is kept, and both have theirs.
 
     Args:
         core: Reads it.
-        key: Of everything that it depends on; a file name.
+        key: A hash of everything that it depends on.
         make: Makes it.
     """
     folder = graphs_folder() / key
-    found = _read(core, folder)
-    if found is not None:
-        return found
-    made = make()
+    graph = _read(core, folder)
+    if graph is not None:
+        return graph
+    graph = make()
     try:
-        # Ours, if it is not another process that has just been faster.
         shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder(folder) as unfinished:
-            _write(made, unfinished)
+        with atomic_folder(folder) as unfinished:
+            _write(graph, unfinished)
     except (OSError, ConfigError, RuntimeError) as error:
         if not folder.exists():
             logger.warning(
-                "the compiled model cannot be kept in %s (%s), so it is made anew each time. The "
+                "the compiled model cannot be kept in %s (%s), so it is made again each time. The "
                 "environment variable %s names another folder",
                 folder.parent,
                 error,
                 CACHE,
             )
-    return made
+    return graph
 
 
 def _write(graph: Model, folder: Path) -> None:
@@ -68,7 +67,7 @@ def _write(graph: Model, folder: Path) -> None:
 
 
 def _read(core: Core, folder: Path) -> Model | None:
-    """What is there, if it is what was written."""
+    """The graph in a folder, if its files are as they were written."""
     try:
         digests = json.loads((folder / _DIGESTS).read_text(encoding="utf8"))
         if any(_digest(folder / name) != digests[name] for name in (_GRAPH, _WEIGHTS)):
@@ -77,7 +76,7 @@ def _read(core: Core, folder: Path) -> Model | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        logger.warning("the compiled model in %s is damaged (%s) and is made anew", folder, error)
+        logger.warning("the compiled model in %s is damaged (%s) and is made again", folder, error)
         return None
 
 

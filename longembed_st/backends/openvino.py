@@ -19,13 +19,14 @@ from transformers import PreTrainedModel
 from longembed_st.backends import graph
 from longembed_st.backends.graph import GraphInputs, traced
 from longembed_st.backends.graph_files import graph_on_disk
+from longembed_st.compat import weight_versions
 from longembed_st.errors import ModelError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core
 
-    from longembed_st.reading.reader import LongReader
+    from longembed_st.base.computing import ComputingTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ Precision = Literal["float32", "bfloat16"]
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
-LEAST_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99}
+MIN_COSINE: dict[Precision, float] = {"float32": 0.99999, "bfloat16": 0.99}
 """Between a text's mean token embedding by the graph and by torch, when a graph is new."""
 
 _PROBES = ["The committee met again.", "It spoke of many things, and of the budget among them."]
@@ -42,8 +43,8 @@ _PROBES = ["The committee met again.", "It spoke of many things, and of the budg
 class OpenVino:
     """Computes the passes of a model.
 
-    The graph is made of the model's weights when the first pass is read, and anew whenever they
-    have changed: a trained model is never read with the weights of before.
+    The graph is made of the model's weights when the first pass is read, and again whenever they
+    have changed, so that a trained model is never read with its earlier weights.
 
     Args:
         precision: Of the computation; the weights enter in single precision.
@@ -58,7 +59,7 @@ class OpenVino:
         self.precision = precision
         self._core = _core()
         self._compiled: _Compiled | None = None
-        self._compiled_of: Any = None
+        self._compiled_of: object = None
         self._lock = threading.Lock()
         native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bfloat16" and not native:
@@ -72,21 +73,26 @@ class OpenVino:
         return OpenVino, (self.precision,)
 
     def describe(self) -> dict[str, str]:
-        """What changes vectors, for fingerprints."""
+        """Return what affects vectors, for fingerprints."""
         return {"backend": self.name, "precision": self.precision}
 
+    def forget(self) -> None:
+        """Forget the compiled graph; the next pass compiles one of the present weights."""
+        with self._lock:
+            self._compiled = None
+
     def refuse_inside(self, reason: str) -> None:
-        """Raise `ModelError`: something acts inside the attention, where a graph cannot be reached.
+        """Raise `ModelError` for what acts inside the attention, which a graph does not expose.
 
         Args:
-            reason: What does.
+            reason: What acts there.
         """
         raise ModelError(
             f"OpenVINO cannot compute {reason}: it acts inside the attention, which is one sealed "
             "operation of the compiled graph. Use backend='torch', or another method"
         )
 
-    def token_embeddings(self, reader: LongReader, inputs: dict[str, Any]) -> Tensor:
+    def token_embeddings(self, reader: ComputingTransformer, inputs: dict[str, Any]) -> Tensor:
         """Compute one batch of passes.
 
         Args:
@@ -105,17 +111,17 @@ class OpenVino:
                 "move it back with model.to('cpu'), or load it with backend='torch'"
             )
         compiled = self._of(reader)
-        return compiled(compiled.inputs.of(reader.backbone, inputs))
+        return compiled(compiled.inputs.values(reader.backbone, inputs))
 
-    def _of(self, reader: LongReader) -> _Compiled:
-        state = _state(reader.backbone)
+    def _of(self, reader: ComputingTransformer) -> _Compiled:
+        state = weight_versions(reader.backbone)
         with self._lock:
             if self._compiled is None or self._compiled_of != state:
                 self._compiled = self._compile(reader)
                 self._compiled_of = state
             return self._compiled
 
-    def _compile(self, reader: LongReader) -> _Compiled:
+    def _compile(self, reader: ComputingTransformer) -> _Compiled:
         threads = torch.get_num_threads()
         inputs = GraphInputs(reader.backbone, reader.family)
         weights = _key(reader.backbone, inputs)
@@ -123,29 +129,31 @@ class OpenVino:
         shared = _all_compiled.get(key)
         if shared is not None:
             return shared
-        example = inputs.of(reader.backbone, reader.padded_inputs(_PROBES))
+        example = inputs.values(reader.backbone, reader.padded_inputs(_PROBES))
 
-        made = graph_on_disk(self._core, weights, lambda: traced(reader.backbone, inputs, example))
+        network = graph_on_disk(
+            self._core, weights, lambda: traced(reader.backbone, inputs, example)
+        )
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        compiled = _Compiled(self._core.compile_model(made, "CPU", settings), inputs)
+        compiled = _Compiled(self._core.compile_model(network, "CPU", settings), inputs)
         self._compare(reader, compiled)
         return _all_compiled.setdefault(key, compiled)
 
-    def _compare(self, reader: LongReader, compiled: _Compiled) -> None:
-        """Refuse a graph that gives other vectors than the model, at other lengths than traced."""
+    def _compare(self, reader: ComputingTransformer, compiled: _Compiled) -> None:
+        """Refuse a graph whose vectors are not the model's, at other lengths than were traced."""
         probe = reader.padded_inputs([" ".join(_PROBES), _PROBES[0]])
         theirs = reader.read_with_torch(dict(probe))["token_embeddings"]
-        ours = compiled(compiled.inputs.of(reader.backbone, probe))
+        ours = compiled(compiled.inputs.values(reader.backbone, probe))
         mask = probe["attention_mask"][..., None]
-        alike = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
-        if not alike.min() >= LEAST_COSINE[self.precision]:
+        cosines = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
+        if not cosines.min() >= MIN_COSINE[self.precision]:
             raise ModelError(
                 f"OpenVINO computes other vectors than torch with this model (cosine "
-                f"{alike.min():.5f} in {self.precision}). Load it with backend='torch'"
+                f"{cosines.min():.5f} in {self.precision}). Load it with backend='torch'"
             )
 
 
@@ -160,8 +168,8 @@ class _Compiled:
     def __call__(self, tensors: list[Tensor]) -> Tensor:
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._model.create_infer_request()
-        given: list[NDArray[Any]] = [tensor.contiguous().numpy() for tensor in tensors]
-        (output,) = self._of_thread.request.infer(given, share_inputs=True).values()
+        arrays: list[NDArray[Any]] = [tensor.contiguous().numpy() for tensor in tensors]
+        (output,) = self._of_thread.request.infer(arrays, share_inputs=True).values()
         return torch.from_numpy(np.asarray(output))
 
 
@@ -176,13 +184,8 @@ def _core() -> Core:
     return openvino.Core()
 
 
-def _state(model: PreTrainedModel) -> Any:
-    """Cheap, and another one after any step of training: where the weights are, and one of each."""
-    return tuple((tensor.data_ptr(), tensor.view(-1)[0].item()) for tensor in model.parameters())
-
-
 def _key(model: PreTrainedModel, inputs: GraphInputs) -> str:
-    """Of all that a graph is made of."""
+    """A hash of everything that a graph is made of."""
     import openvino
 
     made_of = {

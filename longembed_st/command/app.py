@@ -1,7 +1,7 @@
-"""The `longembed` command: its own commands, those that other packages bring, and how they end.
+"""The `longembed` command: its own commands, those of other packages, and the exit codes.
 
-Exit codes: 0 done; 1 refused or failed, with the reason in one line; 2 a mistake on the command
-line; 3 an error that nobody foresaw; 4 done, but the output could not be written; 130 interrupted.
+Exit codes: 0 done; 1 failed, with the reason in one line; 2 a mistake on the command line; 3 an
+unexpected error; 4 done, but the output could not be written; 130 interrupted.
 
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """
@@ -18,15 +18,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from longembed_st.command.inspecting import bake, inspect, save
-from longembed_st.command.terminal import Outlet, outlets, terminal
+from longembed_st.command.models import bake, inspect, save
+from longembed_st.command.terminal import SafeStream, safe_streams, terminal
 from longembed_st.errors import LongEmbedError
 
 COMMAND_GROUP = "longembed_st.commands"
 TRACEBACK = "--traceback"
 TRACEBACK_VARIABLE = "LONGEMBED_TRACEBACK"
 
-DONE, FAILED, MISUSED, UNFORESEEN, UNHEARD, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, MISUSED, UNEXPECTED, OUTPUT_LOST, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
     name="longembed",
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line to its end, whatever happens.
+    """Run one command line, and report its errors.
 
     Args:
         arguments: What follows `longembed`.
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    with outlets() as out:
+    with safe_streams() as out:
         wanted, traceback = _without_traceback(arguments)
         try:
             if not app.registered_commands:
@@ -90,14 +90,14 @@ def run(arguments: Sequence[str]) -> int:
         except Exception as error:
             if traceback or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
                 terminal(stderr=True).print(Text(format_exc()), soft_wrap=True)
-            code = _told(error)
+            code = _report_error(error)
         out.flush()
-        return _heard(code, out)
+        return _exit_code(code, out)
 
 
-def _told(error: Exception) -> int:
-    """Say in one line how a command ended."""
-    # Usage errors of click, which typer may bring under a name of its own.
+def _report_error(error: Exception) -> int:
+    """Print an error in one line, and return the exit code."""
+    # A usage error of click, whose class typer may have under another name.
     usage = getattr(error, "format_message", None)
     if usage is not None:
         return _refuse_usage(getattr(error, "ctx", None), usage())
@@ -108,9 +108,9 @@ def _told(error: Exception) -> int:
     if isinstance(error, MemoryError):
         return _fail("there is not enough memory for this", FAILED)
     return _fail(
-        f"{type(error).__name__}: {error}. This should not have happened. Please report it, with "
-        f"what the same command prints with {TRACEBACK}",
-        UNFORESEEN,
+        f"{type(error).__name__}: {error}. This is an error of longembed-st. Please report it, "
+        f"with what the same command prints with {TRACEBACK}",
+        UNEXPECTED,
     )
 
 
@@ -123,7 +123,7 @@ def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def _refuse_usage(context: Any, message: str) -> int:
     if message.startswith("Usage: "):
-        # Without a command, the help is the message.
+        # Without a command, the message is the help.
         terminal().print(Text(message), soft_wrap=True)
         return MISUSED
     if context is not None:
@@ -136,13 +136,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _heard(code: int, out: Outlet) -> int:
-    """The exit code of a command whose output may have got lost."""
-    # Whoever closes a pipe has read enough.
+def _exit_code(code: int, out: SafeStream) -> int:
+    """The exit code of a command whose output may have been lost."""
+    # The reader of a pipe closes it when it has read enough.
     if out.problem is None or isinstance(out.problem, BrokenPipeError):
         return code
     reason = getattr(out.problem, "strerror", None) or out.problem
-    return code or _fail(f"done, but the output could not be written: {reason}", UNHEARD)
+    return code or _fail(f"done, but the output could not be written: {reason}", OUTPUT_LOST)
 
 
 def _register_commands() -> None:
@@ -151,6 +151,6 @@ def _register_commands() -> None:
     for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
         try:
             app.command(entry_point.name)(entry_point.load())
-        # Another package's command must not take the others with it.
+        # A broken command of another package must not break the others.
         except Exception as error:
             _fail(f"the command {entry_point.name!r} is broken: {error}", FAILED)

@@ -1,4 +1,4 @@
-"""What commands print: figures as people write them, and no bars of other libraries."""
+"""Progress bars and figures that several commands print."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from longembed_st.base.progress import report_progress_to
 from longembed_st.command.terminal import Terminal
-from longembed_st.reading.progress import listening
 
 _SPEED_SECONDS = 300.0
-"""Over which a speed is measured: one long document may take minutes."""
+"""A speed is measured over this time, as one long document may take minutes."""
 
 
 def percent(share: float) -> str:
-    """A share in percent; almost all is never rounded to all.
+    """Write a share in percent; almost all is never rounded to all.
 
     Args:
         share: From 0 to 1.
@@ -28,9 +28,9 @@ def percent(share: float) -> str:
 
 @contextmanager
 def loading(console: Terminal, model: str | None = None) -> Iterator[None]:
-    """Say that a model is being loaded, which takes seconds, without the bars of transformers.
+    """Say that a model is being loaded, and hide the progress bars of transformers.
 
-    What imports the libraries of models belongs inside the block, too. A download shows its bar.
+    Imports of the libraries of models belong inside the block, too. A download shows its bar.
 
     Args:
         console: Where to say it.
@@ -50,7 +50,7 @@ def loading(console: Terminal, model: str | None = None) -> Iterator[None]:
 
 
 class Bars(Progress):
-    """Rich's bars; where there is no terminal, a line every half minute in their place.
+    """Rich's bars; without a terminal, a line every half minute instead.
 
     Args:
         *columns: As rich's.
@@ -68,22 +68,22 @@ class Bars(Progress):
             speed_estimate_period=_SPEED_SECONDS,
         )
         self._ended = Event()
-        self._lines = Thread(target=self._say_lines, daemon=True)
+        self._lines = Thread(target=self._print_lines, daemon=True)
 
     def start(self) -> None:
-        """Begin to draw, or to say."""
+        """Begin to draw, or to print."""
         super().start()
         if self.disable:
             self._lines.start()
 
     def stop(self) -> None:
-        """End it."""
+        """End it, too."""
         super().stop()
         self._ended.set()
         if self._lines.is_alive():
             self._lines.join()
 
-    def _say_lines(self) -> None:
+    def _print_lines(self) -> None:
         while not self._ended.wait(self.every):
             for task in self.tasks:
                 if task.visible and not task.finished:
@@ -95,7 +95,7 @@ class Bars(Progress):
 
 @contextmanager
 def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Callable[[], None]]:
-    """A bar that counts documents, and moves while a long one is read.
+    """Show a bar that counts documents, and moves while a long one is read.
 
     Args:
         console: Where to draw.
@@ -103,7 +103,7 @@ def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Call
         doing: What is done with them.
 
     Yields:
-        To be called after each.
+        A function to call after each document.
     """
     label = f"{doing}: documents" if doing else "documents"
     counted = TextColumn("{task.fields[done]:,}/{task.total:,}")
@@ -120,5 +120,5 @@ def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Call
         def on_tokens(read: int, of: int) -> None:
             bars.update(task, completed=min(done + read / of, count))
 
-        with listening(on_tokens):
+        with report_progress_to(on_tokens):
             yield on_document

@@ -1,4 +1,4 @@
-"""What a text of some length will cost, from one short measurement."""
+"""Estimates of the time and memory of long texts, from one short measurement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.reader import LongReader, long_reader
+from longembed_st.base.tokens import TokenizedText
 from longembed_st.compat import attention_implementation
-from longembed_st.encoders.long_model import LongModel
-from longembed_st.reading.reader import LongReader, long_reader
-from longembed_st.reading.tokens import TokenizedText
 
 RUNS = 3
 """Measured forward passes; the fastest counts."""
@@ -103,7 +103,7 @@ def _linear_layers(model: LongModel) -> tuple[int, int]:
         if isinstance(module, (nn.Linear, Conv1D))
     ]
     try:
-        # By torch, whatever the engine: graphs have no layers to ask.
+        # By torch, whatever the engine: compiled graphs have no layers.
         with torch.inference_mode():
             reader.read_with_torch(reader.padded_inputs([WORD]))
     finally:
@@ -113,7 +113,7 @@ def _linear_layers(model: LongModel) -> tuple[int, int]:
 
 
 def _item(model: LongModel, text: str) -> Any:
-    """A text as the model takes it: of a cross-encoder beside a short query."""
+    """A text as the model takes it: for a cross-encoder with a short query."""
     return (WORD, text) if isinstance(model, CrossEncoder) else text
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share; those of the settings come from `ModelSettings` alone."""
+"""Options that several commands share; those of the settings are made from `ModelSettings`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from longembed_st.base.settings import ModelSettings, field_info
+from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings, facts_of
-from longembed_st.settings_file import SettingsFile
 
 Command = Callable[..., None]
 
 
 def option_of(name: str) -> Any:
-    """The type of a command's parameter that is one of the settings; None if it is not given.
+    """Make the type of a command's parameter from one of the settings; None if it is not given.
 
     Args:
         name: A field of `ModelSettings`.
@@ -37,7 +37,7 @@ def option_of(name: str) -> Any:
         declarations = [f"--{flag}/--no-{flag}"]
     if get_origin(kind) not in (Union, types.UnionType):
         kind = kind | None
-    default = facts_of(name)["otherwise"] or str(field.default)
+    default = field_info(name)["default_text"] or str(field.default)
     option = typer.Option(
         *declarations, help=field.description, show_default=default, metavar=metavar
     )
@@ -79,24 +79,24 @@ _SPECIAL = {
     "window_size": _WindowSizeOption,
     "option": _MethodOptions,
 }
-"""Settings whose value is made of several options, or given as K=V."""
+"""Options that are not a field of the settings of their own."""
 
-_OF_SETTINGS = {
+_SETTINGS_OPTIONS = {
     name: option_of(name)
     for name in ModelSettings.model_fields
-    if facts_of(name)["option"] and name not in ("prompts", "method_options")
+    if field_info(name)["option"] and name not in ("prompts", "method_options")
 } | _SPECIAL
 
 
-def given_path(path: str | Path) -> Path:
-    """A path as typed; an empty one, which would mean the working folder, is a mistake.
+def path_argument(path: str | Path) -> Path:
+    """Read a path; an empty one, which would mean the working folder, is a mistake.
 
     Args:
         path: As typed, or the default.
     """
     text = os.fspath(path)
     if not text or "\0" in text:
-        raise typer.BadParameter("this path is empty" if not text else f"{text!r} is no path")
+        raise typer.BadParameter("this path is empty" if not text else f"{text!r} is not a path")
     return Path(text)
 
 
@@ -105,7 +105,7 @@ _SettingsFileOption = Annotated[
     Path | None,
     typer.Option(
         "--settings",
-        parser=given_path,
+        parser=path_argument,
         metavar="FILE",
         help="JSON file of settings, as `longembed calibrate` writes it; options go before it.",
     ),
@@ -123,17 +123,19 @@ def with_settings(command: Command) -> Command:
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
-        options = {name: arguments.pop(name) for name in _OF_SETTINGS}
+        options = {name: arguments.pop(name) for name in _SETTINGS_OPTIONS}
         path = arguments.pop(_FILE)
         file = None if path is None else SettingsFile.read(path)
-        settings = given_settings(**options)
+        settings = settings_from_options(**options)
         if _FILE in own.parameters:
             arguments[_FILE] = file
-        command(settings=settings if file is None else settings.over(file.model), **arguments)
+        command(
+            settings=settings if file is None else settings.with_defaults(file.model), **arguments
+        )
 
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in {**_OF_SETTINGS, _FILE: _SettingsFileOption}.items()
+        for name, kind in {**_SETTINGS_OPTIONS, _FILE: _SettingsFileOption}.items()
     ]
     kept = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -141,39 +143,39 @@ def with_settings(command: Command) -> Command:
         if name not in ("settings", _FILE)
     ]
     place = list(own.parameters).index("settings")
-    shown = own.replace(parameters=[*kept[:place], *parameters, *kept[place:]])
-    run.__signature__ = shown  # type: ignore[attr-defined]
-    run.__annotations__ = {name: p.annotation for name, p in shown.parameters.items()}
+    signature = own.replace(parameters=[*kept[:place], *parameters, *kept[place:]])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
     return run
 
 
-def given_settings(
+def settings_from_options(
     *,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     option: list[str] | None = None,
     **options: Any,
 ) -> ModelSettings:
-    """The settings that a command was given, and no others.
+    """Return the settings that a command was given.
 
     Args:
         query_prompt: As typed.
         document_prompt: As typed.
         option: Each as `name=value`.
-        **options: Fields of `ModelSettings` and options of methods; None is not given.
+        **options: Fields of `ModelSettings` and options of methods; None counts as not given.
 
     Raises:
         ConfigError: If one is malformed or out of range.
     """
     prompts = {"query": query_prompt, "document": document_prompt}
     prompts = {name: prompt for name, prompt in prompts.items() if prompt is not None}
-    given = {**options, "prompts": prompts or None}
-    given = {name: value for name, value in given.items() if value is not None}
-    return ModelSettings.from_keywords(**{**given, **dict(map(parse_option, option or []))})
+    settings = {**options, "prompts": prompts or None}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return ModelSettings.from_keywords(**{**settings, **dict(map(parse_option, option or []))})
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """Read `overlap=16` as a name and a JSON value; what is no JSON is a string.
+    """Read `overlap=16` as a name and a JSON value; what is not JSON is a string.
 
     Args:
         text: As typed behind `--option`.

@@ -1,7 +1,7 @@
-"""The one way to a terminal: what is foreign is escaped, and a full disk loses no finished work.
+"""How commands print: foreign text is escaped, and a full disk loses no finished work.
 
-All commands print through `terminal()` or `print_json`. Documents, file names, models and stores
-are other people's, and so are the messages of libraries that quote them.
+All commands print through `terminal()` or `print_json`, as documents, file names, models, stores
+and the messages about them come from other people.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 
 class Terminal(Console):
-    """A rich console that takes every string for foreign text.
+    """A rich console that escapes every string.
 
-    A plain string is one line or one cell: it is shown as it is, without markup, and with escapes
-    in the place of control characters. What we lay out ourselves is a `rich.text.Text`.
+    A plain string is one line or one cell: it is printed without markup, and with escapes for
+    control characters. Our own layout is a `rich.text.Text`.
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string as text, whoever wrote it.
+        """Turn a string into text without markup.
 
         Args:
             text: The string.
             **options: As rich's; those that would interpret it have no effect.
         """
         options |= {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
-        return super().render_str(shown(text), **options)
+        return super().render_str(escaped(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """What is written to the terminal, with nothing in it that a terminal acts upon.
+        """Render without characters that a terminal acts on.
 
         Args:
             renderable: What to show.
@@ -52,7 +52,7 @@ class Terminal(Console):
             if segment.control or segment.text == "\n" or segment.text.isprintable():
                 yield segment
             else:
-                lines = "\n".join(map(shown, segment.text.split("\n")))
+                lines = "\n".join(map(escaped, segment.text.split("\n")))
                 yield Segment(lines, segment.style)
 
     def say(self, text: str, style: str | Style | None = None) -> None:
@@ -66,33 +66,30 @@ class Terminal(Console):
 
 
 def terminal(stderr: bool = False) -> Terminal:
-    """Where a command prints.
+    """Return the console that a command prints to.
 
     Args:
-        stderr: Whether to print beside the results: progress, notes and errors.
+        stderr: Whether it is for progress, notes and errors instead of results.
     """
     return Terminal(stderr=stderr)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, exactly, in characters that this terminal can take.
+    """Print a value as exact JSON, in characters that this terminal can show.
 
-    What a terminal acts upon, or cannot show, stands as an escape.
-
-    Args:
-        value: The value.
+    Others, and those that a terminal acts on, are written as escapes.
     """
     encoding = sys.stdout.encoding or "utf-8"
 
-    def written(character: str) -> str:
-        if character == "\n" or (character.isprintable() and _takes(encoding, character)):
+    def encoded(character: str) -> str:
+        if character == "\n" or (character.isprintable() and _can_encode(encoding, character)):
             return character
         return json.dumps(character)[1:-1]
 
-    print("".join(map(written, json.dumps(value, indent=2, ensure_ascii=False))))
+    print("".join(map(encoded, json.dumps(value, indent=2, ensure_ascii=False))))
 
 
-def _takes(encoding: str, character: str) -> bool:
+def _can_encode(encoding: str, character: str) -> bool:
     try:
         character.encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -100,8 +97,8 @@ def _takes(encoding: str, character: str) -> bool:
     return True
 
 
-class Outlet:
-    """Standard output or error that never raises: a command is to end its work, heard or not.
+class SafeStream:
+    """Standard output or error that never raises, so that a command ends its work anyway.
 
     Args:
         stream: The stream; None if there is none.
@@ -119,18 +116,18 @@ class Outlet:
             reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        """Write, or note why not."""
+        """Write, or keep the error."""
         try:
             return self._stream.write(text)
         except UnicodeEncodeError:
-            # Only a stream that could not be told otherwise raises this.
+            # Only a stream that cannot be reconfigured raises this.
             return self.write(text.encode("ascii", "backslashreplace").decode())
         except (OSError, ValueError) as error:
             self._give_up(error)
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or note why not."""
+        """Flush, or keep the error."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
@@ -149,24 +146,24 @@ class Outlet:
 
 
 @contextmanager
-def outlets() -> Iterator[Outlet]:
-    """Put standard output and error behind an `Outlet` each, and warnings into one line.
+def safe_streams() -> Iterator[SafeStream]:
+    """Replace standard output and error by a `SafeStream` each, and print warnings in one line.
 
     Yields:
-        That of standard output.
+        The stream of standard output.
     """
     streams = sys.stdout, sys.stderr
-    both = Outlet(sys.stdout), Outlet(sys.stderr)
+    both = SafeStream(sys.stdout), SafeStream(sys.stderr)
     sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], both)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             yield both[0]
     finally:
-        for outlet in both:
-            outlet.flush()
+        for stream in both:
+            stream.flush()
         sys.stdout, sys.stderr = streams
 
 
-def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+def _show_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     terminal(stderr=True).say(f"Warning: {message}", style="yellow")

@@ -1,7 +1,7 @@
 """One loaded model per settings, for all adapters of a process.
 
-Frameworks build their embedding objects again from stored settings, copy them, and send them to
-other processes. Only the first object may cost a load, and none may carry the weights along.
+Frameworks rebuild their embedding objects from stored settings, copy them, and send them to other
+processes. Only the first object loads the model, and none carries the weights.
 """
 
 from __future__ import annotations
@@ -18,51 +18,52 @@ from weakref import WeakValueDictionary
 
 from sentence_transformers import SentenceTransformer
 
-from longembed_st.fingerprints import fingerprint, spelled_fingerprint
-from longembed_st.loading.load import is_saved_extension, load_settings
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.fingerprint import fingerprint, fingerprint_with_options
+from longembed_st.base.long_model import coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
+from longembed_st.loading.load import load_settings, was_saved_extended
 from longembed_st.loading.published import PUBLISHED
-from longembed_st.model import LongSentenceTransformer, coverage
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ExtensionConfig, ModelSettings
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
-MOST_IDLE = 2
-"""Models kept though nothing uses them: a framework may be about to ask for one of them again."""
+MAX_IDLE_MODELS = 2
+"""Unused models that are kept, as a framework may ask for one again."""
 
 
 class CachedModel:
-    """A loaded model, shared: whoever uses it must leave it as it is.
+    """A loaded model that is shared, and must not be changed.
 
-    Pickled or copied, it is the settings that travel; where they arrive, the model is looked up or
-    loaded again.
+    Pickles and copies hold the settings only; the model is looked up or loaded again.
 
     Args:
-        given: What it is loaded by.
+        requested: The settings to load it by.
 
     Attributes:
         model: The model.
         settings: The same with "auto" and all defaults resolved; they load the same model.
     """
 
-    def __init__(self, given: ModelSettings) -> None:
-        self._given = given
-        self.model: LongSentenceTransformer = load_settings(given)
+    def __init__(self, requested: ModelSettings) -> None:
+        self._requested = requested
+        self.model: LongSentenceTransformer = load_settings(requested)
         extension = self.model.long_transformer.extension
-        reading = {name: getattr(extension, name) for name in ExtensionConfig.model_fields}
-        self.settings: ModelSettings = given.model_copy(update=reading)
+        fields = {name: getattr(extension, name) for name in ExtensionConfig.model_fields}
+        self.settings: ModelSettings = requested.model_copy(update=fields)
         # The first call sets up the tokenizer, which two threads must not do at the same time.
         coverage(self.model, ["a"])
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for models whose vectors can be compared; reads every weight once."""
+        """A hash that is equal for models with the same vectors; reads every weight once."""
         return fingerprint(self.model)
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made, to be stored beside them."""
+        """How its vectors are made, to be stored with them."""
         return Provenance(self.settings, self.fingerprint)
 
-    def makes(self, stored: Provenance) -> bool:
+    def is_compatible(self, stored: Provenance) -> bool:
         """Whether its vectors can be compared with stored ones.
 
         Args:
@@ -75,34 +76,34 @@ class CachedModel:
         spelled = now.model_copy(update={"method_options": then.method_options})
         if then.method != now.method or spelled.resolved() != now:
             return False
-        return stored.fingerprint == spelled_fingerprint(self.model, then.method_options)
+        return stored.fingerprint == fingerprint_with_options(self.model, then.method_options)
 
-    def refuse_other_vectors(self, stored: Provenance, what: str) -> None:
-        """Refuse to put vectors of this model to others that cannot be compared with them.
+    def refuse_incompatible(self, stored: Provenance, what: str) -> None:
+        """Raise `ConfigError` if vectors of this model cannot be compared with stored ones.
 
         Args:
             stored: How the others were made.
-            what: The thing that is protected, for the message.
+            what: The name of the collection, for the message.
 
         Raises:
-            ConfigError: If they were made otherwise; each differing setting is named.
+            ConfigError: If they were made differently; each differing setting is named.
         """
-        if not self.makes(stored):
-            stored.refuse_other_vectors(self.provenance, what)
+        if not self.is_compatible(stored):
+            stored.refuse_incompatible(self.provenance, what)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return cached_model, (self._given,)
+        return cached_model, (self._requested,)
 
 
 _models: WeakValueDictionary[Hashable, CachedModel] = WeakValueDictionary()
-_recent: deque[CachedModel] = deque(maxlen=MOST_IDLE)
+_recent: deque[CachedModel] = deque(maxlen=MAX_IDLE_MODELS)
 _loading: dict[Hashable, threading.Lock] = {}
 _lock = threading.Lock()
 """Of the three above; never held while a model is loaded."""
 
 
 def _after_fork() -> None:
-    """Forget the locks of other threads: those are not in the child, and nobody would free them."""
+    """Forget the locks of other threads, which do not exist in the child."""
     global _lock
     _lock = threading.Lock()
     _loading.clear()
@@ -113,7 +114,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def cached_model(settings: ModelSettings) -> CachedModel:
-    """The model of these settings, loaded only if no other user in this process has it.
+    """Return the model of some settings, loaded only if this process does not have it.
 
     Args:
         settings: With a `model_name`. A folder whose files changed is another model.
@@ -123,15 +124,15 @@ def cached_model(settings: ModelSettings) -> CachedModel:
     """
     key = _key(settings)
     with _lock:
-        turn = _loading.setdefault(key, threading.Lock())
+        load_lock = _loading.setdefault(key, threading.Lock())
     # Two threads that ask for one model must not load it twice; others need not wait for them.
-    with turn:
+    with load_lock:
         with _lock:
             loaded = _models.get(key)
         if loaded is None:
             loaded = CachedModel(settings)
         with _lock:
-            # Stored settings are the resolved ones: the model is found by those, too.
+            # Stored settings are resolved ones: the model is found by those, too.
             loaded = _models.setdefault(_key(loaded.settings), loaded)
             _models[key] = loaded
             if loaded in _recent:
@@ -144,12 +145,12 @@ def cached_model(settings: ModelSettings) -> CachedModel:
 def _key(settings: ModelSettings) -> Hashable:
     """Equal for settings that load the same model, whether defaults are spelled out or not."""
     name = settings.model_name or ""
-    reading = {k: v for k, v in settings.given.items() if k in ExtensionConfig.model_fields}
+    reading = {k: v for k, v in settings.explicit.items() if k in ExtensionConfig.model_fields}
     if settings.is_resolved:
         reading["method_options"] = settings.build_method().model_dump()
     if not _has_saved_settings(name):
         reading = _without_defaults(reading, vars(ExtensionConfig()))
-    stock = _frozen(_without_defaults(settings.loading(), _STOCK))
+    stock = _frozen(_without_defaults(settings.loading_arguments(), _STOCK))
     computed = (settings.backend or "torch", settings.dtype)
     return _files(name), _files(settings.whitening or ""), _frozen(reading), stock, computed
 
@@ -166,12 +167,12 @@ def _without_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 
 
 def _has_saved_settings(name: str) -> bool:
-    """Whether an explicit default may differ from leaving the setting out."""
-    return name in PUBLISHED or not Path(name).is_dir() or is_saved_extension(name, {})
+    """Whether a model brings settings of its own, which an explicit default overrides."""
+    return name in PUBLISHED or not Path(name).is_dir() or was_saved_extended(name, {})
 
 
 def _files(name: str) -> Hashable:
-    """The name of a hub model; a file or those of a folder with size and time of the last change.
+    """The name of a hub model; the files of a path with their size and time of the last change.
 
     Args:
         name: Of a model or of a whitening.
@@ -184,7 +185,7 @@ def _files(name: str) -> Hashable:
 
 
 class _Itself:
-    """An object that cannot be hashed, kept alive so that no other can be taken for it."""
+    """An object that cannot be hashed, compared by identity and kept alive."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -197,7 +198,7 @@ class _Itself:
 
 
 def _frozen(value: Any) -> Hashable:
-    """A hashable stand-in: 1, 1.0 and True are three values, and an unknown object is itself."""
+    """A hashable stand-in for a value, in which 1, 1.0 and True differ."""
     if isinstance(value, Mapping):
         return frozenset((k, _frozen(v)) for k, v in value.items())
     if isinstance(value, list | tuple):

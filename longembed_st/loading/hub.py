@@ -1,13 +1,16 @@
-"""Is there a model of that name? Asked once and quickly, before anything is loaded."""
+"""Where a model's files are: in a folder, in the local cache, or on the hub."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from sentence_transformers.util import load_file_path
 
 from longembed_st.errors import ModelError
 
@@ -19,7 +22,7 @@ _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
 
 
 def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) -> None:
-    """Raise `ModelError` if there is neither such a folder nor, it seems, such a model.
+    """Raise `ModelError` if there is neither such a folder nor such a model.
 
     Loading itself would retry every file for minutes when the hub is out of reach.
 
@@ -43,7 +46,7 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
                 return
         except HFValidationError as error:
             reason = str(error).rstrip(".")
-            raise ModelError(f"{name!r} is no name of a model: {reason}. {_WAY_OUT}") from None
+            raise ModelError(f"{name!r} is not a name of a model: {reason}. {_WAY_OUT}") from None
     reason = "it is not in the local cache, and the hub may not be asked"
     if not (model_kwargs.get("local_files_only") or huggingface_hub.is_offline_mode()):
         for name in names:
@@ -58,6 +61,25 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
                 reason = f"it is not in the local cache, and the hub cannot be reached ({error})"
                 break
     raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}. {_WAY_OUT}")
+
+
+def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Select the arguments of `SentenceTransformer` that say where a file is looked for."""
+    names = ("token", "cache_folder", "revision", "local_files_only")
+    return {name: arguments[name] for name in names if name in arguments}
+
+
+def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str = "") -> Any:
+    """Read a JSON file of a checkpoint; None if there is none.
+
+    Args:
+        name: Folder or hub name.
+        file: The file's name.
+        where: Arguments that say where to look; see `hub_arguments`.
+        subfolder: In which it lies.
+    """
+    path = load_file_path(name, file, subfolder=subfolder, **where)
+    return None if path is None else json.loads(Path(path).read_text(encoding="utf8"))
 
 
 def _status(error: HfHubHTTPError) -> str:

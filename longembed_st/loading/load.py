@@ -2,73 +2,57 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import sentence_transformers
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.model import BaseModel
-from sentence_transformers.base.modules import Router, Transformer
+from sentence_transformers.base.modules import Router
 from sentence_transformers.sentence_transformer.modules import Normalize
 from sentence_transformers.util import batch_to_device, truncate_embeddings
 from torch import nn
 
-from longembed_st.compat import load_with_modules
-from longembed_st.encoders.cross_encoder import LongCrossEncoder
-from longembed_st.encoders.long_model import LongModel
-from longembed_st.encoders.sparse import LongSparseEncoder
+from longembed_st.base.fields import UNSET, Unset, takes_settings
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.pooled import PooledPasses
+from longembed_st.base.settings import ModelSettings
+from longembed_st.compat import (
+    is_shape_mismatch,
+    load_with_modules,
+    without_half_precision_advice,
+)
+from longembed_st.cross_encoder.model import LongCrossEncoder
+from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
-from longembed_st.loading.converting import native_checkpoint
-from longembed_st.loading.extending import extended, refuse_other_than
-from longembed_st.loading.hub import refuse_unknown_model
-from longembed_st.loading.model_types import ModelType, model_type_of
+from longembed_st.loading.convert import native_checkpoint
+from longembed_st.loading.extend import extended, refuse_other_method
+from longembed_st.loading.hub import checkpoint_json, hub_arguments, refuse_unknown_model
+from longembed_st.loading.model_type import ModelType, model_type_of
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
-    checkpoint_json,
-    hub_arguments,
     refuse_impossible_config,
-    refuse_made_up,
     refuse_meaningless,
+    refuse_random_weights,
 )
-from longembed_st.loading.whitening import Whitening, build_in
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.loading.whitening import Whitening, attach_whitening
+from longembed_st.loading.widen import transformers_of, widen
+from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.method import get_method
-from longembed_st.reading.late import LongTokenTransformer
-from longembed_st.reading.pairs import LongPairTransformer
-from longembed_st.reading.pooled import PooledPasses
-from longembed_st.reading.precision import WIDENED_FROM, half_precision_of, is_emulated
-from longembed_st.reading.reader import first_modules
-from longembed_st.reading.splade import LongSpladeTransformer, PooledSplade
-from longembed_st.reading.transformer import LongTransformer, long_transformer
-from longembed_st.settings import (
-    UNSET,
-    ExtensionConfig,
-    ModelSettings,
-    Unset,
-    takes_settings,
-)
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.transformer import LongTransformer
+from longembed_st.sparse_encoder.model import LongSparseEncoder
+from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, PooledSplade
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
-
     from longembed_st.backends.openvino import OpenVino, Precision
-    from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
-logger = logging.getLogger(__name__)
-
-MOST_WIDENED = 2_000_000_000
-"""Parameters of a model that is widened to single precision: more would fill a laptop's memory."""
-
-
-def saved_classes() -> dict[str, type[nn.Module]]:
-    """Our modules, by what saved models call them: their names must stay."""
-    classes = (
+SAVED_CLASSES: dict[str, type[nn.Module]] = {
+    f"longembed_st.{module.__name__}": module
+    for module in (
         LongTransformer,
         PooledPasses,
         LongSpladeTransformer,
@@ -76,16 +60,8 @@ def saved_classes() -> dict[str, type[nn.Module]]:
         LongTokenTransformer,
         LongPairTransformer,
     )
-    return {f"longembed_st.{one.__name__}": one for one in classes}
-
-
-def transformers_of(model: BaseModel) -> list[Transformer]:
-    """The transformers that the routes of a model begin with.
-
-    Args:
-        model: Of any class.
-    """
-    return [module for module in first_modules(model) if isinstance(module, Transformer)]
+}
+"""Our modules, by what saved models call them: their names must stay."""
 
 
 @overload
@@ -134,9 +110,9 @@ def load(
 ) -> LongModel:
     """Load a sentence-transformers model so that it reads long texts.
 
-    The class is that which the checkpoint names: a SentenceTransformer, a SparseEncoder, a
-    MultiVectorEncoder (late interaction) or a CrossEncoder. `model_type` says it for checkpoints
-    that do not, and for type checkers, who otherwise take it for the first.
+    The class is the one that the checkpoint names: a SentenceTransformer, a SparseEncoder, a
+    MultiVectorEncoder (late interaction) or a CrossEncoder. `model_type` names it for checkpoints
+    that do not, and for type checkers, which otherwise take it for the first.
 
     A folder saved from an extended model comes back as it was saved, but for the settings given;
     given as its default, a setting counts all the same.
@@ -149,8 +125,8 @@ def load(
             pcw, the original window for none, eight times the original window otherwise;
             `original_max_seq_length`, by default the smaller of the model's sentence-transformers
             limit and the positions that it has; `logn_scaling`, `on_overflow`, `token_budget`,
-            `device`, `prompts`, `whitening`, `cache_folder`, `model_type`, `combine`. Beside them
-            the method's own options, and any other argument of the model's class.
+            `device`, `prompts`, `whitening`, `cache_folder`, `model_type`, `combine`. Further the
+            method's own options, and any other argument of the model's class.
 
     Returns:
         A model of the class, extended.
@@ -161,22 +137,23 @@ def load(
     """
     if not isinstance(model_name_or_path, (str, os.PathLike)):
         raise ConfigError(
-            f"{model_name_or_path!r} is no model; give a folder, or a name on the Hugging Face hub"
+            f"{model_name_or_path!r} is not a model; give a folder, or a name on the Hugging Face "
+            "hub"
         )
     name = str(model_name_or_path)
     return load_any(ModelSettings.from_keywords(model_name=name, method=method, **settings))
 
 
 def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
-    """Load the model of some settings, which is to give one vector a text; see `load`.
+    """Load the model of some settings, which must give one vector a text; see `load`.
 
     Args:
         settings: With a `model_name`.
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded whole, cannot take the method, or is of a class
-            that gives no such vectors.
+        ModelError: If the model cannot be loaded whole, cannot take the method, or is of another
+            class.
     """
     model = load_any(settings)
     if not isinstance(model, LongSentenceTransformer):
@@ -200,16 +177,16 @@ def load_any(settings: ModelSettings) -> LongModel:
     """
     assert settings.model_name is not None
     name = settings.model_name
-    refuse_unknown_model(name, settings.loading())
+    refuse_unknown_model(name, settings.loading_arguments())
     try:
         model = _load(name, settings)
         if settings.backend == "openvino":
-            model.long_transformer.compute_with(_openvino(settings))
+            model.long_transformer.set_engine(_openvino(settings))
         if settings.whitening is not None:
             if not isinstance(model, LongSentenceTransformer):
                 raise ModelError(f"a {model.model_type} cannot be whitened; leave whitening out")
-            build_in(model, Whitening.read(settings.whitening), settings.whitening)
-        _try(model)
+            attach_whitening(model, Whitening.read(settings.whitening), settings.whitening)
+        _try_out(model)
     except LongEmbedError:
         raise
     # A damaged folder, and arguments out of range, end in errors of every kind.
@@ -226,7 +203,7 @@ def _openvino(settings: ModelSettings) -> OpenVino:
 
 
 @torch.inference_mode()
-def _try(model: LongModel) -> None:
+def _try_out(model: LongModel) -> None:
     """Read a word: some faults of a configuration show only then."""
     model.eval()
     word: Any = ("a", "a") if isinstance(model, LongCrossEncoder) else "a"
@@ -239,24 +216,28 @@ def _try(model: LongModel) -> None:
 def _load(name: str, settings: ModelSettings) -> LongModel:
     published = PUBLISHED.get(name)
     if published is not None:
-        settings = _over_published(settings, published.settings)
-    arguments = settings.loading()
+        own = published.settings.method
+        method = settings.explicit.get("method", own)
+        if method != own and get_method(own).tied_to_checkpoint:
+            refuse_other_method(own, method)
+        settings = settings.with_defaults(published.settings)
+    arguments = settings.loading_arguments()
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
     model_type = settings.model_type or model_type_of(name, arguments)
-    if is_saved_extension(name, arguments):
-        with _without_advice():
-            model = load_with_modules(_long_class(model_type), name, saved_classes(), **arguments)
+    if was_saved_extended(name, arguments):
+        with without_half_precision_advice():
+            model = load_with_modules(_long_class(model_type), name, SAVED_CLASSES, **arguments)
         refuse_meaningless(model.long_transformer, name, where)
-        _widen(model, settings)
-        return extended(model, settings.over(model.long_transformer.extension))
-    with native_checkpoint(name, arguments) as source, _without_advice():
+        widen(model, settings)
+        return extended(model, settings.with_defaults(model.long_transformer.extension))
+    with native_checkpoint(name, arguments) as source, without_half_precision_advice():
         plain = _stock_class(model_type)(source, **arguments)
     for module in transformers_of(plain):
         checks.refuse_missing_weights(module.model, name)
         refuse_meaningless(module, name, where)
-    refuse_made_up(plain, name, where)
-    _widen(plain, settings)
+    refuse_random_weights(plain, name, where)
+    widen(plain, settings)
     if published is not None and published.normalize:
         plain.append(Normalize())
     return extended(plain, settings)
@@ -274,7 +255,7 @@ def _stock_class(model_type: ModelType) -> type[BaseModel]:
 def _long_class(model_type: ModelType) -> type[LongModel]:
     if model_type == "MultiVectorEncoder":
         _stock_class(model_type)
-        from longembed_st.encoders.late_interaction import LongMultiVectorEncoder
+        from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
         return LongMultiVectorEncoder
     classes: dict[str, type[LongModel]] = {
@@ -285,142 +266,22 @@ def _long_class(model_type: ModelType) -> type[LongModel]:
     return classes[model_type]
 
 
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Without the advice against half precision, which `_widen` makes needless."""
-    told = logging.getLogger("sentence_transformers.base.model")
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "This model was loaded in" not in record.getMessage()
-
-    told.addFilter(is_other)
-    try:
-        yield
-    finally:
-        told.removeFilter(is_other)
-
-
-def _widen(model: BaseModel, settings: ModelSettings) -> None:
-    """Compute in single precision on a CPU, or where it was asked for."""
-    found = [*transformers_of(model), model[0]]
-    first = found[0]
-    narrow = half_precision_of(first)
-    elsewhere = settings.model_kwargs.get("model_kwargs") or {}
-    asked = settings.dtype or elsewhere.keys() & {"dtype", "torch_dtype"}
-    if settings.backend == "openvino":
-        # Weights enter a graph in single precision, whatever it computes in.
-        asked = "float32"
-    on_cpu = model.device.type == "cpu"
-    if narrow is not None and on_cpu and asked and asked != "float32" and is_emulated(narrow):
-        logger.warning(
-            "this processor has no instructions for %s, which is emulated and slow: leave dtype "
-            "out for single precision",
-            narrow,
-        )
-    if narrow is None or (asked and asked != "float32") or not (on_cpu or asked):
-        return
-    size = sum(parameter.numel() for parameter in model.parameters())
-    if size > MOST_WIDENED and not asked:
-        logger.warning(
-            "computing in half precision, which is slow on a CPU: single precision would take "
-            "%.0f GB. Ask for it with dtype='float32'",
-            4 * size / 1e9,
-        )
-        return
-    logger.info("weights stored in half precision are computed with in single precision")
-    model.float()
-    # Noted, so that saving and fingerprints give the weights as they were stored.
-    setattr(first, WIDENED_FROM, narrow)
-
-
 def _reason(error: Exception) -> str:
     """What went wrong while loading, in one line and without advice that we would not give."""
-    reason = str(error).strip().split("\n")[0].rstrip(".")
     if isinstance(error, UnpicklingError):
         return (
             "its weights are a pickle that is damaged, or that would run code. Take it from its "
             "source as safetensors"
         )
-    if "ignore_mismatched_sizes" in reason:
+    if is_shape_mismatch(error):
         return "its weights have other shapes than its configuration says"
+    reason = str(error).strip().split("\n")[0].rstrip(".")
     if isinstance(error, OSError | ValueError | RuntimeError):
         return reason
     return f"{type(error).__name__}: {reason}"
 
 
-@overload
-def extend(
-    model: SentenceTransformer, method: str | Unset = UNSET, **settings: Any
-) -> LongSentenceTransformer: ...
-
-
-@overload
-def extend(
-    model: SparseEncoder, method: str | Unset = UNSET, **settings: Any
-) -> LongSparseEncoder: ...
-
-
-@overload
-def extend(
-    model: CrossEncoder, method: str | Unset = UNSET, **settings: Any
-) -> LongCrossEncoder: ...
-
-
-@overload
-def extend(
-    model: MultiVectorEncoder, method: str | Unset = UNSET, **settings: Any
-) -> LongMultiVectorEncoder: ...
-
-
-@takes_settings(ExtensionConfig)
-def extend(model: BaseModel, method: str | Unset = UNSET, **settings: Any) -> LongModel:
-    """Extend a loaded model; the model itself stays as it is.
-
-    Both share their weights until one of them is moved or cast. Training one in place changes both:
-    deep-copy it first.
-
-    Args:
-        model: A SentenceTransformer whose first modules are a Transformer and its Pooling; a
-            SparseEncoder with a SpladePooling or a Pooling there, or a Router of such;
-            a MultiVectorEncoder; a CrossEncoder; or a model that was extended before, whose
-            extension is then replaced.
-        method: See `load`.
-        **settings: The fields of `ExtensionConfig`, and the method's own options; see `load`.
-
-    Returns:
-        A new model of the same class.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot take the method.
-    """
-    return extended(model, ExtensionConfig.from_keywords(method=method, **settings))
-
-
-def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
-    """A model with a whitening built in; the model itself stays as it is.
-
-    Args:
-        model: An extended model.
-        whitening: Fitted for it.
-
-    Raises:
-        ModelError: If it was fitted for another model, or this one is whitened already.
-    """
-    whitened = cast(LongSentenceTransformer, extended(model, long_transformer(model).extension))
-    build_in(whitened, whitening)
-    return whitened
-
-
-def _over_published(settings: ModelSettings, published: ModelSettings) -> ModelSettings:
-    """The user's settings over those that a released checkpoint needs."""
-    method = settings.given.get("method", published.method)
-    if method != published.method and get_method(published.method).tied_to_checkpoint:
-        refuse_other_than(published.method, method)
-    return settings.over(published)
-
-
-def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
+def was_saved_extended(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
     """Whether the folder or repository holds a model that was extended and saved.
 
     Args:
@@ -435,4 +296,4 @@ def is_saved_extension(model_name_or_path: str, model_kwargs: dict[str, Any]) ->
             place = ("router_config.json", where, module["path"])
             routes = checkpoint_json(model_name_or_path, *place) or {}
             types += routes.get("types", {}).values()
-    return any(kind in saved_classes() for kind in types)
+    return any(kind in SAVED_CLASSES for kind in types)

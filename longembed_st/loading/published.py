@@ -1,10 +1,10 @@
-"""Released checkpoints whose rule for positions is not in their own files."""
+"""Released checkpoints whose files do not say how positions are read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,8 @@ class Published:
     """How a released checkpoint must be loaded.
 
     Attributes:
-        settings: What holds unless the user says otherwise; the prompts are those it was trained
-            with.
-        normalize: Whether its vectors are meant to have unit length.
+        settings: Defaults; the prompts are those of its training.
+        normalize: Whether its vectors have unit length.
     """
 
     settings: ModelSettings
@@ -37,4 +36,4 @@ PUBLISHED = {
     ),
     "dwzhu/e5rope-base": Published(ModelSettings(original_max_seq_length=512, prompts=_E5_PROMPTS)),
 }
-"""By the name that a user gives to `longembed_st.load`."""
+"""By hub name."""

@@ -1,14 +1,12 @@
-"""Whether a model's files belong together: each check refuses with what is wrong and a way out.
+"""Checks that a model's files belong together.
 
-The libraries beneath take a configuration as it is. Some values end in errors of every kind, others
-in a model that loads, computes and means nothing.
+transformers takes a configuration as it is. Some values end in errors of every kind, others in a
+model that loads and gives meaningless vectors.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any, cast
 
 from safetensors import safe_open
@@ -19,6 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from longembed_st.errors import ModelError
+from longembed_st.loading.hub import checkpoint_json
 
 _SIZES = {
     **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer"), 10_000),
@@ -26,7 +25,7 @@ _SIZES = {
     **dict.fromkeys(("hidden_size", "dim", "n_embd", "intermediate_size"), 1_000_000),
     **dict.fromkeys(("vocab_size",), 100_000_000),
 }
-"""The most that a configuration may say; building from more than that never ends."""
+"""The largest plausible sizes; building a larger model never ends."""
 
 STANFORD = "HF_ColBERT"
 """The architecture of the first late-interaction checkpoints, whose projection has no module."""
@@ -35,8 +34,8 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
 
 
-def refuse_made_up(model: BaseModel, name: str, where: dict[str, Any]) -> None:
-    """Raise `ModelError` if modules of a model were made up, as the checkpoint has none.
+def refuse_random_weights(model: BaseModel, name: str, where: dict[str, Any]) -> None:
+    """Raise `ModelError` if a module has random weights, as the checkpoint has none for it.
 
     sentence-transformers puts a random projection or autoencoder behind a bare transformer, to be
     trained.
@@ -48,20 +47,20 @@ def refuse_made_up(model: BaseModel, name: str, where: dict[str, Any]) -> None:
     """
     needed = {"MultiVectorEncoder": ("Dense",), "SparseEncoder": ("SparseAutoEncoder",)}
     kinds = [type(module).__name__ for module in model.children()]
-    made_up = [kind for kind in needed.get(model.model_type, ()) if kind in kinds]
-    if not made_up or load_file_path(name, "modules.json", **where) is not None:
+    random = [kind for kind in needed.get(model.model_type, ()) if kind in kinds]
+    if not random or load_file_path(name, "modules.json", **where) is not None:
         return
     config = checkpoint_json(name, "config.json", where) or {}
     if STANFORD not in (config.get("architectures") or []):
         raise ModelError(
-            f"{name!r} has no weights for the {made_up[0]} of a {model.model_type}: its vectors "
+            f"{name!r} has no weights for the {random[0]} of a {model.model_type}: its vectors "
             f"would be random. To train one, make it with sentence_transformers.{model.model_type} "
             "and extend that: longembed_st.extend(model)"
         )
 
 
 def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> None:
-    """Raise `ModelError` if sizes in a model's configuration are none, before it is built.
+    """Raise `ModelError` if a size in a model's configuration is impossible, before it is built.
 
     Args:
         model_name_or_path: What the user named.
@@ -71,7 +70,9 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
     if config is None:
         return
     if not isinstance(config, dict):
-        raise ModelError(f"the configuration of {model_name_or_path!r} is no object. {_WAY_OUT}")
+        raise ModelError(
+            f"the configuration of {model_name_or_path!r} is not an object. {_WAY_OUT}"
+        )
     for name, most in _SIZES.items():
         value = config.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
@@ -84,7 +85,7 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
 def refuse_meaningless(
     transformer: Transformer, model_name_or_path: str, where: dict[str, Any]
 ) -> None:
-    """Raise `ModelError` if a model was built, and cannot be what its files describe.
+    """Raise `ModelError` if a model cannot be what its files describe.
 
     Args:
         transformer: The first module of a model fresh from its files.
@@ -107,29 +108,6 @@ def refuse_meaningless(
             raise ModelError(f"{model_name_or_path!r} says that it reads {limit!r} tokens")
 
 
-def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str = "") -> Any:
-    """A JSON file of a checkpoint; None if there is none.
-
-    Args:
-        name: Folder or hub name.
-        file: The file's name.
-        where: Arguments that say where to look; see `hub_arguments`.
-        subfolder: In which it lies.
-    """
-    path = load_file_path(name, file, subfolder=subfolder, **where)
-    return None if path is None else json.loads(Path(path).read_text(encoding="utf8"))
-
-
-def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Those arguments of `SentenceTransformer` that say where a file is looked for.
-
-    Args:
-        arguments: All of them.
-    """
-    names = ("token", "cache_folder", "revision", "local_files_only")
-    return {name: arguments[name] for name in names if name in arguments}
-
-
 def _refuse_left_out_layers(
     model: PreTrainedModel, model_name_or_path: str, where: dict[str, Any]
 ) -> None:
@@ -145,7 +123,7 @@ def _refuse_left_out_layers(
     if built and stored > built:
         raise ModelError(
             f"{model_name_or_path!r} has weights for {stored} layers, and its configuration has "
-            f"only {built}: vectors would be others than those of the model. {_WAY_OUT}"
+            f"only {built}: its vectors would not be those of the model. {_WAY_OUT}"
         )
 
 

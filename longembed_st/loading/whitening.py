@@ -1,7 +1,4 @@
-"""What a corpus has taught without labels: as a file, and built into a model.
-
-How it is fitted is the business of `longembed_tuning`.
-"""
+"""A whitening as a file, and built into a model; `longembed_tuning` fits it."""
 
 from __future__ import annotations
 
@@ -20,14 +17,15 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.files import write_whole
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.files import write_atomically
+from longembed_st.loading.extend import extended
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"
 """In the folder of a whitened model."""
 
-MOST_DOCUMENTS = 500
-"""What a whitening is fitted on by default, drawn at random: more change little."""
+FITTED_DOCUMENTS = 500
+"""A whitening is fitted on so many by default, drawn at random: more change little."""
 
 _FORMAT = {"format": "longembed-st whitening 1"}
 
@@ -36,7 +34,7 @@ Vectors = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class WhiteningMap:
-    """y = matrix x, then scaled to unit length.
+    """A linear map to unit vectors.
 
     Attributes:
         matrix: Shape (dimensions, width).
@@ -58,12 +56,12 @@ class WhiteningMap:
 
 @dataclass(frozen=True)
 class Whitening:
-    """What is built into a model.
+    """A map of a model's vectors, and weights of its tokens.
 
     Attributes:
-        map: Behind its vectors; None to weigh tokens only.
-        token_weights: In the mean of a pass, shape (vocabulary,); None for equal ones.
-        notes: What it was fitted on, for people; no text of it.
+        map: Applied to the vectors; None to weigh tokens only.
+        token_weights: Used in the mean of a pass, shape (vocabulary,); None for equal ones.
+        notes: About the corpus, for people; without its texts.
     """
 
     map: WhiteningMap | None
@@ -71,7 +69,7 @@ class Whitening:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What the map makes of vectors; without one they stay as they are.
+        """Map vectors; without a map they stay as they are.
 
         Args:
             vectors: Of the model with these token weights, shape (n, width).
@@ -84,28 +82,24 @@ class Whitening:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digits that tell it from others; the notes do not count."""
-        found = hashlib.sha256()
+        """A hash of the numbers, in hexadecimal digits; the notes do not count."""
+        digest = hashlib.sha256()
         for name, array in sorted(self._arrays().items()):
-            found.update(name.encode() + array.tobytes())
-        return found.hexdigest()
+            digest.update(name.encode() + array.tobytes())
+        return digest.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all.
-
-        Args:
-            path: The file.
-        """
+        """Write a safetensors file, whole or not at all."""
         content = save(self._arrays(), metadata={**self.notes, **_FORMAT})
-        write_whole(path, lambda file: file.write(content))
+        write_atomically(path, lambda file: file.write(content))
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
         matrix = None if self.map is None else self.map.matrix
-        given = {"matrix": matrix, "token_weights": self.token_weights}
+        arrays = {"matrix": matrix, "token_weights": self.token_weights}
         # safetensors writes memory as it lies there, transposed or not.
         return {
             name: np.ascontiguousarray(array, dtype=np.float32)
-            for name, array in given.items()
+            for name, array in arrays.items()
             if array is not None
         }
 
@@ -117,8 +111,8 @@ class Whitening:
             path: The file, or the folder of a whitened model.
 
         Raises:
-            ConfigError: If it is not there.
-            ModelError: If it is something else, or damaged.
+            ConfigError: If the file does not exist.
+            ModelError: If it is not a whitening, or damaged.
         """
         place = Path(path) / FILE if Path(path).is_dir() else Path(path)
         if not place.is_file():
@@ -132,16 +126,18 @@ class Whitening:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} cannot be read as a whitening: {error}") from None
-        known = _FORMAT.items() <= notes.items()
-        if not known or not all(np.isfinite(one).all() for one in arrays.values()):
-            raise ModelError(f"{path} is no whitening that this version can read, or is damaged")
+        is_known = _FORMAT.items() <= notes.items()
+        if not is_known or not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ModelError(f"{path} is not a whitening that this version can read, or is damaged")
         matrix = arrays.get("matrix")
         fitted = None if matrix is None else WhiteningMap(matrix.astype(np.float64))
         return cls(fitted, arrays.get("token_weights"), notes)
 
 
-def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "it") -> None:
-    """Put a whitening into a model and behind its modules.
+def attach_whitening(
+    model: LongSentenceTransformer, whitening: Whitening, name: str = "it"
+) -> None:
+    """Add a whitening to the end of a model, and its weights of tokens to the reader.
 
     Args:
         model: Changed in place.
@@ -152,7 +148,7 @@ def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
     if is_whitened(model):
-        raise ModelError(f"this model is whitened already: {name} cannot be built in beside")
+        raise ModelError(f"this model is whitened already: {name} cannot be added")
     if whitening.token_weights is not None:
         model.long_transformer.weigh_tokens(torch.from_numpy(whitening.token_weights))
     if whitening.map is None:
@@ -177,6 +173,21 @@ def build_in(model: LongSentenceTransformer, whitening: Whitening, name: str = "
         model.append(module)
 
 
+def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
+    """Build a whitening into a copy of a model; the model itself stays as it is.
+
+    Args:
+        model: An extended model.
+        whitening: Fitted for it.
+
+    Raises:
+        ModelError: If it was fitted for another model, or this one is whitened already.
+    """
+    whitened = cast(LongSentenceTransformer, extended(model, model.long_transformer.extension))
+    attach_whitening(whitened, whitening)
+    return whitened
+
+
 def is_whitened(model: LongSentenceTransformer) -> bool:
     """Whether a whitening is built into a model.
 
@@ -190,7 +201,7 @@ def is_whitened(model: LongSentenceTransformer) -> bool:
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """Vectors scaled to unit length.
+    """Scale vectors to unit length.
 
     Args:
         vectors: Shape (..., width).

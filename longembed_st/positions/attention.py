@@ -1,7 +1,7 @@
 """The attention function that we register with transformers.
 
 It is registered when this module is imported, so that a model that was pickled into another process
-finds it there.
+finds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from longembed_st.errors import ModelError
-from longembed_st.positions.kernels import SelfExtendTurns, banded_attention, self_extend_attention
+from longembed_st.positions.kernels import (
+    SelfExtendRotations,
+    banded_attention,
+    self_extend_attention,
+)
 
 LONG_ATTENTION = "longembed"
 """The name under which transformers knows `long_attention`."""
@@ -25,19 +29,19 @@ LONG_ATTENTION = "longembed"
 
 @dataclass(frozen=True)
 class SelfExtension:
-    """What SelfExtend needs inside the attention.
+    """The parameters of SelfExtend inside the attention.
 
     Attributes:
         neighbor_window: w, in tokens.
-        turns: Rotations of queries and keys, which arrive unrotated.
+        rotations: Rotations of queries and keys, which arrive unrotated.
     """
 
     neighbor_window: int
-    turns: SelfExtendTurns
+    rotations: SelfExtendRotations
 
 
 def logn_scale(n: int, original: int) -> float:
-    """`max(1, log n / log L_o)` (Su, 2021; LongEmbed, appendix B).
+    """Compute `max(1, log n / log L_o)` (Su, 2021; LongEmbed, appendix B).
 
     Args:
         n: Real tokens of one text.
@@ -60,7 +64,7 @@ def long_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Exact attention without a dense mask, with log-n scaling and SelfExtend where asked for.
+    """Compute exact attention without a dense mask, with log-n scaling and SelfExtend if given.
 
     Args:
         module: The attention layer.
@@ -87,11 +91,11 @@ def long_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if sliding_window is None:
         scaling *= logn
-    causal = sees_only_the_past(module, is_causal)
+    causal = is_causal_layer(module, is_causal)
     grouped = self_extension is not None and sliding_window is None
     if grouped and attention_mask is not None:
         raise ModelError(
-            "SelfExtend reads texts of one length without a mask, and was given one: queries and "
+            "SelfExtend reads texts of one length, without a mask, and there is one: queries and "
             "keys arrive unrotated, and plain attention would lose all positions"
         )
     if attention_mask is None and sliding_window is not None and sliding_window < query.shape[2]:
@@ -100,7 +104,7 @@ def long_attention(
         assert self_extension is not None
         attend = partial(
             self_extend_attention,
-            turns=self_extension.turns.to(value.dtype),
+            rotations=self_extension.rotations.to(value.dtype),
             neighbor_window=self_extension.neighbor_window,
         )
     else:
@@ -117,24 +121,24 @@ def long_attention(
         )
     if dropout:
         raise ModelError("attention dropout is not supported here; set attention_dropout to 0")
-    # Under autocast, what was turned comes in another precision than the values.
+    # Under autocast, rotated queries and keys have another precision than the values.
     query, key = query.to(value.dtype), key.to(value.dtype)
     output = attend(query, key, value, causal=causal, scaling=scaling)
     return output.transpose(1, 2).contiguous(), None
 
 
-def sees_only_the_past(module: nn.Module, is_causal: bool | None) -> bool:
+def is_causal_layer(module: nn.Module, is_causal: bool | None) -> bool:
     """Whether the tokens of a layer see only what precedes them.
 
     Args:
         module: The attention layer.
-        is_causal: As transformers was told; None for what the layer says.
+        is_causal: The argument of transformers; None for what the layer says.
     """
     return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
 
 
 def mask_of_padded_texts(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """A dense mask if texts were padded; otherwise none: `long_attention` knows the rest.
+    """Make a dense mask if texts were padded; `long_attention` does the rest.
 
     Args:
         attention_mask: Shape (batch, n), or None if no text was padded.

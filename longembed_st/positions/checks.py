@@ -1,4 +1,4 @@
-"""What must hold before a model is extended: each check refuses with a reason and a way out."""
+"""Checks before a model is extended: each refuses with a reason and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNUSED_WEIGHTS = ("pooler.",)
 
 
 def missing_weights(model: PreTrainedModel) -> list[str]:
-    """Names of the parameters that matter and were made up, as the checkpoint has none for them.
+    """Return the names of parameters with random values that affect vectors.
 
     Args:
         model: A model fresh from `from_pretrained`.
@@ -46,11 +46,7 @@ def refuse_missing_weights(model: PreTrainedModel, name_or_path: str) -> None:
 
 
 def backbone_of(transformer: Transformer) -> PreTrainedModel:
-    """The transformers model of a module, without the head that may stand on it.
-
-    Args:
-        transformer: Any.
-    """
+    """Return the transformers model of a module, without the head that may stand on it."""
     model = transformer.model
     if transformer.transformer_task == "feature-extraction":
         return model
@@ -60,13 +56,13 @@ def backbone_of(transformer: Transformer) -> PreTrainedModel:
 def refuse_unsupported(
     transformer: Transformer, method: Method, outputs: Sequence[str], per_task: Sequence[str]
 ) -> None:
-    """Raise `ModelError` if the module does other things with texts than its class of models.
+    """Raise `ModelError` if the module has a feature that longembed-st does not support.
 
     Args:
         transformer: The first module of the model.
         method: The method that it is to be extended with.
-        outputs: What it may give.
-        per_task: Settings for queries or documents alone that are followed.
+        outputs: The outputs that are supported.
+        per_task: Settings for queries or documents alone that are supported.
     """
     if transformer.tokenizer is None:
         raise ModelError("this model has no tokenizer; longembed-st extends text models only")
@@ -78,7 +74,7 @@ def refuse_unsupported(
     if transformer.module_output_name not in outputs:
         raise ModelError(
             f"this model gives {transformer.module_output_name!r} instead of "
-            f"{' or '.join(outputs).replace('_', ' ')}; longembed-st knows no windows of that"
+            f"{' or '.join(outputs).replace('_', ' ')}; longembed-st cannot read windows of that"
         )
     if set(transformer.modality_config) == {"text", "message"}:
         raise ModelError(
@@ -115,7 +111,7 @@ def refuse_unsupported(
 def lift_sliding_window(
     config: PretrainedConfig, family: Family, method: Method, context: Context
 ) -> None:
-    """Let all layers see the whole text, where the window they are limited to exceeds L_o anyway.
+    """Let all layers see the whole text, if their sliding window exceeds L_o anyway.
 
     Args:
         config: The configuration of an extended copy.
@@ -140,7 +136,7 @@ def lift_sliding_window(
 
 
 def original_window(transformer: Transformer, family: Family) -> int:
-    """L_o: the most tokens that the model reads as shipped, special tokens counted.
+    """Return L_o: the most tokens that the model reads as shipped, special tokens counted.
 
     Args:
         transformer: The first module of the model.
@@ -166,7 +162,7 @@ def original_window(transformer: Transformer, family: Family) -> int:
 
 
 def position_limit(transformer: Transformer, family: Family) -> int | None:
-    """The most tokens that the model has positions for, or None if it does not say."""
+    """Return the most tokens that the model has positions for, or None if it does not say."""
     backbone = backbone_of(transformer)
     table = family.table(backbone)
     if table is not None:

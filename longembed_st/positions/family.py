@@ -42,7 +42,7 @@ class Family:
     note: str = ""
 
     def table(self, model: PreTrainedModel) -> nn.Embedding | None:
-        """The learned position embedding, shape (rows, hidden), or None if there is none."""
+        """Return the learned position embedding, shape (rows, hidden), or None."""
         if self.position_table is None:
             return None
         table = model.get_submodule(self.position_table)
@@ -54,7 +54,7 @@ class Family:
         return table
 
     def first_position(self, model: PreTrainedModel) -> int:
-        """The row of the position table that belongs to the first token of a text."""
+        """Return the row of the position table for the first token of a text."""
         if not self.after_padding:
             return 0
         table = self.table(model)
@@ -67,7 +67,7 @@ class Family:
         return method.needs <= self.capabilities
 
     def refuse_unless_takes(self, method: Method, context: Context) -> None:
-        """Raise `ModelError`, with the reason and the methods that work, if the method does not.
+        """Raise `ModelError`, naming the methods that work, if a method does not.
 
         Args:
             method: The method with its options.
@@ -116,7 +116,7 @@ def _rotary(model_type: str, **changes: object) -> Family:
     return Family(model_type, **record)  # type: ignore[arg-type]
 
 
-_DENSE_BIAS = "it reads on past its window by itself; its bias takes memory quadratic in length"
+_DENSE_BIAS = "it reads past its window by itself; its bias takes memory quadratic in length"
 
 _OWN = (
     _absolute("bert"),
@@ -130,7 +130,7 @@ _OWN = (
         "mpnet",
         after_padding=True,
         capabilities=frozenset({"position_ids", "position_table"}),
-        note="its attention adds a relative bias in code of its own that takes no scaling",
+        note="its own attention code adds a relative bias and takes no scaling",
     ),
     *(
         Family(model_type, "relative", frozenset({"extrapolation"}), note=_DENSE_BIAS)
@@ -152,7 +152,7 @@ _OWN = (
 
 def _name_of(family: Any, where: str) -> str:
     if not isinstance(family, Family):
-        raise ConfigError(f"{where} is no longembed_st.Family")
+        raise ConfigError(f"{where} is not a longembed_st.Family")
     return family.model_type
 
 
@@ -160,7 +160,7 @@ _registry: Registry[Family] = Registry(ENTRY_POINT_GROUP, "family", _name_of, _O
 
 
 def register_family(family: Family) -> Family:
-    """Make a model type known in this process.
+    """Register a model type in this process.
 
     A package registers its families by the entry-point group `longembed_st.families` instead, each
     under its model type.
@@ -172,22 +172,22 @@ def register_family(family: Family) -> Family:
         The family.
 
     Raises:
-        ConfigError: If it is no `Family`, or the model type has another one.
+        ConfigError: If it is not a `Family`, or the model type has another one.
     """
     return _registry.register(family)
 
 
 def families() -> dict[str, Family]:
-    """The model types that can take more than `pcw`, by `config.model_type`.
+    """Return the model types that support more than `pcw`, by `config.model_type`.
 
     Raises:
-        ConfigError: If what an installed package has registered is not usable.
+        ConfigError: If an installed package has registered something unusable.
     """
     return _registry.all()
 
 
 def family_of(config: PretrainedConfig) -> Family:
-    """The record of a model; for an unknown type, one that offers nothing.
+    """Return the family of a model; for an unknown type, one that offers nothing.
 
     Args:
         config: The transformers configuration.

@@ -1,4 +1,4 @@
-"""Where a method's answers enter a model: one hook for each kind of position encoding.
+"""How a method's positions enter a model: one hook for each kind of position encoding.
 
 Hooks act on the modules of an extended copy of the model, never on the original, and only while a
 text is read that does not fit the original window.
@@ -15,9 +15,9 @@ from transformers import PreTrainedModel
 
 from longembed_st.positions.attention import SelfExtension
 from longembed_st.positions.family import Family
-from longembed_st.positions.kernels import SelfExtendTurns, self_extend_positions
+from longembed_st.positions.kernels import SelfExtendRotations, self_extend_positions
 from longembed_st.positions.method import Context, Method
-from longembed_st.positions.rotary import MethodRotary, Rotation, own_frequencies, rotating
+from longembed_st.positions.rotary import MethodRotary, RotaryPositions, own_frequencies, rotating
 from longembed_st.positions.tables import FractionalEmbedding
 
 
@@ -45,7 +45,7 @@ class Hook(Protocol):
 
 
 class NoHook:
-    """For models of which nothing is known: they only ever see texts that fit."""
+    """For models of unknown structure, which read texts that fit only."""
 
     def reading(
         self,
@@ -59,10 +59,10 @@ class NoHook:
 
 
 class TableHook:
-    """For learned position embeddings: position ids, fractional where the method wants them so.
+    """For learned position embeddings: sets position ids, which may be fractional.
 
     Args:
-        model: The extended copy; its table learns to read between its rows.
+        model: The extended copy; its table is replaced by one that reads between its rows.
         family: Its family.
     """
 
@@ -78,7 +78,7 @@ class TableHook:
         method: Method,
         context: Context,
     ) -> AbstractContextManager[None]:
-        """Hand over the method's positions as `position_ids`."""
+        """Set the method's positions as `position_ids`."""
         ids = inputs["input_ids"]
         positions = method.position_ids(ids.shape[1], context)
         if positions is not None:
@@ -88,10 +88,10 @@ class TableHook:
 
 
 class RotaryHook:
-    """For rotary embeddings: positions, frequencies, or unturned queries and keys.
+    """For rotary embeddings: positions, frequencies, or unrotated queries and keys.
 
     Args:
-        model: The extended copy; its rotary embedding learns to turn as told.
+        model: The extended copy; its rotary embedding is replaced.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -108,31 +108,28 @@ class RotaryHook:
         method: Method,
         context: Context,
     ) -> AbstractContextManager[None]:
-        """Turn by the method's positions and frequencies, or inside the attention."""
+        """Rotate by the method's positions and frequencies, or inside the attention."""
         n = inputs["input_ids"].shape[1]
         frequencies = method.frequencies(n, context, self.frequencies) or self.frequencies
         grouping = method.grouping(n, context)
         if grouping is not None:
-            rotation = Rotation(None, frequencies)
+            rotation = RotaryPositions(None, frequencies)
             window = grouping.neighbor_window
             like = torch.empty(0, dtype=model.dtype, device=inputs["input_ids"].device)
-            turns = (
-                rotation.turn(positions, like)
+            rotations = (
+                rotation.rotation_at(positions, like)
                 for positions in self_extend_positions(n, grouping.group_size, window)
             )
-            inputs["self_extension"] = SelfExtension(window, SelfExtendTurns(*turns))
+            inputs["self_extension"] = SelfExtension(window, SelfExtendRotations(*rotations))
             return rotating(rotation)
         positions = method.position_ids(n, context)
-        return rotating(Rotation(torch.arange(n) if positions is None else positions, frequencies))
+        return rotating(
+            RotaryPositions(torch.arange(n) if positions is None else positions, frequencies)
+        )
 
 
 def install_hook(model: PreTrainedModel, family: Family) -> Hook:
-    """Prepare an extended copy of a model.
-
-    Args:
-        model: The copy.
-        family: Its family.
-    """
+    """Prepare an extended copy of a model."""
     match family.encoding:
         case "absolute":
             return TableHook(model, family)
@@ -143,7 +140,7 @@ def install_hook(model: PreTrainedModel, family: Family) -> Hook:
 
 
 def within_table(positions: Tensor, context: Context) -> Tensor:
-    """Positions that lie between two learned ones, or on the last.
+    """Limit fractional positions to the learned ones.
 
     Interpolation by s leaves the last `s - 1` tokens of a text that fills L_t beyond the last
     learned position, L_o - 1. The paper names no right neighbour there: they get the last vector.

@@ -32,7 +32,7 @@ _HEADS_PER_THREAD = 2
 _PORTABLE_ROWS, _PORTABLE_KEYS = 512, 1024
 
 
-class Turn(NamedTuple):
+class Rotation(NamedTuple):
     """A rotation of every token to one position, channel `c` with channel `c + d / 2`.
 
     Attributes:
@@ -44,7 +44,7 @@ class Turn(NamedTuple):
     sin: Tensor
 
 
-class SelfExtendTurns(NamedTuple):
+class SelfExtendRotations(NamedTuple):
     """Rotations at which plain attention gives each region of SelfExtend.
 
     Attributes:
@@ -54,25 +54,27 @@ class SelfExtendTurns(NamedTuple):
         grouped: Of keys beyond the band, on either side.
     """
 
-    exact: Turn
-    left: Turn
-    right: Turn
-    grouped: Turn
+    exact: Rotation
+    left: Rotation
+    right: Rotation
+    grouped: Rotation
 
-    def to(self, dtype: torch.dtype) -> SelfExtendTurns:
-        """The same rotations in another precision.
+    def to(self, dtype: torch.dtype) -> SelfExtendRotations:
+        """Convert the rotations to another precision.
 
         Args:
             dtype: That of queries and keys.
         """
-        return SelfExtendTurns(*(Turn(turn.cos.to(dtype), turn.sin.to(dtype)) for turn in self))
+        return SelfExtendRotations(
+            *(Rotation(rotation.cos.to(dtype), rotation.sin.to(dtype)) for rotation in self)
+        )
 
 
 def self_extend_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    turns: SelfExtendTurns,
+    rotations: SelfExtendRotations,
     *,
     neighbor_window: int,
     causal: bool,
@@ -87,7 +89,7 @@ def self_extend_attention(
         query: Unrotated queries, shape `(B, H, n, D)`.
         key: Unrotated keys, shape `(B, Hkv, n, D)`, `H` a multiple of `Hkv`.
         value: Values, shape `(B, Hkv, n, Dv)`.
-        turns: Rotations to the positions of `self_extend_positions`.
+        rotations: Rotations to the positions of `self_extend_positions`.
         neighbor_window: `w`, the distance from which positions are grouped.
         causal: Whether a query sees only keys up to its own position.
         scaling: Factor on the scores before the softmax.
@@ -96,7 +98,7 @@ def self_extend_attention(
         The attention output, shape `(B, H, n, Dv)`.
 
     Raises:
-        ModelError: If a gradient is asked for.
+        ModelError: If a gradient is needed.
     """
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
         raise ModelError("SelfExtend defines no gradient; train the model unextended")
@@ -109,7 +111,7 @@ def self_extend_attention(
             query[text, q_heads],
             key[text, kv_heads],
             value[text, kv_heads],
-            turns,
+            rotations,
             window=neighbor_window,
             causal=causal,
             scaling=scaling,
@@ -120,7 +122,7 @@ def self_extend_attention(
 def self_extend_positions(
     length: int, group_size: int, window: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Positions at which plain rotary attention gives each region of SelfExtend.
+    """Compute positions at which plain rotary attention gives each region of SelfExtend.
 
     Args:
         length: `n`, in tokens.
@@ -128,7 +130,7 @@ def self_extend_positions(
         window: `w`, the distance from which positions are grouped.
 
     Returns:
-        Four `(n,)` tensors, in the order of `SelfExtendTurns`; positions may be negative.
+        Four `(n,)` tensors, in the order of `SelfExtendRotations`; positions may be negative.
     """
     exact = torch.arange(length)
     grouped = exact // group_size
@@ -152,7 +154,7 @@ def _attend_heads(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    turns: SelfExtendTurns,
+    rotations: SelfExtendRotations,
     *,
     window: int,
     causal: bool,
@@ -166,32 +168,34 @@ def _attend_heads(
     kv_heads, length, _ = key.shape
     group = query.shape[0] // kv_heads
 
-    def queries_at(turn: Turn) -> Tensor:
-        return _rotated(query, turn).view(kv_heads, group, length, -1)
+    def queries_at(rotation: Rotation) -> Tensor:
+        return _rotated(query, rotation).view(kv_heads, group, length, -1)
 
-    def keys_at(turn: Turn) -> Tensor:
-        return _rotated(key, turn)[:, None]
+    def keys_at(rotation: Rotation) -> Tensor:
+        return _rotated(key, rotation)[:, None]
 
     values = value[:, None]
-    out, lse = _band(queries_at(turns.exact), keys_at(turns.exact), values, window, causal, scaling)
+    out, lse = _band(
+        queries_at(rotations.exact), keys_at(rotations.exact), values, window, causal, scaling
+    )
     if length > window:
-        keys = keys_at(turns.grouped)
-        part = _beyond(queries_at(turns.left), keys, values, window, scaling)
+        keys = keys_at(rotations.grouped)
+        part = _beyond(queries_at(rotations.left), keys, values, window, scaling)
         _merge_(out[:, :, window:], lse[:, :, window:], *part)
         if not causal:
-            part = _beyond_right(queries_at(turns.right), keys, values, window, scaling)
+            part = _beyond_right(queries_at(rotations.right), keys, values, window, scaling)
             _merge_(out[:, :, :-window], lse[:, :, :-window], *part)
     return out.flatten(0, 1)
 
 
-def _rotated(x: Tensor, turn: Turn) -> Tensor:
+def _rotated(x: Tensor, rotation: Rotation) -> Tensor:
     """Rotate `x` of shape `(h, n, D)`; channels past `d` stay as they are."""
-    half = turn.cos.shape[-1]
+    half = rotation.cos.shape[-1]
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     first, second = x[..., :half], x[..., half : 2 * half]
     # Written in place: a temporary of this size costs more than the arithmetic.
-    torch.mul(first, turn.cos, out=out[..., :half]).addcmul_(second, turn.sin, value=-1)
-    torch.mul(second, turn.cos, out=out[..., half : 2 * half]).addcmul_(first, turn.sin)
+    torch.mul(first, rotation.cos, out=out[..., :half]).addcmul_(second, rotation.sin, value=-1)
+    torch.mul(second, rotation.cos, out=out[..., half : 2 * half]).addcmul_(first, rotation.sin)
     out[..., 2 * half :] = x[..., 2 * half :]
     return out
 

@@ -1,21 +1,23 @@
-"""What an extension method is, and the registry of those there are.
+"""The base class of extension methods, and their registry.
 
-A method answers questions about positions and windows and knows no model. Where in a model the
-answers go is the business of `longembed_st.positions.family`.
+A method computes positions and windows and knows no model; `longembed_st.positions.family` knows
+where these enter a model.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENTRY_POINT_GROUP = "longembed_st.methods"
 
@@ -49,17 +51,17 @@ class Context:
 
     @property
     def scaling_factor(self) -> int:
-        """`s = ceil(L_t / L_o)` (LongEmbed, section 4.2)."""
+        """The scaling factor `s = ceil(L_t / L_o)` (LongEmbed, section 4.2)."""
         return self.factor_for(self.extended or self.original)
 
     def factor_for(self, n: int) -> int:
-        """`ceil(n / L_o)` for a text of n tokens."""
+        """Return `ceil(n / L_o)` for a text of n tokens."""
         return math.ceil(n / self.original)
 
 
 @dataclass(frozen=True)
 class Frequencies:
-    """How fast the channels of a rotary embedding turn.
+    """How fast the channels of a rotary embedding rotate.
 
     Attributes:
         inverse: Shape (d / 2,): the angle theta_j of one position step, in radians.
@@ -74,7 +76,7 @@ class Frequencies:
     rope_type: str = "default"
 
     def with_inverse(self, inverse: Tensor, attention_factor: float | None = None) -> Frequencies:
-        """The same with other angles, and perhaps another factor."""
+        """Return a copy with other angles, and perhaps another factor."""
         factor = self.attention_factor if attention_factor is None else attention_factor
         return replace(self, inverse=inverse, attention_factor=factor)
 
@@ -108,11 +110,11 @@ class Recommendation:
 class Method(BaseModel):
     """Base class of all extension methods; its fields are the method's options.
 
-    Subclass it, answer the questions where the answer differs from the unmodified model's, and
-    register the class: `register_method`, or the entry-point group `longembed_st.methods`.
+    Subclass it, override the methods whose result differs from the unmodified model's, and register
+    the class: `register_method`, or the entry-point group `longembed_st.methods`.
 
     Attributes:
-        name: What users call it.
+        name: Its name in settings.
         summary: What it does, in half a sentence.
         source: Paper and equation.
         needs: The capabilities that a model must offer.
@@ -133,7 +135,7 @@ class Method(BaseModel):
 
     @classmethod
     def default_max_seq_length(cls, original: int) -> int | None:
-        """The extended window if the user names none: the paper's largest, eight times L_o.
+        """Return the default extended window: the paper's largest, eight times L_o.
 
         Args:
             original: L_o, in tokens.
@@ -160,7 +162,7 @@ class Method(BaseModel):
         """
 
     def resolved(self, context: Context) -> Self:
-        """The method with every option given: for options whose default depends on the windows.
+        """Return the method with every option set, as a default may depend on the windows.
 
         Args:
             context: The original and the extended window.
@@ -169,7 +171,7 @@ class Method(BaseModel):
 
     @classmethod
     def usual_options(cls, context: Context) -> dict[str, Any]:
-        """The value of each option that has a default.
+        """Return the value of each option that has a default.
 
         Args:
             context: The original and the extended window.
@@ -177,7 +179,7 @@ class Method(BaseModel):
         return cls.model_construct().resolved(context).model_dump()
 
     def required(self, context: Context) -> frozenset[Capability]:
-        """The capabilities that the method needs with these windows.
+        """Return the capabilities that the method needs with these windows.
 
         Args:
             context: The original and the extended window.
@@ -189,7 +191,7 @@ class Method(BaseModel):
 
         Args:
             n: Content tokens of the text: its prompt and special tokens not counted.
-            room: Content tokens that fit into one window beside prompt and special tokens.
+            room: Content tokens that fit into one window with prompt and special tokens.
 
         Returns:
             Half-open (start, end) ranges of content tokens, or None to read the text in one pass.
@@ -197,7 +199,7 @@ class Method(BaseModel):
         return None
 
     def tokens_per_window(self, context: Context) -> int:
-        """Tokens of one window, prompt and special tokens counted."""
+        """Return the tokens of one window, prompt and special tokens counted."""
         return context.original
 
     def reads_originally(self, n: int, context: Context) -> bool:
@@ -210,7 +212,7 @@ class Method(BaseModel):
         return n <= context.original
 
     def position_ids(self, n: int, context: Context) -> Tensor | None:
-        """Where the tokens of a pass stand that is not read originally, from 0 on.
+        """Return the positions of the tokens of a pass that is not read originally, from 0 on.
 
         Args:
             n: Tokens of the pass, special tokens counted.
@@ -223,7 +225,7 @@ class Method(BaseModel):
         return None
 
     def frequencies(self, n: int, context: Context, original: Frequencies) -> Frequencies | None:
-        """How fast a rotary embedding turns in a pass that is not read originally.
+        """Return the rotary frequencies for a pass that is not read originally.
 
         Args:
             n: Tokens of the pass, special tokens counted.
@@ -236,7 +238,7 @@ class Method(BaseModel):
         return None
 
     def grouping(self, n: int, context: Context) -> Grouping | None:
-        """How relative positions are grouped in a pass that is not read originally.
+        """Return how relative positions are grouped in a pass that is not read originally.
 
         Args:
             n: Tokens of the pass, special tokens counted.
@@ -248,11 +250,11 @@ class Method(BaseModel):
         return None
 
     def last_position(self, context: Context) -> int:
-        """The highest position that any text is given."""
+        """Return the highest position of any text."""
         return context.original - 1
 
     def baked_positions(self, context: Context) -> Tensor:
-        """The position, in the present table, of each row of a table of L_t rows.
+        """Return the position in the present table of each row of a table of L_t rows.
 
         Args:
             context: The original and the extended window.
@@ -268,7 +270,7 @@ class Method(BaseModel):
     def baked_rope(
         self, rope_parameters: dict[str, Any], width: int, context: Context
     ) -> dict[str, Any]:
-        """The method as transformers' own `rope_parameters`.
+        """Express the method as `rope_parameters` of transformers.
 
         Args:
             rope_parameters: The model's own, of its global layers.
@@ -285,7 +287,7 @@ class Method(BaseModel):
 
     @classmethod
     def can_be_baked(cls) -> bool:
-        """Whether it can be written into a plain model: as a table, or as a configuration."""
+        """Whether it can be written into a plain model, as a table or as a configuration."""
         return (
             cls.baked_positions is not Method.baked_positions
             or cls.baked_rope is not Method.baked_rope
@@ -300,7 +302,7 @@ class Method(BaseModel):
 
 def _name_of(method: Any, where: str) -> str:
     if not (isinstance(method, type) and issubclass(method, Method)):
-        raise ConfigError(f"{where} is no longembed_st.Method")
+        raise ConfigError(f"{where} is not a longembed_st.Method")
     name = getattr(method, "name", None)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where} has no name: set the class variable `name`")
@@ -311,25 +313,25 @@ _registry: Registry[type[Method]] = Registry(ENTRY_POINT_GROUP, "method", _name_
 
 
 def register_method(method: type[Method]) -> type[Method]:
-    """Make a method known in this process; also as a class decorator.
+    """Register a method in this process; also as a class decorator.
 
     A package registers its methods by the entry-point group `longembed_st.methods` instead: other
     processes, and the `longembed` command, then find them too.
 
     Args:
-        method: Its `name` is what users call it.
+        method: The class.
 
     Returns:
         The method.
 
     Raises:
-        ConfigError: If it is no `Method`, or another one has its name.
+        ConfigError: If it is not a `Method`, or another one has its name.
     """
     return _registry.register(method)
 
 
 def methods() -> dict[str, type[Method]]:
-    """All extension methods, by name.
+    """Return all extension methods, by name.
 
     Returns:
         Name to class; `summary` and `source` of a class say what it does and where it is from.
@@ -342,10 +344,10 @@ def methods() -> dict[str, type[Method]]:
 
 
 def get_method(name: str) -> type[Method]:
-    """The method class of a name.
+    """Return the method class of a name.
 
     Raises:
-        ConfigError: If there is none; the message lists those that exist.
+        ConfigError: If it is unknown; the message lists those that exist.
     """
     if not isinstance(name, str) or name not in methods():
         raise ConfigError(f"unknown method {name!r}; installed methods: {', '.join(methods())}")

@@ -1,4 +1,4 @@
-"""Rotary position embeddings that turn by a method's positions and frequencies."""
+"""Rotary position embeddings that rotate by a method's positions and frequencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from longembed_st.positions.kernels import Turn
+from longembed_st.positions.kernels import Rotation
 from longembed_st.positions.method import Frequencies
 
 GLOBAL_LAYERS, LOCAL_LAYERS = "full_attention", "sliding_attention"
@@ -19,19 +19,19 @@ GLOBAL_LAYERS, LOCAL_LAYERS = "full_attention", "sliding_attention"
 
 
 @dataclass(frozen=True)
-class Rotation:
-    """How the tokens of one batch are turned.
+class RotaryPositions:
+    """The positions and frequencies by which the tokens of a batch are rotated.
 
     Attributes:
-        positions: Shape (n,), or None to hand queries and keys to the attention unturned.
+        positions: Shape (n,), or None to hand queries and keys to the attention unrotated.
         frequencies: The angles of one position step.
     """
 
     positions: Tensor | None
     frequencies: Frequencies
 
-    def turn(self, positions: Tensor, like: Tensor) -> Turn:
-        """The rotation of tokens to given positions (Su et al., 2021, equation 34).
+    def rotation_at(self, positions: Tensor, like: Tensor) -> Rotation:
+        """Compute the rotation of tokens to some positions (Su et al., 2021, equation 34).
 
         Args:
             positions: Shape (n,); integer, fractional or negative.
@@ -41,10 +41,12 @@ class Rotation:
         # In double precision, a fractional position far out keeps its fraction.
         angles = (positions.to(like.device).double()[:, None] * inverse.double()).float()
         factor = self.frequencies.attention_factor
-        return Turn((angles.cos() * factor).to(like.dtype), (angles.sin() * factor).to(like.dtype))
+        return Rotation(
+            (angles.cos() * factor).to(like.dtype), (angles.sin() * factor).to(like.dtype)
+        )
 
     def cos_sin(self, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine as rotary embeddings of transformers give them.
+        """Compute cosine and sine in the form of the rotary embeddings of transformers.
 
         Args:
             n: Tokens.
@@ -56,19 +58,19 @@ class Rotation:
         if self.positions is None:
             ones = like.new_ones(1, n, 2 * len(self.frequencies.inverse))
             return ones, torch.zeros_like(ones)
-        cos, sin = self.turn(self.positions, like)
+        cos, sin = self.rotation_at(self.positions, like)
         return torch.cat([cos, cos], dim=-1)[None], torch.cat([sin, sin], dim=-1)[None]
 
 
-_rotation: ContextVar[Rotation | None] = ContextVar("longembed_rotation", default=None)
+_rotation: ContextVar[RotaryPositions | None] = ContextVar("longembed_rotation", default=None)
 
 
 @contextmanager
-def rotating(rotation: Rotation) -> Iterator[None]:
-    """Let every `MethodRotary` that runs inside the block, in this thread, use one rotation.
+def rotating(rotation: RotaryPositions) -> Iterator[None]:
+    """Set what every `MethodRotary` uses inside the block, in this thread.
 
     Args:
-        rotation: How to turn.
+        rotation: What to use.
     """
     token = _rotation.set(rotation)
     try:
@@ -78,7 +80,7 @@ def rotating(rotation: Rotation) -> Iterator[None]:
 
 
 class MethodRotary(nn.Module):
-    """Takes the place of a model's rotary embedding: the same, except inside `rotating`.
+    """Replaces a model's rotary embedding; it computes the same, except inside `rotating`.
 
     Args:
         original: The model's own.
@@ -91,7 +93,7 @@ class MethodRotary(nn.Module):
     def forward(
         self, x: Tensor, position_ids: Tensor, layer_type: str | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Cosine and sine for one kind of layer.
+        """Compute cosine and sine for one kind of layer.
 
         Args:
             x: Hidden states, for device and dtype.
@@ -109,7 +111,7 @@ class MethodRotary(nn.Module):
 
 
 def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:
-    """The frequencies that a model was trained with, in its global layers.
+    """Return the frequencies that a model was trained with, in its global layers.
 
     Args:
         rotary: The model's rotary embedding.

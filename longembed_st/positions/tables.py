@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 
 def interpolate_rows(table: Tensor, positions: Tensor) -> Tensor:
-    """Rows of a table at fractional positions (LongEmbed, section 4.2, f_pi).
+    """Interpolate rows of a table at fractional positions (LongEmbed, section 4.2, f_pi).
 
     Between rows i and i + 1, at position p, the vector is `(i + 1 - p) E[i] + (p - i) E[i + 1]`.
 
@@ -29,7 +29,7 @@ def interpolate_rows(table: Tensor, positions: Tensor) -> Tensor:
 
 
 class FractionalEmbedding(nn.Embedding):
-    """An `nn.Embedding` that also takes fractional indices; integer ones it answers as before."""
+    """An `nn.Embedding` that also takes positions between its rows."""
 
     @classmethod
     def sharing(cls, table: nn.Embedding) -> FractionalEmbedding:
@@ -38,8 +38,8 @@ class FractionalEmbedding(nn.Embedding):
         Args:
             table: The embedding; it is left as it is.
         """
-        rows, width = table.weight.shape
-        embedding = cls(rows, width, padding_idx=table.padding_idx, _weight=table.weight.data)
+        rows = table.weight.data
+        embedding = cls.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx)
         embedding.weight = table.weight
         return embedding.train(table.training)
 

@@ -32,12 +32,14 @@ from longembed_bench.runs import (
 )
 from longembed_bench.vectors import VectorFile
 from longembed_bench.weights import Weights, try_weights
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.fields import field_info
+from longembed_st.base.settings import ModelSettings
+from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.load import load_settings
 from longembed_st.loading.whitening import Whitening
 from longembed_st.positions.method import Context
-from longembed_st.settings import ExtensionConfig, ModelSettings, facts_of
-from longembed_st.settings_file import SettingsFile
 
 SMALLEST_WINDOW = 64
 WINDOW_HALVINGS = 3
@@ -283,7 +285,7 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
     resolved = {
         name: getattr(extension, name)
         for name in ExtensionConfig.model_fields
-        if facts_of(name)["changes_vectors"]
+        if field_info(name)["affects_vectors"]
     }
     return settings.model_copy(update=resolved)
 

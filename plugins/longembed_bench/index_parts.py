@@ -9,10 +9,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.documents import jsonl_rows, read_documents
-from longembed_index.hybrid import word_shares
-from longembed_index.lexical import WordFile
-from longembed_index.modes import CANDIDATES, WEIGHT, Mode, Ranking
+from longembed_index.document import Document, Record
+from longembed_index.documents.folder import jsonl_rows, read_documents
+from longembed_index.lexical.index import WordIndex
+from longembed_index.search.ranking import CANDIDATES, WEIGHT, Mode, Ranking
+from longembed_index.search.scores import lexical_scores
+from longembed_index.store.memory import MemoryStore
+from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 
 __all__ = [
     "CANDIDATES",
@@ -34,9 +40,17 @@ class LexicalScorer:
 
     def __init__(self, documents: Sequence[str]) -> None:
         self._ids = [f"{number:09}" for number in range(len(documents))]
+        no_vector, no_model = np.ones(1, dtype=np.float32), ModelSettings(model_name="none")
+        store = MemoryStore(StoreInfo(Provenance(no_model, None)))
+        store.write(
+            [
+                Record(Document(key, text), no_vector, key, Coverage(0, 0, 0))
+                for key, text in zip(self._ids, documents, strict=True)
+            ]
+        )
         self._folder = TemporaryDirectory(prefix="longembed-")
-        self._index = WordFile(Path(self._folder.name), "documents")
-        self._index.add(dict(zip(self._ids, documents, strict=True)))
+        self._words = WordIndex(Path(self._folder.name), "documents")
+        self._words.update(store)
 
     def score(self, query: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the scores of all documents for a query.
@@ -48,8 +62,5 @@ class LexicalScorer:
             By whole document and best passage, and by whole document alone: each of shape
             (documents,), from 0 to 1.
         """
-        scores = word_shares(self._index.ask(query), self._ids)
-        return (
-            np.array([scores[key].total for key in self._ids]),
-            np.array([scores[key].document for key in self._ids]),
-        )
+        scores = lexical_scores(self._ids, self._words.query(query).scores(self._ids))
+        return scores.totals, scores.parts["document_words"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from longembed_st.base.settings import ModelSettings
 from longembed_st.extras import needs_extra
-from longembed_st.settings import ModelSettings
 
 with needs_extra("bench", "mteb"):
     from mteb.models.model_implementations import MODEL_REGISTRY

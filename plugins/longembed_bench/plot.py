@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from longembed_bench.results import Result
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
@@ -26,7 +26,7 @@ def write_plots(results: Sequence[Result], folder: Path) -> None:
     """
     for task, group in groupby(results, key=lambda result: result.task):
         figure = draw(list(group))
-        write_whole(
+        write_atomically(
             folder / f"{task}.png",
             lambda file: figure.savefig(file, format="png", dpi=150),  # noqa: B023
         )

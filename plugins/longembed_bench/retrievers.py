@@ -19,9 +19,8 @@ import longembed_st as le
 from longembed_bench.data import RetrievalData
 from longembed_bench.index_parts import WEIGHT, LexicalScorer
 from longembed_bench.vectors import OnText, TextVectors, VectorFile, Vectors, digest
-from longembed_st.encoders.long_model import Role
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import MOST_DOCUMENTS, Whitening
+from longembed_st.base.long_model import Role
+from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening, with_whitening
 
 Scores = NDArray[np.float32]
 """Shape (queries, documents)."""
@@ -198,7 +197,7 @@ class WholeDocuments(Retriever):
             read.append((text, variants, now - before))
             before = now
 
-        most = min(len(documents), MOST_DOCUMENTS)
+        most = min(len(documents), FITTED_DOCUMENTS)
         places = sorted(random.Random(0).sample(range(len(documents)), most))
         sample = [documents[place] for place in places]
         fit = le.fit_whitening(self._plain, sample, on_document=keep, **(self._fit or {}))

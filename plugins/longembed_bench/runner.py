@@ -18,11 +18,11 @@ from longembed_bench.runs import CHUNKS, SINGLE, MethodChoice, Run, settings_of,
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import Hits, refuse_truncation
 from longembed_bench.vectors import OnText, VectorFile
-from longembed_st.encoders.long_model import LongModel
+from longembed_st.base.long_model import LongModel
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 from longembed_st.loading.hub import refuse_unknown_model
 from longembed_st.loading.load import load_any
-from longembed_st.settings import ModelSettings
 
 RESULTS = "results.jsonl"
 VECTORS = "vectors.sqlite3"

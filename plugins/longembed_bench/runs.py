@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from longembed_bench.index_parts import CANDIDATES
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 CHUNKS = "chunks"
 """The method of today: the unextended model on fixed chunks, the best chunk counts."""
@@ -215,7 +215,7 @@ def settings_of(
     """
     settings = method.settings
     model = ModelSettings(model_name=source.path, method=settings.method)
-    return settings.over(computing.over(model))
+    return settings.with_defaults(computing.with_defaults(model))
 
 
 def settings_to_load(settings: ModelSettings, device: str | None) -> ModelSettings:
@@ -225,6 +225,6 @@ def settings_to_load(settings: ModelSettings, device: str | None) -> ModelSettin
         settings: From `settings_of`.
         device: Where to compute; None for the best there is.
     """
-    return settings.over(
+    return settings.with_defaults(
         ModelSettings(method=settings.method, on_overflow="truncate", device=device)
     )

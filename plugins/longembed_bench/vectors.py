@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
 from longembed_st.errors import InputError
 
 GROUP_CHARACTERS = 200_000

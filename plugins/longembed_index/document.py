@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
 
 
 @dataclass(frozen=True)

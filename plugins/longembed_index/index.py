@@ -30,8 +30,8 @@ from longembed_index.maintain.watch import changes_of
 from longembed_index.resources import Resources
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.kinds import COLLECTION, parse_address
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -306,7 +306,7 @@ class Index(IndexReader):
                 others.
             StoreError: If the store does not exist, or fails.
         """
-        machine = self._resources.settings.given
+        machine = self._resources.settings.explicit
         machine = {name: machine[name] for name in _OF_THIS_MACHINE if name in machine}
         name = self.model_name if model is None else os.fspath(model)
         new_model = storable_model(
@@ -407,7 +407,7 @@ class Index(IndexReader):
         total = sum(s.size for s in sources) if isinstance(sources, Sequence) else 0
         on_outcome = with_steps(on_outcome, on_step, total)
         with self._resources.writing(on_step, wait) as store:
-            model.refuse_other_vectors(store.info.provenance, "the store")
+            model.refuse_incompatible(store.info.provenance, "the store")
             note_place(store, model)
             embed = embed or embedder_of(model, store.info.spans)
             return ingest(sources, store, embed, on_outcome=on_outcome, **options)

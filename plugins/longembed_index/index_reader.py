@@ -18,8 +18,8 @@ from longembed_index.search.question import check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.store.filters import matches
 from longembed_index.store.kinds import find_kind
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from longembed_index.resources import Resources
     from longembed_index.store.protocol import Store, StoreInfo, Where
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
     from longembed_st.loading.cache import CachedModel
 
 
@@ -169,7 +169,7 @@ class IndexReader:
         question = parse_question(query)
         check_query(question.text)
         if not len(self):
-            raise ConfigError(f"the index in {shown(self.directory)} is empty. Add documents")
+            raise ConfigError(f"the index in {escaped(self.directory)} is empty. Add documents")
         store, searcher = self._resources.existing_store(), self._resources.searcher()
         while True:
             info = store.info

@@ -24,15 +24,15 @@ from longembed_index.search.ranking import Ranking
 from longembed_index.search.searcher import Searcher
 from longembed_index.store.kinds import open_store, read_info, writer_lock
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.store.protocol import Store
+    from longembed_st.base.provenance import Provenance
+    from longembed_st.base.settings import ModelSettings
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.provenance import Provenance
-    from longembed_st.settings import ModelSettings
 
 
 class Resources:
@@ -83,7 +83,7 @@ class Resources:
             ConfigError: If a setting is wrong, or would give other vectors than the stored ones.
             StoreError: If there is no store and no model, or the store cannot be read.
         """
-        place = shown(self.directory)
+        place = escaped(self.directory)
         if self._language is not None and self._language not in LANGUAGES:
             known = ", ".join(LANGUAGES)
             raise ConfigError(f"language must be one of {known}, not {self._language!r}")
@@ -96,7 +96,7 @@ class Resources:
                 )
             return
         info = store.info
-        if self.settings.given:
+        if self.settings.explicit:
             settings_on_top(info.provenance, self.settings)
         if self._spans not in (None, info.spans):
             raise ConfigError(
@@ -117,7 +117,7 @@ class Resources:
         if self._spans:
             check_makes_spans(model)
         spans = makes_spans(model) if self._spans is None else self._spans
-        return StoreInfo(model.provenance.elsewhere(), spans, self._language, self.new_ranking)
+        return StoreInfo(model.provenance.portable(), spans, self._language, self.new_ranking)
 
     @contextmanager
     def writing(self, on_step: OnStep, wait: float | None = None) -> Iterator[Store]:
@@ -155,7 +155,7 @@ class Resources:
         """
         with self._lock:
             if self._is_closed:
-                raise StoreError(f"the index in {shown(self.directory)} is closed. Open it again")
+                raise StoreError(f"the index in {escaped(self.directory)} is closed. Open it again")
             if self._store is None:
                 place = (self.directory, self.collection, self.kind)
                 if read_info(*place) is not None:
@@ -170,7 +170,9 @@ class Resources:
         """
         store = self.store()
         if store is None:
-            raise StoreError(f"the index in {shown(self.directory)} has no documents yet. Add some")
+            raise StoreError(
+                f"the index in {escaped(self.directory)} has no documents yet. Add some"
+            )
         return store
 
     def searcher(self) -> Searcher:
@@ -204,7 +206,9 @@ class Resources:
             ModelError: If the model cannot be loaded.
         """
         with self._lock:
-            if self._model is None or not (provenance is None or self._model.makes(provenance)):
+            if self._model is None or not (
+                provenance is None or self._model.is_compatible(provenance)
+            ):
                 if provenance is None:
                     self._model = storable_model(self.settings)
                 else:

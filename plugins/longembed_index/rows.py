@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from longembed_index.document import Document, Hit, Passage
 
 if TYPE_CHECKING:
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 DOCUMENT, SPAN = "document", "span"
 

@@ -1,4 +1,4 @@
-"""Methods that say where the tokens of a long text stand: grouped, recurrent, interpolated.
+"""Methods that change the positions of the tokens of a long text.
 
 All follow LongEmbed (Zhu et al., 2024), section 4.2. Texts that fit the original window keep their
 original positions.
@@ -28,11 +28,11 @@ class _Positions(Method):
             raise ConfigError(f"method {self.name!r} needs a max_seq_length")
 
     def position_ids(self, n: int, context: Context) -> Tensor | None:
-        """The method's own positions."""
+        """Return the method's own positions."""
         return self.long_position_ids(torch.arange(n), context)
 
     def baked_positions(self, context: Context) -> Tensor:
-        """The positions of a text that fills the extended window."""
+        """Return the positions of a text that fills the extended window."""
         assert context.extended is not None
         return self.long_position_ids(torch.arange(context.extended), context)
 
@@ -50,14 +50,14 @@ class _Positions(Method):
 
 
 class RecurrentPositions(_Positions):
-    """Start the positions anew every L_o tokens: `f(i) = i mod L_o`."""
+    """Restart the positions every L_o tokens: `f(i) = i mod L_o`."""
 
     name: ClassVar[str] = "rp"
     summary: ClassVar[str] = "recurrent positions: i mod L_o"
     source: ClassVar[str] = "LongEmbed section 4.2, f_rp"
 
     def long_position_ids(self, ids: Tensor, context: Context) -> Tensor:
-        """`i mod L_o`."""
+        """Return `i mod L_o`."""
         return ids % context.original
 
 
@@ -75,7 +75,7 @@ class _ScaledPositions(_Positions):
         return context.scaling_factor if self.factor == "static" else context.factor_for(n)
 
     def baked_positions(self, context: Context) -> Tensor:
-        """The static positions of a text that fills the extended window."""
+        """Return the static positions of a text that fills the extended window."""
         if self.factor == "dynamic":
             raise ModelError(
                 "factor='dynamic' gives each length positions of its own, which one table cannot "
@@ -92,7 +92,7 @@ class GroupedPositions(_ScaledPositions):
     source: ClassVar[str] = "LongEmbed section 4.2, f_gp"
 
     def long_position_ids(self, ids: Tensor, context: Context) -> Tensor:
-        """`floor(i / s)`."""
+        """Return `floor(i / s)`."""
         return ids // self._scaling_factor(len(ids), context)
 
 
@@ -109,7 +109,7 @@ class PositionInterpolation(_ScaledPositions):
     def baked_rope(
         self, rope_parameters: dict[str, Any], width: int, context: Context
     ) -> dict[str, Any]:
-        """The `linear` type of transformers."""
+        """Return the `linear` type of transformers."""
         if self.factor == "dynamic":
             raise ModelError("factor='dynamic' cannot be baked: bake with factor='static'")
         return {
@@ -119,14 +119,14 @@ class PositionInterpolation(_ScaledPositions):
         }
 
     def long_position_ids(self, ids: Tensor, context: Context) -> Tensor:
-        """`i / s`, in float64 so that no position is rounded to another."""
+        """Return `i / s`, in float64 so that no position is rounded to another."""
         return ids.double() / self._scaling_factor(len(ids), context)
 
 
 class ExtendedTable(_Positions):
     """Use a checkpoint whose own position table is already as long as the extended window.
 
-    That is what tuning the added position vectors leaves behind. Rows at multiples of `stride` are
+    Tuning added position vectors makes such checkpoints. Rows at multiples of `stride` are
     the original ones: texts up to L_o tokens step through the table by `stride` and so keep their
     original vectors; longer texts use every row. Source: LongEmbed, appendix B, and the released
     checkpoint `dwzhu/e5-base-4k`, whose stride is 8.
@@ -154,19 +154,19 @@ class ExtendedTable(_Positions):
             )
 
     def last_position(self, context: Context) -> int:
-        """The last row of the table."""
+        """Return the last row of the table."""
         assert context.extended is not None
         return context.extended - 1
 
     def reads_originally(self, n: int, context: Context) -> bool:
-        """Only if original positions are the table's first rows."""
+        """Whether a text fits, and the original positions are the table's first rows."""
         return self.stride == 1 and n <= context.original
 
     def position_ids(self, n: int, context: Context) -> Tensor | None:
-        """`stride * i` up to L_o tokens, `i` beyond."""
+        """Return `stride * i` up to L_o tokens, `i` beyond."""
         ids = torch.arange(n)
         return ids * self.stride if n <= context.original else ids
 
     def long_position_ids(self, ids: Tensor, context: Context) -> Tensor:
-        """Every row in turn."""
+        """Return every row in order."""
         return ids

@@ -64,14 +64,14 @@ class NtkAware(_Frequencies):
             raise ConfigError("factor='dynamic' needs a base_factor that follows the length")
 
     def frequencies(self, n: int, context: Context, original: Frequencies) -> Frequencies | None:
-        """The original ones, slowed down."""
+        """Return the original frequencies, slowed down."""
         scale = context.scaling_factor if self.factor == "static" else n / context.original
         return original.with_inverse(
             ntk_frequencies(original.inverse, self.base_multiple(scale, 2 * len(original.inverse)))
         )
 
     def base_multiple(self, scale: float, width: int) -> float:
-        """Lambda for a scaling factor.
+        """Return lambda for a scaling factor.
 
         Args:
             scale: s.
@@ -88,7 +88,7 @@ class NtkAware(_Frequencies):
     def baked_rope(
         self, rope_parameters: dict[str, Any], width: int, context: Context
     ) -> dict[str, Any]:
-        """A larger `rope_theta`."""
+        """Return a larger `rope_theta`."""
         if self.factor == "dynamic":
             raise ModelError(
                 "factor='dynamic' gives each length frequencies of its own, which a configuration "
@@ -127,7 +127,7 @@ class Yarn(_Frequencies):
             )
 
     def frequencies(self, n: int, context: Context, original: Frequencies) -> Frequencies | None:
-        """The original ones, slowed down by parts."""
+        """Return the original frequencies, slowed down by parts."""
         scale = context.scaling_factor
         inverse = yarn_frequencies(
             original.inverse, original.base, scale, context.original, self.beta_fast, self.beta_slow
@@ -140,7 +140,7 @@ class Yarn(_Frequencies):
     def baked_rope(
         self, rope_parameters: dict[str, Any], width: int, context: Context
     ) -> dict[str, Any]:
-        """The `yarn` type of transformers."""
+        """Return the `yarn` type of transformers."""
         return {
             **rope_parameters,
             "rope_type": "yarn",
@@ -153,7 +153,7 @@ class Yarn(_Frequencies):
 
 
 def ntk_frequencies(inverse: Tensor, multiple: float) -> Tensor:
-    """Frequencies after the base is multiplied: `theta_j * lambda^(-2j/d)`.
+    """Compute the frequencies of a multiplied base: `theta_j * lambda^(-2j/d)`.
 
     Args:
         inverse: Shape (d / 2,): the original theta_j.
@@ -167,7 +167,7 @@ def ntk_frequencies(inverse: Tensor, multiple: float) -> Tensor:
 
 
 def paper_lambda(scale: float) -> float:
-    """LongEmbed's lambda for s, log-linear between and beyond the three values of its table 6.
+    """Return LongEmbed's lambda for s, log-linear around the three values of its table 6.
 
     Args:
         scale: s, at least 1.

@@ -47,7 +47,7 @@ class SelfExtend(Method):
 
     @classmethod
     def is_affordable(cls, context: Context) -> bool:
-        """Up to eight times L_o, as far as the paper went, and 32,768 tokens in one pass."""
+        """Whether the window is within eight times L_o, as in the paper, and 32,768 tokens."""
         reach = context.extended
         return reach is not None and reach <= min(8 * context.original, LONGEST_AFFORDABLE)
 
@@ -74,11 +74,11 @@ class SelfExtend(Method):
             )
 
     def resolved(self, context: Context) -> Self:
-        """G and w of the paper's line, unless others were asked for."""
+        """Set G and w by the paper's line, unless they are given."""
         return self.model_copy(update=vars(self._pair(context)))
 
     def grouping(self, n: int, context: Context) -> Grouping | None:
-        """G and w."""
+        """Return G and w."""
         return self._pair(context)
 
     def _pair(self, context: Context) -> Grouping:

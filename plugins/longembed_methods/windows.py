@@ -1,4 +1,4 @@
-"""Methods that leave positions alone: the model as it is, and parallel context windows."""
+"""Methods that keep positions: the model as it is, and parallel context windows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Unchanged(Method):
 
     @classmethod
     def default_max_seq_length(cls, original: int) -> int | None:
-        """L_o: nothing is extended."""
+        """Return L_o, as nothing is extended."""
         return original
 
     def required(self, context: Context) -> frozenset[Capability]:
-        """Nothing, or for a larger window a position encoding that reads on by itself."""
+        """Return nothing, or for a larger window a position encoding that extrapolates."""
         extended = context.extended is not None and context.extended > context.original
         return frozenset({"extrapolation"}) if extended else frozenset()
 
     def reads_originally(self, n: int, context: Context) -> bool:
-        """Always: longer texts too go through the unmodified model."""
+        """Return True: longer texts go through the unmodified model, too."""
         return True
 
 
@@ -69,7 +69,7 @@ class ParallelContextWindows(Method):
 
     @classmethod
     def default_max_seq_length(cls, original: int) -> int | None:
-        """None: there is no upper length."""
+        """Return None, as there is no upper length."""
         return None
 
     def check(self, context: Context) -> None:
@@ -86,15 +86,15 @@ class ParallelContextWindows(Method):
             )
 
     def resolved(self, context: Context) -> Self:
-        """Windows of L_o tokens, unless others were asked for."""
+        """Set windows of L_o tokens, unless the size is given."""
         return self.model_copy(update={"window_size": self.tokens_per_window(context)})
 
     def tokens_per_window(self, context: Context) -> int:
-        """The option, or L_o."""
+        """Return the option, or L_o."""
         return self.window_size or context.original
 
     def windows(self, n: int, room: int) -> list[tuple[int, int]] | None:
-        """Full windows in reading order, each `room - overlap` tokens after the one before it."""
+        """Return full windows in order, each `room - overlap` tokens after the one before it."""
         return parallel_windows(n, room, self.overlap)
 
 
@@ -115,7 +115,7 @@ def parallel_windows(n: int, size: int, overlap: int) -> list[tuple[int, int]]:
     stride = size - overlap
     if stride < 1:
         raise ConfigError(
-            f"a window has room for {size} tokens beside the prompt and the special tokens, and "
+            f"a window has room for {size} tokens besides the prompt and the special tokens, and "
             f"overlap={overlap} leaves none for new text; use a larger window or a smaller overlap"
         )
     last = max(n - size, 0)

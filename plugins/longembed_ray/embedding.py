@@ -9,9 +9,9 @@ import numpy as np
 
 from longembed_index.maintain.embedding import Embedded, embedder_of, storable_model
 from longembed_ray import columns
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, LongEmbedError
 from longembed_st.extras import needs_extra
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

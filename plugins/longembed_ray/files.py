@@ -6,9 +6,9 @@ import os
 from typing import Any
 
 from longembed_index.errors import StoreError
+from longembed_st.base.texts import is_url
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import is_url
 
 
 def file_system_of(place: str) -> tuple[Any, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from longembed_index.store.protocol import Store
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 BATCH = 16
 """Documents that an actor embeds together."""

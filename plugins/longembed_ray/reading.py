@@ -28,9 +28,9 @@ from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource, TextSource, content_of, readable_of
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, read_bytes
+from longembed_st.base.texts import escaped, is_url
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
-from longembed_st.texts import is_url, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -331,7 +331,7 @@ def _checked(row: Row, known: NDArray[np.bytes_]) -> Row:
     try:
         f"{row.id}{row.title}{row.text}".encode()
     except UnicodeEncodeError:
-        return Row(shown(row.id), row.size, error="has a character that is not valid Unicode")
+        return Row(escaped(row.id), row.size, error="has a character that is not valid Unicode")
     key = columns.version_key(row.id, row.content_hash).encode()
     place = np.searchsorted(known, key)
     is_known = bool(place < len(known) and known[place] == key)

@@ -18,9 +18,9 @@ from longembed_index.maintain.report import Outcome, Status
 from longembed_index.store.vectors import unit_vectors
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, write_bytes
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -182,11 +182,11 @@ def check_provenance(folder: str, provenance: Provenance) -> None:
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {file}: {error}") from error
     if stored is not None:
-        stored.refuse_other_vectors(provenance, folder)
+        stored.refuse_incompatible(provenance, folder)
     elif keys_in_parquet(folder):
         raise ConfigError(
             f"{folder} has Parquet files, but no {PROVENANCE_FILE} that says how their vectors are "
             "made. Name a new folder"
         )
     else:
-        write_bytes(file, provenance.elsewhere().to_json().encode())
+        write_bytes(file, provenance.portable().to_json().encode())

@@ -15,8 +15,8 @@ import numpy as np
 from longembed_st.errors import LongEmbedError
 
 if TYPE_CHECKING:
-    from longembed_st.coverages import Coverage
-    from longembed_st.encoders.long_model import Role
+    from longembed_st.base.coverage import Coverage
+    from longembed_st.base.long_model import Role
 
 BATCH_CHARACTERS = 400_000
 """Characters embedded together: enough that short texts find others of their length."""

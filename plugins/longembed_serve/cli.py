@@ -15,13 +15,18 @@ from longembed_index.command.options import (
     open_index,
 )
 from longembed_st.command.display import loading
-from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    DtypeOption,
+    settings_from_options,
+)
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 KEY = "LONGEMBED_API_KEY"
 """The environment variable that holds the key that requests must bring."""
@@ -89,11 +94,11 @@ def serve(
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
-        from longembed_st.encoders.reranking import reranker_of
+        from longembed_st.loading.reranker import reranker_of
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)
-    settings = given_settings(device=device, dtype=dtype, backend=backend)
+    settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     with loading(console):
         index = open_index(store, collection, model=model, settings=settings)
         service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000)

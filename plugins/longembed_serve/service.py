@@ -12,7 +12,7 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     from longembed_index.index import Index
     from longembed_serve.schemas import RerankRequest, SearchRequest
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 MAX_WAITING = 20_000_000
 """Characters of texts that may wait to be embedded."""

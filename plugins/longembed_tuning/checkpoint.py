@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import longembed_st as le
-from longembed_st.files import whole_folder
+from longembed_st.files import atomic_folder
 from longembed_tuning.plots import plot_log
 from longembed_tuning.record import TuningRecord, model_card
 from longembed_tuning.training import Log
@@ -25,7 +25,7 @@ def write_checkpoint(
         log: The trainer's log.
         out: A folder that is new or empty.
     """
-    with whole_folder(out) as unfinished:
+    with atomic_folder(out) as unfinished:
         model.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(model_card(record))

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import document_bar, loading
 from longembed_st.command.options import (
     DocumentPromptOption,
     ModelArgument,
     QueryPromptOption,
-    given_path,
-    given_settings,
     option_of,
+    path_argument,
+    settings_from_options,
     with_settings,
 )
 from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import refuse_existing
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
     from longembed_tuning.whiten import TokenWeighting
@@ -54,7 +54,10 @@ def tune(
     out: Annotated[
         Path,
         typer.Option(
-            parser=given_path, metavar="DIR", help="Folder of the tuned model.", show_default=False
+            parser=path_argument,
+            metavar="DIR",
+            help="Folder of the tuned model.",
+            show_default=False,
         ),
     ],
     method: Annotated[
@@ -156,7 +159,9 @@ def tune(
         out,
         settings,
         validation_data=validation_data,
-        prompts=given_settings(query_prompt=query_prompt, document_prompt=document_prompt).prompts,
+        prompts=settings_from_options(
+            query_prompt=query_prompt, document_prompt=document_prompt
+        ).prompts,
         resume=resume,
         callbacks=[ProgressBar(terminal(stderr=True))],
     )
@@ -180,7 +185,7 @@ def whiten(
     out: Annotated[
         Path,
         typer.Option(
-            parser=given_path, metavar="DIR", help="Folder of the new model.", show_default=False
+            parser=path_argument, metavar="DIR", help="Folder of the new model.", show_default=False
         ),
     ],
     *,
@@ -233,14 +238,14 @@ def whiten(
     console = terminal(stderr=True)
     with loading(console, model):
         from longembed_st.errors import ModelError
-        from longembed_st.loading.load import load_settings, with_whitening
-        from longembed_st.loading.whitening import MOST_DOCUMENTS
+        from longembed_st.loading.load import load_settings
+        from longembed_st.loading.whitening import FITTED_DOCUMENTS, with_whitening
         from longembed_tuning.sources import documents_of, read_source
         from longembed_tuning.wccn import RIDGE
         from longembed_tuning.whiten import fit_whitening
         from longembed_tuning.whiten_report import save
 
-        texts = documents_of(read_source(data), documents or MOST_DOCUMENTS, seed)
+        texts = documents_of(read_source(data), documents or FITTED_DOCUMENTS, seed)
         loaded = load_settings(settings.model_copy(update={"model_name": model}))
     with document_bar(console, len(texts)) as on_document:
         fit = fit_whitening(

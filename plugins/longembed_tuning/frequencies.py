@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_st.reading.tokens import CONTENT
-from longembed_st.reading.transformer import LongTransformer
+from longembed_st.base.tokens import CONTENT
+from longembed_st.sentence_transformer.transformer import LongTransformer
 
 
 class DocumentFrequencies:

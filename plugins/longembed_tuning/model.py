@@ -13,10 +13,10 @@ from sentence_transformers.base.modules import Transformer
 from torch import nn
 
 import longembed_st as le
+from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.errors import ModelError
 from longembed_st.positions.family import family_of
 from longembed_st.positions.method import Context
-from longembed_st.reading.sharing import copy_sharing_weights
 from longembed_tuning.table import Layout, TunableTable
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
 from longembed_st.errors import InputError
-from longembed_st.reading.spans import read_spans
-from longembed_st.reading.transformer import long_transformer
+from longembed_st.sentence_transformer.spans import read_spans
+from longembed_st.sentence_transformer.transformer import long_transformer
 
 if TYPE_CHECKING:
-    from longembed_st.model import LongSentenceTransformer
+    from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[W
 
 
 def _finished(model: LongSentenceTransformer, pooled: torch.Tensor) -> NDArray[np.float32]:
-    vectors = model.finished(pooled)
+    vectors = model.vectors_from_pooled(pooled)
     if not np.isfinite(vectors).all():
         raise InputError("the model gave a vector that is not finite")
     return vectors

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from longembed_st.base.fields import one_line
 from longembed_st.errors import ConfigError
-from longembed_st.settings import one_line
 
 WEIGHT_DECAY = 0.01
 """LongEmbed, table 4."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longembed_index.documents import jsonl_rows, read_documents
+from longembed_index.documents.folder import jsonl_rows, read_documents
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.extras import needs_extra
 

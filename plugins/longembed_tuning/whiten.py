@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening, WhiteningMap, is_whitened, unit
-from longembed_st.model import LongSentenceTransformer
-from longembed_st.reading.transformer import long_transformer
-from longembed_st.reading.weighting import refuse_unless_mean
+from longembed_st.loading.whitening import (
+    Whitening,
+    WhiteningMap,
+    is_whitened,
+    unit,
+    with_whitening,
+)
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.token_weights import refuse_unless_mean
+from longembed_st.sentence_transformer.transformer import long_transformer
 from longembed_tuning.judging import FOLDS, compare, draw_documents, ndcg
 from longembed_tuning.samples import Windows, read_windows
 from longembed_tuning.wccn import LEAST_DOCUMENTS, RIDGE, Scatter, fit_map

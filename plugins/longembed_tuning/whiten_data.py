@@ -9,11 +9,11 @@ from functools import reduce
 
 import numpy as np
 
+from longembed_st.base.texts import has_text
 from longembed_st.errors import InputError
 from longembed_st.loading.whitening import unit
-from longembed_st.model import LongSentenceTransformer
-from longembed_st.reading.transformer import long_transformer
-from longembed_st.texts import has_text
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.transformer import long_transformer
 from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.judging import FOLDS, Trial

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from longembed_st.files import whole_folder
+from longembed_st.files import atomic_folder
 from longembed_st.loading.whitening import FILE, Whitening
-from longembed_st.model import LongSentenceTransformer
+from longembed_st.sentence_transformer.model import LongSentenceTransformer
 from longembed_tuning.judging import Judgement
 
 
@@ -75,7 +75,7 @@ def save(model: LongSentenceTransformer, fit: Fit, folder: Path) -> None:
         fit: The fit of its whitening.
         folder: New, or empty.
     """
-    with whole_folder(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         model.save_pretrained(str(unfinished))
         fit.whitening.write(Path(unfinished, FILE))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as file:

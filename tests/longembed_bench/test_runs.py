@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from longembed_bench.runs import MethodChoice, ModelSource, Run, Variant, plan
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 
 def test_plan() -> None:

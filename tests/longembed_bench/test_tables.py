@@ -13,7 +13,7 @@ from longembed_bench.tables import show_results
 LENGTHS = (256, 512, 1024, 2048, 4096)
 
 
-def shown(*methods: str) -> list[str]:
+def escaped(*methods: str) -> list[str]:
     """What is printed of perfect runs: the widest cells there are."""
     cost = Cost(100, 2660, 1000, 1000, 1234.5, 384)
     results = [
@@ -27,7 +27,7 @@ def shown(*methods: str) -> list[str]:
 
 
 def test_all_standard_lengths_fit_into_80_columns() -> None:
-    lines = [line.split() for line in shown("chunks", "pi:logn_scaling=true")]
+    lines = [line.split() for line in escaped("chunks", "pi:logn_scaling=true")]
     cells = [*["100.0"] * len(LENGTHS), "100%", "26.6", "40.9", "12.3"]
     assert ["gte-small", "chunks", *cells] in lines
     # Broken where the label has its space, and nowhere else.
@@ -36,8 +36,8 @@ def test_all_standard_lengths_fit_into_80_columns() -> None:
 
 
 def test_notes_stand_below_the_tables_that_they_are_about() -> None:
-    plain = shown("pcw")
+    plain = escaped("pcw")
     assert max(map(len, plain)) <= 80
     assert "finds documents by their subject" in " ".join(plain)
     assert "fitted on the corpus" not in " ".join(plain)
-    assert "fitted on the corpus" in " ".join(shown("pcw:whiten=true"))
+    assert "fitted on the corpus" in " ".join(escaped("pcw:whiten=true"))

@@ -7,7 +7,7 @@ import pytest
 
 from longembed_bench import vectors
 from longembed_bench.vectors import VectorFile
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
 from longembed_st.errors import InputError
 
 TEXTS = ["ban den fan " * 40, "gan", "kan lan", "man nan pan ran " * 30]

@@ -13,7 +13,7 @@ from index_fakes import FakeModel
 from longembed_index.maintain.embedding import storable_model
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import watchfiles
-from small_models import WORDS
-
 from longembed_index.contents import export, records_of
-from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.records import Record
 from longembed_index.sources import is_missing
 from longembed_index.spans import SpanEmbedder, SpanFile
+from small_models import WORDS
+
+from longembed_index.lexical import WordFile
 
 
 @pytest.fixture

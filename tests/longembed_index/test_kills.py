@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored import contents
-
 from longembed_index.embedding import document_embedder
 from longembed_index.hybrid import catch_up as catch_up_words
 from longembed_index.ingestion import ingest
-from longembed_index.lexical import WordFile
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import TextSource, find_files
 from longembed_index.spans import SpanFile
+from stored import contents
+
+from longembed_index.lexical import WordFile
 
 KILLS = 20
 
@@ -31,7 +31,7 @@ from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store
 from longembed_index.sources import find_files
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
 embed = document_embedder(model)
@@ -48,7 +48,7 @@ from longembed_index.ingestion import ingest
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.sources import find_files
 from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore, catch_up
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 place = Path(sys.argv[2])
 model = storable_model(ModelSettings(model_name=sys.argv[3], method="pcw"))
@@ -82,7 +82,7 @@ from pathlib import Path
 from longembed_index import reindexing
 from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.opening import open_store
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 reindexing.BATCH_CHARACTERS = 4000
 model = storable_model(
@@ -90,7 +90,7 @@ model = storable_model(
 )
 print("ready", flush=True)
 with open_store(Path(sys.argv[2]), write=True) as store:
-    if not model.makes(store.provenance):
+    if not model.is_compatible(store.provenance):
         reindexing.reindex(store, model, document_embedder(model))
 """
 
@@ -154,7 +154,7 @@ from longembed_index.embedding import document_embedder, storable_model
 from longembed_index.ingestion import ingest
 from longembed_index.opening import open_store
 from longembed_index.sources import TextSource
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 directory, model, action, calls = sys.argv[1:]
 done = 0

@@ -8,8 +8,8 @@ import pytest
 
 from longembed_index.maintain.embedding import embedder_of, storable_model
 from longembed_ray import EmbedDocuments
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,9 @@ from longembed_index.store.protocol import StoreInfo
 from longembed_ray import embed_to_parquet, find_inputs, index_with_ray
 from longembed_ray.attempts import EmbedWithAttempts, SharedAttempts
 from longembed_ray.cluster import cluster
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ModelError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 BOOKS = Path(__file__).parents[3] / "shared" / "data" / "books" / "corpus.jsonl.gz"
 needs_books = pytest.mark.skipif(not BOOKS.exists(), reason="../shared/data/books is not there")
@@ -199,7 +199,7 @@ from longembed_index.maintain.embedding import storable_model
 from longembed_index.store.kinds import open_store
 from longembed_index.store.protocol import StoreInfo
 from longembed_ray import embed_to_parquet, find_inputs, index_with_ray, writing
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 table, out, model, kind = sys.argv[1:]
 provenance = storable_model(ModelSettings(model_name=model, method="pcw")).provenance

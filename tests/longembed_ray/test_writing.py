@@ -19,9 +19,9 @@ from longembed_ray.writing import (
     write_parquet,
     write_to_store,
 )
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 PROVENANCE = Provenance(ModelSettings(model_name="some/model"), "one")
 OTHER = Provenance(ModelSettings(model_name="some/model", method="pcw"), "two")

@@ -10,7 +10,7 @@ import pytest
 
 from longembed_serve import batching
 from longembed_serve.batching import Batcher, BusyError
-from longembed_st.coverages import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded
 from longembed_st.errors import InputError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import shutil
 
 import pytest
@@ -16,13 +17,14 @@ from transformers import AutoModel, AutoModelForMaskedLM
 
 import longembed_st as le
 from longembed_st import compat
+from longembed_st.base.sharing import copy_sharing_weights
 
 LOST = "encoder.layer.1.output.dense.weight"
 
 
 def test_every_function_is_tested_here():
     functions = inspect.getmembers(compat, inspect.isfunction)
-    ours = {name for name, one in functions if one.__module__ == compat.__name__}
+    ours = {name for name, function in functions if function.__module__ == compat.__name__}
     assert {name for name in ours if f"test_{name}" not in globals()} == set()
 
 
@@ -95,3 +97,83 @@ def test_fused_attention_on_cpu(masked, causal):
     output, log_sum_exp = compat.fused_attention_on_cpu(query, key, value, 0.3, causal, mask)
     assert difference(output, scores.softmax(-1) @ value) < 1e-6
     assert difference(log_sum_exp, scores.logsumexp(-1)) < 1e-6
+
+
+def test_weight_versions():
+    model = torch.nn.Linear(4, 4)
+    before = compat.weight_versions(model)
+    assert compat.weight_versions(model) == before
+    shared = copy_sharing_weights(model)
+    with torch.no_grad():
+        shared.weight[2, 2] += 1
+    assert compat.weight_versions(model) != before
+    with torch.inference_mode():
+        compat.weight_versions(torch.nn.Linear(4, 4))
+
+
+def test_without_half_precision_advice(small_model, tmp_path, caplog):
+    """The advice is given by stock sentence-transformers, and other messages still come."""
+    folder = str(tmp_path / "half")
+    SentenceTransformer(str(small_model("bert")), device="cpu").to(torch.bfloat16).save(folder)
+    logger = logging.getLogger("sentence_transformers.base.model")
+    # It is given once a process.
+    forget = logging.Logger.warning_once.cache_clear
+    forget()
+    with caplog.at_level(logging.WARNING):
+        SentenceTransformer(folder, device="cpu")
+        forget()
+        assert "This model was loaded in" in caplog.text
+        caplog.clear()
+        with compat.without_half_precision_advice():
+            SentenceTransformer(folder, device="cpu")
+            logger.warning("another message")
+        assert caplog.messages == ["another message"]
+
+
+def test_is_shape_mismatch(small_model, tmp_path):
+    folder = shutil.copytree(small_model("bert"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["intermediate_size"] *= 2
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(Exception, match="mismatch") as raised:
+        AutoModel.from_pretrained(folder)
+    assert compat.is_shape_mismatch(raised.value)
+    assert not compat.is_shape_mismatch(ValueError("mismatch"))
+
+
+def test_trainer_with_checkpoints(small_model, tmp_path):
+    """A run that goes on begins with what the functions saved and loaded."""
+    datasets = pytest.importorskip("datasets")
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.training_args import (
+        SentenceTransformerTrainingArguments,
+    )
+
+    saved, loaded = [], []
+    kind = compat.trainer_with_checkpoints(
+        lambda model, folder: saved.append(folder), lambda model, folder: loaded.append(folder)
+    )
+    data = datasets.Dataset.from_dict({"query": ["ban", "bar"] * 4, "document": ["dim", "fel"] * 4})
+
+    def train(steps, resume):
+        model = SentenceTransformer(str(small_model("bert")), device="cpu")
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=str(tmp_path),
+            max_steps=steps,
+            per_device_train_batch_size=2,
+            save_steps=1,
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+        )
+        loss = MultipleNegativesRankingLoss(model)
+        trainer = kind(model=model, args=arguments, train_dataset=data, loss=loss)
+        trainer.train(resume_from_checkpoint=resume)
+
+    train(1, None)
+    checkpoint = tmp_path / "checkpoint-1"
+    assert checkpoint in saved
+    assert not loaded
+    assert not (checkpoint / "README.md").exists()
+    train(2, str(checkpoint))
+    assert loaded == [checkpoint]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import longembed_st as le
-from longembed_st.files import refuse_existing, whole_folder, write_text, write_whole
+from longembed_st.files import atomic_folder, refuse_existing, write_atomically, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -31,7 +31,7 @@ def test_a_file_whose_writing_fails_stays_as_it_was(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_whole(file, half)
+        write_atomically(file, half)
     assert file.read_text() == "before"
     assert names(tmp_path) == ["file.txt"]
 
@@ -41,7 +41,7 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path, there: bool) -> None:
     folder = tmp_path / "a" / "folder"
     if there:
         folder.mkdir(parents=True)
-    with whole_folder(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         (unfinished / "one").write_text("1")
         assert not folder.exists() or names(folder) == []
     assert names(folder) == ["one"]
@@ -55,7 +55,7 @@ def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path, there: bool
         folder.mkdir()
 
     def half() -> None:
-        with whole_folder(folder) as unfinished:
+        with atomic_folder(folder) as unfinished:
             (unfinished / "one").write_text("1")
             raise KeyboardInterrupt
 
@@ -80,7 +80,7 @@ def test_an_empty_folder_is_filled_where_none_is_renamed_over_another(
     monkeypatch.setattr(Path, "replace", rename_as_on_windows)
     folder = tmp_path / "folder"
     folder.mkdir()
-    with whole_folder(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         (unfinished / "one").write_text("1")
     assert names(folder) == ["one"]
 
@@ -90,7 +90,7 @@ def test_a_folder_that_holds_something_and_a_file_are_refused(tmp_path: Path) ->
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(le.ConfigError, match=taken.name):
             refuse_existing(taken)
-        with pytest.raises(le.ConfigError, match=taken.name), whole_folder(taken):
+        with pytest.raises(le.ConfigError, match=taken.name), atomic_folder(taken):
             pass
     assert names(tmp_path) == ["file"]
     refuse_existing(tmp_path / "new")

@@ -62,7 +62,7 @@ def imported(tmp_path_factory):
         import longembed_st, longembed_st.errors, longembed_st.command.options
         heavy = {"torch", "transformers", "sentence_transformers", "chromadb", "langchain_core"}
         early = sorted(heavy & set(sys.modules))
-        import longembed_st.loading.load, longembed_st.reading.transformer, longembed_st.baking
+        import longembed_st.loading.load, longembed_st.loading.bake
         ours = {"longembed_methods", "longembed_index", "longembed_bench", "longembed_tuning"}
         ours = sorted((ours | {"chroma_longembed"}) & set(sys.modules))
         from longembed_st.positions.attention import LONG_ATTENTION as name

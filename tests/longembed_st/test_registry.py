@@ -12,7 +12,7 @@ GROUP = "longembed_st.tested"
 
 def name_of(word: object, where: str) -> str:
     if not isinstance(word, str):
-        raise le.ConfigError(f"{where} is no word")
+        raise le.ConfigError(f"{where} is not a word")
     return word[0]
 
 
@@ -40,7 +40,7 @@ def test_registering_the_same_again_is_fine_and_another_of_its_name_is_not(words
     words.register("zebra")
     with pytest.raises(le.ConfigError, match=r"word name 'z' is taken by 'zebra'"):
         words.register("zoo")
-    with pytest.raises(le.ConfigError, match="7 is no word"):
+    with pytest.raises(le.ConfigError, match="7 is not a word"):
         words.register(7)
     assert words.all() == {"z": "zebra"}
 
@@ -54,7 +54,7 @@ def test_a_name_that_is_taken_by_an_installed_one_is_taken(words, install) -> No
 @pytest.mark.parametrize(
     ("entry_point", "part"),
     [
-        ("m = brought_along:NUMBER", "is no word"),
+        ("m = brought_along:NUMBER", "is not a word"),
         ("m = brought_along:MISSING", "cannot be imported"),
         ("m = no_such_module:WORD", "cannot be imported"),
         ("x = brought_along:WORD", "calls itself 'm'"),
@@ -85,7 +85,7 @@ def test_entry_points_come_sorted_by_name(install) -> None:
 
 @pytest.mark.parametrize("wrong", ["no method", type, le.Context])
 def test_what_is_no_method_or_family_is_not_registered(wrong) -> None:
-    with pytest.raises(le.ConfigError, match=r"no longembed_st\.Method"):
+    with pytest.raises(le.ConfigError, match=r"not a longembed_st\.Method"):
         le.register_method(wrong)
-    with pytest.raises(le.ConfigError, match=r"no longembed_st\.Family"):
+    with pytest.raises(le.ConfigError, match=r"not a longembed_st\.Family"):
         le.register_family(wrong)

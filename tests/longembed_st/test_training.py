@@ -1,76 +1,158 @@
-"""Gradients through an extended model, and other precisions."""
+"""The trainers, losses and evaluators of each class, on extended models and long texts."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from compare import cosine, difference
-from reference.rotary import RotaryReference, plan_for
-from sentence_transformers import SentenceTransformer
+
+pytest.importorskip("datasets")
+pytest.importorskip("accelerate")
+
+from class_models import WINDOW, inference_free, late, pairs, splade
+from datasets import Dataset
+from sentence_transformers import (
+    CrossEncoder,
+    CrossEncoderTrainer,
+    CrossEncoderTrainingArguments,
+    MultiVectorEncoder,
+    SparseEncoder,
+    SparseEncoderTrainer,
+    SparseEncoderTrainingArguments,
+)
+from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
+from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+from sentence_transformers.multi_vector_encoder import (
+    MultiVectorEncoderTrainer,
+    MultiVectorEncoderTrainingArguments,
+)
+from sentence_transformers.multi_vector_encoder.evaluation import (
+    MultiVectorInformationRetrievalEvaluator,
+)
+from sentence_transformers.multi_vector_encoder.losses import (
+    MultiVectorMultipleNegativesRankingLoss,
+)
+from sentence_transformers.sparse_encoder.evaluation import SparseInformationRetrievalEvaluator
+from sentence_transformers.sparse_encoder.losses import (
+    SparseMultipleNegativesRankingLoss,
+    SpladeLoss,
+)
 from small_models import text_of
-from small_rotary_models import KINDS, WINDOW, folder_of, random_ids
 
 import longembed_st as le
 
+LONG = 2 * WINDOW + 11
+
+
+def texts(model, tokens: int) -> list[str]:
+    return [text_of(tokens + n, model.tokenizer, seed=n) for n in range(4)]
+
+
+def splade_loss(model):
+    loss = SparseMultipleNegativesRankingLoss(model)
+    return SpladeLoss(model, loss, document_regularizer_weight=1e-4)
+
+
+CLASSES = {
+    "sparse": (splade, SparseEncoderTrainer, SparseEncoderTrainingArguments, splade_loss),
+    "router": (inference_free, SparseEncoderTrainer, SparseEncoderTrainingArguments, splade_loss),
+    "late": (
+        late,
+        MultiVectorEncoderTrainer,
+        MultiVectorEncoderTrainingArguments,
+        MultiVectorMultipleNegativesRankingLoss,
+    ),
+    "pairs": (
+        pairs,
+        CrossEncoderTrainer,
+        CrossEncoderTrainingArguments,
+        BinaryCrossEntropyLoss,
+    ),
+}
+
 
 @pytest.mark.parametrize(
-    ("kind", "method", "logn"),
+    "name", ["sparse", "late", "pairs", pytest.param("router", marks=pytest.mark.slow)]
+)
+def test_a_trainer_learns_from_long_documents(name, tmp_path):
+    build, trainer, arguments, loss = CLASSES[name]
+    model = le.load(build("bert"), "pcw")
+    columns = {"query": texts(model, 6), "answer": texts(model, LONG)}
+    if name == "pairs":
+        columns["label"] = [1.0, 0.0, 1.0, 0.0]
+    routed = {"router_mapping": {"query": "query", "answer": "document"}}
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run = trainer(
+        model=model,
+        args=arguments(
+            output_dir=str(tmp_path),
+            per_device_train_batch_size=2,
+            max_steps=2,
+            learning_rate=1e-3,
+            report_to="none",
+            use_cpu=True,
+            logging_steps=1,
+            save_strategy="no",
+            **(routed if name == "router" else {}),
+        ),
+        train_dataset=Dataset.from_dict(columns),
+        loss=loss(model),
+    )
+    run.train()
+    losses = [entry["loss"] for entry in run.state.log_history if "loss" in entry]
+    assert len(losses) == 2
+    assert all(0 < one < 1e4 for one in losses)
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert any("encoder.layer.0" in key for key in changed)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_the_gradient_of_a_long_pair_is_that_of_its_best_window():
+    model = le.load(pairs("bert"), "pcw").train()
+    stock = CrossEncoder(str(pairs("bert")), device="cpu").train()
+    for dropout in [*model.modules(), *stock.modules()]:
+        if isinstance(dropout, torch.nn.Dropout):
+            dropout.p = 0.0
+    text = text_of(LONG, model.tokenizer)
+    found = model(model.preprocess([("bad", text)]))["scores"]
+    found.sum().backward()
+    words, room = text.split(), WINDOW - 4
+    windows = [words[:room], words[room : 2 * room], words[-room:]]
+    scores = stock(stock.preprocess([("bad", " ".join(window)) for window in windows]))["scores"]
+    scores.max().backward()
+    assert found.item() == pytest.approx(scores.max().item(), abs=1e-5)
+    wanted = dict(stock[0].model.named_parameters())
+    for key, parameter in model[0].model.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[key].grad, atol=1e-4, rtol=1e-3)
+
+
+def retrieval(model):
+    queries = {f"q{n}": text for n, text in enumerate(texts(model, 7))}
+    corpus = {f"d{n}": text for n, text in enumerate(texts(model, 40))}
+    relevant = {f"q{n}": {f"d{n}"} for n in range(4)}
+    return queries, corpus, relevant
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "evaluator"),
     [
-        ("nomic_bert", "pi", True),
-        ("nomic_bert", "ntk", False),
-        ("nomic_bert", "yarn", False),
-        ("modernbert", "pi", True),
-        ("llama", "pi", True),
+        (splade, SparseEncoder, SparseInformationRetrievalEvaluator),
+        (late, MultiVectorEncoder, MultiVectorInformationRetrievalEvaluator),
     ],
 )
-def test_gradients_equal_those_of_the_dense_reference(kind, method, logn):
-    model = le.extend(
-        SentenceTransformer(str(folder_of(kind))), method, max_seq_length=300, logn_scaling=logn
-    ).train()
-    reference = RotaryReference(folder_of(kind), WINDOW, KINDS[kind].causal)
-    ids = random_ids(model.tokenizer, 131)
-    multiple = {"multiple": 25.0} if method == "ntk" else {}
-    plan = plan_for(
-        method, 131, WINDOW, 300, reference.width, reference.base, logn=logn, **multiple
-    )
-    weights = torch.randn(131, 32, generator=torch.Generator().manual_seed(0))
-    (model[0].token_embeddings(ids)[0] * weights).sum().backward()
-    (reference.run(ids, plan, gradients=True)[0] * weights).sum().backward()
-    wanted = {name: p.grad for name, p in reference.model.named_parameters() if p.grad is not None}
-    found = dict(model[0].model.named_parameters())
-    assert wanted
-    for name, gradient in wanted.items():
-        assert difference(found[name].grad, gradient) < 1e-4 * gradient.abs().max() + 1e-6, name
+def test_evaluators_of_retrieval_say_the_same_of_short_texts(build, kind, evaluator):
+    stock = kind(str(build("bert")), device="cpu")
+    model = le.extend(stock)
+    judge = evaluator(*retrieval(stock), show_progress_bar=False, write_csv=False)
+    assert judge(model) == pytest.approx(judge(stock), abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["nomic_bert", "llama"])
-def test_self_extend_says_that_it_cannot_be_trained(kind):
-    model = le.extend(SentenceTransformer(str(folder_of(kind))), "self_extend", max_seq_length=300)
-    ids = random_ids(model.tokenizer, 131)
-    with pytest.raises(le.ModelError, match="gradient"):
-        model.train()[0].token_embeddings(ids)
-    with torch.no_grad():
-        assert model.eval()[0].token_embeddings(ids).isfinite().all()
-
-
-@pytest.mark.parametrize("kind", ["modernbert", "qwen3"])
-def test_autocast_changes_no_more_than_its_precision(kind):
-    model = le.extend(SentenceTransformer(str(folder_of(kind))), "self_extend", max_seq_length=300)
-    text = text_of(131, model.tokenizer)
-    wanted = torch.tensor(model.encode(text))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = torch.tensor(model.encode(text)).float()
-    assert cosine(found[None], wanted[None]) > 0.99
-
-
-def test_short_texts_train_with_self_extend_as_without():
-    folder = str(folder_of("llama"))
-    plain = SentenceTransformer(folder).train()
-    model = le.extend(SentenceTransformer(folder), "self_extend", max_seq_length=300).train()
-    texts = [text_of(n, model.tokenizer) for n in (10, 64)]
-    for one in (plain, model):
-        one(one.preprocess(texts))["sentence_embedding"].pow(3).sum().backward()
-    wanted = dict(plain[0].model.named_parameters())
-    for name, parameter in model[0].model.named_parameters():
-        scale = wanted[name].grad.abs().max()
-        assert difference(parameter.grad, wanted[name].grad) < 1e-4 * scale, name
+def test_an_evaluator_of_reranking_says_the_same_of_short_pairs():
+    stock = CrossEncoder(str(pairs("bert")), device="cpu")
+    model = le.extend(stock)
+    documents = texts(stock, 30)
+    samples = [
+        {"query": "bad kan", "positive": documents[:1], "negative": documents[1:]},
+        {"query": "fion", "positive": documents[2:3], "negative": documents[:2]},
+    ]
+    judge = CrossEncoderRerankingEvaluator(samples, show_progress_bar=False, write_csv=False)
+    assert judge(model) == pytest.approx(judge(stock), abs=1e-6)

@@ -1,7 +1,7 @@
 """Rotary attention from the papers' formulas: dense, eager, one text at a time.
 
 The model around the attention is the stock transformers class of the same weights. It is called
-with all positions zero, so that queries and keys arrive unturned; everything about positions,
+with all positions zero, so that queries and keys arrive unrotated; everything about positions,
 windows and scaling happens here, from a matrix of relative positions.
 """
 
@@ -93,7 +93,7 @@ class Plan:
     logn: float = 1.0
 
     @cached_property
-    def turns(self) -> tuple[Tensor, Tensor]:
+    def rotations(self) -> tuple[Tensor, Tensor]:
         """Cosine and sine of every angle, each of shape (d / 2, n, n)."""
         angles = self.inverse[:, None, None] * self.relative
         return angles.cos(), angles.sin()
@@ -236,14 +236,14 @@ def _dense_attention(
         plan = _local_plan(n, query.shape[-1], base)
     groups = query.shape[1] // key.shape[1]
     key, value = (x.double().repeat_interleave(groups, dim=1) for x in (key, value))
-    logits = turned_products(query.double(), key, *plan.turns)
+    logits = rotated_products(query.double(), key, *plan.rotations)
     logits = logits * plan.attention_factor**2 * scaling * plan.logn
     logits = logits.masked_fill(hidden, float("-inf"))
     output = logits.softmax(-1) @ value
     return output.transpose(1, 2).to(query.dtype), None
 
 
-def turned_products(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotated_products(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """`<R(p_i) q_i, R(p_j) k_j>`, which depends on the relative position `p_i - p_j` only.
 
     Channel pairs are complex numbers (Su et al., 2021, section 3.2.1), split in halves:
@@ -322,7 +322,7 @@ def rotary_bert(weights: Mapping[str, Tensor], config: Mapping[str, Any], ids: T
             by_head(linear(states, f"{layer}.attention.self.{part}"))
             for part in ("query", "key", "value")
         )
-        logits = turned_products(query, key, *plan.turns) / math.sqrt(width)
+        logits = rotated_products(query, key, *plan.rotations) / math.sqrt(width)
         mixed = (logits.softmax(-1) @ value).transpose(1, 2).reshape(len(ids), -1)
         mixed = linear(mixed, f"{layer}.attention.output.dense")
         states = normalized(states + mixed, f"{layer}.attention.output.LayerNorm")

@@ -18,11 +18,11 @@ from longembed_index.command.options import (
     open_index,
     parse_where,
 )
+from longembed_st.base.texts import escaped
 from longembed_st.command.display import percent
-from longembed_st.command.options import given_path
+from longembed_st.command.options import path_argument
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.texts import shown
 
 _NAMES_SHOWN = 10
 
@@ -126,7 +126,7 @@ def delete(
             console.say("No documents matched.")
             return
         for document_id in ids if dry_run else ids[:_NAMES_SHOWN]:
-            console.say(f"  {shown(document_id)}")
+            console.say(f"  {escaped(document_id)}")
         if dry_run:
             out.say(f"{len(ids):,} documents would be removed.")
             return
@@ -141,7 +141,7 @@ def delete(
 def export(
     out: Annotated[
         Path,
-        typer.Argument(parser=given_path, metavar="FILE", help="Ends in .jsonl or .parquet."),
+        typer.Argument(parser=path_argument, metavar="FILE", help="Ends in .jsonl or .parquet."),
     ],
     store: StoreOption,
     *,

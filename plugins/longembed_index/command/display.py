@@ -11,16 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from longembed_st.base.texts import escaped
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit, Passage
     from longembed_index.maintain.dry_run import DryRun
     from longembed_index.maintain.reindex import Reindexed
     from longembed_index.maintain.report import Report
-    from longembed_st.settings import ModelSettings
+    from longembed_st.base.settings import ModelSettings
 
 _NAMES_SHOWN = 3
 _LISTED = 20
@@ -206,10 +206,10 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         )
         if hit.share_read < 1:
             details += f"; {percent(hit.share_read)} of it was read"
-        heading = Text(f"{rank}. {shown(document.title)}", style="bold")
+        heading = Text(f"{rank}. {escaped(document.title)}", style="bold")
         file = PurePath(document.id).name
         if document.title not in (document.id, file):
-            heading.append(f"  {shown(file)}", style="not bold")
+            heading.append(f"  {escaped(file)}", style="not bold")
         heading.append(f"  {hit.score:.3f} ({details})", style="not bold dim")
         console.print(heading)
         if hit.copies:
@@ -218,7 +218,7 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         for passage in hit.passages:
             line = Text(f"{_place(passage)}: ", style="dim")
             for text, style in _around_sentence(passage):
-                line.append(shown(text), style=style)
+                line.append(escaped(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
 
 
@@ -227,7 +227,7 @@ def _place(passage: Passage) -> str:
     if passage.page is not None:
         place += f", page {passage.page:,}"
     if passage.heading is not None:
-        place += f", under {shown(passage.heading)!r}"
+        place += f", under {escaped(passage.heading)!r}"
     return place
 
 

@@ -31,11 +31,11 @@ from longembed_index.command.with_ray import (
 from longembed_index.documents.parsing import Limits
 from longembed_index.maintain.report import Report, write_failures
 from longembed_index.search.ranking import Ranking
+from longembed_st.base.settings import ModelSettings
+from longembed_st.base.settings_file import SettingsFile
 from longembed_st.command.display import document_bar, loading
-from longembed_st.command.options import given_path, with_settings
+from longembed_st.command.options import path_argument, with_settings
 from longembed_st.command.terminal import print_json, terminal
-from longembed_st.settings import ModelSettings
-from longembed_st.settings_file import SettingsFile
 
 if TYPE_CHECKING:
     from longembed_index.index import Index
@@ -113,7 +113,7 @@ def index(
     failures: Annotated[
         Path | None,
         typer.Option(
-            parser=given_path,
+            parser=path_argument,
             metavar="FILE",
             help="Write every document that failed, and why, to this file, as JSON lines.",
             show_default=False,
@@ -218,7 +218,7 @@ def index(
             display.show_report(out, report, verbose)
 
     if ray is not None and is_parquet(store):
-        named = settings.over(ModelSettings(model_name=model or DEFAULT_MODEL))
+        named = settings.with_defaults(ModelSettings(model_name=model or DEFAULT_MODEL))
         with loading(console, named.model_name), embedding_bar(console) as bar:
             finish(
                 embed_to_parquet(

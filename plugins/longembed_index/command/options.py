@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longembed_st.command.options import given_path
+from longembed_st.base.settings import ModelSettings
+from longembed_st.base.texts import is_url
+from longembed_st.command.options import path_argument
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
-from longembed_st.texts import is_url
 
 if TYPE_CHECKING:
     from longembed_index.index import Index
@@ -28,7 +28,7 @@ def path_or_url(text: str | os.PathLike[str]) -> Any:
     Args:
         text: What stands on the command line, or the default.
     """
-    return str(text) if is_url(str(text)) else given_path(os.fspath(text))
+    return str(text) if is_url(str(text)) else path_argument(os.fspath(text))
 
 
 def store_address(text: str | os.PathLike[str]) -> str:
@@ -146,7 +146,7 @@ def open_index(
     """
     from longembed_index.index import Index
 
-    keywords = (settings or ModelSettings()).given
+    keywords = (settings or ModelSettings()).explicit
     return Index.open(store, model, collection=collection, wait=wait, **keywords)
 
 
@@ -167,6 +167,6 @@ def open_or_create(
 
     address = parse_address(store, kind)
     exists = read_info(address.directory, options["collection"], address.kind) is not None
-    keywords = settings.given
+    keywords = settings.explicit
     name = model or keywords.pop("model_name", None) or (None if exists else DEFAULT_MODEL)
     return Index.open(store, name, kind=kind, **options, **keywords)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from longembed_st.base.progress import report_progress_to
 from longembed_st.command.display import Bars
-from longembed_st.reading.progress import listening
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,7 +152,7 @@ def embedding_bar(console: Console) -> Iterator[EmbeddingBar]:
     )
     with Bars(*columns, console=console) as bars:
         bar = EmbeddingBar(bars, forecast)
-        with listening(bar.on_tokens):
+        with report_progress_to(bar.on_tokens):
             yield bar
 
 

@@ -17,11 +17,11 @@ from longembed_index.command.options import (
     open_index,
 )
 from longembed_index.command.progress import embedding_bar
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import loading
 from longembed_st.command.options import with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
-from longembed_st.settings import ModelSettings
 
 
 @with_settings
@@ -64,7 +64,7 @@ def reindex(
     Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
     out, console = terminal(), terminal(stderr=True)
-    changes = settings.given.keys() - {"device"} or model or whiten
+    changes = settings.explicit.keys() - {"device"} or model or whiten
     with open_index(store, collection, wait=wait) as index:
         if not changes:
             if not drop_old:
@@ -83,7 +83,7 @@ def reindex(
                 on_outcome=bar.on_outcome,
                 on_step=bar.on_step,
                 on_message=console.say,
-                **settings.given,
+                **settings.explicit,
             )
     if as_json:
         print_json(result.to_dict())

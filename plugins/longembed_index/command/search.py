@@ -22,13 +22,18 @@ from longembed_index.command.options import (
 from longembed_index.command.progress import reranking_bar
 from longembed_index.search.ranking import CANDIDATES, WEIGHT, Mode
 from longembed_st.command.display import loading
-from longembed_st.command.options import BackendOption, DeviceOption, DtypeOption, given_settings
+from longembed_st.command.options import (
+    BackendOption,
+    DeviceOption,
+    DtypeOption,
+    settings_from_options,
+)
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longembed_st.base.reranking import Reranker
     from longembed_st.command.terminal import Terminal
-    from longembed_st.encoders.reranking import Reranker
 
 
 def search(
@@ -99,13 +104,13 @@ def search(
     if query is not None:
         check_query(query)
     filters = parse_where(where)
-    settings = given_settings(device=device, dtype=dtype, backend=backend)
+    settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     index = open_index(store, collection, model=model, settings=settings)
     needs_model = index.ranking.with_overrides(mode, weight).mode != "lexical"
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
-        from longembed_st.encoders.reranking import reranker_of
+        from longembed_st.loading.reranker import reranker_of
 
         with loading(console, rerank):
             reranker = reranker_of(rerank, device=device)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.errors import NO_DOCUMENTS
+from longembed_st.base.texts import is_url
 from longembed_st.errors import ConfigError
-from longembed_st.texts import is_url
 
 if TYPE_CHECKING:
     from longembed_index.index import Index, OnOutcome
     from longembed_index.maintain.report import Report
-    from longembed_st.settings import ModelSettings
+    from longembed_st.base.settings import ModelSettings
 
 _PARQUET = "parquet:"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource
+from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
-from longembed_st.texts import shown
 
 
 @dataclass
@@ -79,7 +79,7 @@ def find_files(
     for path in paths:
         # What cannot be looked at is reported below; what does not exist is a typing error.
         if not os.path.lexists(path):
-            raise InputError(f"{shown(path)} does not exist")
+            raise InputError(f"{escaped(path)} does not exist")
         is_folder = path.is_dir()
         for file in _walk(path, excluded, found) if is_folder else [path]:
             if is_folder and not _is_wanted(file, path, include, exclude):

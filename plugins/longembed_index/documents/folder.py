@@ -11,8 +11,8 @@ from typing import Any
 
 from longembed_index.documents.files import find_files
 from longembed_index.documents.sources import FileSource, content_of, parsed_of
+from longembed_st.base.texts import escaped, has_text
 from longembed_st.errors import InputError
-from longembed_st.texts import has_text, shown
 
 
 def read_documents(
@@ -32,7 +32,7 @@ def read_documents(
         InputError: If it is not a folder, or, without `on_failed`, if a file cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{shown(folder)} is not a folder")
+        raise InputError(f"{escaped(folder)} is not a folder")
     found = find_files([folder])
     root = folder.resolve()
     failed = [(_name(Path(path), folder), reason) for path, reason in found.unreadable]
@@ -50,7 +50,7 @@ def read_documents(
         name, reason = failed[0]
         others = f", and {len(failed) - 1} more cannot be read" if len(failed) > 1 else ""
         raise InputError(
-            f"{shown(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
+            f"{escaped(folder / name)} {reason}{others}. Repair them, or move them elsewhere"
         )
     for name, reason in failed:
         on_failed(name, reason)  # type: ignore[misc]

@@ -15,8 +15,8 @@ from longembed_index.document import Document
 from longembed_index.documents.parsed import Parsed, first_line
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import is_parsed, reader_of, suffix_of
+from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError, InputError, LongEmbedError
-from longembed_st.texts import has_text
 
 # Not to wait for the other end of a pipe, where there is such a thing.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

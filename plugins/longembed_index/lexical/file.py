@@ -15,7 +15,7 @@ from typing import TypeVar
 from longembed_index.errors import StoreError
 from longembed_index.lexical.tables import Settings, create_schema, has_schema, read_settings
 from longembed_index.store.connections import Connections
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class WordFile:
             cause = error.__cause__
             # Other errors of SQLite, such as a lock, are subclasses.
             if type(cause) is sqlite3.DatabaseError or "no such" in str(cause):
-                raise DamagedError(f"{shown(self.path)} is damaged ({cause})") from error
+                raise DamagedError(f"{escaped(self.path)} is damaged ({cause})") from error
             raise
 
 

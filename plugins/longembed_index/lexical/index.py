@@ -54,7 +54,7 @@ from longembed_index.lexical.tables import (
     unpack_starts,
     write_settings,
 )
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     from longembed_index.document import Entry
@@ -199,7 +199,7 @@ class WordIndex:
         if self._own_file.is_writable() or self._own_file.settings.generation == generation:
             return self._own_file
         warnings.warn(
-            f"{shown(self._own_file.path)} cannot be written. This process builds the words in a "
+            f"{escaped(self._own_file.path)} cannot be written. This process builds the words in a "
             "temporary folder",
             StoreWarning,
             stacklevel=3,

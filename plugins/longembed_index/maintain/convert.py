@@ -31,9 +31,9 @@ from longembed_index.store.kinds import (
     writer_lock,
 )
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,8 +137,8 @@ def convert(
         info = _with_whitening(old_store.info, source, address.directory)
         store = open_store(address.directory, collection, address.kind, create=info, write=True)
         try:
-            what = f"the store in {shown(address.directory)}"
-            store.info.provenance.refuse_other_vectors(info.provenance, what)
+            what = f"the store in {escaped(address.directory)}"
+            store.info.provenance.refuse_incompatible(info.provenance, what)
             known = {entry.id for entry in store.entries()}
             records = _without(known, old_store.records(leave_out), settle)
             while batch := list(itertools.islice(records, _AT_ONCE)):
@@ -186,7 +186,9 @@ def old_ranking(directory: Path, collection: str) -> Ranking:
     except FileNotFoundError:
         return Ranking()
     except (OSError, ValidationError):
-        raise StoreError(f"cannot read {shown(path)}. Delete it for the default ranking") from None
+        raise StoreError(
+            f"cannot read {escaped(path)}. Delete it for the default ranking"
+        ) from None
 
 
 def _find_old(directory: Path, collection: str) -> OldStore:
@@ -196,7 +198,7 @@ def _find_old(directory: Path, collection: str) -> OldStore:
             if store is not None:
                 return store
     raise StoreError(
-        f"there is no collection {collection!r} of version 0.2 in {shown(directory)} that an "
+        f"there is no collection {collection!r} of version 0.2 in {escaped(directory)} that an "
         "installed kind of store can read"
     )
 
@@ -221,7 +223,7 @@ def _with_whitening(info: StoreInfo, old: Path, new: Path) -> StoreInfo:
         shutil.copyfile(file, new / file.name)
     except OSError as error:
         raise StoreError(
-            f"cannot copy the whitening {shown(file)}: {error.strerror}. Without it, questions "
+            f"cannot copy the whitening {escaped(file)}: {error.strerror}. Without it, questions "
             "have no vectors"
         ) from None
     return replace(info, provenance=with_whitening_beside(stored, new))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.maintain.embedding import Embedded, coverage_of, embedder_of
+from longembed_st.base.texts import has_text
 from longembed_st.errors import InputError
-from longembed_st.texts import has_text
 
 if TYPE_CHECKING:
     from longembed_index.documents.sources import Source

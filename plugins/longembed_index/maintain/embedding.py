@@ -11,16 +11,17 @@ import numpy as np
 
 from longembed_index.document import Document, Record, Spans
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.coverages import Overflow
+from longembed_st.base.coverage import Overflow
+from longembed_st.base.extension import AUTO
+from longembed_st.base.provenance import Provenance, refuse_unless_storable
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
-from longembed_st.provenance import Provenance, refuse_unless_storable
-from longembed_st.settings import AUTO, ModelSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_index.store.protocol import Store, StoreInfo
-    from longembed_st.coverages import Coverage
+    from longembed_st.base.coverage import Coverage
     from longembed_st.loading.cache import CachedModel
 
 BATCH_CHARACTERS = 65_536
@@ -149,7 +150,7 @@ def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
 def coverage_of(model: CachedModel, texts: Sequence[str]) -> list[Coverage]:
     """Return how much of each text a model would read, without reading it."""
     # Torch takes seconds to import, and a search by words alone needs no model.
-    from longembed_st.model import coverage
+    from longembed_st.base.long_model import coverage
 
     return coverage(model.model, texts)
 
@@ -218,7 +219,7 @@ def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path)
     """
     stored = with_whitening_beside(stored, directory)
     loaded = storable_model(settings_on_top(stored, settings))
-    loaded.refuse_other_vectors(stored, "the store")
+    loaded.refuse_incompatible(stored, "the store")
     return loaded
 
 
@@ -229,7 +230,7 @@ def note_place(store: Store, model: CachedModel) -> None:
         store: Open for writing; its vectors are the model's.
         model: Perhaps under another name than is stored.
     """
-    info, provenance = store.info, model.provenance.elsewhere()
+    info, provenance = store.info, model.provenance.portable()
     stored, now = info.provenance.settings, provenance.settings
     if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
         store.update_info(replace(info, provenance=provenance))
@@ -245,13 +246,13 @@ def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSetting
     Raises:
         ConfigError: If they would give other vectors.
     """
-    if settings.given.get("method") == AUTO:
-        settings = ModelSettings(**{k: v for k, v in settings.given.items() if k != "method"})
-    wanted = settings.over(stored.settings)
+    if settings.explicit.get("method") == AUTO:
+        settings = ModelSettings(**{k: v for k, v in settings.explicit.items() if k != "method"})
+    wanted = settings.with_defaults(stored.settings)
     # A model that was moved has another name and the same vectors: only loading it tells.
     moved = stored.settings.model_copy(update={"model_name": wanted.model_name})
     if moved.differences(wanted):
-        stored.refuse_other_vectors(Provenance(wanted, None), "the store")
+        stored.refuse_incompatible(Provenance(wanted, None), "the store")
     return wanted
 
 

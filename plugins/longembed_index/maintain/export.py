@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from longembed_index.maintain.embedding import batches
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
-from longembed_st.files import write_whole
+from longembed_st.files import write_atomically
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -53,7 +53,7 @@ def export(store: Store, path: Path, where: Where | None = None, *, vectors: boo
                 count += 1
                 yield _row(record, vectors)
 
-    write_whole(path, lambda file: writers[path.suffix](file, rows()))
+    write_atomically(path, lambda file: writers[path.suffix](file, rows()))
     return count
 
 

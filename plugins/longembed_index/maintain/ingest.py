@@ -19,8 +19,8 @@ from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
 from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from longembed_index.documents.sources import Source
@@ -174,7 +174,7 @@ class _Run:
         if lost:
             raise StoreError(
                 f"{len(lost)} documents are not in the store as they were written, "
-                f"{shown(lost[0])} among them: another program has changed it, or the disk has "
+                f"{escaped(lost[0])} among them: another program has changed it, or the disk has "
                 "failed. Run again"
             )
 
@@ -279,7 +279,7 @@ def _why_kept(emptied: Sequence[tuple[Path, int]]) -> str:
         return ""
     root, count = emptied[0]
     return (
-        f"there is no file under {shown(root)} now, and the store has {count:,} documents from "
+        f"there is no file under {escaped(root)} now, and the store has {count:,} documents from "
         "there; is a drive not mounted? To remove them from the store: --prune-empty-root "
         "(prune_empty_root=True)"
     )

@@ -90,7 +90,7 @@ def reindex(
         StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    if model.makes(store.info.provenance) and store.info.spans == spans:
+    if model.is_compatible(store.info.provenance) and store.info.spans == spans:
         raise ConfigError("the vectors of the store have these settings already")
     run = _Run(store, _staged(store, model, spans, restart), embed, on_outcome)
     # The last pass only finds that old and new agree.
@@ -112,11 +112,11 @@ def reindex(
 
 def _staged(store: Store, model: CachedModel, spans: bool, restart: bool) -> Store:
     """Return the store that grows: the one that an earlier run has left, or a new one."""
-    info = replace(store.info, provenance=model.provenance.elsewhere(), spans=spans)
+    info = replace(store.info, provenance=model.provenance.portable(), spans=spans)
     staged = store.staged()
     if staged is None:
         return store.stage(info)
-    if model.makes(staged.info.provenance) and staged.info.spans == spans:
+    if model.is_compatible(staged.info.provenance) and staged.info.spans == spans:
         # The model may have been moved meanwhile.
         if staged.info != info:
             staged.update_info(info)

@@ -9,7 +9,7 @@ import numpy as np
 from longembed_index.document import Spans
 from longembed_index.errors import StoreError
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
             least = _least_cosine(record.vector[None], result.vector[None])
             if not least >= LEAST_COSINE:
                 raise StoreError(
-                    f"the stored vector of {shown(document_id)} is not the one that the model "
+                    f"the stored vector of {escaped(document_id)} is not the one that the model "
                     f"gives now (cosine {least:.6f}). {_WAY_OUT}"
                 )
             if store.info.spans:
@@ -62,7 +62,7 @@ def _compare_spans(document_id: str, stored: dict[str, Spans], computed: Spans |
     spans = stored.get(document_id)
     if spans is None:
         raise StoreError(
-            f"the store is meant to have spans, and {shown(document_id)} has none. {_WAY_OUT}"
+            f"the store is meant to have spans, and {escaped(document_id)} has none. {_WAY_OUT}"
         )
     if (
         computed is None
@@ -70,7 +70,7 @@ def _compare_spans(document_id: str, stored: dict[str, Spans], computed: Spans |
         or not _least_cosine(spans.vectors, computed.vectors) >= LEAST_COSINE
     ):
         raise StoreError(
-            f"the stored spans of {shown(document_id)} are not those that the model gives now. "
+            f"the stored spans of {escaped(document_id)} are not those that the model gives now. "
             f"{_WAY_OUT}"
         )
 

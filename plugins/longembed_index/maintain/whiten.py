@@ -212,9 +212,9 @@ def _digest(text: str) -> bytes:
 
 def _sample(items: Sequence[Any]) -> list[Any]:
     # The package that fits names the number; its libraries take seconds to import.
-    from longembed_st.loading.whitening import MOST_DOCUMENTS
+    from longembed_st.loading.whitening import FITTED_DOCUMENTS
 
-    most = min(len(items), MOST_DOCUMENTS)
+    most = min(len(items), FITTED_DOCUMENTS)
     return [items[place] for place in sorted(random.Random(0).sample(range(len(items)), most))]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError
-from longembed_st.texts import has_text
 
 _PHRASE = re.compile(r'"([^"]*)"|“([^”]*)”')
 

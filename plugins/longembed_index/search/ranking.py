@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from longembed_st.base.fields import one_line
 from longembed_st.errors import ConfigError
-from longembed_st.settings import one_line
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By words and vectors, by vectors alone, by words alone."""

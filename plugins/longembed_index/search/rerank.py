@@ -10,7 +10,7 @@ from longembed_index.document import Hit
 from longembed_index.search.passages import choose_passages
 
 if TYPE_CHECKING:
-    from longembed_st.encoders.reranking import Reranker, WindowScores
+    from longembed_st.base.reranking import Reranker, WindowScores
 
 _BATCH = 4
 """Documents between two reports: long ones take seconds each."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
     from longembed_index.store.protocol import Store, Where
-    from longembed_st.encoders.reranking import Reranker
+    from longembed_st.base.reranking import Reranker
 
 FEW = 1_000
 """Of so many documents, the words of all are scored."""

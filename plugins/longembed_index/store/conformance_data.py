@@ -11,9 +11,9 @@ from longembed_index.document import Document, Record, Spans
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store, StoreInfo
-from longembed_st.coverages import Coverage
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 
 INFO = StoreInfo(
     Provenance(

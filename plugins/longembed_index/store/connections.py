@@ -11,7 +11,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from longembed_index.errors import StoreError
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for a file that another process has locked."""
@@ -35,8 +35,8 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the error of ours that says what an error of SQLite means for a file."""
     for part, meaning in _WAYS_OUT.items():
         if part in str(error):
-            return StoreError(f"{shown(path)} {meaning}")
-    return StoreError(f"cannot read or write {shown(path)}: {error}")
+            return StoreError(f"{escaped(path)} {meaning}")
+    return StoreError(f"cannot read or write {escaped(path)}: {error}")
 
 
 class _ForkGate:
@@ -187,7 +187,7 @@ class Connections:
 
     def _take(self) -> sqlite3.Connection:
         if self._closed:
-            raise StoreError(f"{shown(self.path)} was closed. Open the store again")
+            raise StoreError(f"{escaped(self.path)} was closed. Open the store again")
         self._look_at_file()
         try:
             return self._idle.pop()
@@ -201,12 +201,12 @@ class Connections:
             self._identity = identity
         elif identity is None:
             raise StoreError(
-                f"{shown(self.path)} was deleted while it was open. Restore it from a copy, or "
+                f"{escaped(self.path)} was deleted while it was open. Restore it from a copy, or "
                 "index the documents again"
             )
         elif identity != self._identity:
             raise StoreError(
-                f"{shown(self.path)} was replaced by another file while it was open. Open the "
+                f"{escaped(self.path)} was replaced by another file while it was open. Open the "
                 "store again"
             )
         if self._unchanged is not None and self._unchanged != self._contents():
@@ -244,8 +244,8 @@ class Connections:
             connection.close()
             if isinstance(error, sqlite3.OperationalError) and not (self.write or is_writable):
                 raise StoreError(
-                    f"{shown(self.path)} cannot be read: a write to it was cut off, and finishing "
-                    "it needs a folder that can be written. Copy the folder, and open the copy"
+                    f"{escaped(self.path)} cannot be read: a write to it was cut off, and "
+                    "finishing it needs a folder that can be written. Copy the folder, and open the copy"
                 ) from error
             raise
         return connection

@@ -7,7 +7,7 @@ import json
 from longembed_index.errors import StoreError
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.provenance import Provenance
+from longembed_st.base.provenance import Provenance
 
 
 def info_to_json(info: StoreInfo) -> str:
@@ -18,7 +18,7 @@ def info_to_json(info: StoreInfo) -> str:
     """
     return json.dumps(
         {
-            "provenance": info.provenance.elsewhere().to_dict(),
+            "provenance": info.provenance.portable().to_dict(),
             "spans": info.spans,
             "language": info.language,
             "ranking": {"mode": info.ranking.mode, "weight": info.ranking.weight},

@@ -11,11 +11,11 @@ from typing import Protocol, runtime_checkable
 
 from longembed_index.errors import StoreError
 from longembed_index.store.protocol import Store, StoreInfo, StoreKind
+from longembed_st.base.texts import escaped, is_url
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import cache_folder, write_text
 from longembed_st.registry import load_entry_points
-from longembed_st.texts import is_url, shown
 
 GROUP = "longembed_st.stores"
 DEFAULT_KIND = "sqlite"
@@ -122,19 +122,19 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
     if not directory.exists():
         return new
     if not directory.is_dir():
-        raise StoreError(f"{shown(directory)} is a file, not the folder of a store")
+        raise StoreError(f"{escaped(directory)} is a file, not the folder of a store")
     entries = list(directory.iterdir())
     is_old = any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2)
     if is_old and not installed[DEFAULT_KIND].recognises(directory):
         raise StoreError(
-            f"the store in {shown(directory)} was made by version 0.2: convert it with "
+            f"the store in {escaped(directory)} was made by version 0.2: convert it with "
             "`longembed convert OLD NEW`"
         )
     for name, kind in installed.items():
         if kind.recognises(directory):
             if wanted not in (None, name):
                 raise ConfigError(
-                    f"the store in {shown(directory)} is of kind {name!r}, not {wanted!r}. Leave "
+                    f"the store in {escaped(directory)} is of kind {name!r}, not {wanted!r}. Leave "
                     "the kind out, or name a new folder"
                 )
             return kind
@@ -142,8 +142,8 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):
         raise StoreError(
-            f"{shown(directory)} is not a store: it has files, but none that an installed kind of "
-            f"store ({', '.join(sorted(installed))}) knows. Name an empty or a new folder"
+            f"{escaped(directory)} is not a store: it has files, but none that an installed kind "
+            f"of store ({', '.join(sorted(installed))}) knows. Name an empty or a new folder"
         )
     return new
 
@@ -197,7 +197,7 @@ def open_store(
     if create is not None:
         directory.mkdir(parents=True, exist_ok=True)
     elif not directory.exists() or not store_kind.recognises(directory):
-        raise StoreError(f"there is no store in {shown(directory)}")
+        raise StoreError(f"there is no store in {escaped(directory)}")
     return store_kind.open(directory, collection, create=create, write=write)
 
 
@@ -221,11 +221,11 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
         lock.acquire(timeout=max(wait, _LEAST_WAIT_SECONDS), poll_interval=0.05)
     except Timeout:
         raise StoreError(
-            f"another process is writing to {shown(directory)}. Try again when it is done, or "
+            f"another process is writing to {escaped(directory)}. Try again when it is done, or "
             "wait with --wait SECONDS"
         ) from None
     except OSError as error:
-        raise StoreError(f"cannot write to {shown(directory)}: {error.strerror}") from None
+        raise StoreError(f"cannot write to {escaped(directory)}: {error.strerror}") from None
     try:
         yield
     finally:

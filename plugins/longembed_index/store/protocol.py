@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from longembed_index.document import Entry, Record, Spans
     from longembed_index.lexical.protocol import LexicalIndex
-    from longembed_st.provenance import Provenance
+    from longembed_st.base.provenance import Provenance
 
 Where = Mapping[str, Any]
 """A filter of documents; see `longembed_index.store.filters`."""

@@ -41,7 +41,7 @@ from longembed_index.store.sqlite_tables import (
     select_entries,
 )
 from longembed_index.store.vectors import nearest_vectors, record_vectors, unit_vectors
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -277,7 +277,7 @@ class SqliteStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         if not self._connections.write:
             raise StoreError(
-                f"{shown(self._connections.path)} is open for reading. Open it for writing"
+                f"{escaped(self._connections.path)} is open for reading. Open it for writing"
             )
         with self._connections.borrow() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -302,7 +302,7 @@ class SqliteStore:
 
     def _replaced(self) -> StoreError:
         return StoreError(
-            f"{shown(self._connections.path)} has no {self._state} collection {self._name!r} any "
+            f"{escaped(self._connections.path)} has no {self._state} collection {self._name!r} any "
             "more: another process has replaced it. Open the store again"
         )
 
@@ -347,14 +347,14 @@ class SqliteStores:
         """Open a collection, or create it."""
         path = directory / FILE
         if create is None and not self.recognises(directory):
-            raise StoreError(f"there is no store in {shown(directory)}")
+            raise StoreError(f"there is no store in {escaped(directory)}")
         stored = None if create is None else info_to_json(create)
         connections = _connections(path, write=write or stored is not None)
         try:
             if stored is not None:
                 _create(connections, collection, stored)
             if _find_in_file(connections, collection) is None:
-                raise StoreError(f"there is no collection {collection!r} in {shown(path)}")
+                raise StoreError(f"there is no collection {collection!r} in {escaped(path)}")
         except BaseException:
             connections.close()
             raise

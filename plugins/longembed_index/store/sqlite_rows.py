@@ -13,9 +13,9 @@ from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.errors import StoreError
 from longembed_index.store.filters import is_pattern
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.coverages import Coverage
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
-from longembed_st.texts import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,13 +37,13 @@ def entry_values(record: Record) -> tuple[Any, ...]:
     document, coverage = record.document, record.coverage
     if not is_storable(document.id):
         raise InputError(
-            f"the id {shown(document.id)} is not valid Unicode. Rename the file or the document"
+            f"the id {escaped(document.id)} is not valid Unicode. Rename the file or the document"
         )
     try:
         metadata = json.dumps(dict(document.metadata), separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"the metadata of {shown(document.id)} cannot be stored as JSON: {error}"
+            f"the metadata of {escaped(document.id)} cannot be stored as JSON: {error}"
         ) from None
     return (
         document.id,
@@ -140,7 +140,7 @@ def unpack_spans(
 def damaged(what: str, document_id: str) -> StoreError:
     """Return the error that something of a document is damaged."""
     return StoreError(
-        f"of the document {shown(document_id)}, the {what} in the store cannot be read: the file "
+        f"of the document {escaped(document_id)}, the {what} in the store cannot be read: the file "
         "is damaged there. Delete this document and index it again, or restore the store from a "
         "copy"
     )

@@ -22,7 +22,7 @@ from longembed_index.store.sqlite_rows import (
     text_digest,
     unpack_vectors,
 )
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,15 +93,15 @@ def has_schema(connection: sqlite3.Connection, path: Path) -> bool:
     if not objects and not version and not application:
         return False
     if application != _APPLICATION_ID:
-        raise StoreError(f"{shown(path)} was made by another program. Name another folder")
+        raise StoreError(f"{escaped(path)} was made by another program. Name another folder")
     if version > VERSION:
         raise StoreError(
-            f"{shown(path)} was written by a newer version of longembed-st (format {version}; this "
-            f"version reads {VERSION}). Update longembed-st"
+            f"{escaped(path)} was written by a newer version of longembed-st (format {version}; "
+            f"this version reads {VERSION}). Update longembed-st"
         )
     if version != VERSION or objects != set(_STATEMENTS):
         raise StoreError(
-            f"{shown(path)} has other tables than longembed-st makes. Restore it from a copy, or "
+            f"{escaped(path)} has other tables than longembed-st makes. Restore it from a copy, or "
             "index the documents into a new folder"
         )
     return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longembed_index.errors import StoreError
-from longembed_st.texts import shown
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def record_vectors(records: Sequence[Record], dimensions: int | None = None) -> 
     dimensions = dimensions or len(records[0].vector)
     for record in records:
         vectors = [record.vector, *(record.spans.vectors if record.spans is not None else ())]
-        name = shown(record.document.id)
+        name = escaped(record.document.id)
         if any(np.shape(vector) != (dimensions,) for vector in vectors):
             raise StoreError(
                 f"a vector of {name} has the shape {np.shape(vectors[0])}, others in the store "

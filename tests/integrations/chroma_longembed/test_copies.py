@@ -4,10 +4,10 @@ import sqlite3
 
 import numpy as np
 import pytest
-
 from chroma_longembed.copies import FILE, VectorCopies
-from longembed_index.errors import StoreError
 from longembed_index.testing import UNICODE, record
+
+from longembed_index.errors import StoreError
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     original = cache.load_settings
     monkeypatch.setattr(cache, "_models", type(cache._models)())
-    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=cache.MOST_IDLE))
+    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=cache.MAX_IDLE_MODELS))
     monkeypatch.setattr(cache, "load_settings", load)
     return names
 

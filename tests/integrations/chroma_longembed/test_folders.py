@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import chromadb
 import pytest
+from longembed_index.opening import COLLECTION, kinds, open_store, read_provenance
+from longembed_index.testing import MADE_BY, StoreKindTests, record
 
 from chroma_longembed import LongEmbedEmbeddingFunction
 from chroma_longembed.folders import ChromaFolders
 from longembed_index.errors import StoreError
-from longembed_index.opening import COLLECTION, kinds, open_store, read_provenance
-from longembed_index.testing import MADE_BY, StoreKindTests, record
 from longembed_st.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Could not reconstruct embedding function")

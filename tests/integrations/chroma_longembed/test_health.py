@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from chromadb.errors import InternalError
-from store_steps import step
-
 from chroma_longembed.copies import VectorCopies
 from chroma_longembed.health import Damage, Health, examine
+from chromadb.errors import InternalError
 from longembed_index.opening import open_store
+from store_steps import step
 
 COUNT = 700
 

@@ -9,15 +9,15 @@ import sys
 import chromadb
 import numpy as np
 import pytest
-from compare import cosine
-
-import longembed_st as le
-from chroma_longembed import open_collection
 from chroma_longembed.store import ChromaStore
+from compare import cosine
 from longembed_index.embedding import document_embedder
 from longembed_index.ingestion import ingest
 from longembed_index.searching import search
 from longembed_index.sources import TextSource
+
+import longembed_st as le
+from chroma_longembed import open_collection
 
 LONG = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 60
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from longembed_index.opening import open_store, read_provenance
+from longembed_index.testing import MADE_BY, record
 
 from chroma_longembed import database
 from chroma_longembed.folders import ChromaFolders
 from longembed_index.errors import StoreError
-from longembed_index.opening import open_store, read_provenance
-from longembed_index.testing import MADE_BY, record
 
 RECORDS = 1300
 

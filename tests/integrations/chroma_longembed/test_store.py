@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from chroma_longembed.collection import create_collection
 from chroma_longembed.store import ChromaStore
 from longembed_index.testing import MADE_ANEW, MADE_BY, StoreTests, record
+
+from chroma_longembed.collection import create_collection
 
 # Chroma looks for the model of a collection that is written to; here there is none.
 pytestmark = pytest.mark.filterwarnings("ignore:Could not reconstruct embedding function")

@@ -11,7 +11,6 @@ from rich.console import Console
 from longembed_index.command.progress import Forecast, embedding_bar
 from longembed_index.maintain.report import Outcome
 from longembed_st.command.display import Bars, document_bar
-from longembed_st.reading.progress import tell
 
 
 def forecast_of(total: int | None) -> Forecast:
@@ -64,7 +63,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch) -> None:
     output = io.StringIO()
     with embedding_bar(Console(file=output, width=80)) as bar:
         bar.on_step("documents", 0, 800)
-        tell(40, 100)
+        report_progress(40, 100)
         while "documents" not in output.getvalue():
             time.sleep(0.01)
     line = output.getvalue().splitlines()[0]
@@ -85,7 +84,7 @@ def test_on_a_terminal_the_bar_is_drawn(monkeypatch) -> None:
     output = io.StringIO()
     with embedding_bar(Console(file=output, force_terminal=True, width=100)) as bar:
         bar.on_step("documents", 0, 320)
-        tell(33, 80)
+        report_progress(33, 80)
         bar.on_outcome(Outcome("a.txt", "added", 320, 80))
         bar.on_step("documents", 320, 320)
     assert "1 documents" in output.getvalue()

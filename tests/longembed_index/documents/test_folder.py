@@ -8,8 +8,8 @@ import pytest
 from office_files import make_docx, make_pdf
 
 from longembed_index.documents.folder import jsonl_rows, read_documents
+from longembed_st.base.texts import has_text
 from longembed_st.errors import InputError
-from longembed_st.texts import has_text
 
 
 @pytest.fixture

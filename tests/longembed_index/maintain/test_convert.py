@@ -141,5 +141,5 @@ def test_what_cannot_be_converted_is_refused(tmp_path, model) -> None:
         convert(tmp_path / "nothing", tmp_path / "new")
     with Index.open(tmp_path / "other", model, method="pi", max_seq_length=256) as index:
         index.add_documents([{"id": "a", "text": "ban bar"}])
-    with pytest.raises(ConfigError, match="made otherwise"):
+    with pytest.raises(ConfigError, match="made differently"):
         convert(old, tmp_path / "other")

@@ -5,7 +5,7 @@ import hashlib
 from index_fakes import FakeModel, sources
 
 from longembed_index.maintain import dry_run as dry_runs
-from longembed_st.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings
 
 
 def test_nothing_is_embedded_but_a_sample(monkeypatch) -> None:

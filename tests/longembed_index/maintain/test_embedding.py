@@ -21,9 +21,9 @@ from longembed_index.maintain.embedding import (
 )
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError, ModelError, TextNotReadWarning
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 
 def test_a_model_folder_is_stored_by_its_absolute_path(minilm, minilm_folder, monkeypatch) -> None:

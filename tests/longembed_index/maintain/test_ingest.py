@@ -26,8 +26,8 @@ from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.ingest import ingest
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError, LongEmbedError, ModelError
-from longembed_st.settings import ModelSettings
 
 LONG = "The committee met on Tuesday to discuss the budget. " * 60
 

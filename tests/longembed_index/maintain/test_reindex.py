@@ -9,9 +9,9 @@ from longembed_index.maintain import reindex as reindexing
 from longembed_index.maintain.ingest import ingest
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 DOCUMENTS = {
     "pets": "cats and dogs are kept as pets",

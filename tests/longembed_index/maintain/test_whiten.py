@@ -16,8 +16,8 @@ from longembed_index.whitening import Texts, located
 from small_models import WORDS
 
 import longembed_st as le
+from longembed_st.base.settings import ModelSettings
 from longembed_st.loading.whitening import Whitening
-from longembed_st.settings import ModelSettings
 
 
 def text(draw: random.Random) -> str:

@@ -18,9 +18,9 @@ from longembed_index.search.ranking import MODES, Ranking
 from longembed_index.search.searcher import Searcher
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.coverages import Coverage
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 
 WORDS = [f"w{number:02}" for number in range(30)]
 INFO = StoreInfo(Provenance(ModelSettings(model_name="some/model"), "one"), language="none")

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 from class_models import late_minilm
-
 from longembed_index.finding import Finder
 from longembed_index.passages import DocumentHit, Passage
 from longembed_index.reranking import reranked
 from longembed_index.searching import Hit
-from longembed_st.encoders.reranking import WindowScores
+
+from longembed_st.base.reranking import WindowScores
 
 
 class ByLength:

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import WORDS
-
 from chroma_longembed.store import ChromaStore
-from longembed_index import finding, hybrid
 from longembed_index.derived import behind
-from longembed_index.errors import StoreError
 from longembed_index.finding import Finder
 from longembed_index.hybrid import catch_up, question_of, search_hybrid
-from longembed_index.lexical import WordFile
 from longembed_index.memory import MemoryStore
 from longembed_index.opening import COLLECTION, open_store
 from longembed_index.records import Record
 from longembed_index.spans import SpanFile, SpannedStore
 from longembed_index.testing import MADE_BY, with_lines, write_lines
 from longembed_index.word_index import WordScores
+from small_models import WORDS
+
+from longembed_index import finding, hybrid
+from longembed_index.errors import StoreError
+from longembed_index.lexical import WordFile
 from longembed_st.errors import ConfigError
 
 

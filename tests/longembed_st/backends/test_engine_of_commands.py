@@ -8,9 +8,9 @@ import pytest
 from command_line import longembed
 from compare import cosine
 from engines import computes_bfloat16
+from longembed_index.opening import open_store
 
 import longembed_st as le
-from longembed_index.opening import open_store
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from small_rotary_models import folder_of, random_ids
 import longembed_st as le
 from longembed_st.backends import openvino as engine
 from longembed_st.backends.openvino import OpenVino
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.command.estimate import estimate_costs
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.loading.cache import CachedModel, cached_model
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 LENGTHS = (1, 3, 9, 40, 61, 64, 100, 200, 250, 9, 9)
 
@@ -144,12 +144,12 @@ def test_stores_of_another_precision_are_refused(small_model) -> None:
 
     torch_made, exact = made(), made(backend="openvino")
     rounded = made(backend="openvino", dtype="bfloat16")
-    exact.refuse_other_vectors(torch_made.provenance, "the store")
+    exact.refuse_incompatible(torch_made.provenance, "the store")
     with pytest.raises(ConfigError, match="bfloat16 by openvino"):
-        torch_made.refuse_other_vectors(rounded.provenance, "the store")
+        torch_made.refuse_incompatible(rounded.provenance, "the store")
     # The store's own settings bring back what made it.
     stored = Provenance.from_json(rounded.provenance.to_json())
-    assert cached_model(stored.settings).makes(stored)
+    assert cached_model(stored.settings).is_compatible(stored)
 
 
 def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> None:
@@ -163,8 +163,22 @@ def test_a_trained_model_is_not_read_with_the_weights_of_before(small_model) -> 
     model.eval()
     after = model.encode(texts())
     assert difference(before, after) > 1e-3
-    model.long_transformer.compute_with(None)
+    model.long_transformer.set_engine(None)
     assert difference(after, model.encode(texts())) < 1e-5
+
+
+@pytest.mark.parametrize("by", ["the model", "an extension that shares its weights"])
+def test_one_changed_number_is_noticed(small_model, by) -> None:
+    model = le.load(str(small_model("bert")), "pcw", backend="openvino")
+    before = model.encode(texts(5))
+    changed = model if by == "the model" else le.extend(model, "none")
+    with torch.no_grad():
+        word = model.tokenizer(texts(5)[0])["input_ids"][1]
+        changed.long_transformer.token_table[word, 3] += 5
+    after = model.encode(texts(5))
+    assert difference(before, after) > 1e-3
+    model.long_transformer.set_engine(None)
+    assert difference(after, model.encode(texts(5))) < 1e-5
 
 
 def test_gradients_flow_as_without(small_model) -> None:

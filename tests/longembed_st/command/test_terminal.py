@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import longembed_st
-from longembed_st.command.terminal import Outlet, Terminal, print_json
+from longembed_st.command.terminal import SafeStream, Terminal, print_json
 
 HOSTILE = "[bold]a[/bold] :smile:\x1b[2J\nError: b\u202e\x07"
 ESCAPED = r"[bold]a[/bold] :smile:\x1b[2J\nError: b\u202e\x07"
@@ -72,17 +72,17 @@ class Full(io.StringIO):
 
 
 def test_an_outlet_that_cannot_write_notes_it_and_goes_on() -> None:
-    outlet = Outlet(Full())
+    outlet = SafeStream(Full())
     assert outlet.write("one") == 3
     assert outlet.write("two") == 3
     outlet.flush()
     assert isinstance(outlet.problem, OSError)
     closed = io.StringIO()
     closed.close()
-    outlet = Outlet(closed)
+    outlet = SafeStream(closed)
     outlet.write("one")
     assert isinstance(outlet.problem, ValueError)
-    missing = Outlet(None)
+    missing = SafeStream(None)
     assert (missing.write("one"), missing.problem) == (3, None)
 
 

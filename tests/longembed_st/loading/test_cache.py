@@ -19,7 +19,7 @@ from small_models import WORDS
 
 import longembed_st as le
 from longembed_st.loading import cache
-from longembed_st.loading.cache import MOST_IDLE, CachedModel, cached_model
+from longembed_st.loading.cache import MAX_IDLE_MODELS, CachedModel, cached_model
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def bert(small_model) -> str:
 @pytest.fixture(autouse=True)
 def empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_models", weakref.WeakValueDictionary())
-    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=MOST_IDLE))
+    monkeypatch.setattr(cache, "_recent", type(cache._recent)(maxlen=MAX_IDLE_MODELS))
     monkeypatch.setattr(cache, "_loading", {})
 
 
@@ -129,13 +129,13 @@ def test_only_a_few_unused_models_are_kept(bert, monkeypatch) -> None:
     monkeypatch.setattr(
         cache, "load_settings", lambda s: le.extend(model, "pcw", token_budget=s.token_budget)
     )
-    models = [cached(bert, method="pcw", token_budget=n) for n in range(8, 12 + MOST_IDLE)]
+    models = [cached(bert, method="pcw", token_budget=n) for n in range(8, 12 + MAX_IDLE_MODELS)]
     last = id(models[-1])
     alive = [weakref.ref(model) for model in models]
     del models
     gc.collect()
-    assert sum(model() is not None for model in alive) == MOST_IDLE
-    assert id(cached(bert, method="pcw", token_budget=11 + MOST_IDLE)) == last
+    assert sum(model() is not None for model in alive) == MAX_IDLE_MODELS
+    assert id(cached(bert, method="pcw", token_budget=11 + MAX_IDLE_MODELS)) == last
 
 
 # Threads.
@@ -206,14 +206,14 @@ def test_the_fingerprint_is_that_of_the_model(bert) -> None:
 
 def test_vectors_are_let_in_by_their_fingerprint(bert) -> None:
     loaded = cached(bert, method="pcw")
-    loaded.refuse_other_vectors(cached(bert, method="pcw", overlap=0).provenance, "the store")
+    loaded.refuse_incompatible(cached(bert, method="pcw", overlap=0).provenance, "the store")
     for other in (cached(bert, method="pcw", window_size=32), cached(bert, method="gp")):
-        assert not loaded.makes(other.provenance)
-        assert not other.makes(loaded.provenance)
+        assert not loaded.is_compatible(other.provenance)
+        assert not other.is_compatible(loaded.provenance)
         with pytest.raises(le.ConfigError, match=r"the store.*window_size|the store.*method"):
-            loaded.refuse_other_vectors(other.provenance, "the store")
+            loaded.refuse_incompatible(other.provenance, "the store")
 
 
 def test_without_a_fingerprint_nothing_is_known(bert) -> None:
     loaded = cached(bert, method="pcw")
-    assert not loaded.makes(le.Provenance(loaded.settings, None))
+    assert not loaded.is_compatible(le.Provenance(loaded.settings, None))

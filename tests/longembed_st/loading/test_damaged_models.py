@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import longembed_st as le
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import LongEmbedError, ModelError
 from longembed_st.loading import cache
-from longembed_st.settings import ModelSettings
 
 TEXTS = ["ban bar bast den der " * 40, "fast den"]
 

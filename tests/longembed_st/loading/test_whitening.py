@@ -7,12 +7,17 @@ from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
 import longembed_st as le
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.cache import cached_model
-from longembed_st.loading.load import with_whitening
-from longembed_st.loading.whitening import Whitening, WhiteningMap, is_whitened, unit
-from longembed_st.reading.weighting import TokenWeights
-from longembed_st.settings import ModelSettings
+from longembed_st.loading.whitening import (
+    Whitening,
+    WhiteningMap,
+    is_whitened,
+    unit,
+    with_whitening,
+)
+from longembed_st.sentence_transformer.token_weights import TokenWeights
 
 
 @pytest.fixture
@@ -75,7 +80,7 @@ def test_it_changes_a_model_that_is_cached(tmp_path, folder) -> None:
     [
         (lambda path: None, ConfigError, "there is no whitening in"),
         (lambda path: path.write_bytes(b"not a tensor"), ModelError, "cannot be read"),
-        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "no whitening"),
+        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "not a whitening"),
         (
             lambda path: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path),
             ModelError,

@@ -11,7 +11,7 @@ from transformers import AutoModel
 
 from longembed_st.errors import ModelError
 from longembed_st.positions.attention import LONG_ATTENTION, SelfExtension, logn_scale
-from longembed_st.positions.kernels import SelfExtendTurns, Turn
+from longembed_st.positions.kernels import Rotation, SelfExtendRotations
 
 HEADS = torch.Size([2, 3, 7, 4])
 
@@ -74,9 +74,9 @@ def test_padded_texts_do_not_leak_into_a_model_with_our_attention(model_type):
 
 
 def test_self_extend_never_meets_a_mask_without_saying_so():
-    """Queries and keys arrive unturned: plain attention on them would lose all positions."""
-    turn = Turn(torch.ones(7, 2), torch.zeros(7, 2))
-    extension = SelfExtension(3, SelfExtendTurns(turn, turn, turn, turn))
+    """Queries and keys arrive unrotated: plain attention on them would lose all positions."""
+    rotation = Rotation(torch.ones(7, 2), torch.zeros(7, 2))
+    extension = SelfExtension(3, SelfExtendRotations(rotation, rotation, rotation, rotation))
     *_, output = attend(self_extension=extension)
     assert output.shape == (2, 7, 3, 4)
     mask = torch.ones(2, 1, 7, 7, dtype=torch.bool)

@@ -78,7 +78,7 @@ def test_extensions_leave_each_other_and_the_original_alone(kind):
     # Each alone, from a model of its own.
     alone = {name: vectors_of(le.extend(fresh(kind), **one)) for name, one in EXTENSIONS.items()}
     models = {name: le.extend(original, **one) for name, one in EXTENSIONS.items()}
-    # In turns, text by text.
+    # By turns, text by text.
     rows = {name: [] for name in models}
     for text in texts():
         for name, model in models.items():

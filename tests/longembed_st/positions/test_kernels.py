@@ -8,8 +8,8 @@ from torch import Tensor
 from longembed_st.errors import ModelError
 from longembed_st.positions import kernels
 from longembed_st.positions.kernels import (
-    SelfExtendTurns,
-    Turn,
+    Rotation,
+    SelfExtendRotations,
     attend_portably,
     banded_attention,
     self_extend_attention,
@@ -25,9 +25,9 @@ def angles(positions: Tensor, width: int) -> Tensor:
 
 
 def rope(x: Tensor, positions: Tensor) -> Tensor:
-    turn = torch.cat([angles(positions, x.shape[-1])] * 2, -1)
+    rotation = torch.cat([angles(positions, x.shape[-1])] * 2, -1)
     first, second = x.chunk(2, -1)
-    return x * turn.cos() + torch.cat([-second, first], -1) * turn.sin()
+    return x * rotation.cos() + torch.cat([-second, first], -1) * rotation.sin()
 
 
 def inputs(heads, kv_heads, length, width, batch=1, value_width=None, dtype=torch.float32):
@@ -41,10 +41,12 @@ def inputs(heads, kv_heads, length, width, batch=1, value_width=None, dtype=torc
 def difference(q, k, v, group_size, window, causal=False):
     length, width = q.shape[2:]
     scaling = 1.1 * width**-0.5
-    turns = [angles(p, width) for p in self_extend_positions(length, group_size, window)]
-    turns = SelfExtendTurns(*(Turn(a.cos().to(q.dtype), a.sin().to(q.dtype)) for a in turns))
+    rotations = [angles(p, width) for p in self_extend_positions(length, group_size, window)]
+    rotations = SelfExtendRotations(
+        *(Rotation(a.cos().to(q.dtype), a.sin().to(q.dtype)) for a in rotations)
+    )
     got = self_extend_attention(
-        q, k, v, turns, neighbor_window=window, causal=causal, scaling=scaling
+        q, k, v, rotations, neighbor_window=window, causal=causal, scaling=scaling
     )
     want = dense_self_extend(
         q.float(),

@@ -1,4 +1,4 @@
-"""Rotations, the module that turns by them, and the frequencies that a model has."""
+"""Rotations, the module that applies them, and the frequencies that a model has."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 import longembed_st as le
 from longembed_st.positions.method import Frequencies
-from longembed_st.positions.rotary import MethodRotary, Rotation, own_frequencies, rotating
+from longembed_st.positions.rotary import MethodRotary, RotaryPositions, own_frequencies, rotating
 
 
 def rotation(positions=None, width=16, **changes):
     inverse = rope_frequencies(width, 10_000.0).float()
-    return Rotation(positions, Frequencies(inverse=inverse, base=10_000.0, **changes))
+    return RotaryPositions(positions, Frequencies(inverse=inverse, base=10_000.0, **changes))
 
 
 def rotated(states, places, **changes):
-    """States of shape (1, heads, n, d), turned by transformers with our cosine and sine."""
+    """States of shape (1, heads, n, d), rotated by transformers with our cosine and sine."""
     cos, sin = rotation(places, states.shape[-1], **changes).cos_sin(len(places), states)
     return apply_rotary_pos_emb(states, states, cos, sin)[0]
 
@@ -51,8 +51,8 @@ def test_only_the_distance_of_two_positions_counts(shift):
 
 
 def test_a_quarter_turn_by_hand():
-    quarter = Rotation(None, Frequencies(inverse=torch.tensor([math.pi / 2, 0.0]), base=1.0))
-    cos, sin = quarter.turn(torch.tensor([0, 1, -1]), torch.zeros(()))
+    quarter = RotaryPositions(None, Frequencies(inverse=torch.tensor([math.pi / 2, 0.0]), base=1.0))
+    cos, sin = quarter.rotation_at(torch.tensor([0, 1, -1]), torch.zeros(()))
     # Channel 0 turns by a quarter a position, the other one stands still.
     assert difference(cos, torch.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]])) < 1e-6
     assert difference(sin, torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])) < 1e-6
@@ -66,14 +66,14 @@ def test_the_attention_factor_multiplies_queries_and_keys():
 
 def test_a_fraction_of_a_position_far_out_is_not_lost():
     place = torch.tensor([1_000_000 + 1 / 8], dtype=torch.float64)
-    cos, _ = rotation().turn(place, torch.zeros(()))
+    cos, _ = rotation().rotation_at(place, torch.zeros(()))
     exact = place[:, None] * rotation().frequencies.inverse.double()
     assert difference(cos, exact.cos()) < 0.05
 
 
 def test_half_precision_rounds_only_the_result():
     places = torch.tensor([0, 1, 1000, 4001, 30_001])
-    cos, sin = rotation().turn(places, torch.zeros((), dtype=torch.bfloat16))
+    cos, sin = rotation().rotation_at(places, torch.zeros((), dtype=torch.bfloat16))
     exact = places.double()[:, None] * rotation().frequencies.inverse.double()
     assert cos.dtype == sin.dtype == torch.bfloat16
     assert difference(cos, exact.cos()) < 2**-8

@@ -456,7 +456,7 @@ def test_models_that_read_on_by_themselves_take_a_larger_window_without_a_method
     ("kind", "method"), [*[("t5", method) for method in METHODS], ("bloom", "pi")]
 )
 def test_models_that_read_on_by_themselves_refuse_the_methods(kind, method):
-    with pytest.raises(le.ModelError, match=rf"{kind}.*reads on past its window.*none, pcw"):
+    with pytest.raises(le.ModelError, match=rf"{kind}.*reads past its window.*none, pcw"):
         le.extend(stock(kind), method, max_seq_length=256)
 
 

@@ -10,9 +10,9 @@ from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field
 
 from longembed_st.adapter import AdapterSettings, plain_floats
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
-from longembed_st.provenance import Provenance
-from longembed_st.settings import ModelSettings
 
 DOCUMENTS_AT_ONCE = 256
 """Handed to the model together, which sorts them by length and computes them in small batches."""
@@ -39,7 +39,7 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         ```
     """
 
-    called_otherwise: ClassVar[Mapping[str, str]] = {
+    renamed_arguments: ClassVar[Mapping[str, str]] = {
         "max_length": "the most tokens that are read of a text are max_seq_length here, more than "
         "the model's own window. Leave it out to have texts read as far as the method reaches",
         "parallel_process": "name the devices instead: encode_kwargs={'device': ['cuda:0', ...]}",
@@ -95,8 +95,8 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         """
         super().__init__(**data)
         if self.fingerprint is not None:
-            given = ModelSettings(**{"model_name": self.model_name, **self.given})
-            if not self._loaded.makes(Provenance(given, self.fingerprint)):
+            given = ModelSettings(**{"model_name": self.model_name, **self.explicit})
+            if not self._loaded.is_compatible(Provenance(given, self.fingerprint)):
                 raise ConfigError(
                     f"model {self.model_name!r} does not make the vectors of fingerprint "
                     f"{self.fingerprint}: its own is {self._loaded.fingerprint}. Weights or "

@@ -8,8 +8,9 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from longembed_st.encoders.reranking import Reranker, reranker_of
+from longembed_st.base.reranking import Reranker
 from longembed_st.errors import ConfigError
+from longembed_st.loading.reranker import reranker_of
 
 
 class LongEmbedReranker(BaseNodePostprocessor):

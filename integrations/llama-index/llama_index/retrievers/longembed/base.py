@@ -18,8 +18,9 @@ from llama_index.core.schema import (
 
 from longembed_index.index import Index
 from longembed_index.search.ranking import CANDIDATES, Mode
-from longembed_st.encoders.reranking import Reranker, reranker_of
+from longembed_st.base.reranking import Reranker
 from longembed_st.errors import ConfigError
+from longembed_st.loading.reranker import reranker_of
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit, Passage

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from haystack import Document, component, default_from_dict, default_to_dict
 
 from longembed_st.adapter import plain_floats
+from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import InputError
-from longembed_st.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from longembed_st.coverages import Encoded
-    from longembed_st.encoders.long_model import Role
+    from longembed_st.base.coverage import Encoded
+    from longembed_st.base.long_model import Role
+    from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
-    from longembed_st.provenance import Provenance
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -1,0 +1,1 @@
+"""What the models of every class share: settings, the reader of long texts, and its results."""

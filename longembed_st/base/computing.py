@@ -1,0 +1,275 @@
+"""From passes to token embeddings: batches that fit a budget, computed by torch or an engine."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+from typing_extensions import Self
+
+from longembed_st.base.batching import PADDABLE_LENGTH, token_budget_batches
+from longembed_st.base.coverage import Coverage
+from longembed_st.base.layout import STARTS
+from longembed_st.base.passes import Pass, split_into_passes
+from longembed_st.base.progress import report_progress
+from longembed_st.base.tokenizing import TokenizingTransformer
+from longembed_st.errors import ModelError
+from longembed_st.positions import checks
+from longembed_st.positions.attention import logn_scale
+from longembed_st.positions.family import Family
+from longembed_st.positions.hooks import Hook
+
+if TYPE_CHECKING:
+    from longembed_st.backends.openvino import OpenVino
+
+NOT_FINITE = (
+    "the model gave NaN or infinite values, so no vector is returned. Half precision may overflow "
+    "on this model: load it with model_kwargs={'dtype': torch.float32}"
+)
+
+
+class ComputingTransformer(TokenizingTransformer):
+    """A transformer that computes texts pass by pass, at the positions that a method says."""
+
+    family: Family
+    hook: Hook
+    _takes_type_ids: bool
+
+    engine: OpenVino | None = None
+    """What computes the passes; None for torch."""
+
+    @property
+    def backbone(self) -> PreTrainedModel:
+        """The transformers model without the head that may stand on it."""
+        return checks.backbone_of(self)
+
+    @property
+    def excludes_prompt(self) -> bool:
+        """Whether the pooling of a pass leaves out the tokens of its prompt."""
+        return False
+
+    def passes_of(self, features: dict[str, Any]) -> list[Pass]:
+        """Split texts into the sequences that go through the model.
+
+        Args:
+            features: What `flat_features` returned.
+        """
+        excluded = 0
+        if self.excludes_prompt:
+            # Collators may have made a tensor of it.
+            excluded = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
+        special_ids = self.text_tokenizer.all_special_ids
+        return split_into_passes(features, self.cut_windows, special_ids, excluded)
+
+    def read_batches(
+        self, passes: Sequence[Pass], features: dict[str, Any], **kwargs: Any
+    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Run passes in token-budget batches.
+
+        Args:
+            passes: Of `passes_of`.
+            features: What `flat_features` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Yields:
+            The indices of some passes, and the model's outputs for them: `input_ids`,
+            `token_embeddings`, perhaps `attention_mask` and `prompt_length`, a row a pass.
+        """
+        # Texts that fit never share a batch with others: their computation stays that of the
+        # unmodified model to the letter.
+        groups = defaultdict(list)
+        for index, item in enumerate(passes):
+            original = self.method.reads_originally(len(item.tokens), self.extension.context)
+            groups[original, item.prompt_length].append(index)
+        read, all_tokens = 0, sum(len(item.tokens) for item in passes)
+        for (original, prompt_length), members in groups.items():
+            lengths = [len(passes[index].tokens) for index in members]
+            paddable = PADDABLE_LENGTH if original else 0
+            for batch in token_budget_batches(lengths, self.extension.token_budget, paddable):
+                indices = [members[place] for place in batch]
+                rows = [passes[index].tokens for index in indices]
+                outputs = self._read(
+                    self._model_inputs(rows, features, original), original, **kwargs
+                )
+                if prompt_length:
+                    outputs["prompt_length"] = prompt_length
+                yield indices, outputs
+                read += sum(map(len, rows))
+                report_progress(read, all_tokens)
+
+    def read_reduced(
+        self,
+        features: dict[str, Any],
+        reduce: Callable[[dict[str, Any]], Tensor],
+        width: int,
+        **kwargs: Any,
+    ) -> tuple[Tensor, list[int]]:
+        """Read each pass, and keep one row of it; a text of several windows is several passes.
+
+        Args:
+            features: What `flat_features` returned.
+            reduce: From the outputs of some passes to their rows, shape (passes, width).
+            width: Of a row.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The rows, shape (passes, width), and the index of the text of each.
+        """
+        passes = self.passes_of(features)
+        if not passes:
+            return torch.zeros(0, width), []
+        order: list[int] = []
+        rows: list[Tensor] = []
+        for indices, outputs in self.read_batches(passes, features, **kwargs):
+            rows.append(reduce(outputs))
+            order.extend(indices)
+        return torch.cat(rows)[torch.tensor(order).argsort()], [item.text for item in passes]
+
+    def with_result(
+        self,
+        features: dict[str, Any],
+        name: str,
+        result: Tensor,
+        flat: dict[str, Any],
+        owners: Sequence[int],
+    ) -> dict[str, Any]:
+        """Add what was computed to the features, outside training with `coverages`.
+
+        Args:
+            features: What `preprocess` returned; added to.
+            name: Of the result.
+            result: A row a text.
+            flat: The features as one flat sequence; coverages need its `token_counts`.
+            owners: The text of each pass.
+
+        Returns:
+            The features.
+
+        Raises:
+            ModelError: If the result is not finite, outside training.
+        """
+        if not self.training and not torch.isfinite(result).all():
+            raise ModelError(NOT_FINITE)
+        features[name] = result
+        if not self.training and "token_counts" in flat:
+            passes = Counter(owners)
+            counts, read = flat["token_counts"].tolist(), flat[STARTS].diff().tolist()
+            features["coverages"] = [
+                Coverage(tokens, kept, passes[text])
+                for text, (tokens, kept) in enumerate(zip(counts, read, strict=True))
+            ]
+        return features
+
+    def token_embeddings(self, input_ids: Tensor) -> Tensor:
+        """Read tokens in one pass, as the method says, and keep the embedding of each.
+
+        Args:
+            input_ids: Shape (batch, n), special tokens included, no padding.
+
+        Returns:
+            Shape (batch, n, width).
+        """
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": input_ids}
+        if self._takes_type_ids:
+            inputs["token_type_ids"] = torch.zeros_like(input_ids)
+        original = self.method.reads_originally(input_ids.shape[1], self.extension.context)
+        return cast(Tensor, self._read(inputs, original)["token_embeddings"])
+
+    def _read(self, inputs: dict[str, Any], original: bool, **kwargs: Any) -> dict[str, Any]:
+        """One forward pass of the transformers model, extended unless the texts fit."""
+        if original:
+            return self._compute(inputs, **kwargs)
+        context = self.extension.context
+        if self.extension.logn_scaling:
+            inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
+        with self.hook.reading(self.backbone, inputs, self.method, context):
+            return self._compute(inputs, **kwargs)
+
+    def _compute(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        # Only torch knows gradients, and the further arguments of a model.
+        if self.engine is None or torch.is_grad_enabled() or kwargs:
+            return self.read_with_torch(inputs, **kwargs)
+        return {**inputs, "token_embeddings": self.engine.token_embeddings(self, inputs)}
+
+    def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Run one forward pass of the transformers model by torch.
+
+        Returns:
+            The inputs, with `token_embeddings`.
+        """
+        return super().forward(inputs, **kwargs)
+
+    def padded_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Return the model's inputs for texts, cut to the original window, with a mask."""
+        limit = self.extension.context.original
+        tokenized = [text.shortened(limit, False) for text in self.tokenize_texts(texts, None)]
+        features = self.features_of(tokenized, None)
+        rows = [item.tokens for item in self.passes_of(features)]
+        inputs = self._model_inputs(rows, features, True)
+        return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
+
+    def set_engine(self, engine: OpenVino | None) -> None:
+        """Let an engine compute the passes from now on.
+
+        Args:
+            engine: None for torch.
+
+        Raises:
+            ModelError: If the method acts where the engine cannot.
+        """
+        if engine is not None:
+            self._check_engine(engine)
+        self.engine = engine
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and inference; an engine then compiles the trained weights.
+
+        Args:
+            mode: Whether to train.
+        """
+        if mode and self.engine is not None:
+            self.engine.forget()
+        return super().train(mode)
+
+    def _check_engine(self, engine: OpenVino) -> None:
+        if self.extension.logn_scaling:
+            engine.refuse_inside("logn_scaling")
+        if "relative_positions" in self.method.needs:
+            engine.refuse_inside(f"method {self.method.name!r}")
+        if self.family.local_layers and self.method.needs:
+            engine.refuse_inside(
+                f"method {self.method.name!r} with {self.family.model_type!r} and its local layers"
+            )
+
+    def _model_inputs(
+        self, tokens: Sequence[Tensor], features: dict[str, Any], original: bool
+    ) -> dict[str, Any]:
+        """One batch for the transformers model; padded and masked only if lengths differ."""
+        device = features["input_ids"].device
+        tokenizer = self.text_tokenizer
+
+        def gather(name: str, padding: int) -> Tensor:
+            flat = features[name][0]
+            rows = [flat[index.to(device)] for index in tokens]
+            # On the right whatever the tokenizer says: on the left, padding moves the positions.
+            return pad_sequence(rows, True, padding)
+
+        ids = gather("input_ids", tokenizer.pad_token_id or 0)
+        inputs: dict[str, Any] = {"modality": "text", "input_ids": ids}
+        if "token_type_ids" in features:
+            inputs["token_type_ids"] = gather("token_type_ids", tokenizer.pad_token_type_id)
+        elif self._takes_type_ids and not original:
+            # The models would look them up in a buffer that is as long as the original window.
+            inputs["token_type_ids"] = torch.zeros_like(ids)
+        is_padded = any(len(index) < ids.shape[1] for index in tokens)
+        # Unknown models get what stock sentence-transformers gives them, and so do local layers.
+        is_hooked = self.family.encoding in ("absolute", "rotary")
+        if is_padded or not is_hooked or (original and self.family.local_layers):
+            rows = [torch.ones_like(index, device=device) for index in tokens]
+            inputs["attention_mask"] = pad_sequence(rows, True, 0)
+        return inputs

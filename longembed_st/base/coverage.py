@@ -1,0 +1,145 @@
+"""How much of each text was read, and the report of the rest."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.errors import InputError, TextNotReadWarning
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a text its vector is computed from.
+
+    Attributes:
+        tokens: Tokens of the whole text, its prompt and special tokens counted.
+        read: How many of them the vector is computed from.
+        passes: Passes through the model; 1 unless the method cuts windows.
+        spans: For each of these passes, the half-open range of characters of the text that it
+            read; empty if they were not requested, or the tokenizer keeps no offsets.
+
+    Example:
+        >>> from longembed_st import Coverage
+        >>> Coverage(tokens=1024, read=512, passes=1).share
+        0.5
+    """
+
+    tokens: int
+    read: int
+    passes: int
+    spans: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+
+    @property
+    def share(self) -> float:
+        """The share of the tokens that was read, from 0 to 1."""
+        return self.read / self.tokens if self.tokens else 1.0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as vectors, and what each vector was computed from, in the order of the texts.
+
+    Attributes:
+        vectors: Shape (texts, width), in single precision.
+        coverages: One a text.
+    """
+
+    vectors: NDArray[np.float32]
+    coverages: list[Coverage]
+
+    def __len__(self) -> int:
+        return len(self.coverages)
+
+
+@dataclass
+class Overflow:
+    """Counts what one call does not read, batch by batch, for one report at its end.
+
+    Attributes:
+        texts: Texts that were not read to their end.
+        tokens: Their tokens that were not read.
+        exact: Whether the caller needs the exact count, whatever the policy.
+    """
+
+    texts: int = 0
+    tokens: int = 0
+    exact: bool = True
+
+    def count(
+        self, text: str, tokens: int, limit: int, config: ExtensionConfig, complete: bool = True
+    ) -> None:
+        """Count what is not read of a text.
+
+        Args:
+            text: The text, without its prompt.
+            tokens: Its tokens.
+            limit: Most tokens that are read of it.
+            config: The extension whose policy applies.
+            complete: Whether these are all its tokens.
+
+        Raises:
+            InputError: If the text is too long and the policy is "error".
+        """
+        if tokens <= limit:
+            return
+        if config.on_overflow == "error":
+            length = f"{tokens} tokens" if complete else f"more than {limit} tokens"
+            raise InputError(
+                f"a text of {length} ({text[:40]!r}...) is longer than the window of {limit} "
+                f"tokens. {_advice(config)}"
+            )
+        self.texts += 1
+        self.tokens += tokens - limit
+
+    def warn(self, config: ExtensionConfig, stacklevel: int) -> None:
+        """Warn, under the policy "warn", if anything was not read.
+
+        Args:
+            config: The extension whose policy applies.
+            stacklevel: Frames between this call and the user's line that the warning should name.
+        """
+        if self.texts and config.on_overflow == "warn":
+            message = (
+                f"{self.tokens} tokens of {self.texts} text{'s' if self.texts > 1 else ''} were "
+                f"not read: they lie beyond the window of {config.max_seq_length} tokens. "
+                f"{_advice(config)}"
+            )
+            warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
+
+
+def warn_truncated_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
+    """Report queries that are too long, as the overflow policy says.
+
+    Args:
+        lengths: Tokens of each query.
+        limit: Most tokens that are read of a query.
+        config: The extension whose policy applies.
+
+    Raises:
+        InputError: If one is longer and the policy is "error".
+    """
+    longer = [length for length in lengths if length > limit]
+    if not longer:
+        return
+    message = (
+        f"{len(longer)} of {len(lengths)} queries are longer than the {limit} tokens that this "
+        f"model reads of one (the longest has {max(longer)}). Ask in fewer words, or accept the "
+        "loss with on_overflow='truncate'"
+    )
+    if config.on_overflow == "error":
+        raise InputError(message)
+    if config.on_overflow == "warn":
+        warnings.warn(message, TextNotReadWarning, stacklevel=2)
+
+
+def _advice(config: ExtensionConfig) -> str:
+    return (
+        "To read them, load the model with method='pcw', which has no upper length, or with a "
+        f"max_seq_length above {config.max_seq_length}; to accept the loss, on_overflow='truncate'"
+    )

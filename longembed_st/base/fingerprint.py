@@ -1,0 +1,113 @@
+"""One hash over everything that changes a vector."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
+
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.pooled import following_modules
+from longembed_st.base.precision import is_widened
+from longembed_st.base.reader import LongReader, long_reader
+from longembed_st.base.settings import field_info
+
+_WEIGHTS = "0.model."
+"""How the names of the transformer's own weights begin."""
+
+_QUERY_SETTINGS = ("query_length", "query_expansion")
+
+VERSION = 1
+"""To be raised when the same settings begin to give other vectors."""
+
+
+def fingerprint(model: BaseModel) -> str:
+    """Hash the extension, the weights, the tokenizer, the prompts and the modules of a model.
+
+    Two models with one fingerprint give the same vectors, up to rounding; store it with vectors
+    to know later whether they can be compared. It reads every weight: seconds for large models.
+
+    Args:
+        model: An extended model of any class.
+
+    Returns:
+        "sha256:" and 64 hexadecimal digits.
+
+    Raises:
+        ModelError: If the model was not extended.
+    """
+    return fingerprint_with_options(model, long_reader(model).extension.changed_options())
+
+
+def fingerprint_with_options(model: BaseModel, options: Mapping[str, Any]) -> str:
+    """Hash a model with the method's options as an earlier version wrote them.
+
+    Args:
+        model: An extended model.
+        options: The options to hash.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
+    narrow = long_reader(model).widened_from
+    for name, tensor in sorted(model.state_dict().items()):
+        # Widening is exact: vectors are the same up to rounding, and so is the fingerprint.
+        if narrow is not None and name.startswith(_WEIGHTS) and is_widened(tensor, narrow):
+            tensor = tensor.to(narrow)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
+    reader = long_reader(model)
+    tokenizer = reader.text_tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary: Any = sorted(tokenizer.get_vocab().items())
+    if backend is not None:
+        vocabulary = json.loads(backend.to_str())
+        # The last call leaves these two behind.
+        for name in ("truncation", "padding"):
+            vocabulary.pop(name, None)
+    extension = {
+        name: getattr(reader.extension, name)
+        for name in ExtensionConfig.model_fields.keys() - {"method_options"}
+        if field_info(name)["affects_vectors"]
+    }
+    architecture = reader.config.to_dict()
+    for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
+        architecture.pop(volatile, None)
+    engine = reader.engine
+    # Measured: in single precision engines differ by rounding alone; see docs/BACKENDS.md.
+    computed = {} if engine is None or engine.precision == "float32" else engine.describe()
+    return {
+        **computed,
+        "version": VERSION,
+        "extension": extension | {"options": dict(options)},
+        "architecture": architecture,
+        "tokenizer": vocabulary,
+        "truncation_side": tokenizer.truncation_side,
+        "prompts": model.prompts,
+        "default_prompt_name": model.default_prompt_name,
+        **_class_settings(model, reader),
+        "modules": [
+            (type(module).__name__, getattr(module, "get_config_dict", dict)())
+            for module in following_modules(model)
+        ],
+    }
+
+
+def _class_settings(model: BaseModel, reader: LongReader) -> dict[str, Any]:
+    """Settings that only models of one class have."""
+    if isinstance(model, SentenceTransformer):
+        settings: dict[str, Any] = {"truncate_dim": model.truncate_dim}
+    else:
+        settings = {"class": model.model_type, "combine": reader.extension.combine}
+        settings |= {name: getattr(reader, name, None) for name in _QUERY_SETTINGS}
+    pooling = getattr(reader, "pooling", None)
+    return settings if pooling is None else {**settings, "pooling": pooling.get_config_dict()}

@@ -1,0 +1,47 @@
+"""The Pooling of an extended model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sentence_transformers.base.model import BaseModel
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
+from typing_extensions import Self
+
+
+class PooledPasses(Pooling):
+    """The Pooling of an extended model, which the module before has applied to each pass.
+
+    It stands where others expect a Pooling, and its settings say how the passes are pooled.
+    """
+
+    # Saved models name the class by this path, whichever file it lives in.
+    __module__ = "longembed_st"
+
+    @classmethod
+    def of(cls, pooling: Pooling) -> Self:
+        """Copy a pooling as a module that may stand behind the reader.
+
+        Args:
+            pooling: Of the model that is extended.
+        """
+        return cls(**pooling.get_config_dict())
+
+    def stock(self) -> Pooling:
+        """Copy the settings into the class of sentence-transformers."""
+        return Pooling(**self.get_config_dict())
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Pool what is not pooled yet.
+
+        Args:
+            features: With `token_embeddings`, or with the `sentence_embedding` of pooled passes.
+            **kwargs: Passed on to the pooling.
+        """
+        return super().forward(features, **kwargs) if "token_embeddings" in features else features
+
+
+def following_modules(model: BaseModel) -> list[nn.Module]:
+    """Return what pooled vectors go through in an extended model."""
+    return [module for module in list(model.children())[1:] if not isinstance(module, PooledPasses)]

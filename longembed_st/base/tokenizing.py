@@ -1,0 +1,277 @@
+"""From texts to the features that sentence-transformers hands from module to module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sentence_transformers.base.modules import Transformer
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from longembed_st.base.coverage import Coverage, Overflow
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.layout import STARTS, padded
+from longembed_st.base.tokens import TokenizedText, TokenizeOptions, checked_texts, tokenize
+from longembed_st.compat import prompt_length
+from longembed_st.errors import InputError, ModelError
+from longembed_st.positions.method import Method
+
+
+class TokenizingTransformer(Transformer):
+    """A transformer that counts all tokens of its texts, and cuts none without saying so."""
+
+    extension: ExtensionConfig
+    method: Method
+
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, which every model that can be extended has."""
+        return cast(PreTrainedTokenizerBase, self.tokenizer)
+
+    @property
+    def token_table(self) -> Tensor:
+        """The model's vectors of tokens, shape (vocabulary, width)."""
+        return cast(torch.nn.Embedding, self.model.get_input_embeddings()).weight
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether the tokenizer is set to cut a long text at its beginning."""
+        return bool(self.text_tokenizer.truncation_side == "left")
+
+    def tokenize_texts(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None,
+        *,
+        whole: bool = True,
+        count: bool = True,
+        offsets: bool = False,
+    ) -> list[TokenizedText]:
+        """Tokenize texts, each behind the prompt.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            whole: Whether to keep all tokens; otherwise those within the extended window at least.
+            count: Whether to count the tokens that are not kept.
+            offsets: Whether to keep the characters of each token.
+
+        Raises:
+            InputError: If an input is not a valid string.
+        """
+        options = self._tokenize_options(whole, count, offsets)
+        return tokenize(self.text_tokenizer, checked_texts(inputs), prompt, options)
+
+    def _tokenize_options(self, whole: bool, count: bool, offsets: bool) -> TokenizeOptions:
+        max_tokens = None if whole else self.max_seq_length
+        return TokenizeOptions(max_tokens, self.keeps_end, count, offsets)
+
+    def cut_windows(self, content: int, header: int, footer: int) -> list[tuple[int, int]] | None:
+        """Cut a text into windows, unless it is read in one pass.
+
+        Args:
+            content: Its content tokens.
+            header: Tokens before them, repeated in every window.
+            footer: Tokens behind them, repeated in every window.
+
+        Returns:
+            Half-open ranges of content tokens; None for one pass.
+        """
+        context = self.extension.context
+        if header + content + footer <= context.original:
+            return None
+        room = self.method.tokens_per_window(context) - header - footer
+        return self.method.windows(content, room)
+
+    def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
+        """Count what is read of a tokenized text.
+
+        Args:
+            text: The text.
+            spans: Whether to find the characters that each pass reads.
+        """
+        tokens = text.counted
+        cut = max(tokens - (self.max_seq_length or tokens), 0)
+        first = cut if self.keeps_end else 0
+        content = text.content + text.dropped - cut
+        passes = self.cut_windows(content, text.header, text.footer) or [(0, content)]
+        characters = [text.characters(first + a, first + b) for a, b in passes if spans]
+        return Coverage(
+            tokens=tokens,
+            read=tokens - cut,
+            passes=len(passes),
+            spans=tuple(span for span in characters if span is not None),
+        )
+
+    def preprocess(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        processing_kwargs: Any = None,
+        overflow: Overflow | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Tokenize texts into rows, as sentence-transformers' trainers and losses take them.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            processing_kwargs: Refused: it could cut texts without a warning.
+            overflow: Counts what is not read, for a caller that reports it and gets features of
+                `flat_features`; None to warn here.
+            **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
+                else that sentence-transformers passes has no effect.
+
+        Returns:
+            `input_ids`, `attention_mask`, `token_parts` and perhaps `token_type_ids`, each of shape
+            (texts, longest); `token_counts`, shape (texts,), the tokens of each whole text, if they
+            were counted; perhaps `prompt_length`.
+
+        Raises:
+            InputError: If an input is not a valid string, or too long under the policy "error".
+        """
+        if processing_kwargs:
+            raise InputError(
+                "processing_kwargs are not supported: longembed-st tokenizes the whole text. Leave "
+                "them out"
+            )
+        flat = self.flat_features(inputs, prompt, overflow, kwargs.get("max_length"))
+        if overflow is not None:
+            # `encode` reads them at once; rows padded to a long text could fill the memory.
+            return flat
+        tokenizer = self.text_tokenizer
+        padding = {
+            "input_ids": tokenizer.pad_token_id or 0,
+            "token_type_ids": tokenizer.pad_token_type_id,
+        }
+        return padded(flat, padding)
+
+    def flat_features(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        overflow: Overflow | None = None,
+        max_length: int | None = None,
+    ) -> dict[str, Any]:
+        """Tokenize texts into one flat sequence, which takes no memory for padding.
+
+        Args:
+            inputs: Strings.
+            prompt: Put before each text, or None.
+            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+            max_length: A smaller limit in tokens than the extended window, or None.
+
+        Returns:
+            As `features_of`.
+
+        Raises:
+            InputError: As `preprocess`.
+        """
+        policy = self.extension.on_overflow
+        # How much is cut matters only where it is reported.
+        count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
+        texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
+        self.check_lengths(inputs, texts, overflow)
+        limits = [n for n in (self.max_seq_length, max_length) if n is not None]
+        if limits:
+            texts = [text.shortened(min(limits), self.keeps_end) for text in texts]
+        return self.features_of(texts, prompt)
+
+    def features_of(self, texts: Sequence[TokenizedText], prompt: str | None) -> dict[str, Any]:
+        """Put tokenized texts into one flat, unpadded sequence of tokens.
+
+        Args:
+            texts: Each within the extended window.
+            prompt: What stands before each text, or None.
+
+        Returns:
+            `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
+            `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
+            of each whole text, if they were counted; perhaps `prompt_length`.
+
+        Raises:
+            ModelError: If the model has no vector for a token.
+        """
+        input_ids = _flat([text.ids for text in texts], np.int64)
+        if texts:
+            self._refuse_unknown_ids(int(input_ids.max()))
+        features: dict[str, Any] = {
+            "input_ids": input_ids,
+            "token_parts": _flat([text.parts for text in texts], np.int8),
+            STARTS: torch.tensor([0, *map(len, texts)]).cumsum(0),
+            "modality": "text",
+        }
+        if all(text.complete for text in texts):
+            counts = [text.counted for text in texts]
+            features["token_counts"] = torch.tensor(counts, dtype=torch.int64)
+        types = [text.type_ids for text in texts if text.type_ids is not None]
+        if types:
+            features["token_type_ids"] = _flat(types, np.int64)
+        if prompt:
+            features["prompt_length"] = prompt_length(self, prompt)
+        return features
+
+    def features_and_spans(
+        self, inputs: Sequence[Any], prompt: str | None
+    ) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
+        """Tokenize inputs, and say which characters each of their passes reads.
+
+        Args:
+            inputs: As `tokenize_texts` takes them.
+            prompt: As `tokenize_texts` takes it.
+
+        Returns:
+            What `flat_features` would give, and for each input the half-open ranges of characters
+            that its passes read; none if the tokenizer keeps no offsets.
+
+        Raises:
+            InputError: As `preprocess`.
+        """
+        texts = self.tokenize_texts(inputs, prompt, offsets=True)
+        self.check_lengths(inputs, texts)
+        spans = [list(self.coverage_of(text, spans=True).spans) for text in texts]
+        limit = self.max_seq_length
+        if limit is not None:
+            texts = [text.shortened(limit, self.keeps_end) for text in texts]
+        return self.features_of(texts, prompt), spans
+
+    def check_lengths(
+        self,
+        inputs: Sequence[str],
+        texts: Sequence[TokenizedText],
+        overflow: Overflow | None = None,
+    ) -> None:
+        """Raise `InputError` for a text that is empty, or too long under the policy "error".
+
+        Args:
+            inputs: The texts.
+            texts: The same, tokenized.
+            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+        """
+        if not all(map(len, texts)):
+            raise InputError("a text is empty or blank, so that it has no tokens; leave it out")
+        counted = overflow or Overflow()
+        limit = self.max_seq_length
+        for text, tokenized in zip(inputs, texts, strict=True):
+            tokens = tokenized.counted
+            counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
+        if overflow is None:
+            counted.warn(self.extension, stacklevel=4)
+
+    def _refuse_unknown_ids(self, largest: int) -> None:
+        rows = len(self.token_table)
+        if largest >= rows:
+            raise ModelError(
+                f"the tokenizer gives token id {largest}, and the model has vectors for {rows} "
+                "tokens: the two do not belong together. Fetch the model again"
+            )
+
+
+def _flat(rows: Sequence[ArrayLike], dtype: type[np.integer[Any]]) -> Tensor:
+    """All rows behind each other, shape (1, total)."""
+    parts = [np.empty(0, dtype=dtype), *(np.asarray(row, dtype=dtype) for row in rows)]
+    return torch.from_numpy(np.concatenate(parts))[None]

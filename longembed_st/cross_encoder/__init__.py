@@ -1,0 +1,1 @@
+"""Scores of pairs of a query and a document of any length."""

@@ -1,0 +1,253 @@
+"""LongPairTransformer: pairs of a query and a document, with the query in every window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from longembed_st.base.coverage import Overflow, warn_truncated_queries
+from longembed_st.base.reader import LongReader
+from longembed_st.base.tokens import (
+    PROBES,
+    Offsets,
+    TokenizedText,
+    TokenizeOptions,
+    checked_texts,
+    tokenize,
+)
+from longembed_st.errors import InputError, ModelError
+
+
+class LongPairTransformer(LongReader):
+    """A transformer that reads a query and a document together, as an extension method says.
+
+    If a pair does not fit the window, the document is read in windows, each behind the whole query.
+
+    Args:
+        model_name_or_path: Folder or hub name of the underlying model.
+        extension: The extension, as an `ExtensionConfig` or its fields.
+        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
+
+    Raises:
+        ConfigError: If the extension is not valid.
+        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    """
+
+    # Saved models name the class by this path, whichever file it lives in.
+    __module__ = "longembed_st"
+
+    outputs = ("scores", "token_embeddings")
+
+    def tokenize_texts(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None,
+        *,
+        whole: bool = True,
+        count: bool = True,
+        offsets: bool = False,
+    ) -> list[TokenizedText]:
+        """Tokenize pairs; a header ends with the query, and the content is the document.
+
+        Args:
+            inputs: Pairs of a query and a document; or texts alone, to be counted.
+            prompt: Put before each query, or None.
+            whole: Whether to keep all tokens of documents; otherwise those within the extended
+                window at least.
+            count: Whether to count the tokens that are not kept.
+            offsets: Whether to keep the characters of each token of the document.
+
+        Raises:
+            InputError: If an input is not a pair of valid strings, or a query is too long under the
+                policy "error".
+        """
+        if inputs and all(isinstance(item, str) for item in inputs):
+            # Cards of trained models count the tokens of queries and documents alone.
+            return super().tokenize_texts(inputs, prompt, whole=whole, count=count, offsets=offsets)
+        pairs = checked_pairs(inputs)
+        tokenizer = self.text_tokenizer
+        need = TokenizeOptions(
+            None if whole else self.max_seq_length, self.keeps_end, count, offsets
+        )
+        documents = tokenize(tokenizer, [document for _, document in pairs], None, need)
+        frames = {query: frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
+        texts = [
+            in_frame(document, frames[query])
+            for (query, _), document in zip(pairs, documents, strict=True)
+        ]
+        room, original = self._window_tokens(), self.extension.context.original
+        shorter = [
+            text if text.counted <= original else shorten_query(text, room) for text in texts
+        ]
+        pairs_cut = zip(texts, shorter, strict=True)
+        headers = [text.header for text, kept in pairs_cut if kept.header < text.header]
+        warn_truncated_queries(headers, room // 2, self.extension)
+        return shorter
+
+    def _window_tokens(self) -> int:
+        """Tokens of the window, or of the one pass, that a long pair is read in."""
+        context = self.extension.context
+        cuts = self.method.windows(2 * context.original, context.original) is not None
+        if cuts or context.extended is None:
+            return self.method.tokens_per_window(context)
+        return context.extended
+
+    def check_lengths(
+        self,
+        inputs: Sequence[Any],
+        texts: Sequence[TokenizedText],
+        overflow: Overflow | None = None,
+    ) -> None:
+        """Check the documents; see `LongReader.check_lengths`."""
+        documents = [item if isinstance(item, str) else item[1] for item in inputs]
+        super().check_lengths(documents, texts, overflow)
+
+    def set_engine(self, engine: Any) -> None:
+        """Let torch compute, the only engine for pairs.
+
+        Args:
+            engine: None.
+
+        Raises:
+            ModelError: If it is another.
+        """
+        if engine is not None:
+            raise ModelError(
+                "cross-encoders are computed by torch alone: their head is not part of the graphs "
+                "of other engines. Load the model without backend"
+            )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The tokens around a document in a pair.
+
+    Attributes:
+        before: Token ids of the query and the special tokens around it.
+        after: Token ids behind the document.
+        types: Token type ids of the tokens before, of the document, and of those after; None if the
+            tokenizer makes none.
+    """
+
+    before: NDArray[np.int32]
+    after: NDArray[np.int32]
+    types: tuple[NDArray[np.int32], int, NDArray[np.int32]] | None
+
+
+def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
+    """Check that each input is a pair of strings that can be tokenized.
+
+    Args:
+        inputs: Anything.
+
+    Raises:
+        InputError: Naming the first that is not.
+    """
+    for index, pair in enumerate(inputs):
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError(
+                f"input {index} is not a pair of a query and a document, as a cross-encoder takes"
+            )
+    queries = checked_texts([query for query, _ in inputs])
+    return list(zip(queries, checked_texts([document for _, document in inputs]), strict=True))
+
+
+def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
+    """Find the tokens that a tokenizer puts around any document that is paired with a query.
+
+    Args:
+        tokenizer: The model's.
+        query: The query.
+        prompt: Put before it, or None.
+
+    Raises:
+        InputError: If the tokenizer joins the two in a way that has no such frame.
+    """
+    for probe in PROBES:
+        plain = tokenizer(probe, add_special_tokens=False)["input_ids"]
+        pair = tokenizer((prompt or "") + query, probe, truncation=False, verbose=False)
+        ids, types = pair["input_ids"], pair.get("token_type_ids")
+        for end in range(len(ids), len(plain) - 1, -1):
+            start = end - len(plain)
+            if plain and ids[start:end] == plain:
+                tokens = np.array(ids, np.int32)
+                if types is not None:
+                    array = np.array(types, np.int32)
+                    types = array[:start], int(array[start]), array[end:]
+                return Frame(tokens[:start], tokens[end:], types)
+    raise InputError(
+        f"{type(tokenizer).__name__} changes a document's own tokens when it joins a query to it; "
+        "longembed-st cannot tell the two apart"
+    )
+
+
+def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
+    """Put a tokenized document behind its query.
+
+    Args:
+        document: Tokenized alone.
+        frame: Of the query.
+    """
+    end = len(document) - document.footer
+    content = np.asarray(document.ids[document.header : end], np.int32)
+    types = None
+    if frame.types is not None:
+        before, between, after = frame.types
+        types = np.concatenate([before, np.full(len(content), between, np.int32), after])
+    shift = len(frame.before) - document.header
+    return replace(
+        document,
+        ids=np.concatenate([frame.before, content, frame.after]),
+        type_ids=types,
+        header=len(frame.before),
+        footer=len(frame.after),
+        offsets=None if document.offsets is None else _ShiftedOffsets(document.offsets, shift),
+    )
+
+
+def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
+    """Cut the query of a pair so that the document gets half of the window, if it needs it.
+
+    The query keeps half of the window at least, and all that the document does not take. Its last
+    tokens are cut, before the special ones that divide the two.
+
+    Args:
+        text: The pair.
+        window: Tokens of the window.
+    """
+    limit = max(window // 2, window - text.footer - text.content - text.dropped)
+    excess = text.header - limit
+    if excess <= 0:
+        return text
+    divider = 0
+    while text.header - divider > 1 and _divides(text, text.header - divider - 1):
+        divider += 1
+    cut = slice(text.header - divider - excess, text.header - divider)
+    return replace(
+        text,
+        ids=np.delete(np.asarray(text.ids), cut),
+        type_ids=None if text.type_ids is None else np.delete(np.asarray(text.type_ids), cut),
+        header=text.header - excess,
+        offsets=None if text.offsets is None else _ShiftedOffsets(text.offsets, -excess),
+    )
+
+
+def _divides(text: TokenizedText, index: int) -> bool:
+    """Whether a token of the header also stands behind the document."""
+    return text.ids[index] in text.ids[len(text) - text.footer :]
+
+
+@dataclass(frozen=True)
+class _ShiftedOffsets:
+    """Offsets of tokens that stand further on, by a number of tokens."""
+
+    offsets: Offsets
+    by: int
+
+    def token_to_chars(self, token_index: int, /) -> tuple[int, int] | None:
+        return self.offsets.token_to_chars(token_index - self.by)

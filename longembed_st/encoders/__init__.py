@@ -1,1 +1,0 @@
-"""The classes of sentence-transformers, each reading long texts."""

@@ -1,0 +1,1 @@
+"""Several vectors for a text of any length."""

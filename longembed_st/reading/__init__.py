@@ -1,1 +1,0 @@
-"""From texts to vectors: tokens, passes, batches, and what is made of them."""

@@ -1,0 +1,1 @@
+"""One dense vector for a text of any length."""

@@ -1,0 +1,40 @@
+"""The embedding of every token of a text, for those who pool for themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from sentence_transformers.util import batch_to_device
+from torch import Tensor
+
+from longembed_st.base.passes import unique_token_masks
+
+if TYPE_CHECKING:
+    from longembed_st.sentence_transformer.transformer import LongTransformer
+
+
+@torch.inference_mode()
+def token_states(reader: LongTransformer, features: dict[str, Any]) -> Tensor:
+    """Return the embeddings of the tokens of a text, each once, in the order of the text.
+
+    Where a text is read in windows, its leading special tokens are those of the first window, the
+    trailing ones those of the last, and a token that two windows share is that of the earlier one:
+    rows and `tokenizer(prompt + text)` correspond.
+
+    Args:
+        reader: The module that reads.
+        features: One text, as `flat_features` of the reader returns it.
+
+    Returns:
+        Shape (tokens, width).
+    """
+    features = batch_to_device(features, reader.token_table.device)
+    passes = reader.passes_of(features)
+    masks = unique_token_masks(passes)
+    rows: dict[int, Tensor] = {}
+    for indices, outputs in reader.read_batches(passes, features):
+        for row, index in enumerate(indices):
+            states = outputs["token_embeddings"][row, : len(masks[index])]
+            rows[index] = states[masks[index].to(states.device)]
+    return torch.cat([rows[index] for index in range(len(passes))])

@@ -1,0 +1,1 @@
+"""Learned sparse vectors of texts of any length."""

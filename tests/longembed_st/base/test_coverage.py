@@ -1,0 +1,380 @@
+"""What is said about text that is not read, and that what is counted is what was read."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from compare import difference
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from small_models import text_of
+
+import longembed_st as le
+
+
+@pytest.fixture(scope="module")
+def folder(small_model):
+    return small_model("bert", prompts={"query": "query: ", "document": "passage: "})
+
+
+@pytest.fixture
+def model(folder):
+    return le.load(str(folder), method="rp", max_seq_length=128)
+
+
+def texts_of(model, lengths):
+    return [text_of(n, model.tokenizer, seed) for seed, n in enumerate(lengths)]
+
+
+def the_warning(caught):
+    (warning,) = [w for w in caught if issubclass(w.category, le.TextNotReadWarning)]
+    tokens, texts = re.search(r"(\d+) tokens of (\d+) texts?", str(warning.message)).groups()
+    return int(tokens), int(texts), str(warning.message)
+
+
+def test_one_warning_per_call_counts_all_batches(model):
+    lengths = [128, 129, 200, 50, 300] * 20
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        model.encode(texts_of(model, lengths), batch_size=32)
+    tokens, texts, message = the_warning(caught)
+    assert texts == 60
+    assert tokens == 20 * (1 + 72 + 172)
+    for part in ("128", "pcw", "max_seq_length", "truncate"):
+        assert part in message
+
+
+def test_each_call_warns_again(model):
+    (text,) = texts_of(model, [200])
+    for _ in range(2):
+        with pytest.warns(le.TextNotReadWarning) as caught:
+            model.encode(text)
+        assert the_warning(caught)[:2] == (72, 1)
+
+
+@pytest.mark.parametrize("encode", ["encode_query", "encode_document"])
+def test_the_prompt_is_counted(model, encode):
+    texts = texts_of(model, [126, 127, 128])
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        getattr(model, encode)(texts)
+    assert the_warning(caught)[:2] == (1 + 2, 2)
+
+
+def test_the_warning_names_the_users_line(model):
+    (text,) = texts_of(model, [200])
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        model.encode(text)
+    assert [w.filename for w in caught] == [__file__]
+
+
+@pytest.mark.parametrize("lengths", [[], [128], [3, 64, 65, 128]])
+def test_nothing_is_said_if_all_was_read(model, lengths):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.encode(texts_of(model, lengths))
+
+
+def test_windows_without_an_upper_length_never_warn(folder):
+    model = le.load(str(folder), method="pcw")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.encode(texts_of(model, [1000]))
+
+
+def test_truncate_says_nothing_and_gives_the_same_vector(folder, model):
+    quiet = le.load(str(folder), method="rp", max_seq_length=128, on_overflow="truncate")
+    texts = texts_of(model, [200, 20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vectors = quiet.encode(texts)
+    with pytest.warns(le.TextNotReadWarning):
+        assert difference(model.encode(texts), vectors) == 0
+
+
+def test_error_refuses_and_says_how_to_go_on(folder):
+    model = le.load(str(folder), method="rp", max_seq_length=128, on_overflow="error")
+    texts = texts_of(model, [128, 129])
+    model.encode(texts[:1])
+    with pytest.raises(le.InputError, match=r"129 tokens.*128 tokens") as refusal:
+        model.encode(texts)
+    for part in (texts[1][:30], "pcw", "max_seq_length"):
+        assert part in str(refusal.value)
+
+
+def test_a_refused_call_leaves_nothing_behind(folder):
+    model = le.load(str(folder), method="rp", max_seq_length=128, on_overflow="error")
+    with pytest.raises(le.InputError):
+        model.encode(texts_of(model, [200]))
+    other = le.load(str(folder), method="rp", max_seq_length=128)
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        other.encode(texts_of(model, [130]))
+    assert the_warning(caught)[:2] == (2, 1)
+
+
+def test_stock_sentence_transformers_warns_too(folder, tmp_path):
+    le.load(str(folder), method="rp", max_seq_length=128).save_pretrained(str(tmp_path / "m"))
+    stock = SentenceTransformer(str(tmp_path / "m"), trust_remote_code=True)
+    assert type(stock) is SentenceTransformer
+    with pytest.warns(le.TextNotReadWarning) as caught:
+        stock.encode(texts_of(stock, [200, 20, 129]))
+    assert the_warning(caught)[:2] == (73, 2)
+
+
+# Coverage.
+
+
+@pytest.mark.parametrize(
+    ("settings", "lengths", "expected"),
+    [
+        ({"method": "none"}, (10, 64, 65, 500), [(10, 1), (64, 1), (64, 1), (64, 1)]),
+        (
+            {"method": "rp", "max_seq_length": 128},
+            (64, 65, 128, 500),
+            [(64, 1), (65, 1)] + [(128, 1)] * 2,
+        ),
+        (
+            {"method": "pcw"},
+            (64, 65, 126, 127, 500),
+            [(64, 1), (65, 2), (126, 2), (127, 3), (500, 9)],
+        ),
+        ({"method": "pcw", "max_seq_length": 127}, (127, 128), [(127, 3), (127, 3)]),
+        ({"method": "pcw", "window_size": 12}, (64, 65), [(64, 1), (65, 7)]),
+        ({"method": "pcw", "overlap": 32}, (64, 65, 126), [(64, 1), (65, 2), (126, 4)]),
+    ],
+)
+def test_coverage_counts_exactly(folder, settings, lengths, expected):
+    model = le.load(str(folder), **settings)
+    found = le.coverage(model, texts_of(model, lengths))
+    assert [coverage.tokens for coverage in found] == list(lengths)
+    assert [(coverage.read, coverage.passes) for coverage in found] == expected
+    shares = [read / tokens for (read, _), tokens in zip(expected, lengths, strict=True)]
+    assert [coverage.share for coverage in found] == shares
+
+
+def test_coverage_counts_the_prompt(folder):
+    model = le.load(str(folder), method="rp", max_seq_length=128)
+    texts = texts_of(model, [127])
+    for prompt in ({"prompt_name": "query"}, {"prompt": "query: "}):
+        (found,) = le.coverage(model, texts, **prompt)
+        assert (found.tokens, found.read) == (129, 128)
+
+
+def test_coverage_says_nothing_and_computes_nothing(model, monkeypatch):
+    monkeypatch.setattr(type(model[0].model), "forward", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert le.coverage(model, texts_of(model, [500]))[0].read == 128
+
+
+def test_coverage_of_nothing_is_nothing(model):
+    assert le.coverage(model, []) == []
+
+
+def test_a_lone_string_is_not_counted_letter_by_letter(model):
+    with pytest.raises(le.LongEmbedError, match="list"):
+        le.coverage(model, "ban ban")
+
+
+def test_coverage_refuses_a_prompt_that_does_not_exist(model):
+    with pytest.raises(le.ConfigError, match=r"summarize.*query"):
+        le.coverage(model, ["ban"], prompt_name="summarize")
+
+
+def test_coverage_needs_an_extended_model(folder):
+    with pytest.raises(le.ModelError, match="extend"):
+        le.coverage(SentenceTransformer(str(folder)), ["ban"])
+
+
+def test_a_prompt_that_fills_the_window_reads_nothing_of_the_text(model):
+    (found,) = le.coverage(model, ["ban ban"], prompt="ban " * 200)
+    assert found.tokens == 204
+    assert 0 <= found.read <= 128
+    assert found.spans == () or all(start == end for start, end in found.spans)
+
+
+OVERLAPPING = {"method": "pcw", "window_size": 20, "overlap": 5}
+TEXT = (
+    "Ban  bar,\n\nbast; DEN der-dest?  fion\tfior!  Grüße àé xyz 12345 東京 🗼 end. "
+    "query: title passage represent. "
+)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "extension", "prompt"),
+    [
+        *[(kind, OVERLAPPING, "query: ") for kind in ("bert", "roberta", "mpnet", "xlm-roberta")],
+        ("bert", OVERLAPPING, None),
+        ("bert", {"method": "pcw"}, "query: "),
+        ("bert", {"method": "pi", "max_seq_length": 512}, "query: "),
+    ],
+    ids=str,
+)
+def test_spans_say_which_characters_each_window_read(small_model, model_type, extension, prompt):
+    model = le.load(str(small_model(model_type)), **extension)
+    tokenizer = model.tokenizer
+    text = TEXT * 5
+    (found,) = le.coverage(model, [text], prompt=prompt)
+    assert len(found.spans) == found.passes
+    # Nothing between windows, nor before and after them, holds a token.
+    edges = [0, *(edge for span in found.spans for edge in span), len(text)]
+    for end, start in zip(edges[0::2], edges[1::2], strict=True):
+        assert not text[end:start].strip(), "a gap that holds text"
+    # The tokens of all windows are the tokens of the text.
+    encoding = tokenizer(
+        (prompt or "") + text, add_special_tokens=False, return_offsets_mapping=True
+    )
+    shift = len(prompt or "")
+    offsets = [(a - shift, b - shift) for a, b in encoding["offset_mapping"] if b > shift]
+    for start, end in found.spans:
+        inside = [(a, b) for a, b in offsets if a >= start and b <= end]
+        assert min(a for a, _ in inside) == start
+        assert max(b for _, b in inside) == end
+    read = {i for i, (a, b) in enumerate(offsets) for s, e in found.spans if a >= s and b <= e}
+    assert read == set(range(len(offsets)))
+
+
+def test_spans_end_where_reading_ends(model):
+    text = TEXT * 20
+    (found,) = le.coverage(model, [text])
+    ((start, end),) = found.spans
+    kept = model.tokenizer(text, truncation=True, max_length=128)["input_ids"]
+    assert start == 0
+    assert model.tokenizer(text[start:end])["input_ids"] == kept
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=st.text(max_size=300), size=st.integers(8, 64))
+def test_coverage_holds_for_any_text(folder, text, size):
+    model = le.load(str(folder), method="pcw", window_size=size)
+    (found,) = le.coverage(model, [text])
+    assert found.tokens == found.read == len(model.tokenizer(text)["input_ids"])
+    for start, end in found.spans:
+        assert 0 <= start <= end <= len(text)
+
+
+# Vectors and coverage together.
+
+
+@pytest.mark.parametrize("role", [None, "query", "document"])
+def test_vectors_and_coverages_come_together_in_the_callers_order(model, role):
+    texts = texts_of(model, [200, 10, 64, 65, 10, 128, 500])
+    texts.append(texts[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = model.encode_with_coverage(texts, role=role)
+    encode = {"query": model.encode_query, "document": model.encode_document}
+    with pytest.warns(le.TextNotReadWarning):
+        expected = encode.get(role, model.encode)(texts)
+    assert found.vectors.dtype == np.float32
+    assert difference(found.vectors, expected) < 1e-6
+    counted = le.coverage(model, texts, prompt_name=role)
+    assert [(one.tokens, one.read, one.passes) for one in found.coverages] == [
+        (one.tokens, one.read, one.passes) for one in counted
+    ]
+    assert len(found) == len(texts)
+
+
+def test_windows_are_counted_as_they_are_read(folder):
+    model = le.load(str(folder), method="pcw", token_budget=64)
+    texts = texts_of(model, [300, 64, 65, 10])
+    found = model.encode_with_coverage(texts)
+    assert [one.passes for one in found.coverages] == [5, 1, 2, 1]
+    assert difference(found.vectors, model.encode(texts)) < 1e-6
+
+
+def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
+    texts = texts_of(model, [10, 200])
+    found = model.encode_with_coverage(texts, role="query", prompt="passage: ")
+    with pytest.warns(le.TextNotReadWarning):
+        assert difference(found.vectors, model.encode_document(texts)) < 1e-6
+    bare = model.encode_with_coverage(texts, role="query", prompt="")
+    assert [one.tokens for one in bare.coverages] == [10, 200]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "role", "found"),
+    [
+        ({"query": "q: ", "document": "d: "}, "query", "q: "),
+        ({"query": "q: ", "document": "d: ", "passage": "p: "}, "document", "d: "),
+        ({"query": "q: ", "passage": "p: ", "corpus": "c: "}, "document", "p: "),
+        ({"corpus": "c: "}, "document", "c: "),
+        ({"title": "t: "}, "query", None),
+        ({"title": "t: "}, None, None),
+    ],
+)
+def test_the_prompt_of_a_role_is_the_one_of_sentence_transformers(folder, prompts, role, found):
+    stock = SentenceTransformer(str(folder))
+    model = le.extend(stock, "pcw")
+    stock.prompts = model.prompts = prompts
+    assert model.prompt_of(role) == found
+    encode = {"query": stock.encode_query, "document": stock.encode_document}
+    expected = encode.get(role, stock.encode)("ban")
+    vectors = model.encode_with_coverage(["ban"], role=role).vectors
+    assert difference(vectors[0], expected) < 1e-6
+
+
+def test_a_default_prompt_holds_where_the_role_has_none(folder):
+    model = le.load(str(folder), "pcw", default_prompt_name="query")
+    model.prompts = {"query": "query: "}
+    assert model.prompt_of("document") == model.prompt_of(None) == "query: "
+
+
+def test_texts_are_checked_tokenized_and_cut_once(model, monkeypatch):
+    calls = []
+    tokenizer = type(model.tokenizer)
+    call = tokenizer.__call__
+
+    def counted(self, text, *args, **kwargs):
+        calls.extend(text if isinstance(text, list) else [])
+        return call(self, text, *args, **kwargs)
+
+    monkeypatch.setattr(tokenizer, "__call__", counted)
+    texts = texts_of(model, [10, 200])
+    calls.clear()
+    model.encode_with_coverage(texts)
+    assert calls == texts
+
+
+def test_many_texts_are_read_in_groups_and_come_back_whole(model, monkeypatch):
+    monkeypatch.setattr("longembed_st.base.long_model.CHARACTERS_AT_ONCE", 300)
+    texts = texts_of(model, [10, 64, 65, 100, 128, 3])
+    found = model.encode_with_coverage(texts)
+    assert [one.tokens for one in found.coverages] == [10, 64, 65, 100, 128, 3]
+    assert difference(found.vectors, model.encode(texts)) < 1e-6
+
+
+def test_no_texts_give_no_vectors_of_the_right_width(model):
+    found = model.encode_with_coverage([])
+    assert found.vectors.shape == (0, 32)
+    assert found.coverages == []
+
+
+def test_vectors_with_coverage_are_cut_as_the_model_is(folder):
+    model = le.load(str(folder), method="rp", max_seq_length=128, truncate_dim=8)
+    texts = texts_of(model, [10, 100])
+    found = model.encode_with_coverage(texts)
+    assert found.vectors.shape == (2, 8)
+    assert difference(found.vectors, model.encode(texts)) < 1e-6
+
+
+def test_half_precision_gives_single_precision_vectors(folder):
+    model = le.load(str(folder), method="pcw", model_kwargs={"dtype": torch.bfloat16})
+    assert model.encode_with_coverage(["ban"]).vectors.dtype == np.float32
+
+
+def test_what_is_too_long_or_no_text_is_refused_here_too(folder, model):
+    strict = le.load(str(folder), method="rp", max_seq_length=128, on_overflow="error")
+    with pytest.raises(le.InputError, match="129 tokens"):
+        strict.encode_with_coverage(texts_of(strict, [10, 129]))
+    with pytest.raises(le.InputError, match="input 1 is a NoneType"):
+        model.encode_with_coverage(["ban", None])
+    with pytest.raises(le.InputError, match="list"):
+        model.encode_with_coverage("ban ban")
+
+
+def test_a_text_without_tokens_has_been_read():
+    assert le.Coverage(tokens=0, read=0, passes=1).share == 1.0

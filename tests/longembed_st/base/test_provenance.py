@@ -1,0 +1,173 @@
+"""What is stored beside vectors, what is refused there, and what vectors are let in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import longembed_st as le
+from longembed_st.base.provenance import refuse_unless_storable
+from longembed_st.base.settings import ModelSettings
+
+PCW = {"model_name": "m", "method": "pcw", "original_max_seq_length": 64}
+
+HARMFUL = [
+    {"model_kwargs": {"weights_only": False}},
+    {"model_kwargs": {"attn_implementation": "org/repo"}},
+    {"model_kwargs": {"attn_implementation": "org/repo", "allow_all_kernels": True}},
+    {"model_kwargs": {"allow_all_kernels": True}},
+    {"model_kwargs": {"use_kernels": True}},
+    {"model_kwargs": {"trust_remote_code": True}},
+    {"model_kwargs": {"quantization_config": {}}},
+    {"model_kwargs": {"dtype": "os.system"}},
+    {"model_kwargs": "sdpa"},
+    {"token": "hf_secret"},
+    {"use_auth_token": "hf_secret"},
+    {"trust_remote_code": True},
+    {"trust_remote_code": False},
+    {"config_kwargs": {"auto_map": {"AutoModel": "code.Model"}}},
+    {"processor_kwargs": {"trust_remote_code": True}},
+    {"processor_kwargs": {"tokenizer_file": "/elsewhere"}},
+    {"model_card_data": {}},
+    {"similarity_fn_name": "module.function"},
+    {"local_files_only": "yes"},
+    {"truncate_dim": "8"},
+]
+HARMLESS = [
+    {},
+    {"revision": "0123abcd"},
+    {"local_files_only": True},
+    {"truncate_dim": 8},
+    {"default_prompt_name": "query"},
+    {"similarity_fn_name": "dot"},
+    {"backend": "torch"},
+    *({"model_kwargs": {"dtype": dtype}} for dtype in ("auto", "float32", "float16", "bfloat16")),
+    *({"model_kwargs": {"attn_implementation": kind}} for kind in ("eager", "sdpa")),
+    {"processor_kwargs": {"padding_side": "left", "truncation_side": "left"}},
+    {"cache_folder": "/models", "device": "cpu", "prompts": {"query": "q"}},
+]
+
+
+@pytest.mark.parametrize("arguments", HARMFUL, ids=str)
+def test_what_may_make_a_reader_run_code_is_neither_written_nor_read(arguments):
+    settings = ModelSettings.from_keywords(**PCW, **arguments)
+    (name,) = arguments
+    for refused in (
+        lambda: refuse_unless_storable(settings),
+        lambda: le.Provenance(settings, "sha256:0").to_dict(),
+        lambda: le.Provenance(settings, "sha256:0").to_json(),
+        lambda: le.Provenance.from_dict({**PCW, "options": arguments, "fingerprint": None}),
+        lambda: le.Provenance.from_json(json.dumps({**PCW, "options": arguments})),
+    ):
+        with pytest.raises(le.ConfigError, match=name) as refusal:
+            refused()
+        assert "cannot be stored with a collection" in str(refusal.value)
+
+
+def test_what_is_no_argument_of_loading_is_no_option_either():
+    found = le.Provenance.from_dict({**PCW, "options": {"modules": 1}})
+    with pytest.raises(le.ConfigError, match="modules"):
+        found.settings.build_method()
+
+
+def test_a_dtype_of_torch_is_refused_with_the_way_out():
+    settings = ModelSettings.from_keywords(**PCW, model_kwargs={"dtype": torch.float16})
+    with pytest.raises(le.ConfigError, match=r"model_kwargs\.dtype.*'float16'.*Leave it out"):
+        refuse_unless_storable(settings)
+
+
+def test_a_secret_is_not_shown_but_how_to_pass_it_is():
+    settings = ModelSettings.from_keywords(**PCW, token="hf_secret")
+    with pytest.raises(le.ConfigError, match=r"token.*HF_TOKEN") as refusal:
+        refuse_unless_storable(settings)
+    assert "hf_secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_model_without_a_name_cannot_be_stored(name):
+    with pytest.raises(le.ConfigError, match="model_name"):
+        refuse_unless_storable(ModelSettings(model_name=name))
+
+
+@pytest.mark.parametrize("arguments", HARMLESS, ids=str)
+def test_what_is_harmless_comes_back(arguments):
+    settings = ModelSettings.from_keywords(**PCW, window_size=32, **arguments)
+    stored = le.Provenance(settings, "sha256:0")
+    for again in (
+        le.Provenance.from_dict(stored.to_dict()),
+        le.Provenance.from_json(stored.to_json()),
+    ):
+        assert again.fingerprint == "sha256:0"
+        assert again.settings.differences(settings) == []
+        assert again.settings.keywords().items() >= settings.keywords().items()
+        assert again.to_json() == stored.to_json()
+
+
+def test_the_form_that_is_stored():
+    settings = ModelSettings.from_keywords(**PCW, window_size=32, revision="abc")
+    assert le.Provenance(settings, "sha256:0").to_dict() == {
+        "model_name": "m",
+        "method": "pcw",
+        "max_seq_length": None,
+        "original_max_seq_length": 64,
+        "logn_scaling": False,
+        "on_overflow": "warn",
+        "token_budget": 8192,
+        "device": None,
+        "prompts": None,
+        "cache_folder": None,
+        "options": {"window_size": 32, "revision": "abc"},
+        "fingerprint": "sha256:0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "part"),
+    [
+        ("{", "cannot be read: '{'"),
+        ("[]", "cannot be read"),
+        ('{"model_name": "m", "modle": 1}', "unknown setting 'modle'"),
+        ('{"model_name": "m", "model_kwargs": {}}', "unknown setting 'model_kwargs'"),
+        ('{"model_name": "m", "options": [1]}', "options must be a mapping"),
+        ('{"model_name": "m", "fingerprint": 7}', "fingerprint must be a string"),
+        ('{"model_name": 7}', "model_name"),
+        ('{"method": "pcw"}', "model_name"),
+        ('{"model_name": "m", "max_seq_length": "long"}', "max_seq_length"),
+    ],
+)
+def test_what_was_not_written_by_us_is_refused(stored, part):
+    with pytest.raises(le.ConfigError, match=part):
+        le.Provenance.from_json(stored)
+
+
+# What vectors are let in.
+
+
+def made(fingerprint="sha256:0", **changes):
+    return le.Provenance(ModelSettings.from_keywords(**{**PCW, **changes}), fingerprint)
+
+
+def test_equal_fingerprints_settle_it():
+    made().refuse_incompatible(made(model_name="moved"), "the store")
+    with pytest.raises(le.ConfigError, match=r"^the store holds"):
+        made(fingerprint=None).refuse_incompatible(made(fingerprint=None), "the store")
+
+
+def test_each_difference_is_named_with_the_way_out():
+    now = made("sha256:1", window_size=32, logn_scaling=True)
+    with pytest.raises(le.ConfigError) as refusal:
+        made().refuse_incompatible(now, "collection 'a'")
+    for part in (
+        "collection 'a'",
+        "window_size is 64 in the store, 32 now",
+        "logn_scaling is False in the store, True now",
+        "longembed reindex",
+    ):
+        assert part in str(refusal.value)
+
+
+def test_other_weights_behind_the_name_are_told_apart():
+    with pytest.raises(le.ConfigError, match=r"weights.*sha256:0 in the store, sha256:1 now"):
+        made().refuse_incompatible(made("sha256:1"), "the store")

@@ -1,0 +1,31 @@
+"""What is kept of a text that was read in several passes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from longembed_st.base.reductions import mean_by_text
+
+
+def test_each_text_gets_the_mean_of_its_own_passes():
+    vectors = torch.tensor([[1.0, 2.0], [8.0, 0.0], [3.0, 4.0], [5.0, 6.0]])
+    # The passes of two texts, not in order.
+    found = mean_by_text(vectors, [1, 0, 1, 1], 2)
+    assert found.tolist() == [[8.0, 0.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(dtype):
+    torch.manual_seed(0)
+    vectors = (torch.randn(500, 16) + 3).to(dtype)
+    exact = vectors.double().mean(0)
+    found = mean_by_text(vectors, [0] * 500, 1)[0]
+    assert found.dtype == dtype
+    assert torch.equal(found, exact.to(dtype))
+
+
+def test_double_precision_is_kept():
+    vectors = torch.tensor([[1.0 + 1e-12], [1.0]], dtype=torch.float64)
+    assert mean_by_text(vectors, [0, 0], 1).item() == pytest.approx(1 + 5e-13, abs=1e-15)
+    assert mean_by_text(vectors, [0, 0], 1).dtype == torch.float64

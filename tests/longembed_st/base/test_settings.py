@@ -1,0 +1,447 @@
+"""The one description of an extended model: what it refuses, what was given, what differs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+
+import longembed_st as le
+from longembed_st.base import provenance
+from longembed_st.base import settings as settings_module
+from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.fields import UNSET, setting, takes_settings
+from longembed_st.base.provenance import Provenance
+from longembed_st.base.settings import LOADING_ARGUMENTS, ModelSettings, field_info
+from longembed_st.command import options
+from longembed_st.command.models import inspect as inspect_command
+from longembed_st.loading.load import load_settings
+
+FIELDS = {"method": "pi", "original_max_seq_length": 512, "max_seq_length": 4096}
+RESOLVED = {**FIELDS, "model_name": "m"}
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_seq_length", 0),
+        ("max_seq_length", -1),
+        ("max_seq_length", 511),
+        ("max_seq_length", 10**12),
+        ("max_seq_length", 4096.0),
+        ("max_seq_length", "4096"),
+        ("max_seq_length", True),
+        ("max_seq_length", float("nan")),
+        ("max_seq_length", [4096]),
+        ("original_max_seq_length", 0),
+        ("original_max_seq_length", 3),
+        ("original_max_seq_length", -512),
+        ("original_max_seq_length", "512"),
+        ("original_max_seq_length", 10**12),
+        ("token_budget", 0),
+        ("token_budget", -8192),
+        ("token_budget", 1.5),
+        ("on_overflow", "ignore"),
+        ("on_overflow", None),
+        ("logn_scaling", "yes"),
+        ("logn_scaling", 1),
+        ("method", 7),
+        ("method", None),
+        ("options", [1]),
+        ("options", {"factor": ["dynamic"]}),
+        ("method_options", [1]),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_value(field, value):
+    with pytest.raises(le.ConfigError) as refusal:
+        ExtensionConfig(**{**FIELDS, field: value})
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert field in message or str(value) in message
+    (shown,) = value.values() if isinstance(value, dict) else [value]
+    assert repr(shown) in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model_name", 7),
+        ("device", 0),
+        ("prompts", {"query": 1}),
+        ("prompts", "query: "),
+        ("cache_folder", b"folder"),
+        ("model_kwargs", {"chunk_size": 10}),
+    ],
+)
+def test_a_bad_field_of_loading_is_refused_too(field, value):
+    with pytest.raises(le.ConfigError, match=field):
+        ModelSettings(**{**RESOLVED, field: value})
+
+
+def test_a_window_below_the_original_one_is_refused_with_the_way_out():
+    with pytest.raises(le.ConfigError, match=r"max_seq_length=256.*512.*[Ll]eave") as refusal:
+        ExtensionConfig(method="pi", original_max_seq_length=512, max_seq_length=256)
+    assert isinstance(refusal.value, le.LongEmbedError)
+    assert isinstance(refusal.value, ValueError)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(Exception, match="frozen"):
+        ModelSettings(**RESOLVED).max_seq_length = 8192
+
+
+def test_an_unknown_method_is_refused_with_those_that_exist():
+    with pytest.raises(le.ConfigError, match="yarm") as refusal:
+        ExtensionConfig(method="yarm", original_max_seq_length=512).build_method()
+    for name in ("gp", "pcw", "pi", "rp"):
+        assert name in str(refusal.value)
+
+
+def test_a_name_that_nobody_knows_is_refused_by_the_method():
+    for kind in (ExtensionConfig, ModelSettings):
+        with pytest.raises(le.ConfigError, match=r"window=512.*options: factor"):
+            kind(**FIELDS, window=512).build_method()
+
+
+def test_an_unknown_option_is_refused_with_those_that_exist():
+    with pytest.raises(le.ConfigError, match=r"facto.*options: factor"):
+        ExtensionConfig(**FIELDS, options={"facto": "dynamic"}).build_method()
+
+
+# What was given.
+
+
+def test_an_explicit_default_is_another_thing_than_nothing():
+    unset = dict.fromkeys(ModelSettings.model_fields.keys() - {"model_name"}, UNSET)
+    nothing = ModelSettings.from_keywords(model_name="m", **unset)
+    assert nothing.explicit == {"model_name": "m"}
+    defaults = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in ModelSettings.model_fields.items()
+        if name != "model_name"
+    }
+    spelled = ModelSettings(model_name="m", **defaults)
+    assert spelled.explicit == {"model_name": "m", **defaults}
+    assert {name: getattr(nothing, name) for name in defaults} == defaults
+    assert repr(UNSET) == "UNSET"
+
+
+def test_what_is_no_field_goes_where_it_belongs():
+    settings = ModelSettings.from_keywords(
+        model_name="m", method="pcw", window_size=32, revision="abc", model_kwargs={"dtype": "auto"}
+    )
+    assert settings.method_options == {"window_size": 32}
+    # Here the name is that of the argument of SentenceTransformer.
+    assert settings.model_kwargs == {"revision": "abc", "model_kwargs": {"dtype": "auto"}}
+    beside = ModelSettings(model_name="m", method="pcw", window_size=32, revision="abc")
+    assert beside.method_options == {"window_size": 32}
+    assert beside.model_kwargs == {"revision": "abc"}
+
+
+@given(
+    st.fixed_dictionaries(
+        {"model_name": st.just("m")},
+        optional={
+            "method": st.sampled_from(["auto", "pcw", "pi"]),
+            "max_seq_length": st.sampled_from([None, 512]),
+            "logn_scaling": st.booleans(),
+            "on_overflow": st.sampled_from(["warn", "error", "truncate"]),
+            "token_budget": st.integers(1, 9999),
+            "device": st.sampled_from([None, "cpu"]),
+            "prompts": st.sampled_from([None, {"query": "q"}]),
+            "revision": st.just("abc"),
+            "window_size": st.integers(4, 99),
+            "overlap": st.integers(0, 9),
+            "model_kwargs": st.just({"dtype": "auto"}),
+        },
+    )
+)
+def test_keywords_give_the_same_settings_again(keywords):
+    settings = ModelSettings.from_keywords(**keywords)
+    again = ModelSettings.from_keywords(model_name=settings.model_name, **settings.keywords())
+    assert again == settings
+    assert again.explicit == settings.explicit
+    assert {"model_name": "m", **settings.keywords()} == keywords
+
+
+def test_a_device_of_torch_is_its_name():
+    assert ModelSettings.from_keywords(device=torch.device("cpu")).device == "cpu"
+
+
+def test_what_is_given_as_none_does_not_reach_the_loading():
+    settings = ModelSettings.from_keywords(model_name="m", prompts=None, device="cpu", revision="r")
+    assert settings.loading_arguments() == {"device": "cpu", "revision": "r"}
+
+
+@pytest.mark.parametrize("kind", [ExtensionConfig, ModelSettings])
+def test_settings_come_back_from_json(kind):
+    settings = kind(**FIELDS, logn_scaling=True, on_overflow="error", options={"factor": "dynamic"})
+    assert kind(**json.loads(settings.model_dump_json())) == settings
+
+
+def test_a_config_comes_back_from_what_is_saved():
+    config = ExtensionConfig(**FIELDS, method_options={"factor": "dynamic"})
+    assert config.saved()["options"] == {"factor": "dynamic"}
+    kept = ExtensionConfig.model_fields.keys() - {"method_options", "combine"}
+    assert set(config.saved()) == kept | {"options"}
+    assert ExtensionConfig(**config.saved()) == config
+
+
+def test_no_token_budget_is_the_default_one():
+    assert ExtensionConfig(token_budget=None).token_budget == ExtensionConfig().token_budget
+
+
+# Over others.
+
+SAVED = ExtensionConfig(
+    **FIELDS,
+    logn_scaling=True,
+    on_overflow="error",
+    token_budget=100,
+    method_options={"factor": "dynamic"},
+)
+
+
+def over(base=SAVED, **keywords):
+    return ModelSettings.from_keywords(**keywords).with_defaults(base)
+
+
+def test_nothing_given_is_what_was_saved():
+    assert over() == ModelSettings(**{name: getattr(SAVED, name) for name in SAVED.explicit})
+
+
+def test_an_explicit_default_overrides_what_was_saved():
+    found = over(logn_scaling=False, on_overflow="warn", token_budget=8192)
+    assert (found.logn_scaling, found.on_overflow, found.token_budget) == (False, "warn", 8192)
+    assert (found.method, found.max_seq_length) == ("pi", 4096)
+    assert found.method_options == {"factor": "dynamic"}
+    assert over(factor="static").method_options == {"factor": "static"}
+    assert over(method="pi").max_seq_length == 4096
+
+
+def test_of_another_method_only_the_original_window_is_kept():
+    found = over(method="gp", model_name="m")
+    assert found.explicit == {"method": "gp", "model_name": "m", "original_max_seq_length": 512}
+    # A released checkpoint's prompts have nothing to do with the method.
+    published = ModelSettings(**FIELDS, prompts={"query": "q"}, token_budget=7)
+    found = over(published, method="gp")
+    assert found.explicit == {
+        "method": "gp",
+        "original_max_seq_length": 512,
+        "prompts": {"query": "q"},
+    }
+
+
+def test_options_and_arguments_of_loading_are_overridden_one_by_one():
+    base = ModelSettings.from_keywords(
+        method="pcw", window_size=32, overlap=4, revision="a", truncate_dim=8
+    )
+    found = over(base, method="pcw", overlap=0, revision="b")
+    assert found.method_options == {"window_size": 32, "overlap": 0}
+    assert found.model_kwargs == {"revision": "b", "truncate_dim": 8}
+
+
+def test_defaults_that_depend_on_the_windows_are_worked_out_anew():
+    resolved = ExtensionConfig(
+        method="self_extend", original_max_seq_length=512, max_seq_length=4096
+    ).resolved()
+    assert resolved.method_options == {"group_size": 9, "neighbor_window": 64}
+    found = over(resolved, max_seq_length=1024)
+    assert found.method_options == {}
+    assert found.resolved().method_options == {"group_size": 3, "neighbor_window": 256}
+
+
+# Resolved.
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({"method": "pi"}, {"factor": "static"}),
+        ({"method": "rp"}, {}),
+        ({"method": "pcw"}, {"overlap": 0, "window_size": 512}),
+        ({"method": "pcw", "window_size": 99}, {"overlap": 0, "window_size": 99}),
+        ({"method": "self_extend", "group_size": 20}, {"group_size": 20, "neighbor_window": 64}),
+        ({"method": "ntk"}, {"base_factor": "square", "factor": "static"}),
+    ],
+    ids=str,
+)
+def test_resolved_settings_are_given_in_full(settings, options):
+    given = ModelSettings(**{**RESOLVED, **settings})
+    resolved = given.resolved()
+    assert resolved.is_resolved
+    assert resolved.method_options == options
+    assert list(resolved.method_options) == sorted(options)
+    assert resolved.explicit.keys() == ModelSettings.model_fields.keys()
+    assert resolved.resolved() == resolved
+    assert resolved.changed_options() == given.method_options
+
+
+def test_what_was_found_takes_the_place_of_auto():
+    settings = ModelSettings(model_name="m")
+    assert not settings.is_resolved
+    resolved = settings.with_defaults(
+        ModelSettings(method="pcw", original_max_seq_length=64)
+    ).resolved()
+    assert (resolved.method, resolved.method_options["window_size"]) == ("pcw", 64)
+
+
+@pytest.mark.parametrize(("extended", "factor"), [(512, 1), (513, 2), (4096, 8), (None, 1)])
+def test_the_scaling_factor_follows_the_formula(extended, factor):
+    context = ExtensionConfig(
+        method="pcw", original_max_seq_length=512, max_seq_length=extended
+    ).context
+    assert context.scaling_factor == factor
+    assert (context.original, context.extended) == (512, extended)
+
+
+# Differences.
+
+
+def differences(one, other):
+    return ModelSettings.from_keywords(**one).differences(ModelSettings.from_keywords(**other))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"method": "gp"}, ["method is 'pi' in the store, 'gp' now"]),
+        ({"max_seq_length": 512}, ["max_seq_length is 4096 in the store, 512 now"]),
+        ({"original_max_seq_length": 99}, ["original_max_seq_length is 512 in the store, 99 now"]),
+        ({"logn_scaling": True}, ["logn_scaling is False in the store, True now"]),
+        ({"factor": "dynamic"}, ["factor is 'static' in the store, 'dynamic' now"]),
+        ({"model_name": "n"}, ["model_name is 'm' in the store, 'n' now"]),
+        ({"prompts": {"query": "q"}}, ["prompts is None in the store, {'query': 'q'} now"]),
+        ({"truncate_dim": 8}, ["truncate_dim is None in the store, 8 now"]),
+        (
+            {"logn_scaling": True, "truncate_dim": 8},
+            [
+                "logn_scaling is False in the store, True now",
+                "truncate_dim is None in the store, 8 now",
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_each_setting_that_changes_vectors_is_named(changes, named):
+    assert differences(RESOLVED, {**RESOLVED, **changes}) == named
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"on_overflow": "error"},
+        {"token_budget": 1},
+        {"device": "cpu"},
+        {"cache_folder": "/tmp/models"},
+        {"factor": "static"},
+        {"logn_scaling": False},
+    ],
+    ids=str,
+)
+def test_what_changes_no_vector_and_a_default_spelled_out_are_no_difference(changes):
+    assert differences(RESOLVED, {**RESOLVED, **changes}) == []
+    assert differences({**RESOLVED, **changes}, RESOLVED) == []
+
+
+# One list of settings for all.
+
+NO_OPTION = {
+    *("model_name", "model_type", "combine"),
+    *("token_budget", "cache_folder", "model_kwargs"),
+}
+"""Settings that no command has an option for: the model is an argument, the rest is for code."""
+MADE_OF_SEVERAL = {
+    "prompts": {"query_prompt", "document_prompt"},
+    "method_options": {"window_size", "option"},
+}
+
+
+def test_every_setting_is_an_option_of_a_command_or_known_to_be_none():
+    found = set(inspect.signature(inspect_command).parameters)
+    found -= {"model", "length", "as_json", "settings_file"}
+    expected = set()
+    for name in ModelSettings.model_fields.keys() - NO_OPTION:
+        expected |= MADE_OF_SEVERAL.get(name, {name})
+    assert found == expected
+    assert {name for name in ModelSettings.model_fields if not field_info(name)["option"]} == (
+        NO_OPTION
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"), [("load", ModelSettings), ("extend", ExtensionConfig)]
+)
+def test_functions_show_the_settings_in_their_signature(function, kind):
+    shown = inspect.signature(getattr(le, function)).parameters
+    hidden = {"model_name", "method_options", "model_kwargs"}
+    assert set(shown) >= kind.model_fields.keys() - hidden
+    assert shown["max_seq_length"].default is None
+    assert shown["max_seq_length"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert list(shown)[-1] == "options"
+    assert shown["options"].kind is inspect.Parameter.VAR_KEYWORD
+
+
+def test_no_setting_is_named_like_another_argument_of_loading():
+    arguments = set(inspect.signature(SentenceTransformer.__init__).parameters)
+    shared = arguments & ModelSettings.model_fields.keys()
+    assert shared == {"backend", "device", "prompts", "cache_folder", "model_kwargs"}
+    of_methods = {name for method in le.methods().values() for name in method.model_fields}
+    assert not of_methods & (arguments | ModelSettings.model_fields.keys())
+
+
+def test_a_setting_that_is_added_in_one_place_is_everywhere(monkeypatch, small_model):
+    """Here: the width of the vectors, so far an argument of SentenceTransformer among others."""
+
+    class Wider(ModelSettings):
+        truncate_dim: int | None = setting(
+            None, "Width of vectors.", default_text="the model's own"
+        )
+
+    monkeypatch.setattr(settings_module, "ModelSettings", Wider)
+    monkeypatch.setattr(provenance, "ModelSettings", Wider)
+    wide = Wider(model_name=str(small_model("bert")), truncate_dim=8)
+    assert load_settings(wide).encode("ban").shape == (8,)
+    stored = Provenance(wide, "sha256:0").to_dict()
+    assert stored["truncate_dim"] == 8
+    assert Provenance.from_dict(stored).settings.truncate_dim == 8
+    assert Wider(model_name="m").differences(Wider(model_name="m", truncate_dim=8)) == [
+        "truncate_dim is None in the store, 8 now"
+    ]
+    shown = takes_settings(Wider)(lambda name, **settings: None)
+    assert "truncate_dim" in inspect.signature(shown).parameters
+    # The options of commands are made when their module is imported: here once more.
+    again = spec_from_file_location("options_once_more", options.__file__)
+    made = module_from_spec(again)
+    again.loader.exec_module(made)
+    command = made.with_settings(lambda *, settings: None)
+    assert "truncate_dim" in inspect.signature(command).parameters
+
+
+def test_the_arguments_of_sentence_transformers_are_those_that_it_has() -> None:
+    own = inspect.signature(SentenceTransformer.__init__).parameters.keys()
+    # What computes is a setting of ours.
+    assert own - LOADING_ARGUMENTS == {"self", "model_name_or_path", "modules", "backend"}
+
+
+def test_stored_settings_are_read_without_sentence_transformers() -> None:
+    line = (
+        "import sys; from longembed_st.base.provenance import Provenance; "
+        "made = Provenance.from_dict({'model_name': 'some/model', 'method': 'pcw', "
+        "'options': {'revision': 'main', 'overlap': 0.5}}); "
+        "assert made.settings.model_kwargs == {'revision': 'main'}; "
+        "assert made.settings.method_options == {'overlap': 0.5}; "
+        "assert 'sentence_transformers' not in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", line], check=True)
