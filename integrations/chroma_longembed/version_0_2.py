@@ -157,8 +157,8 @@ class OldChromaStore:
         # Of what Chroma raises, not all is an error of its own.
         except Exception as error:
             raise StoreError(
-                f"cannot read {escaped(self._directory)} with Chroma: {error}. Chroma opens a store "
-                "only where it can write: if this place cannot be written, copy the folder"
+                f"cannot read {escaped(self._directory)} with Chroma: {error}. Chroma opens a "
+                "store only where it can write: if this place cannot be written, copy the folder"
             ) from error
 
 

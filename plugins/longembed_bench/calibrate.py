@@ -33,8 +33,7 @@ from longembed_bench.runs import (
 from longembed_bench.vectors import VectorFile
 from longembed_bench.weights import Weights, try_weights
 from longembed_st.base.extension import ExtensionConfig
-from longembed_st.base.fields import field_info
-from longembed_st.base.settings import ModelSettings
+from longembed_st.base.settings import ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.load import load_settings

@@ -63,4 +63,7 @@ class LexicalScorer:
             (documents,), from 0 to 1.
         """
         scores = lexical_scores(self._ids, self._words.query(query).scores(self._ids))
-        return scores.totals, scores.parts["document_words"]
+        return (
+            np.asarray(scores.totals, dtype=np.float64),
+            np.asarray(scores.parts["document_words"], dtype=np.float64),
+        )

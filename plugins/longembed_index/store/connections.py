@@ -245,7 +245,8 @@ class Connections:
             if isinstance(error, sqlite3.OperationalError) and not (self.write or is_writable):
                 raise StoreError(
                     f"{escaped(self.path)} cannot be read: a write to it was cut off, and "
-                    "finishing it needs a folder that can be written. Copy the folder, and open the copy"
+                    "finishing it needs a folder that can be written. Copy the folder, and open "
+                    "the copy"
                 ) from error
             raise
         return connection

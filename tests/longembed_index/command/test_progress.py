@@ -10,6 +10,7 @@ from rich.console import Console
 
 from longembed_index.command.progress import Forecast, embedding_bar
 from longembed_index.maintain.report import Outcome
+from longembed_st.base.progress import report_progress
 from longembed_st.command.display import Bars, document_bar
 
 
