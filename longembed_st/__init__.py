@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     )
     from longembed_st.sparse_encoder.transformer import PooledSplade as PooledSplade
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "base.coverage": ["Coverage", "Encoded"],

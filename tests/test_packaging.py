@@ -107,7 +107,7 @@ def test_the_namespaces_of_others_are_no_part_of_our_wheel(part) -> None:
     assert sorted(Path(folder).name for folder in packages) == sorted(PARTS.keys() - OWN.keys())
     folder, extra, _ = OWN[part]
     theirs = toml(folder)["project"]
-    assert PROJECT["optional-dependencies"][extra] == [f"{theirs['name']}>=0.2"]
+    assert PROJECT["optional-dependencies"][extra] == [f"{theirs['name']}>=0.3"]
     assert theirs["version"] == PROJECT["version"]
 
 
