@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from longembed_index.document import Document, Record
+from longembed_index.document import Document, Record, Spans
 from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import Embed, embedder_of
@@ -20,7 +21,7 @@ from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
 
-DIMENSIONS = 32
+DIMENSIONS = 256
 SPAN_WORDS = 10
 
 
@@ -65,11 +66,10 @@ class FakeModel:
 
     def vector(self, text: str) -> np.ndarray:
         total = np.full(DIMENSIONS, 1e-3)
-        for word in text.lower().split()[: self.settings.max_seq_length]:
+        for word in re.findall(r"\w+", text.lower())[: self.settings.max_seq_length]:
             seed = hashlib.sha256(f"{self.fingerprint} {word}".encode("utf-8", "replace")).digest()
-            total += np.random.default_rng(int.from_bytes(seed[:8], "little")).normal(
-                size=DIMENSIONS
-            )
+            draw = np.random.default_rng(int.from_bytes(seed[:8], "little"))
+            total += draw.normal(size=DIMENSIONS)
         return (total / np.linalg.norm(total)).astype(np.float32)
 
     def encode_with_coverage(self, texts: Sequence[str], *, role: str | None = None) -> Encoded:
@@ -143,3 +143,21 @@ def records_of(store: MemoryStore) -> dict[str, Record]:
 def texts_of(store: MemoryStore) -> dict[str, str]:
     """Return all texts of a store by id."""
     return {key: record.document.text for key, record in store._records.items()}
+
+
+def record(
+    document_id: str,
+    text: str,
+    vector: Sequence[float],
+    spans: Sequence[tuple[int, int, Sequence[float]]] = (),
+    **metadata: object,
+) -> Record:
+    """Return a record; spans are start, end and vector."""
+    parts = None
+    if spans:
+        ranges = np.array([(start, end) for start, end, _ in spans])
+        parts = Spans(ranges, np.array([vector for _, _, vector in spans], dtype=np.float32))
+    own = np.asarray(vector, dtype=np.float32)
+    tokens = len(text.split())
+    document = Document(document_id, text, metadata)
+    return Record(document, own, f"hash of {text}", Coverage(tokens, tokens, 1), parts)

@@ -27,7 +27,7 @@ from longembed_index.maintain.ingest import ingest
 from longembed_index.maintain.reindex import Reindexed, reindex
 from longembed_index.maintain.report import OnStep, Outcome, Report, with_steps
 from longembed_index.maintain.watch import changes_of
-from longembed_index.resources import Resources
+from longembed_index.resources import Resources, of_this_machine
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.kinds import COLLECTION, parse_address
 from longembed_st.base.settings import ModelSettings
@@ -43,8 +43,6 @@ OnMessage = Callable[[str], None]
 PathLike = str | os.PathLike[str]
 
 _OF_FILES = ("include", "exclude", "limits")
-_OF_THIS_MACHINE = ("device", "cache_folder")
-"""Settings that stay when an index gets others."""
 
 
 def _ignore(*arguments: object) -> None:
@@ -306,8 +304,7 @@ class Index(IndexReader):
                 others.
             StoreError: If the store does not exist, or fails.
         """
-        machine = self._resources.settings.explicit
-        machine = {name: machine[name] for name in _OF_THIS_MACHINE if name in machine}
+        machine = of_this_machine(self._resources.settings).given
         name = self.model_name if model is None else os.fspath(model)
         new_model = storable_model(
             ModelSettings.from_keywords(**{**machine, "model_name": name, **settings})
@@ -341,7 +338,7 @@ class Index(IndexReader):
                 ),
             )
         if result.replaced is not None:
-            self._resources.use(new_model, ModelSettings(**machine))
+            self._resources.use(new_model)
         return result
 
     def drop_replaced(self) -> list[str]:
@@ -382,7 +379,7 @@ class Index(IndexReader):
         model, embed = whiten(
             self.directory, self.model, texts, spans=spans, on_step=on_step, on_message=on_message
         )
-        self._resources.use(model, self._resources.settings)
+        self._resources.use(model)
         return embed
 
     def _add_found(

@@ -202,9 +202,9 @@ class IndexReader:
 
     def stats(self) -> Stats:
         """Count what the index holds."""
+        store, words = self._resources.existing_store(), self._resources.words()
         kind = find_kind(self.directory, self._resources.kind)
-        path, size = kind.address(self.directory), kind.size(self.directory)
-        return stats_of(self._resources.existing_store(), self._resources.words(), path, size)
+        return stats_of(store, words, kind.address(self.directory), kind.size(self.directory))
 
     def export(
         self, path: str | os.PathLike[str], where: Where | None = None, *, vectors: bool = True

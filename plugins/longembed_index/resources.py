@@ -24,6 +24,7 @@ from longembed_index.search.ranking import Ranking
 from longembed_index.search.searcher import Searcher
 from longembed_index.store.kinds import open_store, read_info, writer_lock
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.store.protocol import Store
     from longembed_st.base.provenance import Provenance
-    from longembed_st.base.settings import ModelSettings
     from longembed_st.loading.cache import CachedModel
 
 
@@ -66,7 +66,9 @@ class Resources:
         wait: float = 0,
     ) -> None:
         self.directory, self.collection, self.kind = directory, collection, kind
-        self.settings = settings
+        self._settings = settings
+        self._settings_for: str | None = None
+        """The fingerprint of the vectors that the settings were given for."""
         self.new_ranking = Ranking()
         self._spans, self._language, self._wait = spans, language, wait
         self._lock = _ForkSafeLock()
@@ -143,6 +145,21 @@ class Resources:
                 store.close()
 
     @property
+    def settings(self) -> ModelSettings:
+        """Return the settings on top of the store's own.
+
+        When another process has reindexed, those that change vectors do not hold any more.
+        """
+        store = self.store()
+        with self._lock:
+            if store is not None:
+                fingerprint = store.info.provenance.fingerprint
+                if fingerprint != self._settings_for:
+                    self._settings = of_this_machine(self._settings)
+                self._settings_for = fingerprint
+            return self._settings
+
+    @property
     def is_model_loaded(self) -> bool:
         """Return whether the model is loaded already."""
         return self._model is not None
@@ -160,6 +177,7 @@ class Resources:
                 place = (self.directory, self.collection, self.kind)
                 if read_info(*place) is not None:
                     self._store = open_store(*place)
+                    self._settings_for = self._store.info.provenance.fingerprint
             return self._store
 
     def existing_store(self) -> Store:
@@ -209,16 +227,17 @@ class Resources:
             if self._model is None or not (
                 provenance is None or self._model.is_compatible(provenance)
             ):
+                settings = self.settings
                 if provenance is None:
-                    self._model = storable_model(self.settings)
+                    self._model = storable_model(settings)
                 else:
-                    self._model = model_of_store(provenance, self.settings, self.directory)
+                    self._model = model_of_store(provenance, settings, self.directory)
             return self._model
 
-    def use(self, model: CachedModel, settings: ModelSettings) -> None:
-        """Use another model, of which the store has vectors now, or is going to have them."""
+    def use(self, model: CachedModel) -> None:
+        """Use a model that is loaded: the store has its vectors now, or is going to have them."""
         with self._lock:
-            self._model, self.settings = model, settings
+            self._model = model
 
     def close(self) -> None:
         """Release files, connections and the model."""
@@ -227,6 +246,12 @@ class Resources:
                 self._store.close()
             self._store = self._searcher = self._words = self._model = None
             self._is_closed = True
+
+
+def of_this_machine(settings: ModelSettings) -> ModelSettings:
+    """Return the settings that do not belong to a store but to whoever opens it."""
+    names = ("device", "cache_folder")
+    return ModelSettings(**{k: v for k, v in settings.explicit.items() if k in names})
 
 
 class _ForkSafeLock:

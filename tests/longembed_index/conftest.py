@@ -35,7 +35,10 @@ def fake_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeModel]:
 
     def cached_model(settings: ModelSettings) -> FakeModel:
         fake = FakeModel(settings)
-        return loaded.setdefault(fake.fingerprint, fake)
+        known = loaded.get(fake.fingerprint)
+        if known is None or known.settings.model_name != settings.model_name:
+            known = loaded[fake.fingerprint] = fake
+        return known
 
     # Torch is not even imported.
     module = SimpleNamespace(cached_model=cached_model)

@@ -1,303 +1,454 @@
-"""What a store holds: listed, counted, taken elsewhere, removed."""
+"""The index as its users see it; models cost nothing here, so that torch is not even imported."""
 
 from __future__ import annotations
 
-import json
+import os
+import shutil
+import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-import watchfiles
-from longembed_index.contents import export, records_of
-from longembed_index.opening import COLLECTION, open_store
-from longembed_index.records import Record
-from longembed_index.sources import is_missing
-from longembed_index.spans import SpanEmbedder, SpanFile
-from small_models import WORDS
+from fresh_process import run_fresh
 
-from longembed_index.lexical import WordFile
+from longembed_index import Document, Index
+from longembed_index.errors import StoreError
+from longembed_index.maintain.reindex import reindex
+from longembed_index.search.ranking import Ranking
+from longembed_index.store.kinds import writer_lock
+from longembed_st.errors import ConfigError, InputError, TextNotReadWarning
+
+TEXTS = {
+    "budget": "The town council approved the budget for the new bridge on Monday evening.",
+    "pets": "Cats and dogs are kept as pets, and some people keep birds in a cage.",
+    "rain": "Heavy rain is forecast for the weekend, with strong wind along the coast.",
+}
+
+
+@pytest.fixture
+def documents() -> list[Document]:
+    return [Document(name, text, {"words": len(text.split())}) for name, text in TEXTS.items()]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def index(place, documents, fake_models):
+    with Index.open(place, "some/one") as index:
+        index.add_documents(documents)
+        yield index
 
 
 @pytest.fixture
 def docs(tmp_path) -> Path:
     folder = tmp_path / "docs"
-    for place in ("old", "new"):
-        (folder / place).mkdir(parents=True)
-        for number in range(3):
-            words = " ".join(WORDS[number : number + 30] * 4)
-            (folder / place / f"{number}.txt").write_text(f"{place} {words}", encoding="utf-8")
+    for name, text in TEXTS.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "text.txt").write_text(text)
     return folder
 
 
-@pytest.fixture
-def filled(run_small, docs):
-    assert run_small("index", docs, "--store", "STORE", "--model", "MODEL").exit_code == 0
-    return run_small
+def ids(hits) -> list[str]:
+    return [hit.document.id for hit in hits]
 
 
-def texts_embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is embedded from now on."""
-    embedded: list[str] = []
-    real = SpanEmbedder.__call__
-
-    def embed(self, texts):
-        embedded.extend(texts)
-        return real(self, texts)
-
-    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
-    return embedded
+# Opening.
 
 
-def listed(run, *words: str) -> list[dict]:
-    result = run("list", *words, "--store", "STORE", "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def test_documents_are_listed_by_name(filled, docs) -> None:
-    every = listed(filled)
-    assert [one["source"] for one in every] == sorted(str(path) for path in docs.rglob("*.txt"))
-    for one in every:
-        assert one["characters"] == len(Path(one["source"]).read_text())
-        assert one["read"] == one["tokens"] > 100
-    assert [one["title"] for one in listed(filled, "*/old/*")] == ["0.txt", "1.txt", "2.txt"]
-    assert len(listed(filled, "--where", "title=1.*")) == 2
-    assert listed(filled, "nothing") == []
-    shown = filled("list", "--store", "STORE")
-    assert shown.stdout.count("100%") == 6
-
-
-def test_stats(filled, docs, tmp_path) -> None:
-    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
-    every = listed(filled)
-    assert (facts["documents"], facts["of other programs"]) == (6, 0)
-    assert facts["tokens"] == sum(one["tokens"] for one in every) == facts["tokens read"]
-    assert facts["spans"] == facts["words"] == 6
-    files = [file for file in (tmp_path / "store").rglob("*") if file.is_file()]
-    assert facts["bytes on disk"] == pytest.approx(sum(f.stat().st_size for f in files), rel=0.2)
-    assert facts["settings"]["method"] == "pcw"
-    assert "weight 0.4" in filled("stats", "--store", "STORE").stdout
-
-
-def test_a_renamed_folder_can_be_removed(filled, docs, tmp_path) -> None:
-    (docs / "old").rename(docs / "older")
-    run = filled("index", docs / "new", "--store", "STORE")
-    assert "longembed delete --gone" in " ".join(run.stderr.split())
-    assert len(listed(filled, "--gone")) == 3
-    named = filled("delete", "--gone", "--dry-run", "--store", "STORE")
-    assert (named.exit_code, named.stderr.count("old/")) == (0, 3)
-    assert len(listed(filled)) == 6
-    done = filled("delete", "--gone", "--yes", "--store", "STORE")
-    assert (done.exit_code, "Removed 3 documents; the store has 3" in done.stdout) == (0, True)
-    assert [Path(one["source"]).parent.name for one in listed(filled)] == ["new"] * 3
-    store = tmp_path / "store"
-    ids = {one["id"] for one in listed(filled)}
-    assert WordFile(store, COLLECTION).ids() == ids
-    with open_store(store) as opened:
-        assert SpanFile(store, COLLECTION).ids(opened.provenance.fingerprint) == ids
-    assert "longembed delete" not in filled("index", docs / "new", "--store", "STORE").stderr
-
-
-def test_removing_asks_first_and_names_what_it_means(filled) -> None:
-    refused = filled("delete", "*/1.txt", "--store", "STORE")
-    assert refused.exit_code != 0
-    assert len(listed(filled)) == 6
-    assert filled("delete", "--store", "STORE").exit_code == 1
-    nothing = filled("delete", "absent", "--yes", "--store", "STORE")
-    assert (nothing.exit_code, "No document" in nothing.stderr) == (0, True)
-    done = filled("delete", "--where", "title=1.txt", "--yes", "--store", "STORE")
-    assert (done.exit_code, len(listed(filled))) == (0, 4)
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_what_is_exported_is_what_is_there(filled, tmp_path, suffix) -> None:
-    with open_store(tmp_path / "store", write=True) as opened:
-        foreign = Record("theirs", None, np.ones(32), {"by": "them", "café": 1})
-        opened.write([foreign])
-        records = {record.id: record for record in records_of(opened)}
-    out = tmp_path / f"documents{suffix}"
-    done = filled("export", out, "--store", "STORE")
-    assert (done.exit_code, "7 documents" in done.stdout) == (0, True)
-    if suffix == ".jsonl":
-        rows = [json.loads(line) for line in out.read_text("utf8").splitlines()]
-    else:
-        parquet = pytest.importorskip("pyarrow.parquet")
-        rows = parquet.read_table(out).to_pylist()
-        rows = [{**row, "metadata": json.loads(row["metadata"])} for row in rows]
-    assert {row["id"] for row in rows} == records.keys()
-    for row in rows:
-        record = records[row["id"]]
-        assert (row["text"], row["metadata"]) == (record.text, dict(record.metadata))
-        np.testing.assert_allclose(row["vector"], record.vector, rtol=1e-6)
-    assert filled("export", out, "--no-vectors", "--store", "STORE").exit_code == 0
-    assert filled("export", tmp_path / "x.csv", "--store", "STORE").exit_code == 1
-    assert not (tmp_path / "x.csv").exists()
-
-
-def test_an_export_that_breaks_off_leaves_no_file(tmp_path) -> None:
-    def broken():
-        yield Record("a", "text", [1.0], {})
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        export(broken(), tmp_path / "out.jsonl")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_files_can_be_missing(tmp_path) -> None:
-    (tmp_path / "there").write_text("")
-    assert not is_missing(str(tmp_path / "there"))
-    assert is_missing(str(tmp_path / "absent"))
-    assert is_missing(str(tmp_path / "there" / "below"))
-    assert not is_missing("a title, not a file")
-    assert not is_missing("/\0")
-
-
-def test_a_moved_folder_is_not_embedded_again(filled, docs, tmp_path, monkeypatch) -> None:
-    before = {one["source"]: one for one in listed(filled)}
-    store = tmp_path / "store"
-    with open_store(store) as opened:
-        fingerprint = str(opened.provenance.fingerprint)
-        vectors = {r.name: np.array(r.vector) for r in records_of(opened)}
-    spans = {one.id: one for one in SpanFile(store, COLLECTION).read(fingerprint)}
-    (docs / "old").rename(docs / "older")
-    (docs / "older" / "3.txt").write_text("ban cor dim fel")
-    embedded = texts_embedded(monkeypatch)
-    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
-    assert embedded == ["ban cor dim fel"]
-    assert told["moved"] == [str(docs / "older" / f"{number}.txt") for number in range(3)]
-    assert (told["documents"]["added"], told["documents"]["unchanged"]) == (4, 3)
-    assert (told["gone"], told["in_store"]) == ([], 7)
-    now = {one["source"]: one for one in listed(filled)}
-    assert str(docs / "old" / "0.txt") not in now
-    with open_store(store) as opened:
-        records = {record.name: record for record in records_of(opened)}
-    carried = {one.id: one for one in SpanFile(store, COLLECTION).read(fingerprint)}
-    assert carried.keys() == {record.id for record in records.values()}
-    assert WordFile(store, COLLECTION).ids() == carried.keys()
-    for number in range(3):
-        old, new = (str(docs / place / f"{number}.txt") for place in ("old", "older"))
-        np.testing.assert_array_equal(records[new].vector, vectors[old])
-        assert {**now[new], "id": 0, "source": 0} == {**before[old], "id": 0, "source": 0}
-        np.testing.assert_array_equal(
-            carried[records[new].id].vectors, spans[before[old]["id"]].vectors
+def test_a_new_index_is_written_with_its_first_documents(place, documents, fake_models) -> None:
+    with Index.open(place, "some/one") as index:
+        assert (len(index), index.exists, index.generation, index.get("pets")) == (
+            0,
+            False,
+            0,
+            None,
         )
-    again = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
-    assert (again["documents"]["unchanged"], again["moved"]) == (7, [])
+        assert list(index.documents()) == []
+        assert index.model_name == "some/one"
+        assert not index.is_model_loaded
+        with pytest.raises(ConfigError, match=r"index in .*store is empty"):
+            index.search("pets")
+        with pytest.raises(StoreError, match="has no documents yet"):
+            index.delete(["pets"])
+        assert not place.exists()
+        report = index.add_documents(documents)
+        assert (report.counts["added"], report.in_store) == (3, 3)
+        assert (len(index), index.exists, index.info.spans) == (3, True, True)
+    with Index.open(place) as again:
+        assert again.get("pets") == documents[1]
+        assert (again.get("absent"), again.model_name) == (None, "some/one")
 
 
-def test_a_copy_is_not_taken_for_moved_and_is_embedded_once(filled, docs, monkeypatch) -> None:
-    for name in ("copy", "again"):
-        (docs / f"{name}.txt").write_text("ban cor dim fel")
-    embedded = texts_embedded(monkeypatch)
-    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
-    assert embedded == ["ban cor dim fel"], "equal contents are embedded once"
-    assert (told["documents"]["added"], told["moved"], told["in_store"]) == (2, [], 8)
-    every = listed(filled)
-    assert {one["title"] for one in every} >= {"copy.txt", "again.txt"}
-    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
-    assert facts["spans"] == facts["words"] == 8
-    (docs / "third.txt").write_text("ban cor dim fel")
-    (docs / "fourth.md").write_text("ban cor dim fel")
-    told = json.loads(filled("index", docs, "--store", "STORE", "--json").stdout)
-    assert embedded == ["ban cor dim fel"] * 2, "only that of another type: it is read otherwise"
-    assert (told["documents"]["added"], told["moved"], told["in_store"]) == (2, [], 10)
-    facts = json.loads(filled("stats", "--store", "STORE", "--json").stdout)
-    assert facts["spans"] == facts["words"] == 10
+def test_without_a_model_there_must_be_an_index(place, tmp_path) -> None:
+    with pytest.raises(StoreError, match=r"no index in .*store\. Name a model"):
+        Index.open(place)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(StoreError, match="is not a store"):
+        Index.open(tmp_path, "some/one")
+    assert not place.exists()
 
 
-def test_copies_are_found_once_with_all_their_names(filled, docs) -> None:
-    for name in ("copy", "again", "third"):
-        (docs / f"{name}.txt").write_text("ban cor dim fel")
-    assert filled("index", docs, "--store", "STORE").exit_code == 0
-    for mode in ("hybrid", "dense", "lexical"):
-        line = ["search", "ban cor dim fel", "--store", "STORE", "--mode", mode]
-        found = json.loads(filled(*line, "-k", "3", "--json").stdout)
-        assert len(found) == 3, "copies take no places"
-        assert found[0]["source"] == str(docs / "again.txt")
-        assert found[0]["also"] == [str(docs / "copy.txt"), str(docs / "third.txt")]
-        assert "also" not in found[1]
-        assert "copy.txt" in filled(*line).stdout
-        # The last document that is shown has all its names, too.
-        (one,) = json.loads(filled(*line, "-k", "1", "--json").stdout)
-        assert one["also"] == found[0]["also"]
+def test_what_does_not_go_with_the_stored_index_is_refused(index, place) -> None:
+    with pytest.raises(ConfigError, match="max_seq_length is None in the store, 100 now"):
+        Index.open(place, max_seq_length=100)
+    with pytest.raises(ConfigError, match=r"has spans.*reindex\(spans=False\)"):
+        Index.open(place, spans=False)
+    with pytest.raises(ConfigError, match=r"language must be one of .*, not 'klingon'"):
+        Index.open(place, language="klingon")
+    with pytest.raises(ConfigError, match=r"words of the index .* are .*, not german"):
+        Index.open(place, language="german")
+    with pytest.raises(ConfigError, match="kind 'sqlite', not 'lancedb'"):
+        Index.open(f"lancedb:{place}")
+    with Index.open(place, "another/model") as other, pytest.raises(ConfigError):
+        other.search("pets")
+    with Index.open(place, "moved/one", device="cpu", spans=True) as moved:
+        assert ids(moved.search("pets", k=1)) == ["pets"]
+        moved.add_documents([Document("new", "a new text")])
+    assert Index.open(place).model_name == "moved/one"
 
 
-def test_a_watched_folder_is_indexed_again_when_it_changes(
-    run_small, docs, tmp_path, monkeypatch
+def test_language_and_ranking_are_set_before_the_first_document(place, fake_models) -> None:
+    with Index.open(place, "some/one", language="german", spans=False) as index:
+        index.ranking = Ranking(mode="lexical", weight=0.7)
+        index.add_documents([Document("a", "Die Häuser am Fluss")])
+        assert (index.info.language, index.info.spans) == ("german", False)
+        assert index.search("Haus")[0].document.id == "a", "stemmed as German"
+        index.ranking = Ranking(mode="dense")
+    assert Index.open(place).ranking == Ranking(mode="dense")
+
+
+def test_a_closed_index_says_so(index) -> None:
+    index.close()
+    with pytest.raises(StoreError, match="is closed"):
+        index.search("pets")
+
+
+# Search.
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", None])
+def test_documents_are_found_with_their_passages(index, mode) -> None:
+    hits = index.search("who approved the budget?", k=2, mode=mode)
+    best = hits[0]
+    assert best.document == Document("budget", TEXTS["budget"], {"words": 13})
+    assert best.passages[0].text in TEXTS["budget"]
+    assert best.passages[0].sentence is not None
+    assert best.score == max(hit.score for hit in hits)
+    assert ids(index.search("pets", where={"words": {"gt": 13}}, mode=mode)) == ["pets"]
+    assert index.search("pets", k=1, passages=0, mode=mode)[0].passages == ()
+
+
+@pytest.mark.parametrize("query", ["", " \n\u200b", '""'])
+def test_a_blank_query_is_refused(index, query) -> None:
+    with pytest.raises(ConfigError, match="query is blank"):
+        index.search(query)
+
+
+def test_an_unknown_key_is_named(index) -> None:
+    with pytest.raises(ConfigError, match=r"'pages'.*words"):
+        index.search("pets", where={"pages": 3})
+
+
+def test_a_query_that_is_cut_is_warned_of(place, documents, fake_models) -> None:
+    with Index.open(place, "some/one", max_seq_length=4, on_overflow="warn") as index:
+        index.add_documents(documents)
+        with pytest.warns(TextNotReadWarning, match="2 tokens of 1 text were not read") as caught:
+            index.search("what do people keep as pets?", mode="dense")
+        assert caught[0].filename == __file__
+        assert index.search("pets", mode="dense"), "no warning"
+
+
+def test_words_alone_need_no_torch(index, place, tmp_path) -> None:
+    code = """
+        from longembed_index import Index
+        with Index.open(given) as index:
+            hits = index.search("budget of the bridge", mode="lexical", where={"words": 13})
+            answer([hit.to_dict() for hit in hits])
+    """
+    heavy = ("torch", "transformers", "sentence_transformers")
+    (hit,) = run_fresh(code, tmp_path, given=str(place), blocked=heavy)
+    assert (hit["source"], hit["passages"][0]["text"]) == ("budget", TEXTS["budget"])
+
+
+def test_what_others_write_is_found_by_the_next_search(index, place) -> None:
+    assert "late" not in ids(index.search("a late paper on snails"))
+    generation = index.generation
+    with Index.open(place) as other:
+        other.add_documents([Document("late", "a late paper on snails")])
+        other.delete(["rain"])
+    assert index.generation > generation
+    assert ids(index.search("a late paper on snails"))[0] == "late"
+    assert "rain" not in ids(index.search("rain and wind"))
+
+
+def test_what_others_reindex_is_asked_for_with_the_new_model(index, place, fake_models) -> None:
+    assert ids(index.search("pets", mode="dense"))[0] == "pets"
+    with Index.open(place) as other:
+        other.reindex("some/two", max_seq_length=50)
+    assert ids(index.search("pets", mode="dense"))[0] == "pets"
+    assert index.model is fake_models["two auto 50"]
+
+
+def test_vectors_that_are_replaced_during_a_search_are_asked_again(
+    index, place, fake_models, monkeypatch
 ) -> None:
-    asked: dict[str, object] = {}
+    searcher = index._resources.searcher()
+    search, calls = searcher.search, []
 
-    def watch(*paths, watch_filter, **options):
-        asked.update(paths=paths, filter=watch_filter)
-        (docs / "new" / "later.txt").write_text("ban cor dim fel")
-        yield {(watchfiles.Change.added, str(docs / "new" / "later.txt"))}
-        (docs / "new" / "later.txt").unlink()
-        yield {(watchfiles.Change.deleted, str(docs / "new" / "later.txt"))}
-        (docs / "new").rename(docs / "newer")
-        yield {(watchfiles.Change.added, str(docs / "newer"))}
+    def search_while_replaced(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 1:
+            with Index.open(place) as other:
+                other.reindex("some/two", max_seq_length=50)
+        return search(*arguments, **options)
 
-    monkeypatch.setattr(watchfiles, "watch", watch)
-    line = ["index", docs, "--store", "STORE", "--model", "MODEL", "--watch", "--prune"]
-    ended = run_small(*line)
-    assert ended.exit_code == 0, ended.stderr
-
-    def counts(of: str) -> list[str]:
-        return [row.split()[-2] for row in ended.stdout.splitlines() if f"documents {of} " in row]
-
-    assert counts("in the store") == ["6", "7", "6", "6"]
-    assert counts("unchanged") == ["0", "0", "0", "0"], "only what has changed is looked at"
-    assert counts("added") == ["6", "1", "0", "3"], "all of a folder that has another name"
-    assert asked["paths"] == (docs,)
-    # Our own writing is no change.
-    assert not asked["filter"](watchfiles.Change.added, str(tmp_path / "store" / "chroma.sqlite3"))
-    assert asked["filter"](watchfiles.Change.added, str(docs / "x.txt"))
+    monkeypatch.setattr(searcher, "search", search_while_replaced)
+    assert ids(index.search("pets", mode="dense"))[0] == "pets"
+    assert len(calls) == 2
+    assert index.model is fake_models["two auto 50"]
 
 
-def test_all_failures_are_named_if_asked_for(run_small, docs, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number in range(30):
-        (docs / f"empty{number}.txt").write_text("")
-    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
-    assert "and 10 more" in run_small(*line).stdout
-    told = run_small(*line, "--verbose", "--failures", "lists/failed.jsonl").stdout
-    assert all(f"empty{number}.txt: is empty" in told for number in range(30))
-    written = list(map(json.loads, Path("lists/failed.jsonl").read_text().splitlines()))
-    assert {row["document"] for row in written} == {str(docs / f"empty{n}.txt") for n in range(30)}
-    assert {row["reason"] for row in written} == {"is empty"}
+def test_threads_search_while_one_writes(index, place) -> None:
+    wrong: list[object] = []
+
+    def search() -> None:
+        try:
+            for _ in range(10):
+                wrong.extend(h for h in [ids(index.search("pets"))[0]] if h != "pets")
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    with Index.open(place) as writer:
+        for number in range(5):
+            writer.add_documents([Document(f"new {number}", f"text of number {number}")])
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(index) == 8
 
 
-def test_an_interrupted_run_says_what_is_stored(run_small, docs, monkeypatch) -> None:
-    real = SpanEmbedder.__call__
-    calls: list[int] = []
-
-    def embed(self, texts):
-        calls.append(len(texts))
-        if len(calls) > 1:
-            raise KeyboardInterrupt
-        return real(self, texts)
-
-    monkeypatch.setattr(SpanEmbedder, "__call__", embed)
-    for number in range(3):
-        (docs / "new" / f"{number}.txt").write_text(f"{number} " + "ban cor " * 10_000)
-    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
-    ended = run_small(*line)
-    assert ended.exit_code == 130
-    assert "Interrupted. The store has" in ended.stderr
-    assert "the same command goes on" in " ".join(ended.stderr.split())
-    stored = len(listed(run_small))
-    assert 0 < stored < 6
-    monkeypatch.setattr(SpanEmbedder, "__call__", real)
-    told = json.loads(run_small(*line, "--json").stdout)
-    assert told["documents"]["unchanged"] == stored
-    assert told["in_store"] == 6
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_goes_on(index) -> None:
+    index.search("pets")
+    children = []
+    # As if another thread of the parent were in the middle of opening something.
+    with index._resources._lock:
+        for _ in range(4):
+            child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    found = [ids(index.search("pets", mode=m))[0] for m in ("hybrid", "lexical")]
+                    status = 0 if found == ["pets", "pets"] else 2
+                finally:
+                    os._exit(status)
+            children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert ids(index.search("pets"))[0] == "pets"
 
 
-def test_long_lists_are_cut(run_small, docs) -> None:
-    for number in range(30):
-        (docs / f"empty{number}.txt").write_text("")
-    line = ["index", docs, "--store", "STORE", "--model", "MODEL"]
-    shown = run_small(*line)
-    assert shown.stdout.count("is empty") == 20
-    assert "and 10 more; --json names all of them" in shown.stdout
-    assert len(json.loads(run_small(*line, "--json").stdout)["failed"]) == 30
+# Changes.
+
+
+def test_documents_are_added_replaced_and_left_alone(index, documents, fake_models) -> None:
+    (model,) = fake_models.values()
+    model.calls.clear()
+    changed = {"id": "pets", "text": "Only fish.", "metadata": {"words": 2}, "title": "Fish"}
+    relabelled = Document("rain", TEXTS["rain"], {"words": 13, "year": 2020})
+    report = index.add_documents([documents[0], changed, relabelled])
+    assert report.counts == {"added": 0, "replaced": 2, "unchanged": 1, "failed": 0}
+    assert model.embedded == ["Only fish."]
+    assert index.get("pets") == Document(**changed)
+    assert ids(index.search("rain", where={"year": 2020})) == ["rain"]
+    assert index.verify() == 3
+
+
+def test_a_document_that_fails_is_named(index) -> None:
+    bad = [Document("a", " "), Document("b", "text", {"x": float("nan")}), Document("c", "text")]
+    steps = []
+    report = index.add_documents(bad, on_step=lambda *step: steps.append(step))
+    assert [name for name, _ in report.failed] == ["a", "b"]
+    assert report.counts["added"] == 1
+    assert ("documents", 9, 9) in steps
+    assert steps[-1][0] == "words"
+    with pytest.raises(ConfigError, match="not 'id', 'body'"):
+        index.add_documents([{"id": "a", "body": "text"}])
+
+
+def test_documents_are_removed_with_their_words(index) -> None:
+    assert index.delete(["pets", "absent"]) == 1
+    assert index.delete("rain") == 1
+    assert [entry.id for entry in index.documents()] == ["budget"]
+    assert index.search("pets", mode="lexical") == []
+    assert index.stats().words == 1
+
+
+def test_files_are_added(place, docs, fake_models) -> None:
+    (docs / "empty.txt").write_text("")
+    (docs / "picture.png").write_bytes(b"x")
+    with Index.open(place, "some/one") as index:
+        report = index.add(docs, exclude=["rain/*"])
+        assert report.counts == {"added": 2, "replaced": 0, "unchanged": 0, "failed": 1}
+        assert report.failed == [(str(docs / "empty.txt"), "is empty")]
+        assert report.skipped == [str(docs / "picture.png")]
+        (docs / "pets" / "text.txt").unlink()
+        assert [Path(entry.id).parent.name for entry in index.documents(gone=True)] == ["pets"]
+        report = index.add(docs, prune=True)
+        assert report.removed == [str(docs / "pets" / "text.txt")]
+        found = index.documents([f"{docs}/*/text.txt"], {"title": "text.*"})
+        assert [Path(entry.id).parent.name for entry in found] == ["budget", "rain"]
+        with pytest.raises(InputError, match="nowhere does not exist"):
+            index.add(docs / "nowhere")
+
+
+def test_nothing_to_index_makes_no_index(place, tmp_path, fake_models) -> None:
+    (tmp_path / "empty").mkdir()
+    index = Index.open(place, "some/one")
+    with pytest.raises(ConfigError, match="no document to index"):
+        index.add(tmp_path / "empty")
+    assert not place.exists()
+
+
+def test_a_dry_run_writes_nothing(place, docs, fake_models, monkeypatch) -> None:
+    counting = "longembed_index.maintain.dry_run.coverage_of"
+    monkeypatch.setattr(counting, lambda model, texts: [model._coverage(t) for t in texts])
+    with Index.open(place, "some/one") as index:
+        result = index.dry_run(docs, include=["pets/*", "rain/*"])
+        assert (len(result.new), result.unchanged, result.tokens) == (2, 0, 28)
+        assert not place.exists()
+        index.add(docs)
+        before = {file: file.stat().st_mtime_ns for file in place.glob("*.sqlite3")}
+        (docs / "pets" / "text.txt").write_text("another text")
+        result = index.dry_run(docs)
+        assert (len(result.new), result.unchanged) == (1, 2)
+        assert {file: file.stat().st_mtime_ns for file in place.glob("*.sqlite3")} == before
+
+
+def test_a_second_writer_is_refused_or_waits(index, place) -> None:
+    with writer_lock(place):
+        with pytest.raises(StoreError, match="another process is writing"):
+            index.add_documents([Document("new", "text")])
+        assert ids(index.search("pets"))[0] == "pets"
+        patient = Index.open(place, wait=600)
+        writer = threading.Thread(target=patient.add_documents, args=([Document("new", "text")],))
+        writer.start()
+    writer.join()
+    assert len(index) == 4
+
+
+def test_settings_are_changed_by_reindexing(index, place, fake_models) -> None:
+    result = index.reindex("some/two", max_seq_length=50, on_overflow="truncate")
+    assert result.report.counts["added"] == 3
+    assert index.info.provenance.fingerprint == "two auto 50"
+    assert ids(index.search("pets"))[0] == "pets"
+    index.add_documents([Document("new", "text by the new model")])
+    assert index.verify() == 4
+    assert index.drop_replaced() == [result.replaced]
+    with pytest.raises(ConfigError, match="these settings already"):
+        index.reindex(max_seq_length=50)
+    index.reindex(spans=False, max_seq_length=50, drop_old=True)
+    assert not index.info.spans
+    assert ids(index.search("pets"))[0] == "pets"
+
+
+def test_only_a_new_index_is_whitened_by_adding(index, docs) -> None:
+    with pytest.raises(ConfigError, match=r"not whitened.*reindex\(whiten=True\)"):
+        index.add(docs, whiten=True)
+
+
+def test_stats(index, place) -> None:
+    stats = index.stats()
+    assert (stats.documents, stats.words, stats.spans) == (3, 3, True)
+    assert stats.tokens == stats.tokens_read == sum(len(t.split()) for t in TEXTS.values())
+    assert (stats.documents_read_in_part, stats.model) == (0, "some/one")
+    assert stats.characters == sum(map(len, TEXTS.values()))
+    assert (stats.path, stats.ranking) == (str(place), "hybrid, weight 0.4")
+    assert stats.bytes >= sum(file.stat().st_size for file in place.glob("*.sqlite3")) > 0
+    assert index.export(place.parent / "all.jsonl", {"words": 13}) == 2
+
+
+# Watching.
+
+
+def watched(index, docs, *steps):
+    """Yield the reports of what each step changes."""
+
+    def changes():
+        for step in steps:
+            yield step()
+
+    return index.watch(docs, prune=True, changes=changes())
+
+
+def test_only_what_has_changed_is_looked_at(place, docs, fake_models) -> None:
+    later, newer = docs / "pets" / "later.txt", docs / "newer"
+
+    def add() -> set[Path]:
+        later.write_text("ban cor dim fel")
+        return {later}
+
+    def remove() -> set[Path]:
+        later.unlink()
+        return {later}
+
+    def rename() -> set[Path]:
+        (docs / "pets").rename(newer)
+        return {docs / "pets", newer}
+
+    with Index.open(place, "some/one") as index:
+        index.add(docs)
+        first, second, third = watched(index, docs, add, remove, rename)
+        counts = [(r.counts["added"], r.counts["unchanged"], r.in_store) for r in (first, second)]
+        assert counts == [(1, 0, 4), (0, 0, 3)]
+        assert second.removed == [str(later)]
+        assert (third.moved, third.in_store) == ([str(newer / "text.txt")], 3)
+
+
+@pytest.mark.parametrize("vanishes", ["emptied", "moved away"])
+def test_a_watched_folder_that_vanishes_loses_nothing(place, docs, fake_models, vanishes) -> None:
+    def vanish() -> set[Path]:
+        if vanishes == "emptied":
+            shutil.rmtree(docs)
+            docs.mkdir()
+        else:
+            docs.rename(docs.with_name("elsewhere"))
+        return {docs}
+
+    with Index.open(place, "some/one") as index:
+        index.add(docs)
+        (report,) = watched(index, docs, vanish)
+        assert (len(report.gone), report.removed, report.in_store) == (3, [], 3)
+        assert f"no file under {docs} now" in report.kept_because
+        report = next(index.watch(docs, prune=True, prune_empty_root=True, changes=[{docs}]))
+        assert (len(report.removed), len(index)) == (3, 0)
+
+
+def test_another_writer_is_waited_for_while_watching(place, docs, fake_models) -> None:
+    with Index.open(place, "some/one") as index:
+        index.add(docs)
+        (docs / "new.txt").write_text("a new text")
+        reports = []
+        with writer_lock(place):
+            watcher = threading.Thread(
+                target=lambda: reports.extend(index.watch(docs, changes=[{docs}]))
+            )
+            watcher.start()
+        watcher.join()
+        assert reports[0].counts["added"] == 1
+
+
+def test_the_public_names() -> None:
+    import longembed_index
+    import longembed_st as le
+
+    assert le.open_index == Index.open
+    assert set(longembed_index.__all__) <= set(dir(longembed_index)) | {"Index"}
+    with pytest.raises(AttributeError, match="Finder"):
+        _ = longembed_index.Finder  # type: ignore[attr-defined]
+    assert Index.reindex is not reindex

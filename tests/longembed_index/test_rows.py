@@ -1,4 +1,4 @@
-"""Rows for stores that we do not know, and their hits as documents again."""
+"""Documents as rows of any vector store, and the rows that it finds as documents again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from small_models import WORDS
 
 import longembed_st as le
-from longembed_index.rows import DOCUMENT, SPAN, Group, grouped, rows_of
+from longembed_index.document import Passage
+from longembed_index.rows import DOCUMENT, SPAN, grouped, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -35,29 +36,32 @@ def test_a_row_a_span_and_one_for_the_document(model) -> None:
     assert len(list(rows_of(model, documents, span_tokens=16))) > len(rows)
 
 
-def test_hits_are_grouped_by_hand() -> None:
+def test_rows_are_grouped_by_hand() -> None:
     def span(name: str, start: int) -> dict:
-        return {"document": name, "part": SPAN, "start": start, "end": start + 10}
+        return {"document": name, "part": SPAN, "start": start, "end": start + 3}
 
     own = {"document": "one", "part": DOCUMENT}
-    hits = [(span("one", 0), 0.2), (own, 0.5), (span("two", 0), 0.6), (span("one", 10), 0.9)]
-    assert grouped(hits) == [
-        Group("one", 0.7, 0.5, 0.9, [(10, 20, 0.9), (0, 10, 0.2)]),
-        Group("two", 0.6, None, 0.6, [(0, 10, 0.6)]),
-    ]
-    assert [group.document for group in grouped(hits, k=1)] == ["one"]
+    rows = [(span("one", 0), 0.2), (own, 0.5), (span("two", 0), 0.6), (span("one", 3), 0.9)]
+    one, two = grouped(rows, {"one": "abcdef"})
+    assert (one.document.id, one.document.text) == ("one", "abcdef")
+    assert one.score == pytest.approx(0.7)
+    assert one.scores == {"document_vector": 0.5, "best_span": 0.9}
+    assert one.passages == (Passage(3, 6, "def", 0.9), Passage(0, 3, "abc", 0.2))
+    assert (two.document.text, two.score, two.scores) == ("", 0.6, {"best_span": 0.6})
+    assert two.passages == (Passage(0, 3, "", 0.6),)
+    assert [hit.document.id for hit in grouped(rows, k=1)] == ["one"]
     assert grouped([]) == []
 
 
 def test_a_store_of_rows_finds_what_ours_does(model) -> None:
-    """Brute force over the rows, as any vector store would do it."""
+    """Every row is compared, as any vector store would do it."""
     draw = np.random.default_rng(1)
     documents = {f"d{n}": " ".join(draw.choice(WORDS, 150)) for n in range(6)}
-    rows = list(rows_of(model, documents))
     query = model.encode_query(documents["d3"][100:200])
-    hits = [(row.metadata, float(row.vector @ query)) for row in rows]
+    rows = [(row.metadata, float(row.vector @ query)) for row in rows_of(model, documents)]
     expected = {}
     for name, text in documents.items():
         (spans,) = model.encode_spans([text])
         expected[name] = (spans.document @ query + (spans.vectors @ query).max()) / 2
-    assert {g.document: pytest.approx(g.score, abs=1e-5) for g in grouped(hits, 6)} == expected
+    scores = {hit.document.id: hit.score for hit in grouped(rows, k=6)}
+    assert scores == pytest.approx(expected, abs=1e-5)

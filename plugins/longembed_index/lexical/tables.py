@@ -43,9 +43,9 @@ _TABLES = (
 _VALUES_AT_ONCE = 500
 """Values in one statement."""
 _MOST_TERMS = 256
-_LISTS = 4
+_LISTS = 2
 """Candidates are found by the rarest terms of a query: by at most 256, whose lists are together no
-longer than four lists of all documents; the frequent terms cost the time and decide little."""
+longer than two lists of all documents; the frequent terms cost the time and decide little."""
 
 
 class Settings(NamedTuple):

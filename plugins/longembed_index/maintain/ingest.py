@@ -290,6 +290,6 @@ def _check_id(document_id: str) -> None:
         document_id.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"its id has the lone surrogate {document_id[error.start]!a} at {error.start}, which "
+            f"its name has the lone surrogate {document_id[error.start]!a} at {error.start}, which "
             "is not valid Unicode"
         ) from None

@@ -95,7 +95,7 @@ def best_first(totals: Floats, most: int | None = None) -> NDArray[np.intp]:
     """
     rounded = np.round(totals, DECIMALS)
     rows = np.flatnonzero(~np.isnan(rounded))
-    if most is not None and most < len(rows):
+    if most and most < len(rows):
         lowest = np.partition(rounded[rows], len(rows) - most)[len(rows) - most]
         rows = rows[rounded[rows] >= lowest]
     order = np.argsort(-rounded[rows], kind="stable")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import lancedb
-import numpy as np
 import pytest
 from command_line import longembed
-from longembed_index.finding import Finder
-from longembed_index.opening import read_provenance
+
+from longembed_index import Index
 
 SUBJECTS = ("whales", "budgets", "courts", "gardens", "engines")
 
@@ -47,63 +46,19 @@ def test_from_the_first_document_to_the_last(docs, store, small_model, tmp_path)
     assert "courts.txt" in only
     assert "gardens.txt" not in only
     stats = json.loads(longembed("stats", "--store", store, "--json").stdout)
-    assert (stats["documents"], stats["spans"], stats["words"]) == (5, 5, 5)
-    assert stats["language of the words"] == "english"
+    assert (stats["documents"], stats["spans"], stats["words"]) == (5, True, 5)
+    assert stats["language"] == "english"
     run("index", docs, "--store", store, "--language", "german", code=1)
     run("delete", "--store", store, "*engines*", "--yes")
     assert "engines" not in run("search", "engines", "--store", store, "--json")
     run("reindex", "--store", store, "--method", "pi", "--max-seq-length", 256)
     run("reindex", "--store", store, "--drop-old")
     assert "gardens.txt" in run("search", "gardens", "--store", store, "--json")
-    hits, _ = Finder(store).find("gardens", k=1)
-    assert hits[0].hit.title == "gardens.txt"
-    run("repair", "--store", store)
+    with Index.open(store) as index:
+        assert index.search("gardens", k=1)[0].document.title == "gardens.txt"
     run("export", tmp_path / "out.jsonl", "--store", store)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
-    # Others read it with LanceDB alone.
+    assert not list(tmp_path.rglob("longembed.words.*")), "the words are in LanceDB"
+    # Other programs read it with LanceDB alone.
     names = lancedb.connect(str(tmp_path / "store")).list_tables().tables
-    assert sum(".spans." in name for name in names) == 1
-    assert len(names) == 3
-
-
-def test_whitened_vectors_are_found_again(docs, small_model, tmp_path, monkeypatch) -> None:
-    many = tmp_path / "docs"
-    many.mkdir()
-    for number in range(40):
-        subject = SUBJECTS[number % 5]
-        (many / f"{number}.txt").write_text(f"report {number} about {subject} {number * 7} " * 30)
-    place = tmp_path / "store"
-    line = ["index", many, "--store", f"lancedb:{place}", "--model", small_model("bert")]
-    ended = longembed(*line, "--method", "pcw", "--whiten")
-    if ended.exit_code:
-        # A random model may gain nothing; then nothing is stored.
-        assert "gains nothing" in ended.stderr
-        assert longembed(*line, "--method", "pcw").exit_code == 0
-    hits, _ = Finder(place).find("report 7", k=1)
-    assert hits
-    found = read_provenance(place)
-    assert found is not None
-    assert np.isfinite(hits[0].hit.score)
-
-
-def test_a_table_of_another_program_is_left_alone(docs, small_model, tmp_path) -> None:
-    place = tmp_path / "store"
-    lancedb.connect(str(place)).create_table("documents", [{"id": "x", "vector": [1.0, 2.0]}])
-    line = ["index", docs, "--store", f"lancedb:{place}", "--model", small_model("bert")]
-    refused = longembed(*line)
-    assert refused.exit_code == 1
-    assert "not made by longembed" in refused.stderr
-    assert longembed(*line, "--collection", "ours").exit_code == 0
-    assert lancedb.connect(str(place)).open_table("documents").count_rows() == 1
-
-
-def test_a_name_that_lancedb_does_not_take_is_told(docs, small_model, tmp_path) -> None:
-    line = ["index", docs, "--store", f"lancedb:{tmp_path / 's'}", "--model", small_model("bert")]
-    refused = longembed(*line, "--collection", "a b/ü")
-    assert (refused.exit_code, "does not take 'a b/ü'" in refused.stderr) == (1, True)
-
-
-def test_two_names_of_kinds_must_agree(docs, small_model, tmp_path) -> None:
-    line = ["index", docs, "--store", f"lancedb:{tmp_path / 's'}", "--model", small_model("bert")]
-    refused = longembed(*line, "--store-kind", "chroma")
-    assert (refused.exit_code, "--store-kind 'chroma'" in refused.stderr) == (1, True)
+    assert len(names) == 2

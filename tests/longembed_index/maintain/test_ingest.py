@@ -139,7 +139,7 @@ def test_ids_must_be_unicode_and_come_once(store, embed) -> None:
     documents = [Document("caf\udce9", "text"), Document("a", "one"), Document("a", "two")]
     report = ingest(map(TextSource, documents), store, embed)
     assert texts_of(store) == {"a": "one"}
-    assert "id has the lone surrogate" in report.failed[0][1]
+    assert "name has the lone surrogate" in report.failed[0][1]
     assert report.failed[1] == ("a", "has the id of an earlier document of this run")
 
 
