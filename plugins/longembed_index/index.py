@@ -304,7 +304,7 @@ class Index(IndexReader):
                 others.
             StoreError: If the store does not exist, or fails.
         """
-        machine = of_this_machine(self._resources.settings).given
+        machine = of_this_machine(self._resources.settings).explicit
         name = self.model_name if model is None else os.fspath(model)
         new_model = storable_model(
             ModelSettings.from_keywords(**{**machine, "model_name": name, **settings})
