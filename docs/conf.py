@@ -23,6 +23,7 @@ for name in (
     "llama_index.embeddings.longembed",
     "llama_index.postprocessor.longembed",
     "llama_index.retrievers.longembed",
+    "longembed_index.index",
     "longembed_index.rows",
     "longembed_serve.application",
     "longembed_st.loading.bake",
