@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -21,7 +20,6 @@ from longembed_st.loading.reranker import reranker_of
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit
-    from longembed_st.base.reranking import Reranker
 
 
 class LongEmbedRetriever(BaseRetriever):
@@ -31,9 +29,10 @@ class LongEmbedRetriever(BaseRetriever):
     documents; it and `where` can be given to the constructor or to
     `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
-    The metadata of each document has its own metadata, `source`, `title`, `score`, the parts of the
-    score in `scores`, and in `passages` each passage with `text`, `start`, `end`, `share`, `page`,
-    `heading`, `score` and the characters of its best `sentence`.
+    The metadata of each document has its own metadata, `source`, `title`, `score` and the parts of
+    the score (`document_vector`, `best_span`, `document_words`, `best_passage_words`). `passages` has
+    each passage with `text`, `start`, `end`, `share`, `page`, `heading`, `score` and the characters
+    of its best `sentence`.
 
     Example:
         ```python
@@ -80,7 +79,6 @@ class LongEmbedRetriever(BaseRetriever):
 
     _index: Index | None = PrivateAttr(default=None)
     _reranker: Any = PrivateAttr(default=None)
-    _lock: Any = PrivateAttr(default_factory=Lock)
 
     def _get_relevant_documents(
         self,
@@ -117,25 +115,13 @@ class LongEmbedRetriever(BaseRetriever):
         return [_whole(hit) for hit in hits]
 
     def _opened(self) -> Index:
-        with self._lock:
-            if self._index is None:
-                settings: dict[str, Any] = {} if self.device is None else {"device": self.device}
-                self._index = Index.open(self.store, collection=self.collection, **settings)
-            if self.reranker is not None and self._reranker is None:
-                loaded: Reranker = reranker_of(self.reranker, device=self.device)
-                self._reranker = loaded
-            return self._index
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is open, which the copy opens anew."""
-        state = super().__getstate__()
-        private = {"_index": None, "_reranker": None, "_lock": None}
-        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], **private}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the settings, with a lock of its own."""
-        super().__setstate__(state)
-        self._lock = Lock()
+        # Two threads that come first open it twice, which costs little and harms nothing.
+        if self.reranker is not None and self._reranker is None:
+            self._reranker = reranker_of(self.reranker, device=self.device)
+        if self._index is None:
+            settings: dict[str, Any] = {} if self.device is None else {"device": self.device}
+            self._index = Index.open(self.store, collection=self.collection, **settings)
+        return self._index
 
     async def _aget_relevant_documents(
         self,
@@ -158,7 +144,8 @@ class LongEmbedRetriever(BaseRetriever):
 
 def _whole(hit: Hit) -> Document:
     described = hit.to_dict()
-    metadata = {**described.pop("metadata"), **described}
+    # Vector stores take numbers, but no mappings, as metadata.
+    metadata = {**described.pop("metadata"), **described.pop("scores"), **described}
     return Document(id=hit.document.id, page_content=hit.document.text, metadata=metadata)
 
 

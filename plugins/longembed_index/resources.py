@@ -6,8 +6,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import LANGUAGES
@@ -77,6 +78,16 @@ class Resources:
         self._words: LexicalIndex | None = None
         self._model: CachedModel | None = None
         self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take along what the index was opened with, and nothing that is open."""
+        options: dict[str, Any] = {
+            "spans": self._spans,
+            "language": self._language,
+            "wait": self._wait,
+        }
+        arguments = (self.directory, self.collection, self.kind, self._settings)
+        return partial(Resources, **options), arguments
 
     def check(self) -> None:
         """Raise if what was asked for does not go with what is stored.
