@@ -47,7 +47,7 @@ class WordFile:
         return all(os.access(file, os.W_OK) for file in files)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what a function reads; from empty tables if there is no file of this version.
+        """Return what a function reads, all of one commit; from empty tables without a file.
 
         Raises:
             DamagedError: If the file is damaged.
@@ -55,7 +55,7 @@ class WordFile:
         """
         readers = self._current_readers()
         if readers is not None:
-            with self._damage(), readers.borrow() as connection:
+            with self._damage(), readers.borrow() as connection, _transaction(connection):
                 if has_schema(connection):
                     return work(connection)
         with closing(sqlite3.connect(":memory:")) as connection:
@@ -70,13 +70,15 @@ class WordFile:
             StoreError: If it cannot be written.
         """
         writers = Connections(self.path, write=True, prepare=_prepare)
-        with self._damage(), closing(writers), writers.borrow() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with (
+            self._damage(),
+            closing(writers),
+            writers.borrow() as connection,
+            _transaction(connection, "IMMEDIATE"),
+        ):
             if not has_schema(connection):
                 create_schema(connection)
-            result = work(connection)
-            connection.execute("COMMIT")
-        return result
+            return work(connection)
 
     def discard(self) -> None:
         """Delete the file, so that it is built again."""
@@ -133,6 +135,14 @@ def _remove(folder: Path, process: int) -> None:
     # A forked child ends without the folder of its parent.
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str = "DEFERRED") -> Iterator[None]:
+    """Commit when the block ends; after an error, the connection is closed and rolls back."""
+    connection.execute(f"BEGIN {kind}")
+    yield
+    connection.execute("COMMIT")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -42,6 +42,7 @@ from longembed_index.lexical.tables import (
     DocumentTokens,
     Settings,
     TermCount,
+    create_schema,
     delete_documents,
     find_candidates,
     find_phrase,
@@ -57,7 +58,6 @@ from longembed_index.lexical.tables import (
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
-    from longembed_index.document import Entry
     from longembed_index.store.protocol import Store
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class WordIndex:
 
     def is_current(self, store: Store) -> bool:
         """Return whether the words are those of the store as it is now."""
-        return self._file.settings.generation == store.generation
+        return self.read(read_settings).generation == store.generation
 
     def update(self, store: Store, on_document: Callable[[], None] = lambda: None) -> None:
         """Bring the words up to date with a store; cheap if they are.
@@ -225,16 +225,17 @@ class WordIndex:
             return
         wanted = store.info.language
         if wanted and settings.language and wanted != settings.language:
-            file.discard()
-        entries = {entry.id: entry for entry in store.entries()}
-        # Another process may do the same: its words are taken, and numbers are those of one file.
+            file.write(create_schema)
+        # Another process may do the same: what it has written is not analysed again.
         edition, _, language = file.write(read_settings)
         language = language or wanted
-        missing, stale = missing_and_stale(
-            {entry.id: entry.content_hash for entry in entries.values()},
-            file.read(read_content_hashes),
-        )
-        for ids in _batches([entries[document_id] for document_id in missing]):
+        # Before the store is listed: what is committed meanwhile must not look left over.
+        hashes = file.read(read_content_hashes)
+        entries = [(entry.id, entry.content_hash, entry.characters) for entry in store.entries()]
+        stored = {document_id: content_hash for document_id, content_hash, _ in entries}
+        missing, stale = missing_and_stale(stored, hashes)
+        characters = {document_id: count for document_id, _, count in entries}
+        for ids in _batches(missing, characters):
             indexed = file.read(partial(read_content_hashes, ids=ids))
             records = [r for r in store.get(ids) if indexed.get(r.document.id) != r.content_hash]
             language = language or guess_language(record.document.text for record in records)
@@ -247,7 +248,7 @@ class WordIndex:
             file.write(partial(_replace, settings=reached, documents=documents))
             for _ in ids:
                 on_document()
-        left_over = [document_id for document_id in stale if document_id not in entries]
+        left_over = [document_id for document_id in stale if document_id not in stored]
         for start in range(0, len(left_over), _DOCUMENTS_AT_ONCE):
             part = left_over[start : start + _DOCUMENTS_AT_ONCE]
             file.write(partial(_replace, settings=Settings(edition, None, language), delete=part))
@@ -270,17 +271,17 @@ def _replace(
     write_settings(connection, settings)
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[str]]:
-    ids: list[str] = []
-    characters = 0
-    for entry in entries:
-        ids.append(entry.id)
-        characters += entry.characters
-        if len(ids) == _DOCUMENTS_AT_ONCE or characters > _CHARACTERS_AT_ONCE:
-            yield ids
-            ids, characters = [], 0
-    if ids:
-        yield ids
+def _batches(ids: Sequence[str], characters: Mapping[str, int]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    together = 0
+    for document_id in ids:
+        batch.append(document_id)
+        together += characters[document_id]
+        if len(batch) == _DOCUMENTS_AT_ONCE or together > _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, together = [], 0
+    if batch:
+        yield batch
 
 
 class _QueryTerms(NamedTuple):

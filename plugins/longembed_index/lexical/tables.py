@@ -89,7 +89,10 @@ class Totals(NamedTuple):
 
 
 def create_schema(connection: sqlite3.Connection) -> None:
-    """Create the tables in an empty file, in the transaction that is open."""
+    """Create the tables, in the transaction that is open; older ones of this version go."""
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    for (name,) in connection.execute(tables).fetchall():
+        connection.execute(f"DROP TABLE {name}")
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
