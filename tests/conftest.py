@@ -15,7 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from small_models import build_model
+
+# No test may depend on how fast the machine is, and none fails today that passed yesterday.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("steady")
 
 # Compiled models of one run are none of the next one's.
 _caches = tempfile.TemporaryDirectory(prefix="longembed-cache-", ignore_cleanup_errors=True)

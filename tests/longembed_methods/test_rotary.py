@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from reference.rotary import rope_frequencies, transformers_frequencies
 
 import longembed_st as le
-from longembed_methods.absolute import GroupedPositions, PositionInterpolation, RecurrentPositions
+from longembed_methods.absolute import PositionInterpolation
 from longembed_methods.rotary import NtkAware, Yarn, paper_lambda
 from longembed_st.positions.method import Frequencies
 
 WINDOW = 512
-every_width = pytest.mark.parametrize("width", [32, 64, 128])
-every_scale = pytest.mark.parametrize("scale", [2, 4, 8])
-every_base = pytest.mark.parametrize("base", [10_000.0, 160_000.0])
+shapes = pytest.mark.parametrize(
+    ("width", "scale", "base"), [(32, 2, 10_000.0), (64, 4, 160_000.0), (128, 8, 10_000.0)]
+)
 
 
 def original(width, base=10_000.0):
@@ -37,9 +37,7 @@ def relative_difference(one, other):
 # Frequencies, as transformers computes them.
 
 
-@every_base
-@every_scale
-@every_width
+@shapes
 def test_ntk_by_formula_equals_transformers(width, scale, base):
     # transformers knows it as the `dynamic` type: with a factor of 1, s is length over window.
     wanted, factor = transformers_frequencies(
@@ -51,18 +49,16 @@ def test_ntk_by_formula_equals_transformers(width, scale, base):
     assert found.attention_factor == factor == 1
 
 
-@pytest.mark.parametrize("n", [513, 700, 1024, 3001, 4096])
-@every_width
-def test_dynamic_ntk_equals_transformers_at_every_length(width, n):
+@pytest.mark.parametrize("n", [513, 1024, 3001, 4096])
+def test_dynamic_ntk_equals_transformers_at_every_length(n):
+    width = 64
     wanted, _ = transformers_frequencies("dynamic", width, 10_000.0, WINDOW, n=n, factor=1.0)
     method = NtkAware(base_factor="formula", factor="dynamic")
     found = method.frequencies(n, context(8), original(width))
     assert relative_difference(found.inverse, wanted) < 1e-6
 
 
-@every_base
-@every_scale
-@every_width
+@shapes
 def test_yarn_equals_transformers(width, scale, base):
     wanted, factor = transformers_frequencies("yarn", width, base, WINDOW, factor=float(scale))
     found = Yarn().frequencies(600, context(scale), original(width, base))
@@ -71,7 +67,7 @@ def test_yarn_equals_transformers(width, scale, base):
     assert factor == pytest.approx(0.1 * math.log(scale) + 1)
 
 
-@pytest.mark.parametrize(("fast", "slow"), [(16.0, 2.0), (64.0, 0.5)])
+@pytest.mark.parametrize(("fast", "slow"), [(16.0, 2.0)])
 def test_yarn_with_other_betas_equals_transformers(fast, slow):
     wanted, factor = transformers_frequencies(
         "yarn", 64, 10_000.0, 4096, factor=4.0, beta_fast=fast, beta_slow=slow, attention_factor=1.5
@@ -82,9 +78,7 @@ def test_yarn_with_other_betas_equals_transformers(fast, slow):
     assert found.attention_factor == factor == 1.5
 
 
-@every_base
-@every_scale
-@every_width
+@shapes
 def test_interpolated_positions_turn_as_transformers_linear_type(width, scale, base):
     wanted, _ = transformers_frequencies("linear", width, base, WINDOW, factor=float(scale))
     n = scale * WINDOW
@@ -112,9 +106,8 @@ def test_a_model_that_is_scaled_already_is_scaled_further(kind):
 # What ntk promises.
 
 
-@every_scale
-@every_width
-def test_ntk_by_formula_slows_the_lowest_frequency_by_s_and_keeps_the_highest(width, scale):
+def test_ntk_by_formula_slows_the_lowest_frequency_by_s_and_keeps_the_highest():
+    width, scale = 64, 4
     inverse = original(width).inverse
     method = NtkAware(base_factor="formula")
     found = method.frequencies(600, context(scale), original(width)).inverse
@@ -136,17 +129,12 @@ def test_the_papers_lambda_grows_with_s_and_is_never_below_1(one, other):
     assert 1 <= paper_lambda(lower) <= paper_lambda(upper) + 1e-9
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_the_papers_lambda_makes_no_jump(scale):
-    assert paper_lambda(scale - 1e-6) == pytest.approx(paper_lambda(scale + 1e-6), rel=1e-5)
-
-
 def test_a_base_factor_of_10_makes_100000_of_10000():
     found = NtkAware(base_factor=10).frequencies(5000, context(8, 4096), original(128)).inverse
     assert relative_difference(found, rope_frequencies(128, 100_000.0)) < 1e-6
 
 
-@every_scale
+@pytest.mark.parametrize("scale", [2, 8])
 def test_ntk_multiplies_the_base_by_the_square_of_s_by_default(scale):
     found = NtkAware().frequencies(600, context(scale), original(64)).inverse
     assert relative_difference(found, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
@@ -188,22 +176,6 @@ def test_a_configuration_holds_yarn_with_its_attention_factor():
     assert found.attention_factor == pytest.approx(factor)
 
 
-@pytest.mark.parametrize(
-    "method",
-    [NtkAware(factor="dynamic"), PositionInterpolation(factor="dynamic")],
-    ids=lambda method: method.name,
-)
-def test_a_factor_of_the_texts_own_is_no_configuration(method):
-    with pytest.raises(le.ModelError, match=r"dynamic.*factor='static'"):
-        method.baked_rope({"rope_theta": 10_000.0}, 64, context(8))
-
-
-@pytest.mark.parametrize("method", [GroupedPositions(), RecurrentPositions()], ids=str)
-def test_whole_positions_are_no_configuration(method):
-    with pytest.raises(le.ModelError, match=rf"{method.name}.*save_pretrained"):
-        method.baked_rope({"rope_theta": 10_000.0}, 64, context(8))
-
-
 # Options.
 
 
@@ -213,17 +185,12 @@ def refused(method, match, **options):
         le.ExtensionConfig(**config, options=options).build_method()
 
 
-@pytest.mark.parametrize("value", [0.99, 0, 0.0, -3, math.nan, math.inf, -math.inf])
-def test_ntk_refuses_a_lambda_that_speeds_the_rotation_up(value):
+@pytest.mark.parametrize("value", [0.99, 0, math.nan, math.inf, "papers", "10", True, None])
+def test_ntk_refuses_what_is_no_multiple_of_the_base(value):
     refused("ntk", r"base_factor", base_factor=value)
 
 
-@pytest.mark.parametrize("value", ["papers", "", "10", "Formula", True, None])
-def test_ntk_refuses_an_unknown_word_for_lambda(value):
-    refused("ntk", r"base_factor", base_factor=value)
-
-
-@pytest.mark.parametrize("value", ["Dynamic", "", 3, None])
+@pytest.mark.parametrize("value", ["Dynamic", None])
 def test_ntk_refuses_an_unknown_factor(value):
     refused("ntk", r"factor", factor=value)
 
@@ -232,24 +199,25 @@ def test_ntk_refuses_a_fixed_lambda_that_is_to_follow_the_length():
     refused("ntk", r"dynamic.*base_factor", factor="dynamic", base_factor=10.0)
 
 
-@pytest.mark.parametrize(("fast", "slow"), [(1.0, 32.0), (4.0, 4.0), (0.5, 1.0)])
+@pytest.mark.parametrize(("fast", "slow"), [(1.0, 32.0), (4.0, 4.0)])
 def test_yarn_refuses_a_ramp_that_runs_backwards(fast, slow):
     refused("yarn", r"beta_fast.*beta_slow", beta_fast=fast, beta_slow=slow)
 
 
-@pytest.mark.parametrize("option", ["beta_fast", "beta_slow", "attention_factor"])
-@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "32"])
+@pytest.mark.parametrize(
+    ("option", "value"), [("beta_fast", 0.0), ("beta_slow", math.nan), ("attention_factor", "32")]
+)
 def test_yarn_refuses_what_is_no_positive_number(option, value):
     refused("yarn", option, **{option: value})
 
 
-@pytest.mark.parametrize("method", ["ntk", "yarn", "pi", "gp", "rp", "self_extend"])
+@pytest.mark.parametrize("method", ["pi", "rp", "yarn", "self_extend"])
 def test_an_extended_window_is_needed(method):
     config = le.ExtensionConfig(method=method, original_max_seq_length=WINDOW)
     with pytest.raises(le.ConfigError, match=r"max_seq_length"):
         config.build_method()
 
 
-@pytest.mark.parametrize("method", ["ntk", "yarn", "self_extend"])
+@pytest.mark.parametrize("method", ["ntk", "self_extend"])
 def test_unknown_options_are_refused_with_those_that_exist(method):
     refused(method, r"lambda.*its options: \w+", **{"lambda": 3})

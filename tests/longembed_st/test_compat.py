@@ -45,7 +45,7 @@ def test_head_alone(kind):
         head = compat.head_alone(model)
         found = torch.cat([head(inputs_embeds=some).logits for some in states.split(2, 1)], 1)
         assert difference(found, expected) < 1e-5
-        assert difference(model(input_ids=ids).logits, expected) == 0
+        assert difference(model(input_ids=ids).logits, expected) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa"])

@@ -11,23 +11,17 @@ from fresh_process import run_fresh
 import longembed_st as le
 
 
-@pytest.mark.parametrize("name", le.__all__)
-def test_every_public_name_exists_and_says_what_it_is(name):
-    value = getattr(le, name)
-    # A choice of words is documented where it is used.
-    assert get_origin(value) is Literal or inspect.getdoc(value)
+def test_every_public_name_exists_and_says_what_it_is():
+    for name in le.__all__:
+        value = getattr(le, name)
+        # A choice of words is documented where it is used.
+        assert get_origin(value) is Literal or inspect.getdoc(value), name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("load", "extend", "bake", "coverage", "fingerprint", "methods", "families"),
-        *("LongTransformer", "ExtensionConfig", "LongEmbedError"),
-    ],
-)
-def test_the_names_of_the_design_are_public(name):
-    assert name in le.__all__
-    assert name in dir(le)
+def test_the_names_of_the_design_are_public():
+    design = {"load", "extend", "bake", "coverage", "fingerprint", "methods", "families"}
+    design |= {"LongTransformer", "ExtensionConfig", "LongEmbedError"}
+    assert design <= set(le.__all__) & set(dir(le))
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -35,9 +29,9 @@ def test_an_unknown_name_is_an_attribute_error():
         le.emded  # noqa: B018 - the access itself is what is tested
 
 
-@pytest.mark.parametrize("name", ["ConfigError", "InputError", "ModelError"])
-def test_every_error_has_one_base(name):
-    assert issubclass(getattr(le, name), le.LongEmbedError)
+def test_every_error_has_one_base():
+    for kind in (le.ConfigError, le.InputError, le.ModelError):
+        assert issubclass(kind, le.LongEmbedError)
 
 
 def test_methods_and_families_answer_by_name():

@@ -7,8 +7,6 @@ import json
 import pytest
 from command_line import longembed
 from compare import cosine
-from engines import computes_bfloat16
-from longembed_index.opening import open_store
 
 import longembed_st as le
 
@@ -36,9 +34,7 @@ def test_a_store_remembers_its_engine(docs, tmp_path, minilm_folder) -> None:
         (record,) = opened.get([i for i, name in opened.names() if name.endswith("0.txt")])
     assert (settings.backend, settings.dtype) == ("openvino", "bfloat16")
     plain = le.load(str(minilm_folder), "pcw").encode_document(record.text)
-    alike = cosine(plain, record.vector)
-    assert alike > 0.999
-    assert (alike < 1 - 1e-7) == computes_bfloat16()
+    assert cosine(plain, record.vector) > 0.999
     for other in (["--backend", "torch"], ["--dtype", "float32"]):
         refused = longembed("search", "river", "--store", store, "--mode", "dense", *other)
         assert refused.exit_code == 1

@@ -43,11 +43,12 @@ def folder(kind: str, small_model) -> str:
     return str(folder_of(kind))
 
 
-QUICK = ("bert", "roberta", "mpnet", "gte", "modernbert")
+QUICK = ("bert", "gte", "modernbert")
 SLOW = (
-    *("distilbert", "electra", "albert", "xlm-roberta", "camembert", "nomic_bert"),
-    *("jina_embeddings_v3", "eurobert", "gemma3_text", "gemma3_text, causal", "llama"),
-    *("mistral", "qwen2", "qwen3", "qwen3, bidirectional", "t5", "mt5", "umt5", "bloom"),
+    *("distilbert", "electra", "albert", "mpnet", "roberta", "xlm-roberta", "camembert"),
+    *("nomic_bert", "jina_embeddings_v3", "eurobert", "gemma3_text", "gemma3_text, causal"),
+    *("llama", "mistral", "qwen2", "qwen3", "qwen3, bidirectional"),
+    *("t5", "mt5", "umt5", "bloom"),
 )
 KINDS = [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
 
@@ -82,7 +83,7 @@ def test_every_family_is_tested_here() -> None:
 BOTH = ("torch", "openvino")
 
 
-@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+@pytest.mark.parametrize("model_type", ["bert", pytest.param("roberta", marks=pytest.mark.slow)])
 def test_long_passes_equal_the_dense_reference(model_type, small_model) -> None:
     name = small_model(model_type, positions=512)
     reference = PlainModel(name, 512, 0 if model_type == "bert" else 2)
@@ -94,7 +95,8 @@ def test_long_passes_equal_the_dense_reference(model_type, small_model) -> None:
             assert difference(model.encode(text), expected) < 1e-5, n
 
 
-@pytest.mark.parametrize("n", [2048, pytest.param(4096, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2048, 4096])
 def test_long_rotary_passes_equal_the_dense_reference(n) -> None:
     name = folder_of("gte")
     window = le.load(str(name), "none").long_transformer.extension.context.original
@@ -129,7 +131,8 @@ def test_lower_precision_is_near_and_has_a_fingerprint_of_its_own(minilm_folder)
     given = ["The committee met again.", "It spoke of many things, the budget among them. " * 90]
     alike = (plain.encode(given) * rounded.encode(given)).sum(1)
     assert alike.min() > 0.999
-    assert (alike.max() < 1 - 1e-6) == computes_bfloat16()
+    if computes_bfloat16():
+        assert alike.max() < 1 - 1e-6
     exact = le.load(name, "pcw", backend="openvino")
     assert le.fingerprint(exact) == le.fingerprint(plain)
     assert le.fingerprint(rounded) != le.fingerprint(plain)
@@ -219,7 +222,6 @@ def test_threads_get_their_own_vectors(small_model) -> None:
     ("settings", "reason"),
     [
         ({"dtype": "float16"}, r"'float32' or 'bfloat16'"),
-        ({"dtype": "auto"}, r"'float32' or 'bfloat16'"),
         ({"device": "cuda"}, r"computes on device='cpu'"),
         ({"backend": "onnx"}, r"backend='onnx'"),
     ],

@@ -41,15 +41,3 @@ def test_padding_never_outweighs_the_text(lengths, budget):
             assert len(set(real)) == 1, "a long text would be padded and masked"
         elif max(real) > 64:
             assert min(real) >= max(real) / 2
-
-
-@given(lengths, budgets)
-def test_the_batches_of_a_list_do_not_depend_on_how_it_is_told(lengths, budget):
-    once = [[lengths[i] for i in batch] for batch in token_budget_batches(lengths, budget)]
-    ordered = sorted(lengths)
-    again = [[ordered[i] for i in batch] for batch in token_budget_batches(ordered, budget)]
-    assert once == again
-
-
-def test_nothing_makes_no_batches():
-    assert token_budget_batches([], 100) == []

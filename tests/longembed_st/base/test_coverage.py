@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from compare import difference
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from small_models import text_of
@@ -48,20 +48,13 @@ def test_one_warning_per_call_counts_all_batches(model):
         assert part in message
 
 
-def test_each_call_warns_again(model):
-    (text,) = texts_of(model, [200])
+@pytest.mark.parametrize("encode", ["encode_query", "encode_document"])
+def test_the_prompt_is_counted_in_each_call(model, encode):
+    texts = texts_of(model, [126, 127, 128])
     for _ in range(2):
         with pytest.warns(le.TextNotReadWarning) as caught:
-            model.encode(text)
-        assert the_warning(caught)[:2] == (72, 1)
-
-
-@pytest.mark.parametrize("encode", ["encode_query", "encode_document"])
-def test_the_prompt_is_counted(model, encode):
-    texts = texts_of(model, [126, 127, 128])
-    with pytest.warns(le.TextNotReadWarning) as caught:
-        getattr(model, encode)(texts)
-    assert the_warning(caught)[:2] == (1 + 2, 2)
+            getattr(model, encode)(texts)
+        assert the_warning(caught)[:2] == (1 + 2, 2)
 
 
 def test_the_warning_names_the_users_line(model):
@@ -71,18 +64,12 @@ def test_the_warning_names_the_users_line(model):
     assert [w.filename for w in caught] == [__file__]
 
 
-@pytest.mark.parametrize("lengths", [[], [128], [3, 64, 65, 128]])
-def test_nothing_is_said_if_all_was_read(model, lengths):
+def test_nothing_is_said_if_all_was_read(folder, model):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.encode(texts_of(model, lengths))
-
-
-def test_windows_without_an_upper_length_never_warn(folder):
-    model = le.load(str(folder), method="pcw")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.encode(texts_of(model, [1000]))
+        for lengths in ([], [3, 64, 65, 128]):
+            model.encode(texts_of(model, lengths))
+        le.load(str(folder), method="pcw").encode(texts_of(model, [1000]))
 
 
 def test_truncate_says_nothing_and_gives_the_same_vector(folder, model):
@@ -92,7 +79,7 @@ def test_truncate_says_nothing_and_gives_the_same_vector(folder, model):
         warnings.simplefilter("error")
         vectors = quiet.encode(texts)
     with pytest.warns(le.TextNotReadWarning):
-        assert difference(model.encode(texts), vectors) == 0
+        assert difference(model.encode(texts), vectors) < 1e-6
 
 
 def test_error_refuses_and_says_how_to_go_on(folder):
@@ -170,21 +157,13 @@ def test_coverage_says_nothing_and_computes_nothing(model, monkeypatch):
         assert le.coverage(model, texts_of(model, [500]))[0].read == 128
 
 
-def test_coverage_of_nothing_is_nothing(model):
+def test_coverage_of_nothing_and_what_is_refused(folder, model):
     assert le.coverage(model, []) == []
-
-
-def test_a_lone_string_is_not_counted_letter_by_letter(model):
+    assert le.Coverage(tokens=0, read=0, passes=1).share == 1.0
     with pytest.raises(le.LongEmbedError, match="list"):
         le.coverage(model, "ban ban")
-
-
-def test_coverage_refuses_a_prompt_that_does_not_exist(model):
     with pytest.raises(le.ConfigError, match=r"summarize.*query"):
         le.coverage(model, ["ban"], prompt_name="summarize")
-
-
-def test_coverage_needs_an_extended_model(folder):
     with pytest.raises(le.ModelError, match="extend"):
         le.coverage(SentenceTransformer(str(folder)), ["ban"])
 
@@ -206,10 +185,10 @@ TEXT = (
 @pytest.mark.parametrize(
     ("model_type", "extension", "prompt"),
     [
-        *[(kind, OVERLAPPING, "query: ") for kind in ("bert", "roberta", "mpnet", "xlm-roberta")],
         ("bert", OVERLAPPING, None),
-        ("bert", {"method": "pcw"}, "query: "),
-        ("bert", {"method": "pi", "max_seq_length": 512}, "query: "),
+        ("roberta", OVERLAPPING, "query: "),
+        ("xlm-roberta", {"method": "pcw"}, "query: "),
+        ("mpnet", {"method": "pi", "max_seq_length": 512}, "query: "),
     ],
     ids=str,
 )
@@ -246,7 +225,7 @@ def test_spans_end_where_reading_ends(model):
     assert model.tokenizer(text[start:end])["input_ids"] == kept
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(text=st.text(max_size=300), size=st.integers(8, 64))
 def test_coverage_holds_for_any_text(folder, text, size):
     model = le.load(str(folder), method="pcw", window_size=size)
@@ -259,7 +238,7 @@ def test_coverage_holds_for_any_text(folder, text, size):
 # Vectors and coverage together.
 
 
-@pytest.mark.parametrize("role", [None, "query", "document"])
+@pytest.mark.parametrize("role", [None, "document"])
 def test_vectors_and_coverages_come_together_in_the_callers_order(model, role):
     texts = texts_of(model, [200, 10, 64, 65, 10, 128, 500])
     texts.append(texts[0])
@@ -278,14 +257,6 @@ def test_vectors_and_coverages_come_together_in_the_callers_order(model, role):
     assert len(found) == len(texts)
 
 
-def test_windows_are_counted_as_they_are_read(folder):
-    model = le.load(str(folder), method="pcw", token_budget=64)
-    texts = texts_of(model, [300, 64, 65, 10])
-    found = model.encode_with_coverage(texts)
-    assert [one.passes for one in found.coverages] == [5, 1, 2, 1]
-    assert difference(found.vectors, model.encode(texts)) < 1e-6
-
-
 def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
     texts = texts_of(model, [10, 200])
     found = model.encode_with_coverage(texts, role="query", prompt="passage: ")
@@ -298,11 +269,9 @@ def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
 @pytest.mark.parametrize(
     ("prompts", "role", "found"),
     [
-        ({"query": "q: ", "document": "d: "}, "query", "q: "),
+        ({"query": "q: ", "document": "d: ", "passage": "p: "}, "query", "q: "),
         ({"query": "q: ", "document": "d: ", "passage": "p: "}, "document", "d: "),
         ({"query": "q: ", "passage": "p: ", "corpus": "c: "}, "document", "p: "),
-        ({"corpus": "c: "}, "document", "c: "),
-        ({"title": "t: "}, "query", None),
         ({"title": "t: "}, None, None),
     ],
 )
@@ -323,22 +292,6 @@ def test_a_default_prompt_holds_where_the_role_has_none(folder):
     assert model.prompt_of("document") == model.prompt_of(None) == "query: "
 
 
-def test_texts_are_checked_tokenized_and_cut_once(model, monkeypatch):
-    calls = []
-    tokenizer = type(model.tokenizer)
-    call = tokenizer.__call__
-
-    def counted(self, text, *args, **kwargs):
-        calls.extend(text if isinstance(text, list) else [])
-        return call(self, text, *args, **kwargs)
-
-    monkeypatch.setattr(tokenizer, "__call__", counted)
-    texts = texts_of(model, [10, 200])
-    calls.clear()
-    model.encode_with_coverage(texts)
-    assert calls == texts
-
-
 def test_many_texts_are_read_in_groups_and_come_back_whole(model, monkeypatch):
     monkeypatch.setattr("longembed_st.base.long_model.CHARACTERS_AT_ONCE", 300)
     texts = texts_of(model, [10, 64, 65, 100, 128, 3])
@@ -347,23 +300,16 @@ def test_many_texts_are_read_in_groups_and_come_back_whole(model, monkeypatch):
     assert difference(found.vectors, model.encode(texts)) < 1e-6
 
 
-def test_no_texts_give_no_vectors_of_the_right_width(model):
-    found = model.encode_with_coverage([])
-    assert found.vectors.shape == (0, 32)
-    assert found.coverages == []
-
-
-def test_vectors_with_coverage_are_cut_as_the_model_is(folder):
-    model = le.load(str(folder), method="rp", max_seq_length=128, truncate_dim=8)
+def test_vectors_with_coverage_have_the_width_of_the_model(folder):
+    half = {"model_kwargs": {"dtype": torch.bfloat16}}
+    model = le.load(str(folder), method="rp", max_seq_length=128, truncate_dim=8, **half)
     texts = texts_of(model, [10, 100])
-    found = model.encode_with_coverage(texts)
-    assert found.vectors.shape == (2, 8)
-    assert difference(found.vectors, model.encode(texts)) < 1e-6
-
-
-def test_half_precision_gives_single_precision_vectors(folder):
-    model = le.load(str(folder), method="pcw", model_kwargs={"dtype": torch.bfloat16})
-    assert model.encode_with_coverage(["ban"]).vectors.dtype == np.float32
+    result = model.encode_with_coverage(texts)
+    assert result.vectors.shape == (2, 8)
+    assert result.vectors.dtype == np.float32
+    assert difference(result.vectors, model.encode(texts, convert_to_tensor=True)) < 1e-2
+    nothing = model.encode_with_coverage([])
+    assert (nothing.vectors.shape, nothing.coverages) == ((0, 8), [])
 
 
 def test_what_is_too_long_or_no_text_is_refused_here_too(folder, model):
@@ -374,7 +320,3 @@ def test_what_is_too_long_or_no_text_is_refused_here_too(folder, model):
         model.encode_with_coverage(["ban", None])
     with pytest.raises(le.InputError, match="list"):
         model.encode_with_coverage("ban ban")
-
-
-def test_a_text_without_tokens_has_been_read():
-    assert le.Coverage(tokens=0, read=0, passes=1).share == 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from hypothesis import HealthCheck, given, settings
+from fuzzing import check, few_or_many
 from hypothesis import strategies as st
 
 from longembed_st.base.extension import ExtensionConfig
@@ -16,17 +16,9 @@ from longembed_st.positions.method import methods
 
 NAMES = [
     *ModelSettings.model_fields,
-    *(
-        "window_size",
-        "overlap",
-        "group",
-        "stride",
-        "scale",
-        "alpha",
-        "neighbor",
-        "trust_remote_code",
-    ),
-    *("revision", "truncate_dim", "model_kwargs", "processor_kwargs", "backend", "token", "x", ""),
+    *("window_size", "overlap", "group", "stride", "scale", "alpha", "neighbor"),
+    *("trust_remote_code", "revision", "truncate_dim", "model_kwargs", "processor_kwargs"),
+    *("backend", "token", "x", ""),
 ]
 values = st.recursive(
     st.none()
@@ -40,44 +32,43 @@ values = st.recursive(
     max_leaves=6,
 )
 some_settings = st.dictionaries(st.sampled_from(NAMES), values, max_size=5)
-many = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@given(given_values=some_settings)
-@many
-def test_keywords(given_values) -> None:
-    for kind in (ModelSettings, ExtensionConfig):
-        with suppress(ConfigError):
-            found = kind.from_keywords(**given_values)
-            # What was taken can be told apart, and read by people.
-            assert found == found.with_defaults(kind())
-            assert repr(found)
+@few_or_many
+def test_keywords(examples) -> None:
+    def claim(keywords) -> None:
+        for kind in (ModelSettings, ExtensionConfig):
+            with suppress(ConfigError):
+                settings = kind.from_keywords(**keywords)
+                # What was taken can be told apart, and read by people.
+                assert settings == settings.with_defaults(kind())
+                assert repr(settings)
+
+    check(claim, examples, keywords=some_settings)
 
 
-@given(given_values=some_settings)
-@many
-def test_a_method_of_any_settings_is_built_or_refused(given_values) -> None:
+@few_or_many
+def test_a_method_of_any_settings_is_built_or_refused(examples) -> None:
     resolved = {"method": "pcw", "original_max_seq_length": 512, "max_seq_length": 4096}
-    with suppress(ConfigError):
-        stated = {name: value for name, value in given_values.items() if value is not None}
-        found = ExtensionConfig.from_keywords(**{**resolved, **stated})
-        assert found.with_defaults(ExtensionConfig.from_keywords(**resolved)).build_method().name
+
+    def claim(keywords) -> None:
+        with suppress(ConfigError):
+            stated = {name: value for name, value in keywords.items() if value is not None}
+            config = ExtensionConfig.from_keywords(**{**resolved, **stated})
+            assert config.with_defaults(ExtensionConfig.from_keywords(**resolved)).build_method()
+
+    check(claim, examples, keywords=some_settings)
 
 
-@given(stored=some_settings | values)
-@many
-def test_stored_settings(stored) -> None:
-    try:
-        text = json.dumps(stored)
-    except TypeError:
-        text = str(stored)
-    with suppress(ConfigError):
-        found = Provenance.from_json(text)
-        assert Provenance.from_json(found.to_json()).to_dict() == found.to_dict()
+@few_or_many
+def test_stored_settings(examples) -> None:
+    def claim(stored) -> None:
+        try:
+            text = json.dumps(stored)
+        except TypeError:
+            text = str(stored)
+        with suppress(ConfigError):
+            provenance = Provenance.from_json(text)
+            assert Provenance.from_json(provenance.to_json()).to_dict() == provenance.to_dict()
 
-
-@given(text=st.text())
-@many
-def test_any_text_in_the_place_of_stored_settings(text) -> None:
-    with suppress(ConfigError):
-        Provenance.from_json(text)
+    check(claim, examples, stored=some_settings | values)

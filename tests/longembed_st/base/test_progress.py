@@ -1,4 +1,4 @@
-"""How far a reading is, as it is told to whoever listens."""
+"""How far a reading is, as it is reported to whoever listens."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import longembed_st as le
 from longembed_st.base.progress import report_progress_to
 
 
-def test_a_long_text_is_told_batch_by_batch(small_model) -> None:
+def test_a_long_text_is_reported_batch_by_batch(small_model) -> None:
     model = le.load(str(small_model("bert", positions=64)), method="pcw", token_budget=128)
-    told: list[tuple[int, int]] = []
-    with report_progress_to(lambda read, of: told.append((read, of))):
+    reports: list[tuple[int, int]] = []
+    with report_progress_to(lambda read, of: reports.append((read, of))):
         model.encode_spans(["word " * 600])
-    reads = [read for read, _ in told]
-    assert len(told) >= 5
+    reads = [read for read, _ in reports]
+    assert len(reports) >= 5
     assert reads == sorted(set(reads))
     # Each window repeats the special tokens.
-    assert reads[-1] == told[0][1] > 600
-    assert len({of for _, of in told}) == 1
-    before = list(told)
+    assert reads[-1] == reports[0][1] > 600
+    assert len({of for _, of in reports}) == 1
+    before = list(reports)
     model.encode(["word " * 600])
-    assert told == before
+    assert reports == before
 
 
 def test_whoever_listens_inside_hears_alone(small_model) -> None:

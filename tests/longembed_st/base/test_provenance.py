@@ -16,35 +16,21 @@ PCW = {"model_name": "m", "method": "pcw", "original_max_seq_length": 64}
 HARMFUL = [
     {"model_kwargs": {"weights_only": False}},
     {"model_kwargs": {"attn_implementation": "org/repo"}},
-    {"model_kwargs": {"attn_implementation": "org/repo", "allow_all_kernels": True}},
     {"model_kwargs": {"allow_all_kernels": True}},
-    {"model_kwargs": {"use_kernels": True}},
     {"model_kwargs": {"trust_remote_code": True}},
-    {"model_kwargs": {"quantization_config": {}}},
     {"model_kwargs": {"dtype": "os.system"}},
-    {"model_kwargs": "sdpa"},
     {"token": "hf_secret"},
-    {"use_auth_token": "hf_secret"},
     {"trust_remote_code": True},
-    {"trust_remote_code": False},
     {"config_kwargs": {"auto_map": {"AutoModel": "code.Model"}}},
     {"processor_kwargs": {"trust_remote_code": True}},
-    {"processor_kwargs": {"tokenizer_file": "/elsewhere"}},
-    {"model_card_data": {}},
     {"similarity_fn_name": "module.function"},
-    {"local_files_only": "yes"},
     {"truncate_dim": "8"},
 ]
 HARMLESS = [
     {},
-    {"revision": "0123abcd"},
-    {"local_files_only": True},
-    {"truncate_dim": 8},
-    {"default_prompt_name": "query"},
-    {"similarity_fn_name": "dot"},
-    {"backend": "torch"},
-    *({"model_kwargs": {"dtype": dtype}} for dtype in ("auto", "float32", "float16", "bfloat16")),
-    *({"model_kwargs": {"attn_implementation": kind}} for kind in ("eager", "sdpa")),
+    {"revision": "0123abcd", "local_files_only": True, "truncate_dim": 8, "backend": "torch"},
+    {"default_prompt_name": "query", "similarity_fn_name": "dot"},
+    {"model_kwargs": {"dtype": "bfloat16", "attn_implementation": "eager"}},
     {"processor_kwargs": {"padding_side": "left", "truncation_side": "left"}},
     {"cache_folder": "/models", "device": "cpu", "prompts": {"query": "q"}},
 ]
@@ -56,9 +42,7 @@ def test_what_may_make_a_reader_run_code_is_neither_written_nor_read(arguments):
     (name,) = arguments
     for refused in (
         lambda: refuse_unless_storable(settings),
-        lambda: le.Provenance(settings, "sha256:0").to_dict(),
         lambda: le.Provenance(settings, "sha256:0").to_json(),
-        lambda: le.Provenance.from_dict({**PCW, "options": arguments, "fingerprint": None}),
         lambda: le.Provenance.from_json(json.dumps({**PCW, "options": arguments})),
     ):
         with pytest.raises(le.ConfigError, match=name) as refusal:
@@ -127,14 +111,11 @@ def test_the_form_that_is_stored():
     ("stored", "part"),
     [
         ("{", "cannot be read: '{'"),
-        ("[]", "cannot be read"),
         ('{"model_name": "m", "modle": 1}', "unknown setting 'modle'"),
         ('{"model_name": "m", "model_kwargs": {}}', "unknown setting 'model_kwargs'"),
         ('{"model_name": "m", "options": [1]}', "options must be a mapping"),
         ('{"model_name": "m", "fingerprint": 7}', "fingerprint must be a string"),
-        ('{"model_name": 7}', "model_name"),
         ('{"method": "pcw"}', "model_name"),
-        ('{"model_name": "m", "max_seq_length": "long"}', "max_seq_length"),
     ],
 )
 def test_what_was_not_written_by_us_is_refused(stored, part):

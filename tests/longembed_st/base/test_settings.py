@@ -36,31 +36,16 @@ RESOLVED = {**FIELDS, "model_name": "m"}
     ("field", "value"),
     [
         ("max_seq_length", 0),
-        ("max_seq_length", -1),
         ("max_seq_length", 511),
         ("max_seq_length", 10**12),
-        ("max_seq_length", 4096.0),
         ("max_seq_length", "4096"),
         ("max_seq_length", True),
-        ("max_seq_length", float("nan")),
-        ("max_seq_length", [4096]),
-        ("original_max_seq_length", 0),
         ("original_max_seq_length", 3),
-        ("original_max_seq_length", -512),
-        ("original_max_seq_length", "512"),
-        ("original_max_seq_length", 10**12),
-        ("token_budget", 0),
-        ("token_budget", -8192),
         ("token_budget", 1.5),
         ("on_overflow", "ignore"),
-        ("on_overflow", None),
-        ("logn_scaling", "yes"),
         ("logn_scaling", 1),
-        ("method", 7),
         ("method", None),
-        ("options", [1]),
         ("options", {"factor": ["dynamic"]}),
-        ("method_options", [1]),
     ],
 )
 def test_a_bad_field_is_refused_by_name_and_value(field, value):
@@ -77,10 +62,7 @@ def test_a_bad_field_is_refused_by_name_and_value(field, value):
     ("field", "value"),
     [
         ("model_name", 7),
-        ("device", 0),
         ("prompts", {"query": 1}),
-        ("prompts", "query: "),
-        ("cache_folder", b"folder"),
         ("model_kwargs", {"chunk_size": 10}),
     ],
 )
@@ -112,11 +94,6 @@ def test_a_name_that_nobody_knows_is_refused_by_the_method():
     for kind in (ExtensionConfig, ModelSettings):
         with pytest.raises(le.ConfigError, match=r"window=512.*options: factor"):
             kind(**FIELDS, window=512).build_method()
-
-
-def test_an_unknown_option_is_refused_with_those_that_exist():
-    with pytest.raises(le.ConfigError, match=r"facto.*options: factor"):
-        ExtensionConfig(**FIELDS, options={"facto": "dynamic"}).build_method()
 
 
 # What was given.
@@ -198,10 +175,6 @@ def test_a_config_comes_back_from_what_is_saved():
     assert ExtensionConfig(**config.saved()) == config
 
 
-def test_no_token_budget_is_the_default_one():
-    assert ExtensionConfig(token_budget=None).token_budget == ExtensionConfig().token_budget
-
-
 # Over others.
 
 SAVED = ExtensionConfig(
@@ -215,10 +188,6 @@ SAVED = ExtensionConfig(
 
 def over(base=SAVED, **keywords):
     return ModelSettings.from_keywords(**keywords).with_defaults(base)
-
-
-def test_nothing_given_is_what_was_saved():
-    assert over() == ModelSettings(**{name: getattr(SAVED, name) for name in SAVED.explicit})
 
 
 def test_an_explicit_default_overrides_what_was_saved():
@@ -268,10 +237,7 @@ def test_defaults_that_depend_on_the_windows_are_worked_out_anew():
 @pytest.mark.parametrize(
     ("settings", "options"),
     [
-        ({"method": "pi"}, {"factor": "static"}),
-        ({"method": "rp"}, {}),
         ({"method": "pcw"}, {"overlap": 0, "window_size": 512}),
-        ({"method": "pcw", "window_size": 99}, {"overlap": 0, "window_size": 99}),
         ({"method": "self_extend", "group_size": 20}, {"group_size": 20, "neighbor_window": 64}),
         ({"method": "ntk"}, {"base_factor": "square", "factor": "static"}),
     ],
@@ -286,15 +252,6 @@ def test_resolved_settings_are_given_in_full(settings, options):
     assert resolved.explicit.keys() == ModelSettings.model_fields.keys()
     assert resolved.resolved() == resolved
     assert resolved.changed_options() == given.method_options
-
-
-def test_what_was_found_takes_the_place_of_auto():
-    settings = ModelSettings(model_name="m")
-    assert not settings.is_resolved
-    resolved = settings.with_defaults(
-        ModelSettings(method="pcw", original_max_seq_length=64)
-    ).resolved()
-    assert (resolved.method, resolved.method_options["window_size"]) == ("pcw", 64)
 
 
 @pytest.mark.parametrize(("extended", "factor"), [(512, 1), (513, 2), (4096, 8), (None, 1)])
@@ -319,11 +276,8 @@ def differences(one, other):
         ({"method": "gp"}, ["method is 'pi' in the store, 'gp' now"]),
         ({"max_seq_length": 512}, ["max_seq_length is 4096 in the store, 512 now"]),
         ({"original_max_seq_length": 99}, ["original_max_seq_length is 512 in the store, 99 now"]),
-        ({"logn_scaling": True}, ["logn_scaling is False in the store, True now"]),
         ({"factor": "dynamic"}, ["factor is 'static' in the store, 'dynamic' now"]),
-        ({"model_name": "n"}, ["model_name is 'm' in the store, 'n' now"]),
         ({"prompts": {"query": "q"}}, ["prompts is None in the store, {'query': 'q'} now"]),
-        ({"truncate_dim": 8}, ["truncate_dim is None in the store, 8 now"]),
         (
             {"logn_scaling": True, "truncate_dim": 8},
             [
@@ -338,19 +292,9 @@ def test_each_setting_that_changes_vectors_is_named(changes, named):
     assert differences(RESOLVED, {**RESOLVED, **changes}) == named
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"on_overflow": "error"},
-        {"token_budget": 1},
-        {"device": "cpu"},
-        {"cache_folder": "/tmp/models"},
-        {"factor": "static"},
-        {"logn_scaling": False},
-    ],
-    ids=str,
-)
-def test_what_changes_no_vector_and_a_default_spelled_out_are_no_difference(changes):
+def test_what_changes_no_vector_and_a_default_spelled_out_are_no_difference():
+    changes = {"on_overflow": "error", "token_budget": 1, "device": "cpu", "cache_folder": "/tmp"}
+    changes |= {"factor": "static", "logn_scaling": False}
     assert differences(RESOLVED, {**RESOLVED, **changes}) == []
     assert differences({**RESOLVED, **changes}, RESOLVED) == []
 

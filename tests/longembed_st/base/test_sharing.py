@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from compare import cosine
+from compare import cosine, difference
 from sentence_transformers import SentenceTransformer
 from small_models import text_of
 from torch import nn
@@ -43,7 +43,7 @@ def state(model, texts):
 
 
 def assert_unchanged(before, after):
-    assert torch.equal(before.pop("vectors"), after.pop("vectors"))
+    assert difference(before.pop("vectors"), after.pop("vectors")) < 1e-6
     one, other = before.pop("weights"), after.pop("weights")
     assert list(one) == list(other)
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -55,10 +55,10 @@ def test_extensions_leave_the_original_and_each_other_as_they_were(stock):
     before = state(stock, texts)
     models = [le.extend(stock, on_overflow="truncate", **extension) for extension in EXTENSIONS]
     first = [state(model, texts) for model in models]
-    for model, told in zip(reversed(models), reversed(first), strict=True):
-        assert_unchanged(dict(told), state(model, texts))
+    for model, state_then in zip(reversed(models), reversed(first), strict=True):
+        assert_unchanged(dict(state_then), state(model, texts))
     assert_unchanged(before, state(stock, texts))
-    vectors = [told["vectors"][3] for told in first]
+    vectors = [state_then["vectors"][3] for state_then in first]
     distances = [(a - b).abs().max() for i, a in enumerate(vectors) for b in vectors[:i]]
     assert min(distances) > 1e-3, "the extensions differ on long texts"
 
@@ -85,8 +85,8 @@ def test_moving_one_to_another_dtype_leaves_the_others(stock):
     half = one.encode(text, convert_to_tensor=True)
     assert half.dtype == torch.bfloat16
     assert cosine(half, before) > 0.99
-    assert torch.equal(other.encode(text, convert_to_tensor=True), before)
-    assert torch.equal(stock.encode("ban", convert_to_tensor=True), own)
+    assert difference(other.encode(text), before) < 1e-6
+    assert difference(stock.encode("ban"), own) < 1e-6
     assert {p.dtype for p in (*stock.parameters(), *other.parameters())} == {torch.float32}
 
 
@@ -111,7 +111,7 @@ def test_an_extension_can_be_copied(stock):
     text = text_of(100, stock.tokenizer)
     model = le.extend(stock, method="gp", max_seq_length=128, logn_scaling=True)
     twin = copy.deepcopy(model)
-    assert torch.equal(*(m.encode(text, convert_to_tensor=True) for m in (model, twin)))
+    assert difference(model.encode(text), twin.encode(text)) < 1e-6
     with torch.no_grad():
         next(twin[0].model.parameters()).zero_()
     assert bool(next(model[0].model.parameters()).any())
@@ -124,21 +124,10 @@ def test_extending_again_replaces_the_extension(stock):
         other = EXTENSIONS[EXTENSIONS.index(extension) - 1]
         around = le.extend(le.extend(stock, **other), on_overflow="truncate", **extension)
         assert around[0].extension == direct[0].extension
-        assert torch.equal(*(m.encode(text, convert_to_tensor=True) for m in (direct, around)))
+        assert difference(direct.encode(text), around.encode(text)) < 1e-6
         assert around[0].model.config._attn_implementation == (
             direct[0].model.config._attn_implementation
         )
-
-
-def test_a_copy_shares_memory_but_no_module():
-    original = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    copied = copy_sharing_weights(original)
-    for mine, theirs in zip(original.parameters(), copied.parameters(), strict=True):
-        assert mine is not theirs
-        assert mine.data_ptr() == theirs.data_ptr()
-    assert copied[0] is not original[0]
-    copied.half()
-    assert original[0].weight.dtype == torch.float32
 
 
 def test_a_weight_that_is_tied_stays_tied_in_the_copy():

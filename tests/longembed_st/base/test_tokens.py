@@ -11,24 +11,33 @@ import longembed_st as le
 from longembed_st.base.tokens import checked_texts, tokenize
 
 
-@pytest.fixture(scope="module", params=["bert", "roberta", "xlm-roberta", "mpnet", "gpt2"])
+@pytest.fixture(scope="module", params=["bert", "roberta", "xlm-roberta", "gpt2"])
 def tokenizer(request):
     return build_tokenizer(request.param, 64, "right")
 
 
-@pytest.mark.parametrize("prompt", ["", "query: ", "query:", "title", "represent title query: "])
-@pytest.mark.parametrize("text", ["ban bar bast", "", " ", "Ban, BAR!", "xyz", "\n\nban"])
-def test_header_content_and_footer_are_the_tokens_of_the_whole(tokenizer, text, prompt):
-    (found,) = tokenize(tokenizer, [text], prompt or None)
-    assert found.ids == tokenizer(prompt + text)["input_ids"]
-    specials = tokenizer.all_special_ids
-    footer = found.ids[len(found) - found.footer :]
-    assert all(token in specials for token in footer)
-    assert found.header + found.content + found.footer == len(found)
-    assert list(found.parts) == [0] * found.header + [1] * found.content + [2] * found.footer
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("", "ban bar bast"),
+        ("", ""),
+        ("query: ", "Ban, BAR!"),
+        ("query: ", " "),
+        ("query:", "\n\nban"),
+        ("title", "ban bar"),
+        ("represent title query: ", "xyz"),
+    ],
+)
+def test_header_content_and_footer_are_the_tokens_of_the_whole(tokenizer, prompt, text):
+    (tokens,) = tokenize(tokenizer, [text], prompt or None)
+    assert tokens.ids == tokenizer(prompt + text)["input_ids"]
+    footer = tokens.ids[len(tokens) - tokens.footer :]
+    assert all(token in tokenizer.all_special_ids for token in footer)
+    assert tokens.header + tokens.content + tokens.footer == len(tokens)
+    assert list(tokens.parts) == [0] * tokens.header + [1] * tokens.content + [2] * tokens.footer
     # The content begins behind the prompt.
     offsets = tokenizer(prompt + text, return_offsets_mapping=True)["offset_mapping"]
-    content = offsets[found.header : len(found) - found.footer]
+    content = offsets[tokens.header : len(tokens) - tokens.footer]
     assert all(end > len(prompt) for _, end in content if end > 0 or prompt)
 
 
@@ -40,7 +49,7 @@ def test_what_stands_before_a_text_is_found_for_each_text_of_a_batch(tokenizer):
     assert [one.header for one in together] == [one.header for one in alone]
 
 
-@pytest.mark.parametrize("limit", [3, 5, 20, 64])
+@pytest.mark.parametrize("limit", [3, 20])
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_shortening_equals_the_tokenizers_own_truncation(side, limit):
     tokenizer = build_tokenizer("bert", 64, "right")
@@ -62,10 +71,6 @@ def test_a_prompt_longer_than_the_window_is_refused_with_both_lengths():
         found.shortened(20, keep_end=False)
 
 
-def test_nothing_becomes_nothing():
-    assert tokenize(build_tokenizer("bert", 64, "right"), [], "query: ") == []
-
-
 def test_a_tokenizer_that_was_set_to_truncate_or_pad_counts_everything():
     tokenizer = build_tokenizer("bert", 64, "right")
     tokenizer(["ban " * 100, "ban"], truncation=True, padding=True, max_length=8)
@@ -81,29 +86,18 @@ def test_a_tokenizer_that_does_not_know_latin_letters_keeps_its_special_tokens_a
 
 
 @pytest.mark.parametrize(
-    ("bad", "kind"),
-    [
-        (None, "NoneType"),
-        (7, "int"),
-        (b"ban", "bytes"),
-        (("a", "b"), "tuple"),
-        ({"text": "a"}, "dict"),
-        (1.5, "float"),
-        (["a"], "list"),
-    ],
+    ("bad", "kind"), [(None, "NoneType"), (b"ban", "bytes"), (("a", "b"), "tuple"), (1.5, "float")]
 )
 def test_what_is_no_string_is_refused_with_its_place_and_kind(bad, kind):
     with pytest.raises(le.InputError, match=rf"input 1 is a {kind}"):
         checked_texts(["fine", bad])
 
 
-@pytest.mark.parametrize("bad", ["\ud800", "ban \udfff bar", "x\udc80"])
-def test_lone_surrogates_are_refused_with_their_place(bad):
-    place = next(i for i, c in enumerate(bad) if 0xD800 <= ord(c) <= 0xDFFF)
-    with pytest.raises(le.InputError, match=rf"input 1 .*surrogate.*character {place}"):
-        checked_texts(["fine", bad])
+def test_lone_surrogates_are_refused_with_their_place():
+    with pytest.raises(le.InputError, match=r"input 1 .*surrogate.*character 4"):
+        checked_texts(["fine", "ban \udfff bar"])
 
 
-@pytest.mark.parametrize("good", ["", " ", "\x00", "🗼", "\u202e", "a" * 10_000, np.str_("ban")])
+@pytest.mark.parametrize("good", ["", "\x00", "🗼", np.str_("ban")])
 def test_every_valid_string_passes(good):
     assert checked_texts([good]) == [str(good)]

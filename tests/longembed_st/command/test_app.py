@@ -32,7 +32,6 @@ def ends_in(monkeypatch: pytest.MonkeyPatch):
         (ModelError("no\x1b[2J model\nError: forged"), 1, r"no\x1b[2J model\nError: forged"),
         (OSError(28, "No space left on device", "x"), 1, "No space left on device: 'x'"),
         (MemoryError(), 1, "not enough memory"),
-        (RecursionError("deep"), 3, "RecursionError: deep. This is an error of longembed-st."),
         (
             ZeroDivisionError("\x1b"),
             3,

@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ALBERT's layers share their weights, and each of them costs its time.
-@pytest.mark.parametrize("model_type", ["bert", "albert", "distilbert", "roberta"])
+@pytest.mark.parametrize("model_type", ["bert", "albert"])
 def test_seconds_follow_the_operations(small_model, model_type: str) -> None:
     model = le.load(small_model(model_type), "pi", max_seq_length=512)
     short, long, beyond = estimate.estimate_costs(model, [WINDOW, 512, 4096])
@@ -35,7 +35,7 @@ def test_seconds_follow_the_operations(small_model, model_type: str) -> None:
     assert [cost.passes for cost in (short, long, beyond)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("tokens", [3, 63, 64, 65, 126, 127, 1000])
+@pytest.mark.parametrize("tokens", [3, 65, 1000])
 def test_passes_are_those_of_a_text_of_that_length(small_model, tokens: int) -> None:
     model = le.load(small_model("bert"), "pcw")
     (cost,) = estimate.estimate_costs(model, [tokens])

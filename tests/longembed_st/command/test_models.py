@@ -128,9 +128,7 @@ def test_the_package_is_a_command(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("inspect", "no/such-model"), "no/such-model"),
         (("inspect", "MODEL", "--length", "0"), "--length 0"),
-        (("inspect", "MODEL", "--method", "ntk"), "'ntk'"),
         (("inspect", "MODEL", "--method", "nonsense"), "installed methods"),
         (("inspect", "MODEL", "-o", "window_size"), "window_size"),
         (("bake", "MODEL", "OUT", "--method", "pcw"), "cannot be baked"),

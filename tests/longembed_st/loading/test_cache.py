@@ -50,9 +50,7 @@ def test_equal_settings_are_loaded_once(bert) -> None:
     [
         {"method": "gp"},
         {"method": "pcw", "window_size": 16},
-        {"method": "pcw", "on_overflow": "error"},
         {"method": "pcw", "token_budget": 100},
-        {"method": "pcw", "truncate_dim": 8},
         {"method": "pcw", "prompts": {"query": "query "}},
         {"method": "pcw", "model_kwargs": {"dtype": torch.bfloat16}},
     ],
@@ -165,19 +163,19 @@ def test_a_slow_load_makes_nobody_wait_for_another_model(bert, monkeypatch) -> N
         loads.append(settings.method)
         if settings.method == "pi":
             slow_has_begun.set()
-            assert may_end.wait(60)
+            assert may_end.wait(300)
         return original(settings)
 
     monkeypatch.setattr(cache, "load_settings", slowly)
     with ThreadPoolExecutor(3) as threads:
         one = threads.submit(cached, bert, method="pi")
-        assert slow_has_begun.wait(60)
+        assert slow_has_begun.wait(300)
         try:
-            other = threads.submit(cached, bert, method="pcw").result(60)
+            other = threads.submit(cached, bert, method="pcw").result(300)
             same = threads.submit(cached, bert, method="pi")
         finally:
             may_end.set()
-        assert one.result(60) is same.result(60)
+        assert one.result(300) is same.result(300)
     assert other.settings.method == "pcw"
     assert loads == ["pi", "pcw"]
     assert cache._loading == {}

@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from small_models import build_tokenizer, change_config, text_of
 
 import longembed_st as le
-from longembed_st.loading.convert import native_e5rope_config, native_e5rope_weights
 
 CONFIG = {
     "architectures": ["E5RopeModel"],
@@ -124,11 +123,9 @@ def test_its_vectors_are_those_of_bert_with_rotary_positions(tmp_path, suffix):
     assert difference(other, wanted[-1]) > 1e-3
 
 
-@pytest.mark.parametrize("settings", [{}, {"trust_remote_code": True}], ids=str)
-@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
-def test_its_code_is_never_run(tmp_path, suffix, settings):
-    folder = write_checkpoint(tmp_path / "model", suffix=suffix)
-    model = le.load(str(folder), **settings)
+def test_its_code_is_never_run(tmp_path):
+    folder = write_checkpoint(tmp_path / "model")
+    model = le.load(str(folder), trust_remote_code=True)
     model.encode(text_of(100, model.tokenizer))
     assert not list(tmp_path.rglob("code-was-run"))
     assert type(model[0].model).__module__.startswith("transformers.models.")
@@ -174,17 +171,6 @@ def test_settings_that_the_file_leaves_out_are_those_of_e5rope(tmp_path):
     text = text_of(30, model.tokenizer)
     wanted = reference_vector(text, model.tokenizer, rope_theta=10_000)
     assert difference(model.encode(text), wanted) < 1e-5
-
-
-def test_every_tensor_of_the_encoder_arrives():
-    converted = native_e5rope_weights(random_weights())
-    assert len(converted) == len(random_weights())
-    wanted = sorted(weight.sum().item() for weight in random_weights().values())
-    assert sorted(weight.sum().item() for weight in converted.values()) == wanted
-
-
-def test_the_configuration_keeps_no_code():
-    assert "auto_map" not in native_e5rope_config(CONFIG)
 
 
 # Folders of sentence-transformers, and names.
@@ -271,19 +257,14 @@ def test_rotated_values_are_refused(tmp_path):
         le.load(str(folder))
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu_new"])
-def test_another_activation_is_computed_as_it_says(tmp_path, activation):
-    folder = write_checkpoint(tmp_path / "model", hidden_act=activation)
-    model = le.load(str(folder), "pcw")
-    assert model[0].config.hidden_act == activation
+def test_another_activation_is_computed_as_it_says(tmp_path):
+    folder = write_checkpoint(tmp_path / "model", hidden_act="relu")
+    assert le.load(str(folder), "pcw")[0].config.hidden_act == "relu"
 
 
-@pytest.mark.parametrize(
-    "name", ["encoder.layer.1.attention.self.key.weight", "embeddings.word_embeddings.weight"]
-)
-def test_an_incomplete_checkpoint_is_refused(tmp_path, name):
+def test_an_incomplete_checkpoint_is_refused(tmp_path):
     weights = random_weights()
-    del weights[name]
+    del weights["encoder.layer.1.attention.self.key.weight"]
     folder = write_checkpoint(tmp_path / "model", weights)
     with pytest.raises(le.ModelError, match="missing"):
         le.load(str(folder))

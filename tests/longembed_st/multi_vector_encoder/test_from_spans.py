@@ -53,18 +53,6 @@ def test_its_maxsim_is_the_best_span(model) -> None:
     np.testing.assert_allclose(found.cpu(), best, atol=1e-5)
 
 
-def test_its_evaluators_take_it(model) -> None:
-    from sentence_transformers.multi_vector_encoder import evaluation
-
-    documents = {f"d{n}": text(n) for n in range(6)}
-    queries = {f"q{n}": documents[f"d{n}"][:60] for n in range(6)}
-    evaluator = evaluation.MultiVectorInformationRetrievalEvaluator(
-        queries, documents, {f"q{n}": {f"d{n}"} for n in range(6)}, write_csv=False
-    )
-    scores = evaluator(le.multi_vector(model))
-    assert any("ndcg@10" in name and 0 < score <= 1 for name, score in scores.items())
-
-
 def test_whitened_vectors_go_through_the_same_map(model) -> None:
     texts = [text(n) for n in range(30)]
     whitened = le.whiten(model, texts, validation=False, dimensions=8)

@@ -17,7 +17,6 @@ from torch.utils._pytree import tree_leaves
 
 import longembed_st as le
 
-METHODS = ["gp", "rp", "pi", "ntk", "yarn", "self_extend"]
 EXTENSIONS = {
     "self_extend": {"method": "self_extend", "max_seq_length": 300},
     "self_extend, other pair": {
@@ -84,26 +83,14 @@ def test_extensions_leave_each_other_and_the_original_alone(kind):
         for name, model in models.items():
             rows[name].append(model.encode(text, convert_to_tensor=True))
     for name in models:
-        assert torch.equal(torch.stack(rows[name]), alone[name]), name
-    assert torch.equal(vectors_of(original), before)
+        assert difference(torch.stack(rows[name]), alone[name]) < 1e-6, name
+    assert difference(vectors_of(original), before) < 1e-6
     assert state_of(original) == state
     for one, other in zip([*models][:-1], [*models][1:], strict=True):
         assert difference(alone[one][0], alone[other][0]) > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["nomic_bert", "modernbert"])
-def test_an_extension_of_an_extension_is_one_of_the_original(kind):
-    first = le.extend(fresh(kind), "self_extend", max_seq_length=300, logn_scaling=True)
-    second = le.extend(first, "yarn", max_seq_length=300)
-    assert torch.equal(
-        vectors_of(second), vectors_of(le.extend(fresh(kind), "yarn", max_seq_length=300))
-    )
-    windows = le.extend(second, "pcw")
-    assert torch.equal(vectors_of(windows), vectors_of(le.extend(fresh(kind), "pcw")))
-
-
-@pytest.mark.parametrize("method", ["ntk", "self_extend"])
-@pytest.mark.parametrize("kind", ["llama", "modernbert"])
+@pytest.mark.parametrize(("kind", "method"), [("llama", "self_extend"), ("modernbert", "ntk")])
 def test_the_copys_own_forward_is_the_original_one(kind, method):
     original = fresh(kind)
     model = le.extend(original, method, max_seq_length=300)
@@ -127,7 +114,7 @@ def test_a_pass_that_fails_leaves_nothing_behind():
     with pytest.raises(RuntimeError, match="out of memory"):
         model.encode(texts()[0])
     handle.remove()
-    assert torch.equal(vectors_of(model), before)
+    assert difference(vectors_of(model), before) < 1e-6
 
 
 # In threads.
@@ -136,7 +123,6 @@ def test_a_pass_that_fails_leaves_nothing_behind():
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("llama", ("ntk", "pi")),
         ("llama", ("ntk", "ntk")),
         ("modernbert", ("self_extend", "yarn, less far")),
     ],
@@ -149,16 +135,6 @@ def test_threads_give_the_vectors_of_one_after_the_other(kind, names):
         tasks = [(name, pool.submit(vectors_of, models[name])) for name in names * 4]
         for name, task in tasks:
             assert difference(task.result(), wanted[name]) < 1e-6, name
-
-
-def test_an_original_is_read_unchanged_while_its_extension_reads_in_another_thread():
-    original = fresh("qwen3")
-    model = le.extend(original, "self_extend", max_seq_length=300)
-    wanted = vectors_of(original)
-    with ThreadPoolExecutor(2) as pool:
-        tasks = [pool.submit(vectors_of, one) for one in (model, original) * 4]
-        for task in tasks[1::2]:
-            assert difference(task.result(), wanted) < 1e-6
 
 
 # No dense mask.
@@ -199,9 +175,10 @@ def test_the_watch_sees_a_dense_mask():
 @pytest.mark.parametrize(
     ("kind", "method", "logn"),
     [
-        *[("modernbert", method, True) for method in METHODS if method != "self_extend"],
-        *[(kind, "ntk", False) for kind in KINDS],
-        *[(kind, "self_extend", True) for kind in KINDS],
+        *[("modernbert", method, True) for method in ("gp", "pi", "yarn")],
+        *[(kind, "self_extend", True) for kind in ("llama", "modernbert", "gemma3_text")],
+        *[pytest.param(kind, "ntk", False, marks=pytest.mark.slow) for kind in KINDS],
+        *[pytest.param(kind, "self_extend", True, marks=pytest.mark.slow) for kind in KINDS],
     ],
 )
 def test_no_square_matrix_is_made_of_a_long_text(kind, method, logn):
@@ -234,7 +211,7 @@ SCALED = {
 @pytest.mark.parametrize(
     ("rope_type", "method"),
     [
-        *[("yarn", method) for method in ("none", "gp", "pi", "ntk", "self_extend")],
+        *[("yarn", method) for method in ("none", "pi", "self_extend")],
         ("linear", "ntk"),
         ("llama3", "ntk"),
     ],

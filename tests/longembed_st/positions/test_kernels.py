@@ -17,7 +17,7 @@ from longembed_st.positions.kernels import (
 )
 
 # The paper's settings for a trained length of 512, and uneven ones.
-SETTINGS = [(3, 256), (5, 128), (9, 64), (2, 4), (7, 33), (1, 10), (4, 1), (3, 2)]
+SETTINGS = [(3, 256), (9, 64), (2, 4), (7, 33), (4, 1)]
 
 
 def angles(positions: Tensor, width: int) -> Tensor:
@@ -45,10 +45,10 @@ def difference(q, k, v, group_size, window, causal=False):
     rotations = SelfExtendRotations(
         *(Rotation(a.cos().to(q.dtype), a.sin().to(q.dtype)) for a in rotations)
     )
-    got = self_extend_attention(
+    output = self_extend_attention(
         q, k, v, rotations, neighbor_window=window, causal=causal, scaling=scaling
     )
-    want = dense_self_extend(
+    expected = dense_self_extend(
         q.float(),
         k.float(),
         v.float(),
@@ -58,9 +58,9 @@ def difference(q, k, v, group_size, window, causal=False):
         causal=causal,
         scaling=scaling,
     )
-    assert got.dtype == q.dtype
-    assert got.shape == want.shape
-    return (got.float() - want).abs().max().item()
+    assert output.dtype == q.dtype
+    assert output.shape == expected.shape
+    return (output.float() - expected).abs().max().item()
 
 
 def test_worked_example_of_the_paper():
@@ -80,46 +80,36 @@ def test_equals_dense(group_size, window, causal):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("width", "kv_heads"), [(64, 4), (128, 1), (32, 1)])
+@pytest.mark.parametrize(("width", "kv_heads"), [(64, 4), (128, 1)])
 def test_any_heads_equal_dense(width, kv_heads, causal):
     assert difference(*inputs(4, kv_heads, 331, width), 9, 64, causal) < 1e-5
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 66, 127, 128, 129])
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 128, 129])
 def test_lengths_around_the_window(length, causal):
     assert difference(*inputs(4, 2, length, 32), 9, 64, causal) < 1e-5
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_long_text(causal):
-    assert difference(*inputs(2, 1, 1999, 64), 9, 64, causal) < 1e-5
+def test_long_text():
+    assert difference(*inputs(2, 1, 1999, 64), 9, 64) < 1e-5
 
 
-def test_texts_of_a_batch_are_independent():
-    assert difference(*inputs(6, 3, 301, 32, batch=3), 5, 40) < 1e-5
+def test_transposed_texts_of_a_batch_with_values_of_another_width():
+    q, k, v = inputs(6, 3, 301, 64, batch=3, value_width=32)
+    q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v))
+    assert difference(q, k, v, 5, 40, causal=True) < 1e-5
 
 
-def test_transposed_inputs():
-    q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in inputs(4, 2, 301, 32))
-    assert difference(q, k, v, 5, 40) < 1e-5
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_values_of_another_width(causal):
-    assert difference(*inputs(4, 2, 301, 64, value_width=32), 5, 40, causal) < 1e-5
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_bfloat16(causal):
+def test_bfloat16():
     # bfloat16 holds 8 bits: inputs and rotations carry errors of 2**-8 relative each.
-    assert difference(*inputs(4, 2, 701, 64, dtype=torch.bfloat16), 9, 64, causal) < 0.05
+    assert difference(*inputs(4, 2, 701, 64, dtype=torch.bfloat16), 9, 64) < 0.05
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
     ("dtype", "length"),
-    [(torch.float32, 1), (torch.float32, 65), (torch.float32, 1100), (torch.bfloat16, 701)],
+    [(torch.float32, 65), (torch.float32, 1100), (torch.bfloat16, 701)],
 )
 def test_portable_route(monkeypatch, dtype, length, causal):
     monkeypatch.setattr(kernels, "_attend", attend_portably)
@@ -140,7 +130,7 @@ def test_half_precision_is_scaled_before_the_product():
     q, k, v = (torch.full((1, 1, 1, width), 40.0, dtype=torch.float16) for _ in range(3))
     out, lse = attend_portably(q, k, v, width**-0.5)
     assert 40.0**2 * width > torch.finfo(torch.float16).max
-    assert torch.equal(out, v.float())
+    torch.testing.assert_close(out, v.float())
     assert lse.item() == pytest.approx(40.0**2 * width * width**-0.5)
 
 
@@ -156,15 +146,14 @@ def test_a_gradient_is_refused():
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("kv_heads", [4, 1])
-@pytest.mark.parametrize("window", [1, 7, 64, 129, 400])
+@pytest.mark.parametrize(("window", "kv_heads"), [(1, 4), (7, 1), (64, 4), (129, 1), (400, 4)])
 def test_banded_attention_equals_a_dense_mask(window, kv_heads, causal):
     q, k, v = inputs(4, kv_heads, 301, 32, batch=2)
-    got = banded_attention(q, k, v, sliding_window=window, causal=causal, scaling=0.2)
+    output = banded_attention(q, k, v, sliding_window=window, causal=causal, scaling=0.2)
     k, v = k.repeat_interleave(4 // kv_heads, 1), v.repeat_interleave(4 // kv_heads, 1)
     distance = torch.arange(301)[:, None] - torch.arange(301)
     hidden = distance.abs() >= window
     if causal:
         hidden |= distance < 0
     scores = (q @ k.mT * 0.2).masked_fill(hidden, float("-inf"))
-    assert (got - scores.softmax(-1) @ v).abs().max() < 1e-5
+    assert (output - scores.softmax(-1) @ v).abs().max() < 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import FEW, MANY, check
 from hypothesis import strategies as st
 from many_tokenizers import CORPUS, KINDS, tokenizer_of
 
@@ -22,13 +22,27 @@ def texts(draw) -> str:
     return joined.encode("utf8", "replace").decode()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@given(
-    text=texts(), cuts=st.lists(st.floats(0, 1), max_size=4), prompt=st.sampled_from(["", "q: "])
+USUAL = ("bert", "byte-level, gpt-4", "llama", "unigram", "added tokens")
+
+
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        *((kind, FEW) for kind in USUAL),
+        *(pytest.param(kind, MANY, marks=pytest.mark.slow) for kind in KINDS),
+    ],
 )
-@settings(max_examples=40, deadline=None)
-def test_each_token_begins_in_its_own_span(kind, text, cuts, prompt) -> None:
+def test_each_token_begins_in_its_own_span(kind, examples) -> None:
     tokenizer = tokenizer_of(kind)
+
+    def claim(text, cuts, prompt):
+        each_token_begins_in_its_own_span(tokenizer, text, cuts, prompt)
+
+    cuts = st.lists(st.floats(0, 1), max_size=4)
+    check(claim, examples, text=texts(), cuts=cuts, prompt=st.sampled_from(["", "q: "]))
+
+
+def each_token_begins_in_its_own_span(tokenizer, text, cuts, prompt) -> None:
     (tokens,) = tokenize(tokenizer, [text], prompt, TokenizeOptions(offsets=True))
     count = tokens.content
     if count == 0:
@@ -48,7 +62,7 @@ def test_each_token_begins_in_its_own_span(kind, text, cuts, prompt) -> None:
             assert begin < end or begin == stop or last < count
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["bert", "byte-level, gpt-4", "unigram"])
 def test_spans_at_white_space_are_tokenized_as_they_were_pooled(kind) -> None:
     """Re-tokenized alone, a span gives its tokens, where the tokenizer splits at white space."""
     tokenizer = tokenizer_of(kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fuzzing import FEW, MANY, check
 from hypothesis import strategies as st
 from small_models import WORDS
 
@@ -16,7 +16,6 @@ from longembed_st.sentence_transformer.spans import read_spans
 METHODS = {
     "pcw": {"method": "pcw"},
     "pi": {"method": "pi", "max_seq_length": 512},
-    "rp": {"method": "rp", "max_seq_length": 512},
 }
 
 
@@ -147,17 +146,17 @@ def test_short_and_strange_texts(model) -> None:
 
 
 def test_a_slow_tokenizer_says_why_not(model, monkeypatch) -> None:
-    from longembed_st.sentence_transformer import spans
-
     tokenize = type(model[0]).tokenize_texts
 
-    def without(self, *arguments, **kwargs):
+    def without_offsets(self, *arguments, **kwargs):
         kwargs["offsets"] = False
         return tokenize(self, *arguments, **kwargs)
 
-    monkeypatch.setattr(type(model[0]), "tokenize_texts", without)
+    monkeypatch.setattr(type(model[0]), "tokenize_texts", without_offsets)
     with pytest.raises(ConfigError, match="fast tokenizer"):
-        spans.read_spans(model[0], ["ban"], None)
+        model.encode_spans(["ban"])
+    with pytest.raises(ConfigError, match="fast tokenizer"):
+        model.encode_ranges("ban", [(0, 3)])
 
 
 def test_a_whitened_model_has_whitened_spans(folder) -> None:
@@ -179,17 +178,25 @@ ANY = st.text(
 )
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet"])
-@given(text=ANY, span_tokens=st.sampled_from([None, 8, 20]))
-@settings(max_examples=60, deadline=None)
-def test_spans_cover_any_text(small_model, kind, text, span_tokens) -> None:
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        *((kind, FEW) for kind in ("bert", "roberta")),
+        *(pytest.param(kind, MANY, marks=pytest.mark.slow) for kind in ("roberta", "mpnet")),
+    ],
+)
+def test_spans_cover_any_text(small_model, kind, examples) -> None:
     model = le.load(str(small_model(kind, positions=64)), "pcw")
-    try:
-        (found,) = model.encode_spans([text], span_tokens=span_tokens)
-    except InputError:
-        assert not text.strip() or not model.tokenizer(text)["input_ids"]
-        return
-    covers(found, text)
+
+    def claim(text, span_tokens) -> None:
+        try:
+            (found,) = model.encode_spans([text], span_tokens=span_tokens)
+        except InputError:
+            assert not text.strip() or not model.tokenizer(text)["input_ids"]
+        else:
+            covers(found, text)
+
+    check(claim, examples, text=ANY, span_tokens=st.sampled_from([None, 8, 20]))
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -222,15 +229,3 @@ def test_ranges_within_windows_and_without_a_token(folder) -> None:
     assert np.isfinite([blank, behind]).all()
     with pytest.raises(ConfigError, match="at least one range"):
         model.encode_ranges(text, [])
-
-
-def test_ranges_need_a_fast_tokenizer(model, monkeypatch) -> None:
-    tokenize = type(model[0]).tokenize_texts
-
-    def without(self, *arguments, **kwargs):
-        kwargs["offsets"] = False
-        return tokenize(self, *arguments, **kwargs)
-
-    monkeypatch.setattr(type(model[0]), "tokenize_texts", without)
-    with pytest.raises(ConfigError, match="fast tokenizer"):
-        model.encode_ranges("ban", [(0, 3)])

@@ -17,10 +17,8 @@ import longembed_st as le
     ("kind", "method", "logn"),
     [
         ("nomic_bert", "pi", True),
-        ("nomic_bert", "ntk", False),
-        ("nomic_bert", "yarn", False),
-        ("modernbert", "pi", True),
-        ("llama", "pi", True),
+        ("modernbert", "yarn", False),
+        ("llama", "ntk", False),
     ],
 )
 def test_gradients_equal_those_of_the_dense_reference(kind, method, logn):
@@ -43,9 +41,9 @@ def test_gradients_equal_those_of_the_dense_reference(kind, method, logn):
         assert difference(found[name].grad, gradient) < 1e-4 * gradient.abs().max() + 1e-6, name
 
 
-@pytest.mark.parametrize("kind", ["nomic_bert", "llama"])
-def test_self_extend_says_that_it_cannot_be_trained(kind):
-    model = le.extend(SentenceTransformer(str(folder_of(kind))), "self_extend", max_seq_length=300)
+def test_self_extend_says_that_it_cannot_be_trained():
+    original = SentenceTransformer(str(folder_of("llama")))
+    model = le.extend(original, "self_extend", max_seq_length=300)
     ids = random_ids(model.tokenizer, 131)
     with pytest.raises(le.ModelError, match="gradient"):
         model.train()[0].token_embeddings(ids)
@@ -53,9 +51,9 @@ def test_self_extend_says_that_it_cannot_be_trained(kind):
         assert model.eval()[0].token_embeddings(ids).isfinite().all()
 
 
-@pytest.mark.parametrize("kind", ["modernbert", "qwen3"])
-def test_autocast_changes_no_more_than_its_precision(kind):
-    model = le.extend(SentenceTransformer(str(folder_of(kind))), "self_extend", max_seq_length=300)
+def test_autocast_changes_no_more_than_its_precision():
+    original = SentenceTransformer(str(folder_of("modernbert")))
+    model = le.extend(original, "self_extend", max_seq_length=300)
     text = text_of(131, model.tokenizer)
     wanted = torch.tensor(model.encode(text))
     with torch.autocast("cpu", dtype=torch.bfloat16):

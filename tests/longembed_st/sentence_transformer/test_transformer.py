@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from compare import cosine, difference
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from small_models import BERT_LIKE, ROBERTA_LIKE, text_of
@@ -25,10 +25,6 @@ EXTENSIONS = [
     PI,
     {**PI, "factor": "dynamic"},
 ]
-
-
-def name_of(extension):
-    return " ".join(str(value) for value in extension.values())
 
 
 def load(folder, **extension):
@@ -65,7 +61,11 @@ def mixed(tokenizer, lengths, seed=0):
     ("model_type", "extension"),
     [
         *[("bert", extension) for extension in EXTENSIONS],
-        *[(other, PI) for other in (*BERT_LIKE[1:], *ROBERTA_LIKE, "mpnet")],
+        *[(other, PI) for other in ("roberta", "mpnet")],
+        *[
+            pytest.param(other, PI, marks=pytest.mark.slow)
+            for other in (*BERT_LIKE[1:], *ROBERTA_LIKE[1:])
+        ],
     ],
     ids=str,
 )
@@ -94,11 +94,10 @@ def test_short_texts_of_a_real_model_keep_their_vectors(minilm_folder):
     assert difference(together, expected) < 1e-6
 
 
-@pytest.mark.parametrize("logn", [True, False])
-def test_log_n_scaling_leaves_short_texts_alone(small_model, logn):
+def test_log_n_scaling_leaves_short_texts_alone(small_model):
     folder = small_model("roberta")
     stock = SentenceTransformer(str(folder))
-    model = load(folder, method="gp", max_seq_length=256, logn_scaling=logn)
+    model = load(folder, method="gp", max_seq_length=256, logn_scaling=True)
     short = mixed(stock.tokenizer, (5, 64))
     expected = torch.stack([stock.encode(text, convert_to_tensor=True) for text in short])
     together = model.encode([*short, text_of(200, stock.tokenizer)])[:-1]
@@ -108,11 +107,11 @@ def test_log_n_scaling_leaves_short_texts_alone(small_model, logn):
 @pytest.mark.parametrize(
     ("pooling", "include_prompt", "prompt"),
     [
-        *[(p, False, "query: ") for p in ("mean", "lasttoken", "max", "weightedmean")],
-        *[(p, True, "query: ") for p in ("mean", "cls", "mean_sqrt_len_tokens", ("cls", "mean"))],
-        ("mean", True, None),
-        ("mean", False, None),
-        ("mean", False, "title"),
+        ("mean", False, "query: "),
+        ("lasttoken", False, "title"),
+        ("weightedmean", False, "query: "),
+        ("mean_sqrt_len_tokens", True, "query: "),
+        (("cls", "mean"), True, None),
     ],
     ids=str,
 )
@@ -130,8 +129,7 @@ def test_short_texts_keep_their_vectors_with_every_pooling_and_prompt(
         assert difference(together, torch.stack(expected)) < 1e-6
 
 
-@pytest.mark.parametrize("model_type", ["bert", "gpt2"])
-@pytest.mark.parametrize("pooling", ["lasttoken", "mean"])
+@pytest.mark.parametrize(("model_type", "pooling"), [("bert", "mean"), ("gpt2", "lasttoken")])
 def test_a_tokenizer_that_pads_on_the_left_changes_no_vector(small_model, model_type, pooling):
     folder = small_model(model_type, pooling=pooling, padding_side="left")
     stock = SentenceTransformer(str(folder))
@@ -158,7 +156,7 @@ def invariant_model(request, small_model):
     return model, texts, torch.stack([model.encode(t, convert_to_tensor=True) for t in texts])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 @given(data=st.data())
 def test_a_vector_is_the_same_in_any_batch_and_order(invariant_model, data):
     model, texts, alone = invariant_model
@@ -169,7 +167,7 @@ def test_a_vector_is_the_same_in_any_batch_and_order(invariant_model, data):
 
 
 @given(data=st.data())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 def test_one_batch_may_hold_any_texts_in_any_order(invariant_model, data):
     """Without `encode`, which sorts texts by length."""
     model, texts, alone = invariant_model
@@ -179,7 +177,7 @@ def test_one_batch_may_hold_any_texts_in_any_order(invariant_model, data):
     assert difference(features["sentence_embedding"], alone[chosen]) < 1e-6
 
 
-@pytest.mark.parametrize("budget", [1, 64, 100, 1000, 100_000])
+@pytest.mark.parametrize("budget", [1, 100])
 def test_the_token_budget_changes_no_vector(small_model, budget):
     folder = small_model("bert")
     texts = mixed(load(folder).tokenizer, (5, 6, 64, 64, 70, 128, 128, 200))
@@ -193,7 +191,7 @@ def test_the_token_budget_changes_no_vector(small_model, budget):
 
 @pytest.mark.parametrize(
     ("model_type", "extension"),
-    [*[("bert", extension) for extension in EXTENSIONS], ("roberta", PI), ("mpnet", PI)],
+    [("bert", {"method": "pcw"}), ("bert", PI), ("roberta", PI), ("mpnet", PI)],
     ids=str,
 )
 def test_texts_alone_or_of_one_length_are_neither_padded_nor_masked(
@@ -218,14 +216,6 @@ def test_texts_alone_or_of_one_length_are_neither_padded_nor_masked(
     if model_type != "mpnet":  # Its relative bias is added in the place of a mask.
         assert masks
         assert all(mask is None for mask in masks)
-
-
-def test_windows_of_one_length_are_neither_padded_nor_masked(small_model):
-    model = load(small_model("bert"), method="pcw")
-    with model_inputs(model) as calls:
-        model.encode(mixed(model.tokenizer, (300, 511, 1000)))
-    assert all(call.get("attention_mask") is None for call in calls)
-    assert {call["input_ids"].shape[1] for call in calls} == {64}
 
 
 def test_no_forward_pass_exceeds_the_budget_and_long_texts_are_not_padded(small_model):
@@ -268,12 +258,10 @@ def test_the_extended_window_is_told_and_cannot_be_changed_in_place(small_model)
     assert model.max_seq_length == 256
 
 
-@pytest.mark.parametrize("pooling", ["mean", ("mean", "cls")], ids=str)
-def test_the_width_is_that_of_the_pooling(small_model, pooling):
-    model = load(small_model("bert", pooling=pooling), method="pcw")
-    expected = SentenceTransformer(str(small_model("bert", pooling=pooling)))
-    assert model.get_embedding_dimension() == expected.get_embedding_dimension()
-    assert model.encode("ban").shape == (expected.get_embedding_dimension(),)
+def test_the_width_is_that_of_the_pooling(small_model):
+    model = load(small_model("bert", pooling=("mean", "cls")), method="pcw")
+    assert model.get_embedding_dimension() == 64
+    assert model.encode("ban").shape == (64,)
 
 
 def test_a_truncated_text_is_read_as_its_tokenizer_truncates_it(small_model):
@@ -304,12 +292,11 @@ def test_a_tokenizer_that_truncates_on_the_left_keeps_the_end(small_model):
     assert kept == ids[1:-1]
 
 
-@pytest.mark.parametrize("broken", ["nan", "inf"])
-def test_a_model_that_gives_no_finite_vector_is_an_error(small_model, broken):
+def test_a_model_that_gives_no_finite_vector_is_an_error(small_model):
     stock = SentenceTransformer(str(small_model("bert")))
     model = le.extend(stock, method="pi", max_seq_length=256)
     with torch.no_grad():
-        model[0].model.embeddings.word_embeddings.weight.fill_(float(broken))
+        model[0].model.embeddings.word_embeddings.weight.fill_(float("inf"))
     with pytest.raises(le.ModelError, match=r"NaN.*float32"):
         model.encode("ban")
 

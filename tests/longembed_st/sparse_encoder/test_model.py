@@ -27,8 +27,10 @@ def dense(model, texts, **kwargs):
     return model.encode(texts, **kwargs).to_dense()
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "gte"])
-@pytest.mark.parametrize(("strategy", "activation"), [("max", "relu"), ("sum", "log1p_relu")])
+@pytest.mark.parametrize(
+    ("kind", "strategy", "activation"),
+    [("bert", "max", "relu"), ("roberta", "sum", "log1p_relu"), ("gte", "max", "log1p_relu")],
+)
 def test_windows_are_pooled_as_their_scores_would_be(kind, strategy, activation):
     plain = reference(kind)
     text = text_of(LONG, plain.tokenizer)
@@ -55,7 +57,7 @@ def test_one_pass_at_interpolated_positions(kind):
     )
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "gte"])
+@pytest.mark.parametrize("kind", ["bert", "gte"])
 def test_short_texts_are_those_of_the_stock_class_alone_and_in_a_batch(kind):
     stock = SparseEncoder(str(splade(kind)), device="cpu")
     model = le.extend(stock)
@@ -125,9 +127,8 @@ def test_an_autoencoder_gets_the_mean_of_the_windows(tmp_path):
     assert type(le.load(tmp_path / "saved")) is le.LongSparseEncoder
 
 
-@pytest.mark.parametrize("build", [splade, inference_free])
-def test_a_saved_model_comes_back(build, tmp_path):
-    model = le.load(build("bert"), "pcw", overlap=8)
+def test_a_saved_model_comes_back(tmp_path):
+    model = le.load(inference_free("bert"), "pcw", overlap=8)
     model.save_pretrained(str(tmp_path / "saved"))
     again = le.load(tmp_path / "saved")
     text = text_of(LONG, model.tokenizer)
@@ -137,18 +138,6 @@ def test_a_saved_model_comes_back(build, tmp_path):
     assert again.long_transformer.extension == model.long_transformer.extension
     assert le.fingerprint(again) == le.fingerprint(model)
     assert "SparseEncoder" in (tmp_path / "saved" / "README.md").read_text()
-
-
-def test_several_extensions_stand_side_by_side():
-    stock = SparseEncoder(str(splade("bert")), device="cpu")
-    text = text_of(LONG, stock.tokenizer)
-    before = dense(stock, [text])
-    windows = le.extend(stock, "pcw")
-    single = le.extend(windows, "pi", max_seq_length=EXTENDED)
-    first = dense(windows, [text])
-    assert not torch.allclose(first, dense(single, [text]), atol=1e-3)
-    torch.testing.assert_close(dense(windows, [text]), first)
-    torch.testing.assert_close(dense(stock, [text]), before)
 
 
 def test_the_overflow_policy_holds():
