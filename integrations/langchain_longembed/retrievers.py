@@ -30,9 +30,9 @@ class LongEmbedRetriever(BaseRetriever):
     `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
     The metadata of each document has its own metadata, `source`, `title`, `score` and the parts of
-    the score (`document_vector`, `best_span`, `document_words`, `best_passage_words`); `passages` has
-    each with `text`, `start`, `end`, `share`, `page`, `heading`, `score` and the characters of its
-    best `sentence`.
+    the score (`document_vector`, `best_span`, `document_words`, `best_passage_words`); `passages`
+    has each with `text`, `start`, `end`, `share`, `page`, `heading`, `score` and the characters of
+    its best `sentence`.
 
     Example:
         ```python

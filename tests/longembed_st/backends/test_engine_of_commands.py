@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from command_line import longembed
 from compare import cosine
 
 import longembed_st as le
+from longembed_index.store.kinds import open_store
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def test_a_store_remembers_its_engine(docs, tmp_path, minilm_folder) -> None:
     assert json.loads(found.stdout)[0]["title"] == "2.txt"
     again = longembed(*line)
     assert json.loads(again.stdout)["documents"]["unchanged"] == 3
-    with open_store(tmp_path / "store") as opened:
-        settings = opened.provenance.settings
-        (record,) = opened.get([i for i, name in opened.names() if name.endswith("0.txt")])
+    with closing(open_store(tmp_path / "store")) as opened:
+        settings = opened.info.provenance.settings
+        (record,) = opened.get([str((docs / "0.txt").resolve())])
     assert (settings.backend, settings.dtype) == ("openvino", "bfloat16")
-    plain = le.load(str(minilm_folder), "pcw").encode_document(record.text)
+    plain = le.load(str(minilm_folder), "pcw").encode_document(record.document.text)
     assert cosine(plain, record.vector) > 0.999
     for other in (["--backend", "torch"], ["--dtype", "float32"]):
         refused = longembed("search", "river", "--store", store, "--mode", "dense", *other)
@@ -62,9 +64,9 @@ def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
         *("-t", "passkey", "-l", "256", "--no-baselines", "--out", str(tmp_path / "out")),
     )
     assert done.exit_code == 0, done.stderr
-    runs = [json.loads(file.read_text()) for file in (tmp_path / "out").rglob("run.json")]
-    settings = [run["settings"] for run in runs]
-    assert {(one.get("backend"), one["dtype"]) for one in settings} == {
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    settings = [json.loads(line)["settings"] for line in lines]
+    assert {(chosen.get("backend"), chosen["dtype"]) for chosen in settings} == {
         (None, "float32"),
         ("openvino", "bfloat16"),
     }
