@@ -131,10 +131,10 @@ def test_a_session_registers_them_by_hand(package, ernie, tmp_path) -> None:
     given = [*ernie, str(package)]
     method, errors = run_fresh(code, tmp_path, given=given)
     assert method == "zigzag"
-    assert [re.search("taken|no longembed_st.Method", error)[0] for error in errors] == [
+    assert [re.search("taken|not a longembed_st.Method", error)[0] for error in errors] == [
         "taken",
         "taken",
-        "no longembed_st.Method",
+        "not a longembed_st.Method",
     ]
 
 
