@@ -8,7 +8,6 @@ import numpy as np
 
 from longembed_index.document import Spans
 from longembed_index.errors import StoreError
-from longembed_index.store.vectors import unit_vectors
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -76,4 +75,6 @@ def _compare_spans(document_id: str, stored: dict[str, Spans], computed: Spans |
 
 
 def _least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float((unit_vectors(a) * unit_vectors(b)).sum(axis=1).min(initial=1.0))
+    # Stored vectors are of unit length only within half precision.
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / np.where(lengths, lengths, 1)).min(initial=1.0))

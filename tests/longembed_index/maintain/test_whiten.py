@@ -1,27 +1,26 @@
-"""A store whitened by its own documents: `index --whiten`, `reindex --whiten`, and what follows."""
+"""An index whitened by its own documents, and what follows."""
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from longembed_index.embedding import storable_model
-from longembed_index.opening import kind_of, open_store, read_provenance
-from longembed_index.sources import TextSource
-from longembed_index.whitening import Texts, located
+from index_fakes import sources
 from small_models import WORDS
 
 import longembed_st as le
-from longembed_st.base.settings import ModelSettings
+from longembed_index import Index
+from longembed_index.maintain import reindex as reindexing
+from longembed_index.maintain.whiten import LazyTexts
+from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.whitening import Whitening
 
 
 def text(draw: random.Random) -> str:
-    """A document with three words of its own among passages of common words."""
+    """Return a document with three words of its own among passages of common words."""
     own = draw.sample(WORDS, 3)
     words: list[str] = []
     for _ in range(4):
@@ -42,194 +41,167 @@ def docs(tmp_path) -> Path:
 
 
 @pytest.fixture
-def run(run_small):
-    return run_small
+def place(tmp_path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def create(place, small_model):
+    """Opens the index, a new one with a small model."""
+    return lambda **options: Index.open(
+        place, small_model("bert", positions=64), method="pcw", **options
+    )
 
 
 @pytest.fixture
 def passes(monkeypatch) -> list[int]:
     """How many passes each call of the model's own forward had."""
     counted: list[int] = []
-    kind = le.LongTransformer
-    split = kind.passes_of
+    split = le.LongTransformer.passes_of
 
     def counting(self, features):
         passes = split(self, features)
         counted.append(len(passes))
         return passes
 
-    monkeypatch.setattr(kind, "passes_of", counting)
+    monkeypatch.setattr(le.LongTransformer, "passes_of", counting)
     return counted
 
 
-def index(run, docs, *more):
-    return run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw", *more)
+def vectors_of(index: Index) -> dict[str, np.ndarray]:
+    ids, vectors = index._resources.existing_store().vectors()
+    return dict(zip(ids, vectors, strict=True))
 
 
-def vectors(store: Path) -> dict[str, np.ndarray]:
-    with open_store(store) as opened:
-        records = opened.get([record_id for record_id, _ in opened.names()])
-    return {record.name: np.asarray(record.vector) for record in records}
+def whitening_of(index: Index) -> str | None:
+    return index.info.provenance.settings.whitening
 
 
 @pytest.mark.usefixtures("gains")
-def test_a_store_is_whitened_by_its_own_documents(run, docs, tmp_path, passes) -> None:
-    ended = index(run, docs, "--whiten")
-    assert ended.exit_code == 0, ended.output
-    assert "40 documents" in ended.stderr
-    assert "nDCG@10" in ended.stderr
-    store = tmp_path / "store"
-    long_reads = [count for count in passes if count == 4]
-    assert len(long_reads) == 40, "each document was read once"
-    settings = read_provenance(store).settings
-    (file,) = store.glob("whitening-*.safetensors")
-    assert settings.whitening == str(file)
+def test_an_index_is_whitened_by_its_own_documents(create, docs, place, passes) -> None:
+    messages: list[str] = []
+    steps: list[tuple[str, int, int]] = []
+    with create() as index:
+        index.add(
+            docs,
+            whiten=True,
+            on_message=messages.append,
+            on_step=lambda *step: steps.append(step),
+        )
+        assert "nDCG@10" in " ".join(messages)
+        assert ("whitening", 40, 41) in steps
+        assert len([count for count in passes if count == 4]) == 40, "each was read once"
+        (file,) = place.glob("whitening-*.safetensors")
+        assert whitening_of(index) == str(file)
+        stored = vectors_of(index)
     # The vectors are those that the stored settings make.
-    model = le.load(settings.model_name, "pcw", whitening=str(file))
-    for name, vector in vectors(store).items():
-        expected = model.encode_document(Path(name).read_text())
-        np.testing.assert_allclose(vector, expected, atol=1e-4)
-    # Later runs and searches use it.
-    (docs / "new.txt").write_text(text(random.Random(9)))
-    ended = run("index", docs, "--store", "STORE", "--verify")
-    assert ended.exit_code == 0, ended.output
-    assert file.name in ended.stderr
-    assert run("search", WORDS[0], "--store", "STORE", "--json").exit_code == 0
-    assert index(run, docs, "--whiten").exit_code == 0, "whitened already: as it is"
-    assert list(store.glob("whitening-*")) == [file]
+    with Index.open(place) as index:
+        model = le.load(index.model_name, "pcw", whitening=str(file))
+        for document_id, vector in stored.items():
+            expected = model.encode_document(Path(document_id).read_text())
+            np.testing.assert_allclose(vector, expected, atol=2e-3)
+        # Later runs and searches use it.
+        (docs / "new.txt").write_text(text(random.Random(9)))
+        assert index.add(docs, whiten=True).counts["added"] == 1, "whitened already: as it is"
+        assert index.verify() == 5
+        assert index.search(WORDS[0])
+    assert list(place.glob("whitening-*")) == [file]
 
 
 @pytest.mark.usefixtures("gains")
-def test_vectors_that_were_whitened_otherwise_are_refused(run, docs, tmp_path) -> None:
-    assert index(run, docs, "--whiten").exit_code == 0
-    (file,) = (tmp_path / "store").glob("whitening-*")
+def test_a_whitening_is_found_beside_its_index(create, docs, place, tmp_path) -> None:
+    with create() as index:
+        index.add(docs, whiten=True)
+        scores = [hit.score for hit in index.search(WORDS[0])]
+    (file,) = place.glob("whitening-*")
     other = Whitening.read(str(file))
     other.map.matrix[0, 0] += 0.5
     other.write(tmp_path / "other.safetensors")
-    ended = run("index", docs, "--store", "STORE", "--whitening", "other.safetensors")
-    assert ended.exit_code == 1
-    assert "whitening is" in ended.stderr
-    assert "other.safetensors" in ended.stderr
-
-
-def test_a_store_that_is_not_whitened_says_the_way(run, docs) -> None:
-    assert index(run, docs).exit_code == 0
-    ended = index(run, docs, "--whiten")
-    assert ended.exit_code == 1
-    assert "longembed reindex --whiten" in ended.stderr
-
-
-@pytest.mark.usefixtures("gains")
-def test_a_store_may_be_moved(run, docs, tmp_path) -> None:
-    assert index(run, docs, "--whiten").exit_code == 0
-    before = json.loads(run("search", WORDS[0], "--store", "STORE", "--json").stdout)
-    shutil.move(tmp_path / "store", tmp_path / "elsewhere")
-    moved = run("search", WORDS[0], "--store", "elsewhere", "--json")
-    assert json.loads(moved.stdout) == before
-    ended = run("index", docs, "--store", "elsewhere")
-    assert ended.exit_code == 0, ended.output
-    stored = read_provenance(tmp_path / "elsewhere")
-    assert Path(stored.settings.whitening).parent == tmp_path / "elsewhere"
-    Path(stored.settings.whitening).unlink()
-    ended = run("search", WORDS[0], "--store", "elsewhere")
-    assert ended.exit_code == 1
-    assert "there is no whitening in" in ended.stderr
+    with pytest.raises(ConfigError, match=r"whitening is .*other\.safetensors"):
+        Index.open(place, whitening=str(tmp_path / "other.safetensors"))
+    moved = shutil.move(place, tmp_path / "elsewhere")
+    with Index.open(moved) as index:
+        assert [hit.score for hit in index.search(WORDS[0])] == pytest.approx(scores, abs=1e-4)
+        index.add(docs)
+        assert Path(whitening_of(index)).parent == moved
+    (moved / file.name).unlink()
+    with Index.open(moved) as index, pytest.raises(ConfigError, match="no whitening in"):
+        index.search(WORDS[1])
 
 
 @pytest.mark.usefixtures("gains")
-def test_reindexing_refits_and_switches(run, docs, tmp_path, passes) -> None:
-    assert index(run, docs).exit_code == 0
-    before = vectors(tmp_path / "store")
-    passes.clear()
-    ended = run("reindex", "--store", "STORE", "--whiten", "--method", "pcw")
-    assert ended.exit_code == 0, ended.output
-    assert len([count for count in passes if count == 4]) == 40
-    after = vectors(tmp_path / "store")
-    assert after.keys() == before.keys()
-    assert all(abs(after[name] - before[name]).max() > 1e-3 for name in after)
-    (file,) = (tmp_path / "store").glob("whitening-*")
-    assert read_provenance(tmp_path / "store").settings.whitening == str(file)
-    # Other documents, another fit.
-    for path in list(docs.iterdir())[:5]:
-        path.write_text(text(random.Random(str(path))))
-    assert run("index", docs, "--store", "STORE").exit_code == 0
-    assert run("reindex", "--store", "STORE", "--whiten", "--method", "pcw").exit_code == 0
-    assert len(list((tmp_path / "store").glob("whitening-*"))) == 2
-    # And back.
-    assert run("reindex", "--store", "STORE", "--method", "pcw").exit_code == 0
-    assert read_provenance(tmp_path / "store").settings.whitening is None
+def test_reindexing_refits_and_switches(create, docs, place, passes) -> None:
+    with create() as index:
+        index.add(docs)
+        with pytest.raises(ConfigError, match=r"not whitened.*reindex --whiten"):
+            index.add(docs, whiten=True)
+        before = vectors_of(index)
+        passes.clear()
+        index.reindex(whiten=True, method="pcw")
+        assert len([count for count in passes if count == 4]) == 40
+        after = vectors_of(index)
+        assert all(abs(after[key] - before[key]).max() > 1e-3 for key in before)
+        (file,) = place.glob("whitening-*")
+        assert whitening_of(index) == str(file)
+        # Other documents, another fit.
+        for path in list(docs.iterdir())[:5]:
+            path.write_text(text(random.Random(str(path))))
+        index.add(docs)
+        index.reindex(whiten=True, method="pcw")
+        assert len(list(place.glob("whitening-*"))) == 2
+        # And back.
+        index.reindex(method="pcw")
+        assert whitening_of(index) is None
 
 
 @pytest.mark.usefixtures("gains")
 def test_a_reindexing_that_was_cut_off_goes_on_with_its_own_fit(
-    run, docs, tmp_path, monkeypatch
+    create, docs, place, monkeypatch
 ) -> None:
-    assert index(run, docs).exit_code == 0
-    from longembed_index import reindexing
-
     class Killed(BaseException):
         pass
 
-    write, written = reindexing._Run._write, []
+    seen: list[object] = []
 
-    def dies(self, batch):
-        if written:
+    def die(outcome) -> None:
+        seen.append(outcome)
+        if len(seen) == 10:
             raise Killed
-        written.append(len(batch[:10]))
-        return write(self, batch[:10])
 
-    monkeypatch.setattr(reindexing._Run, "_write", dies)
-    monkeypatch.setattr(reindexing, "BATCH_CHARACTERS", 5_000)
-    with pytest.raises(Killed):
-        run("reindex", "--store", "STORE", "--whiten", "--method", "pcw")
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    ended = run("reindex", "--store", "STORE", "--whiten", "--method", "pcw")
-    assert ended.exit_code == 0, ended.output
-    assert len(list((tmp_path / "store").glob("whitening-*"))) == 1
+    with create() as index:
+        index.add(docs)
+        with monkeypatch.context() as patch:
+            patch.setattr(reindexing, "BATCH_CHARACTERS", 5_000)
+            with pytest.raises(Killed):
+                index.reindex(whiten=True, method="pcw", on_outcome=die)
+        result = index.reindex(whiten=True, method="pcw")
+        assert result.report.counts["unchanged"] >= 10
+        assert len(list(place.glob("whitening-*"))) == 1
+        assert index.verify() == 5
 
 
-def test_what_gains_nothing_is_not_done(run, tmp_path) -> None:
-    """And the folder can still become a store."""
+def test_what_gains_nothing_is_not_done(create, place, tmp_path) -> None:
     folder = tmp_path / "glued"
     folder.mkdir()
     draw = random.Random(0)
     for number in range(40):
         (folder / f"{number}.txt").write_text(" ".join(draw.choices(WORDS[:8], k=240)))
-    ended = index(run, folder, "--whiten")
-    assert ended.exit_code == 1
-    assert "gains nothing" in ended.stderr
-    assert "--whiten out" in ended.stderr
-    assert index(run, folder).exit_code == 0
+    with create() as index:
+        with pytest.raises(ModelError, match=r"gains nothing.*--whiten out"):
+            index.add(folder, whiten=True)
+        assert not place.exists()
+        with pytest.raises(InputError, match="documents"):
+            index.add(folder / "1.txt", whiten=True)
+        assert index.add(folder).counts["added"] == 40
 
 
-def test_too_few_documents_are_refused(run, tmp_path) -> None:
-    folder = tmp_path / "few"
-    folder.mkdir()
-    (folder / "one.txt").write_text(text(random.Random(0)))
-    ended = index(run, folder, "--whiten")
-    assert ended.exit_code == 1
-    assert "documents" in ended.stderr
-
-
-def test_a_whitening_left_by_a_kill_is_no_store_and_no_hindrance(tmp_path) -> None:
-    (tmp_path / "whitening-0123456789abcdef.safetensors").write_bytes(b"")
-    assert kind_of(tmp_path)
-
-
-def test_texts_are_fetched_when_they_are_asked_for(tmp_path) -> None:
-    asked = []
-    texts = Texts([lambda n=n: asked.append(n) or str(n) for n in range(4)])
-    assert asked == []
+def test_texts_are_fetched_when_they_are_asked_for() -> None:
+    fetched: list[int] = []
+    texts = LazyTexts([lambda n=n: fetched.append(n) or str(n) for n in range(4)])
+    assert fetched == []
     assert texts[2] == "2"
     assert list(texts) == ["0", "1", "2", "3"]
     assert list(texts[1:3]) == ["1", "2"]
     assert len(texts) == 4
-    sources = [TextSource(f"d{n}", str(n)) for n in range(800)]
-    sample = Texts.of_sources(sources)
+    sample = LazyTexts.from_sources(sources(**{f"d{n}": str(n) for n in range(800)}))
     assert len(sample) == len(set(sample)) == 500
-
-
-def test_a_whitening_is_found_beside_its_store_alone(tmp_path, small_model) -> None:
-    model = storable_model(ModelSettings(model_name=str(small_model("bert"))))
-    assert located(model.provenance, tmp_path) == model.provenance
