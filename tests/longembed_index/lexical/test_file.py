@@ -68,7 +68,9 @@ def test_a_locked_file_is_not_damaged(file, monkeypatch) -> None:
         assert file.settings.language == "german"
 
 
-@pytest.mark.parametrize("damage", ["junk", "pages", "cut", "other version", "another program"])
+@pytest.mark.parametrize(
+    "damage", ["junk", "pages", "cut", "no table", "other version", "another program"]
+)
 def test_damage_is_told_from_other_errors(file, damage) -> None:
     file.write(lambda connection: set_language(connection, "german"))
     data = bytearray(file.path.read_bytes())
@@ -78,6 +80,9 @@ def test_damage_is_told_from_other_errors(file, damage) -> None:
         data[4096:] = bytes(len(data) - 4096)
     elif damage == "cut":
         del data[4096:]
+    elif damage == "no table":
+        file.write(lambda connection: connection.execute("DROP TABLE settings"))
+        data[:] = file.path.read_bytes()
     else:
         file.discard()
         with closing(sqlite3.connect(file.path)) as other, other:

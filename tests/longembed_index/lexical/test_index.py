@@ -27,6 +27,7 @@ from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.file import WordFile
 from longembed_index.lexical.index import WordIndex, missing_and_stale
 from longembed_index.lexical.scores import STEP, WINDOW
+from longembed_index.lexical.tables import create_schema
 from longembed_index.store.conformance import INFO, record
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.sqlite import SqliteStores
@@ -135,6 +136,16 @@ def test_as_many_candidates_as_asked_for(tmp_path) -> None:
     assert query.candidates(2, [f"{n:04}" for n in (3, 600, 400)]) == ["0003", "0400"]
 
 
+def test_documents_with_nothing_but_frequent_words_are_found_if_asked_for(tmp_path) -> None:
+    texts = {
+        f"{n:03}": " ".join(["a"] * (n < 60) + ["b"] * (n < 70) + ["c"] * (n >= 20))
+        for n in range(100)
+    }
+    query = updated(tmp_path, store_of(texts)).query("a b c")
+    assert sorted(query.candidates(100)) == sorted(texts)
+    assert set(query.candidates(70)) == {f"{n:03}" for n in range(70)}
+
+
 HOSTILE = [
     "", '"', 'a" OR "b', "NEAR(w1 w2)", "w1*", "\0", "the and of", "'; DROP TABLE terms; --",
     "w1 " * 30_000, " ".join(f"w{n}" for n in range(3_000)), "\ud800", "日本",
@@ -164,6 +175,16 @@ def test_phrases_are_terms_in_a_row(tmp_path) -> None:
     assert words.find_phrase("red red") == set()
     assert words.find_phrase("blue town") == set()
     assert words.find_phrase("of the") is None
+
+
+def test_phrases_are_found_between_terms_only(tmp_path) -> None:
+    # Terms are numbered in their order: these are such that the bytes of 5 and 6 stand in a row.
+    names = [f"t{number:04}" for number in range(1_600)]
+    apart = [6, 1_280, 1_536, 256, 5]
+    texts = {"all": " ".join(names), "apart": " ".join(names[number - 1] for number in apart)}
+    words = updated(tmp_path, store_of(texts))
+    assert words.find_phrase("t0004 t0005") == {"all"}
+    assert words.find_phrase("t1279 t1535") == {"apart"}
 
 
 def test_parts_of_a_document_are_scored_as_passages(words, texts) -> None:
@@ -261,6 +282,61 @@ def test_an_update_that_was_cut_off_goes_on(tmp_path, texts, store, monkeypatch)
     assert words.is_current(store)
     (tmp_path / "fresh").mkdir()
     assert scores_of(words, texts) == scores_of(updated(tmp_path / "fresh", store), texts)
+
+
+def test_deleting_that_was_cut_off_goes_on(words, texts, store, monkeypatch) -> None:
+    monkeypatch.setattr("longembed_index.lexical.index._DOCUMENTS_AT_ONCE", 4)
+    store.write([], delete=list(texts)[:-1])
+    write, calls = WordFile.write, []
+
+    def fail_later(file, work):
+        calls.append(work)
+        if len(calls) == 4:
+            raise StoreError("cut off")
+        return write(file, work)
+
+    monkeypatch.setattr(WordFile, "write", fail_later)
+    with pytest.raises(StoreError, match="cut off"):
+        words.update(store)
+    assert 1 < len(words) < len(texts)
+    assert not words.is_current(store)
+    words.update(store)
+    assert len(words) == 1
+    assert words.is_current(store)
+
+
+def test_changed_documents_take_no_new_numbers(words, store, texts) -> None:
+    for version in range(3):
+        store.write(records({key: f"{text} {version}" for key, text in texts.items()}))
+        words.update(store)
+    largest = words.read(lambda c: c.execute("SELECT max(number) FROM documents").fetchone())
+    assert largest == (len(texts),)
+
+
+def test_a_file_that_is_emptied_meanwhile_is_not_taken_for_complete(
+    tmp_path, store, texts, monkeypatch
+) -> None:
+    get = store.get
+
+    def empty_and_get(ids):
+        WordFile(tmp_path / "longembed.words.documents.sqlite3").write(create_schema)
+        return get(ids)
+
+    monkeypatch.setattr(store, "get", empty_and_get)
+    with pytest.raises(StoreError, match="another process"):
+        updated(tmp_path, store)
+    monkeypatch.undo()
+    words = updated(tmp_path, store)
+    assert len(words) == len(texts)
+
+
+def test_a_query_goes_on_when_its_terms_have_other_numbers(words, store, texts) -> None:
+    query = words.query(QUERY)
+    before = query.scores(list(texts))
+    store.write(records({"first": " ".join(f"new{n}" for n in range(50))}))
+    store.update_info(replace(INFO, language="english"))
+    words.update(store)
+    assert query.scores(list(texts)) == words.query(QUERY).scores(list(texts)) != before
 
 
 def test_two_that_update_at_once_agree(tmp_path, store, texts, monkeypatch) -> None:
