@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pyarrow
 import pytest
-from longembed_index.parsing import DEFAULT_PARSER
 from office_files import make_docx, make_pdf
 from pyarrow import parquet
 
 import longembed_st as le
+from longembed_index.documents.parsing import DEFAULT_PARSER
 from longembed_st.extras import MissingExtraError
 from longembed_tuning.sources import Document, Example, read_source
 
