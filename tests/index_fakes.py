@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from longembed_index.document import Document, Record, Spans
 from longembed_index.documents.sources import TextSource
@@ -101,6 +104,27 @@ class FakeModel:
         if self.settings.on_overflow == "error" and read < tokens:
             raise InputError(f"a text of {tokens} words is longer than the window of {read}")
         return Coverage(tokens, read, 1 + read // 100)
+
+
+def use_fake_models(patch: pytest.MonkeyPatch | None = None) -> dict[str, FakeModel]:
+    """Let every model that an index loads be a `FakeModel`, and return these by fingerprint.
+
+    Args:
+        patch: Undoes it; None in a process of its own.
+    """
+    loaded: dict[str, FakeModel] = {}
+
+    def cached_model(settings: ModelSettings) -> FakeModel:
+        fake = FakeModel(settings)
+        known = loaded.get(fake.fingerprint)
+        if known is None or known.settings.model_name != settings.model_name:
+            known = loaded[fake.fingerprint] = fake
+        return known
+
+    # Torch is not even imported.
+    module: Any = SimpleNamespace(cached_model=cached_model)
+    (patch or pytest.MonkeyPatch()).setitem(sys.modules, "longembed_st.loading.cache", module)
+    return loaded
 
 
 def embed_with(model: FakeModel, *, spans: bool = False) -> Embed:

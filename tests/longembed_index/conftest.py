@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from index_fakes import FakeModel
+from index_fakes import FakeModel, use_fake_models
 
 from longembed_index.maintain.embedding import storable_model
 from longembed_index.store.memory import MemoryStore
@@ -31,19 +29,7 @@ def store(model: FakeModel) -> MemoryStore:
 @pytest.fixture
 def fake_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeModel]:
     """Lets every model that an index loads be a `FakeModel`; these are found by fingerprint."""
-    loaded: dict[str, FakeModel] = {}
-
-    def cached_model(settings: ModelSettings) -> FakeModel:
-        fake = FakeModel(settings)
-        known = loaded.get(fake.fingerprint)
-        if known is None or known.settings.model_name != settings.model_name:
-            known = loaded[fake.fingerprint] = fake
-        return known
-
-    # Torch is not even imported.
-    module = SimpleNamespace(cached_model=cached_model)
-    monkeypatch.setitem(sys.modules, "longembed_st.loading.cache", module)
-    return loaded
+    return use_fake_models(monkeypatch)
 
 
 @pytest.fixture(scope="session")

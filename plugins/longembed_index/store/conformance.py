@@ -92,7 +92,7 @@ class StoreTests:
         store.write([written])
         assert contents(store) == expected(written)
 
-    @pytest.mark.parametrize("key", [*UNICODE, "a\0b", "a\0c", "%", "a" * 5000])
+    @pytest.mark.parametrize("key", [*UNICODE, "", "a\0b", "a\0c", "%", "a" * 5000])
     def test_ids_may_be_any_valid_text(self, store: Store, key: str) -> None:
         """Ids are names and paths."""
         store.write([record(key), record("other")])

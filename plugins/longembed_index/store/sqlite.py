@@ -88,9 +88,10 @@ class SqliteStore:
         """Return what the store is meant to hold, as it is stored now."""
         with self._read() as (_, collection):
             stored = collection.info
-        if self._info is None or self._info[0] != stored:
-            self._info = (stored, info_from_json(stored))
-        return self._info[1]
+        kept = self._info
+        if kept is None or kept[0] != stored:
+            self._info = kept = (stored, info_from_json(stored))
+        return kept[1]
 
     @property
     def generation(self) -> int:
@@ -129,12 +130,12 @@ class SqliteStore:
         with self._read() as (_, collection):
             # Goes on with these documents even if others take their place meanwhile.
             number, dimensions = collection.number, collection.dimensions or 0
-        last, start = "", 0
+        first, start = "", 0
         while ids is None or start < len(ids):
             with self._connections.borrow() as connection:
                 if ids is None:
-                    page = f"WHERE collection = ? AND id > ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
-                    rows = connection.execute(f"{SPANS} {page}", (number, last)).fetchall()
+                    page = f"WHERE collection = ? AND id >= ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
+                    rows = connection.execute(f"{SPANS} {page}", (number, first)).fetchall()
                 else:
                     rows = select(connection, SPANS, number, ids[start : start + _SPANS_AT_ONCE])
                 if not has_collection(connection, number):
@@ -144,7 +145,9 @@ class SqliteStore:
                 yield document_id, spans
             if ids is None and not rows:
                 return
-            last, start = rows[-1][0] if rows else "", start + _SPANS_AT_ONCE
+            # The first string after the last id.
+            first = f"{rows[-1][0]}\0" if rows else ""
+            start += _SPANS_AT_ONCE
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 ENTRY_COLUMNS = "id, title, metadata, content_hash, characters, tokens, read, windows"
 """The columns of a document that `read_entry` takes."""
 
+_PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
+"""Keys that stand in a JSON path as they are."""
 _OWN_KEYS = frozenset(Entry("", "", {}, "", 0, 0, 0, 0).fields)
 
 
@@ -146,45 +151,65 @@ def damaged(what: str, document_id: str) -> StoreError:
     )
 
 
-def narrow(where: Where) -> tuple[str, list[str]]:
+def narrow(where: Where) -> tuple[str, list[str | bytes | float]]:
     """Return a condition in SQL that every document meets which meets a filter, and its values.
 
-    It looks for pieces of the metadata's JSON, which is quick, and cannot decide alone: the few
-    documents that are left are put to `filters.matches`.
+    It cannot decide alone: the documents that are left are put to `filters.matches`.
     """
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[str | bytes | float] = []
     for key, condition in where.items():
         text = condition if isinstance(condition, str) and not is_pattern(condition) else None
-        if key in ("id", "source"):
-            if text is not None and is_storable(text):
-                conditions.append("id = ?")
-                values.append(text)
-            elif isinstance(condition, str) and is_storable(condition):
-                start = condition.replace("?", "*").partition("*")[0]
-                conditions.append("id >= ?")
-                values.append(start)
-                if end := _end_of_prefix(start):
-                    conditions.append("id < ?")
-                    values.append(end)
-        elif key == "content_hash" and text is not None and is_storable(text):
+        if text is not None and not is_storable(text):
+            continue
+        if key in ("id", "source") and text is not None:
+            conditions.append("id = ?")
+            values.append(text)
+        elif key in ("id", "source") and is_pattern(condition):
+            start = condition.replace("?", "*").partition("*")[0]
+            if is_storable(start):
+                conditions += ["id >= ?", "id < ?"]
+                values += [start, _end_of_prefix(start)]
+        elif key == "content_hash" and text is not None:
             conditions.append("content_hash = ?")
             values.append(text)
         elif key not in _OWN_KEYS:
-            pieces = [json.dumps(key) + ":"]
-            if text is not None:
-                # Without quotes: a number can be meant.
-                pieces.append(json.dumps(text)[1:-1])
-            for piece in pieces:
-                conditions.append("instr(metadata, ?)")
-                values.append(piece)
+            # A piece of the metadata's JSON; of a text without quotes, as a number can be meant.
+            pieces = [json.dumps(key) + ":", *([] if text is None else [json.dumps(text)[1:-1]])]
+            conditions += ["instr(metadata, ?)"] * len(pieces)
+            values += pieces
+            bounds = _number_bounds(condition)
+            if bounds and _PLAIN_KEY.fullmatch(key):
+                number = f"json_extract(metadata, '$.\"{key}\"')"
+                # Lists are texts here.
+                conditions.append(f"({number} BETWEEN ? AND ? OR typeof({number}) = 'text')")
+                values += bounds
     return " AND ".join(conditions), values
 
 
-def _end_of_prefix(prefix: str) -> str:
-    """Return the first string after all that begin with a prefix; empty if none is after them."""
+def _number_bounds(condition: Any) -> tuple[float, float] | None:
+    """Return between what two numbers a number that meets a condition is; None if any can."""
+    if isinstance(condition, Mapping):
+        low = [condition[name] for name in ("gt", "gte") if name in condition]
+        high = [condition[name] for name in ("lt", "lte") if name in condition]
+    else:
+        low = high = [condition]
+    if not low + high or not all(type(bound) in (int, float) for bound in low + high):
+        return None
+    try:
+        # SQLite may read a decimal as the float beside the one that Python reads.
+        widened = [float(max(low, default=-math.inf)), float(min(high, default=math.inf))]
+    except OverflowError:
+        return None
+    return widened[0] - abs(widened[0]) * 1e-9, widened[1] + abs(widened[1]) * 1e-9
+
+
+def _end_of_prefix(prefix: str) -> str | bytes:
+    """Return a string or blob that is greater than all strings that begin with a prefix."""
     prefix = prefix.rstrip("\U0010ffff")
     if not prefix:
-        return ""
+        # Every blob is greater than every text.
+        return b""
     following = ord(prefix[-1]) + 1
     # Surrogates are not characters.
     return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)

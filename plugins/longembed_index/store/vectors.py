@@ -39,15 +39,16 @@ def record_vectors(records: Sequence[Record], dimensions: int | None = None) -> 
     """
     dimensions = dimensions or len(records[0].vector)
     for record in records:
-        vectors = [record.vector, *(record.spans.vectors if record.spans is not None else ())]
         name = escaped(record.document.id)
-        if any(np.shape(vector) != (dimensions,) for vector in vectors):
-            raise StoreError(
-                f"a vector of {name} has the shape {np.shape(vectors[0])}, others in the store "
-                f"have ({dimensions},). Write the vectors of one model only"
-            )
-        if not all(np.isfinite(vector).all() for vector in vectors):
-            raise StoreError(f"a vector of {name} has values that are not finite numbers")
+        spans = [] if record.spans is None else [record.spans.vectors]
+        for vectors in (np.asarray(record.vector)[None], *spans):
+            if vectors.shape[1:] != (dimensions,):
+                raise StoreError(
+                    f"a vector of {name} has the shape {vectors.shape[1:]}, others in the store "
+                    f"have ({dimensions},). Write the vectors of one model only"
+                )
+            if not np.isfinite(vectors).all():
+                raise StoreError(f"a vector of {name} has values that are not finite numbers")
     return unit_vectors(np.stack([np.asarray(record.vector) for record in records]))
 
 
