@@ -24,13 +24,11 @@ from longembed_ray import EmbedDocuments, embed_to_parquet, find_inputs
 from longembed_st.base.settings import ModelSettings
 
 SETTINGS = ModelSettings(model_name=MODEL, method="pcw")
-MOST = 20
 
 
 def write_documents(folder: Path) -> None:
     """Write a table of documents."""
-    texts = dict(list(installed_packages())[:MOST])
-    rows = [{"id": name, "text": text} for name, text in texts.items()]
+    rows = [{"id": name, "text": text} for name, text in installed_packages()]
     parquet.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
 
 

@@ -1,7 +1,7 @@
 """Writers of a store that are killed at random moments, and what must be true of it afterwards.
 
-Documents are in batches. Each batch is replaced in one commit, in which one document of it
-gives way to another. So a batch is of one version, or a commit was torn.
+Documents are in batches. Each batch is replaced in one commit, in which one of its documents gives
+way to another. So a batch is of one version, or a commit was torn.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class ChromaFolders:
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
     ) -> Store:
         """Open a collection, or create it; only who writes needs Chroma."""
-        if create is None and not write:
-            return self._stores.open(directory, collection, create=None, write=False)
+        if create is None and not (write and self.recognises(directory)):
+            return self._stores.open(directory, collection, create=None, write=write)
         with needs_extra("chroma", "chromadb"):
             from chroma_longembed.mirror import Mirror
         # First of all: without it, Chroma's files would be taken for a store of version 0.2.

@@ -106,14 +106,14 @@ def reindex(
             f"after {_PASSES} passes the new vectors still differ from the old: another program "
             "keeps writing, or the disk has failed. Run again; nothing is lost"
         )
-    kept_as = None
+    replaced = None
     dropped: list[str] = []
     if not run.failed or allow_missing:
         with chroma_errors("write"):
-            kept_as = switch(client, name)
+            replaced = switch(client, name)
             dropped = drop_kept(client, name) if drop_old else []
     run.report.seconds = time.perf_counter() - began
-    return Reindexed(run.report, kept_as, dropped)
+    return Reindexed(run.report, replaced, dropped)
 
 
 def _find_staged(

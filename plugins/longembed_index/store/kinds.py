@@ -20,8 +20,6 @@ from longembed_st.registry import load_entry_points
 GROUP = "longembed_st.stores"
 DEFAULT_KIND = "sqlite"
 COLLECTION = "documents"
-PARQUET = "parquet"
-"""Goes before a folder for the rows of `longembed index --ray`."""
 REMOTE = "longembed.remote"
 """In a folder of our cache that stands for a store elsewhere: the file with its URL."""
 WHITENINGS = "whitening-*.safetensors"
@@ -31,8 +29,6 @@ _LOCK = "longembed.lock"
 _OURS = (_LOCK, WHITENINGS, "longembed.words.*")
 """Files that may be in a folder before its store is."""
 _VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
-_LEAST_WAIT_SECONDS = 0.2
-"""`is_being_written` holds the lock for an instant."""
 
 
 @runtime_checkable
@@ -50,7 +46,7 @@ class Address:
     Attributes:
         directory: Its folder; of a store elsewhere, the folder that stands for it.
         kind: The kind that was asked for; None for what is there, or else for the default.
-        url: The URL of a store elsewhere, or of a folder of parquet files.
+        url: The URL of a store elsewhere.
     """
 
     directory: Path
@@ -218,7 +214,7 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / _LOCK)
         # The system frees it when its holder dies, however it dies.
-        lock.acquire(timeout=max(wait, _LEAST_WAIT_SECONDS), poll_interval=0.05)
+        lock.acquire(timeout=wait, poll_interval=0.05)
     except Timeout:
         raise StoreError(
             f"another process is writing to {escaped(directory)}. Try again when it is done, or "
@@ -230,22 +226,6 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def is_being_written(directory: Path) -> bool:
-    """Return whether a process, perhaps this one, holds the lock of a store's writer."""
-    with needs_extra("index", "filelock"):
-        from filelock import FileLock, Timeout
-    if not (directory / _LOCK).exists():
-        return False
-    try:
-        with FileLock(directory / _LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        # Where the lock cannot be written, nobody writes.
-        return False
 
 
 def remote_url(directory: Path) -> str | None:

@@ -319,9 +319,9 @@ class SqliteStore:
             return
         self._matrix = matrix = None
         rows = connection.execute(f"{VECTORS} {ALL}", (collection.number,))
-        documents = count_documents(connection, collection.number)
-        fits = 4 * documents * (collection.dimensions or 0) <= MATRIX_BYTES
-        while part := rows.fetchmany(documents if fits else _VECTORS_AT_ONCE):
+        values = count_documents(connection, collection.number) * (collection.dimensions or 0)
+        fits = 4 * values <= MATRIX_BYTES
+        while part := rows.fetchall() if fits else rows.fetchmany(_VECTORS_AT_ONCE):
             ids = [row[0] for row in part]
             vectors = unit_vectors(read_vectors(part, collection.dimensions))
             if fits:
@@ -348,16 +348,14 @@ class SqliteStores:
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
     ) -> SqliteStore:
         """Open a collection, or create it."""
-        path = directory / FILE
         if create is None and not self.recognises(directory):
             raise StoreError(f"there is no store in {escaped(directory)}")
-        stored = None if create is None else info_to_json(create)
-        connections = _connections(path, write=write or stored is not None)
+        connections = _connections(directory / FILE, write=write or create is not None)
         try:
-            if stored is not None:
-                _create(connections, collection, stored)
-            if _find_in_file(connections, collection) is None:
-                raise StoreError(f"there is no collection {collection!r} in {escaped(path)}")
+            if create is not None:
+                _create(connections, collection, info_to_json(create))
+            elif _find_in_file(connections, collection) is None:
+                raise StoreError(f"there is no collection {collection!r} in {escaped(directory)}")
         except BaseException:
             connections.close()
             raise
@@ -397,6 +395,5 @@ def _create(connections: Connections, collection: str, info: str) -> None:
 
 def _find_in_file(connections: Connections, name: str) -> Collection | None:
     with connections.borrow() as connection:
-        if not has_schema(connection, connections.path):
-            return None
-        return find_collection(connection, name, "current")
+        has_tables = has_schema(connection, connections.path)
+        return find_collection(connection, name, "current") if has_tables else None

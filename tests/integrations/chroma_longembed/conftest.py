@@ -32,7 +32,8 @@ def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("server")
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
+    program = "from chromadb.cli.cli import app; app()"
+    command = [sys.executable, "-c", program, "run", "--path", str(folder)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log

@@ -9,15 +9,13 @@ import sys
 import chromadb
 import numpy as np
 import pytest
-from chroma_longembed.store import ChromaStore
 from compare import cosine
-from longembed_index.embedding import document_embedder
-from longembed_index.ingestion import ingest
-from longembed_index.searching import search
-from longembed_index.sources import TextSource
 
 import longembed_st as le
 from chroma_longembed import open_collection
+from longembed_index.store import kinds
+from longembed_index.store.conformance import INFO, record
+from longembed_st.errors import ConfigError
 
 LONG = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weather. " * 60
 
@@ -41,18 +39,22 @@ def test_a_text_has_the_vector_of_the_core(client, minilm, minilm_folder) -> Non
     assert found["distances"][0][0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_an_ingestion_keeps_to_the_servers_batch_limit(client, minilm, monkeypatch) -> None:
-    open_collection(client, "papers", minilm)
-    store = ChromaStore(client, "papers")
-    embed = document_embedder(minilm.loaded)
-    assert store.max_batch == client.get_max_batch_size()
-    monkeypatch.setattr(store, "max_batch", 2)
-    texts = [TextSource(f"d{i}", f"document number {i}") for i in range(5)]
-    assert ingest(texts, store, embed).counts["added"] == 5
-    assert ingest(texts, store, embed).counts["unchanged"] == 5
-    assert sorted(name for _, name in store.names()) == [f"d{i}" for i in range(5)]
-    (vector,) = minilm.embed_query(["document number 3"])
-    assert search(store, vector, 1)[0].source == "d3"
+def test_a_store_is_mirrored_on_a_server(client, server_port, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("LONGEMBED_CACHE", str(tmp_path))
+    address = kinds.parse_address(f"chroma:http://127.0.0.1:{server_port}")
+    store = kinds.open_store(address.directory, kind="chroma", create=INFO, write=True)
+    store.write([record("a", year=2019), record("b")])
+    store.close()
+    collection = client.get_collection("documents", embedding_function=None)
+    assert collection.get(where={"year": 2019})["ids"] == ["a"]
+    kind = kinds.find_kind(address.directory)
+    assert kind.address(address.directory) == address.url
+    assert len(kinds.open_store(address.directory)) == 2
+    # Another machine has another stand-in, and must not write over this mirror.
+    monkeypatch.setenv("LONGEMBED_CACHE", str(tmp_path / "other"))
+    other = kinds.parse_address(f"chroma:http://127.0.0.1:{server_port}")
+    with pytest.raises(ConfigError, match="does not mirror this store"):
+        kinds.open_store(other.directory, kind="chroma", create=INFO, write=True)
 
 
 REOPEN = """

@@ -46,7 +46,7 @@ def test_a_collection_is_reindexed_and_the_old_one_kept(client, papers, minilm, 
     before = vectors(papers)
     done = reindex(client, "papers", unextended)
     assert done.report.counts == {"added": 4, "replaced": 0, "unchanged": 0, "failed": 0}
-    assert done.kept_as == "papers.old"
+    assert done.replaced == "papers.old"
     collection = open_collection(client, "papers", unextended)
     assert collection.metadata[FINGERPRINT] == unextended.fingerprint
     new = vectors(collection)
