@@ -24,6 +24,7 @@ from measure import (
     extra_peak_megabytes,
     interleaved,
     minilm,
+    mixed_lengths,
     random_texts,
     whole_peak_megabytes,
 )
@@ -36,13 +37,6 @@ SIDES = {
     "openvino float32": {"backend": "openvino", "dtype": "float32"},
     "openvino bfloat16": {"backend": "openvino", "dtype": "bfloat16"},
 }
-
-
-def mixed_lengths(count: int, shortest: int = 100, longest: int = 8000) -> list[int]:
-    """Lengths in tokens, each order of magnitude as often as the other."""
-    draw = random.Random(0)
-    ends = np.log10([shortest, longest])
-    return [int(10 ** draw.uniform(*ends)) for _ in range(count)]
 
 
 def load(name: str, side: str, method: str = "pcw", reach: int | None = None):

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from backends import mixed_lengths
 from measure import (
     extra_peak_megabytes,
     interleaved,
     minilm,
+    mixed_lengths,
     random_texts,
     seconds,
     whole_peak_megabytes,

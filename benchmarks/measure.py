@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import multiprocessing
+import random
 import resource
 import statistics
 import time
@@ -57,6 +58,11 @@ def timed(make: Callable[[], Made]) -> tuple[float, Made]:
     return time.perf_counter() - start, made
 
 
+def bytes_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def interleaved(runs: int, *sides: Callable[[], object]) -> list[float]:
     """Median seconds of each side, measured in turns so that noise hits all alike."""
     times: list[list[float]] = [[] for _ in sides]
@@ -99,7 +105,7 @@ def _in_process(measure: Callable[..., None], prepare: Callable[..., Any], args:
 
 def _measure_whole(queue: Any, prepare: Callable[..., Any], args: Sequence[Any]) -> None:
     prepare(*args)()
-    queue.put(_peak_bytes() / 1e6)
+    queue.put(peak_bytes() / 1e6)
 
 
 def _measure(queue: Any, prepare: Callable[..., Callable[[], object]], args: Sequence[Any]) -> None:
@@ -107,7 +113,7 @@ def _measure(queue: Any, prepare: Callable[..., Callable[[], object]], args: Seq
     _forget_peak()
     before = psutil.Process().memory_info().rss
     job()
-    queue.put(max(_peak_bytes() - before, 0) / 1e6)
+    queue.put(max(peak_bytes() - before, 0) / 1e6)
 
 
 def _forget_peak() -> None:
@@ -118,7 +124,7 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The process's peak memory; on Linux not `ru_maxrss`, which begins with the parent's."""
     if _STATUS.exists():
         (line,) = [x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:")]
@@ -131,5 +137,14 @@ def random_texts(lengths: Sequence[int], seed: int) -> list[str]:
     import numpy as np
 
     words = SHORT_WORDS
-    random = np.random.default_rng(seed)
-    return [" ".join(random.choice(words, max(n - 2, 1))) for n in lengths]
+    draw = np.random.default_rng(seed)
+    return [" ".join(draw.choice(words, max(n - 2, 1))) for n in lengths]
+
+
+def mixed_lengths(count: int, shortest: int = 100, longest: int = 8000) -> list[int]:
+    """Return lengths in tokens, each order of magnitude as often as the other."""
+    import numpy as np
+
+    draw = random.Random(0)
+    ends = np.log10([shortest, longest])
+    return [int(10 ** draw.uniform(*ends)) for _ in range(count)]

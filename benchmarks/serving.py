@@ -18,8 +18,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from backends import mixed_lengths
-from measure import minilm, random_texts, timed
+from measure import minilm, mixed_lengths, random_texts, timed
 
 import longembed_st as le
 
