@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import longembed_st as le
 from longembed_index.command import display
 from longembed_index.command.options import (
     DEFAULT_MODEL,
@@ -22,12 +23,7 @@ from longembed_index.command.options import (
     path_or_url,
 )
 from longembed_index.command.progress import embedding_bar
-from longembed_index.command.with_ray import (
-    check_ray_options,
-    embed_to_parquet,
-    index_with_ray,
-    is_parquet,
-)
+from longembed_index.command.with_ray import check_ray_options, is_parquet
 from longembed_index.documents.parsing import Limits
 from longembed_index.maintain.report import Report, write_failures
 from longembed_index.search.ranking import Ranking
@@ -221,7 +217,7 @@ def index(
         named = settings.with_defaults(ModelSettings(model_name=model or DEFAULT_MODEL))
         with loading(console, named.model_name), embedding_bar(console) as bar:
             finish(
-                embed_to_parquet(
+                le.embed_files_with_ray(
                     paths, store, named, spans, ray, actors, on_outcome=bar.on_outcome, **files
                 )
             )
@@ -249,7 +245,9 @@ def index(
         with loading(console, index.model_name), _say_if_interrupted(index, console):
             with embedding_bar(console) as bar:
                 if ray is not None:
-                    report = index_with_ray(index, paths, ray, actors, bar.on_outcome, **files)
+                    report = le.index_files_with_ray(
+                        index, paths, ray, actors, bar.on_outcome, **files
+                    )
                 else:
                     report = index.add(
                         *paths,

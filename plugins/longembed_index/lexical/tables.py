@@ -138,7 +138,7 @@ def read_content_hashes(
 def read_term_counts(connection: sqlite3.Connection, terms: Iterable[str]) -> list[TermCount]:
     """Return those of the terms that some document contains, by number."""
     query = "SELECT number, term, documents, passages FROM terms"
-    rows = map(TermCount._make, select(connection, query, "term", list(set(terms))))
+    rows = (TermCount(*row) for row in select(connection, query, "term", list(set(terms))))
     return sorted(row for row in rows if row.documents)
 
 
