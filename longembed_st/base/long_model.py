@@ -1,4 +1,4 @@
-"""What extended models of every class have in common."""
+"""The base class of all extended models."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from longembed_st.errors import ConfigError, InputError
 _SAVE = inspect.signature(BaseModel.save)
 
 Role = Literal["query", "document"]
-"""What a text is to a search."""
+"""The role of a text in a search."""
 
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
-"""Where sentence-transformers looks for the prompt of a role; the first that exists counts."""
+"""The prompt names of each role in sentence-transformers; the first that the model has is used."""
 
 UNLIMITED = sys.maxsize
-"""Tokens: the `max_seq_length` of a model that reads texts of any length."""
+"""The `max_seq_length`, in tokens, of a model that reads texts of any length."""
 
 CHARACTERS_AT_ONCE = 1_000_000
-"""Texts that are tokenized together: some 100 MB of token records."""
+"""The number of characters that are tokenized together; they need about 100 MB."""
 
 
 class LongModel(BaseModel):
-    """A model that says once per call what it did not read."""
+    """A model that warns once per call about text that it did not read."""
 
     @property
     def long_transformer(self) -> LongReader:
@@ -44,10 +44,10 @@ class LongModel(BaseModel):
 
         @property
         def max_seq_length(self) -> int:
-            """The extended window in tokens; `UNLIMITED` without an upper length.
+            """The extended window in tokens; `UNLIMITED` if there is no limit.
 
-            A number in any case, as losses and text splitters compare it. The module that reads,
-            `model.long_transformer`, has None without an upper length.
+            This is always a number, because losses and text splitters compare it. The value of
+            `model.long_transformer.max_seq_length` is None if there is no limit.
             """
             limit = self.long_transformer.max_seq_length
             return UNLIMITED if limit is None else limit
@@ -59,12 +59,12 @@ class LongModel(BaseModel):
         def save(self, path: str, *args: Any, **kwargs: Any) -> None:
             """Save the model with a card that describes how it reads.
 
-            `save_pretrained` and `push_to_hub` come here, too.
+            `save_pretrained` and `push_to_hub` call this method.
 
             Args:
                 path: The folder.
-                *args: Passed on.
-                **kwargs: Passed on; `create_model_card=False` leaves the card out.
+                *args: Passed to the base class.
+                **kwargs: Passed to the base class; `create_model_card=False` leaves the card out.
             """
             call = _SAVE.bind(self, path, *args, **kwargs)
             call.apply_defaults()
@@ -77,15 +77,15 @@ class LongModel(BaseModel):
         ) -> dict[Any, Any]:
             """Start worker processes, each with a copy of the model.
 
-            This model stays where it is and as it is, so that other threads may use it meanwhile.
+            This model stays on its device and is not changed, so other threads can go on using it.
 
             Args:
-                target_devices: One device a process.
+                target_devices: One device for each process.
 
             Returns:
                 The pool, for `encode(..., pool=...)` or `predict(..., pool=...)`.
             """
-            # The base class moves the weights it hands over to the CPU, and into shared memory.
+            # The base class moves the weights to shared memory on the CPU, so it gets a copy.
             return BaseModel.start_multi_process_pool(copy.deepcopy(self), target_devices)
 
     def encode_and_report(
@@ -96,22 +96,24 @@ class LongModel(BaseModel):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Call a method of the stock class, and report what was not read by the overflow policy.
+        """Call a method of the stock class, and report text that was not read.
+
+        The extension's `on_overflow` decides how it is reported.
 
         Args:
-            call: Encodes or predicts.
-            signature: Its own, with the model in front.
-            checked: Refuses inputs that cannot be read, before the first is.
-            args: Of the call.
-            kwargs: Of the call.
+            call: The method: `encode` or `predict`.
+            signature: The signature of the method, with `self`.
+            checked: Returns the inputs as a list, or raises if one of them cannot be read.
+            args: The arguments of the call.
+            kwargs: The keyword arguments of the call.
         """
         arguments = self.bound_arguments(signature, args, kwargs)
         items = checked(self.as_list(arguments["inputs"]))
-        # Of texts that are cut silently, no more is tokenized than is read.
+        # Text that is cut silently need not be counted.
         overflow = Overflow(exact=False)
         passed = overflow
         if arguments.get("pool") is not None or isinstance(arguments.get("device"), list):
-            # What worker processes count does not come back.
+            # Worker processes do not return their counts, so count here.
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
             self._count(items, prompt, overflow)
             passed = Overflow(exact=False)
@@ -123,15 +125,15 @@ class LongModel(BaseModel):
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
         """Return the arguments of a call by name."""
-        if "sentences" in kwargs:  # The name before sentence-transformers 6, still valid there.
+        if "sentences" in kwargs:  # The name before sentence-transformers 6, which still takes it.
             kwargs.setdefault("inputs", kwargs.pop("sentences"))
         return signature.bind(self, *args, **kwargs).arguments
 
     def as_list(self, inputs: Any) -> list[Any]:
-        """Return inputs as a list, be it one or several.
+        """Return inputs as a list; a single input becomes a list of one.
 
         Args:
-            inputs: As the stock class takes them.
+            inputs: One input or several, as the stock class takes them.
         """
         return [inputs] if self.is_singular_input(inputs) else list(inputs)
 
@@ -157,18 +159,18 @@ class LongModel(BaseModel):
     def apply_following_modules(
         self, features: dict[str, Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Apply the modules behind the reader to some passes.
+        """Apply the modules that follow the reader to its outputs.
 
         Args:
-            features: Outputs of the reader for these passes.
-            kwargs: Arguments of the forward call, for the modules that take them.
+            features: The outputs of the reader.
+            kwargs: The arguments of the forward call; each module gets those that it takes.
         """
         for name, module in list(self.named_children())[1:]:
-            known = {
+            accepted = {
                 *getattr(module, "forward_kwargs", ()),
                 *(self.module_kwargs or {}).get(name, ()),
             }
-            features = module(features, **{k: v for k, v in kwargs.items() if k in known})
+            features = module(features, **{k: v for k, v in kwargs.items() if k in accepted})
         return features
 
 
@@ -177,11 +179,11 @@ def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None
 
     Args:
         model: The model.
-        prompt: As given to the call.
-        prompt_name: As given to the call.
+        prompt: The argument of the call.
+        prompt_name: The argument of the call.
 
     Raises:
-        ConfigError: If the model has no prompt of the name.
+        ConfigError: If the model does not have a prompt with this name.
     """
     if prompt is not None:
         return prompt
@@ -190,7 +192,7 @@ def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None
         return None
     if name not in model.prompts:
         known = ", ".join(model.prompts) or "none"
-        raise ConfigError(f"unknown prompt {name!r}; the model has {known}")
+        raise ConfigError(f"unknown prompt {name!r}. The prompts of the model: {known}")
     return model.prompts[name]
 
 
@@ -201,16 +203,16 @@ def coverage(
     prompt: str | None = None,
     prompt_name: str | None = None,
 ) -> list[Coverage]:
-    """Count how much of each text its vector is computed from, without computing it.
+    """Count the tokens of each text that the model would read, without computing vectors.
 
     Args:
         model: An extended model of any class.
-        texts: The texts; of a CrossEncoder the pairs.
-        prompt: Put before each text, as in `model.encode`.
-        prompt_name: Name of one of the model's prompts, as in `model.encode`.
+        texts: The texts; for a CrossEncoder the pairs.
+        prompt: The prompt before each text, as in `model.encode`.
+        prompt_name: The name of one of the model's prompts, as in `model.encode`.
 
     Returns:
-        One count a text, in order, with the characters that each pass reads.
+        One coverage for each text, in order, with the characters that each pass reads.
 
     Raises:
         InputError: If an input is not a valid string.
@@ -226,16 +228,18 @@ def coverage(
 
 
 def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:
-    """Split texts or pairs into runs of about `CHARACTERS_AT_ONCE`, in their order.
+    """Yield texts or pairs in groups of about `CHARACTERS_AT_ONCE` characters, in their order.
 
     Args:
-        texts: Not a single string.
+        texts: A list of texts or pairs.
 
     Raises:
-        InputError: If it is one.
+        InputError: If `texts` is a single string.
     """
     if isinstance(texts, str):
-        raise InputError("give a list of texts; put the single text into a list")
+        raise InputError(
+            "give a list of texts, not a string. Put a single text into a list"
+        )
     group: list[Any] = []
     size = 0
     for text in texts:

@@ -1,4 +1,4 @@
-"""Which method suits a model on the user's own documents."""
+"""Choose the method that suits a model best on the user's own documents."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ LARGEST_FACTOR = 8
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to read, and how it did.
+    """A method that was measured, and its results.
 
     Attributes:
-        label: The method and what sets it apart.
-        settings: Those that change vectors, "auto" and the defaults resolved.
+        label: The method and its options.
+        settings: The settings that change vectors, with "auto" and the defaults resolved.
         scores: nDCG@10 of each query, from 0 to 1.
-        cost: What it took to read the documents.
-        whitening: Fitted on the documents, or None.
+        cost: Time and memory that reading the documents took.
+        whitening: The whitening that was fitted on the documents; None without whitening.
         found: By query, the score of each document.
     """
 
@@ -78,8 +78,9 @@ class Choice:
 
     Attributes:
         candidates: Best first.
-        margin: How much better the best is than the second, and the ends of the 95% interval.
-        weights: The scores of the best beside words.
+        margin: How much better the best candidate is than the second, and the ends of the 95%
+            interval.
+        weights: The scores of a hybrid search with the best candidate, at each weight.
     """
 
     candidates: list[Candidate]
@@ -93,18 +94,19 @@ class Choice:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the best is better than the second beyond doubt."""
+        """Whether the 95% interval of the margin is above zero."""
         return self.margin[1] > 0
 
 
 def sample_data(folder: Path, documents: int, queries: int, seed: int) -> RetrievalData:
-    """Return a sample of the user's documents, with questions, or with passages as queries.
+    """Return a sample of the user's documents, with their questions or with passages as queries.
 
     Args:
-        folder: With corpus, queries and qrels, with corpus alone, or with documents as files.
-        documents: The most documents.
-        queries: The most queries.
-        seed: Of the sample.
+        folder: A folder with corpus, queries and qrels, with a corpus alone, or with documents as
+            files.
+        documents: The largest number of documents.
+        queries: The largest number of queries.
+        seed: The seed of the random sample.
 
     Raises:
         ConfigError: If no question is about the sample.
@@ -120,7 +122,9 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
         }
         answered = [query for query, grades in qrels.items() if any(grades.values())]
         if not answered:
-            raise ConfigError("no question is about the documents of the sample: raise --documents")
+            raise ConfigError(
+                f"no question is about the {len(kept)} documents of the sample. Raise --documents"
+            )
         asked = _some(draw, answered, queries)
         return RetrievalData(
             {key: text for key, text in data.documents.items() if key in kept},
@@ -134,7 +138,7 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
 
 
 def has_questions(folder: Path) -> bool:
-    """Return whether a folder has questions of its own, so that no passages stand in for them.
+    """Return whether a folder has questions; without them, passages are the queries.
 
     Args:
         folder: As for `sample_data`.
@@ -143,16 +147,16 @@ def has_questions(folder: Path) -> bool:
 
 
 def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[MethodChoice]:
-    """Return the methods by which a model can read documents of a length.
+    """Return the methods to compare for documents up to a length.
 
     Args:
         model: The model, extended by any method.
-        longest: Tokens of the longest document.
+        longest: The number of tokens of the longest document.
 
     Returns:
-        The model as it is, pcw at several window sizes, and every other method that the model
-        takes, with a window for the longest document or eight times the original one; all but the
-        first also whitened.
+        The unextended model, pcw with several window sizes, and every other method that the model
+        takes. The window of the others fits the longest document, but is at most eight times the
+        original one. All except the unextended model are also tried with whitening.
 
     Raises:
         ConfigError: If no document is longer than the original window.
@@ -161,25 +165,25 @@ def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[M
     original = reader.extension.context.original
     if longest <= original:
         raise ConfigError(
-            f"no document of the sample is longer than the model's window of {original} tokens: "
-            "every method reads them alike, so use method='none'"
+            f"no document of the sample is longer than the model's window of {original} tokens, so "
+            "all methods give the same vectors. Use method='none'"
         )
     sizes = [original // 2**halving for halving in range(WINDOW_HALVINGS)]
     choices = [MethodChoice.parse("none")]
     choices += [MethodChoice.parse(f"pcw:window_size={n}") for n in sizes if n >= SMALLEST_WINDOW]
     extended = original * min(-(-longest // original), LARGEST_FACTOR)
     for name, method in le.methods().items():
-        one_pass = method.default_max_seq_length(original) == 8 * original
+        reads_in_one_pass = method.default_max_seq_length(original) == 8 * original
         context = Context(original, extended)
         if (
-            one_pass
+            reads_in_one_pass
             and reader.family.takes(method)
             and not method.tied_to_checkpoint
             and method.is_affordable(context)
         ):
             choices.append(MethodChoice.parse(f"{name}:max_seq_length={extended}"))
     whitened = [MethodChoice.parse(f"{choice.label},{WHITEN}=true") for choice in choices[1:]]
-    # First: their fits keep the vectors that the others need.
+    # Whitened methods come first: fitting stores the vectors that the other methods need.
     return [*whitened, *choices]
 
 
@@ -199,10 +203,10 @@ def calibrate(
         source: The model.
         data: Documents and queries.
         watch: Shows the progress.
-        methods: What to compare; None for all that the model can take.
-        device: Where to compute; None for the best there is.
+        methods: The methods to compare; None for all that the model can take.
+        device: The device to compute on; None for the best available one.
         computing: `dtype` and `backend` of the model.
-        seed: Of the bootstrap.
+        seed: The seed of the bootstrap.
 
     Raises:
         ConfigError: If there is nothing to compare, or a method cannot be calibrated.
@@ -214,16 +218,19 @@ def calibrate(
     for method in methods or ():
         if method.name in (BM25, CHUNKS) or method.variant != Variant():
             raise ConfigError(
-                f"--method {method.label!r} is more than a way to read: compare it by "
-                "`longembed bench`"
+                f"--method {method.label!r} cannot be calibrated, as it changes more than how the "
+                "model reads. Compare it with `longembed bench`"
             )
-    chosen = methods is not None
+    is_chosen_by_user = methods is not None
     if methods is None:
         unchanged = load(MethodChoice.parse("none"))
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
         methods = candidate_methods(unchanged, longest)
     if len(methods) < 2:
-        raise ConfigError("there is one method only, so there is nothing to compare")
+        raise ConfigError(
+            f"a comparison needs two methods, not {len(methods)}. Name two or more with "
+            "--method, or none to compare all"
+        )
     candidates = []
     with (
         tempfile.TemporaryDirectory(prefix="longembed-") as folder,
@@ -236,8 +243,8 @@ def calibrate(
                 with watch(method.label, len(data.documents)) as retriever.on_text:
                     found = find(retriever, data, most=len(data.documents))
             except InputError:
-                # Too few documents to be whitened by: left out, unless the user named it.
-                if method.whitening is None or chosen:
+                # Too few documents to fit a whitening: skip the method unless the user named it.
+                if method.whitening is None or is_chosen_by_user:
                     raise
                 continue
             scores = ndcg_by_query(data.qrels, found, 10)
@@ -259,21 +266,21 @@ def calibrate(
 
 
 def write_settings(choice: Choice, path: Path, *, questions: bool) -> None:
-    """Write the settings of the best method, and how to search, for `--settings`.
+    """Write the settings of the best method and of the search, for `--settings`.
 
-    A whitening is written beside the file.
+    A whitening is written to a second file in the same folder.
 
     Args:
-        choice: The outcome.
-        path: The file: `load(**json.loads(path.read_text())["model"])`.
-        questions: Whether the queries are questions: passages say too much for words, so that how
-            to search does not follow from them.
+        choice: The outcome of a calibration.
+        path: The file to write. `load(**json.loads(path.read_text())["model"])` loads the model.
+        questions: Whether the queries are questions. If they are passages, no settings of the
+            search are written: passages share too many words with their documents.
     """
     settings = choice.best.settings
     if choice.best.whitening is not None:
-        beside = path.resolve().with_suffix(".whitening.safetensors")
-        choice.best.whitening.write(beside)
-        settings = settings.model_copy(update={"whitening": str(beside)})
+        whitening_path = path.resolve().with_suffix(".whitening.safetensors")
+        choice.best.whitening.write(whitening_path)
+        settings = settings.model_copy(update={"whitening": str(whitening_path)})
     ranking = choice.weights.ranking.model_dump() if questions else {}
     SettingsFile(settings, ranking).write(path)
 
@@ -290,6 +297,6 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
 
 
 def _some(draw: random.Random, items: list[str], count: int) -> list[str]:
-    """Return a random choice of at most `count` items, in their order."""
+    """Return at most `count` randomly chosen items, in their original order."""
     chosen = sorted(range(len(items)), key=lambda place: draw.random())[:count]
     return [items[place] for place in sorted(chosen)]

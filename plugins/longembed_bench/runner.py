@@ -1,4 +1,4 @@
-"""Measure models x methods x tasks."""
+"""Measure models with methods on tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESULTS = "results.jsonl"
 VECTORS = "vectors.sqlite3"
 
 Watch = Callable[[str, int], AbstractContextManager[OnText]]
-"""Called with what is read now, and the number of its documents."""
+"""A context manager that shows progress; called with a label and the number of documents."""
 
 
 def measure(
@@ -41,33 +41,34 @@ def measure(
     computing: ModelSettings = SINGLE,
     allow_truncation: bool = False,
 ) -> None:
-    """Measure each run on each task; what is in the folder already is not measured again.
+    """Measure each run on each task, and skip results that the folder already has.
 
     Args:
-        runs: The lines of the tables.
+        runs: The models with their methods, one for each row of the tables.
         tasks: The tasks.
         out: The output folder.
         watch: Shows the progress.
-        device: Where to compute; None for the best there is.
+        device: The device to compute on; None for the best available one.
         computing: `dtype` and `backend` of the models.
-        allow_truncation: Whether to go on when a passkey curve has the signature of truncation.
+        allow_truncation: Whether to go on when a passkey curve shows that texts were cut.
 
     Raises:
-        LongEmbedError: If a model cannot be loaded or cannot read, or was truncated.
+        LongEmbedError: If a model cannot be loaded or cannot read the texts, or if a passkey curve
+            shows that texts were cut.
     """
     for run in runs:
-        # Hours of work may come before the turn of a model that does not exist.
+        # Check all models first: otherwise a wrong name could stop the runs after hours of work.
         if run.model is not None:
             refuse_unknown_model(run.model.path, {})
     results = ResultFile(out / RESULTS)
-    # Passkey first: it is quick, and a model that was cut need not read the rest.
+    # Passkey first: it is quick, and shows whether texts are cut before the other tasks are read.
     ordered = sorted(tasks, key=lambda task: task.name != PASSKEY)
     with closing(VectorFile(out / VECTORS)) as vectors:
         for run in runs:
             retriever, settings = _build(run, vectors, device, computing)
             for task in ordered:
                 measured = _measure_task(run, retriever, settings, task, results, watch)
-                # Unextended models are cut by definition; the tables say so.
+                # An unextended model always cuts long texts; the tables say so.
                 if task.name == PASSKEY and not allow_truncation and run.method.name != "none":
                     hits = {result.length or 0: result.hits for result in measured}
                     refuse_truncation(run.label, hits, measured[-1].cost.coverage)
@@ -109,7 +110,7 @@ def _measure_task(
 
 
 def _hits_by_depth(data: RetrievalData, scores: Mapping[str, float]) -> Hits:
-    """Return for each query of generated data where its needle is and whether it was found."""
+    """Return the depth of each query's needle and whether it was found; only for generated data."""
     if not data.depths:
         return []
     return [(data.depths[next(iter(data.qrels[key]))], score > 0) for key, score in scores.items()]
@@ -118,7 +119,7 @@ def _hits_by_depth(data: RetrievalData, scores: Mapping[str, float]) -> Hits:
 def _build(
     run: Run, vectors: VectorFile, device: str | None, computing: ModelSettings
 ) -> tuple[Retriever, dict[str, Any]]:
-    """Load the model of a run, and return what finds documents by it, and its settings."""
+    """Load the model of a run, and return its retriever and its settings."""
     if run.model is None:
         retriever: Retriever = Bm25()
         settings: dict[str, Any] = {}
@@ -166,14 +167,14 @@ def _retriever_of(model: LongModel, method: MethodChoice, vectors: VectorFile) -
     for option, is_asked in dense_only.items():
         if is_asked:
             raise ConfigError(
-                f"--method {method.label!r}: {option} is not for a {model.model_type}. Leave it "
-                "out; baselines, by --no-baselines"
+                f"--method {method.label!r}: a {model.model_type} cannot use {option}. Leave it "
+                "out. For the baselines, add --no-baselines"
             )
     if isinstance(model, le.LongSparseEncoder):
         return Sparse(model)
     if isinstance(model, le.LongMultiVectorEncoder):
         return LateInteraction(model, vectors)
     raise ConfigError(
-        f"a {model.model_type} cannot compare every query with every document: rerank with it, "
-        "-m bm25:rerank=MODEL"
+        f"a {model.model_type} cannot compare every query with every document. Use it as a "
+        "reranker: -m bm25:rerank=MODEL"
     )

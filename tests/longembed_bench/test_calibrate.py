@@ -90,10 +90,10 @@ def test_methods_that_are_asked_for(calibrate) -> None:
     assert "Wrote longembed.json" in result.stdout
     alone = calibrate("-m", "pcw")
     assert alone.exit_code == 1
-    assert "nothing to compare" in alone.stderr
+    assert "a comparison needs two methods, not 1" in " ".join(alone.stderr.split())
     words = calibrate("-m", "pcw", "-m", "pcw:hybrid=true")
     assert words.exit_code == 1
-    assert "compare it by `longembed bench`" in " ".join(words.stderr.split())
+    assert "Compare it with `longembed bench`" in " ".join(words.stderr.split())
 
 
 def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
