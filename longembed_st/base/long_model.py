@@ -237,9 +237,7 @@ def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:
         InputError: If `texts` is a single string.
     """
     if isinstance(texts, str):
-        raise InputError(
-            "give a list of texts, not a string. Put a single text into a list"
-        )
+        raise InputError("give a list of texts, not a string. Put a single text into a list")
     group: list[Any] = []
     size = 0
     for text in texts:

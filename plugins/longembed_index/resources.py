@@ -1,4 +1,4 @@
-"""What an index keeps open: its store, the words of its documents, and its model."""
+"""The open resources of an index: its store, the words of its documents, and its model."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 class Resources:
     """The store, words and model of an index, each opened when it is first needed.
 
-    Threads may share it, and a forked child may go on using it.
+    Several threads can share it, and a child process can go on using it after a fork.
 
     Args:
         directory: The folder of the store.
         collection: The collection in it.
         kind: The kind of a new store; None for the default.
-        settings: The settings of a new store's model; of an existing one, settings on top of its
-            own.
+        settings: For a new store, the settings of its model. For an existing one, settings that
+            override those of the store.
         spans: Whether a new store has spans; None for the default.
         language: The language of a new store's words; None to guess it.
         wait: The seconds to wait for another writer.
 
     Attributes:
-        new_ranking: How a new store is searched.
+        new_ranking: The ranking settings of a new store.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Resources:
         self._is_closed = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Take along what the index was opened with, and nothing that is open."""
+        """Pickle the arguments, but nothing that is open."""
         options: dict[str, Any] = {
             "spans": self._spans,
             "language": self._language,
@@ -90,11 +90,11 @@ class Resources:
         return partial(Resources, **options), arguments
 
     def check(self) -> None:
-        """Raise if what was asked for does not go with what is stored.
+        """Raise if the arguments do not fit the stored index.
 
         Raises:
-            ConfigError: If a setting is wrong, or would give other vectors than the stored ones.
-            StoreError: If there is no store and no model, or the store cannot be read.
+            ConfigError: If a setting is wrong, or would change the vectors.
+            StoreError: If there is no store and no model was named, or the store cannot be read.
         """
         place = escaped(self.directory)
         if self._language is not None and self._language not in LANGUAGES:
@@ -104,7 +104,7 @@ class Resources:
         if store is None:
             if self.settings.model_name is None:
                 raise StoreError(
-                    f"there is no index in {place}. Name a model to make one there, or another "
+                    f"there is no index in {place}. Name a model to create one, or name another "
                     "folder"
                 )
             return
@@ -113,19 +113,19 @@ class Resources:
             settings_on_top(info.provenance, self.settings)
         if self._spans not in (None, info.spans):
             raise ConfigError(
-                f"the index in {place} has {'' if info.spans else 'no '}spans. To change that, "
-                f"embed its documents again: longembed reindex, or reindex(spans={self._spans})"
+                f"the index in {place} was made {'with' if info.spans else 'without'} spans. To "
+                f"change that, run `longembed reindex`, or call reindex(spans={self._spans})"
             )
         if self._language is not None:
             language = info.language or self.words().language
             if language not in (None, self._language):
                 raise ConfigError(
-                    f"the words of the index in {place} are {language}, not {self._language}. "
-                    "Leave the language out, or index into a new place"
+                    f"the language of the index in {place} is {language}, not {self._language}. "
+                    "Leave the language out, or make a new index"
                 )
 
     def new_info(self) -> StoreInfo:
-        """Return what a new store is meant to hold; loads the model."""
+        """Load the model, and return the description of a new store."""
         model = self.model(None)
         if self._spans:
             check_makes_spans(model)
@@ -136,11 +136,12 @@ class Resources:
     def writing(self, on_step: OnStep, wait: float | None = None) -> Iterator[Store]:
         """Open the store for writing, and bring the words up to date when the block ends.
 
-        Other writers are kept out meanwhile. A new store is created.
+        Other processes cannot write until then. A store that does not exist is created.
 
         Args:
-            on_step: Called with the step "words", and how many documents were taken in.
-            wait: The seconds to wait for another writer; the usual number without it.
+            on_step: Called with the step "words" and the number of documents that were indexed.
+            wait: The seconds to wait for another writer; None for the number given to the
+                constructor.
         """
         create = None if self.store() is not None else self.new_info()
         with writer_lock(self.directory, self._wait if wait is None else wait):
@@ -157,9 +158,9 @@ class Resources:
 
     @property
     def settings(self) -> ModelSettings:
-        """Return the settings on top of the store's own.
+        """Return the settings that override those of the store.
 
-        When another process has reindexed, those that change vectors do not hold any more.
+        After another process has reindexed, only the settings of this machine are kept.
         """
         store = self.store()
         with self._lock:
@@ -205,7 +206,7 @@ class Resources:
         return store
 
     def searcher(self) -> Searcher:
-        """Return what answers questions from the store."""
+        """Return the searcher of the store."""
         store = self.existing_store()
         with self._lock:
             if self._searcher is None:
@@ -213,7 +214,7 @@ class Resources:
             return self._searcher
 
     def words(self) -> LexicalIndex:
-        """Return the words of the store's documents, brought up to date with the store."""
+        """Return the index of the store's words, brought up to date."""
         store = self.existing_store()
         with self._lock:
             words = self._words
@@ -225,13 +226,13 @@ class Resources:
         return words
 
     def model(self, provenance: Provenance | None) -> CachedModel:
-        """Return a model that is loaded only once.
+        """Return the model; it is loaded once and then kept.
 
         Args:
             provenance: How the vectors of the store were made; None for the model of a new store.
 
         Raises:
-            ConfigError: If the settings would give other vectors.
+            ConfigError: If the settings would change the vectors.
             ModelError: If the model cannot be loaded.
         """
         with self._lock:
@@ -246,7 +247,7 @@ class Resources:
             return self._model
 
     def use(self, model: CachedModel) -> None:
-        """Use a model that is loaded: the store has its vectors now, or is going to have them."""
+        """Use a loaded model from now on; the store has its vectors, or is about to get them."""
         with self._lock:
             self._model = model
 
@@ -260,13 +261,13 @@ class Resources:
 
 
 def of_this_machine(settings: ModelSettings) -> ModelSettings:
-    """Return the settings that do not belong to a store but to whoever opens it."""
+    """Return the settings that belong to a machine and not to a store."""
     names = ("device", "cache_folder")
     return ModelSettings(**{k: v for k, v in settings.explicit.items() if k in names})
 
 
 class _ForkSafeLock:
-    """A lock that a forked child finds open, whatever the threads of its parent did."""
+    """A lock that is never held in a forked child, even if a thread of the parent held it."""
 
     def __init__(self) -> None:
         self._locks: dict[int, threading.RLock] = {}

@@ -33,9 +33,10 @@ from longembed_serve.service import NotFoundError, Service, texts_of
 from longembed_st.errors import LongEmbedError, ModelError
 
 _MAX_HEADERS = 64_000
-"""Bytes."""
+"""The size limit of a request's headers, in bytes."""
 
 CLIENT_LEFT = 499
+"""The status that nginx logs when a client closes its connection before the answer."""
 
 _PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -45,17 +46,17 @@ _PAGE = {
 
 
 class ClientLeftError(Exception):
-    """Say that nobody waits for the answer any more."""
+    """Raised when a client closes its connection before the answer."""
 
 
 def application(service: Service, *, max_bytes: int, key: str | None, hosts: Sequence[str]) -> Any:
     """Return the server as an ASGI application.
 
     Args:
-        service: What answers.
-        max_bytes: The longest body of a request.
-        key: The key that requests must bring; None for none.
-        hosts: Names by which the server may be called; "*" for any.
+        service: The service that answers the requests.
+        max_bytes: The size limit of a request's body, in bytes.
+        key: The API key that requests must send; None if they need none.
+        hosts: The host names that requests may use; "*" for any.
     """
 
     @asynccontextmanager
@@ -76,18 +77,18 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
 
 
 def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
-    """Return how the application is served.
+    """Return the configuration of uvicorn.
 
     Args:
         app: The application.
-        host: Address to listen at.
-        port: 0 for any free one.
+        host: The address to listen at.
+        port: The port to listen at; 0 for any free port.
     """
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        # The parser that limits headers.
+        # Only this parser can limit the size of the headers.
         http="h11",
         h11_max_incomplete_event_size=_MAX_HEADERS,
         log_level="warning",
@@ -98,14 +99,16 @@ def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
 def _routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/embeddings")
     async def embeddings(request: Request, body: EmbeddingsRequest) -> Response:
-        """Embed texts of any length, and say what was read of each."""
+        """Embed texts of any length, and return how much of each was read."""
         texts = texts_of(body.input)
         _refuse_other_model(body.model, service)
         width = service.dimensions if body.dimensions is None else body.dimensions
         if width > service.dimensions:
-            raise HTTPException(400, f"dimensions: the model has {service.dimensions}")
+            raise HTTPException(
+                400, f"dimensions: at most {service.dimensions} with this model, not {width}"
+            )
         if not texts or len(texts) > MAX_TEXTS:
-            raise HTTPException(400, f"input: give 1 to {MAX_TEXTS:,} texts")
+            raise HTTPException(400, f"input: give 1 to {MAX_TEXTS:,} texts, not {len(texts):,}")
         futures = service.batcher.submit(texts, body.input_type)
         read = await _results_while_connected(request, futures)
         as_base64 = body.encoding_format == "base64"
@@ -134,13 +137,13 @@ def _routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        """List the one model, as OpenAI's API does."""
+        """List the model of the server, in the format of OpenAI's API."""
         model = {"id": service.model_name, "object": "model", "owned_by": "longembed-st"}
         return {"object": "list", "data": [model]}
 
     @app.post("/search")
     async def search(body: SearchRequest) -> Response:
-        """Search the index for documents with the passages that answer."""
+        """Return the best documents for a question, with their best passages."""
         hits = await run_in_threadpool(lambda: service.search(body))
         return JSONResponse({"hits": hits})
 
@@ -157,7 +160,7 @@ def _routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/healthz")
     async def healthz() -> Response:
-        """Say whether the index can be read, and what waits."""
+        """Return the state of the server: its model, its documents and the waiting texts."""
         documents = await run_in_threadpool(lambda: len(service.index))
         return JSONResponse(
             {
@@ -212,8 +215,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LongEmbedError)
     async def failed(request: Request, error: LongEmbedError) -> Response:
-        is_ours = isinstance(error, StoreError | ModelError)
-        return answer(500 if is_ours else 400, str(error))
+        is_server_error = isinstance(error, StoreError | ModelError)
+        return answer(500 if is_server_error else 400, str(error))
 
 
 def _refuse_other_model(name: str | None, service: Service) -> None:
@@ -232,12 +235,12 @@ def _encoded(vector: Any, width: int, as_base64: bool) -> str | list[float]:
 
 
 async def _results_while_connected(request: Request, futures: Sequence[Future[Read]]) -> list[Read]:
-    """Return the results of futures, which are cancelled when the client leaves."""
+    """Return the results of futures; cancel them if the client disconnects."""
     results = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
-    leaving = asyncio.ensure_future(_disconnected(request))
-    either: list[asyncio.Future[Any]] = [results, leaving]
+    disconnect = asyncio.ensure_future(_disconnected(request))
+    awaited: list[asyncio.Future[Any]] = [results, disconnect]
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         if not results.done():
             raise ClientLeftError
         return list(results.result())
@@ -245,10 +248,10 @@ async def _results_while_connected(request: Request, futures: Sequence[Future[Re
         for future in futures:
             future.cancel()
         results.cancel()
-        leaving.cancel()
+        disconnect.cancel()
 
 
 async def _disconnected(request: Request) -> None:
-    """Wait until the client has gone, and pass over anything that it sends after its body."""
+    """Wait until the client disconnects, and ignore anything that it sends after the body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

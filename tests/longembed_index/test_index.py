@@ -93,11 +93,11 @@ def test_without_a_model_there_must_be_an_index(place, tmp_path) -> None:
 def test_what_does_not_go_with_the_stored_index_is_refused(index, place) -> None:
     with pytest.raises(ConfigError, match="max_seq_length is None in the store, 100 now"):
         Index.open(place, max_seq_length=100)
-    with pytest.raises(ConfigError, match=r"has spans.*reindex\(spans=False\)"):
+    with pytest.raises(ConfigError, match=r"with spans.*reindex\(spans=False\)"):
         Index.open(place, spans=False)
     with pytest.raises(ConfigError, match=r"language must be one of .*, not 'klingon'"):
         Index.open(place, language="klingon")
-    with pytest.raises(ConfigError, match=r"words of the index .* are .*, not german"):
+    with pytest.raises(ConfigError, match=r"language of the index .* is .*, not german"):
         Index.open(place, language="german")
     with pytest.raises(ConfigError, match="kind 'sqlite', not 'lancedb'"):
         Index.open(f"lancedb:{place}")

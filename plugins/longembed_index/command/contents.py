@@ -1,4 +1,4 @@
-"""The commands `longembed list`, `stats`, `delete` and `export`: what is in a store."""
+"""The commands `longembed list`, `stats`, `delete` and `export`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME",
-        help="Documents, by their names in the store, as `longembed list` shows them; `*` stands "
-        "for any characters.",
+        help="Names of documents, as `longembed list` shows them; `*` stands for any characters.",
         show_default=False,
     ),
 ]
@@ -44,11 +43,11 @@ def list_documents(
     collection: CollectionOption = "documents",
     where: WhereOption = None,
     gone: Annotated[
-        bool, typer.Option("--gone", help="Only documents whose file is not there any more.")
+        bool, typer.Option("--gone", help="Only documents whose file no longer exists.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the documents of a store: their names, lengths, and how much of each was read.
+    """List the documents of a store: their names, their lengths, and how much of each was read.
 
     Example: `longembed list --store ./store '*/2019/*'`
     """
@@ -100,24 +99,24 @@ def delete(
         bool,
         typer.Option(
             "--gone",
-            help="Documents whose file is not there any more, wherever it was: of a folder that "
-            "was renamed or deleted.",
+            help="Only documents whose file no longer exists, for instance because its folder was "
+            "renamed or deleted.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only name what would be removed.")
+        bool, typer.Option("--dry-run", help="Only list the documents that would be removed.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     wait: WaitOption = 0,
 ) -> None:
-    """Remove documents from a store, by name, by metadata, or because their file is gone.
+    """Remove documents from a store by name, by metadata, or because their file no longer exists.
 
-    The files themselves are left alone.
+    The files themselves are not deleted.
 
     Example: `longembed delete --store ./store '/old/reports/*'`
     """
     if not (names or where or gone):
-        raise ConfigError("name what is to be removed: documents, --where or --gone")
+        raise ConfigError("nothing to remove was named. Give names of documents, --where or --gone")
     out, console = terminal(), terminal(stderr=True)
     with open_index(store, collection, wait=wait) as index:
         entries = index.documents(names or (), parse_where(where), gone=gone)
@@ -141,17 +140,21 @@ def delete(
 def export(
     out: Annotated[
         Path,
-        typer.Argument(parser=path_argument, metavar="FILE", help="Ends in .jsonl or .parquet."),
+        typer.Argument(
+            parser=path_argument,
+            metavar="FILE",
+            help="File to write, ending in .jsonl or .parquet.",
+        ),
     ],
     store: StoreOption,
     *,
     collection: CollectionOption = "documents",
     where: WhereOption = None,
     vectors: Annotated[
-        bool, typer.Option("--vectors/--no-vectors", help="With the documents' vectors.")
+        bool, typer.Option("--vectors/--no-vectors", help="Whether to write the vectors, too.")
     ] = True,
 ) -> None:
-    """Write the documents of a store, their metadata and vectors to a file.
+    """Write the documents of a store, with their metadata and vectors, to a file.
 
     Example: `longembed export documents.parquet --store ./store`
     """
