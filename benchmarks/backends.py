@@ -40,17 +40,17 @@ SIDES = {
 
 
 def load(name: str, side: str, method: str = "pcw", reach: int | None = None):
-    """The extended model of one side."""
-    reach_too = {} if reach is None else {"max_seq_length": reach}
-    return le.load(name, method, device="cpu", **SIDES[side], **reach_too)
+    """Return the extended model of one side."""
+    reach_setting = {} if reach is None else {"max_seq_length": reach}
+    return le.load(name, method, device="cpu", **SIDES[side], **reach_setting)
 
 
 def race(title: str, models: dict, texts: list[str], runs: int, stock=None) -> None:
     """Print the medians of all sides, and how busy each kept the cores."""
     windows: list[str] = []
     if stock is not None:
-        for text, one in zip(texts, le.coverage(models["torch float32"], texts), strict=True):
-            windows += [text[start:end] for start, end in one.spans]
+        for text, coverage in zip(texts, le.coverage(models["torch float32"], texts), strict=True):
+            windows += [text[start:end] for start, end in coverage.spans]
     sides: dict[str, Callable[[], object]] = {
         name: lambda model=model: model.encode(texts) for name, model in models.items()
     }
@@ -67,7 +67,7 @@ def race(title: str, models: dict, texts: list[str], runs: int, stock=None) -> N
 
 
 def cores_busy(run: Callable[[], object]) -> float:
-    """The share of all cores' time that a job of this process uses."""
+    """Return the share of all cores' time that a job of this process uses."""
     process, begin = psutil.Process(), time.perf_counter()
     before = sum(process.cpu_times()[:2])
     run()
@@ -76,7 +76,7 @@ def cores_busy(run: Callable[[], object]) -> float:
 
 
 def speed(name: str, runs: int, count: int) -> None:
-    """Long texts, mixed ones, short ones, single queries, single long passes."""
+    """Measure long texts, mixed ones, short ones, single queries and single long passes."""
     models = {side: load(name, side) for side in SIDES}
     stock = SentenceTransformer(name, device="cpu", model_kwargs={"dtype": "float32"})
     race("pcw, one text of 32,768 tokens", models, random_texts([32768], 0), runs, stock)
@@ -92,7 +92,7 @@ def speed(name: str, runs: int, count: int) -> None:
 
 
 def prepared(name: str, side: str, method: str, n: int):
-    """A job for a process of its own."""
+    """Return a job for a process of its own."""
     model = load(name, side, method, n if method == "pi" else None)
     model.encode(["warm"])
     (text,) = random_texts([n], 5)
@@ -100,7 +100,7 @@ def prepared(name: str, side: str, method: str, n: int):
 
 
 def memory(name: str) -> None:
-    """Peak memory beyond the loaded model, in fresh processes."""
+    """Measure peak memory beyond the loaded model, in fresh processes."""
     for method, n in (("pcw", 32768), ("pi", 4096), ("pi", 8192)):
         print(f"{method}, {n:,} tokens: peak memory beyond the loaded model, and in all")
         for side in SIDES:
@@ -110,15 +110,15 @@ def memory(name: str) -> None:
 
 
 def cosine(name: str, count: int) -> None:
-    """The worst agreement with torch over mixed texts."""
+    """Measure the worst agreement with torch over mixed texts."""
     texts = random_texts(mixed_lengths(count, 10, 2000), 6)
     vectors = {side: load(name, side).encode(texts) for side in SIDES}
     base = vectors.pop("torch float32")
     print(f"worst cosine with torch float32, {count:,} texts of 10 to 2,000 tokens")
-    for side, found in vectors.items():
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(base, axis=1)
-        worst = 1 - float(((found * base).sum(1) / norms).min())
-        most = float(np.abs(found - base).max())
+    for side, other in vectors.items():
+        norms = np.linalg.norm(other, axis=1) * np.linalg.norm(base, axis=1)
+        worst = 1 - float(((other * base).sum(1) / norms).min())
+        most = float(np.abs(other - base).max())
         print(f"  {side:24} 1 - {worst:.1e}   largest difference {most:.1e}", flush=True)
 
 
@@ -150,16 +150,16 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100, help="mixed texts for speed")
     parser.add_argument("--cosines", type=int, default=1000, help="mixed texts for cosine")
     parser.add_argument("--books", type=Path)
-    given = parser.parse_args()
-    parts = given.parts.split(",")
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
     if "speed" in parts:
-        speed(given.model, given.runs, given.texts)
+        speed(arguments.model, arguments.runs, arguments.texts)
     if "memory" in parts:
-        memory(given.model)
+        memory(arguments.model)
     if "cosine" in parts:
-        cosine(given.model, given.cosines)
+        cosine(arguments.model, arguments.cosines)
     if "index" in parts:
-        index(given.model, given.books)
+        index(arguments.model, arguments.books)
 
 
 if __name__ == "__main__":

@@ -23,20 +23,20 @@ WINDOW = 8192
 
 
 def texts() -> list[str]:
-    """Log-uniform lengths, fixed seed."""
+    """Return texts of log-uniform lengths, always the same."""
     random = np.random.default_rng(0)
     return random_texts(np.exp(random.uniform(np.log(100), np.log(8000), 100)).astype(int), seed=1)
 
 
 def ours() -> Callable[[], np.ndarray]:
-    """Our side, ready to run."""
+    """Return our side, ready to run."""
     model = le.load(minilm(), "pi", max_seq_length=WINDOW)
     model.encode("warm up")
     return lambda: model.encode(texts(), batch_size=32)
 
 
 def stock(folder: str) -> Callable[[], np.ndarray]:
-    """The other side, ready to run."""
+    """Return the other side, ready to run."""
     model = SentenceTransformer(folder)
     model.encode("warm up")
     return lambda: model.encode(texts(), batch_size=32)

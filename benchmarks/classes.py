@@ -2,7 +2,7 @@
 
     python benchmarks/classes.py [MODEL] [--parts memory,time] [--texts 100] [--runs 3]
 
-Heads that the backbone does not have are made up: they cost what real ones do. The time of a class
+Heads that the backbone does not have are random: they cost what real ones do. The time of a class
 is compared with that of the dense model for as many tokens, plus its own head on all of them.
 """
 
@@ -38,19 +38,19 @@ QUERY = "who spoke of the budget of the town"
 
 
 def dense(name: str, method: str, **settings: Any):
-    """One vector a text."""
+    """Return a model with one vector a text."""
     return le.load(name, method, device="cpu", **settings)
 
 
 def sparse(name: str, method: str, **settings: Any):
-    """A weight for each word of the vocabulary."""
+    """Return a model with a weight for each word of the vocabulary."""
     transformer = Transformer(name, transformer_task="fill-mask")
     stock = SparseEncoder(modules=[transformer, SpladePooling("max")], device="cpu")
     return le.extend(stock, method, **settings)
 
 
 def late(name: str, method: str, **settings: Any):
-    """A vector of 128 numbers for each token."""
+    """Return a model with a vector of 128 numbers for each token."""
     transformer = Transformer(name)
     width = transformer.get_embedding_dimension()
     projection = Dense(
@@ -70,7 +70,7 @@ def late(name: str, method: str, **settings: Any):
 
 
 def pairs(name: str, method: str, **settings: Any):
-    """A score for a query and a text."""
+    """Return a model with a score for a query and a text."""
     folder = tempfile.mkdtemp()
     model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=1)
     model.save_pretrained(folder)
@@ -87,14 +87,14 @@ CLASSES: dict[str, Callable[..., Any]] = {
 
 
 def job(model: Any, texts: list[str]) -> Callable[[], object]:
-    """What the class does with texts."""
+    """Return what the class does with texts."""
     if isinstance(model, CrossEncoder):
         return lambda: model.predict([(QUERY, text) for text in texts])
     return lambda: model.encode(texts)
 
 
 def prepared(kind: str, name: str, method: str, n: int) -> Callable[[], object]:
-    """A job for a process of its own."""
+    """Return a job for a process of its own."""
     settings = {} if method == "pcw" else {"max_seq_length": n + 64}
     run = CLASSES[kind](name, method, **settings)
     job(run, ["warm"])()
@@ -102,7 +102,7 @@ def prepared(kind: str, name: str, method: str, n: int) -> Callable[[], object]:
 
 
 def memory(name: str) -> None:
-    """Peak memory of one text, in fresh processes."""
+    """Measure the peak memory of one text, in fresh processes."""
     for method, n in (("pcw", LONG), ("pi", 4096)):
         print(f"{method}, {n:,} tokens: peak memory beyond the loaded model, and in all (MB)")
         base = 0.0
@@ -114,19 +114,21 @@ def memory(name: str) -> None:
 
 
 def read_tokens(model: Any, texts: list[str]) -> int:
-    """Tokens of all passes."""
+    """Return the number of tokens in all passes."""
     reader = model.long_transformer
-    given: list[Any] = [(QUERY, one) for one in texts] if isinstance(model, CrossEncoder) else texts
-    return sum(len(one.tokens) for one in reader.passes_of(reader.flat_features(given)))
+    inputs: list[Any] = (
+        [(QUERY, text) for text in texts] if isinstance(model, CrossEncoder) else texts
+    )
+    return sum(len(each.tokens) for each in reader.passes_of(reader.flat_features(inputs)))
 
 
 @torch.inference_mode()
 def head_seconds(model: Any, tokens: int) -> float:
-    """The head of a class alone, on as many tokens, in pieces as large as windows."""
+    """Return the seconds of a class's head on so many tokens, in pieces as large as windows."""
     width = model.long_transformer.backbone.config.hidden_size
     states = torch.randn(1, 256, width)
     if isinstance(model, SparseEncoder):
-        head = le_head(model)
+        head = sparse_head(model)
         run = lambda: head(states)  # noqa: E731
     elif isinstance(model, MultiVectorEncoder):
         mask = torch.ones(1, 256, dtype=torch.int64)
@@ -141,8 +143,8 @@ def head_seconds(model: Any, tokens: int) -> float:
     return seconds(lambda: [run() for _ in range(20)]) / 20 * tokens / 256
 
 
-def le_head(model: Any) -> Callable[[torch.Tensor], object]:
-    """The head for words, and the pooling of what it gives."""
+def sparse_head(model: Any) -> Callable[[torch.Tensor], object]:
+    """Return the head for words with the pooling behind it."""
     from longembed_st.compat import head_alone
 
     head, pooling = head_alone(model.long_transformer.model), SpladePooling("max")
@@ -153,7 +155,7 @@ def le_head(model: Any) -> Callable[[torch.Tensor], object]:
 
 
 def time(name: str, count: int, runs: int) -> None:
-    """Mixed texts by every class."""
+    """Measure every class on mixed texts."""
     texts = random_texts(mixed_lengths(count), 1)
     models = {kind: build(name, "pcw") for kind, build in CLASSES.items()}
     jobs = [job(model, texts) for model in models.values()]
@@ -178,11 +180,11 @@ def main() -> None:
     parser.add_argument("--parts", default="memory,time")
     parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
-    given = parser.parse_args()
-    if "memory" in given.parts:
-        memory(given.model)
-    if "time" in given.parts:
-        time(given.model, given.texts, given.runs)
+    arguments = parser.parse_args()
+    if "memory" in arguments.parts:
+        memory(arguments.model)
+    if "time" in arguments.parts:
+        time(arguments.model, arguments.texts, arguments.runs)
 
 
 if __name__ == "__main__":

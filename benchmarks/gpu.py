@@ -42,7 +42,7 @@ LEAST_COSINE = 0.99
 
 
 def shapes(small: bool) -> dict[str, PretrainedConfig]:
-    """The configurations; small ones only exercise the harness."""
+    """Return the configurations; small ones only exercise the harness."""
     by = 16 if small else 1
     vocabulary = {"vocab_size": 1000 if small else 30522, "pad_token_id": 0}
     return {
@@ -74,8 +74,8 @@ def shapes(small: bool) -> dict[str, PretrainedConfig]:
     }
 
 
-def written(config: PretrainedConfig, folder: Path) -> str:
-    """A sentence-transformers folder with random weights."""
+def write_model(config: PretrainedConfig, folder: Path) -> str:
+    """Write a sentence-transformers folder with random weights, and return its name."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     numbered = {word: number for number, word in enumerate([*specials, *SHORT_WORDS])}
     words = Tokenizer(models.WordLevel(numbered, unk_token="[UNK]"))
@@ -94,7 +94,7 @@ def written(config: PretrainedConfig, folder: Path) -> str:
 
 
 def timed(run: Callable[[], object], device: str, runs: int = 3) -> float:
-    """Median seconds of a job, what is queued on the device included."""
+    """Return the median seconds of a job, what is queued on the device included."""
     taken = []
     for _ in range(runs + 1):
         begin = time.perf_counter()
@@ -106,21 +106,21 @@ def timed(run: Callable[[], object], device: str, runs: int = 3) -> float:
 
 
 def matmul_peak(device: str, small: bool) -> float:
-    """Operations a second of a large product in bfloat16."""
+    """Return the operations a second of a large product in bfloat16."""
     n = 512 if small else 8192
-    one = torch.randn(n, n, device=device, dtype=torch.bfloat16)
-    return 2 * n**3 / timed(lambda: one @ one, device, 9)
+    matrix = torch.randn(n, n, device=device, dtype=torch.bfloat16)
+    return 2 * n**3 / timed(lambda: matrix @ matrix, device, 9)
 
 
 def operations(model: SentenceTransformer, texts: list[str]) -> int:
-    """What torch counts in one call."""
+    """Return the operations that torch counts in one call."""
     with FlopCounterMode(display=False) as counter:
         model.encode(texts)
     return int(counter.get_total_flops())
 
 
 def measure(name: str, method: str, texts: list[str], device: str, peak: float) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     reach = {} if method == "pcw" else {"max_seq_length": 32768}
     model = le.load(name, method, device=device, dtype="bfloat16", **reach)
     exact = le.load(name, method, device=device, dtype="float32", **reach)
@@ -133,7 +133,7 @@ def measure(name: str, method: str, texts: list[str], device: str, peak: float) 
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     seconds = timed(lambda: model.encode(texts), device)
-    tokens = sum(one.read for one in le.coverage(model, texts))
+    tokens = sum(coverage.read for coverage in le.coverage(model, texts))
     share = operations(model, texts) / seconds / peak
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else float("nan")
     return (
@@ -147,24 +147,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny shapes and texts")
-    given = parser.parse_args()
-    if given.device == "cuda" and not torch.cuda.is_available():
+    arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
         print("not run: there is no GPU here")
         return
-    peak = matmul_peak(given.device, given.small)
+    peak = matmul_peak(arguments.device, arguments.small)
     print(f"matrix products in bfloat16: {peak / 1e12:.2f} TFLOP/s")
-    longest = 1024 if given.small else 32768
+    longest = 1024 if arguments.small else 32768
     kinds = {
-        f"{longest:,} tokens": random_texts([longest - 2] * (1 if given.small else 4), 0),
+        f"{longest:,} tokens": random_texts([longest - 2] * (1 if arguments.small else 4), 0),
         "mixed lengths": random_texts([max(16, longest >> n) - 2 for n in range(9)], 1),
     }
-    for shape, config in shapes(given.small).items():
+    for shape, config in shapes(arguments.small).items():
         with tempfile.TemporaryDirectory() as folder:
-            name = written(config, Path(folder))
+            name = write_model(config, Path(folder))
             for kind, texts in kinds.items():
                 print(f"{shape}, {kind}")
                 for method in METHODS[shape]:
-                    print(f"  {measure(name, method, texts, given.device, peak)}", flush=True)
+                    print(f"  {measure(name, method, texts, arguments.device, peak)}", flush=True)
 
 
 if __name__ == "__main__":

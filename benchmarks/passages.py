@@ -14,28 +14,30 @@ import argparse
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from longembed_index.hybrid import catch_up, question_of, search_hybrid
-from longembed_index.memory import MemoryStore
-from longembed_index.passages import search_dense, sentences_of
-from longembed_index.records import Record
-from longembed_index.spans import SpanEmbedder, SpanFile, SpannedStore
-from longembed_index.testing import MADE_BY
 from rich.progress import track
+from samples import read_texts
 
-import longembed_st as le
+from longembed_bench.data import RetrievalData
 from longembed_bench.facts import FACTS
 from longembed_bench.synthetic import needle_data, passkey_data
-from longembed_index.documents import jsonl_rows
-from longembed_index.lexical import WordFile
+from longembed_index.document import Document
+from longembed_index.index import Index
+from longembed_index.search.passages import sentences_of
 
 LENGTHS = (1024, 2048, 4096)
 SECTION_CHARACTERS = 20_000
 SENTENCES = 1_000
 WORDS = range(8, 31)
+
+
+MODES = ("dense", "hybrid")
+QUOTES = str.maketrans("", "", '"“”')
+"""In a query, a quoted phrase would have to stand in the document."""
 
 
 @dataclass(frozen=True)
@@ -49,78 +51,75 @@ class Question:
 
 
 def passkeys(length: int) -> tuple[list[str], list[Question]]:
-    """Documents of one length, and the place of each key that is asked for."""
-    data = passkey_data(length)
-    numbers = {key: number for number, key in enumerate(data.documents)}
-    questions = []
-    for key, text in data.queries.items():
-        (document,) = (name for name, grade in data.qrels[key].items() if grade)
-        whole = data.documents[document]
-        start = whole.index(text.removeprefix("what is the pass key for ").removesuffix("?"))
-        end = whole.index("\n", start) if "\n" in whole[start:] else len(whole)
-        questions.append(Question(text, numbers[document], start, end))
-    return list(data.documents.values()), questions
+    """Return documents of one length, and the place of each pass key that is asked for."""
+
+    def place(question: str, text: str) -> tuple[int, int]:
+        name = question.removeprefix("what is the pass key for ").removesuffix("?")
+        start = text.index(name)
+        end = text.find("\n", start)
+        return start, len(text) if end < 0 else end
+
+    return with_places(passkey_data(length), place)
 
 
 def needles(length: int, haystack: str) -> tuple[list[str], list[Question]]:
-    """The same with facts of all kinds in one text, of which every document has another."""
-    data = needle_data(length, haystack)
+    """Return documents of one long text with another fact in each, and the places of the facts."""
     facts = {question: fact for fact, question in FACTS}
+
+    def place(question: str, text: str) -> tuple[int, int]:
+        start = text.index(facts[question])
+        return start, start + len(facts[question])
+
+    return with_places(needle_data(length, haystack), place)
+
+
+def with_places(
+    data: RetrievalData, place: Callable[[str, str], tuple[int, int]]
+) -> tuple[list[str], list[Question]]:
+    """Return the documents, and each question with the place of its answer."""
     numbers = {key: number for number, key in enumerate(data.documents)}
     questions = []
-    for key, text in data.queries.items():
+    for key, question in data.queries.items():
         (document,) = (name for name, grade in data.qrels[key].items() if grade)
-        start = data.documents[document].index(facts[text])
-        questions.append(Question(text, numbers[document], start, start + len(facts[text])))
+        start, end = place(question, data.documents[document])
+        questions.append(Question(question, numbers[document], start, end))
     return list(data.documents.values()), questions
 
 
-def quotes(books: Path) -> tuple[list[str], list[Question]]:
-    """A section of each book, and sentences out of them."""
+def quotes(books: list[str], most: int) -> tuple[list[str], list[Question]]:
+    """Return a section of each book, and sentences out of them."""
     draw = random.Random(0)
     sections = []
-    for _, row in jsonl_rows(books):
-        begin = draw.randrange(max(1, len(row["text"]) - SECTION_CHARACTERS))
-        sections.append(row["text"][begin : begin + SECTION_CHARACTERS])
-    every = [
+    for book in books:
+        start = draw.randrange(max(1, len(book) - SECTION_CHARACTERS))
+        sections.append(book[start : start + SECTION_CHARACTERS])
+    sentences = [
         Question(text[start:end], number, start, end)
         for number, text in enumerate(sections)
         for start, end in sentences_of(text)
         if len(text[start:end].split()) in WORDS
     ]
-    return sections, draw.sample(every, min(SENTENCES, len(every)))
+    return sections, draw.sample(sentences, min(most, len(sentences)))
 
 
-def measure(
-    model: le.LongSentenceTransformer, documents: list[str], questions: list[Question]
-) -> str:
-    """The share of documents found first, and of these the share with the right passage."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        embedder = SpanEmbedder(model.encode_spans)
-        store = SpannedStore(MemoryStore(MADE_BY), SpanFile(place, "documents"), embedder)
-        for number, text in enumerate(track(documents)):
-            (vector,) = embedder([text]).vectors
-            store.write([Record(f"{number:09}", text, vector, {})])
-        words = WordFile(place, "documents")
-        catch_up(store, words)
-        asked = model.encode_query([question.text for question in questions])
-        counts: Counter[tuple[str, str]] = Counter()
-        for question, query in zip(questions, asked, strict=True):
-            found = {
-                "vectors": search_dense(store, query, 1),
-                "both": search_hybrid(store, words, question_of(question.text), query, 1),
-            }
-            for way, hits in found.items():
-                if int(hits[0].hit.source) == question.document:
-                    passage = hits[0].passages[0]
-                    has = passage.start <= question.start and question.end <= passage.end
-                    counts[way, "found"] += 1
-                    counts[way, "right"] += has
+def measure(settings: dict[str, Any], texts: list[str], questions: list[Question]) -> str:
+    """Return the share of documents found first, and of these the share with the right passage."""
+    counts: Counter[tuple[str, str]] = Counter()
+    with tempfile.TemporaryDirectory() as folder, Index.open(folder, **settings) as index:
+        index.add_documents([Document(f"{number:09}", text) for number, text in enumerate(texts)])
+        for question in track(questions):
+            for mode in MODES:
+                (hit,) = index.search(question.text.translate(QUOTES), k=1, mode=mode)
+                if int(hit.document.id) == question.document:
+                    passage = hit.passages[0]
+                    counts[mode, "first"] += 1
+                    counts[mode, "right"] += (
+                        passage.start <= question.start and question.end <= passage.end
+                    )
     return "; ".join(
-        f"by {way} {counts[way, 'found'] / len(questions):.1%} found, of these "
-        f"{counts[way, 'right'] / max(counts[way, 'found'], 1):.1%} with the right passage"
-        for way in ("vectors", "both")
+        f"{mode}: {counts[mode, 'first'] / len(questions):.1%} found first, of these "
+        f"{counts[mode, 'right'] / max(counts[mode, 'first'], 1):.1%} with the right passage"
+        for mode in MODES
     )
 
 
@@ -131,16 +130,25 @@ def main() -> None:
     parser.add_argument("books", type=Path)
     parser.add_argument("--method", default="pcw")
     parser.add_argument("--max-seq-length", type=int)
-    given = parser.parse_args()
-    settings = {"model_kwargs": {"dtype": torch.float32}, "on_overflow": "truncate"}
-    if given.max_seq_length:
-        settings["max_seq_length"] = given.max_seq_length
-    model = le.load(given.model, given.method, **settings)
-    haystack = max((row["text"] for _, row in jsonl_rows(given.books)), key=len)
-    for length in LENGTHS:
-        print(f"passkey {length:,}: {measure(model, *passkeys(length))}")
-        print(f"needle {length:,}: {measure(model, *needles(length, haystack))}")
-    print(f"quotes: {measure(model, *quotes(given.books))}")
+    parser.add_argument("--lengths", type=int, nargs="*", default=LENGTHS)
+    parser.add_argument("--sentences", type=int, default=SENTENCES)
+    arguments = parser.parse_args()
+    settings = {
+        "model": arguments.model,
+        "method": arguments.method,
+        "max_seq_length": arguments.max_seq_length,
+        "dtype": "float32",
+        "on_overflow": "truncate",
+        "spans": True,
+    }
+    settings = {name: value for name, value in settings.items() if value is not None}
+    books = read_texts(arguments.books)
+    for length in arguments.lengths:
+        print(f"passkey {length:,}: {measure(settings, *passkeys(length))}", flush=True)
+        haystack = max(books, key=len)
+        print(f"needle {length:,}: {measure(settings, *needles(length, haystack))}", flush=True)
+    if arguments.sentences:
+        print(f"quotes: {measure(settings, *quotes(books, arguments.sentences))}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ CORES_OF_A_MACHINE = 64
 
 
 def slices(books: Path, count: int, characters: int) -> list[str]:
-    """Parts of books."""
+    """Return parts of books, at equal distances."""
     with gzip.open(books, "rt") as lines:
         whole = "\n".join(json.loads(line)["text"] for line in lines)
     step = max(1, (len(whole) - characters) // count)
@@ -38,18 +38,18 @@ def slices(books: Path, count: int, characters: int) -> list[str]:
 
 
 def bytes_of(table: pa.Table) -> int:
-    """As a Parquet file."""
+    """Return the bytes of a table as a Parquet file."""
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
     return buffer.tell()
 
 
 def chunked(model: SentenceTransformer, texts: list[str], window: int) -> pa.Table:
-    """Each window as a text, with its vector."""
+    """Return each window as a text, with its vector."""
     rows = []
     for text in texts:
-        found = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        starts = [start for start, _ in found["offset_mapping"]][:: window - 2]
+        encoding = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        starts = [start for start, _ in encoding["offset_mapping"]][:: window - 2]
         ends = [*starts[1:], len(text)]
         parts = [text[start:end] for start, end in zip(starts, ends, strict=True)]
         rows += list(zip(parts, model.encode(parts), strict=True))
@@ -67,15 +67,15 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=10_000_000)
     parser.add_argument("--tokens", type=int, default=13_000)
     parser.add_argument("--sample", type=int, default=12)
-    given = parser.parse_args()
-    settings = ModelSettings(model_name=given.model, method="pcw")
+    arguments = parser.parse_args()
+    settings = ModelSettings(model_name=arguments.model, method="pcw")
     alone, spanned = EmbedDocuments(settings), EmbedDocuments(settings, spans=True)
-    probe = slices(given.books, 4, 20_000)
+    probe = slices(arguments.books, 4, 20_000)
     per_token = 20_000 * 4 / sum(alone(pa.table({"text": probe}))["tokens"].to_pylist())
-    texts = slices(given.books, given.sample, int(given.tokens * per_token))
+    texts = slices(arguments.books, arguments.sample, int(arguments.tokens * per_token))
     rows = pa.table({"text": texts})
     tokens = sum(alone(rows)["tokens"].to_pylist())
-    stock = SentenceTransformer(given.model, device="cpu")
+    stock = SentenceTransformer(arguments.model, device="cpu")
     window = int(stock.max_seq_length or 512)
     ways = {
         "one vector": lambda: alone(rows),
@@ -83,17 +83,18 @@ def main() -> None:
         "chunks": lambda: chunked(stock, texts, window),
     }
     cores = torch.get_num_threads()
-    print(f"{given.sample} documents of {tokens / given.sample:,.0f} tokens, {cores} cores")
-    print(f"text alone: {bytes_of(rows) / given.sample / 1e3:.1f} kB a document")
+    print(f"{arguments.sample} documents of {tokens / arguments.sample:,.0f} tokens, {cores} cores")
+    print(f"text alone: {bytes_of(rows) / arguments.sample / 1e3:.1f} kB a document")
     for name, work in ways.items():
-        took, made = timed(work)
-        size = bytes_of(made) / given.sample
-        core_hours = took * cores / given.sample * given.documents / 3600
+        seconds, table = timed(work)
+        size = bytes_of(table) / arguments.sample
+        core_hours = seconds * cores / arguments.sample * arguments.documents / 3600
         print(
-            f"{name}: {tokens / took / cores:,.0f} tokens a second and core, "
-            f"{size / 1e3:.1f} kB a document; {given.documents:,}: {core_hours:,.0f} core hours, "
+            f"{name}: {tokens / seconds / cores:,.0f} tokens a second and core, "
+            f"{size / 1e3:.1f} kB a document; "
+            f"{arguments.documents:,}: {core_hours:,.0f} core hours, "
             f"{core_hours / CORES_OF_A_MACHINE / 24:,.0f} days of a machine of "
-            f"{CORES_OF_A_MACHINE} cores, {size * given.documents / 1e12:.2f} TB"
+            f"{CORES_OF_A_MACHINE} cores, {size * arguments.documents / 1e12:.2f} TB"
         )
 
 

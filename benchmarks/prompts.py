@@ -17,10 +17,11 @@ from typing import Any
 from llama_index.core.llms import CompletionResponse, MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from measure import minilm
+from samples import read_texts
 
 from llama_index.retrievers.longembed import LongEmbedRetriever
-from longembed_index.documents import jsonl_rows
-from longembed_st.command.app import run
+from longembed_index.document import Document
+from longembed_index.index import Index
 
 
 class Counter(MockLLM):
@@ -44,20 +45,16 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=5)
     parser.add_argument("--questions", type=int, default=20)
     parser.add_argument("--passages", type=int, default=5)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        store, documents = Path(folder) / "store", Path(folder) / "documents"
-        documents.mkdir()
-        for number, (_, row) in zip(range(given.documents), jsonl_rows(given.corpus), strict=False):
-            text = row["text"]
-            (documents / f"{number}.txt").write_text(text, encoding="utf-8")
-            print(f"document {number}: {len(text.split()):,} words")
-        if run(["index", str(documents), "--store", str(store), "--model", minilm()]):
-            raise SystemExit(1)
-        rows = zip(range(given.questions), jsonl_rows(given.queries), strict=False)
-        questions = [row["text"] for _, (_, row) in rows]
+    arguments = parser.parse_args()
+    texts = read_texts(arguments.corpus)[: arguments.documents]
+    questions = read_texts(arguments.queries)[: arguments.questions]
+    for number, text in enumerate(texts):
+        print(f"document {number}: {len(text.split()):,} words")
+    with tempfile.TemporaryDirectory() as store:
+        with Index.open(store, minilm()) as index:
+            index.add_documents([Document(str(n), text) for n, text in enumerate(texts)])
         whole = LongEmbedRetriever(store, k=1, returns="documents")
-        best = LongEmbedRetriever(store, k=1, passages=given.passages)
+        best = LongEmbedRetriever(store, k=1, passages=arguments.passages)
         for label, retriever in (("whole document", whole), ("its passages", best)):
             model = Counter()
             engine = RetrieverQueryEngine.from_args(retriever, llm=model)

@@ -32,13 +32,13 @@ RUNS = {4096: 7, 8192: 5}
 
 
 def states(n: int, width: int, device: str, dtype: torch.dtype) -> list[Tensor]:
-    """Random queries, keys and values."""
+    """Return random queries, keys and values."""
     torch.manual_seed(0)
     return [torch.randn(1, HEADS, n, width).to(device, dtype) for _ in range(3)]
 
 
 def rotations(n: int, width: int, pair: tuple[int, int], like: Tensor) -> SelfExtendRotations:
-    """What a forward pass computes once for all its layers."""
+    """Return what a forward pass computes once for all its layers."""
     inverse = 10_000.0 ** (-torch.arange(0, width, 2) / width)
     angles = [(p[:, None] * inverse).to(like.device) for p in self_extend_positions(n, *pair)]
     return SelfExtendRotations(
@@ -47,7 +47,7 @@ def rotations(n: int, width: int, pair: tuple[int, int], like: Tensor) -> SelfEx
 
 
 def extended(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Callable[[], Tensor]:
-    """SelfExtend attention, ready to run."""
+    """Return SelfExtend attention, ready to run."""
     n, width = q.shape[2:]
     return partial(
         self_extend_attention,
@@ -62,7 +62,7 @@ def extended(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Callable
 
 
 def dense(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Three full score matrices and a choice among them."""
+    """Compute SelfExtend from three full score matrices."""
     n, width = q.shape[2:]
     tables = rotations(n, width, pair, q)
 
@@ -86,14 +86,14 @@ def dense(pair: tuple[int, int], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def extended_job(n: int, width: int) -> Callable[[], Tensor]:
-    """For the measurement of memory in a fresh process."""
+    """Return a job whose memory is measured in a fresh process."""
     job = extended(PAIRS[0], *states(n, width, "cpu", torch.float32))
     extended(PAIRS[0], *states(600, width, "cpu", torch.float32))()
     return job
 
 
 def whole_model(n: int) -> float:
-    """Ratio of a 6-layer encoder with SelfExtend to the same with plain attention."""
+    """Return the time of a 6-layer encoder with SelfExtend beside that with plain attention."""
     import longembed_st.positions.attention as attention
     from longembed_st.positions.family import family_of
     from longembed_st.positions.hooks import install_hook

@@ -23,8 +23,8 @@ from measure import minilm, mixed_lengths, random_texts, timed
 import longembed_st as le
 
 
-def served(store: Path) -> tuple[subprocess.Popen, str]:
-    """The server of a store, and its address."""
+def start_server(store: Path) -> tuple[subprocess.Popen, str]:
+    """Start the server of a store; return it with its address."""
     command = [sys.executable, "-m", "longembed_st", "serve", "--store", str(store), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
@@ -34,17 +34,17 @@ def served(store: Path) -> tuple[subprocess.Popen, str]:
 
 
 async def load(address: str, texts: list[str], clients: int) -> tuple[float, list, list[float]]:
-    """All texts by so many clients: seconds, vectors, and the seconds of each request."""
+    """Send texts by so many clients; return seconds, vectors, and the seconds of each request."""
     vectors: list = [None] * len(texts)
     waits = [0.0] * len(texts)
     queue = iter(range(len(texts)))
 
     async def client() -> None:
-        async with httpx.AsyncClient(base_url=address, timeout=None) as one:
+        async with httpx.AsyncClient(base_url=address, timeout=None) as session:
             for index in queue:
                 begin = time.perf_counter()
                 body = {"input": texts[index]}
-                answer = await one.post("/v1/embeddings", json=body)
+                answer = await session.post("/v1/embeddings", json=body)
                 answer.raise_for_status()
                 vectors[index] = answer.json()["data"][0]["embedding"]
                 waits[index] = time.perf_counter() - begin
@@ -60,30 +60,30 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default=minilm())
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=2000)
-    given = parser.parse_args()
-    texts = random_texts(mixed_lengths(given.requests), 7)
-    model = le.load(given.model, "pcw", device="cpu")
+    arguments = parser.parse_args()
+    texts = random_texts(mixed_lengths(arguments.requests), 7)
+    model = le.load(arguments.model, "pcw", device="cpu")
     with tempfile.TemporaryDirectory() as place:
         document, store = Path(place, "one.txt"), Path(place, "store")
         document.write_text("The committee met.")
-        command = ["index", str(document), "--store", str(store), "--model", given.model]
+        command = ["index", str(document), "--store", str(store), "--model", arguments.model]
         run = [sys.executable, "-m", "longembed_st", *command, "--method", "pcw"]
         subprocess.run(run, check=True, capture_output=True)
-        process, address = served(store)
+        process, address = start_server(store)
         try:
             asyncio.run(load(address, texts[:20], 4))
-            half = given.requests // 2
+            half = arguments.requests // 2
             before, first = timed(lambda: model.encode(texts[:half]))
-            seconds, vectors, waits = asyncio.run(load(address, texts, given.clients))
+            seconds, vectors, waits = asyncio.run(load(address, texts, arguments.clients))
             after, second = timed(lambda: model.encode(texts[half:]))
         finally:
             process.terminate()
             process.wait()
     alone, offline = before + after, np.concatenate([first, second])
-    found = np.array(vectors)
-    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(offline, axis=1)
-    worst = float(((found * offline).sum(1) / norms).min())
-    print(f"{given.requests:,} requests by {given.clients} clients: {seconds:.1f} s")
+    served = np.array(vectors)
+    norms = np.linalg.norm(served, axis=1) * np.linalg.norm(offline, axis=1)
+    worst = float(((served * offline).sum(1) / norms).min())
+    print(f"{arguments.requests:,} requests by {arguments.clients} clients: {seconds:.1f} s")
     print(f"offline encode of the same texts: {before:.1f} + {after:.1f} s")
     print(f"throughput of the server {alone / seconds:.2f} of offline")
     print(f"worst cosine with offline 1 - {1 - worst:.1e}; all answered, in order")

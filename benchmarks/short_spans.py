@@ -6,7 +6,7 @@ without labels.
 
     python benchmarks/short_spans.py MODEL DATA WINDOWS.npz [--span-tokens 128]
 
-WINDOWS.npz is what whitening.py has kept of the same model and data.
+WINDOWS.npz is what whitening.py has saved of the same model and data.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import track
-from whitening import Read, kept, rows
+from whitening import Task, load_tasks, read_rows
 
 import longembed_st as le
 from longembed_tuning.wccn import RIDGE, fit_map
 
 
-def show(label: str, task: Read, windows: Read) -> None:
+def show(label: str, task: Task, windows: Task) -> None:
     """Print the scores of one kind of spans."""
-    made = fit_map(windows.scatter(), ridge=RIDGE)
+    whitening = fit_map(windows.scatter(), ridge=RIDGE)
     count = np.mean([len(vectors) for vectors in task.windows])
     print(f"{label}: {count:.1f} a document")
-    for name, map_ in (("as they are", {}), ("whitened", {"map_": made})):
+    for name, map_ in (("as they are", {}), ("whitened", {"map_": whitening})):
         own, best = task.one_vector(**map_), task.best_window(**map_)
         average = task.best_window(**map_, average=True)
         print(f"  {name:12} document {own:.1f}, best span {best:.1f}, average {average:.1f}")
@@ -43,25 +43,27 @@ def main() -> None:
     parser.add_argument("windows", type=Path)
     parser.add_argument("--method", default="pcw")
     parser.add_argument("--span-tokens", type=int, default=128)
-    given = parser.parse_args()
-    windows = kept(given.windows)["equal"]
+    arguments = parser.parse_args()
+    windows = load_tasks(arguments.windows)["equal"]
     show("windows", windows, windows)
     settings = {"model_kwargs": {"dtype": torch.float32}, "on_overflow": "truncate"}
-    model = le.load(given.model, given.method, **settings)
-    texts = [row["text"] for row in rows(given.data, "corpus")]
+    model = le.load(arguments.model, arguments.method, **settings)
+    texts = [row["text"] for row in read_rows(arguments.data, "corpus")]
     if len(texts) != len(windows.windows):
         raise SystemExit(
-            f"{given.windows} is of {len(windows.windows)} documents, not {len(texts)}"
+            f"{arguments.windows} is of {len(windows.windows)} documents, not {len(texts)}"
         )
-    read = [model.encode_spans([text], span_tokens=given.span_tokens)[0] for text in track(texts)]
+    read = [
+        model.encode_spans([text], span_tokens=arguments.span_tokens)[0] for text in track(texts)
+    ]
     # Another model, or another order of the documents, would show here.
     gap = max(
-        float(np.abs(one.document - own / np.linalg.norm(own)).max())
-        for one, own in zip(read, windows.documents, strict=True)
+        float(np.abs(spans.document - vector / np.linalg.norm(vector)).max())
+        for spans, vector in zip(read, windows.documents, strict=True)
     )
     print(f"documents' vectors differ by {gap:.4f} at most")
-    short = replace(windows, windows=[one.vectors for one in read])
-    show(f"{given.span_tokens} tokens", short, windows)
+    short = replace(windows, windows=[spans.vectors for spans in read])
+    show(f"{arguments.span_tokens} tokens", short, windows)
 
 
 if __name__ == "__main__":

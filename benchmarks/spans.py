@@ -9,75 +9,52 @@ each the first `--characters`. Without a model, MiniLM from PyPI.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
+from itertools import islice
 from pathlib import Path
 
 import psutil
-from longembed_index.embedding import storable_model
-from longembed_index.ingestion import ingest
-from longembed_index.opening import COLLECTION, open_store
-from longembed_index.sources import TextSource
-from longembed_index.spans import FILE, SpanEmbedder, SpanFile, SpannedStore
-from measure import minilm
+from measure import bytes_of, interleaved, minilm
 
-from longembed_index.documents import jsonl_rows
-from longembed_st.base.settings import ModelSettings
+import longembed_st as le
+from longembed_index.document import Document
+from longembed_index.documents.folder import jsonl_rows
+from longembed_index.index import Index
 
 ROUNDS = 3
+
+
+def index_bytes(model: str, texts: list[str], *, spans: bool) -> int:
+    """Return the bytes of an index of texts."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Index.open(folder, model, method="pcw", spans=spans) as index:
+            index.add_documents([Document(str(n), text) for n, text in enumerate(texts)])
+        return bytes_of(Path(folder))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("books", type=Path)
-    parser.add_argument("model", nargs="?", default=None)
+    parser.add_argument("model", nargs="?", default=minilm())
     parser.add_argument("--documents", type=int, default=4)
     parser.add_argument("--characters", type=int, default=150_000)
-    given = parser.parse_args()
-    name = given.model or str(minilm())
-    settings = ModelSettings(model_name=name, method="pcw")
-    loaded = storable_model(settings)
-    model = loaded.model
-    rows = [row["text"][: given.characters] for _, row in jsonl_rows(given.books)]
-    texts = rows[: given.documents]
-
-    def encode() -> None:
-        model.encode_with_coverage(texts, role="document")
-
-    def encode_spans() -> None:
-        model.encode_spans(texts)
-
-    def encode_short_spans() -> None:
-        model.encode_spans(texts, span_tokens=128)
-
-    ways = {"encode": encode, "encode_spans": encode_spans, "of 128 tokens": encode_short_spans}
-    seconds: dict[str, list[float]] = {label: [] for label in ways}
-    process = psutil.Process()
-    encode()
-    for _ in range(ROUNDS):
-        for label, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            seconds[label].append(time.perf_counter() - begin)
-    base = statistics.median(seconds["encode"])
-    for label, found in seconds.items():
-        median = statistics.median(found)
-        print(f"{label:16}{median:7.1f} s   {median / base:.3f} times")
-    print(f"resident memory {process.memory_info().rss / 1e6:,.0f} MB")
-
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        with open_store(place, loaded, write=True) as store:
-            embedder = SpanEmbedder(model.encode_spans)
-            spanned = SpannedStore(store, SpanFile(place, COLLECTION), embedder)
-            sources = [TextSource(f"d{n}", text) for n, text in enumerate(texts)]
-            ingest(sources, spanned, embedder)
-        sizes = {file.name: file.stat().st_size for file in place.rglob("*") if file.is_file()}
-        spans = sizes.pop(FILE)
-        total = sum(sizes.values())
-        print(f"store {total / 1e6:.2f} MB, spans {spans / 1e6:.2f} MB: {spans / total:.2f} of it")
+    arguments = parser.parse_args()
+    rows = islice(jsonl_rows(arguments.books), arguments.documents)
+    texts = [row["text"][: arguments.characters] for _, row in rows]
+    model = le.load(arguments.model, "pcw")
+    sides = {
+        "encode": lambda: model.encode_with_coverage(texts, role="document"),
+        "encode_spans": lambda: model.encode_spans(texts),
+        "of 128 tokens": lambda: model.encode_spans(texts, span_tokens=128),
+    }
+    sides["encode"]()
+    medians = interleaved(ROUNDS, *sides.values())
+    for label, median in zip(sides, medians, strict=True):
+        print(f"{label:16}{median:7.1f} s   {median / medians[0]:.3f} times")
+    print(f"resident memory {psutil.Process().memory_info().rss / 1e6:,.0f} MB")
+    plain, spanned = (index_bytes(arguments.model, texts, spans=spans) for spans in (False, True))
+    print(f"index {plain / 1e6:.2f} MB, with spans {spanned / 1e6:.2f}: {spanned / plain - 1:+.0%}")
 
 
 if __name__ == "__main__":

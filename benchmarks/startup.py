@@ -21,7 +21,7 @@ print(time.perf_counter() - start)
 
 
 def import_milliseconds(statement: str) -> float:
-    """Milliseconds of a statement after sentence_transformers was imported, in a new process."""
+    """Return the milliseconds of a statement in a new process that has sentence_transformers."""
     code = ADDED.format(statement=statement)
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, text=True

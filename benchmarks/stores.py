@@ -35,6 +35,15 @@ SPANS = 30
 """Of each document, where spans are measured."""
 
 
+FILTERS = {
+    "a hash": {"content_hash": "hash of 000000007.txt"},
+    "one author of 1,000": {"author": "author 7"},
+    "a range of years": {"year": {"gte": 2019}},
+    "a pattern of ids": {"source": "0000001*"},
+}
+"""Which documents are listed, or searched for."""
+
+
 def cloud_vectors(count: int, draw: np.random.Generator) -> np.ndarray:
     """Return unit vectors in 2,000 clouds, shape (count, WIDTH)."""
     centres = draw.normal(size=(2000, WIDTH))
@@ -64,7 +73,12 @@ def measure(kind: str, folder: Path, count: int, words: int) -> None:
     vectors = cloud_vectors(count, draw)
     queries = cloud_vectors(QUERIES, draw) + vectors[np.arange(QUERIES) % count]
     records = (
-        record_of(name_of(number), text, vectors[number])
+        record_of(
+            name_of(number),
+            text,
+            vectors[number],
+            metadata={"year": 1990 + number % 30, "author": f"author {number % 1000}"},
+        )
         for number, text in enumerate(zipf_texts(count, words))
     )
     began = time.perf_counter()
@@ -88,10 +102,8 @@ def measure(kind: str, folder: Path, count: int, words: int) -> None:
     store = open_store(folder)
     store.nearest(queries[0], K)
     print(f"  opened and searched once: {time.perf_counter() - began:.2f} s")
-    seconds, (ids, _) = timed(store.vectors)
-    assert len(ids) == count
-    print(f"  all vectors read: {seconds:.2f} s")
     show_vector_search(store, vectors, queries)
+    show_reads(store)
     show_word_search(store.lexical() or own_words)
     store.close()
 
@@ -106,7 +118,7 @@ def delete_old_versions(folder: Path) -> None:
 
 
 def show_vector_search(store: Store, vectors: np.ndarray, queries: np.ndarray) -> None:
-    """Print the times of a search by vectors, with its recall, and of a document by its id."""
+    """Print the times of a search by vectors, with its recall, also under a filter."""
     nearest: list[set[str]] = []
     search = milliseconds(
         lambda n: nearest.append({document_id for document_id, _ in store.nearest(queries[n], K)})
@@ -116,8 +128,21 @@ def show_vector_search(store: Store, vectors: np.ndarray, queries: np.ndarray) -
         [len(ids & set(map(name_of, row))) / K for ids, row in zip(nearest, exact, strict=True)]
     )
     print(f"  nearest by vector: {search:.1f} ms, recall@{K} against exact {recall:.3f}")
-    ids = [name_of(row[0]) for row in exact]
-    print(f"  a document by its id: {milliseconds(lambda n: store.get([ids[n]])):.2f} ms")
+    where = FILTERS["one author of 1,000"]
+    search = milliseconds(lambda n: store.nearest(queries[n], K, where), 10)
+    print(f"  nearest by vector, of one author: {search:.1f} ms")
+
+
+def show_reads(store: Store) -> None:
+    """Print the times of reading documents by id and by filter."""
+    ids = [entry.id for entry in store.entries()]
+    some = [ids[row] for row in np.random.default_rng(3).integers(len(ids), size=QUERIES)]
+    print(f"  a document by its id: {milliseconds(lambda n: store.get([some[n]])):.2f} ms")
+    print(f"  the generation: {milliseconds(lambda _: store.generation):.3f} ms")
+    print(f"  all vectors: {milliseconds(lambda _: store.vectors(), 3):,.0f} ms")
+    for name, where in {"all documents": None, **FILTERS}.items():
+        listed = milliseconds(lambda _, where=where: list(store.entries(where)), 3)
+        print(f"  entries, {name}: {listed:,.1f} ms")
 
 
 def show_word_search(words: LexicalIndex) -> None:

@@ -1,12 +1,13 @@
 """One vector a document, whitened within documents or not, on a retrieval task with answers.
 
-Each document is read once; all lines are made from the same vectors. nDCG@10 in percent, one right
-document a query. The labels serve the scores only: whitenings and weights are fitted without them.
+Each document is read once; all lines are computed from the same vectors. nDCG@10 in percent, one
+right document a query. Labels serve the scores only: whitenings and weights need none.
 
     python benchmarks/whitening.py MODEL DATA [--method pcw] [--keep FILE.npz] [--out FILE.json]
 
-DATA is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz. --keep holds the vectors of
-windows, to go on from or to start again with another ridge. --out is for whitening_plot.py.
+DATA is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz. --keep saves the vectors of
+windows, or reads them if the file exists, for instance to try another ridge. --out is for
+whitening_plot.py.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from rich.progress import track
 
 import longembed_st as le
-from longembed_index.documents import jsonl_rows
+from longembed_index.documents.folder import jsonl_rows
 from longembed_st.files import write_atomically
 from longembed_st.loading.whitening import Whitening, unit, with_whitening
 from longembed_tuning.frequencies import DocumentFrequencies
@@ -37,7 +38,7 @@ RIDGES = (0.03, 0.1, 0.2, 0.3, 1.0)
 
 
 @dataclass
-class Read:
+class Task:
     """What a model makes of a task.
 
     Attributes:
@@ -52,29 +53,29 @@ class Read:
     queries: np.ndarray
     right: np.ndarray
 
-    def of(self, chosen: np.ndarray) -> Read:
-        """The task with some of its documents, and the queries for these."""
-        asked = np.isin(self.right, chosen)
-        return Read(
+    def select(self, chosen: np.ndarray) -> Task:
+        """Return the task with some of its documents, and the queries for these."""
+        rows = np.isin(self.right, chosen)
+        return Task(
             [self.windows[i] for i in chosen],
             self.documents[chosen],
-            self.queries[asked],
-            np.searchsorted(chosen, self.right[asked]),
+            self.queries[rows],
+            np.searchsorted(chosen, self.right[rows]),
         )
 
     def scatter(self, chosen: np.ndarray | None = None) -> Scatter:
-        """Of all documents, or of some."""
-        found = Scatter(self.documents.shape[1])
+        """Return the scatter of all documents, or of some."""
+        scatter = Scatter(self.documents.shape[1])
         for i in range(len(self.documents)) if chosen is None else chosen:
-            found.add(self.windows[i], self.documents[i])
-        return found
+            scatter.add(self.windows[i], self.documents[i])
+        return scatter
 
     def one_vector(self, map_: Any = unit) -> float:
-        """The score by one vector a document."""
+        """Return the score by one vector a document."""
         return ndcg(map_(self.queries) @ map_(self.documents).T, self.right)
 
     def best_window(self, map_: Any = unit, *, average: bool = False) -> float:
-        """The score if that of a document is its best window's, or the average of both."""
+        """Return the score by the best window, or by the average of it and the document."""
         queries = map_(self.queries)
         scores = np.stack([(queries @ map_(x).T).max(axis=1) for x in self.windows], axis=1)
         if average:
@@ -83,32 +84,32 @@ class Read:
 
 
 def ndcg(scores: np.ndarray, right: np.ndarray) -> float:
-    """Mean nDCG@10 in percent of a table of scores."""
+    """Return the mean nDCG@10, in percent, of scores of shape (queries, documents)."""
     own = scores[np.arange(len(scores)), right]
     ranks = (scores > own[:, None]).sum(axis=1)
     return float(100 * np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
 
 
-def rows(folder: Path, name: str) -> list[dict[str, str]]:
-    """The rows of one of the three files."""
+def read_rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of one of the three files."""
     (file,) = sorted(folder.glob(f"{name}.jsonl*"))[:1]
     return [row for _, row in jsonl_rows(file)]
 
 
 def first(row: dict[str, str], *names: str) -> str:
-    """The first of some columns that a row has."""
+    """Return the value of the first of some columns that a row has."""
     return next(str(row[name]) for name in names if name in row)
 
 
-def read_task(model: le.LongSentenceTransformer, folder: Path) -> dict[str, Read]:
-    """The task as the model reads it, with equal weights of tokens and by their idf."""
-    corpus, asked = rows(folder, "corpus"), rows(folder, "queries")
+def read_task(model: le.LongSentenceTransformer, folder: Path) -> dict[str, Task]:
+    """Return the task as the model reads it, with equal weights of tokens and by their idf."""
+    corpus, queries = read_rows(folder, "corpus"), read_rows(folder, "queries")
     names = {first(row, "doc_id", "_id"): number for number, row in enumerate(corpus)}
     answers = {
         first(row, "qid", "query-id"): names[first(row, "doc_id", "corpus-id")]
-        for row in rows(folder, "qrels")
+        for row in read_rows(folder, "qrels")
     }
-    right = np.array([answers[first(row, "qid", "_id")] for row in asked])
+    right = np.array([answers[first(row, "qid", "_id")] for row in queries])
     frequencies = DocumentFrequencies(model.long_transformer)
     for row in corpus:
         frequencies.add(row["text"])
@@ -117,11 +118,11 @@ def read_task(model: le.LongSentenceTransformer, folder: Path) -> dict[str, Read
         "idf": with_whitening(model, Whitening(None, frequencies.idf())),
     }
     read = [read_windows(list(models.values()), row["text"]) for row in track(corpus)]
-    texts = [row["text"] for row in asked]
+    texts = [row["text"] for row in queries]
     return {
-        name: Read(
-            windows=[one[place].vectors for one in read],
-            documents=np.array([one[place].document for one in read]),
+        name: Task(
+            windows=[variants[place].vectors for variants in read],
+            documents=np.array([variants[place].document for variants in read]),
             queries=models[name].encode_query(texts),
             right=right,
         )
@@ -129,12 +130,12 @@ def read_task(model: le.LongSentenceTransformer, folder: Path) -> dict[str, Read
     }
 
 
-def kept(path: Path) -> dict[str, Read]:
-    """What an earlier run has read."""
+def load_tasks(path: Path) -> dict[str, Task]:
+    """Return what an earlier run has saved."""
     with np.load(path) as file:
         ends = np.cumsum(file["counts"])[:-1]
         return {
-            name: Read(
+            name: Task(
                 np.split(file[f"{name} windows"], ends),
                 file[f"{name} documents"],
                 file[f"{name} queries"],
@@ -144,8 +145,8 @@ def kept(path: Path) -> dict[str, Read]:
         }
 
 
-def keep(path: Path, tasks: dict[str, Read]) -> None:
-    """Write what was read."""
+def save_tasks(path: Path, tasks: dict[str, Task]) -> None:
+    """Write what was read to a file."""
     arrays: dict[str, Any] = {
         f"{name} {part}": array
         for name, task in tasks.items()
@@ -155,22 +156,22 @@ def keep(path: Path, tasks: dict[str, Read]) -> None:
             ("queries", task.queries),
         )
     }
-    one = tasks["equal"]
-    arrays |= {"counts": np.array([len(x) for x in one.windows]), "right": one.right}
+    equal = tasks["equal"]
+    arrays |= {"counts": np.array([len(x) for x in equal.windows]), "right": equal.right}
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def measure(task: Read, ridge: float) -> dict[str, Any]:
-    """All lines of one kind of weights."""
+def measure(task: Task, ridge: float) -> dict[str, Any]:
+    """Return all lines of one kind of weights of tokens."""
     everything = np.arange(len(task.documents))
     whole = task.scatter()
-    begin = time.perf_counter()
-    made = fit_map(whole, ridge=ridge)
-    seconds = time.perf_counter() - begin
+    began = time.perf_counter()
+    whitening = fit_map(whole, ridge=ridge)
+    seconds = time.perf_counter() - began
 
     def less_the_mean(vectors: np.ndarray) -> np.ndarray:
         mean = unit(task.documents).mean(axis=0)
-        return unit((unit(vectors) - mean) @ made.matrix.T)
+        return unit((unit(vectors) - mean) @ whitening.matrix.T)
 
     def fitted_on(count: int) -> float:
         draws = [np.random.default_rng(n).permutation(everything)[:count] for n in range(DRAWS)]
@@ -178,7 +179,7 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
         return float(np.mean([task.one_vector(map_) for map_ in maps]))
 
     half = np.sort(np.random.default_rng(0).permutation(everything)[: len(everything) // 2])
-    rest = task.of(np.setdiff1d(everything, half))
+    rest = task.select(np.setdiff1d(everything, half))
     return {
         "vectors a document": float(np.mean([len(x) for x in task.windows])),
         "one vector": task.one_vector(),
@@ -187,23 +188,23 @@ def measure(task: Read, ridge: float) -> dict[str, Any]:
         "whitened": {
             n: task.one_vector(fit_map(whole, ridge=ridge, dimensions=n)) for n in DIMENSIONS
         },
-        "whitened, best window": task.best_window(made),
-        "whitened, average of both": task.best_window(made, average=True),
+        "whitened, best window": task.best_window(whitening),
+        "whitened, average of both": task.best_window(whitening, average=True),
         "whitened, the mean subtracted": task.one_vector(less_the_mean),
         "ridge": {r: task.one_vector(fit_map(whole, ridge=r)) for r in RIDGES},
         "fitted on": {n: fitted_on(n) for n in DOCUMENTS if n < len(everything)},
         "one half": {
             "as it is": rest.one_vector(),
             "fitted on the other": rest.one_vector(fit_map(task.scatter(half), ridge=ridge)),
-            "fitted on all": rest.one_vector(made),
+            "fitted on all": rest.one_vector(whitening),
         },
         "seconds of the fit": seconds,
     }
 
 
-def show(found: dict[str, Any], indent: str = "") -> None:
+def show(results: dict[str, Any], indent: str = "") -> None:
     """Print scores, a line each."""
-    for name, value in found.items():
+    for name, value in results.items():
         if isinstance(value, dict):
             print(f"{indent}{name}")
             show(value, indent + "  ")
@@ -221,22 +222,22 @@ def main() -> None:
     parser.add_argument("--ridge", type=float, default=RIDGE)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    if given.keep and given.keep.exists():
-        tasks = kept(given.keep)
+    arguments = parser.parse_args()
+    if arguments.keep and arguments.keep.exists():
+        tasks = load_tasks(arguments.keep)
     else:
         settings = {"model_kwargs": {"dtype": torch.float32}, "on_overflow": "truncate"}
-        if given.max_seq_length:
-            settings["max_seq_length"] = given.max_seq_length
-        tasks = read_task(le.load(given.model, given.method, **settings), given.data)
-        if given.keep:
-            keep(given.keep, tasks)
-    found = {name: measure(task, given.ridge) for name, task in tasks.items()}
-    name = f"{Path(given.model).name} {given.method}, {given.data.name}"
+        if arguments.max_seq_length:
+            settings["max_seq_length"] = arguments.max_seq_length
+        tasks = read_task(le.load(arguments.model, arguments.method, **settings), arguments.data)
+        if arguments.keep:
+            save_tasks(arguments.keep, tasks)
+    results = {name: measure(task, arguments.ridge) for name, task in tasks.items()}
+    name = f"{Path(arguments.model).name} {arguments.method}, {arguments.data.name}"
     print(f"{name}: {len(tasks['equal'].documents)} documents")
-    show(found)
-    if given.out:
-        given.out.write_text(json.dumps({"name": name, "found": found}, indent=1) + "\n")
+    show(results)
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"name": name, "found": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    count = len(given.results)
+    arguments = parser.parse_args()
+    count = len(arguments.results)
     figure, panels = plt.subplots(1, count, figsize=(3.4 * count, 3.4), layout="constrained")
-    for panel, path in zip([panels] if count == 1 else panels, given.results, strict=True):
+    for panel, path in zip([panels] if count == 1 else panels, arguments.results, strict=True):
         result = json.loads(path.read_text())
         equal = result["found"]["equal"]
         full = max(map(int, equal["whitened"]))
@@ -50,7 +50,7 @@ def main() -> None:
     first.set_ylabel("nDCG@10 x 100")
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
-    figure.savefig(given.out, dpi=130)
+    figure.savefig(arguments.out, dpi=130)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import track
-from whitening import Read
+from samples import read_texts
+from whitening import Task
 
 import longembed_st as le
-from longembed_index.documents import jsonl_rows
 from longembed_tuning.samples import read_windows
 from longembed_tuning.wccn import fit_map
 
@@ -33,18 +33,18 @@ QUERIES = 2
 
 
 def part(draw: random.Random, words: list[str], length: int) -> list[str]:
-    """So many words from anywhere."""
+    """Draw so many words that stand in a row."""
     start = draw.randrange(max(1, len(words) - length))
     return words[start : start + length]
 
 
 def sections(draw: random.Random, books: list[list[str]]) -> list[list[list[str]]]:
-    """One passage a document."""
+    """Return documents of one passage each."""
     return [[part(draw, words, SECTION_WORDS)] for words in books]
 
 
 def glued(draw: random.Random, books: list[list[str]]) -> list[list[list[str]]]:
-    """Several passages a document, of several books."""
+    """Return documents of several passages each, of several books."""
     return [
         [part(draw, draw.choice(books), PASSAGE_WORDS) for _ in range(PASSAGES)]
         for _ in range(GLUED)
@@ -56,26 +56,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("books", type=Path)
-    given = parser.parse_args()
-    model = le.load(given.model, "pcw", model_kwargs={"dtype": torch.float32})
-    books = [row["text"].split() for _, row in jsonl_rows(given.books)]
+    arguments = parser.parse_args()
+    model = le.load(arguments.model, "pcw", model_kwargs={"dtype": torch.float32})
+    books = [text.split() for text in read_texts(arguments.books)]
     draw = random.Random(0)
     for name, make in (("sections", sections), ("glued", glued)):
         documents = make(draw, books)
-        asked = [
+        queries = [
             (number, " ".join(part(draw, draw.choice(passages), QUERY_WORDS)[::2]))
             for number, passages in enumerate(documents)
             for _ in range(QUERIES)
         ]
         texts = [" ".join(word for words in passages for word in words) for passages in documents]
         read = [read_windows([model], text)[0] for text in track(texts)]
-        task = Read(
-            windows=[one.vectors for one in read],
-            documents=np.array([one.document for one in read]),
-            queries=model.encode_query([text for _, text in asked]),
-            right=np.array([number for number, _ in asked]),
+        task = Task(
+            windows=[windows.vectors for windows in read],
+            documents=np.array([windows.document for windows in read]),
+            queries=model.encode_query([text for _, text in queries]),
+            right=np.array([number for number, _ in queries]),
         )
-        print(f"{name}: {len(texts)} documents, {len(asked)} queries")
+        print(f"{name}: {len(texts)} documents, {len(queries)} queries")
         print(f"  one vector  {task.one_vector():5.1f}   best window {task.best_window():5.1f}")
         for ridge in RIDGES:
             map_ = fit_map(task.scatter(), ridge=ridge)

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def pooled_vector(model: SentenceTransformer, text: str) -> np.ndarray:
-    """The pooled vector of a text before it is normalised."""
+    """Return the pooled vector of a text before it is normalised."""
     features = model[1](model[0](model[0].preprocess([text])))
     return features["sentence_embedding"][0].detach().numpy()
 
