@@ -65,7 +65,11 @@ def test_a_graph_is_made_once(graphs, load, traced_models) -> None:
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("graph.bin", "changed"), ("digests.json", "gone")],
+    [
+        ("graph.bin", "changed"),
+        pytest.param("graph.xml", "gone", marks=pytest.mark.slow),
+        pytest.param("digests.json", "emptied", marks=pytest.mark.slow),
+    ],
 )
 def test_a_damaged_graph_is_made_anew(graphs, load, traced_models, name, damage, caplog) -> None:
     expected = load().encode(TEXTS)
