@@ -11,13 +11,13 @@ def as_double(values: Any) -> torch.Tensor:
     return torch.as_tensor(values).detach().double()
 
 
-def cosine(one: Any, other: Any) -> float:
+def cosine(first: Any, second: Any) -> float:
     """Cosine of the angle between two vectors; the smallest, row by row, of two matrices."""
-    return float(torch.cosine_similarity(as_double(one), as_double(other), dim=-1).min())
+    return float(torch.cosine_similarity(as_double(first), as_double(second), dim=-1).min())
 
 
-def difference(one: Any, other: Any) -> float:
+def difference(first: Any, second: Any) -> float:
     """The largest difference between two entries."""
-    one, other = as_double(one), as_double(other)
-    assert one.shape == other.shape, f"{tuple(one.shape)} against {tuple(other.shape)}"
-    return float((one - other).abs().max())
+    first, second = as_double(first), as_double(second)
+    assert first.shape == second.shape, f"{tuple(first.shape)} against {tuple(second.shape)}"
+    return float((first - second).abs().max())

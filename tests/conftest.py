@@ -24,7 +24,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
-# Compiled models of one run are none of the next one's.
+# No run reads compiled models of another one.
 _caches = tempfile.TemporaryDirectory(prefix="longembed-cache-", ignore_cleanup_errors=True)
 os.environ["LONGEMBED_CACHE"] = _caches.name
 
@@ -71,9 +71,9 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 def unexpected_skips(config: pytest.Config) -> list[str]:
     """What was skipped for a reason that is not allowed; known where pytest reports, only."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
-    found = {f"{one.nodeid}: {one.longrepr[2]}" for one in skipped}
-    return sorted(one for one in found if not any(re.search(p, one) for p in MAY_BE_SKIPPED))
+    reports = reporter.stats.get("skipped", []) if reporter is not None else []
+    skips = {f"{report.nodeid}: {report.longrepr[2]}" for report in reports}
+    return sorted(skip for skip in skips if not any(re.search(p, skip) for p in MAY_BE_SKIPPED))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -86,8 +86,8 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Name such tests."""
-    found = unexpected_skips(config)
-    if found:
+    skips = unexpected_skips(config)
+    if skips:
         terminalreporter.section("skipped, for no reason that tests/conftest.py allows", red=True)
-        for one in found:
-            terminalreporter.line(one)
+        for skip in skips:
+            terminalreporter.line(skip)

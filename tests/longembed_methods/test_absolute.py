@@ -25,6 +25,8 @@ from longembed_st.positions.hooks import within_table
 
 METHODS = ("gp", "rp", "pi")
 SMALL_FAMILIES = (*BERT_LIKE, *ROBERTA_LIKE, "mpnet")
+OTHER_FAMILIES = (*BERT_LIKE[1:], *ROBERTA_LIKE[1:])
+"""Read like BERT or RoBERTa: in the slow suite."""
 
 
 def plain(folder, model_type, window, **settings):
@@ -46,8 +48,9 @@ def test_vectors_of_a_real_model_equal_the_reference(minilm_folder):
     ("model_type", "method"),
     [
         *[("bert", method) for method in METHODS],
-        *[(other, "pi") for other in ("roberta", "mpnet")],
-        *[pytest.param(other, "pi", marks=pytest.mark.slow) for other in SMALL_FAMILIES],
+        ("roberta", "pi"),
+        ("mpnet", "pi"),
+        *[pytest.param(other, "pi", marks=pytest.mark.slow) for other in OTHER_FAMILIES],
     ],
 )
 def test_every_family_equals_the_reference(small_model, model_type, method):
@@ -71,7 +74,7 @@ def test_every_family_that_is_declared_is_tested_here():
     [
         *[("bert", method) for method in METHODS],
         ("roberta", "pi"),
-        *[pytest.param(other, "pi", marks=pytest.mark.slow) for other in SMALL_FAMILIES[1:-1]],
+        *[pytest.param(other, "pi", marks=pytest.mark.slow) for other in OTHER_FAMILIES],
     ],
 )
 def test_log_n_scaling_equals_the_reference(small_model, model_type, method):

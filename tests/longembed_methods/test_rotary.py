@@ -30,8 +30,8 @@ def context(scale, window=WINDOW):
     return le.Context(original=window, extended=scale * window)
 
 
-def relative_difference(one, other):
-    return float(((one.double() - other.double()) / other.double()).abs().max())
+def relative_difference(values, expected):
+    return float(((values.double() - expected.double()) / expected.double()).abs().max())
 
 
 # Frequencies, as transformers computes them.
@@ -44,9 +44,9 @@ def test_ntk_by_formula_equals_transformers(width, scale, base):
         "dynamic", width, base, WINDOW, n=scale * WINDOW, factor=1.0
     )
     method = NtkAware(base_factor="formula")
-    found = method.frequencies(scale * WINDOW, context(scale), original(width, base))
-    assert relative_difference(found.inverse, wanted) < 1e-6
-    assert found.attention_factor == factor == 1
+    slowed = method.frequencies(scale * WINDOW, context(scale), original(width, base))
+    assert relative_difference(slowed.inverse, wanted) < 1e-6
+    assert slowed.attention_factor == factor == 1
 
 
 @pytest.mark.parametrize("n", [513, 1024, 3001, 4096])
@@ -54,16 +54,16 @@ def test_dynamic_ntk_equals_transformers_at_every_length(n):
     width = 64
     wanted, _ = transformers_frequencies("dynamic", width, 10_000.0, WINDOW, n=n, factor=1.0)
     method = NtkAware(base_factor="formula", factor="dynamic")
-    found = method.frequencies(n, context(8), original(width))
-    assert relative_difference(found.inverse, wanted) < 1e-6
+    slowed = method.frequencies(n, context(8), original(width))
+    assert relative_difference(slowed.inverse, wanted) < 1e-6
 
 
 @shapes
 def test_yarn_equals_transformers(width, scale, base):
     wanted, factor = transformers_frequencies("yarn", width, base, WINDOW, factor=float(scale))
-    found = Yarn().frequencies(600, context(scale), original(width, base))
-    assert relative_difference(found.inverse, wanted) < 1e-6
-    assert found.attention_factor == pytest.approx(factor)
+    slowed = Yarn().frequencies(600, context(scale), original(width, base))
+    assert relative_difference(slowed.inverse, wanted) < 1e-6
+    assert slowed.attention_factor == pytest.approx(factor)
     assert factor == pytest.approx(0.1 * math.log(scale) + 1)
 
 
@@ -73,9 +73,9 @@ def test_yarn_with_other_betas_equals_transformers(fast, slow):
         "yarn", 64, 10_000.0, 4096, factor=4.0, beta_fast=fast, beta_slow=slow, attention_factor=1.5
     )
     method = Yarn(beta_fast=fast, beta_slow=slow, attention_factor=1.5)
-    found = method.frequencies(5000, context(4, 4096), original(64))
-    assert relative_difference(found.inverse, wanted) < 1e-6
-    assert found.attention_factor == factor == 1.5
+    slowed = method.frequencies(5000, context(4, 4096), original(64))
+    assert relative_difference(slowed.inverse, wanted) < 1e-6
+    assert slowed.attention_factor == factor == 1.5
 
 
 @shapes
@@ -94,10 +94,10 @@ def test_a_model_that_is_scaled_already_is_scaled_further(kind):
     llama3 = Frequencies(
         inverse=rope_frequencies(64, 10_000.0).float() / 8, base=10_000.0, attention_factor=1.2
     )
-    found = NtkAware(base_factor="formula", factor=kind).frequencies(1024, context(2), llama3)
+    slowed = NtkAware(base_factor="formula", factor=kind).frequencies(1024, context(2), llama3)
     plain = NtkAware(base_factor="formula").frequencies(1024, context(2), original(64))
-    assert relative_difference(found.inverse, plain.inverse / 8) < 1e-6
-    assert found.attention_factor == 1.2
+    assert relative_difference(slowed.inverse, plain.inverse / 8) < 1e-6
+    assert slowed.attention_factor == 1.2
     assert Yarn().frequencies(1024, context(2), llama3).attention_factor == pytest.approx(
         1.2 * (0.1 * math.log(2) + 1)
     )
@@ -110,42 +110,42 @@ def test_ntk_by_formula_slows_the_lowest_frequency_by_s_and_keeps_the_highest():
     width, scale = 64, 4
     inverse = original(width).inverse
     method = NtkAware(base_factor="formula")
-    found = method.frequencies(600, context(scale), original(width)).inverse
-    assert found[0] == inverse[0] == 1
-    assert (inverse[-1] / found[-1]).item() == pytest.approx(scale, rel=1e-5)
-    assert (found[1:] < inverse[1:]).all()
+    slowed = method.frequencies(600, context(scale), original(width)).inverse
+    assert slowed[0] == inverse[0] == 1
+    assert (inverse[-1] / slowed[-1]).item() == pytest.approx(scale, rel=1e-5)
+    assert (slowed[1:] < inverse[1:]).all()
 
 
 @pytest.mark.parametrize(("scale", "multiple"), [(2, 3), (4, 5), (8, 10)])
 def test_the_papers_lambda_is_that_of_its_table_6(scale, multiple):
     assert paper_lambda(scale) == pytest.approx(multiple)
-    found = NtkAware(base_factor="paper").frequencies(600, context(scale), original(64)).inverse
-    assert relative_difference(found, rope_frequencies(64, 10_000.0 * multiple)) < 1e-6
+    slowed = NtkAware(base_factor="paper").frequencies(600, context(scale), original(64)).inverse
+    assert relative_difference(slowed, rope_frequencies(64, 10_000.0 * multiple)) < 1e-6
 
 
 @given(st.floats(1, 1000), st.floats(1, 1000))
-def test_the_papers_lambda_grows_with_s_and_is_never_below_1(one, other):
-    lower, upper = sorted((one, other))
+def test_the_papers_lambda_grows_with_s_and_is_never_below_1(first, second):
+    lower, upper = sorted((first, second))
     assert 1 <= paper_lambda(lower) <= paper_lambda(upper) + 1e-9
 
 
 def test_a_base_factor_of_10_makes_100000_of_10000():
-    found = NtkAware(base_factor=10).frequencies(5000, context(8, 4096), original(128)).inverse
-    assert relative_difference(found, rope_frequencies(128, 100_000.0)) < 1e-6
+    slowed = NtkAware(base_factor=10).frequencies(5000, context(8, 4096), original(128)).inverse
+    assert relative_difference(slowed, rope_frequencies(128, 100_000.0)) < 1e-6
 
 
 @pytest.mark.parametrize("scale", [2, 8])
 def test_ntk_multiplies_the_base_by_the_square_of_s_by_default(scale):
-    found = NtkAware().frequencies(600, context(scale), original(64)).inverse
-    assert relative_difference(found, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
+    slowed = NtkAware().frequencies(600, context(scale), original(64)).inverse
+    assert relative_difference(slowed, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
 
 
 @pytest.mark.parametrize("base_factor", ["square", "formula", "paper"])
 def test_dynamic_ntk_begins_where_the_original_frequencies_end(base_factor):
     method = NtkAware(base_factor=base_factor, factor="dynamic")
-    found = method.frequencies(WINDOW + 1, context(8), original(64)).inverse
+    slowed = method.frequencies(WINDOW + 1, context(8), original(64)).inverse
     at_most = 1.03 if base_factor != "paper" else 2.0  # the paper's line meets s = 1 at 1.8
-    assert (original(64).inverse / found).max() < at_most
+    assert (original(64).inverse / slowed).max() < at_most
 
 
 # As a configuration of transformers.
@@ -170,10 +170,10 @@ def test_a_configuration_holds_yarn_with_its_attention_factor():
     baked = Yarn(beta_fast=20.0).baked_rope({"rope_theta": 10_000.0}, 64, context(4))
     kept = {name: value for name, value in baked.items() if name not in ("rope_type", "rope_theta")}
     wanted, factor = transformers_frequencies("yarn", 64, 10_000.0, WINDOW, **kept)
-    found = Yarn(beta_fast=20.0).frequencies(600, context(4), original(64))
+    slowed = Yarn(beta_fast=20.0).frequencies(600, context(4), original(64))
     assert baked["rope_type"] == "yarn"
-    assert relative_difference(found.inverse, wanted) < 1e-6
-    assert found.attention_factor == pytest.approx(factor)
+    assert relative_difference(slowed.inverse, wanted) < 1e-6
+    assert slowed.attention_factor == pytest.approx(factor)
 
 
 # Options.

@@ -67,11 +67,11 @@ def test_a_model_sees_the_worked_example(kind):
     plan = plan_for("self_extend", 10, 8, 10, reference.width, reference.base, group=(2, 4))
     assert -plan.relative[4, 9] == 4
     with torch.inference_mode():
-        found = model[0].token_embeddings(ids)
-    assert difference(found, reference.run(ids, plan)) < 2e-5
+        states = model[0].token_embeddings(ids)
+    assert difference(states, reference.run(ids, plan)) < 2e-5
     for other in ((2, 3), (2, 5), (3, 4)):
         plan = plan_for("self_extend", 10, 8, 10, reference.width, reference.base, group=other)
-        assert difference(found, reference.run(ids, plan)) > 1e-2, other
+        assert difference(states, reference.run(ids, plan)) > 1e-2, other
 
 
 # Group size and neighbour window.

@@ -134,13 +134,13 @@ cuts = st.integers(1, 300).flatmap(
 @given(cuts)
 def test_windows_cover_the_text_without_a_gap_and_are_full(cut):
     n, size, overlap = cut
-    found = parallel_windows(n, size, overlap)
-    covered = {token for start, end in found for token in range(start, end)}
+    ranges = parallel_windows(n, size, overlap)
+    covered = {token for start, end in ranges for token in range(start, end)}
     assert covered == set(range(n))
-    assert all(end - start == min(size, n) for start, end in found)
-    assert all(one < other for (one, _), (other, _) in pairwise(found))
+    assert all(end - start == min(size, n) for start, end in ranges)
+    assert all(start < next_start for (start, _), (next_start, _) in pairwise(ranges))
     # Neighbours share exactly the overlap, but for the last one, which is moved back.
-    shared = [one_end - start for (_, one_end), (start, _) in pairwise(found)]
+    shared = [end - start for (_, end), (start, _) in pairwise(ranges)]
     assert all(tokens == overlap for tokens in shared[:-1])
     assert all(tokens >= overlap for tokens in shared[-1:])
 

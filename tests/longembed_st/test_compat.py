@@ -43,8 +43,8 @@ def test_head_alone(kind):
         expected = model(input_ids=ids).logits
         states = model.base_model(input_ids=ids).last_hidden_state
         head = compat.head_alone(model)
-        found = torch.cat([head(inputs_embeds=some).logits for some in states.split(2, 1)], 1)
-        assert difference(found, expected) < 1e-5
+        logits = torch.cat([head(inputs_embeds=some).logits for some in states.split(2, 1)], 1)
+        assert difference(logits, expected) < 1e-5
         assert difference(model(input_ids=ids).logits, expected) < 1e-5
 
 

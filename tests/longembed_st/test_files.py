@@ -36,10 +36,10 @@ def test_a_file_whose_writing_fails_stays_as_it_was(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file.txt"]
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_folder_appears_when_it_is_whole(tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path, exists: bool) -> None:
     folder = tmp_path / "a" / "folder"
-    if there:
+    if exists:
         folder.mkdir(parents=True)
     with atomic_folder(folder) as unfinished:
         (unfinished / "one").write_text("1")
@@ -48,10 +48,10 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path, there: bool) -> None:
     assert names(folder.parent) == ["folder"]
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path, exists: bool) -> None:
     folder = tmp_path / "folder"
-    if there:
+    if exists:
         folder.mkdir()
 
     def half() -> None:
@@ -61,8 +61,8 @@ def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path, there: bool
 
     with pytest.raises(KeyboardInterrupt):
         half()
-    assert names(tmp_path) == (["folder"] if there else [])
-    assert not there or names(folder) == []
+    assert names(tmp_path) == (["folder"] if exists else [])
+    assert not exists or names(folder) == []
 
 
 def test_an_empty_folder_is_filled_where_none_is_renamed_over_another(

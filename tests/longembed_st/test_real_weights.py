@@ -57,8 +57,8 @@ def test_short_texts_of_a_real_encoder_keep_their_vectors(method):
     assert len(roformer().tokenizer(short[-1])["input_ids"]) == 512
     wanted = torch.stack([roformer().encode(text, convert_to_tensor=True) for text in short])
     scale = wanted.norm(dim=1).max()
-    found = torch.tensor(model.encode([chinese(600), *short])[1:])
-    assert difference(found / scale, wanted / scale) < 1e-6
+    vectors = torch.tensor(model.encode([chinese(600), *short])[1:])
+    assert difference(vectors / scale, wanted / scale) < 1e-6
 
 
 @needs("roformer-sim-small-zh")
@@ -70,10 +70,10 @@ def test_a_real_encoder_equals_the_dense_reference(method):
     ids = roformer().tokenizer(chinese(200), return_tensors="pt", verbose=False)["input_ids"]
     reference = RotaryReference(SHARED_MODELS / "roformer-sim-small-zh", 128, causal=False)
     with torch.inference_mode():
-        found = model[0].token_embeddings(ids)
+        states = model[0].token_embeddings(ids)
     multiple = {"multiple": 4.0} if method == "ntk" else {}
     wanted = reference.token_embeddings(ids, method, 256, logn=True, **multiple)
-    assert difference(found, wanted) < 1e-4
+    assert difference(states, wanted) < 1e-4
 
 
 @pytest.mark.slow
@@ -155,5 +155,5 @@ def test_without_a_method_a_language_models_loss_explodes_beyond_its_window():
 def test_a_language_models_loss_is_that_of_an_independent_prototype(settings, published):
     # The table in shared/models/README.md was computed by a slow dense prototype.
     model = le.extend(stories()[0], max_seq_length=1024, **settings)
-    found = [block.mean().item() for block in losses(model, 1024).split(128)]
-    assert found == pytest.approx(published, abs=0.02)
+    means = [block.mean().item() for block in losses(model, 1024).split(128)]
+    assert means == pytest.approx(published, abs=0.02)

@@ -55,12 +55,12 @@ def saved(small_model, tmp_path_factory):
     for name, (kind, settings) in ROTARY.items():
         original = stock(kind, normalize=True, padding_side="left", pooling="lasttoken")
         models[name] = le.extend(original, max_seq_length=300, **settings)
-    expected, given = {}, {}
+    expected, inputs = {}, {}
     for name, model in models.items():
         model.save_pretrained(str(here / name))
         texts = texts_of(model)
         expected[name] = described(model, texts)
-        given[name] = [str(here / name), texts]
+        inputs[name] = [str(here / name), texts]
     code = """
         import longembed_st as le
         from sentence_transformers import SentenceTransformer
@@ -79,18 +79,18 @@ def saved(small_model, tmp_path_factory):
                 }
         answer(found)
     """
-    return here, expected, run_fresh(code, here, given=given)
+    return here, expected, run_fresh(code, here, given=inputs)
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock"])
 @pytest.mark.parametrize("name", SAVED)
 def test_a_saved_model_comes_back_in_a_fresh_process(saved, kind, name):
-    _, expected, found = saved
-    one, other = expected[name], found[f"{kind} {name}"]
-    assert other["extension"] == one["extension"]
-    assert other["fingerprint"] == one["fingerprint"]
-    assert difference(other["vectors"], one["vectors"]) < 1e-6
-    assert difference(other["query"], one["query"]) < 1e-6
+    _, expected, loaded = saved
+    before, after = expected[name], loaded[f"{kind} {name}"]
+    assert after["extension"] == before["extension"]
+    assert after["fingerprint"] == before["fingerprint"]
+    assert difference(after["vectors"], before["vectors"]) < 1e-6
+    assert difference(after["query"], before["query"]) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["pi", "pcw"])

@@ -74,8 +74,8 @@ def test_short_texts_keep_their_vectors(embedder, method) -> None:
     model = le.extend(embedder, method, original_max_seq_length=512, **length)
     short = ["a contract", "The court heard every side.", LICENCE[:1000]]
     wanted = torch.stack([embedder.encode(text, convert_to_tensor=True) for text in short])
-    found = torch.tensor(model.encode([LICENCE[:4000], *short])[1:])
-    assert difference(found, wanted) < 1e-5 * wanted.abs().max()
+    vectors = torch.tensor(model.encode([LICENCE[:4000], *short])[1:])
+    assert difference(vectors, wanted) < 1e-5 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("method", ["pi", "ntk", "yarn", "self_extend"])
@@ -85,7 +85,7 @@ def test_it_equals_the_dense_reference(embedder, checkpoint, method) -> None:
     ids = embedder.tokenizer(LICENCE, return_tensors="pt", verbose=False)["input_ids"][:, :201]
     reference = RotaryReference(checkpoint, 128, causal=True)
     with torch.inference_mode():
-        found = model[0].token_embeddings(ids)
+        states = model[0].token_embeddings(ids)
     multiple = {"multiple": 4.0} if method == "ntk" else {}
     wanted = reference.token_embeddings(ids, method, 256, **multiple)
-    assert difference(found, wanted) < 1e-3 * wanted.abs().max()
+    assert difference(states, wanted) < 1e-3 * wanted.abs().max()

@@ -100,7 +100,7 @@ def test_a_trainer_learns_from_long_documents(name, tmp_path):
     run.train()
     losses = [entry["loss"] for entry in run.state.log_history if "loss" in entry]
     assert len(losses) == 2
-    assert all(0 < one < 1e4 for one in losses)
+    assert all(0 < number < 1e4 for number in losses)
     changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
     assert any("encoder.layer.0" in key for key in changed)
     assert all(value.isfinite().all() for value in model.state_dict().values())
@@ -113,13 +113,13 @@ def test_the_gradient_of_a_long_pair_is_that_of_its_best_window():
         if isinstance(dropout, torch.nn.Dropout):
             dropout.p = 0.0
     text = text_of(LONG, model.tokenizer)
-    found = model(model.preprocess([("bad", text)]))["scores"]
-    found.sum().backward()
+    score = model(model.preprocess([("bad", text)]))["scores"]
+    score.sum().backward()
     words, room = text.split(), WINDOW - 4
     windows = [words[:room], words[room : 2 * room], words[-room:]]
     scores = stock(stock.preprocess([("bad", " ".join(window)) for window in windows]))["scores"]
     scores.max().backward()
-    assert found.item() == pytest.approx(scores.max().item(), abs=1e-5)
+    assert score.item() == pytest.approx(scores.max().item(), abs=1e-5)
     wanted = dict(stock[0].model.named_parameters())
     for key, parameter in model[0].model.named_parameters():
         torch.testing.assert_close(parameter.grad, wanted[key].grad, atol=1e-4, rtol=1e-3)

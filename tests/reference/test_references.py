@@ -44,8 +44,8 @@ def test_the_random_models_tell_the_methods_apart(small_model, model_type, offse
     vectors = {name: absolute.embed(plain, text, name, 300) for name in ("gp", "rp", "pi")}
     vectors["pi, larger window"] = absolute.embed(plain, text, "pi", 600)
     vectors["pcw"] = windows.embed(plain, text)
-    for one, other in combinations(vectors, 2):
-        assert difference(vectors[one], vectors[other]) > 1e-3, f"{one} and {other}"
+    for first, second in combinations(vectors, 2):
+        assert difference(vectors[first], vectors[second]) > 1e-3, f"{first} and {second}"
 
 
 def test_a_position_table_stands_for_explicit_positions(small_model):

@@ -27,8 +27,8 @@ def test_a_store_remembers_its_engine(docs, tmp_path, minilm_folder) -> None:
     line = ["index", str(docs), "--store", store, "--model", str(minilm_folder), "--json"]
     done = longembed(*line, "--backend", "openvino", "--dtype", "bfloat16")
     assert done.exit_code == 0, done.stderr
-    found = longembed("search", "river", "--store", store, "--mode", "dense", "--json")
-    assert json.loads(found.stdout)[0]["title"] == "2.txt"
+    result = longembed("search", "river", "--store", store, "--mode", "dense", "--json")
+    assert json.loads(result.stdout)[0]["title"] == "2.txt"
     again = longembed(*line)
     assert json.loads(again.stdout)["documents"]["unchanged"] == 3
     with closing(open_store(tmp_path / "store")) as opened:
@@ -50,11 +50,11 @@ def test_engines_that_agree_share_a_store(docs, tmp_path, minilm_folder) -> None
     (docs / "3.txt").write_text("The committee spoke of the harbour. " * 200)
     done = longembed("index", str(docs), "--store", store, "--backend", "openvino", "--verify")
     assert done.exit_code == 0, done.stderr
-    found = longembed(
+    result = longembed(
         *("search", "harbour", "--store", store, "--mode", "dense", "--json"),
         *("--backend", "openvino"),
     )
-    assert json.loads(found.stdout)[0]["title"] == "3.txt"
+    assert json.loads(result.stdout)[0]["title"] == "3.txt"
 
 
 @pytest.mark.slow
@@ -64,9 +64,11 @@ def test_the_bench_measures_an_engine(tmp_path, minilm_folder) -> None:
         *("-t", "passkey", "-l", "256", "--no-baselines", "--out", str(tmp_path / "out")),
     )
     assert done.exit_code == 0, done.stderr
-    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
-    settings = [json.loads(line)["settings"] for line in lines]
-    assert {(chosen.get("backend"), chosen["dtype"]) for chosen in settings} == {
+    runs = [json.loads(file.read_text()) for file in (tmp_path / "out").rglob("run.json")]
+    settings = [run["settings"] for run in runs]
+    assert {
+        (settings_of_run.get("backend"), settings_of_run["dtype"]) for settings_of_run in settings
+    } == {
         (None, "float32"),
         ("openvino", "bfloat16"),
     }

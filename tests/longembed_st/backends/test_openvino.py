@@ -107,9 +107,9 @@ def test_long_rotary_passes_equal_the_dense_reference(n) -> None:
     expected = reference.token_embeddings(ids, "ntk", 4096)
     for model in models:
         with torch.inference_mode():
-            found = model.token_embeddings(ids)
+            states = model.token_embeddings(ids)
         # As angles grow with the position, so does their rounding.
-        assert difference(found, expected) < 1e-3
+        assert difference(states, expected) < 1e-3
 
 
 def test_spans_and_token_embeddings_are_those_of_torch(minilm_folder) -> None:
@@ -117,9 +117,9 @@ def test_spans_and_token_embeddings_are_those_of_torch(minilm_folder) -> None:
     ours, theirs = (
         le.load(str(minilm_folder), "pcw", backend=name) for name in ("openvino", "torch")
     )
-    (found,), (expected,) = ours.encode_spans([text]), theirs.encode_spans([text])
-    assert found.spans == expected.spans
-    assert difference(found.vectors, expected.vectors) < 1e-5
+    (spans,), (expected,) = ours.encode_spans([text]), theirs.encode_spans([text])
+    assert spans.spans == expected.spans
+    assert difference(spans.vectors, expected.vectors) < 1e-5
     states = [m.encode(text, output_value="token_embeddings") for m in (ours, theirs)]
     assert difference(*states) < 1e-4
 
@@ -128,15 +128,15 @@ def test_lower_precision_is_near_and_has_a_fingerprint_of_its_own(minilm_folder)
     name = str(minilm_folder)
     plain = le.load(name, "pcw")
     rounded = le.load(name, "pcw", backend="openvino", dtype="bfloat16")
-    given = ["The committee met again.", "It spoke of many things, the budget among them. " * 90]
-    alike = (plain.encode(given) * rounded.encode(given)).sum(1)
+    inputs = ["The committee met again.", "It spoke of many things, the budget among them. " * 90]
+    alike = (plain.encode(inputs) * rounded.encode(inputs)).sum(1)
     assert alike.min() > 0.999
     if computes_bfloat16():
         assert alike.max() < 1 - 1e-6
     exact = le.load(name, "pcw", backend="openvino")
     assert le.fingerprint(exact) == le.fingerprint(plain)
     assert le.fingerprint(rounded) != le.fingerprint(plain)
-    assert difference(exact.encode(given), plain.encode(given)) < 1e-6
+    assert difference(exact.encode(inputs), plain.encode(inputs)) < 1e-6
 
 
 def test_stores_of_another_precision_are_refused(small_model) -> None:
@@ -205,17 +205,17 @@ def test_extensions_of_one_model_share_what_is_compiled(small_model, monkeypatch
 def test_threads_get_their_own_vectors(small_model) -> None:
     model = le.load(str(small_model("bert")), "pcw", backend="openvino")
     expected = [model.encode(text) for text in texts()]
-    found: dict[int, list[np.ndarray]] = {}
+    vectors: dict[int, list[np.ndarray]] = {}
 
     def work(number: int) -> None:
-        found[number] = [model.encode(text) for text in texts()]
+        vectors[number] = [model.encode(text) for text in texts()]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(difference(np.stack(found[n]), np.stack(expected)) < 1e-6 for n in range(4))
+    assert all(difference(np.stack(vectors[n]), np.stack(expected)) < 1e-6 for n in range(4))
 
 
 @pytest.mark.parametrize(
@@ -284,16 +284,20 @@ def test_costs_are_those_of_the_engine(minilm_folder, monkeypatch) -> None:
     assert [2 * cost.megabytes for cost in costs] == [cost.megabytes for cost in plain]
 
 
-def test_other_classes_are_those_of_torch() -> None:
+@pytest.mark.parametrize("kind", ["sparse", pytest.param("late", marks=pytest.mark.slow)])
+def test_other_classes_are_those_of_torch(kind) -> None:
     """Sparse vectors and token vectors; the heads behind them are torch's."""
-    for name, encode in {
-        splade("bert"): lambda model, given: model.encode(given).to_dense(),
-        late("gte"): lambda model, given: torch.cat(model.encode_document(given)),
-    }.items():
-        plain = le.load(name, "pcw")
-        compiled = le.load(name, "pcw", backend="openvino")
-        given = texts(10, 64, 200)
-        assert difference(encode(compiled, given), encode(plain, given)) < 5e-5
-        assert le.fingerprint(compiled) == le.fingerprint(plain)
+    name, encode = {
+        "sparse": (splade("bert"), lambda model, texts: model.encode(texts).to_dense()),
+        "late": (late("gte"), lambda model, texts: torch.cat(model.encode_document(texts))),
+    }[kind]
+    plain = le.load(name, "pcw")
+    compiled = le.load(name, "pcw", backend="openvino")
+    inputs = texts(10, 64, 200)
+    assert difference(encode(compiled, inputs), encode(plain, inputs)) < 5e-5
+    assert le.fingerprint(compiled) == le.fingerprint(plain)
+
+
+def test_pairs_are_not_computed_by_it() -> None:
     with pytest.raises(ModelError, match="computed by torch alone"):
         le.load(pairs("bert"), backend="openvino")

@@ -135,19 +135,19 @@ def test_stock_sentence_transformers_warns_too(folder, tmp_path):
 )
 def test_coverage_counts_exactly(folder, settings, lengths, expected):
     model = le.load(str(folder), **settings)
-    found = le.coverage(model, texts_of(model, lengths))
-    assert [coverage.tokens for coverage in found] == list(lengths)
-    assert [(coverage.read, coverage.passes) for coverage in found] == expected
+    coverages = le.coverage(model, texts_of(model, lengths))
+    assert [coverage.tokens for coverage in coverages] == list(lengths)
+    assert [(coverage.read, coverage.passes) for coverage in coverages] == expected
     shares = [read / tokens for (read, _), tokens in zip(expected, lengths, strict=True)]
-    assert [coverage.share for coverage in found] == shares
+    assert [coverage.share for coverage in coverages] == shares
 
 
 def test_coverage_counts_the_prompt(folder):
     model = le.load(str(folder), method="rp", max_seq_length=128)
     texts = texts_of(model, [127])
     for prompt in ({"prompt_name": "query"}, {"prompt": "query: "}):
-        (found,) = le.coverage(model, texts, **prompt)
-        assert (found.tokens, found.read) == (129, 128)
+        (coverage,) = le.coverage(model, texts, **prompt)
+        assert (coverage.tokens, coverage.read) == (129, 128)
 
 
 def test_coverage_says_nothing_and_computes_nothing(model, monkeypatch):
@@ -169,10 +169,10 @@ def test_coverage_of_nothing_and_what_is_refused(folder, model):
 
 
 def test_a_prompt_that_fills_the_window_reads_nothing_of_the_text(model):
-    (found,) = le.coverage(model, ["ban ban"], prompt="ban " * 200)
-    assert found.tokens == 204
-    assert 0 <= found.read <= 128
-    assert found.spans == () or all(start == end for start, end in found.spans)
+    (coverage,) = le.coverage(model, ["ban ban"], prompt="ban " * 200)
+    assert coverage.tokens == 204
+    assert 0 <= coverage.read <= 128
+    assert coverage.spans == () or all(start == end for start, end in coverage.spans)
 
 
 OVERLAPPING = {"method": "pcw", "window_size": 20, "overlap": 5}
@@ -196,10 +196,10 @@ def test_spans_say_which_characters_each_window_read(small_model, model_type, ex
     model = le.load(str(small_model(model_type)), **extension)
     tokenizer = model.tokenizer
     text = TEXT * 5
-    (found,) = le.coverage(model, [text], prompt=prompt)
-    assert len(found.spans) == found.passes
+    (coverage,) = le.coverage(model, [text], prompt=prompt)
+    assert len(coverage.spans) == coverage.passes
     # Nothing between windows, nor before and after them, holds a token.
-    edges = [0, *(edge for span in found.spans for edge in span), len(text)]
+    edges = [0, *(edge for span in coverage.spans for edge in span), len(text)]
     for end, start in zip(edges[0::2], edges[1::2], strict=True):
         assert not text[end:start].strip(), "a gap that holds text"
     # The tokens of all windows are the tokens of the text.
@@ -208,18 +208,18 @@ def test_spans_say_which_characters_each_window_read(small_model, model_type, ex
     )
     shift = len(prompt or "")
     offsets = [(a - shift, b - shift) for a, b in encoding["offset_mapping"] if b > shift]
-    for start, end in found.spans:
+    for start, end in coverage.spans:
         inside = [(a, b) for a, b in offsets if a >= start and b <= end]
         assert min(a for a, _ in inside) == start
         assert max(b for _, b in inside) == end
-    read = {i for i, (a, b) in enumerate(offsets) for s, e in found.spans if a >= s and b <= e}
+    read = {i for i, (a, b) in enumerate(offsets) for s, e in coverage.spans if a >= s and b <= e}
     assert read == set(range(len(offsets)))
 
 
 def test_spans_end_where_reading_ends(model):
     text = TEXT * 20
-    (found,) = le.coverage(model, [text])
-    ((start, end),) = found.spans
+    (coverage,) = le.coverage(model, [text])
+    ((start, end),) = coverage.spans
     kept = model.tokenizer(text, truncation=True, max_length=128)["input_ids"]
     assert start == 0
     assert model.tokenizer(text[start:end])["input_ids"] == kept
@@ -229,9 +229,9 @@ def test_spans_end_where_reading_ends(model):
 @given(text=st.text(max_size=300), size=st.integers(8, 64))
 def test_coverage_holds_for_any_text(folder, text, size):
     model = le.load(str(folder), method="pcw", window_size=size)
-    (found,) = le.coverage(model, [text])
-    assert found.tokens == found.read == len(model.tokenizer(text)["input_ids"])
-    for start, end in found.spans:
+    (coverage,) = le.coverage(model, [text])
+    assert coverage.tokens == coverage.read == len(model.tokenizer(text)["input_ids"])
+    for start, end in coverage.spans:
         assert 0 <= start <= end <= len(text)
 
 
@@ -244,30 +244,30 @@ def test_vectors_and_coverages_come_together_in_the_callers_order(model, role):
     texts.append(texts[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = model.encode_with_coverage(texts, role=role)
+        result = model.encode_with_coverage(texts, role=role)
     encode = {"query": model.encode_query, "document": model.encode_document}
     with pytest.warns(le.TextNotReadWarning):
         expected = encode.get(role, model.encode)(texts)
-    assert found.vectors.dtype == np.float32
-    assert difference(found.vectors, expected) < 1e-6
+    assert result.vectors.dtype == np.float32
+    assert difference(result.vectors, expected) < 1e-6
     counted = le.coverage(model, texts, prompt_name=role)
-    assert [(one.tokens, one.read, one.passes) for one in found.coverages] == [
-        (one.tokens, one.read, one.passes) for one in counted
+    assert [(coverage.tokens, coverage.read, coverage.passes) for coverage in result.coverages] == [
+        (coverage.tokens, coverage.read, coverage.passes) for coverage in counted
     ]
-    assert len(found) == len(texts)
+    assert len(result) == len(texts)
 
 
 def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
     texts = texts_of(model, [10, 200])
-    found = model.encode_with_coverage(texts, role="query", prompt="passage: ")
+    result = model.encode_with_coverage(texts, role="query", prompt="passage: ")
     with pytest.warns(le.TextNotReadWarning):
-        assert difference(found.vectors, model.encode_document(texts)) < 1e-6
+        assert difference(result.vectors, model.encode_document(texts)) < 1e-6
     bare = model.encode_with_coverage(texts, role="query", prompt="")
-    assert [one.tokens for one in bare.coverages] == [10, 200]
+    assert [coverage.tokens for coverage in bare.coverages] == [10, 200]
 
 
 @pytest.mark.parametrize(
-    ("prompts", "role", "found"),
+    ("prompts", "role", "chosen"),
     [
         ({"query": "q: ", "document": "d: ", "passage": "p: "}, "query", "q: "),
         ({"query": "q: ", "document": "d: ", "passage": "p: "}, "document", "d: "),
@@ -275,11 +275,11 @@ def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
         ({"title": "t: "}, None, None),
     ],
 )
-def test_the_prompt_of_a_role_is_the_one_of_sentence_transformers(folder, prompts, role, found):
+def test_the_prompt_of_a_role_is_the_one_of_sentence_transformers(folder, prompts, role, chosen):
     stock = SentenceTransformer(str(folder))
     model = le.extend(stock, "pcw")
     stock.prompts = model.prompts = prompts
-    assert model.prompt_of(role) == found
+    assert model.prompt_of(role) == chosen
     encode = {"query": stock.encode_query, "document": stock.encode_document}
     expected = encode.get(role, stock.encode)("ban")
     vectors = model.encode_with_coverage(["ban"], role=role).vectors
@@ -295,9 +295,9 @@ def test_a_default_prompt_holds_where_the_role_has_none(folder):
 def test_many_texts_are_read_in_groups_and_come_back_whole(model, monkeypatch):
     monkeypatch.setattr("longembed_st.base.long_model.CHARACTERS_AT_ONCE", 300)
     texts = texts_of(model, [10, 64, 65, 100, 128, 3])
-    found = model.encode_with_coverage(texts)
-    assert [one.tokens for one in found.coverages] == [10, 64, 65, 100, 128, 3]
-    assert difference(found.vectors, model.encode(texts)) < 1e-6
+    result = model.encode_with_coverage(texts)
+    assert [coverage.tokens for coverage in result.coverages] == [10, 64, 65, 100, 128, 3]
+    assert difference(result.vectors, model.encode(texts)) < 1e-6
 
 
 def test_vectors_with_coverage_have_the_width_of_the_model(folder):

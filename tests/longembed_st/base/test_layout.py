@@ -63,8 +63,8 @@ def test_features_of_the_stock_model_are_read(model, folder) -> None:
     stock = SentenceTransformer(folder, device="cpu")
     short = ["ban bar", "bast gin lor"]
     expected = stock.encode(short)
-    found = model.eval()(stock.preprocess(short))["sentence_embedding"]
-    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-6)
+    vectors = model.eval()(stock.preprocess(short))["sentence_embedding"]
+    np.testing.assert_allclose(vectors.detach().numpy(), expected, atol=1e-6)
     longer = model.preprocess(TEXTS)
     read = model(dict(longer))["sentence_embedding"]
     del longer["token_parts"]
@@ -85,7 +85,7 @@ def test_the_pooling_is_where_others_look_for_it(model, folder, tmp_path) -> Non
     model.save_pretrained(str(tmp_path / "saved"))
     again = SentenceTransformer(str(tmp_path / "saved"), device="cpu", trust_remote_code=True)
     np.testing.assert_allclose(again.encode(TEXTS), model.encode(TEXTS), atol=1e-6)
-    assert [type(one) for one in again] == [type(one) for one in model]
+    assert [type(module) for module in again] == [type(module) for module in model]
     # What is appended comes last, and takes nobody's place.
     count = len(list(model.children()))
     model.append(torch.nn.Identity())

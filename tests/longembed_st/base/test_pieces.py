@@ -26,8 +26,8 @@ def the(kind: str):
 
 
 def whole(tokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    return found["input_ids"], found["offset_mapping"]
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return encoding["input_ids"], encoding["offset_mapping"]
 
 
 def put_together(tokenizer, text: str, size: int, overlap: int):
@@ -133,38 +133,40 @@ class Watched:
 
 def test_a_long_text_is_never_tokenized_as_a_whole():
     watched = Watched(real("minilm"))
-    (found,) = tokenize(watched, [LONG], "a prompt: ")
+    (tokenized,) = tokenize(watched, [LONG], "a prompt: ")
     assert max(watched.characters) < len(LONG) / 2
-    assert found.counted == len(found) == len(real("minilm")("a prompt: " + LONG)["input_ids"])
-    assert list(found.ids) == real("minilm")("a prompt: " + LONG)["input_ids"]
-    assert found.header == len(real("minilm")("a prompt: ")["input_ids"]) - 1
+    assert (
+        tokenized.counted == len(tokenized) == len(real("minilm")("a prompt: " + LONG)["input_ids"])
+    )
+    assert list(tokenized.ids) == real("minilm")("a prompt: " + LONG)["input_ids"]
+    assert tokenized.header == len(real("minilm")("a prompt: ")["input_ids"]) - 1
 
 
 @pytest.mark.parametrize("from_end", [False, True])
 def test_what_is_not_read_is_counted_and_not_kept(from_end):
     tokenizer = real("minilm")
     ids = tokenizer(LONG)["input_ids"]
-    (found,) = tokenize(tokenizer, [LONG], None, TokenizeOptions(512, from_end=from_end))
-    assert found.complete
-    assert found.counted == len(ids)
-    assert len(found) < len(ids) / 2
-    kept = list(found.shortened(512, keep_end=from_end).ids)
+    (tokenized,) = tokenize(tokenizer, [LONG], None, TokenizeOptions(512, from_end=from_end))
+    assert tokenized.complete
+    assert tokenized.counted == len(ids)
+    assert len(tokenized) < len(ids) / 2
+    kept = list(tokenized.shortened(512, keep_end=from_end).ids)
     assert kept == [ids[0], *(ids[-511:-1] if from_end else ids[1:511]), ids[-1]]
 
 
 def test_where_nobody_counts_no_more_is_tokenized_than_is_read():
     watched = Watched(real("minilm"))
-    (found,) = tokenize(watched, [LONG], None, TokenizeOptions(512, count=False))
+    (tokenized,) = tokenize(watched, [LONG], None, TokenizeOptions(512, count=False))
     assert sum(watched.characters) < 30_000
-    assert not found.complete
+    assert not tokenized.complete
     ids = real("minilm")(LONG[:20_000])["input_ids"]
-    assert list(found.shortened(512, keep_end=False).ids) == [*ids[:511], ids[-1]]
+    assert list(tokenized.shortened(512, keep_end=False).ids) == [*ids[:511], ids[-1]]
 
 
 def test_the_characters_of_tokens_far_inside_are_those_of_the_whole():
     tokenizer = real("minilm")
-    (found,) = tokenize(tokenizer, [LONG], "to: ", TokenizeOptions(offsets=True))
+    (tokenized,) = tokenize(tokenizer, [LONG], "to: ", TokenizeOptions(offsets=True))
     whole_text = tokenizer("to: " + LONG)
-    for token in (0, 1000, 100_000, found.content - 1):
-        start, end = whole_text.token_to_chars(found.header + token)
-        assert found.characters(token, token + 1) == (start - 4, end - 4)
+    for token in (0, 1000, 100_000, tokenized.content - 1):
+        start, end = whole_text.token_to_chars(tokenized.header + token)
+        assert tokenized.characters(token, token + 1) == (start - 4, end - 4)

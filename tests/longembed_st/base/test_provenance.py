@@ -51,9 +51,9 @@ def test_what_may_make_a_reader_run_code_is_neither_written_nor_read(arguments):
 
 
 def test_what_is_no_argument_of_loading_is_no_option_either():
-    found = le.Provenance.from_dict({**PCW, "options": {"modules": 1}})
+    stored = le.Provenance.from_dict({**PCW, "options": {"modules": 1}})
     with pytest.raises(le.ConfigError, match="modules"):
-        found.settings.build_method()
+        stored.settings.build_method()
 
 
 def test_a_dtype_of_torch_is_refused_with_the_way_out():

@@ -11,8 +11,8 @@ from longembed_st.base.reductions import mean_by_text
 def test_each_text_gets_the_mean_of_its_own_passes():
     vectors = torch.tensor([[1.0, 2.0], [8.0, 0.0], [3.0, 4.0], [5.0, 6.0]])
     # The passes of two texts, not in order.
-    found = mean_by_text(vectors, [1, 0, 1, 1], 2)
-    assert found.tolist() == [[8.0, 0.0], [3.0, 4.0]]
+    means = mean_by_text(vectors, [1, 0, 1, 1], 2)
+    assert means.tolist() == [[8.0, 0.0], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -21,9 +21,9 @@ def test_half_precision_is_rounded_once(dtype):
     vectors = (torch.randn(500, 16) + 3).to(dtype)
     exact = vectors.double().mean(0)
     half_a_step = torch.finfo(dtype).eps / 2 * exact.abs()
-    found = mean_by_text(vectors, [0] * 500, 1)[0]
-    assert found.dtype == dtype
-    assert ((found.double() - exact).abs() <= half_a_step * 1.001).all()
+    means = mean_by_text(vectors, [0] * 500, 1)[0]
+    assert means.dtype == dtype
+    assert ((means.double() - exact).abs() <= half_a_step * 1.001).all()
 
 
 def test_double_precision_is_kept():

@@ -191,21 +191,21 @@ def over(base=SAVED, **keywords):
 
 
 def test_an_explicit_default_overrides_what_was_saved():
-    found = over(logn_scaling=False, on_overflow="warn", token_budget=8192)
-    assert (found.logn_scaling, found.on_overflow, found.token_budget) == (False, "warn", 8192)
-    assert (found.method, found.max_seq_length) == ("pi", 4096)
-    assert found.method_options == {"factor": "dynamic"}
+    merged = over(logn_scaling=False, on_overflow="warn", token_budget=8192)
+    assert (merged.logn_scaling, merged.on_overflow, merged.token_budget) == (False, "warn", 8192)
+    assert (merged.method, merged.max_seq_length) == ("pi", 4096)
+    assert merged.method_options == {"factor": "dynamic"}
     assert over(factor="static").method_options == {"factor": "static"}
     assert over(method="pi").max_seq_length == 4096
 
 
 def test_of_another_method_only_the_original_window_is_kept():
-    found = over(method="gp", model_name="m")
-    assert found.explicit == {"method": "gp", "model_name": "m", "original_max_seq_length": 512}
+    merged = over(method="gp", model_name="m")
+    assert merged.explicit == {"method": "gp", "model_name": "m", "original_max_seq_length": 512}
     # A released checkpoint's prompts have nothing to do with the method.
     published = ModelSettings(**FIELDS, prompts={"query": "q"}, token_budget=7)
-    found = over(published, method="gp")
-    assert found.explicit == {
+    merged = over(published, method="gp")
+    assert merged.explicit == {
         "method": "gp",
         "original_max_seq_length": 512,
         "prompts": {"query": "q"},
@@ -216,9 +216,9 @@ def test_options_and_arguments_of_loading_are_overridden_one_by_one():
     base = ModelSettings.from_keywords(
         method="pcw", window_size=32, overlap=4, revision="a", truncate_dim=8
     )
-    found = over(base, method="pcw", overlap=0, revision="b")
-    assert found.method_options == {"window_size": 32, "overlap": 0}
-    assert found.model_kwargs == {"revision": "b", "truncate_dim": 8}
+    merged = over(base, method="pcw", overlap=0, revision="b")
+    assert merged.method_options == {"window_size": 32, "overlap": 0}
+    assert merged.model_kwargs == {"revision": "b", "truncate_dim": 8}
 
 
 def test_defaults_that_depend_on_the_windows_are_worked_out_anew():
@@ -226,9 +226,9 @@ def test_defaults_that_depend_on_the_windows_are_worked_out_anew():
         method="self_extend", original_max_seq_length=512, max_seq_length=4096
     ).resolved()
     assert resolved.method_options == {"group_size": 9, "neighbor_window": 64}
-    found = over(resolved, max_seq_length=1024)
-    assert found.method_options == {}
-    assert found.resolved().method_options == {"group_size": 3, "neighbor_window": 256}
+    merged = over(resolved, max_seq_length=1024)
+    assert merged.method_options == {}
+    assert merged.resolved().method_options == {"group_size": 3, "neighbor_window": 256}
 
 
 # Resolved.
@@ -244,14 +244,14 @@ def test_defaults_that_depend_on_the_windows_are_worked_out_anew():
     ids=str,
 )
 def test_resolved_settings_are_given_in_full(settings, options):
-    given = ModelSettings(**{**RESOLVED, **settings})
-    resolved = given.resolved()
+    unresolved = ModelSettings(**{**RESOLVED, **settings})
+    resolved = unresolved.resolved()
     assert resolved.is_resolved
     assert resolved.method_options == options
     assert list(resolved.method_options) == sorted(options)
     assert resolved.explicit.keys() == ModelSettings.model_fields.keys()
     assert resolved.resolved() == resolved
-    assert resolved.changed_options() == given.method_options
+    assert resolved.changed_options() == unresolved.method_options
 
 
 @pytest.mark.parametrize(("extended", "factor"), [(512, 1), (513, 2), (4096, 8), (None, 1)])
@@ -266,8 +266,8 @@ def test_the_scaling_factor_follows_the_formula(extended, factor):
 # Differences.
 
 
-def differences(one, other):
-    return ModelSettings.from_keywords(**one).differences(ModelSettings.from_keywords(**other))
+def differences(stored, now):
+    return ModelSettings.from_keywords(**stored).differences(ModelSettings.from_keywords(**now))
 
 
 @pytest.mark.parametrize(
@@ -313,12 +313,12 @@ MADE_OF_SEVERAL = {
 
 
 def test_every_setting_is_an_option_of_a_command_or_known_to_be_none():
-    found = set(inspect.signature(inspect_command).parameters)
-    found -= {"model", "length", "as_json", "settings_file"}
+    shown = set(inspect.signature(inspect_command).parameters)
+    shown -= {"model", "length", "as_json", "settings_file"}
     expected = set()
     for name in ModelSettings.model_fields.keys() - NO_OPTION:
         expected |= MADE_OF_SEVERAL.get(name, {name})
-    assert found == expected
+    assert shown == expected
     assert {name for name in ModelSettings.model_fields if not field_info(name)["option"]} == (
         NO_OPTION
     )
@@ -367,9 +367,9 @@ def test_a_setting_that_is_added_in_one_place_is_everywhere(monkeypatch, small_m
     assert "truncate_dim" in inspect.signature(shown).parameters
     # The options of commands are made when their module is imported: here once more.
     again = spec_from_file_location("options_once_more", options.__file__)
-    made = module_from_spec(again)
-    again.loader.exec_module(made)
-    command = made.with_settings(lambda *, settings: None)
+    module = module_from_spec(again)
+    again.loader.exec_module(module)
+    command = module.with_settings(lambda *, settings: None)
     assert "truncate_dim" in inspect.signature(command).parameters
 
 

@@ -21,9 +21,9 @@ GIVEN = {
 
 def test_what_is_written_is_read_back(tmp_path) -> None:
     path = tmp_path / "new" / "longembed.json"
-    made = SettingsFile(ModelSettings.from_keywords(**GIVEN), {"weight": 0.5})
-    made.write(path)
-    assert SettingsFile.read(path) == made
+    file = SettingsFile(ModelSettings.from_keywords(**GIVEN), {"weight": 0.5})
+    file.write(path)
+    assert SettingsFile.read(path) == file
     written = json.loads(path.read_text())["model"]
     assert written.pop("model_name_or_path") == written.pop("model_name", "some/model")
     assert written == {key: value for key, value in GIVEN.items() if key != "model_name"}

@@ -44,9 +44,9 @@ def state(model, texts):
 
 def assert_unchanged(before, after):
     assert difference(before.pop("vectors"), after.pop("vectors")) < 1e-6
-    one, other = before.pop("weights"), after.pop("weights")
-    assert list(one) == list(other)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    weights_before, weights_after = before.pop("weights"), after.pop("weights")
+    assert list(weights_before) == list(weights_after)
+    assert all(torch.equal(weights_before[name], weights_after[name]) for name in weights_before)
     assert before == after
 
 
@@ -77,12 +77,12 @@ def test_weights_are_shared_and_behaviour_is_not(stock):
 
 def test_moving_one_to_another_dtype_leaves_the_others(stock):
     text = text_of(100, stock.tokenizer)
-    one = le.extend(stock, method="pi", max_seq_length=256)
+    moved = le.extend(stock, method="pi", max_seq_length=256)
     other = le.extend(stock, method="pi", max_seq_length=256)
     before = other.encode(text, convert_to_tensor=True)
     own = stock.encode("ban", convert_to_tensor=True)
-    one.to(torch.bfloat16)
-    half = one.encode(text, convert_to_tensor=True)
+    moved.to(torch.bfloat16)
+    half = moved.encode(text, convert_to_tensor=True)
     assert half.dtype == torch.bfloat16
     assert cosine(half, before) > 0.99
     assert difference(other.encode(text), before) < 1e-6

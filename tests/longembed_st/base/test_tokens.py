@@ -45,8 +45,8 @@ def test_what_stands_before_a_text_is_found_for_each_text_of_a_batch(tokenizer):
     texts = ["ban", "bar bast " * 50, ""]
     together = tokenize(tokenizer, texts, "query: ")
     alone = [tokenize(tokenizer, [text], "query: ")[0] for text in texts]
-    assert [one.ids for one in together] == [one.ids for one in alone]
-    assert [one.header for one in together] == [one.header for one in alone]
+    assert [tokens.ids for tokens in together] == [tokens.ids for tokens in alone]
+    assert [tokens.header for tokens in together] == [tokens.header for tokens in alone]
 
 
 @pytest.mark.parametrize("limit", [3, 20])
@@ -55,9 +55,9 @@ def test_shortening_equals_the_tokenizers_own_truncation(side, limit):
     tokenizer = build_tokenizer("bert", 64, "right")
     tokenizer.truncation_side = side
     text = "ban bar bast den der dest fan far fast " * 5
-    (found,) = tokenize(tokenizer, [text], None)
+    (tokens,) = tokenize(tokenizer, [text], None)
     expected = tokenizer(text, truncation=True, max_length=limit)
-    short = found.shortened(limit, keep_end=side == "left")
+    short = tokens.shortened(limit, keep_end=side == "left")
     assert list(short.ids) == expected["input_ids"]
     assert len(short.parts) == len(short.ids)
     types = None if short.type_ids is None else list(short.type_ids)
@@ -66,23 +66,23 @@ def test_shortening_equals_the_tokenizers_own_truncation(side, limit):
 
 def test_a_prompt_longer_than_the_window_is_refused_with_both_lengths():
     tokenizer = build_tokenizer("bert", 64, "right")
-    (found,) = tokenize(tokenizer, ["ban"], "bar " * 30)
+    (tokens,) = tokenize(tokenizer, ["ban"], "bar " * 30)
     with pytest.raises(le.InputError, match=r"32 tokens.*window of 20.*shorter prompt"):
-        found.shortened(20, keep_end=False)
+        tokens.shortened(20, keep_end=False)
 
 
 def test_a_tokenizer_that_was_set_to_truncate_or_pad_counts_everything():
     tokenizer = build_tokenizer("bert", 64, "right")
     tokenizer(["ban " * 100, "ban"], truncation=True, padding=True, max_length=8)
-    found = tokenize(tokenizer, ["ban " * 100, "ban"], None)
-    assert [len(one) for one in found] == [102, 3]
+    tokenized = tokenize(tokenizer, ["ban " * 100, "ban"], None)
+    assert [len(tokens) for tokens in tokenized] == [102, 3]
 
 
 def test_a_tokenizer_that_does_not_know_latin_letters_keeps_its_special_tokens_apart():
     tokenizer = build_tokenizer("bert", 64, "right")
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("a", "")
-    (found,) = tokenize(tokenizer, ["den der"], None)
-    assert (found.header, found.content, found.footer) == (1, 2, 1)
+    (tokens,) = tokenize(tokenizer, ["den der"], None)
+    assert (tokens.header, tokens.content, tokens.footer) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_hostile_names_are_indexed_and_found_and_never_act_on_the_terminal(
         ended = longembed(*line)
         assert ended.exit_code == 0, ended.output
         assert_ended_well(ended)
-    found = {Path(hit["source"]).name for hit in json.loads(ended.stdout)}
-    assert found == {name for name in HOSTILE_NAMES if not name.endswith(".pdf")}
+    names = {Path(hit["source"]).name for hit in json.loads(ended.stdout)}
+    assert names == {name for name in HOSTILE_NAMES if not name.endswith(".pdf")}
 
 
 def test_records_of_another_program_are_shown_by_their_id(tmp_path, small_model) -> None:

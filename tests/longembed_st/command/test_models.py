@@ -31,14 +31,14 @@ def facts(*arguments: str | Path) -> dict:
 
 
 def test_inspect_tells_how_a_model_reads(minilm_folder: Path) -> None:
-    told = facts(minilm_folder)
-    assert (told["model_type"], told["position_encoding"]) == ("bert", "absolute")
-    assert (told["original_max_seq_length"], told["max_seq_length"]) == (256, None)
-    assert (told["parameters"], told["embedding_dimension"]) == (22_713_216, 384)
-    assert told["method"] == "pcw"
-    assert (told["backend"], told["dtype"]) == ("torch", "float32")
-    assert set(told["methods"]) == set(le.methods())
-    taken = {name for name, method in told["methods"].items() if method["takes"]}
+    shown = facts(minilm_folder)
+    assert (shown["model_type"], shown["position_encoding"]) == ("bert", "absolute")
+    assert (shown["original_max_seq_length"], shown["max_seq_length"]) == (256, None)
+    assert (shown["parameters"], shown["embedding_dimension"]) == (22_713_216, 384)
+    assert shown["method"] == "pcw"
+    assert (shown["backend"], shown["dtype"]) == ("torch", "float32")
+    assert set(shown["methods"]) == set(le.methods())
+    taken = {name for name, method in shown["methods"].items() if method["takes"]}
     assert taken == {"none", "pcw", "gp", "rp", "pi"}, "it has no table of its own"
 
 
@@ -107,9 +107,9 @@ def test_the_card_of_a_saved_model_is_true(small_model, tmp_path, monkeypatch) -
     for said in ("| original window | 64 tokens |", "no upper length", "pcw (", "'query': 'ban '"):
         assert said in card
     (snippet,) = (part.split("```")[0] for part in card.split("```python\n")[1:])
-    found: dict = {}
-    exec(snippet.replace("MODEL", str(tmp_path / "long")), found)
-    assert found["vectors"].shape == (1, 32)
+    namespace: dict = {}
+    exec(snippet.replace("MODEL", str(tmp_path / "long")), namespace)
+    assert namespace["vectors"].shape == (1, 32)
     le.load(small_model("bert"), "pcw").save(str(tmp_path / "bare"), create_model_card=False)
     assert not (tmp_path / "bare" / "README.md").exists()
 
@@ -154,11 +154,11 @@ def test_mistakes_end_in_one_line(arguments, message, small_model, tmp_path: Pat
     ],
 )
 def test_other_classes_are_inspected_and_saved(build, kind, width, tmp_path):
-    found = facts(build("bert"), "--length", "500")
-    assert found["class"] == kind
-    assert (found["embedding_dimension"] is not None) == width
-    assert found["costs"][0]["passes"] > 500 // 64
-    assert found["costs"][0]["seconds"] > 0
+    shown = facts(build("bert"), "--length", "500")
+    assert shown["class"] == kind
+    assert (shown["embedding_dimension"] is not None) == width
+    assert shown["costs"][0]["passes"] > 500 // 64
+    assert shown["costs"][0]["seconds"] > 0
     ended = run("save", str(build("bert")), str(tmp_path / "saved"), "--window-size", "32")
     assert ended.exit_code == 0, ended.stderr
     again = le.load(tmp_path / "saved")

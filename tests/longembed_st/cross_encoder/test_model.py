@@ -53,8 +53,8 @@ def test_a_score_is_the_highest_of_the_windows(kind):
     assert len(windows.spans) == len(logits) > 3
     assert windows.spans[0][0] == 0
     assert windows.spans[-1][1] == len(text)
-    found = model.predict([(QUERY, text)])
-    np.testing.assert_allclose(found, logits.max().sigmoid(), atol=1e-5)
+    scores = model.predict([(QUERY, text)])
+    np.testing.assert_allclose(scores, logits.max().sigmoid(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_other_combinations_label_by_label(combine, expected):
     plain = reference("bert", labels=3)
     text = text_of(LONG, plain.tokenizer)
     model = le.load(pairs("bert", 3), "pcw", combine=combine)
-    found = model.predict([(QUERY, text), (QUERY, "short")])
-    assert found.shape == (2, 3)
+    scores = model.predict([(QUERY, text), (QUERY, "short")])
+    assert scores.shape == (2, 3)
     logits = scores_of_windows(plain, text)
-    np.testing.assert_allclose(found[0], expected(logits), atol=1e-5)
+    np.testing.assert_allclose(scores[0], expected(logits), atol=1e-5)
     stock = CrossEncoder(str(pairs("bert", 3)), device="cpu")
-    np.testing.assert_allclose(found[1], stock.predict((QUERY, "short")), atol=1e-5)
+    np.testing.assert_allclose(scores[1], stock.predict((QUERY, "short")), atol=1e-5)
 
 
 def test_one_pass_at_interpolated_positions():
@@ -91,12 +91,12 @@ def test_short_pairs_have_stock_scores_alone_and_in_a_batch(kind):
     stock = CrossEncoder(str(pairs(kind)), device="cpu")
     model = le.extend(stock)
     documents = [text_of(n, stock.tokenizer) for n in (4, 40, 20, 9)]
-    given = [(QUERY, one) for one in documents]
-    expected = stock.predict(given)
+    inputs = [(QUERY, pair) for pair in documents]
+    expected = stock.predict(inputs)
     np.testing.assert_allclose(
-        model.predict([*given, (QUERY, text_of(LONG, stock.tokenizer))])[:4], expected, atol=1e-5
+        model.predict([*inputs, (QUERY, text_of(LONG, stock.tokenizer))])[:4], expected, atol=1e-5
     )
-    np.testing.assert_allclose([model.predict(one) for one in given], expected, atol=1e-5)
+    np.testing.assert_allclose([model.predict(pair) for pair in inputs], expected, atol=1e-5)
     ranked = model.rank(QUERY, documents, return_documents=True)
     assert [hit["corpus_id"] for hit in ranked] == list(np.argsort(-expected))
     assert ranked == [
@@ -116,14 +116,14 @@ def test_a_long_query_leaves_half_of_the_window_to_the_document():
     assert le.load(pairs("bert"), "pcw", window_size=32).predict((query, short)) == expected
     text = text_of(LONG, plain.tokenizer)
     with pytest.warns(le.TextNotReadWarning, match="1 of 1 queries are longer than the 32 tokens"):
-        found = model.score_windows(query, [text])[0]
+        scored = model.score_windows(query, [text])[0]
     words = plain.tokenizer(query, add_special_tokens=False)["input_ids"]
     content = plain.tokenizer(text, add_special_tokens=False)["input_ids"]
     header = [2, *words[: 32 - 2], 3]
     windows = plain.windows([*header, *content, 3], 32, 1)
     types = plain.windows([0] * 32 + [1] * (len(content) + 1), 32, 1)
     expected = [plain.output(w, "logits", t).sigmoid() for w, t in zip(windows, types, strict=True)]
-    np.testing.assert_allclose(found.scores, torch.cat(expected), atol=1e-5)
+    np.testing.assert_allclose(scored.scores, torch.cat(expected), atol=1e-5)
     with pytest.raises(le.InputError, match="1 of 1 queries"):
         le.load(pairs("bert"), on_overflow="error").predict((query, text))
 
@@ -167,15 +167,15 @@ def test_a_saved_model_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("inputs", "message"),
     [
         ([("a", "b"), ("a", "b", "c")], "input 1 is not a pair"),
         ([("a", 3)], "is a int, not a string"),
     ],
 )
-def test_what_is_no_pair_of_texts_is_refused(given, message):
+def test_what_is_no_pair_of_texts_is_refused(inputs, message):
     with pytest.raises(le.InputError, match=message):
-        le.load(pairs("bert")).predict(given)
+        le.load(pairs("bert")).predict(inputs)
 
 
 def test_engines_and_missing_heads_are_refused(tmp_path):
@@ -204,13 +204,13 @@ def test_what_needs_dense_vectors_says_so(tmp_path):
 @pytest.mark.slow
 def test_worker_processes_give_the_same():
     model = le.load(pairs("bert"), "pi", max_seq_length=2 * WINDOW)
-    given = [(QUERY, text_of(n, model.tokenizer)) for n in (10, LONG, 40)]
+    inputs = [(QUERY, text_of(n, model.tokenizer)) for n in (10, LONG, 40)]
     with pytest.warns(le.TextNotReadWarning):
-        expected = model.predict(given)
+        expected = model.predict(inputs)
     pool = model.start_multi_process_pool(["cpu"])
     try:
         with pytest.warns(le.TextNotReadWarning, match="tokens of 1 text"):
-            found = model.predict(given, pool=pool)
+            scores = model.predict(inputs, pool=pool)
     finally:
         model.stop_multi_process_pool(pool)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)

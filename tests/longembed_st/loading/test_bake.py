@@ -44,7 +44,7 @@ def texts_of(model):
 def baked(small_model, tmp_path_factory):
     """Models baked here, and what stock sentence-transformers makes of them, without ours."""
     here = tmp_path_factory.mktemp("baked")
-    models, given = {}, {}
+    models, inputs = {}, {}
     for model_type, method in BAKED:
         folder = build(small_model, model_type)
         model = le.load(str(folder), method=method, max_seq_length=300)
@@ -53,13 +53,13 @@ def baked(small_model, tmp_path_factory):
             warnings.simplefilter("always")
             le.bake(model, path)
         models[model_type, method] = folder, model, path, caught
-        given[f"{model_type} {method}"] = {"folder": str(path), "texts": texts_of(model)}
+        inputs[f"{model_type} {method}"] = {"folder": str(path), "texts": texts_of(model)}
     for kind, method in ROTARY_BAKED:
         model = le.extend(stock(kind, normalize=True), method, max_seq_length=300)
         path = here / f"{kind}-{method}"
         with pytest.warns(le.ShortTextsChangeWarning, match="do not mix"):
             le.bake(model, path)
-        given[f"{kind} {method}"] = {"folder": str(path), "texts": texts_of(model)}
+        inputs[f"{kind} {method}"] = {"folder": str(path), "texts": texts_of(model)}
     code = """
         import importlib.metadata
         version = importlib.metadata.version
@@ -88,34 +88,34 @@ def baked(small_model, tmp_path_factory):
     """
     saved = here / "saved"
     le.load(str(build(small_model, "roberta")), "pi").save_pretrained(str(saved))
-    given = {"baked": given, "saved": str(saved)}
-    found, ours = run_fresh(code, here, given=given, blocked=OURS)
+    inputs = {"baked": inputs, "saved": str(saved)}
+    results, ours = run_fresh(code, here, given=inputs, blocked=OURS)
     assert ours == []
-    return models, found
+    return models, results
 
 
 @pytest.mark.parametrize(("model_type", "method"), BAKED)
 def test_a_baked_model_reads_long_texts_without_our_package(baked, model_type, method):
     folder, model, _, _ = baked[0][model_type, method]
-    found = baked[1][f"{model_type} {method}"]
+    results = baked[1][f"{model_type} {method}"]
     long = texts_of(model)[2:]
-    assert found["window"] == 300
-    assert difference(found["vectors"][2:], model.encode(long)) < 1e-6
-    assert difference(found["padded"][2:], model.encode(long)) < 1e-5
-    assert difference(found["query"], model.encode_query(long[1])) < 1e-6
-    assert difference(found["too long"], found["vectors"][4]) < 1e-6
+    assert results["window"] == 300
+    assert difference(results["vectors"][2:], model.encode(long)) < 1e-6
+    assert difference(results["padded"][2:], model.encode(long)) < 1e-5
+    assert difference(results["query"], model.encode_query(long[1])) < 1e-6
+    assert difference(results["too long"], results["vectors"][4]) < 1e-6
     offset = 0 if model_type in ("bert", "albert") else 2
     plain = PlainModel(folder, 64, offset, pooling="cls" if model_type == "mpnet" else "mean")
     expected = torch.stack([absolute.embed(plain, text, method, 300) for text in long])
-    assert difference(found["vectors"][2:], expected) < 1e-5
+    assert difference(results["vectors"][2:], expected) < 1e-5
 
 
 @pytest.mark.parametrize(("model_type", "method"), BAKED)
 def test_what_baking_does_to_short_texts_is_true_and_reported(baked, model_type, method):
     folder, _, path, caught = baked[0][model_type, method]
-    found = baked[1][f"{model_type} {method}"]
+    results = baked[1][f"{model_type} {method}"]
     stock = SentenceTransformer(str(folder))
-    moved = difference(found["vectors"][:2], stock.encode(texts_of(stock)[:2]))
+    moved = difference(results["vectors"][:2], stock.encode(texts_of(stock)[:2]))
     messages = [str(w.message) for w in caught if w.category is le.ShortTextsChangeWarning]
     card = (path / "README.md").read_text()
     assert "64 to 300 tokens" in card
@@ -149,8 +149,8 @@ def test_a_baked_folder_names_only_stock_classes(baked):
 def test_a_baked_table_keeps_the_rows_that_stand_for_padding(baked):
     folder, _, path, _ = baked[0]["roberta", "pi"]
     tables = [
-        SentenceTransformer(str(one))[0].model.embeddings.position_embeddings.weight
-        for one in (folder, path)
+        SentenceTransformer(str(model_folder))[0].model.embeddings.position_embeddings.weight
+        for model_folder in (folder, path)
     ]
     assert [len(table) for table in tables] == [66, 302]
     assert torch.equal(tables[0][:2], tables[1][:2])
@@ -177,8 +177,10 @@ def test_a_baked_half_precision_model_stays_one(small_model, tmp_path):
     plain = SentenceTransformer(str(tmp_path / "baked"), model_kwargs={"dtype": "auto"})
     assert plain[0].model.dtype == torch.bfloat16
     text = texts_of(model)[3]
-    one, other = (m.encode(text, convert_to_tensor=True).float() for m in (model, plain))
-    assert difference(one, other) < 1e-2
+    extended_vector, plain_vector = (
+        m.encode(text, convert_to_tensor=True).float() for m in (model, plain)
+    )
+    assert difference(extended_vector, plain_vector) < 1e-2
 
 
 @pytest.mark.parametrize(
@@ -242,14 +244,14 @@ def test_an_interrupted_bake_leaves_no_half_model(small_model, tmp_path, monkeyp
 
 @pytest.mark.parametrize(("kind", "method"), ROTARY_BAKED)
 def test_a_baked_rotary_model_gives_the_long_vectors(baked, kind, method):
-    found = baked[1][f"{kind} {method}"]
+    results = baked[1][f"{kind} {method}"]
     original = stock(kind, normalize=True)
     model = le.extend(original, method, max_seq_length=300)
     short, long = texts_of(model)[:2], texts_of(model)[2:]
-    assert found["window"] == 300
-    assert difference(found["vectors"][2:], model.encode(long)) < 1e-5
+    assert results["window"] == 300
+    assert difference(results["vectors"][2:], model.encode(long)) < 1e-5
     # As the warning says, short texts get other vectors.
-    assert difference(found["vectors"][1], original.encode(short[1])) > 1e-3
+    assert difference(results["vectors"][1], original.encode(short[1])) > 1e-3
     assert difference(model.encode(short), original.encode(short)) < 1e-6
 
 

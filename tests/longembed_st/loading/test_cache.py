@@ -72,7 +72,7 @@ def test_an_explicit_default_is_another_model_than_what_was_saved(bert, tmp_path
     le.load(bert, "pi", max_seq_length=128, logn_scaling=True).save_pretrained(folder)
     saved, plain = cached(folder), cached(folder, logn_scaling=False)
     assert saved is not plain
-    assert [one.settings.logn_scaling for one in (saved, plain)] == [True, False]
+    assert [loaded.settings.logn_scaling for loaded in (saved, plain)] == [True, False]
     assert cached_model(plain.settings) is plain
     assert cached_model(saved.settings) is saved
 
@@ -89,9 +89,9 @@ def test_a_folder_whose_files_changed_is_another_model(bert, tmp_path) -> None:
 
 
 def test_an_object_that_cannot_be_compared_is_only_equal_to_itself() -> None:
-    one, other = bytearray(b"a"), bytearray(b"a")
-    assert cache._frozen([one]) == cache._frozen([one])
-    assert cache._frozen([one]) != cache._frozen([other])
+    first, second = bytearray(b"a"), bytearray(b"a")
+    assert cache._frozen([first]) == cache._frozen([first])
+    assert cache._frozen([first]) != cache._frozen([second])
     assert cache._frozen({"a": [1, (2,)]}) == cache._frozen({"a": (1, [2])})
     assert len({cache._frozen(1), cache._frozen(1.0), cache._frozen(True)}) == 3
 
@@ -168,14 +168,14 @@ def test_a_slow_load_makes_nobody_wait_for_another_model(bert, monkeypatch) -> N
 
     monkeypatch.setattr(cache, "load_settings", slowly)
     with ThreadPoolExecutor(3) as threads:
-        one = threads.submit(cached, bert, method="pi")
+        first = threads.submit(cached, bert, method="pi")
         assert slow_has_begun.wait(300)
         try:
             other = threads.submit(cached, bert, method="pcw").result(300)
             same = threads.submit(cached, bert, method="pi")
         finally:
             may_end.set()
-        assert one.result(300) is same.result(300)
+        assert first.result(300) is same.result(300)
     assert other.settings.method == "pcw"
     assert loads == ["pi", "pcw"]
     assert cache._loading == {}

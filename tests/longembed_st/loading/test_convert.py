@@ -237,8 +237,8 @@ def test_it_is_saved_as_a_native_model(tmp_path, folder):
     texts = [*texts_of(model), text_of(200, model.tokenizer)]
     saved = json.loads((tmp_path / "saved" / "config.json").read_text())
     assert saved["model_type"] == "jina_embeddings_v3"
-    found = le.load(tmp_path / "saved").encode(texts)
-    assert difference(found, model.encode(texts)) < 1e-6
+    vectors = le.load(tmp_path / "saved").encode(texts)
+    assert difference(vectors, model.encode(texts)) < 1e-6
 
 
 def test_no_copy_is_left_behind(tmp_path, folder, monkeypatch):

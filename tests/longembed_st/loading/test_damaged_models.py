@@ -102,10 +102,10 @@ def test_a_fork_while_a_model_is_loading_does_not_hang_the_child(plain, monkeypa
     loading, go_on = threading.Event(), threading.Event()
     load_settings = cache.load_settings
 
-    def slow(given):
+    def slow(settings):
         loading.set()
         assert go_on.wait(300)
-        return load_settings(given)
+        return load_settings(settings)
 
     monkeypatch.setattr(cache, "load_settings", slow)
     wanted = ModelSettings(model_name=str(plain), method="pcw", token_budget=1234)
@@ -115,7 +115,7 @@ def test_a_fork_while_a_model_is_loading_does_not_hang_the_child(plain, monkeypa
     child = os.fork()
     if not child:
         signal.alarm(300)  # A child that hangs is ended.
-        cache.load_settings = lambda given: (_ for _ in ()).throw(ModelError("asked anew"))
+        cache.load_settings = lambda settings: (_ for _ in ()).throw(ModelError("asked anew"))
         try:
             cache.cached_model(wanted)
         except ModelError:

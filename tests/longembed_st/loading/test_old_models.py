@@ -36,16 +36,12 @@ def assert_reads_as_it_did(model: le.LongSentenceTransformer, then: dict) -> Non
     assert options.items() >= written.pop("options").items()
     assert extension == written
     for role, key in ((None, "coverage"), ("document", "coverage_document")):
-        found = model.encode_with_coverage(list(TEXTS.values()), role=role).coverages
-        for one, old in zip(found, then[key].values(), strict=True):
-            assert (one.tokens, one.read, one.passes) == (
-                old["tokens"],
-                old["read"],
-                old["windows"],
-            )
+        coverages = model.encode_with_coverage(list(TEXTS.values()), role=role).coverages
+        now = [(coverage.tokens, coverage.read, coverage.passes) for coverage in coverages]
+        assert now == [(old["tokens"], old["read"], old["windows"]) for old in then[key].values()]
     for role in ("document", "query"):
-        found = model.encode_with_coverage(list(TEXTS.values()), role=role).vectors
-        assert difference(found, list(then[role].values())) < 1e-5
+        vectors = model.encode_with_coverage(list(TEXTS.values()), role=role).vectors
+        assert difference(vectors, list(then[role].values())) < 1e-5
 
 
 @pytest.mark.parametrize("name", WRITTEN["saved"])

@@ -50,10 +50,10 @@ def test_weights_of_query_tokens_count_and_means_are_means():
     model = le.load(late("bert"), "pcw")
     query = model.encode_query("bad fion")
     weights = torch.linspace(0, 1, len(query))
-    (found,) = model.score_windows("bad fion", ["kan"], weights=weights)
+    (scored,) = model.score_windows("bad fion", ["kan"], weights=weights)
     (document,) = model.encode_document(["kan"])
     best = (query @ document.T).amax(1)
-    assert found.score == pytest.approx(float((best * weights).sum()), abs=1e-5)
+    assert scored.score == pytest.approx(float((best * weights).sum()), abs=1e-5)
     model.similarity_fn_name = "meanmaxsim"
     (mean,) = model.score_windows("bad fion", ["kan"])
     assert mean.score == pytest.approx(float(best.mean()), abs=1e-5)

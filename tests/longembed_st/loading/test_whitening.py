@@ -122,8 +122,8 @@ def test_the_prompt_weighs_nothing_where_it_does_not_count(folder) -> None:
     prompt = len(model.tokenizer("ban ")["input_ids"]) - 1
     w = weights[batch["input_ids"][0]][prompt:, None]
     expected = (w * embeddings[prompt:]).sum(dim=0) / w.sum()
-    found = model.encode("bar bast", prompt="ban ")
-    np.testing.assert_allclose(unit(found), unit(expected.numpy()), atol=1e-5)
+    vector = model.encode("bar bast", prompt="ban ")
+    np.testing.assert_allclose(unit(vector), unit(expected.numpy()), atol=1e-5)
 
 
 def test_vectors_without_a_direction_are_refused() -> None:

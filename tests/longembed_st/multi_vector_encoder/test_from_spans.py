@@ -31,10 +31,10 @@ def model(small_model) -> le.LongSentenceTransformer:
 def test_documents_are_their_spans_and_queries_one_vector(model, span_tokens) -> None:
     several = le.multi_vector(model, span_tokens=span_tokens)
     documents = [text(0), text(1, 10), text(2, 400)]
-    found = several.encode_document(documents)
+    document_vectors = several.encode_document(documents)
     expected = model.encode_spans(documents, span_tokens=span_tokens)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other.vectors, atol=1e-6)
+    for vectors, spans in zip(document_vectors, expected, strict=True):
+        np.testing.assert_allclose(vectors, spans.vectors, atol=1e-6)
     (query,) = several.encode_query(["bar bast"])
     np.testing.assert_allclose(query[0], model.encode_query("bar bast"), atol=1e-6)
     assert query.shape == (1, 32)
@@ -44,20 +44,22 @@ def test_its_maxsim_is_the_best_span(model) -> None:
     several = le.multi_vector(model)
     documents = [text(n) for n in range(4)]
     queries = [text(9, 5), text(10, 5)]
-    found = several.similarity(several.encode_query(queries), several.encode_document(documents))
+    similarities = several.similarity(
+        several.encode_query(queries), several.encode_document(documents)
+    )
     asked = model.encode_query(queries)
     best = [
         [float((spans.vectors @ query).max()) for spans in model.encode_spans(documents)]
         for query in asked
     ]
-    np.testing.assert_allclose(found.cpu(), best, atol=1e-5)
+    np.testing.assert_allclose(similarities.cpu(), best, atol=1e-5)
 
 
 def test_whitened_vectors_go_through_the_same_map(model) -> None:
     texts = [text(n) for n in range(30)]
     whitened = le.whiten(model, texts, validation=False, dimensions=8)
-    (found,) = le.multi_vector(whitened).encode_document(texts[:1])
-    np.testing.assert_allclose(found, whitened.encode_spans(texts[:1])[0].vectors, atol=1e-5)
+    (vectors,) = le.multi_vector(whitened).encode_document(texts[:1])
+    np.testing.assert_allclose(vectors, whitened.encode_spans(texts[:1])[0].vectors, atol=1e-5)
     # The model itself stays as it is.
     assert whitened.encode(texts[0]).shape == (8,)
 

@@ -56,9 +56,9 @@ def test_documents_are_the_token_vectors_of_their_windows(kind):
                 expected.append(vector)
     model = le.load(late(kind), "pcw")
     assert type(model) is le.LongMultiVectorEncoder
-    (found,) = model.encode_document([text])
-    assert len(found) == sum(word not in skipped for word in ids)
-    torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=0)
+    (token_vectors,) = model.encode_document([text])
+    assert len(token_vectors) == sum(word not in skipped for word in ids)
+    torch.testing.assert_close(token_vectors, torch.stack(expected), atol=1e-5, rtol=0)
 
 
 def test_one_pass_at_interpolated_positions():
@@ -69,9 +69,9 @@ def test_one_pass_at_interpolated_positions():
     states = plain.stretched(5).output(ids, "last_hidden_state")
     kept = [place for place, word in enumerate(ids) if word not in skipped]
     model = le.load(late(kind), "pi", max_seq_length=5 * WINDOW)
-    (found,) = model.encode_document([text])
+    (token_vectors,) = model.encode_document([text])
     expected = colbert_vectors(states, projection)[kept]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(token_vectors, expected, atol=1e-5, rtol=0)
 
 
 def test_short_texts_are_those_of_the_stock_class():
@@ -84,8 +84,8 @@ def test_short_texts_are_those_of_the_stock_class():
         (model.encode_query, stock.encode_query(texts)),
     ):
         together = encode([*texts, long])[:4]
-        for text, expected, found in zip(texts, theirs, together, strict=True):
-            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        for text, expected, token_vectors in zip(texts, theirs, together, strict=True):
+            torch.testing.assert_close(token_vectors, expected, atol=1e-5, rtol=0)
             torch.testing.assert_close(encode(text), expected, atol=1e-5, rtol=0)
 
 
@@ -109,11 +109,11 @@ def test_queries_are_expanded_as_by_the_stock_class(strategy, attend):
     stock = MultiVectorEncoder(str(folder), device="cpu")
     model = le.load(folder, "pcw")
     queries = [text_of(5, stock.tokenizer), text_of(9, stock.tokenizer)]
-    for expected, found in zip(
+    for expected, token_vectors in zip(
         stock.encode_query(queries), model.encode_query(queries), strict=True
     ):
-        assert len(found) == 16
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        assert len(token_vectors) == 16
+        torch.testing.assert_close(token_vectors, expected, atol=1e-5, rtol=0)
 
 
 def test_a_query_that_its_expansion_cuts_is_reported():
@@ -148,10 +148,10 @@ def test_token_pooling_sees_one_window_at_a_time():
     pool = HierarchicalTokenPooling.pool_one
     model[-1].pool_one = lambda vectors, **kw: seen.append(len(vectors)) or pool(pooling, vectors)
     text = text_of(LONG, stock.tokenizer)
-    (found,) = model.encode_document([text])
+    (token_vectors,) = model.encode_document([text])
     (whole,) = le.load(late("bert"), "pcw").encode_document([text])
     assert max(seen) <= WINDOW
-    assert 0.4 * len(whole) < len(found) < 0.6 * len(whole)
+    assert 0.4 * len(whole) < len(token_vectors) < 0.6 * len(whole)
 
 
 def test_a_saved_model_comes_back(tmp_path):

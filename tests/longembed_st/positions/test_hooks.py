@@ -75,8 +75,11 @@ def test_extensions_leave_each_other_and_the_original_alone(kind):
     original = fresh(kind)
     before, state = vectors_of(original), state_of(original)
     # Each alone, from a model of its own.
-    alone = {name: vectors_of(le.extend(fresh(kind), **one)) for name, one in EXTENSIONS.items()}
-    models = {name: le.extend(original, **one) for name, one in EXTENSIONS.items()}
+    alone = {
+        name: vectors_of(le.extend(fresh(kind), **settings))
+        for name, settings in EXTENSIONS.items()
+    }
+    models = {name: le.extend(original, **settings) for name, settings in EXTENSIONS.items()}
     # By turns, text by text.
     rows = {name: [] for name in models}
     for text in texts():
@@ -86,8 +89,8 @@ def test_extensions_leave_each_other_and_the_original_alone(kind):
         assert difference(torch.stack(rows[name]), alone[name]) < 1e-6, name
     assert difference(vectors_of(original), before) < 1e-6
     assert state_of(original) == state
-    for one, other in zip([*models][:-1], [*models][1:], strict=True):
-        assert difference(alone[one][0], alone[other][0]) > 1e-3
+    for settings, next_name in zip([*models][:-1], [*models][1:], strict=True):
+        assert difference(alone[settings][0], alone[next_name][0]) > 1e-3
 
 
 @pytest.mark.parametrize(("kind", "method"), [("llama", "self_extend"), ("modernbert", "ntk")])
@@ -229,7 +232,7 @@ def test_a_checkpoint_with_scaled_frequencies_keeps_its_scaling(rope_type, metho
     inverse = rotary.inv_freq.double()
     multiple = {"multiple": 25.0} if method == "ntk" else {}
     with torch.inference_mode():
-        found = model[0].token_embeddings(ids)
+        states = model[0].token_embeddings(ids)
     # Queries and keys arrive with the attention factor of the checkpoint in the reference.
     wanted = reference.token_embeddings(ids, method, length, inverse=inverse, **multiple)
-    assert difference(found, wanted) < 1e-4
+    assert difference(states, wanted) < 1e-4

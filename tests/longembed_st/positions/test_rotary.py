@@ -33,8 +33,8 @@ def test_a_rotation_is_that_of_transformers():
     states = torch.randn(1, 3, 50, 8)
     rotary = stock("llama")[0].model.rotary_emb
     wanted = rotary(states, torch.arange(50)[None])
-    found = rotation(torch.arange(50), 8).cos_sin(50, states)
-    for ours, theirs in zip(found, wanted, strict=True):
+    own = rotation(torch.arange(50), 8).cos_sin(50, states)
+    for ours, theirs in zip(own, wanted, strict=True):
         assert difference(ours, theirs) < 5e-6
 
 
@@ -44,8 +44,8 @@ def test_only_the_distance_of_two_positions_counts(shift):
     query, key = torch.randn(2, 1, 1, 20, 16).unbind(0)
     places = torch.arange(20).double()
     here = rotated(query, places) @ rotated(key, places).mT
-    there = rotated(query, places + shift) @ rotated(key, places + shift).mT
-    assert difference(here, there) < 1e-4
+    shifted = rotated(query, places + shift) @ rotated(key, places + shift).mT
+    assert difference(here, shifted) < 1e-4
     assert difference(here, query @ key.mT) > 0.1
 
 

@@ -12,22 +12,22 @@ TABLE = torch.tensor([[0.0, 10.0], [4.0, 30.0], [8.0, -30.0]])
 
 
 def test_rows_are_mixed_by_hand():
-    found = interpolate_rows(TABLE, torch.tensor([0, 0.25, 1, 1.5, 2], dtype=torch.float64))
-    assert found.tolist() == [[0, 10], [1, 15], [4, 30], [6, 0], [8, -30]]
+    mixed = interpolate_rows(TABLE, torch.tensor([0, 0.25, 1, 1.5, 2], dtype=torch.float64))
+    assert mixed.tolist() == [[0, 10], [1, 15], [4, 30], [6, 0], [8, -30]]
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=8))
 def test_whole_positions_are_the_rows_themselves(positions):
-    found = interpolate_rows(TABLE, torch.tensor(positions, dtype=torch.float64))
-    assert torch.equal(found, TABLE[positions])
+    mixed = interpolate_rows(TABLE, torch.tensor(positions, dtype=torch.float64))
+    assert torch.equal(mixed, TABLE[positions])
 
 
 @given(st.integers(2, 600), st.integers(2, 64), st.data())
 def test_mixed_rows_lie_between_their_neighbours(rows, factor, data):
     table = torch.arange(rows, dtype=torch.float32).unsqueeze(1)
     step = data.draw(st.integers(0, (rows - 1) * factor))
-    (found,) = interpolate_rows(table, torch.tensor([step], dtype=torch.float64) / factor)
-    assert abs(float(found) - step / factor) < 1e-4
+    (mixed,) = interpolate_rows(table, torch.tensor([step], dtype=torch.float64) / factor)
+    assert abs(float(mixed) - step / factor) < 1e-4
 
 
 def test_a_half_precision_table_is_rounded_once():
@@ -35,7 +35,7 @@ def test_a_half_precision_table_is_rounded_once():
     table = torch.randn(64, 32).bfloat16()
     positions = torch.linspace(0, 63, 201, dtype=torch.float64)
     exact = interpolate_rows(table.double(), positions)
-    found = interpolate_rows(table, positions)
-    assert found.dtype == torch.bfloat16
+    mixed = interpolate_rows(table, positions)
+    assert mixed.dtype == torch.bfloat16
     half_a_step = 2**-8 * exact.abs()  # bfloat16 keeps 8 bits.
-    assert ((found.double() - exact).abs() <= half_a_step * 1.001 + 1e-6).all()
+    assert ((mixed.double() - exact).abs() <= half_a_step * 1.001 + 1e-6).all()

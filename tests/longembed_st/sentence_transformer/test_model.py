@@ -67,7 +67,7 @@ def test_a_default_prompt_is_used_and_counted(folder, texts, expected):
         str(folder), method="pi", max_seq_length=300, default_prompt_name="query", prompts=PROMPTS
     )
     assert difference(model.encode(texts), expected["query: "]) < 1e-5
-    plain = [one.tokens for one in le.coverage(model, texts, prompt="")]
+    plain = [coverage.tokens for coverage in le.coverage(model, texts, prompt="")]
     assert plain == list(LENGTHS)
     assert all(a.tokens > b for a, b in zip(le.coverage(model, texts), plain, strict=True))
 
@@ -109,8 +109,8 @@ def test_vectors_can_be_cut_and_normalized(model, folder, texts, expected):
     cut = expected[""][:, :8]
     assert difference(model.encode(texts, truncate_dim=8), cut) < 1e-5
     unit = cut / cut.norm(dim=1, keepdim=True)
-    found = model.encode(texts, truncate_dim=8, normalize_embeddings=True)
-    assert difference(found, unit) < 1e-5
+    vectors = model.encode(texts, truncate_dim=8, normalize_embeddings=True)
+    assert difference(vectors, unit) < 1e-5
     settled = le.load(str(folder), method="pi", max_seq_length=300, truncate_dim=8)
     assert difference(settled.encode(texts), cut) < 1e-5
     assert settled.get_embedding_dimension() == 8
@@ -133,10 +133,10 @@ def test_threads_encode_while_a_pool_starts_and_runs(strict, texts):
     stop = threading.Event()
 
     def encode_all_along():
-        found = []
-        while not (found and stop.is_set()):
-            found.append(strict.encode_query(texts))
-        return found
+        vectors = []
+        while not (vectors and stop.is_set()):
+            vectors.append(strict.encode_query(texts))
+        return vectors
 
     with ThreadPoolExecutor(2) as threads:
         beside = [threads.submit(encode_all_along) for _ in range(2)]
@@ -149,29 +149,29 @@ def test_threads_encode_while_a_pool_starts_and_runs(strict, texts):
         finally:
             stop.set()
             strict.stop_multi_process_pool(pool)
-    for found in (many, *(one for task in beside for one in task.result())):
-        assert difference(found, alone) < 1e-6
+    for vectors in (many, *(result for task in beside for result in task.result())):
+        assert difference(vectors, alone) < 1e-6
     assert not any(p.is_shared() for p in strict.parameters())
     assert [(n, p, p.data_ptr()) for n, p in strict.named_parameters()] == weights
 
 
 @pytest.mark.parametrize("where", [{"device": ["cpu", "cpu"]}, {"pool": {}}], ids=str)
 def test_what_worker_processes_do_not_read_is_counted_here_once(folder, monkeypatch, where):
-    given = []
+    overflows = []
 
     def work(self, inputs, **arguments):
-        given.append(arguments["overflow"])
+        overflows.append(arguments["overflow"])
         return torch.zeros(len(inputs), 32)
 
     monkeypatch.setattr(SentenceTransformer, "_multi_process", work)
     model = le.load(str(folder), method="rp", max_seq_length=128)
     texts = [text_of(n, model.tokenizer) for n in (100, 127, 200)]
-    unread = sum(one.tokens - one.read for one in le.coverage(model, texts, prompt="query: "))
+    unread = sum(item.tokens - item.read for item in le.coverage(model, texts, prompt="query: "))
     with pytest.warns(le.TextNotReadWarning, match=f"{unread} tokens of 2 texts") as caught:
         model.encode(texts, prompt="query: ", **where)
     assert len(caught) == 1
     # The workers have somebody to count for, and so do not warn themselves.
-    assert [type(one).__name__ for one in given] == ["Overflow"]
+    assert [type(item).__name__ for item in overflows] == ["Overflow"]
 
 
 def test_token_embeddings_are_those_of_the_tokens(small_model):
@@ -179,12 +179,12 @@ def test_token_embeddings_are_those_of_the_tokens(small_model):
     folder = str(small_model("bert", positions=64))
     stock, pcw = SentenceTransformer(folder), le.load(folder, "pcw")
     short, long = "ban bar bast", " ".join(WORDS[:50] * 4)
-    for given in (short, [short, "ban"]):
-        expected = stock.encode(given, output_value="token_embeddings")
-        found = pcw.encode(given, output_value="token_embeddings")
-        pairs = [(found, expected)] if given is short else zip(found, expected, strict=True)
-        for one, other in pairs:
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    for inputs in (short, [short, "ban"]):
+        expected = stock.encode(inputs, output_value="token_embeddings")
+        own = pcw.encode(inputs, output_value="token_embeddings")
+        pairs = [(own, expected)] if inputs is short else zip(own, expected, strict=True)
+        for rows, stock_rows in pairs:
+            torch.testing.assert_close(rows, stock_rows, atol=1e-5, rtol=0)
     for settings in ({"method": "pcw"}, {"method": "pcw", "overlap": 8}, {"method": "pi"}):
         model = le.load(folder, **settings)
         states = model.encode(long, output_value="token_embeddings")
@@ -255,9 +255,9 @@ def test_a_prompt_longer_than_the_window_is_refused_with_the_way_out(small_model
 def test_huge_texts_get_a_vector(small_model, repeats):
     model = le.load(str(small_model("distilbert", positions=512)), method="pcw")
     text = "ban bar bast den der dest " * repeats
-    found = model.encode_with_coverage([text])
-    assert found.coverages[0].read == found.coverages[0].tokens == 6 * repeats + 2
-    (vector,) = found.vectors
+    result = model.encode_with_coverage([text])
+    assert result.coverages[0].read == result.coverages[0].tokens == 6 * repeats + 2
+    (vector,) = result.vectors
     assert np.isfinite(vector).all()
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
@@ -265,7 +265,7 @@ def test_huge_texts_get_a_vector(small_model, repeats):
 def test_the_pooling_can_be_told_to_leave_the_prompt_out(folder):
     stock = SentenceTransformer(str(folder))
     model = le.extend(stock, method="pcw")
-    for one in (stock, model):
-        one.set_pooling_include_prompt(False)
-    vectors = [one.encode("ban bar", prompt="query: ") for one in (stock, model)]
+    for encoder in (stock, model):
+        encoder.set_pooling_include_prompt(False)
+    vectors = [encoder.encode("ban bar", prompt="query: ") for encoder in (stock, model)]
     assert difference(*vectors) < 1e-6

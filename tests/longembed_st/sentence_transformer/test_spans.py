@@ -21,8 +21,8 @@ METHODS = {
 
 def sentences(count: int, seed: int = 0) -> str:
     draw = np.random.default_rng(seed)
-    made = [" ".join(draw.choice(WORDS, draw.integers(4, 14))).capitalize() for _ in range(count)]
-    return ". ".join(made) + "."
+    parts = [" ".join(draw.choice(WORDS, draw.integers(4, 14))).capitalize() for _ in range(count)]
+    return ". ".join(parts) + "."
 
 
 @pytest.fixture(scope="module")
@@ -35,71 +35,71 @@ def model(request, folder):
     return le.load(folder, **METHODS[request.param])
 
 
-def covers(found: le.SpanVectors, text: str) -> None:
+def covers(result: le.SpanVectors, text: str) -> None:
     """From the first character to the last, without a gap, in order."""
-    assert len(found) == len(found.vectors) == len(found.spans) >= 1
-    assert found.spans[0][0] == 0
-    assert found.spans[-1][1] == len(text)
-    for (a, b), (c, d) in zip(found.spans, found.spans[1:], strict=False):
+    assert len(result) == len(result.vectors) == len(result.spans) >= 1
+    assert result.spans[0][0] == 0
+    assert result.spans[-1][1] == len(text)
+    for (a, b), (c, d) in zip(result.spans, result.spans[1:], strict=False):
         assert a <= c <= b <= d
 
 
 @pytest.mark.parametrize("span_tokens", [None, 16])
 def test_the_document_vector_is_that_of_encode(model, span_tokens) -> None:
     texts = ["ban", sentences(3), sentences(60), sentences(25, 1)]
-    found = model.encode_spans(texts, span_tokens=span_tokens)
+    results = model.encode_spans(texts, span_tokens=span_tokens)
     expected = model.encode_document(texts)
-    for one, text, vector in zip(found, texts, expected, strict=True):
-        np.testing.assert_allclose(one.document, vector, atol=1e-6)
-        covers(one, text)
-        assert one.coverage == le.coverage(model, [text])[0] or one.coverage.spans == ()
+    for result, text, vector in zip(results, texts, expected, strict=True):
+        np.testing.assert_allclose(result.document, vector, atol=1e-6)
+        covers(result, text)
+        assert result.coverage == le.coverage(model, [text])[0] or result.coverage.spans == ()
     alone = [model.encode_spans([text], span_tokens=span_tokens)[0] for text in texts]
-    for one, other in zip(found, alone, strict=True):
-        assert one.spans == other.spans
-        np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-6)
+    for result, single in zip(results, alone, strict=True):
+        assert result.spans == single.spans
+        np.testing.assert_allclose(result.vectors, single.vectors, atol=1e-6)
 
 
 def test_windows_are_the_spans_of_pcw(folder) -> None:
     """Each is the vector of its window, read alone as a text of its own."""
     model = le.load(folder, "pcw")
     text = sentences(60)
-    (found,) = model.encode_spans([text])
+    (result,) = model.encode_spans([text])
     (coverage,) = le.coverage(model, [text])
-    assert [text[a:b].strip() for a, b in found.spans] == [text[a:b] for a, b in coverage.spans]
+    assert [text[a:b].strip() for a, b in result.spans] == [text[a:b] for a, b in coverage.spans]
     windows = [text[a:b] for a, b in coverage.spans]
-    np.testing.assert_allclose(found.vectors, model.encode(windows), atol=1e-5)
+    np.testing.assert_allclose(result.vectors, model.encode(windows), atol=1e-5)
 
 
 def test_spans_of_one_pass_know_what_stands_around_them(folder) -> None:
     """Late chunking: the mean of the token embeddings of the whole pass, by hand."""
     model = le.load(folder, "pi", max_seq_length=512)
     text = sentences(30)
-    (found,) = model.encode_spans([text], span_tokens=32)
+    (result,) = model.encode_spans([text], span_tokens=32)
     ids = model.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
     with torch.inference_mode():
         tokens = model[0].token_embeddings(ids["input_ids"])[0].numpy()
     offsets = ids["offset_mapping"][0].tolist()
-    for (start, end), vector in zip(found.spans, found.vectors, strict=True):
+    for (start, end), vector in zip(result.spans, result.vectors, strict=True):
         inside = [i for i, (a, b) in enumerate(offsets) if start <= a < end and b > a]
         mean = tokens[inside].mean(axis=0)
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
-    assert max(b - a for a, b in found.spans) < len(text) / 3
+    assert max(b - a for a, b in result.spans) < len(text) / 3
 
 
 @pytest.mark.parametrize("method", ["pcw", "pi"])
 def test_spans_end_with_sentences_and_lines_where_one_is_near(folder, method) -> None:
     model = le.load(folder, **METHODS[method])
     text = sentences(40)
-    (found,) = model.encode_spans([text], span_tokens=40)
-    inner = [end for _, end in found.spans[:-1]]
+    (result,) = model.encode_spans([text], span_tokens=40)
+    inner = [end for _, end in result.spans[:-1]]
     windows = {end for _, end in model.encode_spans([text])[0].spans}
     # A window ends where it ends.
     chosen = [end for end in inner if method == "pi" or end not in windows]
     assert len(chosen) >= 3
     assert sum(text[:end].rstrip().endswith(".") for end in chosen) >= 0.8 * len(chosen)
     lines = "\n".join(" ".join(["ban"] * 9) for _ in range(40))
-    (found,) = model.encode_spans([lines], span_tokens=40)
-    chosen = [end for _, end in found.spans[:-1]]
+    (result,) = model.encode_spans([lines], span_tokens=40)
+    chosen = [end for _, end in result.spans[:-1]]
     assert sum(lines[end - 1] == "\n" for end in chosen) >= 0.5 * len(chosen)
 
 
@@ -113,10 +113,10 @@ def test_what_the_window_does_not_hold_has_spans_too(folder, side) -> None:
         processor_kwargs={"truncation_side": side},
     )
     text = sentences(120)
-    (found,) = model.encode_spans([text])
-    covers(found, text)
-    np.testing.assert_allclose(found.document, model.encode_document(text), atol=1e-6)
-    assert found.coverage.read == 128 < found.coverage.tokens
+    (result,) = model.encode_spans([text])
+    covers(result, text)
+    np.testing.assert_allclose(result.document, model.encode_document(text), atol=1e-6)
+    assert result.coverage.read == 128 < result.coverage.tokens
     (kept,) = read_spans(model[0], [text], None, beyond_window=False)
     assert len(kept.spans) == 2
     with pytest.raises(InputError, match="longer than the window"):
@@ -126,18 +126,18 @@ def test_what_the_window_does_not_hold_has_spans_too(folder, side) -> None:
 def test_a_prompt_is_in_no_span(folder) -> None:
     model = le.load(folder, "pcw", prompts={"document": "bast: "})
     text = sentences(30)
-    (found,) = model.encode_spans([text])
-    covers(found, text)
-    np.testing.assert_allclose(found.document, model.encode_document(text), atol=1e-6)
+    (result,) = model.encode_spans([text])
+    covers(result, text)
+    np.testing.assert_allclose(result.document, model.encode_document(text), atol=1e-6)
     other = model.encode_spans([text], prompt="")[0]
-    assert abs(found.vectors[0] - other.vectors[0]).max() > 1e-4
+    assert abs(result.vectors[0] - other.vectors[0]).max() > 1e-4
 
 
 def test_short_and_strange_texts(model) -> None:
     for text in ("ban", " ban ", "\n\nban\n", "ban\u0301 b\u00e4n \U0001f600", "\u200bban"):
-        (found,) = model.encode_spans([text])
-        assert found.spans == [(0, len(text))]
-        np.testing.assert_allclose(found.vectors[0], found.document, atol=1e-6)
+        (result,) = model.encode_spans([text])
+        assert result.spans == [(0, len(text))]
+        np.testing.assert_allclose(result.vectors[0], result.document, atol=1e-6)
     assert model.encode_spans([]) == []
     with pytest.raises(ConfigError, match="span_tokens"):
         model.encode_spans(["ban"], span_tokens=2)
@@ -165,11 +165,11 @@ def test_a_whitened_model_has_whitened_spans(folder) -> None:
     model = le.load(folder, "pcw")
     texts = [sentences(40, seed) for seed in range(30)]
     whitened = whiten(model, texts, validation=False, dimensions=8)
-    (found,) = whitened.encode_spans(texts[:1])
-    assert found.vectors.shape[1] == 8
-    np.testing.assert_allclose(found.document, whitened.encode_document(texts[0]), atol=1e-5)
-    windows = [texts[0][a:b] for a, b in found.spans]
-    np.testing.assert_allclose(found.vectors, whitened.encode_document(windows), atol=1e-4)
+    (result,) = whitened.encode_spans(texts[:1])
+    assert result.vectors.shape[1] == 8
+    np.testing.assert_allclose(result.document, whitened.encode_document(texts[0]), atol=1e-5)
+    windows = [texts[0][a:b] for a, b in result.spans]
+    np.testing.assert_allclose(result.vectors, whitened.encode_document(windows), atol=1e-4)
 
 
 ANY = st.text(
@@ -190,11 +190,11 @@ def test_spans_cover_any_text(small_model, kind, examples) -> None:
 
     def claim(text, span_tokens) -> None:
         try:
-            (found,) = model.encode_spans([text], span_tokens=span_tokens)
+            (result,) = model.encode_spans([text], span_tokens=span_tokens)
         except InputError:
             assert not text.strip() or not model.tokenizer(text)["input_ids"]
         else:
-            covers(found, text)
+            covers(result, text)
 
     check(claim, examples, text=ANY, span_tokens=st.sampled_from([None, 8, 20]))
 

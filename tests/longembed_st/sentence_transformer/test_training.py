@@ -35,10 +35,12 @@ def test_gradients_equal_those_of_the_dense_reference(kind, method, logn):
     (model[0].token_embeddings(ids)[0] * weights).sum().backward()
     (reference.run(ids, plan, gradients=True)[0] * weights).sum().backward()
     wanted = {name: p.grad for name, p in reference.model.named_parameters() if p.grad is not None}
-    found = dict(model[0].model.named_parameters())
+    parameters = dict(model[0].model.named_parameters())
     assert wanted
     for name, gradient in wanted.items():
-        assert difference(found[name].grad, gradient) < 1e-4 * gradient.abs().max() + 1e-6, name
+        assert difference(parameters[name].grad, gradient) < 1e-4 * gradient.abs().max() + 1e-6, (
+            name
+        )
 
 
 def test_self_extend_says_that_it_cannot_be_trained():
@@ -57,8 +59,8 @@ def test_autocast_changes_no_more_than_its_precision():
     text = text_of(131, model.tokenizer)
     wanted = torch.tensor(model.encode(text))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = torch.tensor(model.encode(text)).float()
-    assert cosine(found[None], wanted[None]) > 0.99
+        vector = torch.tensor(model.encode(text)).float()
+    assert cosine(vector[None], wanted[None]) > 0.99
 
 
 def test_short_texts_train_with_self_extend_as_without():
@@ -66,8 +68,8 @@ def test_short_texts_train_with_self_extend_as_without():
     plain = SentenceTransformer(folder).train()
     model = le.extend(SentenceTransformer(folder), "self_extend", max_seq_length=300).train()
     texts = [text_of(n, model.tokenizer) for n in (10, 64)]
-    for one in (plain, model):
-        one(one.preprocess(texts))["sentence_embedding"].pow(3).sum().backward()
+    for trained in (plain, model):
+        trained(trained.preprocess(texts))["sentence_embedding"].pow(3).sum().backward()
     wanted = dict(plain[0].model.named_parameters())
     for name, parameter in model[0].model.named_parameters():
         scale = wanted[name].grad.abs().max()

@@ -181,9 +181,9 @@ def test_one_batch_may_hold_any_texts_in_any_order(invariant_model, data):
 def test_the_token_budget_changes_no_vector(small_model, budget):
     folder = small_model("bert")
     texts = mixed(load(folder).tokenizer, (5, 6, 64, 64, 70, 128, 128, 200))
-    one = load(folder, method="pi", max_seq_length=256).encode(texts)
-    other = load(folder, method="pi", max_seq_length=256, token_budget=budget).encode(texts)
-    assert difference(one, other) < 1e-6
+    usual = load(folder, method="pi", max_seq_length=256).encode(texts)
+    budgeted = load(folder, method="pi", max_seq_length=256, token_budget=budget).encode(texts)
+    assert difference(usual, budgeted) < 1e-6
 
 
 # What goes through the model.

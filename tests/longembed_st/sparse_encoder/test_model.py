@@ -76,7 +76,7 @@ def test_scores_for_the_vocabulary_never_exist_for_more_than_some_tokens(monkeyp
     monkeypatch.setattr("longembed_st.sparse_encoder.transformer.HEAD_TOKENS", 7)
     seen = []
     head = model.long_transformer.model.get_output_embeddings()
-    head.register_forward_hook(lambda module, given, output: seen.append(output.shape[1]))
+    head.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[1]))
     torch.testing.assert_close(dense(model, [text]), expected, atol=1e-6, rtol=0)
     assert sum(seen) == LONG
     assert max(seen) == 7
@@ -105,9 +105,9 @@ def test_documents_of_a_router_are_read_in_windows():
     windows = plain.windows(plain.tokenizer(text, verbose=False)["input_ids"], 1, 1)
     scores = torch.cat([plain.output(ids, "logits") for ids in windows])
     model = le.load(inference_free("bert"), "pcw")
-    found = model.encode_document([text]).to_dense()[0]
+    vector = model.encode_document([text]).to_dense()[0]
     expected = torch.tensor(splade_weights(scores, "max", twice=True))
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(vector, expected, atol=2e-5, rtol=1e-5)
     (coverage,) = le.coverage(model, [text])
     assert (coverage.tokens, coverage.read, coverage.passes) == (LONG, LONG, 4)
 
@@ -177,7 +177,7 @@ def test_worker_processes_give_the_same(tmp_path):
     expected = dense(model, texts)
     pool = model.start_multi_process_pool(["cpu"])
     try:
-        found = dense(model, texts, pool=pool)
+        vectors = dense(model, texts, pool=pool)
     finally:
         model.stop_multi_process_pool(pool)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=0)
