@@ -1,7 +1,7 @@
 """A collection in LanceDB as a store; see `longembed_index.store.protocol.Store`.
 
-A document is a row: its text, metadata, vector, spans, and its words, which LanceDB's full-text
-index scores. All vectors are compared, unless somebody makes an index of them.
+Each row is a document: its text, metadata, vector, spans, and its words, which LanceDB's full-text
+index scores. A search compares all vectors, unless somebody has made an index of them in LanceDB.
 """
 
 from __future__ import annotations
@@ -43,21 +43,23 @@ if TYPE_CHECKING:
     from longembed_index import document
 
 _SPANS_AT_ONCE = 200
+"""The number of documents whose spans are read together."""
 
 
 class LanceStore:
     """One collection in LanceDB.
 
     Args:
-        database: Where it is.
-        collection: Its name.
-        create: What it is meant to hold if it does not exist; None to open only what exists.
-        table: A staged table; None for the one that answers searches, whichever it is.
-        write: Whether it is going to be written: then indices are completed when it is closed.
+        database: The database of the collection.
+        collection: The name of the collection.
+        create: The description of the collection if it does not exist yet; None to open only an
+            existing one.
+        table: The name of a staged table; None for the current one, which answers searches.
+        write: Whether to open it for writing. Closing it then brings its indices up to date.
 
     Raises:
-        StoreError: If it does not exist and `create` is None, or cannot be read.
-        ConfigError: If another program has a table of the name, or LanceDB does not take it.
+        StoreError: If the collection does not exist and `create` is None, or cannot be read.
+        ConfigError: If another program has a table of this name, or LanceDB refuses the name.
     """
 
     def __init__(
@@ -82,11 +84,11 @@ class LanceStore:
             self._collections.put(Entry.create(name, collection, "current", create))
         rows = self._find_rows()
         if write and rows is not None:
-            # A run that was killed may have left a table without them.
+            # A run that was killed may have left a table without indices.
             rows.index(INDICES)
 
     def _entry(self) -> Entry:
-        """Return the entry as it is now: another process may have switched."""
+        """Read the entry again, because another process may have switched tables."""
         if self._table is None:
             entry = self._collections.find(state="current")
         else:
@@ -99,7 +101,7 @@ class LanceStore:
         return entry
 
     def _find_rows(self) -> Rows | None:
-        """Return the table; None before its first document, which tells how wide vectors are."""
+        """Return the table, which the first write creates; None before it."""
         name = self._entry().table
         if self._rows is None or self._name != name:
             exists = name in self._database.table_names()
@@ -110,12 +112,12 @@ class LanceStore:
 
     @property
     def info(self) -> StoreInfo:
-        """Return what the store is meant to hold, as it is stored now."""
+        """Return the description of the store, as it is stored now."""
         return self._entry().read_info()
 
     @property
     def generation(self) -> int:
-        """Return a number that grows with every commit: of the collections, then of the table."""
+        """Return a number that grows with every commit to the list of collections or the table."""
         rows = self._find_rows()
         return (self._collections.version << 32) + (0 if rows is None else rows.version)
 
@@ -124,7 +126,7 @@ class LanceStore:
         return 0 if rows is None else len(rows)
 
     def get(self, ids: Sequence[str]) -> list[document.Record]:
-        """Return the records with these ids, in their order, without spans."""
+        """Return the records with these ids, in the order of the ids, without spans."""
         records = {
             record.document.id: record
             for batch in self._read(RECORD_COLUMNS, ids)
@@ -133,7 +135,7 @@ class LanceStore:
         return [records[key] for key in ids if key in records]
 
     def entries(self, where: Where | None = None) -> Iterator[document.Entry]:
-        """Yield what is known of every document that meets a filter, sorted by id, no texts."""
+        """Yield the entries of documents that meet a filter, sorted by id, without texts."""
         where = where or {}
         check_where(where)
         rows = self._find_rows()
@@ -145,21 +147,21 @@ class LanceStore:
         yield from (entry for entry in entries if matches(entry.fields, where))
 
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
-        """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
-        found: list[str] = []
+        """Return ids and unit vectors, shape (documents, dimensions); all of them without `ids`."""
+        stored_ids: list[str] = []
         parts: list[NDArray[np.float32]] = []
         for batch in self._read((KEY, VECTOR), ids):
-            found += batch[KEY].to_pylist()
+            stored_ids += batch[KEY].to_pylist()
             parts.append(read_vectors(batch))
-        if not found:
+        if not stored_ids:
             return [], np.zeros((0, self._dimensions() or 0), dtype=np.float32)
         vectors = np.concatenate(parts)
-        places = {key: place for place, key in enumerate(found)}
-        wanted = sorted(found) if ids is None else [key for key in ids if key in places]
+        places = {key: place for place, key in enumerate(stored_ids)}
+        wanted = sorted(stored_ids) if ids is None else [key for key in ids if key in places]
         return wanted, vectors[[places[key] for key in wanted]]
 
     def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Spans]]:
-        """Yield the spans of documents that have any; of all without `ids`."""
+        """Yield the spans of documents that have spans; of all documents without `ids`."""
         columns = (KEY, RANGES, SPANS)
         if ids is None:
             for batch in self._read(columns, None):
@@ -183,20 +185,21 @@ class LanceStore:
         ids = [entry.id for entry in self.entries(where)] if where else None
         if rows is None or k < 1 or ids == []:
             return []
-        query, most = np.asarray(vector, dtype=np.float32), k
+        query, limit = np.asarray(vector, dtype=np.float32), k
         while True:
-            most += 1
+            limit += 1
             with lance_errors("read"):
                 search = rows.table.search(query, vector_column_name=VECTOR)
-                search = search.distance_type("cosine").limit(most).select([KEY, "_distance"])
+                search = search.distance_type("cosine").limit(limit).select([KEY, "_distance"])
                 if ids is not None:
                     search = search.where(one_of(ids), prefilter=True)
-                found = search.to_list()
-            scores = [(row[KEY], 1 - row["_distance"]) for row in found]
-            # Of documents with one score, LanceDB takes any: all of them must be known.
-            if len(found) < most or scores[k - 1][1] > scores[-1][1]:
+                results = search.to_list()
+            scores = [(row[KEY], 1 - row["_distance"]) for row in results]
+            # LanceDB returns documents with equal scores in any order. To sort them by id, go on
+            # until the results have all documents that tie with the last one.
+            if len(results) < limit or scores[k - 1][1] > scores[-1][1]:
                 return sorted(scores, key=lambda pair: (-pair[1], pair[0]))[:k]
-            most *= 2
+            limit *= 2
 
     def lexical(self) -> LanceWords:
         """Return LanceDB's index of the words."""
@@ -205,13 +208,13 @@ class LanceStore:
     # Writing.
 
     def update_info(self, info: StoreInfo) -> None:
-        """Replace what the store is meant to hold, in one commit."""
+        """Replace the description of the store, in one commit."""
         self._check_is_for_writing()
         entry = self._entry()
         if entry.language not in (None, info.language or entry.language):
             raise StoreError(
-                f"the words of the store are cut as {entry.language}, not as {info.language}. "
-                "Index into a new store for another language"
+                f"the language of the store is {entry.language}, not {info.language}. For another "
+                "language, make a new store"
             )
         self._collections.put(replace(entry, info=info_to_json(info)))
 
@@ -219,11 +222,11 @@ class LanceStore:
         """Add or replace records, and delete others, all in one commit."""
         self._check_is_for_writing()
         latest = {record.document.id: record for record in records}
-        gone = set(delete) - latest.keys()
+        deleted = set(delete) - latest.keys()
         rows = self._find_rows()
         if not latest:
             if rows is not None:
-                rows.write(None, gone)
+                rows.write(None, deleted)
             return
         entry = self._entry()
         language = entry.language or entry.read_info().language
@@ -237,7 +240,7 @@ class LanceStore:
             self._database.create(entry.table, table_schema(dimensions))
             rows = self._rows = Rows(self._database, entry.table)
             rows.index(INDICES)
-        rows.write(data, gone)
+        rows.write(data, deleted)
 
     def _dimensions(self) -> int | None:
         rows = self._find_rows()
@@ -246,7 +249,7 @@ class LanceStore:
     # Replacing all vectors while the old ones answer.
 
     def stage(self, info: StoreInfo) -> LanceStore:
-        """Begin an empty store that is going to replace this one; discard an earlier one."""
+        """Create an empty store that will replace this one; delete an earlier staged one."""
         self._check_is_for_writing()
         self._collections.drop("staged")
         name = self._collections.new_table()
@@ -254,19 +257,19 @@ class LanceStore:
         return self._open_table(name)
 
     def staged(self) -> LanceStore | None:
-        """Return what `stage` began and `switch` has not ended, perhaps in another process."""
+        """Return the staged store, even if another process staged it; None without one."""
         entry = self._collections.find(state="staged")
         return None if entry is None else self._open_table(entry.table)
 
     def switch(self) -> str:
-        """Put the staged store in the place of this one in one commit; return the old one's name.
+        """Replace this store by the staged one, in one commit; return the name of the old one.
 
-        This object shows the new documents from then on.
+        This object then reads and writes the new documents.
         """
         self._check_is_for_writing()
         staged = self._collections.find(state="staged")
         if staged is None:
-            raise StoreError("there is no staged store to switch to")
+            raise StoreError("there is no staged store to switch to. Call `stage` first")
         entry = self._entry()
         self._collections.put(replace(entry, state="replaced"), replace(staged, state="current"))
         return entry.table
@@ -277,8 +280,8 @@ class LanceStore:
         return self._collections.drop("replaced")
 
     def close(self) -> None:
-        """Complete the indices of what was written, and release the connection."""
-        # A switch may have put another table in the place of the one that was written.
+        """Bring the indices up to date with what was written, and release the connection."""
+        # A switch may have replaced the table that was written.
         rows = self._find_rows() if self._write else None
         if rows is not None:
             rows.tidy()

@@ -1,4 +1,4 @@
-"""From the address of a store to the store: its folder, its kind, and the lock of its writer."""
+"""Open a store by its address: find its folder and its kind, and lock it for writing."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ GROUP = "longembed_st.stores"
 DEFAULT_KIND = "sqlite"
 COLLECTION = "documents"
 REMOTE = "longembed.remote"
-"""In a folder of our cache that stands for a store elsewhere: the file with its URL."""
+"""The file with the URL of a remote store, in the local folder of that store."""
 WHITENINGS = "whitening-*.safetensors"
-"""Files beside a store's own, each under the digest of what is in it."""
+"""The whitening files in the folder of a store, each named by the digest of its content."""
 
 _LOCK = "longembed.lock"
 _OURS = (_LOCK, WHITENINGS, "longembed.words.*")
-"""Files that may be in a folder before its store is."""
+"""Files that can be in a folder before the store itself is written."""
 _VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
+"""Files by which a store of version 0.2 is recognised."""
 
 
 @runtime_checkable
 class RemoteStoreKind(StoreKind, Protocol):
-    """A kind whose stores can also be elsewhere; a folder of our cache stands for each of them."""
+    """A kind whose stores can be remote: each has a URL, and a local folder in the cache."""
 
     def accepts_url(self, url: str) -> bool:
-        """Return whether a store can be at a URL."""
+        """Return whether this kind can open a store at a URL."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a store is.
+    """The address of a store.
 
     Attributes:
-        directory: Its folder; of a store elsewhere, the folder that stands for it.
-        kind: The kind that was asked for; None for what is there, or else for the default.
-        url: The URL of a store elsewhere.
+        directory: The folder of the store; for a remote store, its local folder in the cache.
+        kind: The requested kind; None for the kind that is stored there, or else the default.
+        url: The URL of a remote store; None for a local one.
     """
 
     directory: Path
@@ -55,26 +56,27 @@ class Address:
 
 
 def parse_address(text: str, kind: str | None = None) -> Address:
-    """Return what the address of a store means.
+    """Parse the address of a store.
+
+    A remote store gets a local folder in the cache.
 
     Args:
-        text: `DIR`, `KIND:DIR`, or `KIND:SCHEME://PLACE` for a store elsewhere, which gets a
-            folder in our cache.
+        text: `DIR`, `KIND:DIR`, or `KIND:SCHEME://PLACE` for a remote store.
         kind: The kind if the text does not begin with one.
 
     Raises:
-        ConfigError: If the kind has no stores in such places, or there is a store of another kind.
+        ConfigError: If the kind cannot open the URL, or there is a store of another kind.
     """
     name, colon, place = text.partition(":")
-    # Only an address with a colon takes the time to look which kinds there are.
+    # Loading the installed kinds takes time, so do it only if there is a colon.
     if colon and not place.startswith("//") and name in kinds():
         if kind not in (None, name):
-            raise ConfigError(f"{text!r} is of kind {name!r}, not {kind!r}. Name one of them")
+            raise ConfigError(f"{text!r} is of kind {name!r}, not {kind!r}. Name only one kind")
         kind = name
     else:
         place = text
     if not place:
-        raise ConfigError(f"{text!r} does not name a folder")
+        raise ConfigError(f"{text!r} does not name a folder. Add one after the colon")
     if is_url(place):
         return _remote_address(text, kind, place.rstrip("/"))
     if kind is not None:
@@ -86,7 +88,7 @@ def kinds() -> dict[str, StoreKind]:
     """Return all installed kinds of stores by name, the default last.
 
     Raises:
-        ConfigError: If an installed package has registered something else.
+        ConfigError: If an installed package has registered something that is not a store kind.
     """
     installed: dict[str, StoreKind] = {}
     for name, where, loaded in load_entry_points(GROUP, "store kind"):
@@ -94,25 +96,25 @@ def kinds() -> dict[str, StoreKind]:
         if not isinstance(kind, StoreKind):
             raise ConfigError(f"{where} is not a longembed_index.store.protocol.StoreKind")
         installed[name] = kind
-    # Another kind can be the default one with something beside it.
+    # The default is recognised last: the folder of another kind can hold its file, too.
     return dict(sorted(installed.items(), key=lambda item: item[0] == DEFAULT_KIND))
 
 
 def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
-    """Return the kind of the store in a folder, or of the one that could be made there.
+    """Return the kind of the store in a folder, or the kind for a new store there.
 
     Args:
-        directory: The folder; need not exist.
-        wanted: The name of the kind; None for what is there, or else for the default.
+        directory: The folder; it need not exist.
+        wanted: The name of the kind; None for the kind that is stored there, or else the default.
 
     Raises:
-        StoreError: If the folder has something else, or a store that must be converted.
-        ConfigError: If there is no kind of this name, or a store of another kind.
+        StoreError: If the folder has other files, or a store that must be converted.
+        ConfigError: If no installed kind has this name, or there is a store of another kind.
     """
     installed = kinds()
     if wanted is not None and wanted not in installed:
         raise ConfigError(
-            f"there is no store kind {wanted!r}; installed: {', '.join(sorted(installed))}"
+            f"there is no store kind {wanted!r}. Installed kinds: {', '.join(sorted(installed))}"
         )
     new = installed[wanted or DEFAULT_KIND]
     if not directory.exists():
@@ -123,7 +125,7 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
     is_old = any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2)
     if is_old and not installed[DEFAULT_KIND].recognises(directory):
         raise StoreError(
-            f"the store in {escaped(directory)} was made by version 0.2: convert it with "
+            f"the store in {escaped(directory)} was made by version 0.2. Convert it with "
             "`longembed convert OLD NEW`"
         )
     for name, kind in installed.items():
@@ -138,8 +140,8 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):
         raise StoreError(
-            f"{escaped(directory)} is not a store: it has files, but none that an installed kind "
-            f"of store ({', '.join(sorted(installed))}) knows. Name an empty or a new folder"
+            f"{escaped(directory)} is not a store: no installed kind "
+            f"({', '.join(sorted(installed))}) recognises its files. Name an empty or a new folder"
         )
     return new
 
@@ -147,19 +149,19 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
 def read_info(
     directory: Path, collection: str = COLLECTION, kind: str | None = None
 ) -> StoreInfo | None:
-    """Return what a store is meant to hold, without loading a model.
+    """Return the description of a store, without loading a model.
 
     Args:
         directory: The folder of the store.
         collection: The name of the collection in it.
-        kind: The name of the kind; None for what is there, or else for the default.
+        kind: The name of the kind; None for the kind that is stored there, or else the default.
 
     Returns:
-        None if there is no store yet, or no such collection in it.
+        The description; None if the store or the collection does not exist yet.
 
     Raises:
-        StoreError: If the folder has something else, or cannot be read.
-        ConfigError: If what is stored there must not be acted on.
+        StoreError: If the folder has other files, or cannot be read.
+        ConfigError: If there is a store of another kind, or what is stored there must not be used.
         MissingExtraError: If the library of this kind is not installed.
     """
     store_kind = find_kind(directory, kind)
@@ -174,18 +176,20 @@ def open_store(
     create: StoreInfo | None = None,
     write: bool = False,
 ) -> Store:
-    """Open a store; hold `writer_lock` meanwhile if it is going to be written.
+    """Open a store.
+
+    To write to it, hold its `writer_lock` for as long as it is open.
 
     Args:
         directory: The folder of the store.
         collection: The name of the collection in it.
-        kind: The name of the kind; None for what is there, or else for the default.
-        create: What a collection that does not exist yet is meant to hold; None to open only what
-            exists.
-        write: Whether the store is going to be written.
+        kind: The name of the kind; None for the kind that is stored there, or else the default.
+        create: The description of the collection if it does not exist yet; None to open only an
+            existing one.
+        write: Whether to open it for writing.
 
     Raises:
-        StoreError: If there is nothing to open, or it cannot be opened.
+        StoreError: If the store does not exist or cannot be opened.
         ConfigError: If there is a store of another kind.
         MissingExtraError: If the library of this kind is not installed.
     """
@@ -193,7 +197,7 @@ def open_store(
     if create is not None:
         directory.mkdir(parents=True, exist_ok=True)
     elif not directory.exists() or not store_kind.recognises(directory):
-        raise StoreError(f"there is no store in {escaped(directory)}")
+        raise StoreError(f"there is no store in {escaped(directory)}. Check the folder")
     return store_kind.open(directory, collection, create=create, write=write)
 
 
@@ -202,7 +206,7 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
     """Keep other writers out of a store for the length of a `with` block.
 
     Args:
-        directory: The folder of the store; made if needed.
+        directory: The folder of the store; created if it does not exist.
         wait: The seconds to wait for another writer.
 
     Raises:
@@ -213,7 +217,7 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / _LOCK)
-        # The system frees it when its holder dies, however it dies.
+        # The operating system releases the lock if its holder is killed.
         lock.acquire(timeout=wait, poll_interval=0.05)
     except Timeout:
         raise StoreError(
@@ -229,10 +233,10 @@ def writer_lock(directory: Path, wait: float = 0) -> Iterator[None]:
 
 
 def remote_url(directory: Path) -> str | None:
-    """Return the URL of the store for which a folder of our cache stands; None for other folders.
+    """Return the URL of the remote store of a folder in the cache; None for all other folders.
 
-    A file that says so is believed in our cache only: in a folder from elsewhere, it could send
-    documents to a stranger.
+    The file with the URL is ignored outside the cache: a folder from a stranger could have such a
+    file, and send documents to the stranger's server.
     """
     file = directory / REMOTE
     if not file.is_file() or directory.resolve().parent != _stand_ins().resolve():
@@ -243,11 +247,11 @@ def remote_url(directory: Path) -> str | None:
 def _remote_address(text: str, kind: str | None, url: str) -> Address:
     remote = {name: k for name, k in kinds().items() if isinstance(k, RemoteStoreKind)}
     if kind is None:
-        able = [name for name, known in remote.items() if known.accepts_url(url)]
+        suitable = [name for name, known in remote.items() if known.accepts_url(url)]
         raise ConfigError(
-            f"{text} is not a folder. Of the installed kinds of stores, "
-            f"{', '.join(able) or 'none'} can be there; its name goes before the address: "
-            f"{(able or ['KIND'])[0]}:{url}"
+            f"{text} is a URL. Installed kinds of stores that can open it: "
+            f"{', '.join(suitable) or 'none'}. Put the name of the kind before the URL: "
+            f"{(suitable or ['KIND'])[0]}:{url}"
         )
     if kind not in remote or not remote[kind].accepts_url(url):
         raise ConfigError(f"a store of kind {kind!r} cannot be at {url}. Name a folder")

@@ -154,7 +154,7 @@ def test_a_store_keeps_one_language(store) -> None:
     store.write([record("a")])
     store.update_info(replace(INFO, language=None))
     assert store.lexical().language == "english"
-    with pytest.raises(StoreError, match="cut as english"):
+    with pytest.raises(StoreError, match="language of the store is english, not german"):
         store.update_info(replace(INFO, language="german"))
 
 

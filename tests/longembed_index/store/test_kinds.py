@@ -99,7 +99,9 @@ def test_a_new_store_is_of_the_kind_that_is_named(installed, tmp_path) -> None:
     assert open_store(tmp_path).info == INFO
     with pytest.raises(ConfigError, match="is of kind 'twin', not 'sqlite'"):
         open_store(tmp_path, kind="sqlite")
-    with pytest.raises(ConfigError, match="no store kind 'disk'; installed: cloud, sqlite, twin"):
+    with pytest.raises(
+        ConfigError, match=r"no store kind 'disk'\. Installed kinds: cloud, sqlite, twin"
+    ):
         open_store(tmp_path / "new", kind="disk", create=INFO)
 
 
@@ -158,7 +160,7 @@ def test_a_store_of_version_0_2_is_to_be_converted(tmp_path, names) -> None:
     for name in names:
         (tmp_path / name).touch()
     with pytest.raises(
-        StoreError, match=r"version 0\.2: convert it with `longembed convert OLD NEW`"
+        StoreError, match=r"version 0\.2. Convert it with `longembed convert OLD NEW`"
     ):
         open_store(tmp_path, create=INFO, write=True)
     (tmp_path / FILE).touch()
@@ -196,8 +198,8 @@ def test_a_kind_goes_before_the_folder(tmp_path) -> None:
     [
         ("twin:", None, "does not name a folder"),
         ("twin:folder", "cloud", "is of kind 'twin', not 'cloud'"),
-        ("cloud://place", None, "its name goes before the address: cloud:cloud://place"),
-        ("s3://bucket/store", None, "none can be there"),
+        ("cloud://place", None, "Put the name of the kind before the URL: cloud:cloud://place"),
+        ("s3://bucket/store", None, "that can open it: none"),
         ("sqlite:cloud://place", None, "'sqlite' cannot be at cloud://place"),
         ("cloud:s3://bucket", None, "'cloud' cannot be at s3://bucket"),
         ("folder", "disk", "no store kind 'disk'"),
