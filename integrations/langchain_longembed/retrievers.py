@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 
 class LongEmbedRetriever(BaseRetriever):
-    """Return whole documents with the passages that answer, or the passages themselves.
+    """Return the best documents of an index, whole or as their best passages.
 
-    The index is one that `longembed index` or `longembed_index.Index` has made. `k` counts
-    documents; it and `where` can be given to the constructor or to
+    The index is made by `longembed index` or by `longembed_index.Index`. `k` is a number of
+    documents. `k` and `where` can be passed to the constructor or to
     `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
-    The metadata of each document has its own metadata, `source`, `title`, `score` and the parts of
-    the score (`document_vector`, `best_span`, `document_words`, `best_passage_words`); `passages`
-    has each with `text`, `start`, `end`, `share`, `page`, `heading`, `score` and the characters of
-    its best `sentence`.
+    The metadata of a whole document has the metadata that was indexed with it, `source`, `title`,
+    `score`, and the parts of the score (`document_vector`, `best_span`, `document_words`,
+    `best_passage_words`). Its `passages` is a list. Each passage has `text`, `start`, `end`,
+    `share`, `page`, `heading`, `score`, and `sentence`, the range of its best sentence in
+    characters.
 
     Example:
         ```python
@@ -43,9 +44,11 @@ class LongEmbedRetriever(BaseRetriever):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: str = Field(description="Folder of the store, or KIND:URL of one in an object store.")
-    k: int = Field(default=5, ge=1, description="The most documents.")
-    passages: int = Field(default=1, ge=1, description="The most passages of a document.")
+    store: str = Field(description="Folder of the store, or KIND:URL of a remote store.")
+    k: int = Field(default=5, ge=1, description="Largest number of documents.")
+    passages: int = Field(
+        default=1, ge=1, description="Largest number of passages for each document."
+    )
     where: dict[str, Any] | None = Field(
         default=None,
         description='Filter of documents by their metadata: {"year": 2019}, {"title": "*.pdf"}, '
@@ -53,29 +56,34 @@ class LongEmbedRetriever(BaseRetriever):
     )
     mode: Mode | None = Field(
         default=None,
-        description="By words and vectors (hybrid), by vectors (dense), or by words (lexical); "
-        "None as the index was told, or hybrid.",
+        description="Search by words and vectors (hybrid), by vectors (dense), or by words "
+        "(lexical). None: the setting of the index, or else hybrid.",
     )
     weight: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Weight of the vectors in a hybrid search; None as the index was told, or 0.4.",
+        description="Weight of the vectors in a hybrid search. None: the setting of the index, or "
+        "else 0.4.",
     )
     returns: Literal["documents", "passages"] = Field(
         default="documents",
-        description="What becomes a Document: each document whole, or each of its passages.",
+        description="Whether a LangChain Document is a whole document or one of its passages.",
     )
     reranker: Any = Field(
         default=None,
-        description="Cross-encoder or late-interaction model that orders the best documents anew: "
-        "its name or folder, or one that `longembed_st.load` has loaded.",
+        description="Cross-encoder or late-interaction model that reranks the best documents: its "
+        "name, its folder, or a model from `longembed_st.load`.",
     )
     candidates: int = Field(
-        default=CANDIDATES, ge=1, description="Documents that the reranker reads, at least k."
+        default=CANDIDATES,
+        ge=1,
+        description="Number of documents that the reranker reads; at least k.",
     )
     collection: str = Field(default="documents", description="Collection in the store.")
-    device: str | None = Field(default=None, description="Where to compute; None chooses.")
+    device: str | None = Field(
+        default=None, description="Device to compute on. None: the best available one."
+    )
 
     _index: Index | None = PrivateAttr(default=None)
     _reranker: Any = PrivateAttr(default=None)
@@ -88,13 +96,13 @@ class LongEmbedRetriever(BaseRetriever):
         k: int | None = None,
         where: dict[str, Any] | None = None,
     ) -> list[Document]:
-        """Return what answers a query, best first.
+        """Return the documents or passages for a query, best first.
 
         Args:
             query: The query.
             run_manager: Passed by LangChain.
-            k: The most documents, instead of the retriever's.
-            where: A filter, instead of the retriever's.
+            k: The largest number of documents; None for the value of the retriever.
+            where: A filter; None for the value of the retriever.
 
         Raises:
             ConfigError: If the query is blank, or a setting is wrong.
@@ -115,7 +123,7 @@ class LongEmbedRetriever(BaseRetriever):
         return [_whole(hit) for hit in hits]
 
     def _opened(self) -> Index:
-        # Two threads that come first open it twice, which costs little and harms nothing.
+        # Two threads can both open the index the first time. That is cheap and does no harm.
         if self.reranker is not None and self._reranker is None:
             self._reranker = reranker_of(self.reranker, device=self.device)
         if self._index is None:
@@ -131,36 +139,36 @@ class LongEmbedRetriever(BaseRetriever):
         k: int | None = None,
         where: dict[str, Any] | None = None,
     ) -> list[Document]:
-        """Do the same in a thread."""
-        answer = partial(
+        """Run `_get_relevant_documents` in a thread."""
+        search = partial(
             self._get_relevant_documents,
             query,
             run_manager=run_manager.get_sync(),
             k=k,
             where=where,
         )
-        return await run_in_executor(None, answer)
+        return await run_in_executor(None, search)
 
 
 def _whole(hit: Hit) -> Document:
-    described = hit.to_dict()
-    # Vector stores take numbers, but no mappings, as metadata.
-    metadata = {**described.pop("metadata"), **described.pop("scores"), **described}
+    fields = hit.to_dict()
+    # Metadata and scores are not nested: vector stores do not take mappings as metadata.
+    metadata = {**fields.pop("metadata"), **fields.pop("scores"), **fields}
     return Document(id=hit.document.id, page_content=hit.document.text, metadata=metadata)
 
 
 def _passages(hit: Hit) -> list[Document]:
-    """Return a document for each passage; the whole one where the index knows no passages."""
+    """Return a LangChain document for each passage; the whole document if it has no passages."""
     if not hit.passages:
         return [_whole(hit)]
-    described = hit.to_dict()
+    fields = hit.to_dict()
     shared = {
-        **described["metadata"],
-        "source": described["source"],
-        "title": described["title"],
-        "document_score": described["score"],
+        **fields["metadata"],
+        "source": fields["source"],
+        "title": fields["title"],
+        "document_score": fields["score"],
     }
     return [
         Document(page_content=passage.pop("text"), metadata={**shared, **passage})
-        for passage in described["passages"]
+        for passage in fields["passages"]
     ]

@@ -1,4 +1,4 @@
-"""Haystack's view of an extended sentence-transformers model."""
+"""Haystack components that embed with an extended sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 class _Embedder:
-    """What both components have in common: settings, the model, and how they are written down."""
+    """The base class of both components: settings, the model, and serialization."""
 
-    def __init__(self, model: str, settings: Mapping[str, Any] | None, **others: Any) -> None:
+    def __init__(
+        self, model: str, settings: Mapping[str, Any] | None, **init_parameters: Any
+    ) -> None:
         self.model = model
         self.settings = dict(settings or {})
-        self._others = others
-        # A mistake is told where it is made, not when the pipeline runs.
-        self._given = ModelSettings.from_keywords(model_name=model, **self.settings)
+        self._init_parameters = init_parameters
+        # Report a wrong setting here, not when the pipeline runs.
+        self._model_settings = ModelSettings.from_keywords(model_name=model, **self.settings)
         self._loaded: CachedModel | None = None
 
     @property
     def provenance(self) -> Provenance:
-        """How its vectors are made, to be kept and compared with those of a store."""
+        """The record of how the vectors are made, to be compared with the provenance of a store."""
         return self._model.provenance
 
     @property
     def _model(self) -> CachedModel:
         if self._loaded is None:
-            # Importing a component must stay light.
+            # Import late, so that importing a component does not load torch.
             from longembed_st.loading.cache import cached_model
 
-            self._loaded = cached_model(self._given)
+            self._loaded = cached_model(self._model_settings)
         return self._loaded
 
     def warm_up(self) -> None:
-        """Load the model, or share the one that another component of these settings has loaded.
+        """Load the model; components with equal settings share one.
 
         Raises:
             ConfigError: If a setting is wrong for the model.
@@ -57,15 +59,15 @@ class _Embedder:
         _ = self._model
 
     def to_dict(self) -> dict[str, Any]:
-        """The component as Haystack writes it into a pipeline's YAML."""
+        """Return the component as a dictionary, which Haystack writes into a pipeline's YAML."""
         data: dict[str, Any] = default_to_dict(
-            self, model=self.model, settings=self.settings, **self._others
+            self, model=self.model, settings=self.settings, **self._init_parameters
         )
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
-        """The component that `to_dict` wrote down."""
+        """Return the component that `to_dict` described."""
         return default_from_dict(cls, data)
 
     def _encode(self, texts: Sequence[str], role: Role) -> Encoded:
@@ -74,21 +76,21 @@ class _Embedder:
 
 @component
 class LongEmbedTextEmbedder(_Embedder):
-    """Embeds a query, for a retriever.
+    """Embed a query, for a retriever.
 
     Args:
-        model: Folder or Hugging Face hub name.
-        settings: Of `longembed_st.load`: `method`, `max_seq_length`, `whitening`, `device` and the
-            method's own options. None for a method that fits the model.
+        model: The name of the model on the Hugging Face hub, or its folder.
+        settings: Settings of `longembed_st.load`: `method`, `max_seq_length`, `whitening`, `device`
+            and the options of the method. None for a method that fits the model.
 
     Raises:
-        ConfigError: If a setting is out of range, or there is none of the name.
+        ConfigError: If a setting is unknown or out of range.
     """
 
     def __init__(
         self, model: str = DEFAULT_MODEL, *, settings: Mapping[str, Any] | None = None
     ) -> None:
-        # Haystack makes another class of this one, which `super()` does not know.
+        # Haystack replaces this class by a new one, so `super()` does not work here.
         _Embedder.__init__(self, model, settings)
 
     @component.output_types(embedding=list[float], meta=dict[str, Any])
@@ -96,19 +98,20 @@ class LongEmbedTextEmbedder(_Embedder):
         """Embed a query.
 
         Args:
-            text: The query; a model's prompt for queries is put before it.
+            text: The query. If the model has a prompt for queries, it is added in front.
 
         Returns:
-            `embedding`, and `meta` with the model, and how many `tokens` there are and were `read`.
+            `embedding`, and `meta` with the `model`, the number of `tokens` of the query, and how
+            many of them were `read`.
 
         Raises:
-            InputError: If it is no text, or too long under the policy "error".
+            InputError: If `text` is not a string, or too long with `on_overflow="error"`.
             ModelError: If the vector is not finite.
         """
         if not isinstance(text, str):
             raise InputError(
-                f"LongEmbedTextEmbedder takes a string, not a {type(text).__name__}; for documents "
-                "there is LongEmbedDocumentEmbedder"
+                f"LongEmbedTextEmbedder takes a string, not a {type(text).__name__}. For documents "
+                "use LongEmbedDocumentEmbedder"
             )
         encoded = self._encode([text], "query")
         return {
@@ -118,22 +121,23 @@ class LongEmbedTextEmbedder(_Embedder):
 
     @component.output_types(embedding=list[float], meta=dict[str, Any])
     async def run_async(self, text: str) -> dict[str, Any]:
-        """The same in a thread, so that the event loop goes on."""
+        """Call `run` in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self.run, text)
 
 
 @component
 class LongEmbedDocumentEmbedder(_Embedder):
-    """Embeds documents whole, each to its end: no splitter is needed before it.
+    """Embed whole documents, without a splitter before it.
 
     Args:
-        model: Folder or Hugging Face hub name.
-        settings: As for `LongEmbedTextEmbedder`; the same, so that vectors can be compared.
-        meta_fields_to_embed: Of a document's metadata, what is put before its text.
-        embedding_separator: Stands between those and the text.
+        model: The name of the model on the Hugging Face hub, or its folder.
+        settings: As for `LongEmbedTextEmbedder`. Use equal settings for both, so that their vectors
+            can be compared.
+        meta_fields_to_embed: The metadata fields whose values are put before the text.
+        embedding_separator: The string between these values and the text.
 
     Raises:
-        ConfigError: If a setting is out of range, or there is none of the name.
+        ConfigError: If a setting is unknown or out of range.
     """
 
     def __init__(
@@ -159,15 +163,15 @@ class LongEmbedDocumentEmbedder(_Embedder):
         """Embed documents.
 
         Args:
-            documents: With a `content`; left as they are.
+            documents: Documents with a `content`. They are not changed.
 
         Returns:
-            `documents`, copies with an `embedding`; and `meta` with the model, and how many
-            `tokens` the documents have and were `read`.
+            `documents`, copies with an `embedding`, and `meta` with the `model`, the number of
+            `tokens` of the documents, and how many of them were `read`.
 
         Raises:
-            InputError: If one is no document or has no text, or is too long under the policy
-                "error".
+            InputError: If an item is not a document, has no text, or is too long with
+                `on_overflow="error"`.
             ModelError: If a vector is not finite.
         """
         texts = [self._text_of(document) for document in documents]
@@ -181,25 +185,25 @@ class LongEmbedDocumentEmbedder(_Embedder):
 
     @component.output_types(documents=list[Document], meta=dict[str, Any])
     async def run_async(self, documents: list[Document]) -> dict[str, Any]:
-        """The same in a thread, so that the event loop goes on."""
+        """Call `run` in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self.run, documents)
 
     def _text_of(self, document: Document) -> str:
         if not isinstance(document, Document):
             raise InputError(
-                "LongEmbedDocumentEmbedder takes a list of Documents; for a query there is "
-                "LongEmbedTextEmbedder"
+                "LongEmbedDocumentEmbedder takes a list of Documents, not of "
+                f"{type(document).__name__}. For a query use LongEmbedTextEmbedder"
             )
         if document.content is None:
-            raise InputError(f"the document {document.id} has no content to embed")
-        found = [document.meta.get(field) for field in self.meta_fields_to_embed]
-        parts = [*(str(one) for one in found if one is not None), document.content]
+            raise InputError(f"the document {document.id} has no content. Leave it out")
+        values = [document.meta.get(field) for field in self.meta_fields_to_embed]
+        parts = [*(str(value) for value in values if value is not None), document.content]
         return self.embedding_separator.join(parts)
 
 
 def _meta(model: str, encoded: Encoded) -> dict[str, Any]:
     return {
         "model": model,
-        "tokens": sum(one.tokens for one in encoded.coverages),
-        "read": sum(one.read for one in encoded.coverages),
+        "tokens": sum(coverage.tokens for coverage in encoded.coverages),
+        "read": sum(coverage.read for coverage in encoded.coverages),
     }
