@@ -33,7 +33,7 @@ class Entry:
         table: Its name; the table itself is created with its first documents.
         collection: The collection's name.
         state: Whether it answers searches, is going to, or did.
-        info: What it is meant to hold, as JSON.
+        info: The description of the store, as JSON.
         language: The language of its words; None before its first documents.
     """
 
@@ -45,11 +45,11 @@ class Entry:
 
     @classmethod
     def create(cls, table: str, collection: str, state: State, info: StoreInfo) -> Entry:
-        """Return an entry from what a store is meant to hold."""
+        """Return an entry with the description of a store."""
         return cls(table, collection, state, info_to_json(info))
 
     def read_info(self) -> StoreInfo:
-        """Return what the store is meant to hold."""
+        """Return the description of the store."""
         return info_from_json(self.info)
 
 

@@ -69,7 +69,7 @@ class IndexReader:
 
     @property
     def info(self) -> StoreInfo:
-        """Return what the store is meant to hold.
+        """Return the description of the store.
 
         Raises:
             StoreError: If the index is new, and nothing was written yet.

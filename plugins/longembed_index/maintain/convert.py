@@ -54,7 +54,7 @@ class OldStore(Protocol):
 
     @property
     def info(self) -> StoreInfo:
-        """Return what it is meant to hold."""
+        """Return the description of the store."""
 
     @property
     def other_collections(self) -> list[str]:
@@ -214,7 +214,7 @@ def _without(
 
 
 def _with_whitening(info: StoreInfo, old: Path, new: Path) -> StoreInfo:
-    """Copy the whitening of a store, and return what the new store is meant to hold."""
+    """Copy the whitening of a store, and return the description of the new store."""
     stored = with_whitening_beside(info.provenance, old)
     if stored.settings.whitening is None:
         return info

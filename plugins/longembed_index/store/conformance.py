@@ -51,7 +51,7 @@ class StoreTests:
 
     @pytest.fixture
     def store(self) -> Store:
-        """Return an empty store that is meant to hold `INFO`, open for writing."""
+        """Return an empty store with the description `INFO`, open for writing."""
         raise NotImplementedError("give the fixture `store`")
 
     def reopen(self, store: Store) -> Store:
@@ -229,7 +229,7 @@ class StoreTests:
         nearest = [key for key, _ in store.nearest(_QUERY, 2, {"shelf": "right"})]
         assert nearest == ["far 0", "far 1"]
 
-    # What a store is meant to hold.
+    # The description of a store.
 
     def test_what_it_is_meant_to_hold_is_remembered(self, store: Store) -> None:
         """It comes back as it was, and can be changed; the documents stay."""
@@ -325,7 +325,7 @@ class StoreKindTests:
             kind: The kind of store.
             folder: The folder.
             *keys: The ids of the documents.
-            **options: The collection's name and what it is meant to hold, if not the usual.
+            **options: The name and the description of the collection, if not the default ones.
         """
         collection, info = options.get("collection", "documents"), options.get("info", INFO)
         store = kind.open(folder, collection, create=info, write=True)
@@ -378,7 +378,7 @@ class StoreKindTests:
         store.close()
 
     def test_collections_in_one_folder_are_apart(self, kind: StoreKind, tmp_path: Path) -> None:
-        """Each has its own documents and is meant to hold its own."""
+        """Each collection has its own documents and its own description."""
         self.create(kind, tmp_path, "a", "b")
         self.create(kind, tmp_path, "a", collection="papers", info=OTHER_INFO)
         store = kind.open(tmp_path, "papers", create=None, write=True)

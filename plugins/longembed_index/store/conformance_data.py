@@ -23,7 +23,7 @@ INFO = StoreInfo(
     spans=True,
     language="english",
 )
-"""What the stores under test are meant to hold."""
+"""The description of the stores under test."""
 
 OTHER_INFO = StoreInfo(
     Provenance(

@@ -1,4 +1,4 @@
-"""What a store is meant to hold, as JSON beside its documents."""
+"""The description of a store, as JSON that is stored with its documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longembed_st.base.provenance import Provenance
 
 
 def info_to_json(info: StoreInfo) -> str:
-    """Return what a store is meant to hold as JSON, without what belongs to this machine.
+    """Return the description of a store as JSON, without the settings of this machine.
 
     Raises:
         ConfigError: If a setting must not be stored.
@@ -40,4 +40,4 @@ def info_from_json(text: str) -> StoreInfo:
         ranking = Ranking(**stored.pop("ranking"))
         return StoreInfo(Provenance.from_dict(provenance), ranking=ranking, **stored)
     except (AttributeError, KeyError, TypeError) as error:
-        raise StoreError(f"what the store is meant to hold cannot be read: {text[:80]}") from error
+        raise StoreError(f"the description of the store cannot be read: {text[:80]}") from error

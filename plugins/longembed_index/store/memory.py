@@ -37,7 +37,7 @@ class MemoryStore:
     """Records in a dictionary, gone with the process.
 
     Args:
-        info: What the store is meant to hold.
+        info: The description of the store.
     """
 
     def __init__(self, info: StoreInfo) -> None:
@@ -51,7 +51,7 @@ class MemoryStore:
         return len(self._records)
 
     def update_info(self, info: StoreInfo) -> None:
-        """Replace what the store is meant to hold."""
+        """Replace the description of the store."""
         self.info = info
         self.generation += 1
 

@@ -27,7 +27,7 @@ Where = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store is meant to hold; written with its first commit.
+    """The description of a store, which is written with its first commit.
 
     Attributes:
         provenance: The model and the settings that make its vectors.
@@ -53,7 +53,7 @@ class Store(Protocol):
 
     @property
     def info(self) -> StoreInfo:
-        """Return what the store is meant to hold, as it is stored now."""
+        """Return the description of the store, as it is stored now."""
 
     @property
     def generation(self) -> int:
@@ -63,7 +63,7 @@ class Store(Protocol):
         """Return the number of documents."""
 
     def update_info(self, info: StoreInfo) -> None:
-        """Replace what the store is meant to hold, in one commit."""
+        """Replace the description of the store, in one commit."""
 
     def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
         """Add or replace records, and delete others, all in one commit."""
@@ -141,8 +141,8 @@ class StoreKind(Protocol):
         Args:
             directory: The folder; exists.
             collection: The name of the collection in it.
-            create: What a collection that does not exist yet is meant to hold; None to open only
-                what exists.
+            create: The description of the collection if it does not exist yet; None to open only
+                an existing one.
             write: Whether the store is going to be written; otherwise it may be on a medium that
                 cannot be written.
 

@@ -85,7 +85,7 @@ class SqliteStore:
 
     @property
     def info(self) -> StoreInfo:
-        """Return what the store is meant to hold, as it is stored now."""
+        """Return the description of the store, as it is stored now."""
         with self._read() as (_, collection):
             stored = collection.info
         kept = self._info
@@ -176,7 +176,7 @@ class SqliteStore:
     # Writing.
 
     def update_info(self, info: StoreInfo) -> None:
-        """Replace what the store is meant to hold, in one commit."""
+        """Replace the description of the store, in one commit."""
         stored = info_to_json(info)
         with self._write() as (connection, collection):
             connection.execute(
