@@ -125,14 +125,19 @@ def temporary_file(file: WordFile) -> WordFile | None:
 def create_temporary_file(file: WordFile) -> WordFile:
     """Begin a file that stands in for another in this process, in a temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="longembed-"))
-    atexit.register(_remove, folder, os.getpid())
+    atexit.register(remove_folder, folder, os.getpid())
     stand_in = WordFile(folder / file.path.name)
     _temporary_files[os.getpid(), file.path] = stand_in
     return stand_in
 
 
-def _remove(folder: Path, process: int) -> None:
-    # A forked child ends without the folder of its parent.
+def remove_folder(folder: Path, process: int) -> None:
+    """Remove a temporary folder, if it belongs to this process and not to a parent.
+
+    Args:
+        folder: The folder.
+        process: The number of the process that made it.
+    """
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
 

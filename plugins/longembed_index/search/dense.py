@@ -104,6 +104,8 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
     """
     ids, vectors = store.vectors()
     size = vectors.nbytes
+    if size > budget:
+        return None
     if ids != sorted(ids):
         order = sorted(range(len(ids)), key=ids.__getitem__)
         ids, vectors = [ids[row] for row in order], vectors[order]

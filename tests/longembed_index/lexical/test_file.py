@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 
@@ -12,6 +13,7 @@ from longembed_index.lexical.file import (
     DamagedError,
     WordFile,
     create_temporary_file,
+    remove_folder,
     temporary_file,
 )
 from longembed_index.lexical.tables import read_settings, read_totals
@@ -105,3 +107,8 @@ def test_a_file_in_a_temporary_folder_stands_in(file) -> None:
     file.copy_to(stand_in.path)
     assert stand_in.settings == file.settings
     assert stand_in.path.parent != file.path.parent
+    # A child of a fork, which has another number, leaves it to its parent.
+    remove_folder(stand_in.path.parent, os.getpid() + 1)
+    assert stand_in.settings.language == "german"
+    remove_folder(stand_in.path.parent, os.getpid())
+    assert not stand_in.path.parent.exists()

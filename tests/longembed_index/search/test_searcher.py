@@ -34,9 +34,19 @@ class CountingStore(MemoryStore):
     """Notes what is read of it."""
 
     def __init__(self, info: StoreInfo) -> None:
+        self.looks = threading.Semaphore(0)
         super().__init__(info)
         self.read: list[str] = []
         self.texts: list[str] = []
+
+    @property
+    def generation(self) -> int:
+        self.looks.release()
+        return self._generation
+
+    @generation.setter
+    def generation(self, value: int) -> None:
+        self._generation = value
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         self.texts += ids
@@ -244,10 +254,14 @@ def test_what_did_not_fit_is_not_read_again_until_there_is_less(store, searcher)
     fruit(store)
     limited = Searcher(store, searcher._words, budget=100)
     assert ids(search(limited, "x", mode="dense")) == ids(search(searcher, "x", mode="dense"))
+    of_candidates = ["vectors", "spans"]
+    store.read.clear()
+    search(limited, "x", mode="dense")
+    assert store.read == of_candidates
     store.write([record("five", "ab", Y)])
     store.read.clear()
     search(limited, "x", mode="dense")
-    assert store.read == ["entries", "vectors", "spans"], "those of the candidates"
+    assert store.read == ["entries", *of_candidates]
     store.write([], delete=["one", "two", "three", "five"])
     search(limited, "x", mode="dense")
     store.read.clear()
@@ -355,13 +369,17 @@ def test_threads_load_a_generation_once(store, searcher) -> None:
     expected = ids(search(searcher, "apple"))
     store.write([record("four", "ab", Y)])
     store.read.clear()
+    store.looks = threading.Semaphore(0)
     answers = []
     threads = [
         threading.Thread(target=lambda: answers.append(ids(search(searcher, "apple"))))
         for _ in range(8)
     ]
-    for thread in threads:
-        thread.start()
+    with searcher._lock:
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            store.looks.acquire()
     for thread in threads:
         thread.join()
     assert answers == [expected] * 8
