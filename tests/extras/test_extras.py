@@ -11,24 +11,22 @@ COMMANDS = {
     "tune": ["tune", "MODEL", "--data", "DATA", "--max-seq-length", "128", "--out", "OUT/tuned"],
     "index": ["index", "DATA", "--store", "OUT/store", "--model", "MODEL"],
     "search": ["search", "the number of documents", "--store", "STORE", "--mode", "lexical"],
-    "dense": ["search", "the number of documents", "--store", "STORE", "--mode", "dense"],
-    "reindex": ["reindex", "--store", "STORE", "--method", "pi"],
-    "repair": ["repair", "--store", "STORE"],
+    "delete": ["delete", "*0.txt", "--store", "STORE", "--yes"],
     "serve": ["serve", "--store", "STORE"],
+    "chroma": ["index", "DATA", "--store", "chroma:OUT/chroma", "--model", "MODEL"],
     "lancedb": ["index", "DATA", "--store", "lancedb:OUT/lance", "--model", "MODEL"],
     "ray": ["index", "DATA", "--store", "parquet:OUT/files", "--ray", "local", "--model", "MODEL"],
     "engine": ["inspect", "MODEL", "--backend", "openvino"],
 }
-BENCH = ["Stemmer", "bm25s", "datasets", "jinja2", "matplotlib", "mteb", "pytrec_eval"]
+BENCH = ["Stemmer", "bm25s", "matplotlib", "mteb", "pytrec_eval"]
 LIBRARIES = {
     "bench": BENCH,
-    "calibrate": [library for library in BENCH if library not in ("jinja2", "matplotlib")],
+    "calibrate": ["Stemmer", "bm25s"],
     "tune": ["accelerate", "datasets", "matplotlib"],
-    "index": ["chromadb", "filelock", "regex", "Stemmer"],
-    "search": ["chromadb", "regex", "Stemmer"],
-    "dense": ["chromadb"],
-    "reindex": ["chromadb", "filelock"],
-    "repair": ["chromadb", "filelock"],
+    "index": ["regex", "Stemmer"],
+    "search": ["regex", "Stemmer"],
+    "delete": ["filelock"],
+    "chroma": ["chromadb"],
     "serve": ["fastapi", "uvicorn"],
     "lancedb": ["lancedb"],
     "ray": ["ray"],
@@ -41,6 +39,7 @@ EXTRAS = {
     "calibrate": {"bench"},
     "engine": {"openvino"},
     "serve": {"serve"},
+    "chroma": {"chroma"},
     "lancedb": {"lancedb"},
     "ray": {"ray"},
 }
@@ -95,5 +94,5 @@ def test_a_missing_library_is_named_with_the_way_to_install_it(name, places, tmp
         assert code == 1, (library, output)
         assert "Traceback" not in output
         assert f"{library} is not installed" in said
-        extras = EXTRAS.get(name, {"index", "chroma"})
+        extras = EXTRAS.get(name, {"index"})
         assert any(f'pip install "longembed-st[{extra}]"' in said for extra in extras), said

@@ -13,6 +13,7 @@ from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, indexe
 from llama_index.core.schema import NodeRelationship
 
 from llama_index.retrievers.longembed import LongEmbedRetriever
+from longembed_index.errors import StoreError
 from longembed_st.errors import ConfigError
 
 
@@ -61,7 +62,7 @@ def test_by_words_by_vectors_and_by_both(store, mode) -> None:
 
 
 def test_mistakes_are_named(store, tmp_path, minilm_folder) -> None:
-    with pytest.raises(ConfigError, match="there is no store in"):
+    with pytest.raises(StoreError, match="there is no index in"):
         LongEmbedRetriever(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="mode must be"):
         LongEmbedRetriever(store, mode="fuzzy")

@@ -111,21 +111,3 @@ def test_hostile_names_are_indexed_and_found_and_never_act_on_the_terminal(
         assert_ended_well(ended)
     names = {Path(hit["source"]).name for hit in json.loads(ended.stdout)}
     assert names == {name for name in HOSTILE_NAMES if not name.endswith(".pdf")}
-
-
-def test_records_of_another_program_are_shown_by_their_id(tmp_path, small_model) -> None:
-    import chromadb
-
-    (tmp_path / "a.txt").write_text("ban bar")
-    store = tmp_path / "store"
-    longembed("index", tmp_path / "a.txt", "--store", store, "--model", small_model("bert"))
-    with chromadb.PersistentClient(str(store)) as client:
-        collection = client.get_collection("documents", embedding_function=None)
-        vector = collection.get(include=["embeddings"])["embeddings"][0]
-        collection.add(ids=["\x1b[2Jtheirs"], embeddings=[vector])
-    ended = longembed("search", "ban bar", "--store", store)
-    assert ended.exit_code == 0
-    assert_ended_well(ended)
-    assert "theirs" in ended.stdout
-    for line in (("index", tmp_path / "a.txt", "--store", store), ("repair", "--store", store)):
-        assert longembed(*line).exit_code == 0

@@ -130,7 +130,7 @@ def test_names_that_the_encoding_lacks_are_escaped() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = longembed(["search", "q", "--store", "日本"], capture_output=True, env=environment)
     assert ended.returncode == 1
-    assert r"there is no store in \u65e5\u672c" in ended.stderr
+    assert r"there is no index in \u65e5\u672c" in ended.stderr
 
 
 @pytest.mark.parametrize(
