@@ -1,0 +1,131 @@
+"""Queries: scores by the formula, candidates in their order, phrases, and any text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reference.bm25 import bm25, passages
+from word_stores import QUERY, records, scores_of, store_of, updated
+
+from longembed_index.lexical.scores import STEP, WINDOW
+from longembed_index.store.conformance import INFO
+
+
+def test_scores_are_those_of_the_formula(words, texts) -> None:
+    terms = {key: text.split() for key, text in texts.items()}
+    documents = dict(zip(terms, bm25(QUERY.split(), list(terms.values())), strict=True))
+    parts = [(key, part) for key, of in terms.items() for part in passages(of, WINDOW, STEP)]
+    of_parts = bm25(QUERY.split(), [part for _, part in parts])
+    scores = scores_of(words, texts)
+    assert scores.keys() == texts.keys()
+    for key, score in scores.items():
+        best = max(
+            of_part for (other, _), of_part in zip(parts, of_parts, strict=True) if other == key
+        )
+        assert score.document == pytest.approx(documents[key], abs=1e-9)
+        assert score.passage == pytest.approx(best, abs=1e-9)
+    assert max(score.document for score in scores.values()) > 0
+    assert scores_of(words, {"nobody": ""}) == {}
+
+
+def test_candidates_are_the_best_documents_that_have_a_word(words, texts) -> None:
+    scores = scores_of(words, texts, "w299 w298 w0")
+    having = {key for key, text in texts.items() if {"w0", "w298", "w299"} & set(text.split())}
+    best = sorted(having, key=lambda key: (-scores[key].document, key))
+    query = words.query("w299 w298 w0")
+    assert query.candidates(100) == best
+    assert query.candidates(3) == best[:3]
+    assert query.candidates(3, best[4:8]) == best[4:7]
+    assert query.candidates(3, ["nobody"]) == []
+    assert query.candidates(3, []) == []
+    assert query.candidates(0) == []
+    assert words.query("unknown").candidates(3) == []
+
+
+def test_as_many_candidates_as_asked_for(tmp_path) -> None:
+    # Frequent words are left out only while there are enough documents without them.
+    texts = {f"{n:04}": "a b c d e f g h " + ("rare" if n < 5 else "") for n in range(700)}
+    words = updated(tmp_path, store_of(texts))
+    query = words.query("rare a b c d e f g h")
+    assert query.candidates(7) == [f"{n:04}" for n in range(7)]
+    assert len(query.candidates(500)) == 500
+    assert len(query.candidates(10_000)) == 700
+    assert query.candidates(2, [f"{n:04}" for n in (3, 600, 400)]) == ["0003", "0400"]
+
+
+def test_documents_with_nothing_but_frequent_words_are_found_if_asked_for(tmp_path) -> None:
+    texts = {
+        f"{n:03}": " ".join(["a"] * (n < 60) + ["b"] * (n < 70) + ["c"] * (n >= 20))
+        for n in range(100)
+    }
+    query = updated(tmp_path, store_of(texts)).query("a b c")
+    assert sorted(query.candidates(100)) == sorted(texts)
+    assert set(query.candidates(70)) == {f"{n:03}" for n in range(70)}
+
+
+HOSTILE = [
+    "", '"', 'a" OR "b', "NEAR(w1 w2)", "w1*", "\0", "the and of", "'; DROP TABLE terms; --",
+    "w1 " * 30_000, " ".join(f"w{n}" for n in range(3_000)), "\ud800", "日本",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_query_is_text(words, texts, query) -> None:
+    assert scores_of(words, texts, query).keys() == texts.keys()
+    assert len(words.query(query).candidates(4)) <= 4
+    found = words.find_phrase(query)
+    assert found is None or found <= texts.keys()
+
+
+def test_phrases_are_terms_in_a_row(tmp_path) -> None:
+    texts = {
+        "a": "The red house of the town.",
+        "b": "A house, red as any town",
+        "c": "red",
+        "d": "Town, red town and house",
+    }
+    words = updated(tmp_path, store_of(texts, INFO))
+    assert words.find_phrase("red houses") == {"a"}
+    assert words.find_phrase("house of the town") == {"a"}
+    assert words.find_phrase("red") == {"a", "b", "c", "d"}
+    assert words.find_phrase("town red town") == {"d"}
+    assert words.find_phrase("red red") == set()
+    assert words.find_phrase("blue town") == set()
+    assert words.find_phrase("of the") is None
+
+
+def test_phrases_are_found_between_terms_only(tmp_path) -> None:
+    # Terms are numbered in their order: these are such that the bytes of 5 and 6 stand in a row.
+    names = [f"t{number:04}" for number in range(1_600)]
+    apart = [6, 1_280, 1_536, 256, 5]
+    texts = {"all": " ".join(names), "apart": " ".join(names[number - 1] for number in apart)}
+    words = updated(tmp_path, store_of(texts))
+    assert words.find_phrase("t0004 t0005") == {"all"}
+    assert words.find_phrase("t1279 t1535") == {"apart"}
+
+
+def test_parts_of_a_document_are_scored_as_passages(words, texts) -> None:
+    key = "id 13"
+    ranges = words.windows(key, len(texts[key]))
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == len(texts[key])
+    assert [len(texts[key][start:end].split()) for start, end in ranges] == [
+        len(part) for part in passages(texts[key].split(), WINDOW, STEP)
+    ]
+    query = words.query(QUERY)
+    scores = query.range_scores(key, ranges)
+    assert scores.max() == pytest.approx(query.scores([key])[key].passage)
+    np.testing.assert_allclose(query.text_scores(texts[key], ranges), scores)
+    assert words.windows("nobody", 5) == []
+    assert query.range_scores("nobody", [(0, 5)]).tolist() == [0]
+
+
+def test_a_query_goes_on_when_its_terms_have_other_numbers(words, store, texts) -> None:
+    query = words.query(QUERY)
+    before = query.scores(list(texts))
+    store.write(records({"first": " ".join(f"new{n}" for n in range(50))}))
+    store.update_info(replace(INFO, language="english"))
+    words.update(store)
+    assert query.scores(list(texts)) == words.query(QUERY).scores(list(texts)) != before
