@@ -36,6 +36,7 @@ from longembed_index.store.sqlite_tables import (
     has_collection,
     has_schema,
     insert_record,
+    next_generation,
     read_vectors,
     select,
     select_entries,
@@ -237,7 +238,7 @@ class SqliteStore:
             name = f"replaced-{old.number}"
             update = "UPDATE collections SET state = ?, generation = ? WHERE number = ?"
             connection.execute(update, (name, old.generation, old.number))
-            generation = max(old.generation, new.generation) + 1
+            generation = next_generation(max(old.generation, new.generation))
             connection.execute(update, ("current", generation, new.number))
         return name
 
@@ -293,8 +294,8 @@ class SqliteStore:
             collection = self._collection(connection)
             yield connection, collection
             connection.execute(
-                "UPDATE collections SET generation = generation + 1 WHERE number = ?",
-                (collection.number,),
+                "UPDATE collections SET generation = ? WHERE number = ?",
+                (next_generation(collection.generation), collection.number),
             )
 
     def _collection(self, connection: sqlite3.Connection) -> Collection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -116,11 +117,16 @@ class Collection(NamedTuple):
     info: str
 
 
+def next_generation(generation: int) -> int:
+    """Return a greater number, which no restored backup of the file reaches again."""
+    return max(generation + 1, time.time_ns())
+
+
 def create_collection(connection: sqlite3.Connection, name: str, state: str, info: str) -> None:
     """Create an empty collection."""
     connection.execute(
-        "INSERT INTO collections (name, state, generation, info) VALUES (?, ?, 1, ?)",
-        (name, state, info),
+        "INSERT INTO collections (name, state, generation, info) VALUES (?, ?, ?, ?)",
+        (name, state, next_generation(0), info),
     )
 
 

@@ -354,3 +354,17 @@ def test_filters_in_sql_select_what_matches(store, documents, where) -> None:
     )
     ids = sorted(e.id for e in store.entries() if matches(e.fields, where))
     assert [entry.id for entry in store.entries(where)] == ids
+
+
+def test_a_restored_backup_never_reaches_a_generation_again(tmp_path) -> None:
+    """Words that were made from the lost documents would count as current."""
+    with closing(open_store(tmp_path, write=True)) as store:
+        store.write([record("a")])
+    backup = (tmp_path / FILE).read_bytes()
+    with closing(open_store(tmp_path, write=True)) as store:
+        store.write([record("lost")])
+        lost = store.generation
+    (tmp_path / FILE).write_bytes(backup)
+    with closing(open_store(tmp_path, write=True)) as store:
+        store.write([record("new")])
+        assert store.generation > lost
