@@ -358,7 +358,7 @@ def test_filters_in_sql_select_what_matches(store, documents, where) -> None:
 
 def test_a_restored_backup_never_reaches_a_generation_again(tmp_path) -> None:
     """Words that were made from the lost documents would count as current."""
-    with closing(open_store(tmp_path, write=True)) as store:
+    with closing(SqliteStores().open(tmp_path, "documents", create=INFO, write=True)) as store:
         store.write([record("a")])
     backup = (tmp_path / FILE).read_bytes()
     with closing(open_store(tmp_path, write=True)) as store:
