@@ -18,7 +18,6 @@ from longembed_index.index_reader import IndexReader
 from longembed_index.maintain.dry_run import DryRun, dry_run
 from longembed_index.maintain.embedding import (
     Embed,
-    check_is_whitened,
     embedder_of,
     note_place,
     storable_model,
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 OnOutcome = Callable[[Outcome], None]
 OnMessage = Callable[[str], None]
 PathLike = str | os.PathLike[str]
-
-_OF_FILES = ("include", "exclude", "limits")
 
 
 def _ignore(*arguments: object) -> None:
@@ -168,10 +165,14 @@ class Index(IndexReader):
             StoreError: If the store cannot be written.
         """
         roots = [Path(path) for path in paths]
-        found = self._find(roots, limits, include=include, exclude=exclude)
+        found = self._find(roots, Parser(limits), include=include, exclude=exclude)
         if not found.files and not self.exists:
             raise ConfigError(NO_DOCUMENTS)
-        embed = self._whiten_new(found.files, on_step, on_message) if whiten else None
+        embed = None
+        if whiten:
+            from longembed_index.maintain.whiten import whiten_new
+
+            embed = whiten_new(self._resources, found.files, on_step, on_message)
         return self._add_found(
             found,
             roots,
@@ -242,23 +243,29 @@ class Index(IndexReader):
             A report after each change.
         """
         roots = [Path(path) for path in paths]
-        files = {name: options.pop(name) for name in _OF_FILES if name in options}
+        parser = Parser(options.pop("limits", None))
+        patterns = {name: options.pop(name, ()) for name in ("include", "exclude")}
         for changed in changes_of(roots, self.directory) if changes is None else changes:
             present = [root for root in roots if os.path.lexists(root)]
-            found = self._find(present, **files).among(changed)
+            found = self._find(present, parser, **patterns).among(changed)
             yield self._add_found(found, roots, wait=float("inf"), **options)
 
     def dry_run(
-        self, *paths: PathLike, on_document: Callable[[], None] = _ignore, **files: Any
+        self,
+        *paths: PathLike,
+        limits: Limits | None = None,
+        on_document: Callable[[], None] = _ignore,
+        **patterns: Sequence[str],
     ) -> DryRun:
         """Return what `add` would do, without doing it.
 
         Args:
             *paths: Files and folders.
+            limits: As for `add`.
             on_document: Called for each document that was looked at.
-            **files: `include`, `exclude` and `limits` as for `add`.
+            **patterns: `include` and `exclude` as for `add`.
         """
-        found = self._find([Path(path) for path in paths], **files)
+        found = self._find([Path(path) for path in paths], Parser(limits), **patterns)
         stored = {entry.id: entry.content_hash for entry in self.documents()}
         result = dry_run(found.files, stored, self.model, on_document)
         result.failed += found.unreadable
@@ -304,12 +311,12 @@ class Index(IndexReader):
                 others.
             StoreError: If the store does not exist, or fails.
         """
+        self._resources.existing_store()
         machine = of_this_machine(self._resources.settings).explicit
         name = self.model_name if model is None else os.fspath(model)
         new_model = storable_model(
             ModelSettings.from_keywords(**{**machine, "model_name": name, **settings})
         )
-        self._resources.existing_store()
         with self.writing(on_step=on_step) as store:
             spans = store.info.spans if spans is None else spans
             embed = embedder_of(new_model, spans)
@@ -360,27 +367,8 @@ class Index(IndexReader):
         """
         return self._resources.writing(on_step, wait)
 
-    def _find(
-        self, roots: Sequence[Path], limits: Limits | None = None, **patterns: Sequence[str]
-    ) -> FoundFiles:
-        return find_files(roots, self.directory, Parser(limits), **patterns)
-
-    def _whiten_new(
-        self, sources: Sequence[Source], on_step: OnStep, on_message: OnMessage
-    ) -> Embed | None:
-        """Whiten the model of a new index, and return what embeds with it."""
-        if self.exists:
-            check_is_whitened(self.info)
-            return None
-        from longembed_index.maintain.whiten import LazyTexts, whiten
-
-        texts = LazyTexts.from_sources(sources)
-        spans = self._resources.new_info().spans
-        model, embed = whiten(
-            self.directory, self.model, texts, spans=spans, on_step=on_step, on_message=on_message
-        )
-        self._resources.use(model)
-        return embed
+    def _find(self, roots: Sequence[Path], parser: Parser, **patterns: Sequence[str]) -> FoundFiles:
+        return find_files(roots, self.directory, parser, **patterns)
 
     def _add_found(
         self, found: FoundFiles, roots: Sequence[Path], embed: Embed | None = None, **options: Any

@@ -20,7 +20,7 @@ from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from longembed_index.store.protocol import Store, StoreInfo
+    from longembed_index.store.protocol import Store
     from longembed_st.base.coverage import Coverage
     from longembed_st.loading.cache import CachedModel
 
@@ -166,15 +166,6 @@ def check_makes_spans(model: CachedModel) -> None:
         raise ConfigError(
             f"the model {model.settings.model_name} cannot make spans: its tokenizer does not tell "
             "the characters of its tokens. Leave spans out (spans=False, --no-spans)"
-        )
-
-
-def check_is_whitened(info: StoreInfo) -> None:
-    """Raise `ConfigError` if the vectors of a store are not whitened."""
-    if info.provenance.settings.whitening is None:
-        raise ConfigError(
-            "the vectors of the index are not whitened. To make them anew: longembed reindex "
-            "--whiten, or reindex(whiten=True)"
         )
 
 

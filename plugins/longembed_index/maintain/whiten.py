@@ -28,10 +28,11 @@ from longembed_index.maintain.embedding import (
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.store.kinds import WHITENINGS
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.errors import InputError, LongEmbedError, ModelError
+from longembed_st.errors import ConfigError, InputError, LongEmbedError, ModelError
 
 if TYPE_CHECKING:
     from longembed_index.documents.sources import Source
+    from longembed_index.resources import Resources
     from longembed_index.store.protocol import Store
     from longembed_st.loading.cache import CachedModel
     from longembed_st.loading.whitening import Whitening
@@ -135,6 +136,46 @@ def whiten(
         for key, windows in windows_by_text.items()
     }
     return whitened, _unless_known(embedder_of(whitened, spans), known)
+
+
+def whiten_new(
+    resources: Resources,
+    sources: Sequence[Source],
+    on_step: OnStep,
+    on_message: Callable[[str], None],
+) -> Embed | None:
+    """Whiten the model of a new index by its first documents.
+
+    Args:
+        resources: Of the index; gets the whitened model.
+        sources: The documents.
+        on_step: As for `whiten`.
+        on_message: As for `whiten`.
+
+    Returns:
+        What embeds with it; None if the index exists and is whitened already.
+
+    Raises:
+        ConfigError: If the index exists and is not whitened.
+    """
+    store = resources.store()
+    if store is not None:
+        if store.info.provenance.settings.whitening is None:
+            raise ConfigError(
+                "the vectors of the index are not whitened. To make them anew: longembed reindex "
+                "--whiten, or reindex(whiten=True)"
+            )
+        return None
+    model, embed = whiten(
+        resources.directory,
+        resources.model(None),
+        LazyTexts.from_sources(sources),
+        spans=resources.new_info().spans,
+        on_step=on_step,
+        on_message=on_message,
+    )
+    resources.use(model)
+    return embed
 
 
 def whiten_stored(
