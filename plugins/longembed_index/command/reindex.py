@@ -32,6 +32,14 @@ def reindex(
     model: ModelOption = None,
     settings: ModelSettings,
     whiten: WhitenOption = False,
+    spans: Annotated[
+        bool | None,
+        typer.Option(
+            "--spans/--no-spans",
+            help="Embed the parts of each document, too, or no longer.",
+            show_default="as the store has it",
+        ),
+    ] = None,
     wait: WaitOption = 0,
     as_json: ReportJsonOption = False,
     drop_old: Annotated[
@@ -64,7 +72,7 @@ def reindex(
     Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
     out, console = terminal(), terminal(stderr=True)
-    changes = settings.explicit.keys() - {"device"} or model or whiten
+    changes = settings.explicit.keys() - {"device"} or model or whiten or spans is not None
     with open_index(store, collection, wait=wait) as index:
         if not changes:
             if not drop_old:
@@ -77,6 +85,7 @@ def reindex(
             result = index.reindex(
                 model,
                 whiten=whiten,
+                spans=spans,
                 drop_old=drop_old,
                 allow_missing=allow_missing,
                 restart=restart,

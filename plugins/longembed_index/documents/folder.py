@@ -1,4 +1,4 @@
-"""Documents for whoever needs their texts in memory, and rows of JSON lines."""
+"""All documents of a folder in memory, and rows of JSON lines."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from longembed_st.errors import InputError
 def read_documents(
     folder: Path, on_failed: Callable[[str, str], None] | None = None
 ) -> dict[str, str]:
-    """Read all documents of a folder, of every type that there is a reader for.
+    """Read all documents of a folder, of every type that has a reader.
 
     Args:
         folder: Searched recursively; hidden files and folders are left out.
-        on_failed: Told the name of each file that cannot be read, and why.
+        on_failed: Called with the name of each file that cannot be read, and why.
 
     Returns:
         Text by name, which is the path below the folder with forward slashes; documents without

@@ -12,7 +12,7 @@ _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
 def read_mail(data: bytes) -> Parsed:
-    """An e-mail: its headers, its text, and the names of what is attached, which is not read.
+    """Read an e-mail: its headers, its text, and the names of its attachments, which are not read.
 
     Args:
         data: The file, as RFC 5322 has it.

@@ -32,7 +32,7 @@ _SLIDE = re.compile(r"\s*<!-- Slide number: \d+ -->\n")
 
 
 def read_html(data: bytes) -> Parsed:
-    """A web page as Markdown, scripts and styles left out.
+    """Read a web page as Markdown, scripts and styles left out.
 
     Args:
         data: The file, in UTF-8 or in the encoding that it declares.
@@ -57,7 +57,7 @@ def read_html(data: bytes) -> Parsed:
 
 
 def parse_html(page: str) -> Parsed:
-    """A web page that was decoded; see `read_html`.
+    """Read a decoded web page as Markdown; see `read_html`.
 
     Args:
         page: The page.
@@ -65,12 +65,12 @@ def parse_html(page: str) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    made = _convert("HtmlConverter", page.encode("utf-8", "replace"), ".html")
-    return Parsed(made.markdown, clean_title(made.title))
+    converted = _convert("HtmlConverter", page.encode("utf-8", "replace"), ".html")
+    return Parsed(converted.markdown, clean_title(converted.title))
 
 
 def read_pdf(data: bytes) -> Parsed:
-    """The text layer of a PDF, a form feed after each page.
+    """Read the text layer of a PDF, with a form feed after each page.
 
     Args:
         data: The file.
@@ -91,7 +91,7 @@ def read_pdf(data: bytes) -> Parsed:
 
 
 def read_docx(data: bytes) -> Parsed:
-    """A Word document as Markdown.
+    """Read a Word document as Markdown.
 
     Args:
         data: The file.
@@ -103,7 +103,7 @@ def read_docx(data: bytes) -> Parsed:
 
 
 def read_pptx(data: bytes) -> Parsed:
-    """A presentation as Markdown, a form feed between two slides.
+    """Read a presentation as Markdown, with a form feed between two slides.
 
     Args:
         data: The file.
@@ -118,7 +118,7 @@ def read_pptx(data: bytes) -> Parsed:
 
 
 def read_xlsx(data: bytes) -> Parsed:
-    """A workbook: each sheet under its name, a line a row.
+    """Read a workbook: each sheet under its name, each row as a line.
 
     Args:
         data: The file.
@@ -143,7 +143,7 @@ def read_xlsx(data: bytes) -> Parsed:
 
 
 def read_epub(data: bytes) -> Parsed:
-    """An e-book as Markdown.
+    """Read an e-book as Markdown.
 
     Args:
         data: The file.
@@ -151,12 +151,12 @@ def read_epub(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    made = _convert("EpubConverter", data, ".epub")
-    return Parsed(made.markdown, clean_title(made.title))
+    converted = _convert("EpubConverter", data, ".epub")
+    return Parsed(converted.markdown, clean_title(converted.title))
 
 
 def read_notebook(data: bytes) -> Parsed:
-    """A Jupyter notebook as Markdown: its texts and its code, without the results.
+    """Read a Jupyter notebook as Markdown: its texts and its code, without the results.
 
     Args:
         data: The file.
@@ -164,28 +164,28 @@ def read_notebook(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    made = _convert("IpynbConverter", data, ".ipynb")
-    return Parsed(made.markdown, clean_title(made.title))
+    converted = _convert("IpynbConverter", data, ".ipynb")
+    return Parsed(converted.markdown, clean_title(converted.title))
 
 
 def _convert(converter: str, data: bytes, suffix: str) -> DocumentConverterResult:
-    """What a class of markitdown makes of a file."""
+    """Return what a converter class of markitdown makes of a file."""
     with needs_extra(*_LIBRARIES):
         from markitdown import MissingDependencyException, StreamInfo, converters
     with read_as(suffix[1:].upper()):
         try:
             info = StreamInfo(extension=suffix, charset="utf-8")
-            made: DocumentConverterResult = getattr(converters, converter)().convert(
+            result: DocumentConverterResult = getattr(converters, converter)().convert(
                 io.BytesIO(data), info
             )
-            return made
+            return result
         except MissingDependencyException:
             command = f'pip install "longembed-st[{_LIBRARIES[0]}]"'
             raise InputError(f"needs a library for {suffix} files: {command}") from None
 
 
 def _by_pages(data: bytes) -> str | None:
-    """The text of a PDF converted page by page; None if it cannot be taken apart."""
+    """Return the text of a PDF, read page by page; None if it cannot be split."""
     import pypdfium2  # type: ignore[import-untyped]
 
     try:
@@ -196,8 +196,8 @@ def _by_pages(data: bytes) -> str | None:
                     single.import_pages(document, [number])
                     file = io.BytesIO()
                     single.save(file)
-                made = _convert("PdfConverter", file.getvalue(), ".pdf")
-                pages.append(made.markdown.rstrip(PAGE_END))
+                converted = _convert("PdfConverter", file.getvalue(), ".pdf")
+                pages.append(converted.markdown.rstrip(PAGE_END))
     except (pypdfium2.PdfiumError, InputError):
         return None
     return "".join(page + PAGE_END for page in pages)
@@ -209,11 +209,11 @@ def _pdf_title(data: bytes) -> str:
     from pdfminer.pdftypes import resolve1
     from pdfminer.utils import decode_text
 
-    # A document without a title that can be read is no error.
+    # A title that cannot be read is not an error.
     with suppress(Exception):
         infos = PDFDocument(PDFParser(io.BytesIO(data))).info
         titles = [resolve1(info.get("Title")) for info in infos]
-        return clean_title(next((decode_text(one) for one in titles if one), None))
+        return clean_title(next((decode_text(title) for title in titles if title), None))
     return ""
 
 
@@ -226,7 +226,7 @@ def _office_title(data: bytes) -> str:
 
 
 def _encoding(declared: str) -> str:
-    """The encoding that a page declares; `LookupError` if no page is written in it."""
+    """Return the encoding that a page declares; `LookupError` if it is not one of the Web."""
     encoding = codecs.lookup(declared).name
     if encoding in _ONLY_PYTHONS:
         raise LookupError(declared)

@@ -1,4 +1,4 @@
-"""What a reader makes of a file, and how its failures are told."""
+"""What a reader makes of a file, and how its failures are reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parsed:
 
 
 def clean_title(title: object) -> str:
-    """A title in one line, or nothing where a program made one up.
+    """Return a title in one line; empty if a program wrote it where nobody gave one.
 
     Args:
         title: As the file has it; None if it has none.
@@ -43,7 +43,7 @@ def clean_title(title: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one short line.
+    """Return the message of an error in one short line.
 
     Args:
         error: The error.

@@ -1,4 +1,4 @@
-"""The process in which files are parsed; see `longembed_index.documents.parsing`."""
+"""Run in the process in which files are parsed; see `longembed_index.documents.parsing`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ except ImportError:  # Windows has no such limits.
 
 
 def main(limits: Limits) -> None:
-    """Answer requests until nobody asks any more."""
-    # Ctrl-C is for the one who asks; this ends when the pipe does.
+    """Answer requests until the pipe is closed."""
+    # Ctrl-C is for the parent process; this one ends when the pipe is closed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, _own_stdout()
     _limit_memory(limits)
@@ -70,7 +70,7 @@ def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, Parsed]:
 
 
 def _own_stdout() -> BinaryIO:
-    """The pipe for the answers; what a library prints goes nowhere."""
+    """Return the pipe for the answers; what a library prints is discarded."""
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -87,7 +87,7 @@ def _limit_memory(limits: Limits) -> None:
 
 
 def _limit_processor(limits: Limits) -> None:
-    """Whoever asked may have died, and nobody else would end a parser that runs for ever."""
+    """Limit the processor time: if the parent has died, nothing else ends a parser that hangs."""
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -24,10 +24,10 @@ from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
 TEXT, REFUSED, NOT_INSTALLED, OUT_OF_MEMORY = b"T", b"R", b"I", b"M"
-"""What an answer is: title and text, the reason why there is none, or nothing at all."""
+"""The kinds of answers: a title and a text, or why there are none."""
 
 _KILLED = (-signal.SIGABRT, -9)
-"""How a process ends that asks for more memory than it gets, from itself or from the system."""
+"""The exit statuses of a process that was out of memory."""
 
 _LENGTH = struct.Struct(">Q")
 
@@ -48,7 +48,7 @@ class Limits:
 
 
 class Parser:
-    """Reads files in a process with limits.
+    """Read files in a process with limits.
 
     Args:
         limits: For each file.
@@ -58,12 +58,12 @@ class Parser:
         self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        # Ends the process when nobody has this object any more, or Python itself ends.
+        # Ends the process when this object is deleted, or Python ends.
         self._end: weakref.finalize[[subprocess.Popen[bytes]], Parser] | None = None
         _parsers.add(self)
 
     def read(self, suffix: str, data: bytes) -> Parsed:
-        """The text and title of a file.
+        """Return the text and title of a file.
 
         Args:
             suffix: In lower case, with its dot; tells the reader.
@@ -82,13 +82,13 @@ class Parser:
         raise InputError(self._too_much_memory() if kind == OUT_OF_MEMORY else answer)
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if it was started."""
         if self._end is not None:
             self._end()
         self._process = self._end = None
 
     def forget(self) -> None:
-        """Leave the process to the one who was forked: the pipes are that one's."""
+        """Forget the process in a forked child: its pipes belong to the parent."""
         if self._end is not None:
             self._end.detach()
         self._lock, self._process, self._end = threading.Lock(), None, None
@@ -147,7 +147,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
-        # What is still unsent is nobody's any more.
+        # Nobody reads what is still unsent.
         with suppress(OSError):
             pipe.close()  # type: ignore[union-attr]
 
@@ -198,4 +198,4 @@ def _start(limits: Limits) -> subprocess.Popen[bytes]:
 
 
 DEFAULT_PARSER = Parser()
-"""For whoever names no limits."""
+"""The parser with the default limits."""

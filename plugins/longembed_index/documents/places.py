@@ -18,9 +18,9 @@ class Place:
     """A place in a document.
 
     Attributes:
-        share: Of the document's characters, those before it, from 0 to 1.
-        page: Counted from 1; None of a text whose pages are not known.
-        heading: The nearest one above it; None if there is none, or the text is not Markdown.
+        share: The share of the document's characters that stand before it, from 0 to 1.
+        page: Counted from 1; None if the pages are not known.
+        heading: The nearest heading above it; None without one, or if the text is not Markdown.
     """
 
     share: float
@@ -29,7 +29,7 @@ class Place:
 
 
 def place_in(text: str, position: int, name: str) -> Place:
-    """Look up a place in a document.
+    """Return the share, page and heading of a place in a document.
 
     Pages are known of a text with form feeds, as PDFs without forms give; headings of what is
     Markdown, or is made Markdown when it is read.
@@ -51,6 +51,6 @@ def _heading_above(text: str, position: int) -> str | None:
     for line in text[: len(text) if line_end < 0 else line_end].split("\n"):
         if _FENCE.match(line):
             in_code = not in_code
-        elif not in_code and (found := _HEADING.fullmatch(line)):
-            heading = found[1] or heading
+        elif not in_code and (match := _HEADING.fullmatch(line)):
+            heading = match[1] or heading
     return heading

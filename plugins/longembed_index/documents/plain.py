@@ -27,7 +27,7 @@ _LONGEST_FRONT_MATTER = 10_000
 
 
 def decoded(data: bytes) -> str:
-    """The text of bytes: UTF-8, or what their byte order mark says.
+    """Decode bytes as UTF-8, or as their byte order mark says.
 
     Args:
         data: The file.
@@ -54,7 +54,7 @@ def decoded(data: bytes) -> str:
 
 
 def read_text(data: bytes) -> Parsed:
-    """Plain text, source code and tables in CSV, as they are.
+    """Read plain text, source code and CSV as they are.
 
     Args:
         data: The file.
@@ -66,7 +66,7 @@ def read_text(data: bytes) -> Parsed:
 
 
 def read_markdown(data: bytes) -> Parsed:
-    """Markdown as it is, with the title of its front matter.
+    """Read Markdown as it is, with the title of its front matter.
 
     Args:
         data: The file.
@@ -79,10 +79,10 @@ def read_markdown(data: bytes) -> Parsed:
 
 
 def read_json(data: bytes) -> Parsed:
-    """JSON as lines of `key.key: value`, with the characters that its escapes stand for.
+    """Read JSON as lines of `key.key: value`, with its escapes decoded.
 
     Args:
-        data: The file; what is no valid JSON is read as it is.
+        data: The file; what is not valid JSON is read as it is.
 
     Raises:
         InputError: As `decoded`.
@@ -91,10 +91,10 @@ def read_json(data: bytes) -> Parsed:
 
 
 def read_json_lines(data: bytes) -> Parsed:
-    """JSON lines, each value as `read_json` gives it, with an empty line between two.
+    """Read JSON lines, each value as `read_json` does, with an empty line between two.
 
     Args:
-        data: The file; what is no valid JSON is read as it is.
+        data: The file; what is not valid JSON is read as it is.
 
     Raises:
         InputError: As `decoded`.
@@ -114,29 +114,29 @@ def _read_values(data: bytes, parse: Callable[[str], list[Any]]) -> Parsed:
 
 
 def _front_matter(text: str) -> dict[Any, Any]:
-    """The YAML between two lines of dashes at the beginning; empty if there is none."""
+    """Return the YAML between two lines of dashes at the beginning; empty without it."""
     first, _, rest = text.partition("\n")
     end = rest[:_LONGEST_FRONT_MATTER].find(f"\n{_FENCE}")
     if first.rstrip() != _FENCE or end < 0:
         return {}
     try:
-        found = yaml.safe_load(rest[:end])
+        values = yaml.safe_load(rest[:end])
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Each value that is not a container, behind the keys that lead to it."""
+    """Yield each value that is not a container, after the keys that lead to it."""
     # Not by recursion: arrays can be nested hundreds deep.
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, dict):
-            inside = [(f"{key}.{name}" if key else name, one) for name, one in value.items()]
-            waiting += reversed(inside)
+            items = [(f"{key}.{name}" if key else name, item) for name, item in value.items()]
+            waiting += reversed(items)
         elif isinstance(value, list):
-            waiting += [(key, one) for one in reversed(value)]
+            waiting += [(key, item) for item in reversed(value)]
         elif value is not None:
             written = value if isinstance(value, str) else json.dumps(value)
             yield f"{key}: {written}" if key else written

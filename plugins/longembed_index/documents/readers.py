@@ -1,4 +1,4 @@
-"""Which reader makes a text of a file: one per format, and nothing is guessed."""
+"""The reader of each file format, chosen by the suffix of the file name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ MARKDOWN = frozenset(
 
 
 def reader_of(suffix: str) -> Callable[[bytes], Parsed]:
-    """The reader of a file; what nobody knows is taken for plain text.
+    """Return the reader of a file; a file of unknown type is read as plain text.
 
     Args:
         suffix: In lower case, with its dot.
@@ -72,7 +72,7 @@ def reader_of(suffix: str) -> Callable[[bytes], Parsed]:
 
 
 def is_parsed(suffix: str) -> bool:
-    """Whether files of a suffix go through a parser, which may take any time and memory.
+    """Return whether files of a suffix are read by a parser, which may take any time and memory.
 
     Args:
         suffix: In lower case, with its dot.
@@ -81,5 +81,5 @@ def is_parsed(suffix: str) -> bool:
 
 
 def suffix_of(path: PurePath) -> str:
-    """The suffix by which a file's reader is found."""
+    """Return the suffix of a path in lower case, by which its reader is chosen."""
     return path.suffix.lower()
