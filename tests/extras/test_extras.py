@@ -18,12 +18,12 @@ COMMANDS = {
     "ray": ["index", "DATA", "--store", "parquet:OUT/files", "--ray", "local", "--model", "MODEL"],
     "engine": ["inspect", "MODEL", "--backend", "openvino"],
 }
-BENCH = ["Stemmer", "bm25s", "matplotlib", "mteb", "pytrec_eval"]
+BENCH = ["Stemmer", "bm25s", "matplotlib", "pytrec_eval"]
 LIBRARIES = {
     "bench": BENCH,
     "calibrate": ["Stemmer", "bm25s"],
     "tune": ["accelerate", "datasets", "matplotlib"],
-    "index": ["regex", "Stemmer"],
+    "index": ["Stemmer"],
     "search": ["regex", "Stemmer"],
     "delete": ["filelock"],
     "chroma": ["chromadb"],

@@ -106,7 +106,7 @@ def test_windows_halve_and_reach_the_longest_document(small_model) -> None:
     assert set(labels[4:]) == {f"{name}:max_seq_length=768" for name in ("gp", "pi", "rp")}
     longest = candidate_methods(model, 10**6)
     assert longest[-1].settings.max_seq_length == 2048
-    with pytest.raises(ConfigError, match="use method='none'"):
+    with pytest.raises(ConfigError, match="Use method='none'"):
         candidate_methods(model, 256)
 
 
