@@ -114,5 +114,4 @@ class TunableTable(nn.Module):
     def as_embedding(self) -> nn.Embedding:
         """Return a copy of the whole table as it is now, shape (rows, width)."""
         rows = torch.cat([self.anchors, self.added]).detach()[self.place]
-        count, width = rows.shape
-        return nn.Embedding(count, width, padding_idx=self.padding_idx, _weight=rows)
+        return nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=self.padding_idx)

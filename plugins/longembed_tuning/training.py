@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
@@ -15,7 +15,6 @@ from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
     MultipleNegativesRankingLoss,
 )
-from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.training_args import (
     BatchSamplers,
     SentenceTransformerTrainingArguments,
@@ -24,6 +23,7 @@ from torch import nn
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from longembed_st.compat import trainer_with_checkpoints
 from longembed_st.errors import ConfigError
 from longembed_tuning.evaluation import SCORE, HeldOut, TunedEvaluator
 from longembed_tuning.model import tunable_table
@@ -39,25 +39,15 @@ Log = list[dict[str, float]]
 """The trainer's log: what was measured, step by step."""
 
 
-class TableTrainer(SentenceTransformerTrainer):
-    """A trainer whose checkpoints hold the added rows only."""
+def _save_added_rows(model: nn.Module, folder: Path) -> None:
+    added = tunable_table(cast(SentenceTransformer, model)).added
+    save_file({"added": added.detach().cpu().contiguous()}, folder / ADDED_ROWS)
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write what a checkpoint holds of the model."""
-        if self.args.should_save:
-            folder = Path(cast(str, output_dir or self.args.output_dir))
-            folder.mkdir(parents=True, exist_ok=True)
-            added = tunable_table(self.model).added
-            save_file({"added": added.detach().cpu().contiguous()}, folder / ADDED_ROWS)
 
-    # Private, as a trainer has no public method for the model that it resumes with or ends with;
-    # the tests of resumed runs and of early stopping notice a change.
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        added = load_file(Path(resume_from_checkpoint, ADDED_ROWS))["added"]
-        tunable_table(self.model).added.data.copy_(added)
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave the model card to `longembed_tuning.checkpoint`."""
+def _load_added_rows(model: nn.Module, folder: Path) -> None:
+    added = load_file(folder / ADDED_ROWS)["added"]
+    with torch.no_grad():
+        tunable_table(cast(SentenceTransformer, model)).added.copy_(added)
 
 
 def train(
@@ -100,7 +90,7 @@ def train(
         device_index=arguments.process_index,
         batches=_steps_of(checkpoint) if checkpoint else 0,
     )
-    trainer = TableTrainer(
+    trainer = trainer_with_checkpoints(_save_added_rows, _load_added_rows)(
         model=model,
         args=arguments,
         train_dataset=dataset,
