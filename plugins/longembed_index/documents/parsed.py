@@ -19,6 +19,25 @@ _NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "docum
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A part of a file that was not read.
+
+    Attributes:
+        where: The part, as a person would look it up: "pages 3-9", "sheet Budget", "chapter
+            text/ch2.xhtml"; empty for the whole file.
+        what: What was not read, as a plural noun: "pages with pictures and no text (scanned?)".
+        count: How many of these.
+    """
+
+    where: str
+    what: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.count:,} {self.what}".removeprefix(": ")
+
+
+@dataclass(frozen=True)
 class Parsed:
     """A document as text.
 
@@ -26,10 +45,12 @@ class Parsed:
         text: All of it. Pages and slides end with a form feed where they are known; headings are
             those of Markdown.
         title: What the document calls itself; empty if it does not.
+        left_out: The parts of the file that are not in the text.
     """
 
     text: str
     title: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def clean_title(title: object) -> str:
