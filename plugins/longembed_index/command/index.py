@@ -154,6 +154,15 @@ def index(
     reader_characters: Annotated[
         int, typer.Option(min=1, max=_MAX_LIMIT, metavar="N", help="The most text that it may be.")
     ] = Limits.characters,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            metavar="COMMAND",
+            help="Reads pages of PDF that are pictures: 'tesseract {image} -' gets each page, "
+            "'ocrmypdf {pdf} {output}' the whole file.",
+            show_default="such pages are named, not read",
+        ),
+    ] = Limits.ocr,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -181,7 +190,7 @@ def index(
 
     Example: `longembed index reports/ notes.md --store ./store --method pcw`
     """
-    limits = Limits(reader_seconds, reader_memory, reader_characters)
+    limits = Limits(reader_seconds, reader_memory, reader_characters, ocr)
     check_ray_options(
         paths,
         store,

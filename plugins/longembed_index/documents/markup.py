@@ -1,10 +1,9 @@
-"""Readers of web pages, PDF, e-books and office files, which all become Markdown."""
+"""Readers of web pages, e-books and office files, which all become Markdown."""
 
 from __future__ import annotations
 
 import codecs
 import io
-import logging
 import re
 import zipfile
 from contextlib import suppress
@@ -18,7 +17,7 @@ from longembed_st.extras import needs_extra
 if TYPE_CHECKING:
     from markitdown import DocumentConverterResult
 
-_LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl", "pdfminer", "pypdfium2")
+_LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl")
 """The extra, and what it brings to read files with."""
 
 _ONLY_PYTHONS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
@@ -67,27 +66,6 @@ def parse_html(page: str) -> Parsed:
     """
     converted = _convert("HtmlConverter", page.encode("utf-8", "replace"), ".html")
     return Parsed(converted.markdown, clean_title(converted.title))
-
-
-def read_pdf(data: bytes) -> Parsed:
-    """Read the text layer of a PDF, with a form feed after each page.
-
-    Args:
-        data: The file.
-
-    Returns:
-        Its text; empty if the pages are pictures.
-
-    Raises:
-        InputError: If it cannot be read, for example because it is encrypted.
-    """
-    # It warns of every oddity in a font, hundreds of times a file.
-    logging.getLogger("pdfminer").setLevel(logging.ERROR)
-    text = _convert("PdfConverter", data, ".pdf").markdown
-    if text.strip() and PAGE_END not in text:
-        # A page with a table makes the converter join all of them.
-        text = _by_pages(data) or text
-    return Parsed(text, _pdf_title(data))
 
 
 def read_docx(data: bytes) -> Parsed:
@@ -182,39 +160,6 @@ def _convert(converter: str, data: bytes, suffix: str) -> DocumentConverterResul
         except MissingDependencyException:
             command = f'pip install "longembed-st[{_LIBRARIES[0]}]"'
             raise InputError(f"needs a library for {suffix} files: {command}") from None
-
-
-def _by_pages(data: bytes) -> str | None:
-    """Return the text of a PDF, read page by page; None if it cannot be split."""
-    import pypdfium2  # type: ignore[import-untyped]
-
-    try:
-        with pypdfium2.PdfDocument(data) as document:
-            pages = []
-            for number in range(len(document)):
-                with pypdfium2.PdfDocument.new() as single:
-                    single.import_pages(document, [number])
-                    file = io.BytesIO()
-                    single.save(file)
-                converted = _convert("PdfConverter", file.getvalue(), ".pdf")
-                pages.append(converted.markdown.rstrip(PAGE_END))
-    except (pypdfium2.PdfiumError, InputError):
-        return None
-    return "".join(page + PAGE_END for page in pages)
-
-
-def _pdf_title(data: bytes) -> str:
-    from pdfminer.pdfdocument import PDFDocument
-    from pdfminer.pdfparser import PDFParser
-    from pdfminer.pdftypes import resolve1
-    from pdfminer.utils import decode_text
-
-    # A title that cannot be read is not an error.
-    with suppress(Exception):
-        infos = PDFDocument(PDFParser(io.BytesIO(data))).info
-        titles = [resolve1(info.get("Title")) for info in infos]
-        return clean_title(next((decode_text(title) for title in titles if title), None))
-    return ""
 
 
 def _office_title(data: bytes) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from typing import BinaryIO
 
 from longembed_index.documents.parsed import Parsed
@@ -19,6 +20,7 @@ from longembed_index.documents.parsing import (
     receive,
     send,
 )
+from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -48,13 +50,15 @@ def main(limits: Limits) -> None:
             kind, answer = _read(suffix, data, limits)
             del data
         answers.write(kind)
-        for part in (answer.title, answer.text):
-            send(answers, part.encode("utf-8", "surrogatepass"))
+        about = {"title": answer.title, "left_out": [asdict(part) for part in answer.left_out]}
+        send(answers, json.dumps(about).encode())
+        send(answers, answer.text.encode("utf-8", "surrogatepass"))
 
 
 def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, Parsed]:
     try:
-        parsed = READERS[suffix](data)
+        reader = READERS[suffix]
+        parsed = read_pdf(data, limits.ocr) if reader is read_pdf else reader(data)
     except MissingExtraError as error:
         return NOT_INSTALLED, Parsed(str(error))
     except MemoryError:

@@ -1,8 +1,8 @@
 """Files are parsed in a process of their own, with limits: one that is killed costs one file.
 
 The process is started with the first file that needs it and serves all that follow. A request is
-the file's suffix and its bytes, an answer a letter, a title and a text, each preceded by its
-length.
+the file's suffix and its bytes; an answer a letter, a JSON object with title and parts left out, and
+a text. Each but the letter is preceded by its length.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import threading
 import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import IO
+from typing import IO, Any
 
-from longembed_index.documents.parsed import Parsed
+from longembed_index.documents.ocr import check_ocr_command
+from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
 TEXT, REFUSED, NOT_INSTALLED, OUT_OF_MEMORY = b"T", b"R", b"I", b"M"
-"""The kinds of answers: a title and a text, or why there are none."""
+"""The kinds of answers: a text, or why there is none."""
 
 _KILLED = (-signal.SIGABRT, -9)
 """The exit statuses of a process that was out of memory."""
@@ -34,17 +35,26 @@ _LENGTH = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Limits:
-    """What parsing one file may take.
+    """What parsing one file may take, and the command that may help with it.
 
     Attributes:
-        seconds: Wall-clock time. A book of 1,000 pages takes about 100 as PDF.
+        seconds: Wall-clock time, with that of the command.
         megabytes: Memory of the process that does it; enforced on Linux.
         characters: Text that it gives.
+        ocr: A command for pages of PDF without text; see `longembed_index.documents.ocr`.
+
+    Raises:
+        ConfigError: If the command does not say where the files go.
     """
 
     seconds: float = 300
     megabytes: int = 2_000
     characters: int = 50_000_000
+    ocr: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ocr:
+            check_ocr_command(self.ocr)
 
 
 class Parser:
@@ -63,7 +73,7 @@ class Parser:
         _parsers.add(self)
 
     def read(self, suffix: str, data: bytes) -> Parsed:
-        """Return the text and title of a file.
+        """Return the text and title of a file, and what was left out.
 
         Args:
             suffix: In lower case, with its dot; tells the reader.
@@ -74,9 +84,10 @@ class Parser:
             MissingExtraError: If the library that reads such files is not installed.
         """
         with self._lock:
-            kind, title, answer = self._ask(suffix, data)
+            kind, about, answer = self._ask(suffix, data)
         if kind == TEXT:
-            return Parsed(answer, title)
+            left_out = tuple(LeftOut(**part) for part in about["left_out"])
+            return Parsed(answer, about["title"], left_out)
         if kind == NOT_INSTALLED:
             raise MissingExtraError(answer)
         raise InputError(self._too_much_memory() if kind == OUT_OF_MEMORY else answer)
@@ -93,21 +104,21 @@ class Parser:
             self._end.detach()
         self._lock, self._process, self._end = threading.Lock(), None, None
 
-    def _ask(self, suffix: str, data: bytes) -> tuple[bytes, str, str]:
+    def _ask(self, suffix: str, data: bytes) -> tuple[bytes, dict[str, Any], str]:
         if self._process is None:
             self._process = _start(self.limits)
             self._end = weakref.finalize(self, _kill, self._process)
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        watch = threading.Timer(self.limits.seconds, process.kill)
+        watch = threading.Timer(self.limits.seconds, _kill_group, [process])
         watch.daemon = True
         watch.start()
         try:
             send(process.stdin, suffix.encode("utf-8", "surrogateescape"))
             send(process.stdin, data)
             kind = process.stdout.read(1)
-            title, answer = receive(process.stdout), receive(process.stdout)
+            about, answer = receive(process.stdout), receive(process.stdout)
         except (OSError, EOFError):
             was_late = not watch.is_alive()
             self.close()
@@ -120,7 +131,7 @@ class Parser:
             watch.cancel()
         if kind == OUT_OF_MEMORY:
             self.close()
-        return kind, _decoded(title), _decoded(answer)
+        return kind, json.loads(about), answer.decode("utf-8", "surrogatepass")
 
     def _why_it_ended(self, status: int, was_late: bool) -> str:
         if was_late:
@@ -139,12 +150,16 @@ class Parser:
         )
 
 
-def _decoded(part: bytes) -> str:
-    return part.decode("utf-8", "surrogatepass")
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, and the command of the user that it may run."""
+    if os.name == "posix" and process.poll() is None:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
+    _kill_group(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         # Nobody reads what is still unsent.
@@ -194,6 +209,7 @@ def _start(limits: Limits) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 

@@ -12,6 +12,9 @@ _OUTERMOST = 3
 """Headers and footers are among so many lines at the top and at the bottom of a page."""
 _SAME_HEIGHT = 3.0
 """And stand at the same height on their pages, within so many points."""
+_MOST = 0.4
+"""And so many of the pages with a line at that height have the same; half, if left and right pages
+differ."""
 
 _PAGE_NUMBER = re.compile(
     r"(?:\A|\b(?:page|seite|pagina|página|p\.|pg\.|s\.)\s*|  |[|/•·–—-]\s*)(\d{1,5})\Z"
@@ -22,6 +25,7 @@ _PAGE_NUMBER = re.compile(
 _LAST_NUMBER = re.compile(r"\w+ .*?\D(\d{1,5})\Z")
 
 _CUT_WORD = re.compile(r"([^\W\d_]+)([-\u2010\u2011\xad])\Z")
+_PREFIXES = ("cross", "half", "high", "multi", "non")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010\u2011][^\W\d_]+)*")
 
@@ -29,8 +33,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010\u2011][^\W\d_]+)*")
 def repeated_lines(pages: Sequence[Sequence[Piece]]) -> tuple[list[set[int]], list[set[int]]]:
     """Find the headers and footers of pages.
 
-    They are lines at the top or bottom that several pages have at the same height: the same text,
-    or one that differs in nothing but the page number.
+    They are lines at the top or bottom that most pages from one to another have at the same
+    height: the same text, or one that differs in nothing but the page number.
 
     Args:
         pages: The lines of each page.
@@ -38,17 +42,27 @@ def repeated_lines(pages: Sequence[Sequence[Piece]]) -> tuple[list[set[int]], li
     Returns:
         Of each page the places of such lines, and those of them that an earlier page has, too.
     """
+    taken: list[set[int]] = [set() for _ in pages]
     places: defaultdict[tuple[str, int], list[tuple[int, int, float]]] = defaultdict(list)
     for number, lines in enumerate(pages):
         for place, is_last in _outermost(lines):
+            taken[number].update(round(lines[place].middle) + near for near in (-2, -1, 0, 1, 2))
             for key in _keys(lines[place].text, number, is_last and len(lines) > 1):
                 places[key].append((number, place, lines[place].middle))
     running: list[set[int]] = [set() for _ in pages]
     repeats: list[set[int]] = [set() for _ in pages]
     for (_, is_numbered), same in places.items():
         for group in _at_one_height(same):
-            count = len({number for number, _, _ in group})
-            if count >= 3 or (count == 2 and len(pages) <= 4 and not is_numbered):
+            with_it = {number for number, _, _ in group}
+            few = len(with_it) < 2 or len(pages) > 4 or is_numbered
+            if len(with_it) < 3 and few:
+                continue
+            heights = {round(height) for _, _, height in group}
+            beside = sum(
+                not heights.isdisjoint(taken[number])
+                for number in range(min(with_it), max(with_it) + 1)
+            )
+            if len(with_it) >= _MOST * beside:
                 for number, place, _ in group:
                     running[number].add(place)
                     if number != group[0][0]:
@@ -143,4 +157,8 @@ def _joined(line: str, after: str, known: Counter[str]) -> tuple[str, str]:
 
 def _usual_hyphen(start: str, end: str, known: Counter[str]) -> str:
     """Return the hyphen, or nothing, for a word that the document has nowhere else."""
-    return ""
+    start, end = start.casefold(), end.casefold()
+    if start in ("self", "well"):
+        return "-"
+    is_compound = known[end] and (known[start] or start in _PREFIXES)
+    return "-" if is_compound else ""

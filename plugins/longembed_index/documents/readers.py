@@ -11,11 +11,11 @@ from longembed_index.documents.markup import (
     read_epub,
     read_html,
     read_notebook,
-    read_pdf,
     read_pptx,
     read_xlsx,
 )
 from longembed_index.documents.parsed import Parsed
+from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
 
 _PLAIN = (
