@@ -48,7 +48,7 @@ class _Page:
     Attributes:
         lines: In the order of reading.
         unmapped: How many characters have no meaning.
-        is_picture: Whether a picture fills half of it, or it has no text but a picture.
+        is_picture: Whether a picture fills much of it, or it has a picture and no text.
         is_damaged: Whether it cannot be read at all.
     """
 
@@ -144,7 +144,7 @@ def _is_picture(page: Any, is_blank: bool) -> bool:
     for item in islice(page.get_objects(max_depth=5), _OBJECTS):
         if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
             left, bottom, right, top = item.get_bounds()
-            if is_blank or (right - left) * (top - bottom) > page_area / 2:
+            if is_blank or (right - left) * (top - bottom) > 0.4 * page_area:
                 return True
         elif item.type == pdfium.FPDF_PAGEOBJ_PATH:
             segments += pdfium.FPDFPath_CountSegments(item)

@@ -107,7 +107,8 @@ def _lines_of_words(page: Any) -> Iterator[tuple[list[Piece], int]]:
         text = _cleaned("".join(letters))
         letters.clear()
         if text:
-            turns = round(pdfium.FPDFText_GetCharAngle(page, first) / (math.pi / 2)) % 4
+            # PDFium measures the angle clockwise.
+            turns = -round(pdfium.FPDFText_GetCharAngle(page, first) / (math.pi / 2)) % 4
             boxes = [turned(_box(page, index), turns) for index in (first, last)]
             lefts, bottoms, rights, tops = zip(*boxes, strict=True)
             words.append(Piece(text, min(lefts), min(bottoms), max(rights), max(tops), turns))
@@ -330,19 +331,32 @@ def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
             break
         gutters = narrowed
         end += 1
-    needed = _GUTTER if end > start + 2 else _WIDE_GUTTER
-    gutters = [(a, b) for a, b in gutters if b - a > needed * rows[start][0].height]
-    if not gutters or end < start + 2:
-        return [], start
+    # A table below may share the gutter: the columns end before a wide step at the latest.
+    ends = [end] + [
+        n
+        for n in range(end - 1, start + 1, -1)
+        if rows[n - 1][0].bottom - rows[n][0].top > rows[n][0].height / 2
+    ]
+    for end in ends:
+        columns = _split(rows[start:end], gutters)
+        if columns and all(_is_prose(column) for column in columns):
+            return columns[::-1] if _is_leftward(columns[0]) else columns, end
+    return [], start
+
+
+def _split(rows: list[Row], gutters: list[tuple[float, float]]) -> list[Row]:
+    """Return the lines of each column; no columns if there is too little between them."""
+    needed = (_GUTTER if len(rows) > 2 else _WIDE_GUTTER) * rows[0][0].height
+    gutters = [(left, right) for left, right in gutters if right - left > needed]
+    if not gutters or len(rows) < 2:
+        return []
     columns: list[Row] = [[] for _ in range(len(gutters) + 1)]
-    for row in rows[start:end]:
+    for row in rows:
         places = [sum(piece.left >= left for left, _ in gutters) for piece in row]
         for place in sorted(set(places)):
             inside = [piece for n, piece in zip(places, row, strict=True) if n == place]
             columns[place].append(_merged(inside))
-    if not all(_is_prose(column) for column in columns):
-        return [], start
-    return columns[::-1] if _is_leftward(columns[0]) else columns, end
+    return columns
 
 
 def _gaps(row: Row) -> list[tuple[float, float]]:

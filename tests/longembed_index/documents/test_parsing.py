@@ -15,9 +15,10 @@ import pytest
 from office_files import make_docx, make_pdf
 
 from longembed_index.documents.files import find_files
-from longembed_index.documents.markup import read_docx, read_html, read_pdf
+from longembed_index.documents.markup import read_docx, read_html
 from longembed_index.documents.parsed import Parsed
 from longembed_index.documents.parsing import Limits, Parser
+from longembed_index.documents.pdf import read_pdf
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
