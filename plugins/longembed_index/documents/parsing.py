@@ -1,8 +1,8 @@
 """Files are parsed in a process of their own, with limits: one that is killed costs one file.
 
 The process is started with the first file that needs it and serves all that follow. A request is
-the file's suffix and its bytes; an answer a letter, a JSON object with title and parts left out, and
-a text. Each but the letter is preceded by its length.
+the file's suffix and its bytes; an answer a letter, a JSON object with title and parts left out,
+and a text. Each but the letter is preceded by its length.
 """
 
 from __future__ import annotations

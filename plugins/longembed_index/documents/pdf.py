@@ -11,16 +11,9 @@ from typing import Any
 
 from longembed_index.documents.ocr import convert_file, read_page
 from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, clean_title, read_as
-from longembed_index.documents.pdf_layout import (
-    Piece,
-    insert,
-    lines_of,
-    main_turns,
-    paragraphs,
-    read_rows,
-    turned,
-)
+from longembed_index.documents.pdf_layout import insert, lines_of, paragraphs
 from longembed_index.documents.pdf_lines import join_hyphens, repeated_lines
+from longembed_index.documents.pdf_pieces import Piece, main_turns, read_rows, turned
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
@@ -171,9 +164,7 @@ def _notes(page: Any, form: Any, turns: int) -> Iterator[Piece]:
                 text = _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")
             text = " ".join(text.replace("\0", " ").split())
             if text and pdfium.FPDFAnnot_GetRect(annotation, box):
-                yield Piece(
-                    text, *turned((box.left, box.bottom, box.right, box.top), turns), turns
-                )
+                yield Piece(text, *turned((box.left, box.bottom, box.right, box.top), turns), turns)
         finally:
             pdfium.FPDFPage_CloseAnnot(annotation)
 

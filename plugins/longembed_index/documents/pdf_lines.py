@@ -1,12 +1,13 @@
-"""Lines of PDF pages as a running text: words cut at line ends, and repeated headers and footers."""
+"""Lines of PDF pages as a running text: words cut at line ends, headers, footers."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from longembed_index.documents.pdf_layout import Piece
+from longembed_index.documents.pdf_pieces import Piece
 
 _OUTERMOST = 3
 """Headers and footers are among so many lines at the top and at the bottom of a page."""
@@ -131,7 +132,7 @@ def _words(pages: list[list[str]]) -> Counter[str]:
                 known[word] += 1
                 parts = re.split(r"[-\u2010\u2011]", word)
                 if len(parts) > 2:
-                    known.update(map("-".join, zip(parts, parts[1:], strict=False)))
+                    known.update(map("-".join, pairwise(parts)))
     return known
 
 

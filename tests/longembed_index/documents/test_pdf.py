@@ -58,9 +58,13 @@ def test_a_word_that_is_cut_at_the_line_end() -> None:
 
 def test_values_of_a_form_stand_behind_their_labels() -> None:
     def widget(name: str, value: bytes, y: int, more: bytes = b"") -> bytes:
-        return (
-            b"<< /Type /Annot /Subtype /Widget /T (%s) /V %s /Rect [150 %d 300 %d] %s >>"
-        ) % (name.encode(), value, y, y + 14, more)
+        return (b"<< /Type /Annot /Subtype /Widget /T (%s) /V %s /Rect [150 %d 300 %d] %s >>") % (
+            name.encode(),
+            value,
+            y,
+            y + 14,
+            more,
+        )
 
     extra = (
         widget("a", b"(Harbour council)", 716, b"/FT /Tx"),
@@ -143,7 +147,8 @@ def test_titles_of_the_outline_become_headings() -> None:
 
 def test_the_title() -> None:
     assert read_pdf(make_pdf("text")).title == ""
-    info = pdf_of(at(72, 720, "text"), extra=[b"<< /Title (Road plan) >>"], trailer=b"/Info 4 0 R")
+    titled = [b"<< /Title (Microsoft Word - Road plan) >>"]
+    info = pdf_of(at(72, 720, "text"), extra=titled, trailer=b"/Info 4 0 R")
     assert read_pdf(info).title == "Road plan"
 
 
@@ -157,7 +162,7 @@ def test_passwords(algorithm) -> None:
         return out.getvalue()
 
     assert words_of(locked("")) == "The quay"
-    with pytest.raises(InputError, match="encrypted with a password. Save it without one"):
+    with pytest.raises(InputError, match=r"encrypted with a password\. Save it without one"):
         read_pdf(locked("x"))
 
 
@@ -178,7 +183,7 @@ def test_what_is_not_a_pdf_is_refused(data) -> None:
 def test_damaged_files_are_read_or_refused() -> None:
     draw = random.Random(0)
     whole = pdf_of(column(72, ["a line", "and another"]), PICTURE, at(72, 20, "a foot"))
-    refused = 0
+    refused = []
     for _ in range(150):
         data = bytearray(whole)
         for _ in range(draw.randint(1, 8)):
@@ -187,6 +192,6 @@ def test_damaged_files_are_read_or_refused() -> None:
         try:
             read_pdf(bytes(data))
         except InputError as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert 0 < refused < 150
+            refused.append(str(error))
+    assert 0 < len(refused) < 150
+    assert not any("\n" in reason for reason in refused)

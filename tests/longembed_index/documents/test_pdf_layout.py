@@ -4,7 +4,8 @@ import pypdfium2
 import pytest
 from pdf_files import at, column, mapped_font, pdf_of
 
-from longembed_index.documents.pdf_layout import lines_of, paragraphs, read_rows
+from longembed_index.documents.pdf_layout import lines_of, paragraphs
+from longembed_index.documents.pdf_pieces import read_rows
 
 LEFT = ["The council met in May to", "approve the budget of the", "harbour for two years."]
 RIGHT = ["A second column stands at", "the right of the first and", "is read when it is over."]
@@ -70,8 +71,7 @@ def test_columns_from_right_to_left_begin_at_the_right() -> None:
     left, right = ["CBA FED IHG LKJ"] * 3, ["LKJ IHG FED CBA"] * 3
     lines = texts_of(pdf_of(across(left, right), font=font, extra=[to_unicode]))
     assert len(lines) == 6
-    assert lines[0] != lines[-1]
-    assert lines[:3] == ["\u05d0\u05d1\u05d2 \u05d3\u05d4\u05d5 \u05d6\u05d7\u05d8 \u05d9\u05da\u05db"] * 3
+    assert lines[:3] == ["אבג דהו זחט יךכ"] * 3
 
 
 def test_a_wide_gap_begins_a_paragraph() -> None:

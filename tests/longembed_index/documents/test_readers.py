@@ -5,17 +5,17 @@ import sys
 import zipfile
 
 import pytest
-from office_files import make_docx, make_epub, make_pages, make_pdf, make_pptx, make_xlsx
+from office_files import make_docx, make_epub, make_pptx, make_xlsx
 
 from longembed_index.documents.mail import read_mail
 from longembed_index.documents.markup import (
     read_docx,
     read_epub,
     read_html,
-    read_pdf,
     read_pptx,
     read_xlsx,
 )
+from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.places import place_in
 from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
 from longembed_index.documents.readers import READERS
@@ -75,10 +75,6 @@ def test_utf8_html_that_is_not_ascii_at_its_very_end() -> None:
     assert read_html(f"<p>{'a ' * 10_000}</p><p>Größe</p>".encode()).text.endswith("Größe")
 
 
-def test_pdf() -> None:
-    assert "The quick brown fox" in read_pdf(make_pdf("The quick brown fox")).text
-
-
 def test_docx() -> None:
     assert read_docx(make_docx("Zw\u00f6lf Boxk\u00e4mpfer")).text.strip() == "Zwölf Boxkämpfer"
 
@@ -103,6 +99,7 @@ def test_a_missing_library_is_named_with_the_command(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "markitdown", None)
     monkeypatch.setitem(sys.modules, "markitdown.converters", None)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
     for read in (read_pdf, read_docx, read_html, read_pptx, read_xlsx, read_epub):
         with pytest.raises(MissingExtraError, match=r'pip install "longembed-st\[index\]"'):
             read(b"")
@@ -209,36 +206,6 @@ def test_a_mail_has_headers_a_text_and_says_what_is_attached() -> None:
 def test_what_is_no_mail_is_refused() -> None:
     with pytest.raises(InputError, match="cannot be read as EML: it has no headers"):
         read_mail(b"\x00\x01 nothing of the kind")
-
-
-def test_pages_of_a_pdf_are_known_where_one_has_a_table(monkeypatch) -> None:
-    from markitdown.converters import PdfConverter
-
-    data = make_pages(["first page"], ["a table"], ["third page"])
-    plain = PdfConverter.convert
-
-    def joined(self, stream, info):
-        """As the converter does when one of several pages has a table."""
-        made = plain(self, stream, info)
-        if made.markdown.count("\f") > 1:
-            made.markdown = made.markdown.replace("\f", "\n\n").strip()
-        return made
-
-    monkeypatch.setattr(PdfConverter, "convert", joined)
-    text = read_pdf(data).text
-    assert [place_in(text, text.index(w), "a.pdf").page for w in ("first", "table", "third")] == [
-        1,
-        2,
-        3,
-    ]
-
-
-def test_the_title_of_a_pdf() -> None:
-    assert read_pdf(make_pdf("text")).title == ""
-    titled = make_pdf("text").replace(
-        b"trailer << ", b"trailer << /Info << /Title (Microsoft Word - Road plan) >> "
-    )
-    assert read_pdf(titled).title == "Road plan"
 
 
 def test_source_code_is_read_as_it_is() -> None:
