@@ -1,7 +1,7 @@
 """Readers of PDF beside one another: time, memory, words that come out, pages, order of lines.
 
 The reference is a text of each PDF by another library, with form feeds between the pages: lines of
-`{"doc_id": ..., "text": ...}`, where `doc_id` is the file's name without suffix. Each reader runs in
+`{"doc_id": ..., "text": ...}`, where `doc_id` is the name of the file without suffix. Each runs in
 a process of its own. Words are counted without hyphens, since a line may end within a word. Page
 headers and footers that the reference repeats count once ("words"), or as often as they stand there
 ("with repeats"). A page is right if it has four of five words of the same page of the reference.
