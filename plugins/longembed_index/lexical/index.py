@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.analyzer import (
+    LAST_CHARACTER,
     NO_LANGUAGE,
     Analyzer,
     get_analyzer,
@@ -42,6 +43,7 @@ from longembed_index.lexical.tables import (
     insert_documents,
     read_content_hashes,
     read_documents,
+    read_pairs_with,
     read_settings,
     read_starts,
     read_term_counts,
@@ -160,6 +162,13 @@ class WordIndex:
     ) -> set[str]:
         known = {count.term: [count.number] for count in read_term_counts(connection, row)}
         numbers = [known.get(term, []) for term in row]
+        if analyzer.is_character(row[-1]):
+            # The character may go on: a Korean noun has a particle.
+            numbers[-1] = [
+                pair.number
+                for pair in read_pairs_with(connection, row[-1])
+                if len(row) == 1 or not pair.term.startswith(LAST_CHARACTER)
+            ]
         return find_phrase(connection, numbers) if all(numbers) else set()
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:

@@ -23,8 +23,10 @@ from longembed_index.lexical.scores import (
 )
 from longembed_index.lexical.tables import (
     TermCount,
+    Totals,
     find_candidates,
     read_documents,
+    read_pairs_with,
     read_settings,
     read_starts,
     read_term_counts,
@@ -169,21 +171,36 @@ class WordQuery:
         """Return what is needed of the collection; read once, and again of another file."""
         edition = read_settings(connection).edition
         if self._known is None or self._known.edition != edition:
-            times = Counter(_analyzer(connection).tokens(self._text).scoring())
-            counts = read_term_counts(connection, list(times))
-            totals = read_totals(connection)
-            often = np.array([times[count.term] for count in counts], dtype=np.float64)
-            documents = np.array([count.documents for count in counts], dtype=np.float64)
-            passages = np.array([count.passages for count in counts], dtype=np.float64)
-            weights = QueryWeights(
-                np.array([count.number for count in counts], dtype=np.int32),
-                often * idf(documents, totals.documents),
-                often * idf(passages, totals.passages),
-                totals.length / max(totals.documents, 1),
-                totals.passage_length / max(totals.passages, 1),
-            )
-            self._known = _QueryTerms(edition, counts, weights)
+            analyzer, totals = _analyzer(connection), read_totals(connection)
+            times = Counter(analyzer.tokens(self._text).scoring())
+            counts = {count.term: count for count in read_term_counts(connection, times)}
+            for character in filter(analyzer.is_character, list(times)):
+                # All pairs of a lone character together are as rare as it.
+                pairs = read_pairs_with(connection, character)
+                documents, passages = np.sum([pair[2:] for pair in pairs] or [(0, 0)], axis=0)
+                both = min(documents, totals.documents), min(passages, totals.passages)
+                for pair in pairs:
+                    times.setdefault(pair.term, times[character])
+                    counts[pair.term] = pair._replace(documents=both[0], passages=both[1])
+            self._known = _weighted(edition, sorted(counts.values()), times, totals)
         return self._known
+
+
+def _weighted(
+    edition: str, counts: list[TermCount], times: Counter[str], totals: Totals
+) -> _QueryTerms:
+    """Return the terms of a query, each with how many times it is there."""
+    often = np.array([times[count.term] for count in counts], dtype=np.float64)
+    documents = np.array([count.documents for count in counts], dtype=np.float64)
+    passages = np.array([count.passages for count in counts], dtype=np.float64)
+    weights = QueryWeights(
+        np.array([count.number for count in counts], dtype=np.int32),
+        often * idf(documents, totals.documents),
+        often * idf(passages, totals.passages),
+        totals.length / max(totals.documents, 1),
+        totals.passage_length / max(totals.passages, 1),
+    )
+    return _QueryTerms(edition, counts, weights)
 
 
 def _analyzer(connection: sqlite3.Connection) -> Analyzer:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longembed_index.lexical.analyzer import Tokens
+from longembed_index.lexical.analyzer import LAST_CHARACTER, Tokens
 from longembed_index.lexical.packing import (
     pack_starts,
     pack_terms,
@@ -149,6 +149,22 @@ def read_term_counts(connection: sqlite3.Connection, terms: Iterable[str]) -> li
     query = "SELECT number, term, documents, passages FROM terms"
     rows = (TermCount(*row) for row in select(connection, query, "term", list(set(terms))))
     return sorted(row for row in rows if row.documents)
+
+
+def read_pairs_with(connection: sqlite3.Connection, character: str) -> list[TermCount]:
+    """Return terms that tell where a character stands: its pairs with the next, the most frequent.
+
+    Args:
+        connection: To the file.
+        character: Of a script whose characters are paired.
+    """
+    query = (
+        "SELECT number, term, documents, passages FROM terms WHERE documents > 0 "
+        "AND (term BETWEEN ? AND ? OR term = ?) ORDER BY documents DESC, number LIMIT ?"
+    )
+    last = LAST_CHARACTER + character
+    values = (character, character + chr(0x10FFFF), last, _MOST_TERMS)
+    return [TermCount(*row) for row in connection.execute(query, values)]
 
 
 def read_documents(
