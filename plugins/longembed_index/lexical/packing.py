@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from longembed_index.lexical.scores import Terms
+from longembed_index.lexical.scores import Terms, distinct
 
 _LARGE = 255
 """Stands for a step that does not fit into a byte."""
@@ -14,7 +14,7 @@ _LARGE = 255
 
 def pack_terms(terms: Terms) -> bytes:
     """Pack each of some terms once."""
-    return zlib.compress(np.diff(np.unique(terms), prepend=0).astype("<i4").tobytes(), level=1)
+    return zlib.compress(np.diff(distinct(terms), prepend=0).astype("<i4").tobytes(), level=1)
 
 
 def unpack_terms(packed: bytes) -> Terms:

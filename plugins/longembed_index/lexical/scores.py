@@ -46,6 +46,12 @@ class QueryWeights:
     passage_length: float
 
 
+def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return each number once, ascending; quicker than `np.unique`, which hashes."""
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
 class TermPlaces(NamedTuple):
     """Where the terms of a query stand in one text.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from longembed_index.lexical.postings import (
     remove_postings,
     score_postings,
 )
-from longembed_index.lexical.scores import Floats, Integers, Terms, windows_of
+from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
 
 VERSION = 3
 """Of the tables and of the analysis: a file of another version is built again."""
@@ -240,28 +240,34 @@ def find_phrase(connection: sqlite3.Connection, row: Sequence[Sequence[int]]) ->
 
     Args:
         connection: To the file.
-        row: The terms that may stand at each place of the row.
+        row: The terms that may stand at each place of the row, one at least.
     """
-    distinct = sorted({term for terms in row for term in terms})
-    lists = dict(zip(distinct, read_postings(connection, distinct), strict=True))
+    terms = sorted({term for alternatives in row for term in alternatives})
+    lists = dict(zip(terms, read_postings(connection, terms), strict=True))
     having = [
-        np.concatenate([np.zeros(0, dtype=np.int64), *(lists[term].documents for term in terms)])
-        for terms in row
+        distinct(np.concatenate([lists[term].documents for term in alternatives]))
+        for alternatives in row
     ]
-    documents = reduce(np.intersect1d, having)
+    documents = reduce(partial(np.intersect1d, assume_unique=True), having)
     # The rarest term first, so that few documents are left to look at for the others.
     beginnings: Integers | None = None
     for place in sorted(range(len(row)), key=lambda place: len(having[place])):
         if not len(documents):
             return set()
-        _, _, positions = found = read_occurrences(connection, row[place], documents)
+        occurrences = read_occurrences(connection, row[place], documents)
         # Document and place of the row's first term as one number.
-        keys = (found.documents << 32) + positions - place
-        beginnings = keys if beginnings is None else beginnings[np.isin(beginnings, keys)]
-        documents = np.unique((beginnings + len(row)) >> 32)
+        keys = np.sort((occurrences.documents << 32) + occurrences.positions - place)
+        beginnings = keys if beginnings is None else _in_both(beginnings, keys)
+        documents = distinct((beginnings + len(row)) >> 32)
     query = "SELECT id FROM documents"
     ids = select(connection, query, "number", documents.tolist())
     return {document_id for (document_id,) in ids}
+
+
+def _in_both(some: Integers, others: Integers) -> Integers:
+    """Return the numbers that are in both of two ascending arrays."""
+    places = np.searchsorted(others, some)
+    return some[np.append(others, -1)[places] == some]
 
 
 def insert_documents(
@@ -313,14 +319,14 @@ def delete_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> dict
         return {}
     documents = [(document.number, unpack_terms(document.terms)) for document in deleted]
     numbers = np.array([document.number for document in deleted])
-    distinct = np.unique(np.concatenate([terms for _, terms in documents]))
-    occurrences = read_occurrences(connection, distinct.tolist(), numbers)
+    every = distinct(np.concatenate([terms for _, terms in documents]))
+    occurrences = read_occurrences(connection, every.tolist(), numbers)
     remove_postings(connection, documents)
     _count(
         connection,
         np.array([document.length for document in deleted]),
         np.searchsorted(numbers, occurrences.documents),
-        distinct[occurrences.terms].astype(np.int64),
+        every[occurrences.terms].astype(np.int64),
         occurrences.positions,
         sign=-1,
     )
@@ -391,9 +397,9 @@ def _count(
     """
     windows, indices, window_lengths = windows_of(lengths, owners, positions)
     # A term and a text as one number: each pair counts once.
-    pairs = np.unique(terms * len(lengths) + owners)
+    pairs = distinct(terms * len(lengths) + owners)
     numbers, documents = np.unique(pairs // len(lengths), return_counts=True)
-    pairs = np.unique(terms[indices] * len(window_lengths) + windows)
+    pairs = distinct(terms[indices] * len(window_lengths) + windows)
     in_passages, counts = np.unique(pairs // len(window_lengths), return_counts=True)
     # A term beside the row is in no passage.
     passages = np.zeros(len(numbers), dtype=np.int64)
