@@ -1,4 +1,4 @@
-"""Words of many documents: time to build, bytes, and the time of a phrase, of candidates, of places.
+"""Words of many documents: time to build, bytes, and the time of phrases and of queries.
 
     python benchmarks/phrases.py books.jsonl.gz [--documents 20000] [--words 300]
 

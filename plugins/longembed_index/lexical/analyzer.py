@@ -66,7 +66,10 @@ _PART_END = rf"\u200c|[-\u2010\xad]{_LINE_END}"
 _CHARACTER = rf"[{_UNSPACED}\p{{Hangul}}][\p{{M}}ー]*"
 _UNPOINTED = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}\p{N}]"
 """Scripts that are read without the marks on their letters."""
-_TARGET = r'\]\(\s{0,9}(?:<[^<>\n]{0,2000}>|(?:[^\s()<>]|\([^\s()<>]{0,200}\)){1,2000})(?:\s{1,9}"[^"\n]{0,500}")?\s{0,9}\)'
+_TARGET = (
+    r"\]\(\s{0,9}(?:<[^<>\n]{0,2000}>|(?:[^\s()<>]|\([^\s()<>]{0,200}\)){1,2000})"
+    r'(?:\s{1,9}"[^"\n]{0,500}")?\s{0,9}\)'
+)
 """The target of a link in Markdown, which stands between the words that a reader sees."""
 
 _SAME_LETTERS = str.maketrans(

@@ -37,6 +37,7 @@ _ENTRY = np.dtype([("place", "<u2"), ("value", "u1")])
 _LENGTH = np.dtype([("place", "<u2"), ("value", "<u4")])
 _POSITIONS = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 """By the bytes of each position; a list has four only if a position needs more than two."""
+_NO_TERM = np.iinfo(np.int64).max
 _JOINED = 16
 """So many segments of a block and a level are joined to one of the next level."""
 
@@ -105,20 +106,15 @@ def add_postings(connection: sqlite3.Connection, documents: Sequence[DocumentTer
         owners = np.repeat(places, sizes)[order]
         positions = (np.arange(len(terms)) - np.repeat(np.cumsum(sizes) - sizes, sizes))[order]
         entries, entry_terms = _entries(terms[order], owners)
-        distinct, firsts, counts = np.unique(
-            terms[order], return_index=True, return_counts=True
-        )
-        bounds = np.searchsorted(entry_terms, distinct)
-        highest = np.maximum.reduceat(positions, firsts) if len(firsts) else firsts
+        distinct, firsts, counts = np.unique(terms[order], return_index=True, return_counts=True)
+        bounds = np.searchsorted(entry_terms, [*distinct, _NO_TERM]).tolist()
         lists = [
-            (term, _pack_list(entries[first_entry:end_entry], positions[first : first + count], top))
-            for term, first, count, top, first_entry, end_entry in zip(
+            (term, _pack_list(entries[slice(*of_term)], positions[first : first + count]))
+            for term, first, count, of_term in zip(
                 distinct.tolist(),
                 firsts.tolist(),
                 counts.tolist(),
-                highest.tolist(),
-                bounds.tolist(),
-                [*bounds[1:].tolist(), len(entries)],
+                itertools.pairwise(bounds),
                 strict=True,
             )
         ]
@@ -138,14 +134,12 @@ def _entries(terms: Integers, owners: Integers) -> tuple[NDArray[np.void], Integ
     return entries, pairs // _BLOCK
 
 
-def _pack_list(entries: NDArray[np.void], positions: Integers, highest: int) -> _List:
-    width = 2 if highest < 1 << 16 else 4
+def _pack_list(entries: NDArray[np.void], positions: Integers) -> _List:
+    width = 2 if positions.max() < 1 << 16 else 4
     return _List(width, entries.tobytes(), positions.astype(_POSITIONS[width]).tobytes())
 
 
-def remove_postings(
-    connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]
-) -> None:
+def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]) -> None:
     """Remove documents, each given with its number and the terms that it has, in any order."""
     by_block: dict[int, list[tuple[int, Terms]]] = {}
     for number, terms in documents:

@@ -94,7 +94,8 @@ class Query:
             having = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
             known = [ids for ids in having if ids is not None]
             if known:
-                return sorted(set.intersection(*known)), True
+                inside = known if self.among is None else [*known, set(self.among)]
+                return sorted(set.intersection(*inside)), True
         if self.few is not None:
             return self.few, True
         among = self.among
