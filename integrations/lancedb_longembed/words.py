@@ -64,15 +64,15 @@ _PASSAGE_LENGTH = 0.9 * WINDOW
 
 def word_columns(language: str, texts: Iterable[str]) -> dict[str, list[Any]]:
     """Return the columns `WORDS` and `PASSAGES` of texts in one language."""
-    analysed = [_terms(get_analyzer(language).tokens(text)) for text in texts]
+    analysed = [get_analyzer(language).tokens(text) for text in texts]
     return {
-        WORDS: [" ".join(terms) for terms in analysed],
+        WORDS: [" ".join(tokens.terms) for tokens in analysed],
         PASSAGES: [
             [
-                " ".join(terms[first : first + WINDOW])
-                for first in range(0, STEP * window_count(len(terms)), STEP)
+                " ".join(tokens.terms[first : min(first + WINDOW, tokens.row)])
+                for first in range(0, STEP * window_count(tokens.row), STEP)
             ]
-            for terms in analysed
+            for tokens in analysed
         ],
     }
 
@@ -96,15 +96,17 @@ class LanceWords:
         return LanceQuery(self, text)
 
     def find_phrase(self, phrase: str) -> set[str] | None:
-        """Return the documents with the terms of a phrase in a row; None if it has no terms."""
-        terms = _terms(self.analyse(phrase))
-        if not terms:
+        """Return the documents with the words of a phrase in a row; None if it has no words."""
+        rows = get_analyzer(self.language or NO_LANGUAGE).phrases(phrase)
+        if not rows:
             return None
-        return {key for key, _ in self.search(_query(PhraseQuery, terms, WORDS), len(self))}
+        queries = [_query(PhraseQuery, row, WORDS) for row in rows]
+        return {key for query in queries for key, _ in self.search(query, len(self))}
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
         """Return the passages of a document without spans, as ranges of its characters."""
-        return window_ranges(self.analyse(self.text_of(document_id)).starts, characters)
+        tokens = self.analyse(self.text_of(document_id))
+        return window_ranges(tokens.starts[: tokens.row], characters)
 
     def analyse(self, text: str) -> Tokens:
         """Return the terms of a text in the language of the documents."""
@@ -142,7 +144,7 @@ class LanceQuery:
 
     def __init__(self, words: LanceWords, text: str) -> None:
         self._words = words
-        self._terms = _terms(words.analyse(text))
+        self._terms = words.analyse(text).scoring()
 
     def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
@@ -177,10 +179,8 @@ class LanceQuery:
 
     def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
         """Return the BM25 scores of ranges of any text's characters, shape (ranges,)."""
-        numbers = {term: number for number, term in enumerate(sorted(set(self._terms)))}
-        analysed = self._words.analyse(text)
-        terms = np.array([numbers.get(term, -1) for term in _terms(analysed)], dtype=np.int32)
-        return range_scores(self._weights, terms, analysed.starts, ranges)
+        columns = {term: column for column, term in enumerate(sorted(set(self._terms)))}
+        return range_scores(self._weights, self._words.analyse(text).places(columns), ranges)
 
     @cached_property
     def _weights(self) -> QueryWeights:
@@ -199,8 +199,3 @@ class LanceQuery:
 def _query(kind: Any, terms: Sequence[str], column: str) -> Any:
     # Typed by LanceDB as if its defaults had to be given.
     return kind(" ".join(terms), column)
-
-
-def _terms(analysed: Tokens) -> list[str]:
-    """Return terms without the spaces that a few characters are folded to."""
-    return ["".join(term.split()) for term in analysed.terms]

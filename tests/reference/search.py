@@ -10,7 +10,7 @@ from reference.bm25 import bm25, passages
 
 from longembed_index.document import Record
 
-WINDOW, STEP = 250, 125
+WINDOW, STEP = 350, 175
 
 
 @dataclass

@@ -1,21 +1,26 @@
-"""From a text to the terms by which it is found: split, folded, stemmed, without stop words.
+"""From a text to its terms: words that are folded and stemmed, so that a query meets a text.
 
-In scripts that do not separate words by spaces, each pair of neighbouring characters is a term.
+In scripts that do not separate words by spaces, and in Korean, whose nouns carry particles, each
+pair of neighbouring characters is a term.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_index.lexical.scores import TermPlaces
 from longembed_st.extras import needs_extra
 
 NO_LANGUAGE = "none"
@@ -38,13 +43,48 @@ _STOP_WORDS = {
 LANGUAGES = (*_STOP_WORDS, NO_LANGUAGE)
 """The languages with a stemmer and stop words, and "none"."""
 
-_WORD = r"[\p{L}\p{N}\p{M}]+"
-_CHARACTER_WITHOUT_SPACES = (
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}][\p{M}ー]*"
+_LETTERS = r"[\p{L}\p{N}\p{M}]+"
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts that do not separate words by spaces; a new line in a word means nothing there."""
+_LINE_END = r"[ \t]*\r?\n[ \t>]*"
+_NOT_JOINED = "(?!(?:und|oder|and|or|og|och|of)(?![a-z]))"
+_HYPHEN = rf"(?<=\p{{L}})[-\u2010\xad]{_LINE_END}(?=\p{{Ll}}){_NOT_JOINED}"
+"""A hyphen at the end of a line; "Haupt-" before "und Nebenstraßen" is a word of its own."""
+_INVISIBLE = r"\p{Default_Ignorable_Code_Point}"
+"""Soft hyphens, joiners, zero-width spaces, marks of direction."""
+_WORD = (
+    rf"{_LETTERS}(?:(?:{_INVISIBLE}+|{_HYPHEN}|(?<=[{_UNSPACED}]){_LINE_END}(?=[{_UNSPACED}]))"
+    rf"{_LETTERS})*"
 )
+_UNCOMMON = "[^\\0-\xff\u2010-\u2029\u2030-\u205e]"
+_COMMON_WORD = (
+    rf"([^\W_]+(?:(?:\xad+|(?<=[a-zA-Zªµºß-öø-ÿÀ-ÖØ-Þ])[-\u2010\xad]{_LINE_END}"
+    rf"(?=[a-zµß-öø-ÿ]){_NOT_JOINED})[^\W_]+)*)"
+)
+"""The same for texts of these characters alone, which have no marks, as most have."""
+_PART_END = rf"\u200c|[-\u2010\xad]{_LINE_END}"
+_CHARACTER = rf"[{_UNSPACED}\p{{Hangul}}][\p{{M}}ー]*"
+_UNPOINTED = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}\p{N}]"
+"""Scripts that are read without the marks on their letters."""
+_TARGET = (
+    r"\]\(\s{0,9}(?:<[^<>\n]{0,2000}>|(?:[^\s()<>]|\([^\s()<>]{0,200}\)){1,2000})"
+    r'(?:\s{1,9}"[^"\n]{0,500}")?\s{0,9}\)'
+)
+"""The target of a link in Markdown, which stands between the words that a reader sees."""
+
+_SAME_LETTERS = str.maketrans(
+    {
+        **{"ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"},
+        **{"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ـ": ""},
+    }
+)
+"""Letters that Unicode does not decompose, but that keyboards and habits exchange."""
+STOP, LAST_CHARACTER = "_", "~"
+"""How terms begin that phrases need, and that do not score: stop words, and the last character of
+several in a row. `STOP` alone separates terms that do not stand in a row."""
 _CACHED_WORDS = 500_000
-_PAIRS = " "
-"""In the cache, stands for a word that is split into pairs of characters."""
+_COMPOSITE = " "
+"""In the cache, stands for a word that is not one term."""
 _GUESS_CHARACTERS = 20_000
 _MIN_STOP_WORD_SHARE, _MIN_STOP_WORDS = 0.1, 4
 
@@ -54,12 +94,48 @@ class Tokens:
     """The terms of a text.
 
     Attributes:
-        terms: In the order of the text, without stop words.
+        terms: First those that a reader sees in a row, stop words included. Then those beside:
+            targets of links, and parts of words that are in the row as a whole.
         starts: The first character of each term in the text, shape (terms,).
+        row: How many terms are in the row.
     """
 
     terms: list[str]
     starts: NDArray[np.int32]
+    row: int
+
+    def places(self, columns: Mapping[str, int]) -> TermPlaces:
+        """Return where the terms of a query stand.
+
+        Args:
+            columns: The index of each term in the weights of the query.
+        """
+        terms = np.array([columns.get(term, -1) for term in self.terms], dtype=np.int64)
+        known = np.flatnonzero(terms >= 0)
+        known = known[np.argsort(self.starts[known], kind="stable")]
+        return TermPlaces(
+            terms[known], self.starts[known].astype(np.int64), self.starts[: self.row]
+        )
+
+    def scoring(self) -> list[str]:
+        """Return the terms of a query that documents are scored by."""
+        return [term for term in self.terms if term[0] not in (STOP, LAST_CHARACTER)]
+
+
+class _Patterns(NamedTuple):
+    uncommon: Any
+    common_word: Any
+    word: Any
+    composite: Any
+    part_end: Any
+    invisible: Any
+    character: Any
+    run: Any
+    unpointed: Any
+    mark: Any
+    digit: Any
+    target: Any
+    inner_hyphen: Any
 
 
 class Analyzer:
@@ -71,7 +147,7 @@ class Analyzer:
 
     def __init__(self, language: str) -> None:
         self.language = language
-        self._word, self._character = _patterns()
+        self._patterns = _patterns()
         self._stop_words, self._stem = _language_tools(language)
         self._term_of_word: dict[str, str] = {}
 
@@ -81,59 +157,138 @@ class Analyzer:
         Args:
             text: Any text; nothing in it is an operator.
         """
-        cached = self._term_of_word
-        terms: list[str] = []
-        starts: list[int] = []
-        for match in self._word.finditer(text):
-            word = match.group()
-            term = cached.get(word)
-            if term is None:
-                term = self._term(word)
-            if term == _PAIRS:
-                self._add_pairs(word, match.start(), terms, starts)
+        patterns = self._patterns
+        word = patterns.word if patterns.uncommon.search(text) else patterns.common_word
+        # Words and what is between them take turns.
+        pieces = word.split(text)
+        lengths = np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces))
+        words, starts = pieces[1::2], np.cumsum(lengths, dtype=np.int32)[:-1:2]
+        terms = self._terms_of(words)
+        if not (_COMPOSITE in terms or "" in terms or "](" in text):
+            return Tokens(terms, starts, len(terms))
+        beside: list[tuple[str, int]] = []
+        row = []
+        for each, term, start in zip(words, terms, starts.tolist(), strict=True):
+            if term == _COMPOSITE:
+                row += self._composite(each, start, beside)
             elif term:
-                terms.append(term)
-                starts.append(match.start())
-        return Tokens(terms, np.array(starts, dtype=np.int32))
+                row.append((term, start))
+        row = self._without_targets(text, row, beside)
+        every = row + beside
+        starts = np.array([start for _, start in every], dtype=np.int32)
+        return Tokens([term for term, _ in every], starts, len(row))
 
-    def _term(self, word: str) -> str:
-        """Return the term of a word; empty for a stop word, `_PAIRS` if it is to be split."""
-        if not word.isascii() and self._character.search(word):
-            term = _PAIRS
-        else:
-            folded = unicodedata.normalize("NFKC", word).casefold()
-            term = "" if folded in self._stop_words else self._stem(folded)
-        # Numbers and misspelt words would fill the cache without end.
-        if len(self._term_of_word) < _CACHED_WORDS:
-            self._term_of_word[word] = term
+    def phrases(self, text: str) -> list[list[str]]:
+        """Return the rows of terms that a phrase may be in documents; none if it has no words.
+
+        A hyphen in it may be one at which a document breaks a word.
+        """
+        rows = []
+        for each in dict.fromkeys((text, self._patterns.inner_hyphen.sub("", text))):
+            tokens = self.tokens(each)
+            row = tokens.terms[: tokens.row]
+            if len(row) > 1 and row[-1].startswith(LAST_CHARACTER):
+                row.pop()
+            if row:
+                rows.append(row)
+        return rows
+
+    def is_character(self, term: str) -> bool:
+        """Return whether a term is one character of those that are paired in texts."""
+        return self._patterns.character.fullmatch(term) is not None
+
+    def _terms_of(self, words: list[str]) -> list[str]:
+        """Return the term of each word: empty if it has none, `_COMPOSITE` if it has several."""
+        if len(self._term_of_word) > _CACHED_WORDS:
+            # Numbers and misspelt words would fill it without end; other threads keep the old one.
+            self._term_of_word = {}
+        known = self._term_of_word
+        for word in set(words).difference(known):
+            if self._patterns.composite.search(word):
+                known[word] = _COMPOSITE
+            else:
+                known[word] = self._term(self._folded(word))
+        return list(map(known.__getitem__, words))
+
+    def _composite(
+        self, word: str, start: int, beside: list[tuple[str, int]]
+    ) -> Iterator[tuple[str, int]]:
+        """Yield the terms of a word in the row, and add those beside."""
+        patterns = self._patterns
+        whole = self._folded(patterns.part_end.sub("", word))
+        if patterns.character.search(whole):
+            # Folding changes the length of few words: their places are nearly right then.
+            scale = len(word) / max(len(whole), 1)
+            for term, place in self._pairs(whole):
+                yield term, start + int(place * scale)
+            return
+        term = self._term(whole)
+        if term:
+            yield term, start
+        beside.append((STOP, start))
+        for part in patterns.part_end.splititer(word):
+            term = self._term(self._folded(part))
+            if term:
+                beside.append((term, start))
+
+    def _pairs(self, folded: str) -> Iterator[tuple[str, int]]:
+        """Yield the terms of a word that has characters to be paired, perhaps among others."""
+        for match in self._patterns.run.finditer(folded):
+            run, first = match.group(), match.start()
+            characters = [
+                (character.group(), first + character.start())
+                for character in self._patterns.character.finditer(run)
+            ]
+            if not characters:
+                yield self._term(run), first
+            elif len(characters) == 1:
+                yield characters[0]
+            else:
+                for (left, place), (right, _) in itertools.pairwise(characters):
+                    yield left + right, place
+                last, place = characters[-1]
+                yield LAST_CHARACTER + last, place
+
+    def _folded(self, word: str) -> str:
+        """Return a word without its case, its points, and what cannot be seen."""
+        if self.language == "turkish":
+            word = word.replace("İ", "i").replace("I", "ı")
+        if word.isascii():
+            return word.lower()
+        patterns = self._patterns
+        word = patterns.invisible.sub("", word)
+        # As Unicode defines NFKC_Casefold.
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
+        folded = "".join(folded.split())
+        if patterns.unpointed.search(folded):
+            folded = patterns.mark.sub("", folded)
+        return patterns.digit.sub(lambda digit: str(unicodedata.decimal(digit.group())), folded)
+
+    def _term(self, folded: str) -> str:
+        """Return the term of a folded word; empty if nothing is left of it."""
+        if folded in self._stop_words:
+            return STOP + folded
+        term = str(self._stem(folded))
+        if not term.isascii() and self._patterns.unpointed.search(term):
+            # After the stemmer, which knows the language's accents.
+            term = self._patterns.mark.sub("", unicodedata.normalize("NFD", term))
+            term = term.translate(_SAME_LETTERS)
         return term
 
-    def _add_pairs(self, word: str, start: int, terms: list[str], starts: list[int]) -> None:
-        """Split a word that has characters of a script without spaces, perhaps among others."""
+    def _without_targets(
+        self, text: str, row: list[tuple[str, int]], beside: list[tuple[str, int]]
+    ) -> list[tuple[str, int]]:
+        """Return a row without the targets of links, whose terms are added to those beside."""
+        kept: list[tuple[str, int]] = []
         end = 0
-        characters: list[tuple[str, int]] = []
-
-        def flush() -> None:
-            pairs = [(a + b, place) for (a, place), (b, _) in itertools.pairwise(characters)]
-            for term, place in pairs or characters:
-                terms.append(unicodedata.normalize("NFKC", term).casefold())
-                starts.append(start + place)
-            characters.clear()
-
-        def add_word(first: int, last: int) -> None:
-            term = self._term(word[first:last]) if first < last else ""
-            if term:
-                terms.append(term)
-                starts.append(start + first)
-
-        for match in self._character.finditer(word):
-            if match.start() > end:
-                flush()
-                add_word(end, match.start())
-            characters.append((match.group(), match.start()))
-            end = match.end()
-        flush()
-        add_word(end, len(word))
+        for match in self._patterns.target.finditer(text):
+            first, last = (
+                bisect_left(row, place, lo=end, key=itemgetter(1)) for place in match.span()
+            )
+            kept += row[end:first]
+            beside += [(STOP, match.start()), *row[first:last]]
+            end = last
+        return kept + row[end:]
 
 
 @cache
@@ -157,9 +312,9 @@ def guess_language(texts: Iterable[str]) -> str:
         tenth of all words.
     """
     counts: Counter[str] = Counter()
-    word, _ = _patterns()
     for text in texts:
-        counts.update(match.casefold() for match in word.findall(text[:_GUESS_CHARACTERS]))
+        words = _patterns().word.findall(text[:_GUESS_CHARACTERS])
+        counts.update(word.casefold() for word in words)
     total = counts.total()
     shares: dict[str, float] = {}
     for language in _STOP_WORDS:
@@ -172,10 +327,29 @@ def guess_language(texts: Iterable[str]) -> str:
 
 
 @cache
-def _patterns() -> tuple[Any, Any]:
+def _patterns() -> _Patterns:
     with needs_extra("index", "regex"):
         import regex  # type: ignore[import-untyped]
-    return regex.compile(_WORD), regex.compile(_CHARACTER_WITHOUT_SPACES)
+    sources = _Patterns(
+        uncommon=_UNCOMMON,
+        common_word=_COMMON_WORD,
+        word=f"({_WORD})",
+        composite=f"{_PART_END}|{_CHARACTER}",
+        part_end=_PART_END,
+        invisible=_INVISIBLE,
+        character=_CHARACTER,
+        run=rf"(?:{_CHARACTER})+|(?:(?!{_CHARACTER}).)+",
+        unpointed=_UNPOINTED,
+        mark=r"\p{M}",
+        digit=r"(?![0-9])\p{Nd}",
+        target=_TARGET,
+        inner_hyphen=r"(?<=\p{L})[-\u2010](?=\p{L})",
+    )
+    # The standard library's are quicker for what they can say.
+    modules = [re, re, *[regex] * (len(sources) - 2)]
+    return _Patterns(
+        *(module.compile(source) for module, source in zip(modules, sources, strict=True))
+    )
 
 
 @cache

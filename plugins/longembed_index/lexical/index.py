@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from longembed_index.errors import StoreError, StoreWarning
-from longembed_index.lexical.analyzer import NO_LANGUAGE, get_analyzer, guess_language
+from longembed_index.lexical.analyzer import (
+    LAST_CHARACTER,
+    NO_LANGUAGE,
+    Analyzer,
+    get_analyzer,
+    guess_language,
+)
 from longembed_index.lexical.file import (
     DamagedError,
     WordFile,
@@ -36,10 +42,12 @@ from longembed_index.lexical.tables import (
     find_phrase,
     insert_documents,
     read_content_hashes,
-    read_document_terms,
+    read_documents,
+    read_pairs_with,
     read_settings,
+    read_starts,
+    read_term_counts,
     read_totals,
-    unpack_starts,
     write_settings,
 )
 from longembed_st.base.texts import escaped
@@ -132,18 +140,36 @@ class WordIndex:
         return WordQuery(self, text)
 
     def find_phrase(self, phrase: str) -> set[str] | None:
-        """Return the documents that have the terms of a phrase in a row, stop words aside.
+        """Return the documents that have the words of a phrase in a row, stop words included.
 
         Args:
             phrase: Any text.
 
         Returns:
-            None if the phrase has no terms.
+            None if the phrase has no words.
         """
-        terms = get_analyzer(self.language or NO_LANGUAGE).tokens(phrase).terms
-        if not terms:
-            return None
-        return self.read(partial(find_phrase, terms=terms))
+        analyzer = get_analyzer(self.language or NO_LANGUAGE)
+        rows = analyzer.phrases(phrase)
+
+        def work(connection: sqlite3.Connection) -> set[str]:
+            return set().union(*(self._find_row(connection, analyzer, row) for row in rows))
+
+        return self.read(work) if rows else None
+
+    @staticmethod
+    def _find_row(
+        connection: sqlite3.Connection, analyzer: Analyzer, row: Sequence[str]
+    ) -> set[str]:
+        known = {count.term: [count.number] for count in read_term_counts(connection, row)}
+        numbers = [known.get(term, []) for term in row]
+        if analyzer.is_character(row[-1]):
+            # The character may go on: a Korean noun has a particle.
+            numbers[-1] = [
+                pair.number
+                for pair in read_pairs_with(connection, row[-1])
+                if len(row) == 1 or not pair.term.startswith(LAST_CHARACTER)
+            ]
+        return find_phrase(connection, numbers) if all(numbers) else set()
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
         """Return the passages of a document without spans.
@@ -156,9 +182,14 @@ class WordIndex:
             Half-open ranges of characters, each from the middle of the one before it; none if the
             document does not exist.
         """
-        for _, _, starts in self.read(lambda c: list(read_document_terms(c, [document_id]))):
-            return window_ranges(unpack_starts(starts), characters)
-        return []
+
+        def work(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+            _, _, lengths = read_documents(connection, [document_id])
+            for starts in read_starts(connection, [document_id]).values():
+                return window_ranges(starts[: lengths[0]], characters)
+            return []
+
+        return self.read(work)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what a function reads from the file; a damaged file is built again first."""

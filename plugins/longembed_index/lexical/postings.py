@@ -1,4 +1,4 @@
-"""Which documents have a term, and how often: lists in the file of words, to find candidates by.
+"""Which documents have a term, how often, and where: lists in the file of words.
 
 A list is cut into segments. Each commit appends one for the documents that it adds, and some of
 the same size are joined to a larger one, so that lists are written in order and seldom rewritten,
@@ -12,7 +12,7 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,22 @@ from longembed_index.lexical.scores import Floats, Integers, Terms, length_norms
 STATEMENTS = (
     "CREATE TABLE segments (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, "
     "level INTEGER NOT NULL, lengths BLOB NOT NULL)",
+    # Positions come last: what reads only the entries leaves their pages alone.
     "CREATE TABLE postings (segment INTEGER NOT NULL, term INTEGER NOT NULL, "
-    "entries BLOB NOT NULL, PRIMARY KEY (segment, term)) WITHOUT ROWID",
+    "width INTEGER NOT NULL, entries BLOB NOT NULL, positions BLOB NOT NULL, "
+    "PRIMARY KEY (segment, term)) WITHOUT ROWID",
 )
 """Create the tables."""
 
 _BLOCK = 1 << 16
 """Numbers of a block; the place of a document in its block takes two bytes."""
+_MOST = 255
+"""A term that a document has more often has several entries for it, one after the other."""
 _ENTRY = np.dtype([("place", "<u2"), ("value", "u1")])
 _LENGTH = np.dtype([("place", "<u2"), ("value", "<u4")])
+_POSITIONS = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
+"""By the bytes of each position; a list has four only if a position needs more than two."""
+_NO_TERM = np.iinfo(np.int64).max
 _JOINED = 16
 """So many segments of a block and a level are joined to one of the next level."""
 
@@ -38,52 +45,120 @@ _TERMS_AT_ONCE = 500
 """Values in one statement."""
 
 
+class DocumentTerms(NamedTuple):
+    """The terms of a document, as numbers.
+
+    Attributes:
+        number: Of the document.
+        terms: In the order of the text, shape (terms,).
+        length: How many of them stand in the row that a reader sees.
+    """
+
+    number: int
+    terms: Terms
+    length: int
+
+
 class Postings(NamedTuple):
     """The documents that contain a term.
 
     Attributes:
         documents: Their numbers, shape (documents,).
-        counts: How often each contains the term, at most 255, shape (documents,).
+        counts: How often each contains the term, shape (documents,).
     """
 
     documents: Integers
-    counts: Floats
+    counts: Integers
 
 
-def add_postings(connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]) -> None:
-    """Add documents that are not there, each with its number and its terms."""
-    for block, places, texts in _by_block(documents):
-        lengths = np.array([len(text) for text in texts])
-        terms = np.concatenate(texts).astype(np.int64)
-        pairs, counts = np.unique(terms * _BLOCK + np.repeat(places, lengths), return_counts=True)
-        entries = _pack(_ENTRY, pairs % _BLOCK, np.minimum(counts, 255))
-        distinct, firsts = np.unique(pairs // _BLOCK, return_index=True)
-        bounds = (_ENTRY.itemsize * np.append(firsts, len(pairs))).tolist()
+class Occurrences(NamedTuple):
+    """Where terms occur; each array has shape (occurrences,).
+
+    Attributes:
+        documents: Numbers of documents.
+        terms: Which of the terms that were asked for, as an index.
+        positions: Which term of the document it is, counted from 0.
+    """
+
+    documents: Integers
+    terms: Integers
+    positions: Integers
+
+
+class _List(NamedTuple):
+    """The list of a term in a segment, as it is stored."""
+
+    width: int
+    entries: bytes
+    positions: bytes
+
+    def unpacked(self) -> NDArray[np.unsignedinteger]:
+        return np.frombuffer(self.positions, _POSITIONS[self.width])
+
+
+def add_postings(connection: sqlite3.Connection, documents: Sequence[DocumentTerms]) -> None:
+    """Add documents that are not there."""
+    for block, group in _by_block(documents):
+        places = np.array([document.number % _BLOCK for document in group])
+        sizes = np.array([len(document.terms) for document in group])
+        terms = np.concatenate([document.terms for document in group]).astype(np.int64)
+        order = np.argsort(terms, kind="stable")
+        owners = np.repeat(places, sizes)[order]
+        positions = (np.arange(len(terms)) - np.repeat(np.cumsum(sizes) - sizes, sizes))[order]
+        entries, entry_terms = _entries(terms[order], owners)
+        distinct, firsts, counts = np.unique(terms[order], return_index=True, return_counts=True)
+        bounds = np.searchsorted(entry_terms, [*distinct, _NO_TERM]).tolist()
         lists = [
-            (term, entries[first:end])
-            for term, (first, end) in zip(
-                distinct.tolist(), itertools.pairwise(bounds), strict=True
+            (term, _pack_list(entries[slice(*of_term)], positions[first : first + count]))
+            for term, first, count, of_term in zip(
+                distinct.tolist(),
+                firsts.tolist(),
+                counts.tolist(),
+                itertools.pairwise(bounds),
+                strict=True,
             )
         ]
-        _insert_segment(connection, block, 0, _pack(_LENGTH, places, lengths), lists)
+        lengths = np.array([document.length for document in group])
+        _insert_segment(connection, block, 0, _pack_lengths(places, lengths), lists)
         _join_segments(connection, block, 0)
 
 
+def _entries(terms: Integers, owners: Integers) -> tuple[NDArray[np.void], Integers]:
+    """Return the entries of terms with their owners, both sorted, and the term of each entry."""
+    pairs, counts = np.unique(terms * _BLOCK + owners, return_counts=True)
+    pieces = -(-counts // _MOST)
+    pairs, last = np.repeat(pairs, pieces), np.cumsum(pieces) - 1
+    entries = np.empty(len(pairs), _ENTRY)
+    entries["place"], entries["value"] = pairs % _BLOCK, _MOST
+    entries["value"][last] = counts - (pieces - 1) * _MOST
+    return entries, pairs // _BLOCK
+
+
+def _pack_list(entries: NDArray[np.void], positions: Integers) -> _List:
+    width = 2 if positions.max() < 1 << 16 else 4
+    return _List(width, entries.tobytes(), positions.astype(_POSITIONS[width]).tobytes())
+
+
 def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]) -> None:
-    """Remove documents, each given with its number and its terms."""
-    for block, places, texts in _by_block(documents):
+    """Remove documents, each given with its number and the terms that it has, in any order."""
+    by_block: dict[int, list[tuple[int, Terms]]] = {}
+    for number, terms in documents:
+        by_block.setdefault(number // _BLOCK, []).append((number % _BLOCK, terms))
+    for block, group in by_block.items():
+        places = np.array([place for place, _ in group])
         removed = np.zeros(_BLOCK, dtype=bool)
         removed[places] = True
         segments = connection.execute(
             "SELECT number, lengths FROM segments WHERE block = ?", (block,)
         ).fetchall()
-        for segment, lengths in segments:
-            here = np.isin(places, np.frombuffer(lengths, _LENGTH)["place"])
+        for segment, packed in segments:
+            lengths = np.frombuffer(packed, _LENGTH)
+            here = np.isin(places, lengths["place"])
             if not here.any():
                 continue
-            terms = np.unique(np.concatenate(list(itertools.compress(texts, here))))
+            terms = np.unique(np.concatenate([group[n][1] for n in np.flatnonzero(here)]))
             _remove_from_lists(connection, segment, terms.tolist(), removed)
-            left = _without(_LENGTH, lengths, removed)
+            left = lengths[~removed[lengths["place"]]].tobytes()
             if left:
                 connection.execute(
                     "UPDATE segments SET lengths = ? WHERE number = ?", (left, segment)
@@ -95,45 +170,99 @@ def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[in
 def _remove_from_lists(
     connection: sqlite3.Connection, segment: int, terms: Sequence[int], removed: NDArray[np.bool_]
 ) -> None:
-    rows = _select_entries(connection, terms, "segments.number = ?", (segment,))
-    lists = [(_without(_ENTRY, entries, removed), segment, term) for term, _, entries in rows]
+    columns = "width, entries, positions"
+    rows = []
+    for term, *stored in _select_lists(connection, terms, columns, segment):
+        of_term = _List(*stored)
+        entries = np.frombuffer(of_term.entries, _ENTRY)
+        kept = ~removed[entries["place"]]
+        positions = of_term.unpacked()[np.repeat(kept, entries["value"])]
+        rows.append((entries[kept].tobytes(), positions.tobytes(), segment, term))
     connection.executemany(
-        "UPDATE postings SET entries = ? WHERE segment = ? AND term = ?",
-        [row for row in lists if row[0]],
+        "UPDATE postings SET entries = ?, positions = ? WHERE segment = ? AND term = ?",
+        [row for row in rows if row[0]],
     )
     connection.executemany(
         "DELETE FROM postings WHERE segment = ? AND term = ?",
-        [row[1:] for row in lists if not row[0]],
+        [row[2:] for row in rows if not row[0]],
     )
 
 
 def read_postings(connection: sqlite3.Connection, terms: Sequence[int]) -> list[Postings]:
-    """Return the postings of each of some terms."""
+    """Return the postings of each of some different terms."""
     lists: dict[int, list[tuple[int, bytes]]] = {term: [] for term in terms}
-    for term, block, entries in _select_entries(connection, terms):
+    for term, block, entries in _select_lists(connection, terms, "block, entries"):
         lists[term].append((block, entries))
-    return [Postings(*_unpack(_ENTRY, lists[term])) for term in terms]
+    return [_merged(*_unpack(_ENTRY, lists[term])) for term in terms]
 
 
-def _select_entries(
+def _merged(documents: Integers, counts: Integers) -> Postings:
+    """Return postings with one entry for each document."""
+    if not (counts == _MOST).any():
+        return Postings(documents, counts)
+    first = np.append(True, documents[1:] != documents[:-1])
+    return Postings(documents[first], np.add.reduceat(counts, np.flatnonzero(first)))
+
+
+def read_occurrences(
+    connection: sqlite3.Connection, terms: Sequence[int], documents: Integers
+) -> Occurrences:
+    """Return where some documents have some different terms, in no order.
+
+    Args:
+        connection: To the file.
+        terms: Numbers of terms.
+        documents: Numbers of documents, shape (documents,).
+    """
+    index = {term: number for number, term in enumerate(terms)}
+    wanted = np.zeros(int(documents.max(initial=0)) + 1, dtype=bool)
+    wanted[documents] = True
+    parts = [Occurrences(*np.zeros((3, 0), dtype=np.int64))]
+    for term, block, *stored in _select_lists(
+        connection, terms, "block, width, entries, positions"
+    ):
+        of_term = _List(*stored)
+        entries = np.frombuffer(of_term.entries, _ENTRY)
+        numbers = block * _BLOCK + entries["place"].astype(np.int64)
+        inside = numbers < len(wanted)
+        inside[inside] = wanted[numbers[inside]]
+        if not inside.any():
+            continue
+        counts = entries["value"].astype(np.int64)
+        ends = np.cumsum(counts)
+        counts, firsts, numbers = counts[inside], (ends - counts)[inside], numbers[inside]
+        # The places in the list of all positions: a range for each entry, one after the other.
+        steps = np.repeat(firsts - (np.cumsum(counts) - counts), counts)
+        places = steps + np.arange(len(steps))
+        parts.append(
+            Occurrences(
+                np.repeat(numbers, counts),
+                np.full(len(places), index[term], dtype=np.int64),
+                of_term.unpacked()[places].astype(np.int64),
+            )
+        )
+    return Occurrences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _select_lists(
     connection: sqlite3.Connection,
     terms: Sequence[int],
-    condition: str = "TRUE",
-    values: tuple[int, ...] = (),
-) -> list[tuple[int, int, bytes]]:
-    """Return term, block and entries, of all segments or some."""
-    rows = []
+    columns: str,
+    segment: int | None = None,
+) -> Iterator[tuple[Any, ...]]:
+    """Yield a term and some columns of its lists, of all segments or one."""
+    condition, values = ("TRUE", ()) if segment is None else ("segments.number = ?", (segment,))
     for start in range(0, len(terms), _TERMS_AT_ONCE):
         part = terms[start : start + _TERMS_AT_ONCE]
-        # The order of the joins is stated, as SQLite would read whole segments.
-        rows += connection.execute(
+        # The order of the joins is stated, as SQLite would read whole segments. Fetched before
+        # the caller changes the table.
+        yield from connection.execute(
             f"WITH wanted (term) AS (VALUES {', '.join(['(?)'] * len(part))}) "
-            "SELECT wanted.term, block, entries "
+            f"SELECT wanted.term, {columns} "
             "FROM wanted CROSS JOIN segments CROSS JOIN postings "
             f"ON segment = segments.number AND postings.term = wanted.term WHERE {condition}",
             (*part, *values),
         ).fetchall()
-    return rows
 
 
 def score_postings(
@@ -147,16 +276,20 @@ def score_postings(
         weights: The idf of each term, times its count in the query, shape (terms,).
         average: The average number of terms in a document.
     """
-    rows = connection.execute("SELECT block, lengths FROM segments").fetchall()
-    documents, lengths = _unpack(_LENGTH, rows)
+    documents, lengths = read_lengths(connection)
     size = int(documents.max(initial=0)) + 1
     norms, scores = np.zeros(size), np.zeros(size)
-    norms[documents] = length_norms(lengths, average)
+    norms[documents] = length_norms(lengths.astype(np.float64), average)
     for weight, postings in zip(weights, read_postings(connection, terms), strict=True):
-        counts = postings.counts
+        counts = postings.counts.astype(np.float64)
         scores[postings.documents] += weight * counts / (counts + norms[postings.documents])
     matching = np.flatnonzero(scores)
     return matching, scores[matching]
+
+
+def read_lengths(connection: sqlite3.Connection) -> tuple[Integers, Integers]:
+    """Return the numbers of all documents, and the length of each."""
+    return _unpack(_LENGTH, connection.execute("SELECT block, lengths FROM segments").fetchall())
 
 
 def _insert_segment(
@@ -164,14 +297,14 @@ def _insert_segment(
     block: int,
     level: int,
     lengths: bytes,
-    lists: Iterable[tuple[int, bytes]],
+    lists: Iterable[tuple[int, _List]],
 ) -> None:
     segment = connection.execute(
         "INSERT INTO segments (block, level, lengths) VALUES (?, ?, ?)", (block, level, lengths)
     ).lastrowid
     connection.executemany(
-        "INSERT INTO postings VALUES (?, ?, ?)",
-        ((segment, term, entries) for term, entries in lists),
+        "INSERT INTO postings VALUES (?, ?, ?, ?, ?)",
+        ((segment, term, *of_term) for term, of_term in lists),
     )
 
 
@@ -183,10 +316,11 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
         return
     numbers = ", ".join(str(number) for number, _ in segments)
     rows = connection.execute(
-        f"SELECT term, entries FROM postings WHERE segment IN ({numbers}) ORDER BY term"
+        "SELECT term, width, entries, positions FROM postings "
+        f"WHERE segment IN ({numbers}) ORDER BY term"
     ).fetchall()
     lists = [
-        (term, b"".join(entries for _, entries in group))
+        (term, _joined([_List(*stored) for _, *stored in group]))
         for term, group in itertools.groupby(rows, key=itemgetter(0))
     ]
     connection.execute(f"DELETE FROM postings WHERE segment IN ({numbers})")
@@ -197,33 +331,39 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
     _join_segments(connection, block, level + 1)
 
 
-def _by_block(
-    documents: Sequence[tuple[int, Terms]],
-) -> Iterator[tuple[int, Integers, list[Terms]]]:
-    """Yield each block that the documents are in, their places there, and their terms."""
-    for block, group in itertools.groupby(sorted(documents, key=_block), key=_block):
-        numbers, texts = zip(*group, strict=True)
-        yield block, np.array(numbers, dtype=np.int64) % _BLOCK, list(texts)
+def _joined(lists: list[_List]) -> _List:
+    width = max(each.width for each in lists)
+    positions = [
+        each.positions
+        if each.width == width
+        else each.unpacked().astype(_POSITIONS[width]).tobytes()
+        for each in lists
+    ]
+    return _List(width, b"".join(each.entries for each in lists), b"".join(positions))
 
 
-def _block(document: tuple[int, Terms]) -> int:
-    return document[0] // _BLOCK
+def _by_block(documents: Sequence[DocumentTerms]) -> Iterator[tuple[int, list[DocumentTerms]]]:
+    """Yield each block that the documents are in, and its documents in order."""
+
+    def block_of(document: DocumentTerms) -> int:
+        return document.number // _BLOCK
+
+    ordered = sorted(documents, key=lambda document: document.number)
+    for block, group in itertools.groupby(ordered, key=block_of):
+        yield block, list(group)
 
 
-def _pack(kind: np.dtype[np.void], places: Integers, values: Integers) -> bytes:
-    packed = np.empty(len(places), kind)
-    packed["place"], packed["value"] = places, values
+def _pack_lengths(places: Integers, lengths: Integers) -> bytes:
+    packed = np.empty(len(places), _LENGTH)
+    packed["place"], packed["value"] = places, lengths
     return packed.tobytes()
 
 
-def _unpack(kind: np.dtype[np.void], parts: Sequence[tuple[int, bytes]]) -> tuple[Integers, Floats]:
+def _unpack(
+    kind: np.dtype[np.void], parts: Sequence[tuple[int, bytes]]
+) -> tuple[Integers, Integers]:
     """Return numbers of documents, and the values stored with them."""
     packed = np.frombuffer(b"".join(part for _, part in parts), kind)
     sizes = [len(part) // kind.itemsize for _, part in parts]
     firsts = np.repeat(np.array([block * _BLOCK for block, _ in parts], dtype=np.int64), sizes)
-    return firsts + packed["place"], packed["value"].astype(np.float64)
-
-
-def _without(kind: np.dtype[np.void], part: bytes, removed: NDArray[np.bool_]) -> bytes:
-    packed = np.frombuffer(part, kind)
-    return packed[~removed[packed["place"]]].tobytes()
+    return firsts + packed["place"], packed["value"].astype(np.int64)

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, get_analyzer
+from longembed_index.lexical.postings import Occurrences, read_occurrences
 from longembed_index.lexical.protocol import WordScores
 from longembed_index.lexical.scores import (
+    Integers,
     QueryWeights,
-    Terms,
+    TermPlaces,
     document_scores,
     idf,
     range_scores,
 )
 from longembed_index.lexical.tables import (
     TermCount,
+    Totals,
     find_candidates,
-    read_document_terms,
+    read_documents,
+    read_pairs_with,
     read_settings,
+    read_starts,
     read_term_counts,
     read_totals,
-    unpack_starts,
 )
 
 T = TypeVar("T")
 
-_TERMS_AT_ONCE = 2_000_000
+_TERMS_AT_ONCE = 20_000_000
 """Terms of documents that are scored together."""
 
 
@@ -60,6 +64,11 @@ class WordQuery:
         self._words, self._text = words, text
         self._known: _QueryTerms | None = None
 
+    @property
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
+        return self._words.read(self._terms).weights
+
     def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
 
@@ -75,16 +84,45 @@ class WordQuery:
 
         def work(connection: sqlite3.Connection) -> dict[str, WordScores]:
             weights = self._terms(connection).weights
+            existing, numbers, lengths = read_documents(connection, ids)
             scores: dict[str, WordScores] = {}
-            waiting: list[tuple[str, Terms]] = []
-            together = 0
-            for document_id, terms, _ in read_document_terms(connection, ids):
-                waiting.append((document_id, terms))
-                together += len(terms)
-                if together > _TERMS_AT_ONCE:
-                    scores |= document_scores(weights, waiting)
-                    waiting, together = [], 0
-            return scores | document_scores(weights, waiting)
+            for part in _parts(lengths):
+                occurrences = self._occurrences(connection, numbers[part])
+                texts = np.searchsorted(numbers[part], occurrences.documents)
+                pairs = document_scores(
+                    weights, lengths[part], texts, occurrences.terms, occurrences.positions
+                )
+                columns = (values.tolist() for values in pairs)
+                scores |= zip(existing[part], map(WordScores, *columns), strict=True)
+            return scores
+
+        return self._words.read(work)
+
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist.
+
+        Args:
+            ids: The documents; quicker together than one by one.
+        """
+
+        def work(connection: sqlite3.Connection) -> dict[str, TermPlaces]:
+            existing, numbers, lengths = read_documents(connection, ids)
+            starts = read_starts(connection, existing)
+            occurrences = self._occurrences(connection, numbers)
+            order = np.argsort(occurrences.documents, kind="stable")
+            owners, terms, positions = (values[order] for values in occurrences)
+            bounds = np.searchsorted(owners, [*numbers, np.iinfo(np.int64).max]).tolist()
+            places = {}
+            for row, document_id in enumerate(existing):
+                part = slice(bounds[row], bounds[row + 1])
+                characters = starts[document_id][positions[part]].astype(np.int64)
+                by_character = np.argsort(characters, kind="stable")
+                places[document_id] = TermPlaces(
+                    terms[part][by_character],
+                    characters[by_character],
+                    starts[document_id][: lengths[row]],
+                )
+            return places
 
         return self._words.read(work)
 
@@ -100,14 +138,10 @@ class WordQuery:
         Returns:
             Shape (ranges,); zeros if the document does not exist.
         """
-
-        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
-            weights = self._terms(connection).weights
-            for _, terms, starts in read_document_terms(connection, [document_id]):
-                return range_scores(weights, terms, unpack_starts(starts), ranges)
+        places = self.places([document_id]).get(document_id)
+        if places is None:
             return np.zeros(len(ranges))
-
-        return self._words.read(work)
+        return range_scores(self.weights, places, ranges)
 
     def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
         """Return the scores of ranges of any text's characters, such as a passage's sentences.
@@ -122,33 +156,59 @@ class WordQuery:
 
         def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
             known = self._terms(connection)
-            numbers = {count.term: count.number for count in known.counts}
             tokens = _analyzer(connection).tokens(text)
-            terms = np.array([numbers.get(term, -1) for term in tokens.terms], dtype=np.int32)
-            return range_scores(known.weights, terms, tokens.starts, ranges)
+            columns = {count.term: column for column, count in enumerate(known.counts)}
+            places = tokens.places(columns)
+            return range_scores(known.weights, places, ranges)
 
         return self._words.read(work)
+
+    def _occurrences(self, connection: sqlite3.Connection, numbers: Integers) -> Occurrences:
+        terms = self._terms(connection).weights.numbers.tolist()
+        return read_occurrences(connection, terms, numbers)
 
     def _terms(self, connection: sqlite3.Connection) -> _QueryTerms:
         """Return what is needed of the collection; read once, and again of another file."""
         edition = read_settings(connection).edition
         if self._known is None or self._known.edition != edition:
-            times = Counter(_analyzer(connection).tokens(self._text).terms)
-            counts = read_term_counts(connection, list(times))
-            totals = read_totals(connection)
-            often = np.array([times[count.term] for count in counts], dtype=np.float64)
-            documents = np.array([count.documents for count in counts], dtype=np.float64)
-            passages = np.array([count.passages for count in counts], dtype=np.float64)
-            weights = QueryWeights(
-                np.array([count.number for count in counts], dtype=np.int32),
-                often * idf(documents, totals.documents),
-                often * idf(passages, totals.passages),
-                totals.length / max(totals.documents, 1),
-                totals.passage_length / max(totals.passages, 1),
-            )
-            self._known = _QueryTerms(edition, counts, weights)
+            analyzer, totals = _analyzer(connection), read_totals(connection)
+            times = Counter(analyzer.tokens(self._text).scoring())
+            counts = {count.term: count for count in read_term_counts(connection, times)}
+            for character in filter(analyzer.is_character, list(times)):
+                # All pairs of a lone character together are as rare as it.
+                pairs = read_pairs_with(connection, character)
+                documents, passages = np.sum([pair[2:] for pair in pairs] or [(0, 0)], axis=0)
+                both = min(documents, totals.documents), min(passages, totals.passages)
+                for pair in pairs:
+                    times.setdefault(pair.term, times[character])
+                    counts[pair.term] = pair._replace(documents=both[0], passages=both[1])
+            self._known = _weighted(edition, sorted(counts.values()), times, totals)
         return self._known
+
+
+def _weighted(
+    edition: str, counts: list[TermCount], times: Counter[str], totals: Totals
+) -> _QueryTerms:
+    """Return the terms of a query, each with how many times it is there."""
+    often = np.array([times[count.term] for count in counts], dtype=np.float64)
+    documents = np.array([count.documents for count in counts], dtype=np.float64)
+    passages = np.array([count.passages for count in counts], dtype=np.float64)
+    weights = QueryWeights(
+        np.array([count.number for count in counts], dtype=np.int32),
+        often * idf(documents, totals.documents),
+        often * idf(passages, totals.passages),
+        totals.length / max(totals.documents, 1),
+        totals.passage_length / max(totals.passages, 1),
+    )
+    return _QueryTerms(edition, counts, weights)
 
 
 def _analyzer(connection: sqlite3.Connection) -> Analyzer:
     return get_analyzer(read_settings(connection).language or NO_LANGUAGE)
+
+
+def _parts(lengths: Integers) -> Iterator[slice]:
+    """Yield parts of a list of documents, each with about so many terms at most."""
+    steps = np.cumsum(lengths) // _TERMS_AT_ONCE
+    bounds = [*np.unique(steps, return_index=True)[1].tolist(), len(lengths)]
+    yield from map(slice, bounds[:-1], bounds[1:])

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.lexical.protocol import WordScores
-
 K1, B = 1.5, 0.75
 """The defaults of bm25s, which the BM25 lines of docs/RESULTS.md were made with."""
 
-WINDOW = 250
-"""Terms of a passage, about 350 words."""
+WINDOW = 350
+"""Terms of a passage, stop words included."""
 STEP = WINDOW // 2
 """Terms from the beginning of a passage to that of the next."""
 
@@ -46,6 +44,26 @@ class QueryWeights:
     passage_weights: Floats
     document_length: float
     passage_length: float
+
+
+def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return each number once, ascending; quicker than `np.unique`, which hashes."""
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
+class TermPlaces(NamedTuple):
+    """Where the terms of a query stand in one text.
+
+    Attributes:
+        terms: Which term of the query it is, as an index into its weights, shape (occurrences,).
+        characters: Where it begins in the text, ascending, shape (occurrences,).
+        starts: Where each term of the text begins, of the query or not, ascending, shape (terms,).
+    """
+
+    terms: Integers
+    characters: Integers
+    starts: Terms
 
 
 def idf(containing: Floats, count: int) -> Floats:
@@ -76,7 +94,7 @@ def bm25(
     Args:
         texts: The text of each occurrence, shape (occurrences,).
         terms: The term of each occurrence, as an index into `weights`, shape (occurrences,).
-        lengths: The number of terms in each text, stop words not counted, shape (texts,).
+        lengths: The number of terms in each text, shape (texts,).
         average: The average over all texts of the collection.
         weights: The idf of each term, times its count in the query, shape (terms,).
 
@@ -118,90 +136,77 @@ def window_ranges(starts: Terms, characters: int) -> list[tuple[int, int]]:
     ]
 
 
-def windows_of(lengths: Integers, places: Integers) -> tuple[Integers, Integers, Floats]:
+def windows_of(
+    lengths: Integers, texts: Integers, positions: Integers
+) -> tuple[Integers, Integers, Floats]:
     """Return the passages of texts that some of their terms belong to.
 
     Args:
         lengths: The number of terms in each text, shape (texts,).
-        places: Places of terms in all texts, one text after the other, ascending.
+        texts: The text of each occurrence of a term, shape (occurrences,).
+        positions: Which term of the text it is, counted from 0; those beyond its length are in no
+            passage. Shape (occurrences,).
 
     Returns:
-        For each passage that a term belongs to, two but at the ends of a text: the passage,
-        counted over all texts, and the index of the term in `places`. Then the number of terms in
-        each passage, shape (passages,).
+        For each passage that an occurrence belongs to, two but at the ends of a text: the passage,
+        counted over all texts, and the index of the occurrence. Then the number of terms in each
+        passage, shape (passages,).
     """
     counts = window_count(lengths)
-    ends = np.cumsum(lengths)
-    texts = np.searchsorted(ends, places, side="right")
-    steps = (places - (ends - lengths)[texts]) // STEP
+    steps = positions // STEP
     windows = np.concatenate([steps, steps - 1])
-    indices = np.tile(np.arange(len(places)), 2)
-    inside = (windows >= 0) & (windows < counts[texts[indices]])
-    windows, indices = windows[inside], indices[inside]
+    indices = np.tile(np.arange(len(positions)), 2)
+    owners = texts[indices]
+    inside = (windows >= 0) & (windows < counts[owners]) & (positions < lengths[texts])[indices]
     first_windows = np.cumsum(counts) - counts
     sizes = np.concatenate([window_lengths(length) for length in lengths.tolist()])
-    return windows + first_windows[texts[indices]], indices, sizes
+    return (first_windows[owners] + windows)[inside], indices[inside], sizes
 
 
 def document_scores(
-    weights: QueryWeights, documents: Sequence[tuple[str, Terms]]
-) -> dict[str, WordScores]:
-    """Return the scores of documents by id, from all of their terms.
+    weights: QueryWeights,
+    lengths: Integers,
+    texts: Integers,
+    terms: Integers,
+    positions: Integers,
+) -> tuple[Floats, Floats]:
+    """Return the scores of documents, and of the best passage of each, shapes (documents,).
 
     Args:
         weights: Of the query.
-        documents: Id and terms of each.
+        lengths: The number of terms in each document, shape (documents,).
+        texts: The document of each occurrence of a term of the query, shape (occurrences,).
+        terms: Which term it is, as an index into `weights`, shape (occurrences,).
+        positions: Which term of the document it is, shape (occurrences,).
     """
-    if not documents:
-        return {}
-    lengths = np.array([len(terms) for _, terms in documents])
-    places, columns = _occurrences(np.concatenate([terms for _, terms in documents]), weights)
-    owners = np.repeat(np.arange(len(documents)), lengths)[places]
-    whole = bm25(
-        owners,
-        columns,
-        lengths.astype(np.float64),
-        weights.document_length,
-        weights.document_weights,
-    )
-    windows, indices, sizes = windows_of(lengths, places)
-    parts = bm25(windows, columns[indices], sizes, weights.passage_length, weights.passage_weights)
+    if not len(lengths):
+        return np.zeros(0), np.zeros(0)
+    sizes = lengths.astype(np.float64)
+    whole = bm25(texts, terms, sizes, weights.document_length, weights.document_weights)
+    windows, indices, sizes = windows_of(lengths, texts, positions)
+    parts = bm25(windows, terms[indices], sizes, weights.passage_length, weights.passage_weights)
     counts = window_count(lengths)
-    best = np.maximum.reduceat(parts, np.cumsum(counts) - counts)
-    return {
-        document_id: WordScores(float(document), float(passage))
-        for (document_id, _), document, passage in zip(documents, whole, best, strict=True)
-    }
+    return whole, np.maximum.reduceat(parts, np.cumsum(counts) - counts)
 
 
 def range_scores(
-    weights: QueryWeights, terms: Terms, starts: Terms, ranges: Sequence[tuple[int, int]]
+    weights: QueryWeights, places: TermPlaces, ranges: Sequence[tuple[int, int]]
 ) -> Floats:
     """Return the scores of ranges of a text, as if each was a passage, shape (ranges,).
 
     Args:
         weights: Of the query.
-        terms: Of the text, shape (terms,).
-        starts: The first character of each term, shape (terms,).
+        places: The query's terms in the text.
         ranges: Half-open ranges of the text's characters.
     """
-    places, columns = _occurrences(terms, weights)
-    bounds = np.searchsorted(starts, np.array(ranges, dtype=np.int64).reshape(-1, 2))
-    inside = np.searchsorted(places, bounds)
+    bounds = np.array(ranges, dtype=np.int64).reshape(-1, 2)
+    inside = np.searchsorted(places.characters, bounds)
     sizes = np.diff(inside, axis=1)[:, 0]
     indices = np.concatenate([np.arange(first, last) for first, last in [(0, 0), *inside]])
     return bm25(
         np.repeat(np.arange(len(bounds)), sizes),
-        columns[indices],
-        np.diff(bounds, axis=1)[:, 0].astype(np.float64),
+        places.terms[indices],
+        np.diff(np.searchsorted(places.starts, bounds), axis=1)[:, 0].astype(np.float64),
         weights.passage_length,
         weights.passage_weights,
     )
-
-
-def _occurrences(terms: Terms, weights: QueryWeights) -> tuple[Integers, Integers]:
-    """Return the places of the query's terms in a text, and which term stands at each."""
-    if not len(weights.numbers):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    places = np.flatnonzero(np.isin(terms, weights.numbers))
-    return places, np.searchsorted(weights.numbers, terms[places])

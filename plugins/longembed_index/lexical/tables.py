@@ -5,22 +5,30 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from longembed_index.lexical.analyzer import Tokens
+from longembed_index.lexical.analyzer import LAST_CHARACTER, Tokens
+from longembed_index.lexical.packing import (
+    pack_starts,
+    pack_terms,
+    unpack_starts,
+    unpack_terms,
+)
 from longembed_index.lexical.postings import (
     STATEMENTS,
+    DocumentTerms,
     add_postings,
+    read_occurrences,
     read_postings,
     remove_postings,
     score_postings,
 )
-from longembed_index.lexical.scores import Floats, Integers, Terms, windows_of
+from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of the analysis: a file of another version is built again."""
 
 _TABLES = (
@@ -30,9 +38,10 @@ _TABLES = (
     "documents INTEGER NOT NULL, passages INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX terms_by_term ON terms (term)",
     "CREATE TABLE documents (number INTEGER PRIMARY KEY, id TEXT NOT NULL, "
-    "content_hash TEXT NOT NULL)",
+    "content_hash TEXT NOT NULL, length INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX documents_by_id ON documents (id)",
-    # Apart from the documents, so that listing them reads no terms.
+    # Apart from the documents, so that listing them reads no terms. `terms` are those to remove
+    # a document by: each once.
     "CREATE TABLE document_terms (document INTEGER PRIMARY KEY, terms BLOB NOT NULL, "
     "starts BLOB NOT NULL, checksum INTEGER NOT NULL)",
     "CREATE TABLE totals (documents INTEGER NOT NULL, length INTEGER NOT NULL, "
@@ -142,21 +151,43 @@ def read_term_counts(connection: sqlite3.Connection, terms: Iterable[str]) -> li
     return sorted(row for row in rows if row.documents)
 
 
-def read_document_terms(
+def read_pairs_with(connection: sqlite3.Connection, character: str) -> list[TermCount]:
+    """Return terms that tell where a character stands: its pairs with the next, the most frequent.
+
+    Args:
+        connection: To the file.
+        character: Of a script whose characters are paired.
+    """
+    query = (
+        "SELECT number, term, documents, passages FROM terms WHERE documents > 0 "
+        "AND (term BETWEEN ? AND ? OR term = ?) ORDER BY documents DESC, number LIMIT ?"
+    )
+    last = LAST_CHARACTER + character
+    values = (character, character + chr(0x10FFFF), last, _MOST_TERMS)
+    return [TermCount(*row) for row in connection.execute(query, values)]
+
+
+def read_documents(
     connection: sqlite3.Connection, ids: Sequence[str]
-) -> Iterator[tuple[str, Terms, bytes]]:
-    """Yield id, terms, and packed starts of documents.
+) -> tuple[list[str], Integers, Integers]:
+    """Return ids of documents that exist, by number; their numbers, and their lengths in terms."""
+    query = "SELECT number, id, length FROM documents"
+    rows = sorted(select(connection, query, "id", ids))
+    numbers = np.array([number for number, _, _ in rows], dtype=np.int64)
+    lengths = np.array([length for _, _, length in rows], dtype=np.int64)
+    return [document_id for _, document_id, _ in rows], numbers, lengths
+
+
+def read_starts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Terms]:
+    """Return the first character of each term of documents, by id.
 
     Raises:
         sqlite3.DatabaseError: If they are damaged.
     """
-    for _, document_id, terms, starts in _select_documents(connection, "id", ids):
-        yield document_id, terms, starts
-
-
-def unpack_starts(packed: bytes) -> Terms:
-    """Return the first character of each term."""
-    return np.cumsum(np.frombuffer(zlib.decompress(packed), "<i4"), dtype=np.int32)
+    return {
+        document.id: unpack_starts(document.starts)
+        for document in _select_documents(connection, "id", ids)
+    }
 
 
 def find_candidates(
@@ -204,22 +235,39 @@ def find_candidates(
     return [document_id for _, document_id in by_score[:most]]
 
 
-def find_phrase(connection: sqlite3.Connection, terms: Sequence[str]) -> set[str]:
-    """Return ids of documents that have the terms in a row."""
-    known = {count.term: count.number for count in read_term_counts(connection, terms)}
-    if not all(term in known for term in terms):
-        return set()
-    lists = read_postings(connection, list(known.values()))
-    numbers = reduce(np.intersect1d, [postings.documents for postings in lists]).tolist()
-    if len(terms) == 1:
-        query = "SELECT id FROM documents"
-        return {document_id for (document_id,) in select(connection, query, "number", numbers)}
-    phrase = np.array([known[term] for term in terms], dtype="<i4").tobytes()
-    return {
-        document.id
-        for document in _select_documents(connection, "documents.number", numbers)
-        if _contains(document.terms.tobytes(), phrase)
-    }
+def find_phrase(connection: sqlite3.Connection, row: Sequence[Sequence[int]]) -> set[str]:
+    """Return ids of documents that have some terms in a row.
+
+    Args:
+        connection: To the file.
+        row: The terms that may stand at each place of the row, one at least.
+    """
+    terms = sorted({term for alternatives in row for term in alternatives})
+    lists = dict(zip(terms, read_postings(connection, terms), strict=True))
+    having = [
+        distinct(np.concatenate([lists[term].documents for term in alternatives]))
+        for alternatives in row
+    ]
+    documents = reduce(partial(np.intersect1d, assume_unique=True), having)
+    # The rarest term first, so that few documents are left to look at for the others.
+    beginnings: Integers | None = None
+    for place in sorted(range(len(row)), key=lambda place: len(having[place])):
+        if not len(documents):
+            return set()
+        occurrences = read_occurrences(connection, row[place], documents)
+        # Document and place of the row's first term as one number.
+        keys = np.sort((occurrences.documents << 32) + occurrences.positions - place)
+        beginnings = keys if beginnings is None else _in_both(beginnings, keys)
+        documents = distinct((beginnings + len(row)) >> 32)
+    query = "SELECT id FROM documents"
+    ids = select(connection, query, "number", documents.tolist())
+    return {document_id for (document_id,) in ids}
+
+
+def _in_both(some: Integers, others: Integers) -> Integers:
+    """Return the numbers that are in both of two ascending arrays."""
+    places = np.searchsorted(others, some)
+    return some[np.append(others, -1)[places] == some]
 
 
 def insert_documents(
@@ -239,54 +287,75 @@ def insert_documents(
     stored = []
     for document_id, content_hash, tokens in documents:
         number = connection.execute(
-            "INSERT INTO documents (number, id, content_hash) VALUES (?, ?, ?)",
-            (numbers.get(document_id), document_id, content_hash),
+            "INSERT INTO documents (number, id, content_hash, length) VALUES (?, ?, ?, ?)",
+            (numbers.get(document_id), document_id, content_hash, tokens.row),
         ).lastrowid
         assert number is not None
         text = np.array([term_numbers[term] for term in tokens.terms], dtype="<i4")
-        packed = text.tobytes()
-        steps = np.diff(tokens.starts, prepend=np.int32(0))
-        starts = zlib.compress(steps.astype("<i4").tobytes(), level=1)
+        packed = pack_terms(text)
+        starts = pack_starts(tokens.starts)
         connection.execute(
             "INSERT INTO document_terms VALUES (?, ?, ?, ?)",
             (number, packed, starts, zlib.crc32(packed + starts)),
         )
-        stored.append((number, text))
+        stored.append(DocumentTerms(number, text, tokens.row))
     if stored:
         add_postings(connection, stored)
-        _count(connection, [text for _, text in stored], 1)
+        sizes = [len(document.terms) for document in stored]
+        _count(
+            connection,
+            np.array([document.length for document in stored]),
+            np.repeat(np.arange(len(stored)), sizes),
+            np.concatenate([document.terms for document in stored]).astype(np.int64),
+            np.concatenate([np.arange(size) for size in sizes]),
+            sign=1,
+        )
 
 
 def delete_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Delete the documents that are there, and return their numbers by id."""
-    deleted = list(_select_documents(connection, "id", ids))
-    for document in deleted:
-        connection.execute("DELETE FROM documents WHERE number = ?", (document.number,))
-        connection.execute("DELETE FROM document_terms WHERE document = ?", (document.number,))
-    if deleted:
-        remove_postings(connection, [(document.number, document.terms) for document in deleted])
-        _count(connection, [document.terms for document in deleted], -1)
+    deleted = sorted(_select_documents(connection, "id", ids))
+    if not deleted:
+        return {}
+    documents = [(document.number, unpack_terms(document.terms)) for document in deleted]
+    numbers = np.array([document.number for document in deleted])
+    every = distinct(np.concatenate([terms for _, terms in documents]))
+    occurrences = read_occurrences(connection, every.tolist(), numbers)
+    remove_postings(connection, documents)
+    _count(
+        connection,
+        np.array([document.length for document in deleted]),
+        np.searchsorted(numbers, occurrences.documents),
+        every[occurrences.terms].astype(np.int64),
+        occurrences.positions,
+        sign=-1,
+    )
+    for number in numbers.tolist():
+        connection.execute("DELETE FROM documents WHERE number = ?", (number,))
+        connection.execute("DELETE FROM document_terms WHERE document = ?", (number,))
     return {document.id: document.number for document in deleted}
 
 
 class _StoredDocument(NamedTuple):
     number: int
     id: str
-    terms: Terms
-    packed_starts: bytes
+    length: int
+    terms: bytes
+    starts: bytes
 
 
 def _select_documents(
     connection: sqlite3.Connection, column: str, values: Sequence[Any]
 ) -> Iterator[_StoredDocument]:
     query = (
-        "SELECT documents.number, id, terms, starts, checksum FROM documents "
+        "SELECT checksum, documents.number, id, length, terms, starts FROM documents "
         "JOIN document_terms ON document = documents.number"
     )
-    for number, document_id, terms, starts, checksum in select(connection, query, column, values):
-        if zlib.crc32(terms + starts) != checksum:
-            raise sqlite3.DatabaseError(f"the terms of {document_id!r} are malformed")
-        yield _StoredDocument(number, document_id, np.frombuffer(terms, "<i4"), starts)
+    for checksum, *row in select(connection, query, column, values):
+        document = _StoredDocument(*row)
+        if zlib.crc32(document.terms + document.starts) != checksum:
+            raise sqlite3.DatabaseError(f"the terms of {document.id!r} are malformed")
+        yield document
 
 
 def select(
@@ -308,32 +377,40 @@ def _term_numbers(connection: sqlite3.Connection, terms: Sequence[str]) -> dict[
     return dict(select(connection, "SELECT term, number FROM terms", "term", terms))
 
 
-def _count(connection: sqlite3.Connection, texts: Sequence[Terms], sign: int) -> None:
-    """Count documents in, or out."""
-    terms = np.concatenate(texts).astype(np.int64)
-    lengths = np.array([len(text) for text in texts])
-    owners = np.repeat(np.arange(len(texts)), lengths)
-    windows, indices, window_lengths = windows_of(lengths, np.arange(len(terms)))
+def _count(
+    connection: sqlite3.Connection,
+    lengths: Integers,
+    owners: Integers,
+    terms: Integers,
+    positions: Integers,
+    sign: int,
+) -> None:
+    """Count documents in, or out.
+
+    Args:
+        connection: To the file.
+        lengths: Of the documents, shape (documents,).
+        owners: The document of each occurrence of a term, shape (occurrences,).
+        terms: The term, shape (occurrences,).
+        positions: Which term of the document it is, shape (occurrences,).
+        sign: 1, or -1 to count out.
+    """
+    windows, indices, window_lengths = windows_of(lengths, owners, positions)
     # A term and a text as one number: each pair counts once.
-    in_documents = np.unique(terms * len(lengths) + owners) // len(lengths)
-    in_passages = np.unique(terms[indices] * len(window_lengths) + windows) // len(window_lengths)
-    numbers, documents = np.unique(in_documents, return_counts=True)
-    _, passages = np.unique(in_passages, return_counts=True)
+    pairs = distinct(terms * len(lengths) + owners)
+    numbers, documents = np.unique(pairs // len(lengths), return_counts=True)
+    pairs = distinct(terms[indices] * len(window_lengths) + windows)
+    in_passages, counts = np.unique(pairs // len(window_lengths), return_counts=True)
+    # A term beside the row is in no passage.
+    passages = np.zeros(len(numbers), dtype=np.int64)
+    passages[np.searchsorted(numbers, in_passages)] = counts
     connection.executemany(
         "UPDATE terms SET documents = documents + ?, passages = passages + ? WHERE number = ?",
         zip((sign * documents).tolist(), (sign * passages).tolist(), numbers.tolist(), strict=True),
     )
-    totals = [len(texts), len(terms), len(window_lengths), int(window_lengths.sum())]
+    totals = [len(lengths), lengths.sum(), len(window_lengths), window_lengths.sum()]
     connection.execute(
         "UPDATE totals SET documents = documents + ?, length = length + ?, "
         "passages = passages + ?, passage_length = passage_length + ?",
-        [sign * total for total in totals],
+        [sign * int(total) for total in totals],
     )
-
-
-def _contains(text: bytes, phrase: bytes) -> bool:
-    """Return whether some terms stand in a row, from four bytes of each."""
-    place = text.find(phrase)
-    while place % 4 and place > 0:
-        place = text.find(phrase, place + 1)
-    return place >= 0

@@ -85,7 +85,7 @@ class Query:
             groups, are_enough = self._distinct(ids, scores.totals, k)
             if are_all or are_enough:
                 return [self._hit(scores, group, passages) for group in groups]
-            # Copies of a text, or texts without a phrase, took places: look at more documents.
+            # Copies of a text took places: look at more documents.
             most *= 4
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:
@@ -94,7 +94,8 @@ class Query:
             having = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
             known = [ids for ids in having if ids is not None]
             if known:
-                return sorted(set.intersection(*known)), True
+                inside = known if self.among is None else [*known, set(self.among)]
+                return sorted(set.intersection(*inside)), True
         if self.few is not None:
             return self.few, True
         among = self.among
@@ -134,8 +135,6 @@ class Query:
             row_of = {ids[row]: row for row in batch}
             for record in self.store.get(list(row_of)):
                 text, row = record.document.text, row_of[record.document.id]
-                if not self.question.phrases_stand_in(text):
-                    continue
                 if text in groups:
                     groups[text].copies.append(record.document.id)
                 else:

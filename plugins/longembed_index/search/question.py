@@ -1,4 +1,4 @@
-"""What a person asks: a text, and phrases that must stand in a document word by word."""
+"""What a person asks: a text, and phrases whose words must stand in a document in a row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError
 
-_PHRASE = re.compile(r'"([^"]*)"|“([^”]*)”')
+_CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
+"""The quotation marks that end a phrase, by those that begin it."""
+_OPENING = re.compile(f"[{''.join(_CLOSING)}]")
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,11 @@ class Question:
 
     Attributes:
         text: The query without the quotes around its phrases.
-        phrases: What must stand in a document, whatever its case and spacing.
+        phrases: What must stand in a document, word by word.
     """
 
     text: str
     phrases: tuple[str, ...] = ()
-
-    def phrases_stand_in(self, text: str) -> bool:
-        """Return whether a text has all of the phrases."""
-        if not self.phrases:
-            return True
-        normalized = _normalized(text)
-        return all(_normalized(phrase) in normalized for phrase in self.phrases)
 
 
 def parse_question(query: str) -> Question:
@@ -37,16 +32,26 @@ def parse_question(query: str) -> Question:
     Args:
         query: Any text; a quote that is not closed means nothing.
     """
-    phrases = [" ".join((a or b).split()) for a, b in _PHRASE.findall(query)]
-    text = _PHRASE.sub(lambda match: match[1] or match[2] or "", query)
-    return Question(text, tuple(phrase for phrase in phrases if phrase))
+    phrases: list[str] = []
+    parts: list[str] = []
+    unclosed: set[str] = set()
+    end = 0
+    while (opening := _OPENING.search(query, end)) is not None:
+        mark, start = opening.group(), opening.end()
+        # A mark that is never closed is looked for once: many of them must not take square time.
+        close = -1 if mark in unclosed else query.find(_CLOSING[mark], start)
+        if close < 0:
+            unclosed.add(mark)
+            parts.append(query[end:start])
+            end = start
+        else:
+            parts += [query[end : opening.start()], query[start:close]]
+            phrases.append(" ".join(query[start:close].split()))
+            end = close + 1
+    return Question("".join([*parts, query[end:]]), tuple(filter(None, phrases)))
 
 
 def check_query(query: str) -> None:
     """Raise `ConfigError` for a blank query: it would rank noise."""
     if not has_text(query):
         raise ConfigError("the query is blank: nothing in it can be seen")
-
-
-def _normalized(text: str) -> str:
-    return " ".join(text.casefold().split())

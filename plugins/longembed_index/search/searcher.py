@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longembed_index.lexical.analyzer import guess_language
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
 from longembed_index.search.passages import RankRanges, with_best_sentence, with_places
 from longembed_index.search.query import Query
@@ -127,6 +128,8 @@ class Searcher:
             if dense is None and query.lexical is not None:
                 best_sentence = query.lexical.text_scores
             language = (words and words.language) or self._store.info.language
+            # A language that was not stated is kept with the words, which may not be open.
+            language = language or guess_language(hit.document.text for hit in hits)
             hits = [with_best_sentence(hit, best_sentence, language) for hit in hits]
         return [with_places(hit) for hit in hits]
 

@@ -6,23 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longembed_index.lexical.analyzer import LANGUAGES, Analyzer, guess_language
+from longembed_index.lexical.analyzer import LANGUAGES, Analyzer, _patterns, guess_language
 
 
 def terms(text: str, language: str = "english") -> list[str]:
-    return Analyzer(language).tokens(text).terms
+    """Return the terms of the row, without the marks of stop words and last characters."""
+    tokens = Analyzer(language).tokens(text)
+    return tokens.terms[: tokens.row]
 
 
-def test_words_are_folded_stemmed_and_without_stop_words() -> None:
+def test_words_are_folded_and_stemmed_and_stop_words_are_marked() -> None:
     assert terms("The Directors' BUDGETS, and our budget") == [
+        "_the",
         "director",
         "budget",
+        "_and",
         "our",
         "budget",
     ]
-    assert terms("Die Häuser und das Haus", "german") == ["haus", "haus"]
+    assert Analyzer("english").tokens("The budgets of 日本").scoring() == ["budget", "日本"]
+    assert terms("Häuser Haus", "german") == ["haus", "haus"]
     assert terms("The Directors", "none") == ["the", "directors"]
-    assert terms("e\u0301cole école ÉCOLE", "french") == ["écol"] * 3
     assert terms("ﬁnance straße") == ["financ", "strass"]
 
 
@@ -31,18 +35,78 @@ def test_code_and_numbers() -> None:
 
 
 def test_scripts_without_spaces_give_pairs() -> None:
-    assert terms("日本語") == ["日本", "本語"]
+    assert terms("日本語") == ["日本", "本語", "~語"]
     assert terms("日 本") == ["日", "本"]
-    assert terms("ABC日本xyz") == ["abc", "日本", "xyz"]
+    assert terms("ABC日本xyz") == ["abc", "日本", "~本", "xyz"]
     # A vowel sign belongs to its consonant.
     assert terms("हिन्दी") == ["हिन्दी"]
-    assert len(terms("สวัสดี")) == 3
+    assert len(terms("สวัสดี")) == 4
+
+
+SAME = [
+    ("soft hyphen", "german", "Ge\u00adsamt\u00adkonzept", "Gesamtkonzept"),
+    ("zero-width space", "none", "งบ\u200bประมาณ", "งบประมาณ"),
+    ("word joiner", "none", "data\u2060base\ufeff", "database"),
+    ("hyphen at the end of a line", "english", "infra-\n  structure", "infrastructure"),
+    ("and in a quotation", "english", "> infra-\r\n> structure", "infrastructure"),
+    ("soft hyphen at the end of a line", "german", "Hafen\u00ad\nmauer", "Hafenmauer"),
+    ("line end in Chinese", "none", "批准了港\n口预算", "批准了港口预算"),
+    ("decomposed accents", "french", "e\u0301cole", "École"),
+    ("no accents", "spanish", "informacion", "INFORMACIÓN"),
+    ("letters with strokes", "none", "Łódź Søren", "Lodz Soren"),
+    ("Turkish capitals", "turkish", "İSTANBUL DIŞ", "istanbul dış"),
+    ("Turkish capitals typed elsewhere", "turkish", "ISTANBUL", "İstanbul"),
+    ("Greek capitals", "none", "ΟΔΟΣ ΑΘΗΝΑΣ", "οδός Αθηνάς"),
+    ("Russian stress", "russian", "за\u0301мок ёлка", "замок елка"),
+    ("Hebrew points", "none", "הַמּוֹעָצָה", "המועצה"),
+    ("Arabic marks and tatweel", "none", "الكِتَـــاب أحمد", "الكتاب احمد"),
+    ("Persian letters", "none", "کتاب", "كتاب"),
+    ("Persian joiner", "none", "می\u200cخواهم", "میخواهم"),
+    ("full width", "none", "ＡＢＣ１２", "abc12"),
+    ("half-width kana", "none", "ﾄｳｷｮｳﾄﾞ", "トウキョウド"),
+    ("digits", "none", "٢٠١٩ १२", "2019 12"),
+    ("decomposed Hangul", "none", "\u1109\u1165\u110b\u116e\u11af", "서울"),
+    ("Markdown", "english", "**annual** _budget_ 1\\. snake\\_case", "annual budget 1. snake_case"),
+    ("a link", "english", '[quay](http://x.org/a_(b) "wall") was', "quay was"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "same"), [row[1:] for row in SAME], ids=[row[0] for row in SAME]
+)
+def test_what_a_reader_sees_as_the_same_has_the_same_terms(language, text, same) -> None:
+    assert terms(text, language) == terms(same, language) != []
+
+
+def test_words_that_differ_stay_apart() -> None:
+    # A German hyphen that stands for a word left out, a new line, a zero between letters.
+    assert terms("Haupt-\nund Nebenstraßen", "german")[:2] == ["haupt", "_und"]
+    assert terms("red-\nBrick 2019-\nbudget") == ["red", "brick", "2019", "budget"]
+    assert terms("서울\n책", "none") == ["서울", "~울", "책"]
+    assert terms("हिन्दी हिनदी", "none") == ["हिन्दी", "हिनदी"]
+
+
+def test_what_is_beside_the_row_is_found_too() -> None:
+    tokens = Analyzer("english").tokens("well-\nknown [quay](http://x.org) wall")
+    assert tokens.terms[: tokens.row] == ["wellknown", "quay", "wall"]
+    assert tokens.terms[tokens.row :] == ["_", "well", "known", "_", "http", "x", "org"]
+    assert tokens.scoring()[3:] == ["well", "known", "http", "x", "org"]
+
+
+def test_a_phrase_may_break_at_its_hyphens_and_end_before_a_particle() -> None:
+    analyzer = Analyzer("english")
+    assert analyzer.phrases("the well-known plan") == [
+        ["_the", "well", "known", "plan"],
+        ["_the", "wellknown", "plan"],
+    ]
+    assert analyzer.phrases("서울 예산") == [["서울", "~울", "예산"]]
+    assert analyzer.phrases("***") == []
 
 
 def test_starts_are_places_in_the_text_before_folding() -> None:
     text = "ﬁrst 日本語 Second. e\u0301t\u00e9"
     tokens = Analyzer("none").tokens(text)
-    assert [text[start] for start in tokens.starts] == ["ﬁ", "日", "本", "S", "e"]
+    assert [text[start] for start in tokens.starts] == ["ﬁ", "日", "本", "語", "S", "e"]
 
 
 @settings(deadline=None)
@@ -51,8 +115,25 @@ def test_any_text_can_be_analysed(text) -> None:
     tokens = Analyzer("english").tokens(text)
     assert len(tokens.terms) == len(tokens.starts)
     assert all(tokens.terms)
-    assert list(tokens.starts) == sorted(tokens.starts)
+    row = list(tokens.starts[: tokens.row])
+    assert row == sorted(row)
     assert all(0 <= start < len(text) for start in tokens.starts)
+
+
+@settings(deadline=None)
+@given(st.text("ab Aé1½-\u00ad\u2010\n\r>_'und", max_size=20))
+def test_common_texts_are_cut_as_all_others(text) -> None:
+    patterns = _patterns()
+    assert patterns.common_word.findall(text) == patterns.word.findall(text)
+
+
+@pytest.mark.parametrize(
+    "part", ["](", "](a", "](a(b)", "a-\n", "a\u00ad", "a\u200c", "港\n", "](<", "e\u0301\u0301"]
+)
+def test_time_is_in_proportion_to_the_text(part) -> None:
+    """Square time would take minutes for these."""
+    analyzer = Analyzer("english")
+    assert analyzer.tokens(part * 100_000).starts.max(initial=0) < len(part) * 100_000
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -93,17 +94,90 @@ def test_phrases_are_terms_in_a_row(tmp_path) -> None:
     assert words.find_phrase("town red town") == {"d"}
     assert words.find_phrase("red red") == set()
     assert words.find_phrase("blue town") == set()
-    assert words.find_phrase("of the") is None
+    assert words.find_phrase("of the") == {"a"}
+    assert words.find_phrase("house in the town") == set()
+    assert words.find_phrase("***") is None
 
 
-def test_phrases_are_found_between_terms_only(tmp_path) -> None:
-    # Terms are numbered in their order: these are such that the bytes of 5 and 6 stand in a row.
-    names = [f"t{number:04}" for number in range(1_600)]
-    apart = [6, 1_280, 1_536, 256, 5]
-    texts = {"all": " ".join(names), "apart": " ".join(names[number - 1] for number in apart)}
+SEEN = {
+    "bold": "The council approved the **annual** budget of the harbour.",
+    "link": 'See [the quay](http://example.com/a "map") wall and the _north_ pier.',
+    "apostrophe": "We don’t negotiate, he said: it's late.",
+    "soft": "Das Ge\u00adsamt\u00adkonzept des Ha\u00adfens",
+    "line": "> the well-\n> known infra-\n> structure\n> programme",
+    "decomposed": "le the\u0301 a\u0300 la menthe",
+    "escaped": "1\\. the north \\*star\\* of snake\\_case",
+    "korean": "서울에서 예산회의를 열었다. 책을",
+    "chinese": "委员会批准了港\n口预算",
+    "hebrew": "הַמּוֹעָצָה אִשְּׁרָה אֶת הַתַּקְצִיב",
+}
+
+
+@pytest.mark.parametrize(
+    ("phrase", "document"),
+    [
+        ("approved the annual budget", "bold"),
+        ("the quay wall", "link"),
+        ("example.com/a", "link"),
+        ("the north pier", "link"),
+        ("DON'T   negotiate", "apostrophe"),
+        ("said: it’s late", "apostrophe"),
+        ("Gesamtkonzept des Hafens", "soft"),
+        ("the infrastructure programme", "line"),
+        ("well-known infrastructure", "line"),
+        ("thé à la", "decomposed"),
+        ("north star of snake_case", "escaped"),
+        ("서울에서 예산회의", "korean"),
+        ("책", "korean"),
+        ("港口预算", "chinese"),
+        ("港", "chinese"),
+        ("המועצה אישרה", None),
+        ("המועצה אשרה את", "hebrew"),
+        ("annual wall", None),
+        ("quay http", None),
+        ("structure the", None),
+    ],
+)
+def test_a_phrase_is_what_a_reader_sees_in_a_row(tmp_path, phrase, document) -> None:
+    words = updated(tmp_path, store_of(SEEN, replace(INFO, language="english")))
+    assert words.find_phrase(phrase) == ({document} if document else set())
+
+
+def test_a_lone_character_is_found_in_words(tmp_path) -> None:
+    texts = {
+        "begins": "책을 읽었다",
+        "ends": "동화책",
+        "alone": "책",
+        "other": "서울",
+        "zh": "海港。",
+    }
     words = updated(tmp_path, store_of(texts))
-    assert words.find_phrase("t0004 t0005") == {"all"}
-    assert words.find_phrase("t1279 t1535") == {"apart"}
+    assert set(words.query("책").candidates(9)) == {"begins", "ends", "alone"}
+    assert words.find_phrase("책") == {"begins", "ends", "alone"}
+    assert words.query("港").candidates(9) == ["zh"]
+
+
+def test_a_phrase_across_long_documents(tmp_path) -> None:
+    texts = {
+        key: "filler " * 70_000 + tail for key, tail in (("a", "red house"), ("b", "house red"))
+    }
+    words = updated(tmp_path, store_of(texts))
+    assert words.find_phrase("red house") == {"a"}
+    assert words.find_phrase("filler red") == {"a"}
+    assert words.find_phrase("filler " * 300) == {"a", "b"}
+
+
+def test_places_are_those_in_the_text(words, texts) -> None:
+    query = words.query(QUERY)
+    places = query.places([*texts, "nobody"])
+    assert places.keys() == texts.keys()
+    for key, text in texts.items():
+        of_text = places[key]
+        starts = [match.start() for match in re.finditer(r"\S+", text)]
+        assert of_text.starts.tolist() == starts
+        asked = [start for start in starts if text[start:].split()[0] in QUERY.split()]
+        assert of_text.characters.tolist() == asked
+        assert len(set(of_text.terms)) == len(set(QUERY.split()) & set(text.split()))
 
 
 def test_parts_of_a_document_are_scored_as_passages(words, texts) -> None:

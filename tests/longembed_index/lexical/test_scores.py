@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reference.bm25 import passages
 
+from longembed_index.lexical.packing import (
+    pack_starts,
+    pack_terms,
+    unpack_starts,
+    unpack_terms,
+)
 from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
     QueryWeights,
+    TermPlaces,
+    distinct,
     document_scores,
     idf,
     range_scores,
@@ -19,7 +29,14 @@ from longembed_index.lexical.scores import (
     windows_of,
 )
 
-LENGTHS = [0, 1, 124, 125, 126, 249, 250, 251, 374, 375, 376, 377, 500, 2_000]
+LENGTHS = [0, 1, STEP, STEP + 1, WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + STEP, 2_000]
+
+
+def places_of(text: np.ndarray, numbers: np.ndarray) -> TermPlaces:
+    """Return the places of a query's terms in a text whose terms are one character each."""
+    known = np.flatnonzero(np.isin(text, numbers))
+    starts = np.arange(len(text), dtype=np.int32)
+    return TermPlaces(np.searchsorted(numbers, text[known]), known, starts)
 
 
 def test_ranges_are_scored_as_passages() -> None:
@@ -27,15 +44,16 @@ def test_ranges_are_scored_as_passages() -> None:
     text = draw.integers(0, 50, 2_000).astype(np.int32)
     numbers = np.array([0, 3, 40], dtype=np.int32)
     weights = QueryWeights(numbers, np.ones(3), np.array([0.5, 2.0, 1.0]), 800.0, 200.0)
-    # Each term is one character, so that places and characters are the same.
-    starts = np.arange(len(text), dtype=np.int32)
-    ranges = window_ranges(starts, len(text))
-    scores = range_scores(weights, text, starts, ranges)
-    best = document_scores(weights, [("", text)])[""].passage
-    assert scores.max() == pytest.approx(best)
-    assert range_scores(weights, text, starts, [(7, 7)]).tolist() == [0]
-    assert range_scores(weights, text, starts, []).shape == (0,)
-    assert range_scores(weights, text[:0], starts[:0], [(0, 5)]).tolist() == [0]
+    places = places_of(text, numbers)
+    ranges = window_ranges(places.starts, len(text))
+    scores = range_scores(weights, places, ranges)
+    _, best = document_scores(
+        weights, np.array([2_000]), np.zeros_like(places.terms), places.terms, places.characters
+    )
+    assert scores.max() == pytest.approx(best[0])
+    assert range_scores(weights, places, [(7, 7)]).tolist() == [0]
+    assert range_scores(weights, places, []).shape == (0,)
+    assert range_scores(weights, places_of(text[:0], numbers), [(0, 5)]).tolist() == [0]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -47,18 +65,32 @@ def test_windows_are_those_of_the_reference(length) -> None:
 
 def test_windows_of_several_texts_are_counted_on() -> None:
     lengths = np.array(LENGTHS)
-    windows, indices, sizes = windows_of(lengths, np.arange(lengths.sum()))
-    assert np.bincount(windows, minlength=len(sizes)).tolist() == sizes.tolist()
     texts = np.repeat(np.arange(len(lengths)), lengths)
+    positions = np.concatenate([np.arange(length) for length in LENGTHS])
+    windows, indices, sizes = windows_of(lengths, texts, positions)
+    assert np.bincount(windows, minlength=len(sizes)).tolist() == sizes.tolist()
     owners = np.repeat(np.arange(len(lengths)), window_count(lengths))
     assert (owners[windows] == texts[indices]).all()
+    # What is beside the row is in no passage.
+    assert windows_of(np.array([5]), np.array([0]), np.array([5]))[0].tolist() == []
 
 
 def test_no_documents_have_no_scores() -> None:
     weights = QueryWeights(np.zeros(0, np.int32), np.zeros(0), np.zeros(0), 0.0, 0.0)
-    assert document_scores(weights, []) == {}
-    assert document_scores(weights, [("", np.zeros(0, np.int32))]) == {"": (0.0, 0.0)}
+    none = np.zeros(0, dtype=np.int64)
+    assert [part.tolist() for part in document_scores(weights, none, none, none, none)] == [[], []]
+    scores = document_scores(weights, np.array([0]), none, none, none)
+    assert [part.tolist() for part in scores] == [[0.0], [0.0]]
 
 
 def test_idf_is_never_negative() -> None:
     assert (idf(np.arange(1.0, 11), 10) > 0).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**31 - 1))))
+def test_what_is_packed_is_unpacked(numbers) -> None:
+    values = np.array(numbers, dtype=np.int32)
+    assert unpack_starts(pack_starts(values)).tolist() == numbers
+    assert unpack_terms(pack_terms(values)).tolist() == sorted(set(numbers))
+    assert distinct(values).tolist() == sorted(set(numbers))
