@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,15 @@ NOT_FINITE = (
     "the model gave NaN or infinite values, so no vector is returned. Half precision may overflow "
     "on this model: load it with model_kwargs={'dtype': torch.float32}"
 )
+
+
+def _compute_in_one_thread() -> None:
+    # The threads of OpenMP are not in a forked child: torch would wait for them for ever.
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_compute_in_one_thread)
 
 
 class ComputingTransformer(TokenizingTransformer):
