@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,10 @@ _LEAST_WRITES = 100
 """A table is tidied after so many writes, or as many as a tenth of its rows if that is more."""
 
 
+_connected_in: int | None = None
+"""The process that has used LanceDB first; a forked child inherits the number."""
+
+
 @contextmanager
 def lance_errors(action: str) -> Iterator[None]:
     """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks.
@@ -45,7 +50,8 @@ def lance_errors(action: str) -> Iterator[None]:
 class Database:
     """A folder or an object store with LanceDB's tables.
 
-    Its connection is closed before a fork; parent and child open it anew.
+    Its connection is closed before a fork. The parent opens it anew; the child is refused, as
+    LanceDB would wait there for threads that only the parent has.
 
     Args:
         address: The folder, or a URL such as `s3://bucket/folder`.
@@ -57,8 +63,16 @@ class Database:
         fork_gate.add(self)
 
     def _connect(self) -> tuple[DBConnection, dict[str, Any]]:
+        global _connected_in
         opened = self._opened
         if opened is None:
+            _connected_in = _connected_in or os.getpid()
+            if _connected_in != os.getpid():
+                raise StoreError(
+                    f"cannot read {self.address} in a forked process whose parent has used "
+                    "LanceDB. Start processes by 'spawn' or 'forkserver', or use the store only "
+                    "after the fork; a SQLite store can be used on both sides"
+                )
             with lance_errors("open"):
                 connection = lancedb.connect(self.address, read_consistency_interval=timedelta(0))
                 self._opened = opened = (connection, {})
