@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.settings import ModelSettings
-from longembed_st.errors import ConfigError
+from longembed_st.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from longembed_st.base.provenance import Provenance
@@ -71,6 +71,20 @@ class AdapterSettings(ModelSettings):
 
 
 _RESOLVED = ExtensionConfig.model_fields.keys()
+
+
+def list_of_texts(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list; frameworks and programs also give generators, tuples and columns.
+
+    Args:
+        texts: Any iterable of texts.
+
+    Raises:
+        InputError: If it is one text, whose characters would be taken for texts.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError("give a list of texts, not one text")
+    return list(texts)
 
 
 def plain_floats(vectors: Any) -> list[list[float]]:

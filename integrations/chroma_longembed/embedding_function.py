@@ -16,7 +16,7 @@ from longembed_st.base.extension import AUTO
 from longembed_st.base.fields import takes_settings
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
-from longembed_st.errors import InputError, ModelError
+from longembed_st.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from longembed_st.loading.cache import CachedModel
@@ -48,12 +48,21 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
     """
 
     @takes_settings(ModelSettings)
-    def __init__(self, model_name: str, method: str = AUTO, **settings: Any) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        method: str = AUTO,
+        *,
+        normalize_embeddings: bool = False,
+        **settings: Any,
+    ) -> None:
         """Load the model, or take it from the models already loaded.
 
         Args:
             model_name: A model on the Hugging Face Hub, or a folder.
             method: The extension method, one of `longembed_st.methods()`, or "auto".
+            normalize_embeddings: As in Chroma's own function. True is refused for a model that
+                does not normalize its vectors itself.
             **settings: The other arguments of `longembed_st.load`. They are stored with the
                 collection, so anything that would run a model's own code is refused.
 
@@ -63,6 +72,13 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         """
         named = ModelSettings.from_keywords(model_name=model_name, method=method, **settings)
         self.loaded: CachedModel = storable_model(named)
+        last = type(list(self.model)[-1]).__name__
+        if normalize_embeddings and last != "Normalize":
+            raise ConfigError(
+                f"normalize_embeddings=True: the model {model_name!r} does not normalize its "
+                "vectors. Leave the argument out: distances by cosine, the default, do not depend "
+                "on the length of vectors"
+            )
 
     @property
     def provenance(self) -> Provenance:
@@ -83,7 +99,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
         """Return the vectors of documents.
 
         Args:
-            input: Texts, each read up to the extended window; images are refused.
+            input: Texts, or one text, each read up to the extended window; images are refused.
 
         Returns:
             One float32 vector per document, shape (dimensions,).
@@ -193,10 +209,8 @@ def without_models() -> Iterator[None]:
 
 
 def _texts(texts: Embeddable) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("give a list of texts, not one text")
     # The model refuses what is not a string, and says so.
-    return cast("list[str]", list(texts))
+    return [texts] if isinstance(texts, str) else cast("list[str]", list(texts))
 
 
 def _finite(array: Any) -> Embeddings:

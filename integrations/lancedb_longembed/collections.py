@@ -73,7 +73,7 @@ class Collections:
             if TABLE not in self._database.table_names():
                 return 0
             rows = Rows(self._database, TABLE, "table")
-            if OLD_COLUMN in rows.table.schema.names:
+            if OLD_COLUMN in rows.schema.names:
                 raise StoreError(
                     f"the store in {self._database.address} was made by version 0.2. Convert it: "
                     "longembed convert OLD NEW"

@@ -244,7 +244,7 @@ class LanceStore:
 
     def _dimensions(self) -> int | None:
         rows = self._find_rows()
-        return None if rows is None else int(rows.table.schema.field(VECTOR).type.list_size)
+        return None if rows is None else int(rows.schema.field(VECTOR).type.list_size)
 
     # Replacing all vectors while the old ones answer.
 
@@ -285,7 +285,7 @@ class LanceStore:
         rows = self._find_rows() if self._write else None
         if rows is not None:
             rows.tidy()
-        self._database.close()
+        self._database.close_idle()
 
     def _check_is_for_writing(self) -> None:
         if not self._write:

@@ -14,6 +14,7 @@ from lancedb.index import BTree
 
 from longembed_index.errors import StoreError
 from longembed_index.store.sqlite_rows import is_storable
+from longembed_st.base.fork_gate import fork_gate
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
@@ -27,22 +28,30 @@ _LEAST_WRITES = 100
 """A table is tidied after so many writes, or as many as a tenth of its rows if that is more."""
 
 
+_connected_in: int | None = None
+"""The process that has used LanceDB first; a forked child inherits the number."""
+
+
 @contextmanager
 def lance_errors(action: str) -> Iterator[None]:
-    """Turn LanceDB's errors, which are of many classes, into `StoreError`.
+    """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks.
 
     Args:
         action: What is being done, for the message: "read", "write".
     """
     try:
-        yield
+        with fork_gate.use():
+            yield
     except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:300]
         raise StoreError(f"cannot {action} the store: {reason}") from error
 
 
 class Database:
-    """A folder or an object store with LanceDB's tables; a forked child opens it anew.
+    """A folder or an object store with LanceDB's tables.
+
+    Its connection is closed before a fork. The parent opens it anew; the child is refused, as
+    LanceDB would wait there for threads that only the parent has.
 
     Args:
         address: The folder, or a URL such as `s3://bucket/folder`.
@@ -50,20 +59,29 @@ class Database:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._opened: tuple[int, DBConnection, dict[str, Any]] | None = None
+        self._opened: tuple[DBConnection, dict[str, Any]] | None = None
+        fork_gate.add(self)
 
-    def _connect(self) -> tuple[int, DBConnection, dict[str, Any]]:
+    def _connect(self) -> tuple[DBConnection, dict[str, Any]]:
+        global _connected_in
         opened = self._opened
-        if opened is None or opened[0] != os.getpid():
+        if opened is None:
+            _connected_in = _connected_in or os.getpid()
+            if _connected_in != os.getpid():
+                raise StoreError(
+                    f"cannot read {self.address} in a forked process whose parent has used "
+                    "LanceDB. Start processes by 'spawn' or 'forkserver', or use the store only "
+                    "after the fork; a SQLite store can be used on both sides"
+                )
             with lance_errors("open"):
                 connection = lancedb.connect(self.address, read_consistency_interval=timedelta(0))
-            self._opened = opened = (os.getpid(), connection, {})
+                self._opened = opened = (connection, {})
         return opened
 
     @property
     def connection(self) -> DBConnection:
-        """Return the connection of this process."""
-        return self._connect()[1]
+        """Return the connection; only for use within `lance_errors`."""
+        return self._connect()[0]
 
     def table_names(self) -> set[str]:
         """Return the names of all tables."""
@@ -79,11 +97,11 @@ class Database:
 
     def table(self, name: str) -> Any:
         """Return LanceDB's table of a name; `StoreError` if there is none."""
-        _, connection, tables = self._connect()
-        if name not in tables:
-            with lance_errors("read"):
+        with lance_errors("read"):
+            connection, tables = self._connect()
+            if name not in tables:
                 tables[name] = connection.open_table(name)
-        return tables[name]
+            return tables[name]
 
     def create(self, name: str, schema: pa.Schema) -> None:
         """Create an empty table unless it exists."""
@@ -96,8 +114,8 @@ class Database:
             with lance_errors("write"):
                 self.connection.drop_table(name)
 
-    def close(self) -> None:
-        """Forget the connection; the next use opens another one."""
+    def close_idle(self) -> None:
+        """Close the connection; the next use opens another one."""
         self._opened = None
 
 
@@ -117,8 +135,14 @@ class Rows:
 
     @property
     def table(self) -> Any:
-        """Return LanceDB's table."""
+        """Return LanceDB's table; only for use within `lance_errors`."""
         return self._database.table(self._name)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns of the table."""
+        with lance_errors("read"):
+            return self.table.schema
 
     @property
     def version(self) -> int:
@@ -146,7 +170,14 @@ class Rows:
         """Yield columns of all rows, or of those that meet a condition, in batches."""
         with lance_errors("read"):
             query = self.table.search().select(list(columns))
-            yield from (query if where is None else query.where(where)).to_batches()
+            batches = (query if where is None else query.where(where)).to_batches()
+        # Not held while the caller has a batch: it may be in no hurry, and a fork waits.
+        while True:
+            with lance_errors("read"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def read_keys(self, keys: Sequence[str], *columns: str) -> Iterator[pa.RecordBatch]:
         """Yield columns of the rows with these keys, in any order."""

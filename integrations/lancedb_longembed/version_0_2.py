@@ -90,7 +90,7 @@ def read_old(database: Database, directory: Path, collection: str) -> OldLanceSt
         collection: The collection's name.
     """
     rows = _find_rows(database, TABLE)
-    if rows is None or OLD_COLUMN not in rows.table.schema.names:
+    if rows is None or OLD_COLUMN not in rows.schema.names:
         return None
     columns = ("table", "collection", "state", "settings", "language", "spans")
     entries = [entry for batch in rows.read(*columns) for entry in batch.to_pylist()]

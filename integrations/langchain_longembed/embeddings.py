@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
-from longembed_st.adapter import AdapterSettings, plain_floats
+from longembed_st.adapter import AdapterSettings, list_of_texts, plain_floats
 
 
 class LongEmbedEmbeddings(AdapterSettings, Embeddings):
@@ -72,11 +72,12 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
         """The fingerprint in letters, digits and hyphens, fit for keys and for names of files."""
         return self.fingerprint.replace(":", "-")
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Embed documents.
 
         Args:
-            texts: Documents, each read up to the extended window.
+            texts: Documents, each read up to the extended window: a list, a generator, a column
+                of a table.
 
         Returns:
             One vector per document.
@@ -86,11 +87,12 @@ class LongEmbedEmbeddings(AdapterSettings, Embeddings):
             ModelError: If a vector is not finite.
         """
         arguments = {"show_progress_bar": self.show_progress, **self.encode_kwargs}
+        documents = list_of_texts(texts)
         model = self.sentence_transformer
         if not self.multi_process:
-            return plain_floats(model.encode_document(texts, **arguments))
+            return plain_floats(model.encode_document(documents, **arguments))
         with self._processes(arguments.pop("device", None)) as pool:
-            return plain_floats(model.encode_document(texts, pool=pool, **arguments))
+            return plain_floats(model.encode_document(documents, pool=pool, **arguments))
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a query.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -23,28 +24,30 @@ if TYPE_CHECKING:
 
 
 class LongEmbedRetriever(BaseRetriever):
-    """Return the best documents of an index, whole or as their best passages.
+    """Return the passages of an index that answer, or whole documents.
 
     The index is made by `longembed index` or by `longembed_index.Index`. `k` is a number of
     documents. `k` and `where` can be passed to the constructor or to
     `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
-    The metadata of a whole document has the metadata that was indexed with it, `source`, `title`,
-    `score`, and the parts of the score (`document_vector`, `best_span`, `document_words`,
-    `best_passage_words`). Its `passages` is a list. Each passage has `text`, `start`, `end`,
-    `share`, `page`, `heading`, `score`, and `sentence`, the range of its best sentence in
-    characters.
+    The metadata of a passage has the metadata of its document, `source`, `title`, its place
+    (`start`, `end`, `share`, `page`, `heading`), `score`, `document_score`, and `sentence`, the
+    range of its best sentence in characters.
+
+    The metadata of a whole document has `score` and the parts of the score (`document_vector`,
+    `best_span`, `document_words`, `best_passage_words`). Its `passages` is a list of the passages
+    and their places.
 
     Example:
         ```python
-        retriever = LongEmbedRetriever(store="./store", k=3, returns="passages")
+        retriever = LongEmbedRetriever(store="./store", k=3)
         retriever.invoke("who approved the budget?")
         ```
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    store: str = Field(description="Folder of the store, or KIND:URL of a remote store.")
+    store: str | Path = Field(description="Folder of the store, or KIND:URL of a remote store.")
     k: int = Field(default=5, ge=1, description="Largest number of documents.")
     passages: int = Field(
         default=1, ge=1, description="Largest number of passages for each document."
@@ -67,8 +70,8 @@ class LongEmbedRetriever(BaseRetriever):
         "else 0.4.",
     )
     returns: Literal["documents", "passages"] = Field(
-        default="documents",
-        description="Whether a LangChain Document is a whole document or one of its passages.",
+        default="passages",
+        description="What a LangChain Document is: a passage, or a whole document, however long.",
     )
     reranker: Any = Field(
         default=None,
@@ -169,6 +172,10 @@ def _passages(hit: Hit) -> list[Document]:
         "document_score": fields["score"],
     }
     return [
-        Document(page_content=passage.pop("text"), metadata={**shared, **passage})
+        Document(
+            id=f"{hit.document.id}#{passage['start']}-{passage['end']}",
+            page_content=passage.pop("text"),
+            metadata={**shared, **passage},
+        )
         for passage in fields["passages"]
     ]

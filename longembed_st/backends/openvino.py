@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
@@ -115,6 +116,7 @@ class OpenVino:
 
     def _of(self, reader: ComputingTransformer) -> _Compiled:
         state = weight_versions(reader.backbone)
+        _refuse_in_forked_child()
         with self._lock:
             if self._compiled is None or self._compiled_of != state:
                 self._compiled = self._compile(reader)
@@ -175,6 +177,21 @@ class _Compiled:
 
 _all_compiled: WeakValueDictionary[tuple[str, str, int], _Compiled] = WeakValueDictionary()
 """Extensions of one model differ in what enters the graph, not in the graph."""
+
+
+_compiled_in: int | None = None
+"""The process in which a graph was first compiled."""
+
+
+def _refuse_in_forked_child() -> None:
+    """Raise `ModelError` where OpenVINO would wait for ever for threads of the parent."""
+    global _compiled_in
+    _compiled_in = _compiled_in or os.getpid()
+    if _compiled_in != os.getpid():
+        raise ModelError(
+            "OpenVINO cannot compute in a forked process whose parent has computed with it. Start "
+            "processes by 'spawn', embed nothing before the fork, or use backend='torch'"
+        )
 
 
 def _core() -> Core:

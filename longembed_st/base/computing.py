@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +15,7 @@ from typing_extensions import Self
 
 from longembed_st.base.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.base.coverage import Coverage
+from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.layout import STARTS
 from longembed_st.base.passes import Pass, split_into_passes
 from longembed_st.base.progress import report_progress
@@ -31,6 +33,15 @@ NOT_FINITE = (
     "the model gave NaN or infinite values, so no vector is returned. Half precision may overflow "
     "on this model: load it with model_kwargs={'dtype': torch.float32}"
 )
+
+
+def _compute_in_one_thread() -> None:
+    # The threads of OpenMP are not in a forked child: torch would wait for them for ever.
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_compute_in_one_thread)
 
 
 class ComputingTransformer(TokenizingTransformer):
@@ -191,10 +202,12 @@ class ComputingTransformer(TokenizingTransformer):
             return self._compute(inputs, **kwargs)
 
     def _compute(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        # Only torch knows gradients, and the further arguments of a model.
-        if self.engine is None or torch.is_grad_enabled() or kwargs:
-            return self.read_with_torch(inputs, **kwargs)
-        return {**inputs, "token_embeddings": self.engine.token_embeddings(self, inputs)}
+        # A fork in the middle of this would leave locks of torch in the child that nobody opens.
+        with fork_gate.use():
+            # Only torch knows gradients, and the further arguments of a model.
+            if self.engine is None or torch.is_grad_enabled() or kwargs:
+                return self.read_with_torch(inputs, **kwargs)
+            return {**inputs, "token_embeddings": self.engine.token_embeddings(self, inputs)}
 
     def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run one forward pass of the transformers model by torch.

@@ -27,7 +27,7 @@ VERSION = 1
 
 
 def fingerprint(model: BaseModel) -> str:
-    """Hash the extension, the weights, the tokenizer, the prompts and the modules of a model.
+    """Hash the extension, the weights, the tokenizer, prompts, modules and adapters of a model.
 
     Two models with one fingerprint give the same vectors, up to rounding; store it with vectors
     to know later whether they can be compared. It reads every weight: seconds for large models.
@@ -94,12 +94,35 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
         "truncation_side": tokenizer.truncation_side,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
+        **_adapters(model),
         **_class_settings(model, reader),
         "modules": [
             (type(module).__name__, getattr(module, "get_config_dict", dict)())
             for module in following_modules(model)
         ],
     }
+
+
+def _adapters(model: BaseModel) -> dict[str, Any]:
+    """Return which adapters of PEFT (LoRA and others) act in which layers; empty without any.
+
+    Their weights are among the model's. Layers are known by PEFT's public attributes, so that PEFT
+    need not be installed.
+    """
+    layers: dict[str, Any] = {}
+    for name, layer in model.named_modules():
+        merged = getattr(layer, "merged_adapters", None)
+        if not isinstance(merged, list):
+            continue
+        # Adapters that are disabled or merged add nothing; merged ones are in the weights.
+        is_applied = not (layer.disable_adapters or merged)
+        active = list(layer.active_adapters) if is_applied else []
+        scaling = getattr(layer, "scaling", {})
+        layers[name] = {
+            "active": [(adapter, scaling.get(adapter)) for adapter in active],
+            "merged": merged,
+        }
+    return {"adapters": layers} if layers else {}
 
 
 def _class_settings(model: BaseModel, reader: LongReader) -> dict[str, Any]:

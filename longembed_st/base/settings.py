@@ -112,10 +112,13 @@ class ModelSettings(ExtensionConfig):
 
     @field_validator("model_kwargs")
     @classmethod
-    def _arguments_exist(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value.keys() - LOADING_ARGUMENTS:
-            raise ValueError(f"SentenceTransformer has no argument {name!r}")
-        return value
+    def _pass_others_to_transformers(cls, value: dict[str, Any]) -> dict[str, Any]:
+        # Frameworks mix both kinds of arguments, too. Loading the model refuses unknown ones.
+        inner = {name: value[name] for name in value if name not in LOADING_ARGUMENTS}
+        if not inner:
+            return value
+        outer = {name: value[name] for name in value if name in LOADING_ARGUMENTS}
+        return {**outer, "model_kwargs": {**inner, **(outer.get("model_kwargs") or {})}}
 
     @model_validator(mode="after")
     def _engine_computes_it(self) -> Self:

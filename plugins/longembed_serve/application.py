@@ -101,7 +101,7 @@ def _routes(app: FastAPI, service: Service) -> None:
     async def embeddings(request: Request, body: EmbeddingsRequest) -> Response:
         """Embed texts of any length, and return how much of each was read."""
         texts = texts_of(body.input)
-        _refuse_other_model(body.model, service)
+        _check_model_name(body.model, service)
         width = service.dimensions if body.dimensions is None else body.dimensions
         if width > service.dimensions:
             raise HTTPException(
@@ -138,8 +138,13 @@ def _routes(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         """List the model of the server, in the format of OpenAI's API."""
-        model = {"id": service.model_name, "object": "model", "owned_by": "longembed-st"}
-        return {"object": "list", "data": [model]}
+        return {"object": "list", "data": [_described(service)]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        """Describe the model of the server, in the format of OpenAI's API."""
+        _check_model_name(name, service)
+        return _described(service)
 
     @app.post("/search")
     async def search(body: SearchRequest) -> Response:
@@ -219,8 +224,13 @@ def _answer_errors(app: FastAPI) -> None:
         return answer(500 if is_server_error else 400, str(error))
 
 
-def _refuse_other_model(name: str | None, service: Service) -> None:
-    if name is not None and name != service.model_name:
+def _described(service: Service) -> dict[str, Any]:
+    model = {"id": service.model_name, "object": "model", "created": service.started}
+    return {**model, "owned_by": "longembed-st"}
+
+
+def _check_model_name(name: str | None, service: Service) -> None:
+    if name and name not in service.model_names:
         raise HTTPException(404, f"there is no model {name!r} here; use {service.model_name!r}")
 
 

@@ -51,6 +51,14 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name by which clients ask for the model.",
+            show_default="the model's own",
+        ),
+    ] = None,
     most_waiting: Annotated[
         int,
         typer.Option(
@@ -101,7 +109,9 @@ def serve(
     settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     with loading(console):
         index = open_index(store, collection, model=model, settings=settings)
-        service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000)
+        service = Service(
+            index, reranker=reranker, max_waiting=most_waiting * 1_000_000, name=name
+        )
     hosts = ["*"] if not _is_loopback(host) and not allow_host else _names(host, allow_host)
     app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
     server = _server(server_config(app, host, port), lambda address: console.say(f"Open {address}"))

@@ -67,6 +67,11 @@ class Limits:
         if body is None:
             await _refuse(send, 413, too_long)
             return
+        if b"origin" not in headers:
+            # Not from a browser: curl and others send JSON without saying so. A page of another
+            # site could send other types without being asked for permission first.
+            others = [pair for pair in scope["headers"] if pair[0].lower() != b"content-type"]
+            scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
         is_documentation = scope["path"] in self._documentation
 
         async def with_headers(message: Any) -> None:

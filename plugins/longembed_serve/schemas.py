@@ -1,54 +1,104 @@
-"""What requests may hold; anything else is refused with the name of what is wrong."""
+"""What requests may have.
+
+Clients of other services send fields of their own, null for what they leave out, and numbers as
+text. `/v1/embeddings` and `/v1/rerank`, which those clients call, ignore fields that they do not
+know. `/search` and `/document` are ours: there, an unknown field is a typing error.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_TEXTS = 2048
-"""The most texts of one request, as in OpenAI's API."""
+"""The largest number of texts in a request, as in OpenAI's API."""
+
+_ROLES: dict[str, Literal["query", "document"] | None] = {
+    **dict.fromkeys(("query", "search_query", "retrieval.query", "retrieval_query"), "query"),
+    **dict.fromkeys(
+        ("document", "passage", "search_document", "retrieval.passage", "retrieval_document"),
+        "document",
+    ),
+    # Tasks that have no prompt of their own.
+    **dict.fromkeys(("", "classification", "clustering", "separation", "text-matching")),
+}
+"""Names of roles in the APIs of OpenAI's, Cohere's, Jina's, NVIDIA's and Voyage's services."""
+
+
+def _number(value: Any) -> Any:
+    # Pydantic reads "128", "128.0" and 128.0 as 128, but also True as 1.
+    if isinstance(value, bool):
+        raise ValueError("give a number, not true or false")
+    return value.strip() if isinstance(value, str) else value
+
+
+def _role(value: Any) -> Any:
+    name = value.lower() if isinstance(value, str) else ""
+    if not isinstance(value, str) or name not in _ROLES:
+        raise ValueError("give 'query' or 'document'")
+    return _ROLES[name]
+
+
+Integer = Annotated[int, BeforeValidator(_number)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
 
 
 class EmbeddingsRequest(_Body):
-    """Hold what OpenAI's clients send; `input_type` is ours."""
+    """Texts to embed, as OpenAI's clients send them; `input_type` is the role of the texts."""
 
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] | list[Any]
+    input: str | list[Any]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1)] | None = None
-    user: str | None = None
-    input_type: Literal["query", "document"] | None = None
+    dimensions: Annotated[Integer, Field(ge=1)] | None = Field(
+        default=None, validation_alias=AliasChoices("dimensions", "output_dimension")
+    )
+    input_type: Annotated[Literal["query", "document"] | None, BeforeValidator(_role)] = Field(
+        default=None, validation_alias=AliasChoices("input_type", "task")
+    )
 
 
 class SearchRequest(_Body):
-    """Hold a question."""
+    """A question to the index."""
+
+    model_config = ConfigDict(extra="forbid")
 
     query: str
-    k: Annotated[int, Field(ge=1, le=1000)] = 5
-    passages: Annotated[int, Field(ge=0, le=100)] = 1
+    k: Annotated[Integer, Field(ge=1, le=1000)] = 5
+    passages: Annotated[Integer, Field(ge=0, le=100)] = 1
     where: dict[str, Any] = {}
     mode: Literal["hybrid", "dense", "lexical"] | None = None
-    weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    weight: Share | None = None
     rerank: bool = False
-    candidates: Annotated[int, Field(ge=1, le=1000)] = 50
+    candidates: Annotated[Integer, Field(ge=1, le=1000)] = 50
 
 
 class RerankRequest(_Body):
-    """Hold what the rerankers of other services take."""
+    """Documents to rerank, as the clients of other services send them."""
 
     query: str
-    documents: Annotated[list[str | dict[str, str]], Field(min_length=1, max_length=MAX_TEXTS)]
+    documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str | None = None
-    top_n: Annotated[int, Field(ge=1)] | None = None
+    top_n: Annotated[Integer, Field(ge=1)] | None = Field(
+        default=None, validation_alias=AliasChoices("top_n", "top_k")
+    )
     return_documents: bool = False
 
 
 class DocumentRequest(_Body):
-    """Name a document of the index by its id."""
+    """The id of a document of the index."""
+
+    model_config = ConfigDict(extra="forbid")
 
     source: str

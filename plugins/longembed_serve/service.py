@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +30,26 @@ class Service:
         index: The index, which the service closes.
         reranker: Orders documents anew; None if that is not offered.
         max_waiting: The characters that may wait to be embedded.
+        name: The name of the model for clients; None for its own.
+
+    Attributes:
+        started: When the service was made, in seconds since 1970.
 
     Raises:
         ModelError: If the model of the index cannot be loaded.
     """
 
     def __init__(
-        self, index: Index, *, reranker: Reranker | None = None, max_waiting: int = MAX_WAITING
+        self,
+        index: Index,
+        *,
+        reranker: Reranker | None = None,
+        max_waiting: int = MAX_WAITING,
+        name: str | None = None,
     ) -> None:
         self.index, self.reranker = index, reranker
+        self.started = int(time.time())
+        self._name = name
         # Loaded now, so that no request waits for it and its errors are seen at the start.
         _ = index.model
         self.batcher = Batcher(
@@ -47,8 +59,18 @@ class Service:
 
     @property
     def model_name(self) -> str:
-        """Return the name of the model, without its path."""
-        return Path(self.index.model.settings.model_name or "").name
+        """Return the name under which the server lists its model; no path of a folder."""
+        own_name = self._own_name
+        return self._name or (Path(own_name).name if Path(own_name).is_dir() else own_name)
+
+    @property
+    def model_names(self) -> set[str]:
+        """Return all names by which a request may ask for the model."""
+        return {self.model_name, self._own_name, Path(self._own_name).name}
+
+    @property
+    def _own_name(self) -> str:
+        return self.index.model.settings.model_name or ""
 
     @property
     def dimensions(self) -> int:
@@ -111,7 +133,8 @@ class Service:
                 start, end = score.best_span
                 result["window"] = {"start": start, "end": end}
             if request.return_documents:
-                result["document"] = {"text": text}
+                document = request.documents[number]
+                result["document"] = {"text": text} if isinstance(document, str) else document
             results.append(result)
         return sorted(results, key=lambda result: -result["relevance_score"])[: request.top_n]
 
@@ -126,12 +149,11 @@ class Service:
         self.index.close()
 
 
-def _text_of(document: str | dict[str, str]) -> str:
-    if isinstance(document, str):
-        return document
-    if set(document) != {"text"}:
-        raise ConfigError("a document is a string, or an object with the one key 'text'")
-    return document["text"]
+def _text_of(document: str | dict[str, Any]) -> str:
+    text = document if isinstance(document, str) else document.get("text")
+    if not isinstance(text, str):
+        raise ConfigError("a document is a string, or an object with a string as its 'text'")
+    return text
 
 
 def texts_of(texts: str | Sequence[Any]) -> list[str]:

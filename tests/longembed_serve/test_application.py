@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 from integrations.answering import ANSWERS, QUESTIONS
 
+from longembed_serve.service import Service
+
+FORM = "application/x-www-form-urlencoded"
+"""What curl and urllib say of a body if they are told nothing."""
+
 LONG = "The committee spoke of the harbour, of the orchard and of the railway. " * 200
 
 
@@ -53,7 +58,10 @@ def test_base64_and_fewer_dimensions(client, server) -> None:
         ({"input": ["a"] * 2049}, 400, "2,048"),
         ({"input": "\ud800"}, 400, "lone surrogate"),
         ({}, 400, "input: Field required"),
-        ({"input": "a", "surprise": 1}, 400, "surprise: Extra inputs"),
+        ({"input": None}, 400, "input: Field required"),
+        ({"input": "a", "dimensions": 12.5}, 400, "dimensions"),
+        ({"input": "a", "dimensions": True}, 400, "give a number"),
+        ({"input": "a", "input_type": "image"}, 400, "give 'query' or 'document'"),
         ({"input": {"text": "a"}}, 400, "input"),
         ({"input": "a", "encoding_format": "hex"}, 400, "encoding_format"),
     ],
@@ -70,6 +78,65 @@ def test_what_cannot_be_embedded_is_refused_with_the_reason(client, body, status
     error = answer.json()["error"]
     assert reason in error["message"]
     assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"encoding_format": None, "model": None, "user": None, "dimensions": None},
+        {"model": "", "user": 17},
+        {"input_type": "passage", "truncate": "END"},
+        {"input_type": "search_document", "embedding_types": ["float"]},
+        {"task": "retrieval.passage", "late_chunking": False, "normalized": True},
+        {"input_type": "classification", "truncate_prompt_tokens": -1, "keep_alive": "5m"},
+    ],
+)
+def test_fields_of_other_services_are_accepted(client, fields) -> None:
+    plain = embed(client, "a short text").json()
+    assert embed(client, "a short text", **fields).json() == plain
+
+
+@pytest.mark.parametrize("dimensions", [128, 128.0, "128", "128.0", " 128 "])
+@pytest.mark.parametrize("name", ["dimensions", "output_dimension"])
+def test_numbers_may_be_text(client, name, dimensions) -> None:
+    (item,) = embed(client, "a", **{name: dimensions}).json()["data"]
+    assert len(item["embedding"]) == 128
+
+
+def test_names_of_roles_choose_the_prompt(server, client, monkeypatch) -> None:
+    batcher, roles = server[1].batcher, []
+    submit = batcher.submit
+    monkeypatch.setattr(
+        batcher, "submit", lambda texts, role: roles.append(role) or submit(texts, role)
+    )
+    for fields in (
+        {"input_type": "QUERY"},
+        {"task": "retrieval.query"},
+        {"input_type": "passage"},
+        {"input_type": "clustering"},
+        {},
+    ):
+        assert embed(client, "a", **fields).status_code == 200
+    assert roles == ["query", "query", "document", None, None]
+
+
+def test_the_content_type_may_be_missing_but_not_in_requests_of_browsers(client) -> None:
+    form, text = ({"content-type": kind} for kind in (FORM, "text/plain"))
+    for headers in ({}, form, text):
+        answer = client.post("/v1/embeddings", content=b'{"input": "a"}', headers=headers)
+        assert answer.status_code == 200, (headers, answer.text)
+    headers = {**form, "origin": "https://evil.example"}
+    answer = client.post("/v1/embeddings", content=b'{"input": "a"}', headers=headers)
+    assert answer.status_code == 400
+
+
+def test_a_search_takes_nulls_and_numbers_as_text_but_no_unknown_field(client) -> None:
+    question = {"query": QUESTIONS["harbour"], "k": None, "weight": "0.5", "passages": "1"}
+    hits = client.post("/search", json={**question, "where": None, "mode": None}).json()["hits"]
+    assert hits[0]["title"] == "harbour.txt"
+    refused = client.post("/search", json={**question, "filter": {"title": "orchard.txt"}})
+    assert refused.status_code == 400
+    assert "filter" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("topic", QUESTIONS)
@@ -107,6 +174,17 @@ def test_documents_are_reranked(client) -> None:
     assert found[0]["relevance_score"] > found[1]["relevance_score"]
 
 
+def test_a_reranking_takes_what_other_clients_send(client) -> None:
+    documents = [{"text": "Bread.", "title": "A"}, {"text": "The widow paid for the crane."}]
+    asked = {"query": QUESTIONS["harbour"], "documents": documents, "max_tokens_per_doc": 99}
+    asked |= {"top_k": "1", "return_documents": True, "truncation": True, "model": "rerank-2"}
+    (result,) = client.post("/v1/rerank", json=asked).json()["results"]
+    assert (result["index"], result["document"]) == (1, documents[1])
+    refused = client.post("/v1/rerank", json={"query": "a", "documents": [{"title": "A"}]})
+    assert refused.status_code == 400
+    assert "'text'" in refused.json()["error"]["message"]
+
+
 def test_only_documents_of_the_store_can_be_read(client, store) -> None:
     for source in ("/etc/passwd", "../../etc/passwd", "", "*", str(store)):
         answer = client.post("/document", json={"source": source})
@@ -120,8 +198,33 @@ def test_health_models_and_the_description_of_the_api(client) -> None:
     name = client.get("/v1/models").json()["data"][0]["id"]
     assert name == health["model"]
     assert embed(client, "a", model=name).json()["model"] == name
+    described = client.get(f"/v1/models/{name}").json()
+    assert described == client.get("/v1/models").json()["data"][0]
+    missing = client.get("/v1/models/gpt-9")
+    assert missing.status_code == 404
+    assert name in missing.json()["error"]["message"]
     assert "/v1/embeddings" in client.get("/openapi.json").json()["paths"]
     assert client.get("/docs").status_code == 200
+
+
+def test_a_model_has_the_name_of_the_hub_its_last_part_and_one_that_is_chosen(
+    serve, monkeypatch
+) -> None:
+    with serve() as (address, service), httpx.Client(base_url=address, timeout=120) as client:
+        monkeypatch.setattr(Service, "_own_name", "sentence-transformers/all-MiniLM-L6-v2")
+        (described,) = client.get("/v1/models").json()["data"]
+        assert described["id"] == "sentence-transformers/all-MiniLM-L6-v2"
+        for name in (
+            "all-MiniLM-L6-v2",
+            "sentence-transformers/all-MiniLM-L6-v2",
+            "sentence-transformers%2Fall-MiniLM-L6-v2",
+        ):
+            assert client.get(f"/v1/models/{name}").json() == described
+        for name in ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
+            assert embed(client, "a", model=name).status_code == 200
+        monkeypatch.setattr(service, "_name", "text-embedding-3-small")
+        assert embed(client, "a", model="text-embedding-3-small").status_code == 200
+        assert client.get("/v1/models").json()["data"][0]["id"] == "text-embedding-3-small"
 
 
 def test_requests_at_the_same_time_get_their_own_vectors(client, server) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from weakref import WeakSet
 
 from longembed_index.errors import StoreError
+from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.texts import escaped
 
 BUSY_SECONDS = 10.0
@@ -39,82 +38,6 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     return StoreError(f"cannot read or write {escaped(path)}: {error}")
 
 
-class _ForkGate:
-    """Keeps forks and the use of connections apart.
-
-    SQLite counts the locks of a process in its memory, and a child inherits the counts without the
-    locks: a connection that it opens to the same file then reads without any lock, and breaks when
-    the parent closes its own. So no connection may be open while a process forks.
-    """
-
-    def __init__(self) -> None:
-        self._thread = threading.local()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._condition = threading.Condition(threading.Lock())
-        self._users = self._own_uses
-        self._forks = 0
-        self._pools: WeakSet[Connections] = WeakSet()
-
-    @property
-    def _own_uses(self) -> int:
-        """Return how many of the uses are this thread's."""
-        return getattr(self._thread, "uses", 0)
-
-    @contextmanager
-    def use(self) -> Iterator[None]:
-        """Hold off forks for a while."""
-        with self._condition:
-            # A fork waits for a thread that is in already, which must not wait for it.
-            self._condition.wait_for(lambda: self._own_uses or not self._forks)
-            self._users += 1
-            self._thread.uses = self._own_uses + 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._users -= 1
-                self._thread.uses -= 1
-                if self._forks:
-                    self._condition.notify_all()
-
-    def add(self, pool: Connections) -> None:
-        """Close the connections of a pool before each fork."""
-        with self._condition:
-            self._pools.add(pool)
-
-    def before_fork(self) -> None:
-        """Wait until no other thread uses a connection, close all, and let nobody in."""
-        self._condition.acquire()
-        self._forks += 1
-        self._condition.wait_for(lambda: self._users == self._own_uses)
-        for pool in self._pools:
-            pool.close_idle()
-
-    def after_fork_in_parent(self) -> None:
-        """Let threads in again."""
-        self._forks -= 1
-        self._condition.notify_all()
-        self._condition.release()
-
-    def after_fork_in_child(self) -> None:
-        """Begin anew: the threads that waited are not in the child."""
-        pools = list(self._pools)
-        self._reset()
-        for pool in pools:
-            self._pools.add(pool)
-
-
-_gate = _ForkGate()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_gate.before_fork,
-        after_in_parent=_gate.after_fork_in_parent,
-        after_in_child=_gate.after_fork_in_child,
-    )
-
-
 class Connections:
     """Connections to one SQLite file, each used by one thread at a time.
 
@@ -139,7 +62,7 @@ class Connections:
         self._identity: tuple[int, int] | None = None
         self._unchanged: tuple[int, ...] | None = None
         self._closed = False
-        _gate.add(self)
+        fork_gate.add(self)
 
     @contextmanager
     def borrow(self) -> Iterator[sqlite3.Connection]:
@@ -150,7 +73,7 @@ class Connections:
         Raises:
             StoreError: In place of any error of SQLite.
         """
-        with _gate.use():
+        with fork_gate.use():
             try:
                 connection = self._take()
             except sqlite3.Error as error:
@@ -177,7 +100,7 @@ class Connections:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             self._closed = True
-            with _gate.use():
+            with fork_gate.use():
                 self.close_idle()
 
     def close_idle(self) -> None:

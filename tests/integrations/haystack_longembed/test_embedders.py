@@ -12,6 +12,7 @@ pytest.importorskip("haystack")
 from haystack import Document, Pipeline
 from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
 from haystack.components.writers import DocumentWriter
+from haystack.dataclasses import ByteStream
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 
 import longembed_st as le
@@ -67,6 +68,22 @@ def test_metadata_is_put_before_the_text(minilm_folder, core) -> None:
     np.testing.assert_allclose(found.embedding, core.encode_document("A title | text"), atol=1e-6)
 
 
+def test_documents_without_text_are_passed_on_and_named(minilm_folder, documents, caplog) -> None:
+    picture = Document(blob=ByteStream(b"a picture"), meta={"title": "A title"})
+    given = [picture, Document(content=LONG), Document(content="")]
+    found = documents.run(given)
+    assert [one.id for one in found["documents"]] == [one.id for one in given]
+    assert [one.embedding is None for one in found["documents"]] == [True, False, False]
+    assert found["meta"]["without_text"] == [picture.id]
+    assert picture.id in caplog.text
+    assert documents.run([picture])["documents"] == [picture]
+    with_titles = LongEmbedDocumentEmbedder(
+        str(minilm_folder), settings=SETTINGS, meta_fields_to_embed=["title"]
+    )
+    (titled,) = with_titles.run([picture])["documents"]
+    assert titled.embedding == with_titles.run([Document(content="A title")])["documents"][0].embedding
+
+
 def test_a_pipeline_indexes_and_finds_and_is_written_down(documents, query) -> None:
     store = InMemoryDocumentStore(embedding_similarity_function="cosine")
     indexing = Pipeline()
@@ -110,8 +127,6 @@ def test_mistakes_are_told_at_once(documents, query) -> None:
         query.run([Document(content="x")])
     with pytest.raises(InputError, match="LongEmbedTextEmbedder"):
         documents.run(["x"])
-    with pytest.raises(InputError, match="no content"):
-        documents.run([Document(content=None)])
     assert documents.run([])["documents"] == []
 
 

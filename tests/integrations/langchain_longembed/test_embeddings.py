@@ -9,6 +9,7 @@ import re
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from compare import cosine, difference
@@ -39,6 +40,14 @@ def test_vectors_are_those_of_the_core_as_plain_floats(bert) -> None:
     assert {type(number) for vector in vectors for number in vector} == {float}
     assert difference(vectors, le.load(bert, "pcw").encode_document(TEXTS)) < 1e-6
     assert embeddings.embed_documents([]) == []
+
+
+@pytest.mark.parametrize("kind", [tuple, iter, np.array, lambda texts: (t for t in texts)])
+def test_documents_may_be_any_iterable(bert, kind) -> None:
+    embeddings = LongEmbedEmbeddings(model_name=bert, method="pcw")
+    assert difference(embeddings.embed_documents(kind(TEXTS)), embeddings.embed_documents(TEXTS)) < 1e-6
+    with pytest.raises(le.InputError, match="a list of texts"):
+        embeddings.embed_documents("one text")
 
 
 def test_queries_and_documents_get_the_prompts_stored_with_the_model(bert) -> None:

@@ -44,7 +44,8 @@ class TestStandard(RetrieversIntegrationTests):
 
 
 def test_documents_are_whole_and_say_where_the_answer_stands(store) -> None:
-    (found,) = LongEmbedRetriever(store=str(store), k=1, mode="dense").invoke(QUESTIONS["harbour"])
+    retriever = LongEmbedRetriever(store=store, k=1, mode="dense", returns="documents")
+    (found,) = retriever.invoke(QUESTIONS["harbour"])
     assert isinstance(found, Document)
     assert found.metadata["title"] == "harbour.txt"
     assert len(found.page_content.split()) > 2_000
@@ -60,7 +61,7 @@ def test_documents_are_whole_and_say_where_the_answer_stands(store) -> None:
 def test_a_passage_answers_with_a_call_of_few_words(store, topic) -> None:
     """The whole document would cost a prompt of thousands of words."""
     model = FakeLanguageModel()
-    retriever = LongEmbedRetriever(store=str(store), k=1, returns="passages")
+    retriever = LongEmbedRetriever(store=store, k=1)
     (passage,) = retriever.invoke(QUESTIONS[topic])
     assert model.answer(QUESTIONS[topic], passage.page_content) == ANSWERS[topic]
     assert (model.calls, model.words < 300) == (1, True)
@@ -68,6 +69,30 @@ def test_a_passage_answers_with_a_call_of_few_words(store, topic) -> None:
     whole = Path(passage.metadata["source"]).read_text()
     assert whole[passage.metadata["start"] : passage.metadata["end"]] == passage.page_content
     assert whole[start:end] == ANSWERS[topic]
+
+
+@pytest.mark.parametrize("returns", ["passages", "documents"])
+def test_ids_are_given_and_the_same_each_time(store, returns) -> None:
+    retriever = LongEmbedRetriever(store=store, k=3, passages=2, returns=returns)
+    found, again = (retriever.invoke(QUESTIONS["harbour"]) for _ in range(2))
+    assert [one.id for one in found] == [one.id for one in again]
+    assert len({one.id for one in found}) == len(found) >= 3
+    assert None not in {one.id for one in found}
+
+
+def test_passages_go_into_another_vector_store(store, minilm_folder) -> None:
+    chromadb = pytest.importorskip("chromadb")
+    from langchain_chroma import Chroma
+
+    from langchain_longembed import LongEmbedEmbeddings
+
+    found = LongEmbedRetriever(store=store, k=2).invoke(QUESTIONS["harbour"])
+    other = Chroma(
+        client=chromadb.EphemeralClient(),
+        collection_name="passages",
+        embedding_function=LongEmbedEmbeddings(model=str(minilm_folder)),
+    )
+    assert other.add_documents(found) == [one.id for one in found]
 
 
 async def test_it_answers_asynchronously(store) -> None:

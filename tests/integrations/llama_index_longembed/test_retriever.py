@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,20 @@ async def test_whole_documents_and_the_asynchronous_way(store) -> None:
     assert found[0].node.metadata["title"] == "railway.txt"
     assert found[0].node.text == Path(found[0].node.metadata["source"]).read_text()
     assert found[0].score > found[1].score
+
+
+async def test_asynchronous_calls_let_the_event_loop_run(store, monkeypatch) -> None:
+    # The search waits for a signal that only a running loop can give.
+    retriever, signal = LongEmbedRetriever(store, k=1), threading.Event()
+    search = retriever._index.search
+    monkeypatch.setattr(
+        retriever._index, "search", lambda *words, **more: signal.wait(60) and search(*words, **more)
+    )
+    retrieving = asyncio.create_task(retriever.aretrieve(QUESTIONS["railway"]))
+    await asyncio.sleep(0)
+    signal.set()
+    (found,) = await retrieving
+    assert found.node.metadata["title"] == "railway.txt"
 
 
 def test_only_documents_with_some_metadata(store) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 from small_models import WORDS
@@ -65,3 +68,18 @@ def test_ids_survive_being_ingested_twice(embed_model, documents) -> None:
     again = IngestionPipeline(transformations=[SpanNodeParser(embed_model=embed_model)])
     assert [node.node_id for node in again.run(documents=documents)] == [n.node_id for n in first]
     assert len({node.node_id for node in first}) == len(first)
+
+
+async def test_asynchronous_calls_let_the_event_loop_run(
+    embed_model, documents, monkeypatch
+) -> None:
+    # Parsing waits for a signal that only a running loop can give.
+    parser, signal = SpanNodeParser(embed_model=embed_model), threading.Event()
+    parse = SpanNodeParser._parse_nodes
+    monkeypatch.setattr(
+        SpanNodeParser, "_parse_nodes", lambda *words: signal.wait(60) and parse(*words)
+    )
+    parsing = asyncio.create_task(parser.acall(documents))
+    await asyncio.sleep(0)
+    signal.set()
+    assert len(await parsing) > len(documents)

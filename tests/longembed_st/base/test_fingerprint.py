@@ -130,6 +130,90 @@ def test_a_number_among_the_weights_is_hashed_too(folder):
     assert le.fingerprint(model) != before
 
 
+class AdaptedLinear(nn.Module):
+    """A linear layer with adapters, with the public attributes of PEFT's layers."""
+
+    def __init__(self, base_layer: nn.Linear) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        width = base_layer.in_features
+        self.lora_A = nn.ModuleDict({name: nn.Linear(width, 2, bias=False) for name in "ab"})
+        self.lora_B = nn.ModuleDict({name: nn.Linear(2, width, bias=False) for name in "ab"})
+        self.scaling = {"a": 2.0, "b": 2.0}
+        self.active_adapters, self.merged_adapters = ["a"], []
+        self.disable_adapters = False
+
+    def forward(self, values):
+        result = self.base_layer(values)
+        if not self.disable_adapters and not self.merged_adapters:
+            for name in self.active_adapters:
+                result = result + self.lora_B[name](self.lora_A[name](values)) * self.scaling[name]
+        return result
+
+
+@pytest.fixture
+def adapted(folder):
+    """An extended model with adapters a and b in one layer, and this layer."""
+    stock = SentenceTransformer(folder)
+    attention = stock[0].model.encoder.layer[0].attention.self
+    attention.query = AdaptedLinear(attention.query)
+    model = le.extend(stock, **PI)
+    return model, model[0].model.encoder.layer[0].attention.self.query
+
+
+def test_it_knows_which_adapters_act(adapted, plain):
+    model, layer = adapted
+    text = "ban " * 30
+    prints, vectors = {"plain": plain}, {}
+    for name, change in {
+        "a": {},
+        "b": {"active_adapters": ["b"]},
+        "both": {"active_adapters": ["a", "b"]},
+        "none": {"active_adapters": []},
+        "stronger": {"active_adapters": ["a"], "scaling": {"a": 3.0, "b": 2.0}},
+    }.items():
+        for attribute, value in change.items():
+            setattr(layer, attribute, value)
+        prints[name], vectors[name] = le.fingerprint(model), model.encode(text)
+    assert len(set(prints.values())) == 6
+    # The attributes are those by which the layer computes.
+    assert len({tuple(vector.round(4)) for vector in vectors.values()}) == 5
+    layer.disable_adapters = True
+    assert le.fingerprint(model) == prints["none"]
+    layer.disable_adapters, layer.scaling = False, {"a": 2.0, "b": 2.0}
+    assert le.fingerprint(model) == prints["a"]
+
+
+def test_it_knows_the_weights_of_an_adapter_and_whether_it_is_merged(adapted):
+    model, layer = adapted
+    before = le.fingerprint(model)
+    layer.merged_adapters = ["a"]
+    assert le.fingerprint(model) != before
+    layer.merged_adapters = []
+    with torch.no_grad():
+        layer.lora_A["a"].weight += 1
+    assert le.fingerprint(model) != before
+
+
+def test_it_knows_the_adapters_of_peft(folder):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    stock = SentenceTransformer(folder)
+    for name in "ab":
+        config = peft.LoraConfig(
+            r=2, lora_alpha=4, target_modules=["query"], init_lora_weights=False
+        )
+        stock.add_adapter(config, name)
+    model = le.extend(stock, **PI)
+    prints = []
+    for name in "aba":
+        model.set_adapter(name)
+        prints.append(le.fingerprint(model))
+    model.disable_adapters()
+    prints.append(le.fingerprint(model))
+    assert prints[0] == prints[2]
+    assert len(set(prints)) == 3
+
+
 def test_a_model_that_was_not_extended_has_none(folder):
     with pytest.raises(le.ModelError, match="extend"):
         le.fingerprint(SentenceTransformer(folder))

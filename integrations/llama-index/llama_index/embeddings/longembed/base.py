@@ -82,18 +82,19 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         description="Of the model. If given, a model that makes other vectors is refused.",
     )
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, model_name: str, **data: Any) -> None:
         """Load the model, or share the one that another object with equal settings has loaded.
 
         Args:
-            **data: The fields, and the method's own options.
+            model_name: Folder or Hugging Face hub name.
+            **data: The other fields, and the method's own options.
 
         Raises:
             ConfigError: If a setting is out of range or wrong for the model, or if the model is not
                 the one that the fingerprint was taken from.
             ModelError: If the model cannot be loaded or cannot take the method.
         """
-        super().__init__(**data)
+        super().__init__(model_name=model_name, **data)
         if self.fingerprint is not None:
             given = ModelSettings(**{"model_name": self.model_name, **self.explicit})
             if not self._loaded.is_compatible(Provenance(given, self.fingerprint)):
@@ -126,6 +127,9 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
         return await asyncio.to_thread(self._get_text_embedding, text)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return await asyncio.to_thread(self._get_text_embeddings, texts)
 
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -123,6 +124,10 @@ class LongEmbedRetriever(BaseRetriever):
             for hit in hits
             for passage in hit.passages
         ]
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """Run `_retrieve` in a thread."""
+        return await asyncio.to_thread(self._retrieve, query_bundle)
 
 
 def _document_node(hit: Hit) -> TextNode:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from haystack import Document, component, default_from_dict, default_to_dict
+from haystack import Document, component, default_from_dict, default_to_dict, logging
 
 from longembed_st.adapter import plain_floats
 from longembed_st.base.settings import ModelSettings
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from longembed_st.base.long_model import Role
     from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -162,43 +164,51 @@ class LongEmbedDocumentEmbedder(_Embedder):
     def run(self, documents: list[Document]) -> dict[str, Any]:
         """Embed documents.
 
+        A document that has no text at all, for instance a picture, is passed on without a vector.
+
         Args:
-            documents: Documents with a `content`. They are not changed.
+            documents: Documents. They are not changed.
 
         Returns:
             `documents`, copies with an `embedding`, and `meta` with the `model`, the number of
-            `tokens` of the documents, and how many of them were `read`.
+            `tokens` of the documents, how many of them were `read`, and the ids of documents
+            `without_text`.
 
         Raises:
-            InputError: If an item is not a document, has no text, or is too long with
-                `on_overflow="error"`.
+            InputError: If an item is not a document, or is too long with `on_overflow="error"`.
             ModelError: If a vector is not finite.
         """
         texts = [self._text_of(document) for document in documents]
-        encoded = self._encode(texts, "document")
-        vectors = plain_floats(encoded.vectors) if texts else []
+        encoded = self._encode([text for text in texts if text is not None], "document")
+        vectors = iter(plain_floats(encoded.vectors))
         embedded = [
-            replace(document, embedding=vector)
-            for document, vector in zip(documents, vectors, strict=True)
+            document if text is None else replace(document, embedding=next(vectors))
+            for document, text in zip(documents, texts, strict=True)
         ]
-        return {"documents": embedded, "meta": _meta(self.model, encoded)}
+        skipped = [d.id for d, text in zip(documents, texts, strict=True) if text is None]
+        if skipped:
+            logger.warning(
+                "Documents without text got no embedding: {ids}. Retrievers that compare embeddings"
+                " do not find them",
+                ids=", ".join(skipped),
+            )
+        meta = {**_meta(self.model, encoded), "without_text": skipped}
+        return {"documents": embedded, "meta": meta}
 
     @component.output_types(documents=list[Document], meta=dict[str, Any])
     async def run_async(self, documents: list[Document]) -> dict[str, Any]:
         """Call `run` in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self.run, documents)
 
-    def _text_of(self, document: Document) -> str:
+    def _text_of(self, document: Document) -> str | None:
         if not isinstance(document, Document):
             raise InputError(
                 "LongEmbedDocumentEmbedder takes a list of Documents, not of "
                 f"{type(document).__name__}. For a query use LongEmbedTextEmbedder"
             )
-        if document.content is None:
-            raise InputError(f"the document {document.id} has no content. Leave it out")
         values = [document.meta.get(field) for field in self.meta_fields_to_embed]
-        parts = [*(str(value) for value in values if value is not None), document.content]
-        return self.embedding_separator.join(parts)
+        parts = [str(value) for value in (*values, document.content) if value is not None]
+        return self.embedding_separator.join(parts) if parts else None
 
 
 def _meta(model: str, encoded: Encoded) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""The pieces of Python in README, docs and docstrings are run, on a small index of their own.
+
+Those of a page run one after the other and share their variables, in a folder with documents and a
+store. Small models stand in for those of the hub. What cannot be run is marked on the page.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from class_models import late, pairs, splade
+from docs.test_snippets import KNOWN
+from docs_snippets import docstring_snippets, page_blocks
+
+from longembed_index import Document, Index
+
+MOST_NOT_RUN = 2
+"""Pieces that the pages mark as not run; raise it only for a reason that holds."""
+
+PYTHON = [block for block in page_blocks() if block.language == "python"]
+PAGES = sorted({block.page for block in PYTHON})
+DOCSTRINGS = dict(docstring_snippets())
+BEFORE = {
+    "BENCH.md": "Path('longembed.json').write_text(json.dumps({'model': {'model_name_or_path': MODEL}}))",
+    "STORES.md": """
+        with Index.open("chroma:store2", model=MODEL) as index:
+            index.add("reports/")
+        with Index.open("lancedb:lance", model=MODEL) as index:
+            index.add("reports/")""",
+    "TUNING.md": "le.load(MODEL, 'pi', max_seq_length=2048).save_pretrained('model-2k')",
+}
+"""What the text of a page has made before its first piece."""
+
+
+@pytest.fixture(scope="module")
+def models(small_model) -> dict[str, str]:
+    """Folders that stand in for models of the hub, by name."""
+    small = str(small_model("bert", positions=64))
+    return {
+        "thenlper/gte-small": small,
+        "intfloat/e5-base-v2": small,
+        "sentence-transformers/all-MiniLM-L6-v2": small,
+        "naver/splade-v3": str(splade("bert")),
+        "lightonai/GTE-ModernColBERT-v1": str(late("bert")),
+        "cross-encoder/ms-marco-MiniLM-L6-v2": str(pairs("bert")),
+        "lancedb:s3://bucket/reports": "lancedb:lance",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, models) -> Path:
+    """Documents and a store, as the pages take them for granted."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("2019/budget.txt", "2020/contracts/minutes.md"):
+        path = folder / "reports" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"Who approved the budget of {name}? The council did. " * 20)
+    for name in ("notes.md", "contract.txt"):
+        (folder / name).write_text("A contract of forty pages about the budget. " * 20)
+    with Index.open(folder / "store", model=models["thenlper/gte-small"]) as index:
+        index.add(folder / "reports")
+        index.add_documents([Document("letter", "The budget of the year.", {"year": 2019})])
+    return folder
+
+
+@pytest.fixture
+def run(folder, models, tmp_path, monkeypatch):
+    """Runs pieces of code with common variables, in a copy of the folder."""
+    shutil.copytree(folder, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    variables: dict[str, object] = {"MODEL": models["thenlper/gte-small"]}
+    exec("import json, longembed_st as le\nfrom pathlib import Path", variables)
+    exec("from longembed_index import Index", variables)
+
+    def running(code: str, **more: str) -> None:
+        for name, folder in {**models, **more}.items():
+            code = code.replace(f'"{name}', f'"{folder}')
+        exec(compile(code, "<piece>", "exec"), variables)
+
+    return running
+
+
+def lines_of(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines())
+
+
+def known_before(name: str) -> str:
+    """What the text around a piece has introduced, with models and texts of this test."""
+    known = [lines_of(text) for start, text in KNOWN.items() if name == start]
+    known += [lines_of(text) for start, text in KNOWN.items() if name.startswith(f"{start}_")]
+    code = "\n".join(known).replace('"m"', "MODEL")
+    return code.replace("''", "'A report of a council. ' * 50").replace('""', '"A report."')
+
+
+def test_few_pieces_are_not_run() -> None:
+    marked = [block.not_run for block in PYTHON if block.not_run]
+    assert len(marked) <= MOST_NOT_RUN
+    assert all(reasons.keys() == {""} for reasons in marked)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "SERVING.md"])
+def test_pieces_of_a_page(page, run, capsys) -> None:
+    setup = BEFORE.get(page, "").strip()
+    run("\n".join(line.removeprefix("        ") for line in setup.splitlines()))
+    for number, block in enumerate(block for block in PYTHON if block.page == page):
+        if not block.not_run:
+            run(known_before(f"{page[:-3].lower()}_{number}"))
+            capsys.readouterr()
+            run(block.code)
+            assert ("print(" in block.code) <= bool(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", DOCSTRINGS)
+def test_pieces_of_docstrings(name, run) -> None:
+    run(known_before(name))
+    if "mteb" not in name:
+        run(DOCSTRINGS[name])

@@ -1,0 +1,123 @@
+"""Stores of every kind are searched from many threads and forked children; no call may fail."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from fresh_process import run_fresh
+
+pytest.importorskip("langchain_core")
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+SETUP = """
+    import asyncio, multiprocessing, os, threading, warnings
+    from concurrent.futures import ThreadPoolExecutor
+    warnings.simplefilter("ignore")
+    import torch
+    torch.set_num_threads(2)
+    from langchain_longembed import LongEmbedRetriever
+    from longembed_index import Document, Index
+
+    model, kind, folder = given
+    topics = ["harbour", "orchard", "railway"]
+    with Index.open(folder, kind=kind, model=model) as index:
+        index.add_documents([Document(t, f"The {t} needs a new gate. " * 9) for t in topics])
+    retriever = LongEmbedRetriever(store=folder, k=1, mode="hybrid")
+    questions, expected = [f"{t} gate" for t in topics] * 8, topics * 8
+
+    def sources(answers):
+        return [documents[0].metadata["source"] for documents in answers]
+
+    def in_threads():
+        with ThreadPoolExecutor(8) as threads:
+            return sources(threads.map(retriever.invoke, questions))
+
+    async def together():
+        return sources(await asyncio.gather(*map(retriever.ainvoke, questions)))
+"""
+THREADS = """
+    answer({
+        "first use": in_threads() == expected,
+        "batch": sources(retriever.batch(questions)) == expected,
+        "abatch": sources(asyncio.run(retriever.abatch(questions))) == expected,
+        "gather": asyncio.run(together()) == expected,
+    })
+"""
+FORKS = """
+    assert in_threads() == expected
+    fork = multiprocessing.get_context("fork")
+
+    def work():
+        right = in_threads() == expected and sources(retriever.batch(questions)) == expected
+        os._exit(0 if right else 1)
+
+    children = [fork.Process(target=work) for _ in range(4)]
+    # The second half is forked while threads of the parent search.
+    for child in children[:2]:
+        child.start()
+    busy = threading.Thread(target=in_threads)
+    busy.start()
+    for child in children[2:]:
+        child.start()
+    busy.join()
+    for child in children:
+        child.join(200)
+        child.kill()
+    answer([child.exitcode for child in children])
+"""
+
+
+@pytest.fixture(scope="module")
+def model(small_model) -> str:
+    return str(small_model("bert", positions=64))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "lancedb", "chroma"])
+def test_threads(model, kind, tmp_path) -> None:
+    pytest.importorskip("chromadb" if kind == "chroma" else "lancedb")
+    found = run_fresh(SETUP + THREADS, tmp_path, given=[model, kind, str(tmp_path / "store")])
+    assert found == dict.fromkeys(("first use", "batch", "abatch", "gather"), True)
+
+
+@needs_fork
+@pytest.mark.parametrize("kind", ["sqlite", "chroma"])
+def test_forked_children(model, kind, tmp_path) -> None:
+    pytest.importorskip("chromadb" if kind == "chroma" else "langchain_core")
+    found = run_fresh(SETUP + FORKS, tmp_path, given=[model, kind, str(tmp_path / "store")])
+    assert found == [0, 0, 0, 0]
+
+
+LANCE_FORKS = """
+    from longembed_index.errors import StoreError
+
+    def search():
+        try:
+            os._exit(0 if sources([retriever.invoke("harbour gate")]) == ["harbour"] else 1)
+        except StoreError as error:
+            os._exit(2 if "forked process" in str(error) else 3)
+
+    def exit_codes():
+        fork = multiprocessing.get_context("fork")
+        children = [fork.Process(target=search) for _ in range(4)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(200)
+            child.kill()
+        return [child.exitcode for child in children]
+
+    in_threads()
+    used = exit_codes()
+    # The parent goes on, as nothing was in use when it forked.
+    assert in_threads() == expected
+    answer(used)
+"""
+
+
+@needs_fork
+def test_forked_children_of_a_process_that_used_lancedb_are_told_at_once(model, tmp_path) -> None:
+    pytest.importorskip("lancedb")
+    given = [model, "lancedb", str(tmp_path / "store")]
+    assert run_fresh(SETUP + LANCE_FORKS, tmp_path, given=given) == [2, 2, 2, 2]
