@@ -6,12 +6,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource
+from longembed_index.patterns import matches_pattern
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 
@@ -157,7 +157,7 @@ def _is_wanted(file: Path, root: Path, include: Sequence[str], exclude: Sequence
     names = (file.name, file.relative_to(root).as_posix())
 
     def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+        return any(matches_pattern(name, pattern) for name in names for pattern in patterns)
 
     return (not include or matches(include)) and not matches(exclude)
 

@@ -52,6 +52,8 @@ FILTERED: dict[str, dict[str, Any]] = {
     "/reports/2019/[b].txt": {"year": 2019.0, "draft": False, "tags": [], "author": "Zoë"},
     "/reports/2020/c.txt": {"year": "2020", "author": "zoe", "nested": {"year": 2019}},
     "/other": {"year": None, "author": 'a "quoted" \\ name', "tags": ["red", 7]},
+    # Decomposed, as some file systems have it.
+    "/reports/U\u0308bersicht.txt": {"author": "Zoe\u0308", "year": 2018},
     "contract-17": {"amount": 10**20, "year": 2021, "title": "of the metadata", "ключ": "да"},
 }
 """Documents for filters: metadata by id."""
@@ -84,6 +86,9 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"id": "contract-17"},
     {"source": "/reports/*"},
     {"source": "/reports/2019/[b].*"},
+    {"id": "/reports/\u00dcbersicht.txt"},
+    {"source": ["/reports/\u00dc*", "/other"]},
+    {"title": "\u00dcbersicht*"},
     {"id": "*"},
     {"source": {"lt": "/reports"}},
     {"title": "?.txt"},

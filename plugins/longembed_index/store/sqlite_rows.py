@@ -14,7 +14,7 @@ import numpy as np
 
 from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.store.filters import is_pattern
+from longembed_index.patterns import is_pattern, plain_prefix
 from longembed_index.store.vectors import unit_vectors
 from longembed_st.base.coverage import Coverage
 from longembed_st.base.texts import escaped
@@ -159,17 +159,15 @@ def narrow(where: Where) -> tuple[str, list[str | bytes | float]]:
     conditions: list[str] = ["1"]
     values: list[str | bytes | float] = []
     for key, condition in where.items():
-        text = condition if isinstance(condition, str) and not is_pattern(condition) else None
-        if text is not None and not is_storable(text):
-            continue
+        start = plain_prefix(re.split("[*?]", condition)[0]) if isinstance(condition, str) else None
+        # Only a text that has no other form in Unicode can be looked up.
+        text = condition if start == condition else None
         if key in ("id", "source") and text is not None:
             conditions.append("id = ?")
             values.append(text)
-        elif key in ("id", "source") and is_pattern(condition):
-            start = condition.replace("?", "*").partition("*")[0]
-            if is_storable(start):
-                conditions += ["id >= ?", "id < ?"]
-                values += [start, _end_of_prefix(start)]
+        elif key in ("id", "source") and start:
+            conditions += ["id >= ?", "id < ?"]
+            values += [start, start[:-1] + chr(ord(start[-1]) + 1)]
         elif key == "content_hash" and text is not None:
             conditions.append("content_hash = ?")
             values.append(text)
@@ -202,14 +200,3 @@ def _number_bounds(condition: Any) -> tuple[float, float] | None:
     except OverflowError:
         return None
     return widened[0] - abs(widened[0]) * 1e-9, widened[1] + abs(widened[1]) * 1e-9
-
-
-def _end_of_prefix(prefix: str) -> str | bytes:
-    """Return a string or blob that is greater than all strings that begin with a prefix."""
-    prefix = prefix.rstrip("\U0010ffff")
-    if not prefix:
-        # Every blob is greater than every text.
-        return b""
-    following = ord(prefix[-1]) + 1
-    # Surrogates are not characters.
-    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
