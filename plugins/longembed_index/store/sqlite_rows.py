@@ -14,7 +14,7 @@ import numpy as np
 
 from longembed_index.document import Document, Entry, Record, Spans
 from longembed_index.errors import StoreError
-from longembed_index.patterns import is_pattern, plain_prefix
+from longembed_index.patterns import plain_prefix
 from longembed_index.store.vectors import unit_vectors
 from longembed_st.base.coverage import Coverage
 from longembed_st.base.texts import escaped
