@@ -22,6 +22,7 @@ from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from longembed_index.documents.parsed import LeftOut
     from longembed_index.store.protocol import Store
     from longembed_st.base.coverage import Coverage
     from longembed_st.loading.cache import CachedModel
@@ -49,9 +50,11 @@ class Embedded:
     coverage: Coverage
     spans: Spans | None = None
 
-    def record_of(self, document: Document, content_hash: str) -> Record:
-        """Return the record of a document with this text."""
-        return Record(document, self.vector, content_hash, self.coverage, self.spans)
+    def record_of(
+        self, document: Document, content_hash: str, left_out: tuple[LeftOut, ...] = ()
+    ) -> Record:
+        """Return the record of a document with this text, and what its file has beside it."""
+        return Record(document, self.vector, content_hash, self.coverage, self.spans, left_out)
 
 
 Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]

@@ -7,16 +7,16 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.document import Document, Entry, Record, Spans, plain_left_out
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
 from longembed_index.patterns import plain_prefix
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.base.coverage import Coverage
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from longembed_index.store.protocol import Where
 
-ENTRY_COLUMNS = "id, title, metadata, content_hash, characters, tokens, read, windows"
+ENTRY_COLUMNS = (
+    "id, title, metadata, content_hash, characters, tokens, read, windows, unknown, left_out"
+)
 """The columns of a document that `read_entry` takes."""
 
 _PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
@@ -59,6 +61,8 @@ def entry_values(record: Record) -> tuple[Any, ...]:
         coverage.tokens,
         coverage.read,
         coverage.passes,
+        coverage.unknown,
+        left_out_to_json(record.left_out),
     )
 
 
@@ -68,10 +72,11 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
     Raises:
         StoreError: If they are damaged.
     """
-    document_id, title, metadata, *rest = values
+    document_id, title, metadata, *rest, left_out = values
     try:
-        return Entry(document_id, decode_text(title), json.loads(metadata), *rest)
-    except ValueError:
+        title, metadata = decode_text(title), json.loads(metadata)
+        return Entry(document_id, title, metadata, *rest, left_out_from_json(left_out))
+    except (TypeError, ValueError):
         raise damaged("metadata", document_id) from None
 
 
@@ -86,8 +91,17 @@ def read_record(
     if text is None or text_digest(text) != digest:
         raise damaged("text", entry.id)
     document = Document(entry.id, decode_text(text), entry.metadata, entry.title)
-    coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
-    return Record(document, vector, entry.content_hash, coverage)
+    return Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
+
+
+def left_out_to_json(left_out: Iterable[LeftOut]) -> str | None:
+    """Return parts that were left out as JSON; None if there are none."""
+    return json.dumps(plain_left_out(left_out)) if left_out else None
+
+
+def left_out_from_json(stored: str | None) -> tuple[LeftOut, ...]:
+    """Return the parts that `left_out_to_json` made JSON of."""
+    return tuple(LeftOut(**part) for part in json.loads(stored)) if stored else ()
 
 
 def is_storable(document_id: str) -> bool:
