@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from longembed_st.errors import LongEmbedError as LongEmbedError
     from longembed_st.errors import ModelError as ModelError
     from longembed_st.errors import TextNotReadWarning as TextNotReadWarning
+    from longembed_st.errors import UnknownTokensWarning as UnknownTokensWarning
     from longembed_st.loading.bake import ShortTextsChangeWarning as ShortTextsChangeWarning
     from longembed_st.loading.bake import bake as bake
     from longembed_st.loading.extend import extend as extend
@@ -83,7 +84,14 @@ _HOMES = {
     "base.settings": ["ModelSettings"],
     "cross_encoder.model": ["LongCrossEncoder"],
     "cross_encoder.transformer": ["LongPairTransformer"],
-    "errors": ["ConfigError", "InputError", "LongEmbedError", "ModelError", "TextNotReadWarning"],
+    "errors": [
+        "ConfigError",
+        "InputError",
+        "LongEmbedError",
+        "ModelError",
+        "TextNotReadWarning",
+        "UnknownTokensWarning",
+    ],
     "loading.bake": ["ShortTextsChangeWarning", "bake"],
     "loading.extend": ["extend"],
     "loading.load": ["load"],

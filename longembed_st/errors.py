@@ -1,4 +1,4 @@
-"""The errors of this package, and the warning that a text was not read to its end."""
+"""The errors of this package, and the warnings that a text was not read."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class InputError(LongEmbedError, ValueError):
 
 class TextNotReadWarning(UserWarning):
     """Some tokens of some texts lie beyond the window and were not read."""
+
+
+class UnknownTokensWarning(UserWarning):
+    """Many tokens of some texts are not known to the model, and all look the same to it."""
 
 
 # Two calls that cut the same number of tokens are two losses: show each.

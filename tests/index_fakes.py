@@ -45,6 +45,7 @@ class FakeModel:
         name = Path(self.settings.model_name or "").name
         self.fingerprint = f"{name} {self.settings.method} {self.settings.max_seq_length}"
         self.long_transformer = SimpleNamespace(extension=self.settings)
+        self.tokenizer = None
         self.calls: list[list[str]] = []
 
     @property
@@ -103,7 +104,7 @@ class FakeModel:
         read = min(tokens, limit or tokens)
         if self.settings.on_overflow == "error" and read < tokens:
             raise InputError(f"a text of {tokens} words is longer than the window of {read}")
-        return Coverage(tokens, read, 1 + read // 100)
+        return Coverage(tokens, read, 1 + read // 100, unknown=text.split()[:read].count("[UNK]"))
 
 
 def use_fake_models(patch: pytest.MonkeyPatch | None = None) -> dict[str, FakeModel]:

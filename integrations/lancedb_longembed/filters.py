@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lancedb_longembed.tables import KEY, one_of, quoted
-from longembed_index.store.filters import is_pattern
-from longembed_index.store.sqlite_rows import is_storable
+from longembed_index.patterns import composed, is_pattern, plain_prefix
 
 if TYPE_CHECKING:
     from longembed_index.store.protocol import Where
@@ -38,17 +37,22 @@ def _condition(key: str, condition: Any) -> str | None:
 
 def _text_condition(column: str, condition: Any) -> str | None:
     values = condition if isinstance(condition, list | tuple) else [condition]
-    if not values or not all(isinstance(value, str) and is_storable(value) for value in values):
+    if not values or not all(isinstance(value, str) for value in values):
         return None
-    if not any(map(is_pattern, values)):
+    if all(plain_prefix(value) == value and not is_pattern(value) for value in values):
         return one_of(values, column)
     return f"({' OR '.join(f'{column} LIKE {quoted(_like(value))}' for value in values)})"
 
 
 def _like(pattern: str) -> str:
-    for character in "\\%_":
-        pattern = pattern.replace(character, f"\\{character}")
-    return pattern.replace("*", "%").replace("?", "_")
+    """Return a pattern of SQL; a character with more than one form in Unicode can be any."""
+    return "".join(map(_like_character, composed(pattern)))
+
+
+def _like_character(character: str) -> str:
+    if is_pattern(character) or not plain_prefix(character):
+        return "%"
+    return f"\\{character}" if character in "\\%_" else character
 
 
 def _number_condition(column: str, condition: Any) -> str | None:

@@ -12,17 +12,17 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb_longembed.tables import KEY
 from lancedb_longembed.words import WORD_FIELDS, word_columns
 from longembed_index.document import Document, Entry, Record, Spans
-from longembed_index.store.sqlite_rows import entry_values, is_storable
+from longembed_index.store.sqlite_rows import entry_values, is_storable, left_out_from_json
 from longembed_index.store.vectors import record_vectors, unit_vectors
-from longembed_st.base.coverage import Coverage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEXT, VECTOR, RANGES, SPANS, EXACT = "text", "vector", "ranges", "span_vectors", "exact"
 """`EXACT` has title and text as JSON if they are not valid Unicode, which LanceDB does not keep."""
-_COUNTS = ("characters", "tokens", "tokens_read", "windows")
-ENTRY_COLUMNS = (KEY, "title", "metadata", "content_hash", *_COUNTS, EXACT)
+_COUNTS = ("characters", "tokens", "tokens_read", "windows", "unknown")
+_LEFT_OUT = "left_out"
+ENTRY_COLUMNS = (KEY, "title", "metadata", "content_hash", *_COUNTS, _LEFT_OUT, EXACT)
 RECORD_COLUMNS = (*ENTRY_COLUMNS, TEXT, VECTOR)
 
 
@@ -33,6 +33,7 @@ def table_schema(dimensions: int) -> pa.Schema:
             pa.field(KEY, pa.string(), nullable=False),
             *(pa.field(name, pa.string()) for name in ENTRY_COLUMNS[1:4]),
             *(pa.field(name, pa.int64()) for name in _COUNTS),
+            pa.field(_LEFT_OUT, pa.string()),
             pa.field(EXACT, pa.large_string()),
             pa.field(TEXT, pa.large_string()),
             pa.field(VECTOR, pa.list_(pa.float32(), dimensions)),
@@ -78,6 +79,7 @@ def read_entries(batch: pa.RecordBatch) -> list[Entry]:
             json.loads(row["metadata"]),
             row["content_hash"],
             *(row[name] for name in _COUNTS),
+            left_out_from_json(row[_LEFT_OUT]),
         )
         for row in batch.select(ENTRY_COLUMNS).to_pylist()
     ]
@@ -88,8 +90,7 @@ def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
     texts = batch.select([TEXT, EXACT]).to_pylist()
     for entry, row, vector in zip(read_entries(batch), texts, read_vectors(batch), strict=True):
         document = Document(entry.id, _read_exact(row, TEXT), entry.metadata, entry.title)
-        coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
-        yield Record(document, vector, entry.content_hash, coverage)
+        yield Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
 
 
 def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:

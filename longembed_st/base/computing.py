@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -20,6 +21,7 @@ from longembed_st.base.layout import STARTS
 from longembed_st.base.passes import Pass, split_into_passes
 from longembed_st.base.progress import report_progress
 from longembed_st.base.tokenizing import TokenizingTransformer
+from longembed_st.base.unknown_tokens import count_unknown
 from longembed_st.errors import ModelError
 from longembed_st.positions import checks
 from longembed_st.positions.attention import logn_scale
@@ -169,10 +171,18 @@ class ComputingTransformer(TokenizingTransformer):
         features[name] = result
         if not self.training and "token_counts" in flat:
             passes = Counter(owners)
-            counts, read = flat["token_counts"].tolist(), flat[STARTS].diff().tolist()
+            counts, starts = flat["token_counts"].tolist(), flat[STARTS].tolist()
+            ids = flat["input_ids"][0].cpu().numpy()
             features["coverages"] = [
-                Coverage(tokens, kept, passes[text])
-                for text, (tokens, kept) in enumerate(zip(counts, read, strict=True))
+                Coverage(
+                    tokens,
+                    end - start,
+                    passes[text],
+                    unknown=count_unknown(self.text_tokenizer, ids[start:end]),
+                )
+                for text, (tokens, (start, end)) in enumerate(
+                    zip(counts, pairwise(starts), strict=True)
+                )
             ]
         return features
 

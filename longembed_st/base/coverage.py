@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.base.extension import ExtensionConfig
-from longembed_st.errors import InputError, TextNotReadWarning
+from longembed_st.base.unknown_tokens import UNKNOWN_SHARE, advice_on_unknown
+from longembed_st.errors import InputError, TextNotReadWarning, UnknownTokensWarning
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Coverage:
         passes: Passes through the model; 1 unless the method cuts windows.
         spans: For each of these passes, the half-open range of characters of the text that it
             read; empty if they were not requested, or the tokenizer keeps no offsets.
+        unknown: How many of the tokens that were read the model does not know: they look the same
+            to it.
 
     Example:
         >>> from longembed_st import Coverage
@@ -34,11 +37,17 @@ class Coverage:
     read: int
     passes: int
     spans: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    unknown: int = 0
 
     @property
     def share(self) -> float:
         """The share of the tokens that was read, from 0 to 1."""
         return self.read / self.tokens if self.tokens else 1.0
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the model does not know so many of the tokens that the vector says little."""
+        return self.unknown > UNKNOWN_SHARE * self.read
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,17 @@ class Overflow:
         texts: Texts that were not read to their end.
         tokens: Their tokens that were not read.
         exact: Whether the caller needs the exact count, whatever the policy.
+        unknown_texts: Texts with too many tokens that the model does not know.
+        unknown_share: The greatest share of such tokens in a text.
+        unknown_words: Returns examples of what is not known.
     """
 
     texts: int = 0
     tokens: int = 0
     exact: bool = True
+    unknown_texts: int = 0
+    unknown_share: float = 0.0
+    unknown_words: Callable[[], Sequence[str]] = tuple
 
     def count(
         self, text: str, tokens: int, limit: int, config: ExtensionConfig, complete: bool = True
@@ -97,8 +112,22 @@ class Overflow:
         self.texts += 1
         self.tokens += tokens - limit
 
+    def count_unknown(self, unknown: int, read: int, words: Callable[[], Sequence[str]]) -> None:
+        """Count the tokens of a text that the model does not know.
+
+        Args:
+            unknown: How many there are.
+            read: Tokens of the text that are read.
+            words: Returns examples of them.
+        """
+        if unknown <= UNKNOWN_SHARE * read:
+            return
+        self.unknown_texts += 1
+        if unknown / read > self.unknown_share:
+            self.unknown_share, self.unknown_words = unknown / read, words
+
     def warn(self, config: ExtensionConfig, stacklevel: int) -> None:
-        """Warn, under the policy "warn", if anything was not read.
+        """Warn of text that was not read, under the policy "warn", and of unknown tokens.
 
         Args:
             config: The extension whose policy applies.
@@ -111,6 +140,14 @@ class Overflow:
                 f"{_advice(config)}"
             )
             warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
+        if self.unknown_texts:
+            others = self.unknown_texts - 1
+            more = f", and more than {UNKNOWN_SHARE:.0%} of {others} others" if others else ""
+            message = (
+                f"the model does not know {self.unknown_share:.0%} of the tokens of a text{more}. "
+                f"{advice_on_unknown(self.unknown_words())}"
+            )
+            warnings.warn(message, UnknownTokensWarning, stacklevel=stacklevel + 1)
 
 
 def warn_truncated_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:

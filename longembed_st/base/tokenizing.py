@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from longembed_st.base.coverage import Coverage, Overflow
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import STARTS, padded
 from longembed_st.base.tokens import TokenizedText, TokenizeOptions, checked_texts, tokenize
+from longembed_st.base.unknown_tokens import count_unknown, unknown_words
 from longembed_st.compat import prompt_length
 from longembed_st.errors import InputError, ModelError
 from longembed_st.positions.method import Method
@@ -100,11 +102,15 @@ class TokenizingTransformer(Transformer):
         content = text.content + text.dropped - cut
         passes = self.cut_windows(content, text.header, text.footer) or [(0, content)]
         characters = [text.characters(first + a, first + b) for a, b in passes if spans]
+        beyond = max(len(text) - (tokens - cut), 0)
+        start = text.header if self.keeps_end else max(len(text) - text.footer - beyond, 0)
+        ids = np.delete(text.ids, slice(start, start + beyond))
         return Coverage(
             tokens=tokens,
             read=tokens - cut,
             passes=len(passes),
             spans=tuple(span for span in characters if span is not None),
+            unknown=count_unknown(self.text_tokenizer, ids),
         )
 
     def preprocess(
@@ -250,7 +256,8 @@ class TokenizingTransformer(Transformer):
         Args:
             inputs: The texts.
             texts: The same, tokenized.
-            overflow: Counts what is not read, for a caller that reports it; None to warn here.
+            overflow: Counts what is not read or not known, for a caller that reports it; None to
+                warn here.
         """
         if not all(map(len, texts)):
             raise InputError("a text is empty or blank, so that it has no tokens; leave it out")
@@ -259,6 +266,9 @@ class TokenizingTransformer(Transformer):
         for text, tokenized in zip(inputs, texts, strict=True):
             tokens = tokenized.counted
             counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
+            unknown = count_unknown(self.text_tokenizer, tokenized.ids)
+            words = partial(unknown_words, self.text_tokenizer, text)
+            counted.count_unknown(unknown, len(tokenized), words)
         if overflow is None:
             counted.warn(self.extension, stacklevel=4)
 

@@ -45,6 +45,7 @@ def inspect(
     """
     extended = _load(model, settings)
     import longembed_st as le
+    from longembed_st.base.unknown_tokens import unknown_languages
     from longembed_st.command.estimate import estimate_costs
 
     reader = extended.long_transformer
@@ -65,6 +66,7 @@ def inspect(
         "max_seq_length": reader.max_seq_length,
         "method": reader.extension.method,
         **_backend_of(reader),
+        "unknown_languages": unknown_languages(reader.text_tokenizer),
         "methods": {
             name: {
                 "takes": reader.family.takes(candidate)
@@ -166,6 +168,8 @@ def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
     about.add_row("extended window", "no upper length" if reach is None else f"{reach:,} tokens")
     about.add_row("method", facts["method"])
     about.add_row("computed by", f"{facts['backend']}, in {facts['dtype']}")
+    languages = ", ".join(facts["unknown_languages"])
+    about.add_row("does not know", languages or "-")
     console.print(about)
     methods = Table(title="Methods", title_justify="left")
     for heading in ("method", "this model", "what it does"):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.documents.parsed import LeftOut
+from longembed_st.base.coverage import Coverage
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from longembed_st.base.coverage import Coverage
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Record:
             document.
         coverage: How much of the text the vector was computed from.
         spans: The vectors of its parts; None if there are none, or if they were not asked for.
+        left_out: The parts of its file that are not in the text.
     """
 
     document: Document
@@ -67,6 +69,7 @@ class Record:
     content_hash: str
     coverage: Coverage
     spans: Spans | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Entry:
         tokens: The length of the text, in tokens.
         tokens_read: The number of tokens that the vector was computed from.
         windows: The number of passes through the model.
+        tokens_unknown: The number of tokens, of those read, that the model does not know.
+        left_out: The parts of the document's file that are not in the text.
     """
 
     id: str
@@ -92,11 +97,24 @@ class Entry:
     tokens: int
     tokens_read: int
     windows: int
+    tokens_unknown: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def coverage(self) -> Coverage:
+        """Return how much of the text the vector was computed from."""
+        return Coverage(self.tokens, self.tokens_read, self.windows, unknown=self.tokens_unknown)
 
     @property
     def share_read(self) -> float:
         """Return the share of the tokens that was read, from 0 to 1."""
-        return self.tokens_read / self.tokens if self.tokens else 1.0
+        return self.coverage.share
+
+    @property
+    def is_read_whole(self) -> bool:
+        """Return whether nothing of the document was left out, and most of its tokens are known."""
+        is_cut = self.tokens_read < self.tokens
+        return not (is_cut or self.left_out or self.coverage.is_unknown)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as plain data for JSON."""
@@ -107,6 +125,8 @@ class Entry:
             "tokens": self.tokens,
             "read": self.tokens_read,
             "share_read": self.share_read,
+            "unknown": self.tokens_unknown,
+            "left_out": plain_left_out(self.left_out),
             "metadata": dict(self.metadata),
         }
 
@@ -123,6 +143,15 @@ class Entry:
             "read": self.tokens_read,
             "windows": self.windows,
         }
+
+
+def plain_left_out(left_out: Iterable[LeftOut]) -> list[dict[str, Any]]:
+    """Return parts that were left out as plain data for JSON, of which `LeftOut(**item)` is made.
+
+    Args:
+        left_out: The parts.
+    """
+    return [dict(vars(part)) for part in left_out]
 
 
 @dataclass(frozen=True)
@@ -165,6 +194,8 @@ class Hit:
         tokens: The length of the document, in tokens.
         tokens_read: The number of tokens that its vector was computed from.
         copies: Ids of other documents with the same text, which are not among the hits.
+        tokens_unknown: The number of tokens, of those read, that the model does not know.
+        left_out: The parts of the document's file that were not read: the answer may be there.
     """
 
     document: Document
@@ -174,11 +205,18 @@ class Hit:
     tokens: int = 0
     tokens_read: int = 0
     copies: tuple[str, ...] = ()
+    tokens_unknown: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def coverage(self) -> Coverage:
+        """Return how much of the text the vector was computed from; the passes are not known."""
+        return Coverage(self.tokens, self.tokens_read, 0, unknown=self.tokens_unknown)
 
     @property
     def share_read(self) -> float:
         """Return the share of the document's tokens that was read, from 0 to 1."""
-        return self.tokens_read / self.tokens if self.tokens else 1.0
+        return self.coverage.share
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain data for JSON, without the text of the document."""
@@ -195,6 +233,8 @@ class Hit:
             "tokens": self.tokens,
             "read": self.tokens_read,
             "share_read": self.share_read,
+            "unknown": self.tokens_unknown,
+            "left_out": plain_left_out(self.left_out),
             "scores": dict(self.scores),
             "passages": passages,
             "copies": list(self.copies),

@@ -128,6 +128,7 @@ class Index(IndexReader):
         *paths: PathLike,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        follow_links: bool = False,
         prune: bool = False,
         prune_empty_root: bool = False,
         whiten: bool = False,
@@ -145,6 +146,7 @@ class Index(IndexReader):
             include: Patterns, one of which a file in a folder must match, by its name or by its
                 path below the folder.
             exclude: Patterns of files to leave out.
+            follow_links: Whether to follow links in folders that lead out of the paths.
             prune: Remove documents whose file is gone from these paths; but none of a path from
                 which all are gone, since a drive may be unmounted.
             prune_empty_root: Remove them even then.
@@ -165,7 +167,9 @@ class Index(IndexReader):
             StoreError: If the store cannot be written.
         """
         roots = [Path(path) for path in paths]
-        found = self._find(roots, Parser(limits), include=include, exclude=exclude)
+        found = self._find(
+            roots, Parser(limits), include=include, exclude=exclude, follow_links=follow_links
+        )
         if not found.files and not self.exists:
             raise ConfigError(NO_DOCUMENTS)
         embed = None
@@ -244,10 +248,14 @@ class Index(IndexReader):
         """
         roots = [Path(path) for path in paths]
         parser = Parser(options.pop("limits", None))
-        patterns = {name: options.pop(name, ()) for name in ("include", "exclude")}
+        search = {
+            name: options.pop(name)
+            for name in ("include", "exclude", "follow_links")
+            if name in options
+        }
         for changed in changes_of(roots, self.directory) if changes is None else changes:
             present = [root for root in roots if os.path.lexists(root)]
-            found = self._find(present, parser, **patterns).among(changed)
+            found = self._find(present, parser, **search).among(changed)
             yield self._add_found(found, roots, wait=float("inf"), **options)
 
     def dry_run(
@@ -255,7 +263,7 @@ class Index(IndexReader):
         *paths: PathLike,
         limits: Limits | None = None,
         on_document: Callable[[], None] = _ignore,
-        **patterns: Sequence[str],
+        **search: Any,
     ) -> DryRun:
         """Return what `add` would do, without doing it.
 
@@ -263,13 +271,14 @@ class Index(IndexReader):
             *paths: Files and folders.
             limits: As for `add`.
             on_document: Called for each document that was looked at.
-            **patterns: `include` and `exclude` as for `add`.
+            **search: `include`, `exclude` and `follow_links` as for `add`.
         """
-        found = self._find([Path(path) for path in paths], Parser(limits), **patterns)
+        found = self._find([Path(path) for path in paths], Parser(limits), **search)
         stored = {entry.id: entry.content_hash for entry in self.documents()}
         result = dry_run(found.files, stored, self.model, on_document)
         result.failed += found.unreadable
         result.skipped = [str(path) for path in found.skipped]
+        result.links = [str(path) for path in found.links]
         return result
 
     def reindex(
@@ -367,8 +376,8 @@ class Index(IndexReader):
         """
         return self._resources.writing(on_step, wait)
 
-    def _find(self, roots: Sequence[Path], parser: Parser, **patterns: Sequence[str]) -> FoundFiles:
-        return find_files(roots, self.directory, parser, **patterns)
+    def _find(self, roots: Sequence[Path], parser: Parser, **search: Any) -> FoundFiles:
+        return find_files(roots, self.directory, parser, **search)
 
     def _add_found(
         self, found: FoundFiles, roots: Sequence[Path], embed: Embed | None = None, **options: Any
@@ -376,6 +385,7 @@ class Index(IndexReader):
         report = self._ingest(found.files, embed, roots=roots, **options)
         report.add_failed(found.unreadable)
         report.skipped = [str(path) for path in found.skipped]
+        report.links = [str(path) for path in found.links]
         return report
 
     def _ingest(

@@ -27,7 +27,7 @@ def index_files(
     on_outcome: OnOutcome,
     *,
     limits: Any,
-    **patterns: Sequence[str],
+    **search: Any,
 ) -> Report:
     """Bring an index up to date with files by a cluster.
 
@@ -38,9 +38,9 @@ def index_files(
         actors: How many actors embed; None for the usual number.
         on_outcome: Called for every document.
         limits: For the parsing of one file.
-        **patterns: `include` and `exclude`, as for `Index.add`.
+        **search: `include`, `exclude` and `follow_links`, as for `Index.add`.
     """
-    inputs, unreadable = find_inputs(paths, index.directory, **patterns)
+    inputs, unreadable = find_inputs(paths, index.directory, **search)
     if not inputs and not index.exists:
         raise ConfigError(NO_DOCUMENTS)
     provenance = index.model.provenance
@@ -69,7 +69,7 @@ def embed_files(
     *,
     limits: Any,
     on_outcome: OnOutcome,
-    **patterns: Sequence[str],
+    **search: Any,
 ) -> Report:
     """Embed files into a folder of Parquet files by a cluster.
 
@@ -82,10 +82,10 @@ def embed_files(
         actors: How many actors embed; None for the usual number.
         limits: For the parsing of one file.
         on_outcome: Called for every document.
-        **patterns: `include` and `exclude`, as for `Index.add`.
+        **search: `include`, `exclude` and `follow_links`, as for `Index.add`.
     """
     folder = store.removeprefix(PARQUET)
-    inputs, unreadable = find_inputs(paths, folder, **patterns)
+    inputs, unreadable = find_inputs(paths, folder, **search)
     if not inputs:
         raise ConfigError(NO_DOCUMENTS)
     model = storable_model(settings)

@@ -75,6 +75,7 @@ def find_inputs(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
 ) -> tuple[list[Input], list[tuple[str, str]]]:
     """Find the documents and tables under some paths and URLs.
 
@@ -83,6 +84,7 @@ def find_inputs(
         exclude_folder: A folder not to look into, or its URL: where the result goes.
         include: Patterns of files in local folders; see `documents.files.find_files`.
         exclude: Patterns of files to leave out.
+        follow_links: Whether to follow links in local folders that lead out of the paths.
 
     Returns:
         The files, sorted by name, and what cannot be read, with the reason.
@@ -93,7 +95,9 @@ def find_inputs(
     local = [Path(path) for path in paths if not is_url(str(path))]
     excluded = str(exclude_folder or "")
     local_exclude = Path(excluded) if excluded and not is_url(excluded) else None
-    found = find_files(local, local_exclude, include=include, exclude=exclude)
+    found = find_files(
+        local, local_exclude, include=include, exclude=exclude, follow_links=follow_links
+    )
     inputs = {Input(file.id, file.size) for file in found.files}
     # `find_files` looks for documents, and a table is not one.
     tables = [path for path in found.skipped if _is_table(path.name) and path.is_file()]

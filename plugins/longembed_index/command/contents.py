@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from longembed_index.command.display import left_out_line
 from longembed_index.command.options import (
     CollectionOption,
     JsonOption,
@@ -49,6 +50,9 @@ def list_documents(
 ) -> None:
     """List the documents of a store: their names, their lengths, and how much of each was read.
 
+    "unknown" is the share of tokens that the model does not know, "not read" the parts of the file
+    that are not in the text.
+
     Example: `longembed list --store ./store '*/2019/*'`
     """
     with open_index(store, collection) as index:
@@ -57,10 +61,14 @@ def list_documents(
         print_json([entry.to_dict() for entry in entries])
         return
     table = Table(Column("document", overflow="fold"), box=None, pad_edge=False)
-    for heading in ("tokens", "read"):
+    for heading in ("tokens", "read", "unknown"):
         table.add_column(heading, justify="right", no_wrap=True)
+    if any(entry.left_out for entry in entries):
+        table.add_column("not read", overflow="fold")
     for entry in entries:
-        table.add_row(entry.id, f"{entry.tokens:,}", percent(entry.share_read))
+        unknown = entry.tokens_unknown / entry.tokens_read if entry.tokens_read else 0.0
+        cells = [entry.id, f"{entry.tokens:,}", percent(entry.share_read), percent(unknown)]
+        table.add_row(*cells, *([left_out_line(entry.left_out)] if entry.left_out else []))
     terminal().print(table)
     terminal(stderr=True).say(f"{len(entries):,} documents")
 

@@ -12,14 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from longembed_st.base.texts import escaped
+from longembed_st.base.unknown_tokens import advice_on_unknown
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit, Passage
+    from longembed_index.documents.parsed import LeftOut
     from longembed_index.maintain.dry_run import DryRun
     from longembed_index.maintain.reindex import Reindexed
-    from longembed_index.maintain.report import Report
+    from longembed_index.maintain.report import Outcome, Report
     from longembed_st.base.settings import ModelSettings
 
 _NAMES_SHOWN = 3
@@ -83,7 +85,7 @@ def show_report(
             f"{short_name(report.missing_elsewhere[0])} among them. `longembed delete --gone` "
             "removes them."
         )
-    _show_skipped(console, report.skipped)
+    _show_skipped(console, report.skipped, report.links)
 
 
 def show_dry_run(console: Terminal, forecast: DryRun) -> None:
@@ -103,7 +105,7 @@ def show_dry_run(console: Terminal, forecast: DryRun) -> None:
         table.add_row("about", str(timedelta(seconds=round(forecast.seconds))))
     console.print(table)
     _show_failed(console, forecast.failed)
-    _show_skipped(console, forecast.skipped)
+    _show_skipped(console, forecast.skipped, forecast.links)
 
 
 def show_reindexed(console: Terminal, result: Reindexed) -> None:
@@ -159,8 +161,8 @@ def _show_failed(
     _show_list(console, "Not stored:", lines, verbose)
 
 
-def _show_skipped(console: Terminal, paths: Sequence[str]) -> None:
-    """Print which files have a type that is not read, by type."""
+def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str]) -> None:
+    """Print which files have a type that is not read, by type, and which links were left alone."""
     by_suffix: dict[str, list[str]] = {}
     for path in map(Path, paths):
         by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
@@ -169,6 +171,8 @@ def _show_skipped(console: Terminal, paths: Sequence[str]) -> None:
         more = ", ..." if len(names) > _NAMES_SHOWN else ""
         lines.append(f"{suffix}: {len(names):,} ({', '.join(names[:_NAMES_SHOWN])}{more})")
     _show_list(console, "Skipped, of a type that is not read:", lines)
+    heading = "Links that lead out of the folders; --follow-links follows them:"
+    _show_list(console, heading, [short_name(link) for link in links])
 
 
 def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
@@ -186,6 +190,8 @@ def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
         table.add_column(heading, justify="right")
     for rank, hit in enumerate(hits, 1):
         name = short_name(hit.document.id)
+        if hit.left_out:
+            name += f" (not read: {left_out_line(hit.left_out)})"
         table.add_row(
             str(rank), f"{hit.score:.3f}", name, f"{hit.tokens:,}", percent(hit.share_read)
         )
@@ -206,6 +212,9 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         )
         if hit.share_read < 1:
             details += f"; {percent(hit.share_read)} of it was read"
+        if hit.coverage.is_unknown:
+            share = percent(hit.tokens_unknown / hit.tokens_read)
+            details += f"; the model does not know {share} of its tokens"
         heading = Text(f"{rank}. {escaped(document.title)}", style="bold")
         file = PurePath(document.id).name
         if document.title not in (document.id, file):
@@ -215,11 +224,24 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         if hit.copies:
             copies = ", ".join(map(short_name, hit.copies))
             console.print(Padding(f"the same text: {copies}", (0, 0, 0, 3)))
+        if hit.left_out:
+            parts = left_out_line(hit.left_out)
+            console.print(Padding(Text(f"not read: {parts}", style="yellow"), (0, 0, 0, 3)))
         for passage in hit.passages:
             line = Text(f"{_place(passage)}: ", style="dim")
             for text, style in _around_sentence(passage):
                 line.append(escaped(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
+
+
+def left_out_line(left_out: Sequence[LeftOut]) -> str:
+    """Return which parts of a file were not read, in one short line.
+
+    Args:
+        left_out: The parts.
+    """
+    more = f"; {len(left_out) - _NAMES_SHOWN:,} more" if len(left_out) > _NAMES_SHOWN else ""
+    return escaped("; ".join(map(str, left_out[:_NAMES_SHOWN])) + more)
 
 
 def _place(passage: Passage) -> str:
@@ -286,6 +308,37 @@ def _show_counts(
         ],
         verbose,
     )
+    if report.unknown:
+        _show_list(
+            console,
+            f"Stored, but the model does not know many of the tokens. {advice_on_unknown()}:",
+            [
+                f"{short_name(outcome.id)}: {outcome.tokens_unknown:,} of {outcome.tokens_read:,} "
+                "tokens not known"
+                for outcome in report.unknown
+            ],
+            verbose,
+        )
+    _show_left_out(console, report.left_out, verbose)
+
+
+def _show_left_out(console: Terminal, outcomes: Sequence[Outcome], verbose: bool) -> None:
+    """Print which parts of files were not read: each if they are few, else by what they are."""
+    parts = [(short_name(outcome.id), part) for outcome in outcomes for part in outcome.left_out]
+    lines = [f"{name}: {part}" for name, part in parts]
+    if len(parts) > _LISTED and not verbose:
+        by_what: dict[str, list[tuple[str, int]]] = {}
+        for name, part in parts:
+            by_what.setdefault(part.what, []).append((name, part.count))
+        lines = []
+        for what, files in by_what.items():
+            names = list(dict.fromkeys(name for name, _ in files))
+            more = ", ..." if len(names) > _NAMES_SHOWN else ""
+            lines.append(
+                f"{sum(count for _, count in files):,} {what}, in {len(names):,} files "
+                f"({', '.join(names[:_NAMES_SHOWN])}{more}); --verbose or --json names all"
+            )
+    _show_list(console, "Stored, but parts of the file were not read:", lines, verbose)
 
 
 def _show_list(console: Terminal, heading: str, lines: list[str], verbose: bool = False) -> None:

@@ -96,10 +96,19 @@ def index(
             show_default=False,
         ),
     ] = None,
+    follow_links: Annotated[
+        bool,
+        typer.Option(
+            "--follow-links",
+            help="Follow links in folders that lead out of them. Without it, such links are named.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Only say what would be read: documents, tokens, about how long."
+            "--dry-run",
+            help="Only say what would be read: documents, tokens, about how long. Estimated from a "
+            "few files of each type.",
         ),
     ] = False,
     as_json: ReportJsonOption = False,
@@ -134,7 +143,12 @@ def index(
         ),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if any document was not stored.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 1 if any document was not stored, not read to its end, has parts that "
+            "were not read, or many tokens that the model does not know.",
+        ),
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Embed a few stored documents again and compare.")
@@ -210,10 +224,18 @@ def index(
         },
     )
     out, console = terminal(), terminal(stderr=True)
-    files: dict[str, Any] = {"include": include or (), "exclude": exclude or (), "limits": limits}
+    files: dict[str, Any] = {
+        "include": include or (),
+        "exclude": exclude or (),
+        "follow_links": follow_links,
+        "limits": limits,
+    }
     failed: list[tuple[str, str]] = []
+    is_complete = True
 
     def finish(report: Report) -> None:
+        nonlocal is_complete
+        is_complete &= report.is_complete
         failed.extend(report.failed)
         if failures:
             write_failures(failures, failed)
@@ -230,7 +252,7 @@ def index(
                     paths, store, named, spans, ray, actors, on_outcome=bar.on_outcome, **files
                 )
             )
-        if strict and failed:
+        if strict and not is_complete:
             raise typer.Exit(1)
         return
     with open_or_create(
@@ -248,7 +270,10 @@ def index(
         if dry_run:
             with loading(console, index.model_name), document_bar(console, 0) as on_document:
                 forecast = index.dry_run(*paths, **files, on_document=on_document)
-            display.show_dry_run(out, forecast)
+            if as_json:
+                print_json(forecast.to_dict())
+            else:
+                display.show_dry_run(out, forecast)
             return
         options = {"prune": prune, "prune_empty_root": prune_empty_root, **files}
         with loading(console, index.model_name), _say_if_interrupted(index, console):
@@ -276,7 +301,7 @@ def index(
             console.say("Watching for changes; Ctrl-C ends.", style="dim")
             for report in index.watch(*paths, **options):
                 finish(report)
-    if strict and failed:
+    if strict and not is_complete:
         raise typer.Exit(1)
 
 

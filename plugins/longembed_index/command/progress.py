@@ -65,7 +65,7 @@ class Forecast:
     def on_outcome(self, outcome: Outcome, now: float) -> None:
         """Note that a document is done."""
         self._settled_bytes += outcome.size
-        if not outcome.tokens:
+        if not (outcome.is_embedded and outcome.tokens):
             self._last = now
             return
         self._embedded += outcome.tokens

@@ -6,12 +6,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource
+from longembed_index.patterns import matches_pattern
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 
@@ -24,11 +24,13 @@ class FoundFiles:
         files: Files to read, in a fixed order, each once.
         skipped: Files of a type that no reader knows, and what is not a regular file.
         unreadable: Folders and files that could not be looked at, with the reason.
+        links: Links that lead out of the paths, and were not followed.
     """
 
     files: list[FileSource] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
 
     def among(self, changed: set[Path]) -> FoundFiles:
         """Return the part that is, or lies below, one of some places.
@@ -44,6 +46,7 @@ class FoundFiles:
             [file for file in self.files if is_among(file.path)],
             [path for path in self.skipped if is_among(_real(path))],
             [(name, reason) for name, reason in self.unreadable if is_among(_real(Path(name)))],
+            [link for link in self.links if is_among(_real(link.parent) / link.name)],
         )
 
 
@@ -54,10 +57,12 @@ def find_files(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    follow_links: bool = False,
 ) -> FoundFiles:
     """Look for documents, folders recursively; hidden files and folders are left out.
 
-    A file that is named itself is always taken, whatever its type.
+    A file that is named itself is always taken, whatever its type. A file with several names in the
+    folders, by links, is one document.
 
     Args:
         paths: Files and folders.
@@ -66,6 +71,7 @@ def find_files(
         include: Patterns. A file in a folder must match one of them, by its name or by its path
             below the folder; `*` stands for any characters, `/` among them. Empty for all files.
         exclude: Patterns of files to leave out, matched in the same way.
+        follow_links: Whether to follow links in folders that lead out of the paths.
 
     Returns:
         What was found.
@@ -75,13 +81,14 @@ def find_files(
     """
     found = FoundFiles()
     files: dict[Path, FileSource] = {}
-    excluded = exclude_folder and _real(exclude_folder)
+    paths = list(paths)
+    walk = _Walk(found, [_real(path) for path in paths], exclude_folder, follow_links)
     for path in paths:
         # What cannot be looked at is reported below; what does not exist is a typing error.
         if not os.path.lexists(path):
             raise InputError(f"{escaped(path)} does not exist")
         is_folder = path.is_dir()
-        for file in _walk(path, excluded, found) if is_folder else [path]:
+        for file in walk.files(path) if is_folder else [path]:
             if is_folder and not _is_wanted(file, path, include, exclude):
                 continue
             try:
@@ -90,6 +97,9 @@ def find_files(
             except (OSError, RuntimeError) as error:
                 reason = getattr(error, "strerror", None) or "is a loop of symbolic links"
                 found.unreadable.append((str(file), f"cannot be read: {reason}"))
+                continue
+            if is_folder and not follow_links and walk.leads_out(target):
+                found.links.append(file)
                 continue
             # Opening a pipe or a device would wait for ever.
             if not stat.S_ISREG(status.st_mode) or (is_folder and suffix_of(target) not in READERS):
@@ -157,7 +167,7 @@ def _is_wanted(file: Path, root: Path, include: Sequence[str], exclude: Sequence
     names = (file.name, file.relative_to(root).as_posix())
 
     def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+        return any(matches_pattern(name, pattern) for name in names for pattern in patterns)
 
     return (not include or matches(include)) and not matches(exclude)
 
@@ -167,23 +177,63 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _walk(root: Path, exclude: Path | None, found: FoundFiles) -> Iterator[Path]:
-    # Not by recursion: folders can be nested thousands deep.
-    waiting = [(root, True)]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            yield path
-            continue
-        if exclude is not None and _real(path) == exclude:
-            continue
-        try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            found.unreadable.append((str(path), f"cannot be listed: {error.strerror}"))
-            continue
-        for entry in entries:
-            # Links to folders are not followed: they can lead back up.
-            is_link_to_folder = entry.is_symlink() and os.path.isdir(entry.path)
-            if not entry.name.startswith(".") and not is_link_to_folder:
-                waiting.append((path / entry.name, entry.is_dir(follow_symlinks=False)))
+class _Walk:
+    """A search of folders.
+
+    Args:
+        found: Takes what cannot be listed, and links that are not followed.
+        roots: All paths of the search, without symbolic links.
+        exclude: A folder not to look into.
+        follow_links: Whether to follow links that lead out of the roots.
+    """
+
+    def __init__(
+        self, found: FoundFiles, roots: list[Path], exclude: Path | None, follow_links: bool
+    ) -> None:
+        self._found, self._roots, self._follow_links = found, roots, follow_links
+        self._excluded = exclude and _real(exclude)
+
+    def leads_out(self, target: Path) -> bool:
+        """Return whether the target of a link is outside all roots."""
+        return not any(target.is_relative_to(root) for root in self._roots)
+
+    def files(self, root: Path) -> Iterator[Path]:
+        """Yield the files of a folder and of its folders, each folder behind links once."""
+        # Not by recursion: folders can be nested thousands deep.
+        waiting = [(root, True, False)]
+        behind_links: set[Path] = set()
+        while waiting:
+            path, is_folder, is_behind_link = waiting.pop()
+            if not is_folder:
+                yield path
+                continue
+            if self._excluded is not None and _real(path) == self._excluded:
+                continue
+            if is_behind_link:
+                folder = _real(path)
+                if folder in behind_links or self._is_searched(folder):
+                    continue
+                behind_links.add(folder)
+            try:
+                entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
+            except OSError as error:
+                self._found.unreadable.append((str(path), f"cannot be listed: {error.strerror}"))
+                continue
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                below = path / entry.name
+                if not (entry.is_symlink() and os.path.isdir(entry.path)):
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    waiting.append((below, is_folder, is_behind_link))
+                elif self._follow_links:
+                    waiting.append((below, True, True))
+                elif not self._is_searched(_real(below)):
+                    self._found.links.append(below)
+
+    def _is_searched(self, folder: Path) -> bool:
+        """Return whether a folder is looked through without the link, or must not be."""
+        if self._excluded is not None and folder.is_relative_to(self._excluded):
+            return True
+        below = [folder.relative_to(r).parts for r in self._roots if folder.is_relative_to(r)]
+        return any(not any(part.startswith(".") for part in parts) for parts in below)

@@ -33,7 +33,7 @@ def read_documents(
     """
     if not folder.is_dir():
         raise InputError(f"{escaped(folder)} is not a folder")
-    found = find_files([folder])
+    found = find_files([folder], follow_links=True)
     root = folder.resolve()
     failed = [(_name(Path(path), folder), reason) for path, reason in found.unreadable]
     documents: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,11 +16,13 @@ from longembed_st.base.coverage import Overflow
 from longembed_st.base.extension import AUTO
 from longembed_st.base.provenance import Provenance, refuse_unless_storable
 from longembed_st.base.settings import ModelSettings
+from longembed_st.base.unknown_tokens import unknown_words
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from longembed_index.documents.parsed import LeftOut
     from longembed_index.store.protocol import Store
     from longembed_st.base.coverage import Coverage
     from longembed_st.loading.cache import CachedModel
@@ -47,9 +50,11 @@ class Embedded:
     coverage: Coverage
     spans: Spans | None = None
 
-    def record_of(self, document: Document, content_hash: str) -> Record:
-        """Return the record of a document with this text."""
-        return Record(document, self.vector, content_hash, self.coverage, self.spans)
+    def record_of(
+        self, document: Document, content_hash: str, left_out: tuple[LeftOut, ...] = ()
+    ) -> Record:
+        """Return the record of a document with this text, and what its file has beside it."""
+        return Record(document, self.vector, content_hash, self.coverage, self.spans, left_out)
 
 
 Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]
@@ -94,13 +99,15 @@ class QueryVector:
         return self._model.encode_ranges(text, ranges) @ self.vector
 
     def warn_if_cut(self, stacklevel: int) -> None:
-        """Warn as `encode` does if not all of the question was read.
+        """Warn as `encode` does if not all of the question was read, or is known.
 
         Args:
             stacklevel: Frames between this call and the line that the warning should name.
         """
         overflow, config = Overflow(), self._model.long_transformer.extension
         overflow.count(self._text, self._coverage.tokens, self._coverage.read, config)
+        words = partial(unknown_words, self._model.tokenizer, self._text)
+        overflow.count_unknown(self._coverage.unknown, self._coverage.read, words)
         overflow.warn(config, stacklevel + 1)
 
 

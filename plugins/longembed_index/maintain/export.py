@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.document import plain_left_out
 from longembed_index.maintain.embedding import batches
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -25,8 +26,8 @@ _PARQUET_ROWS = 1_000
 def export(store: Store, path: Path, where: Where | None = None, *, vectors: bool = True) -> int:
     """Write documents to a file, whole or not at all.
 
-    A row has `id`, `source` (the same), `title`, `text`, `metadata` (in Parquet as JSON), `tokens`,
-    `read` and `vector`.
+    A row has `id`, `source` (the same), `title`, `text`, `metadata`, `tokens`, `read`, `unknown`,
+    `left_out` and `vector`; in Parquet, `metadata` and `left_out` are JSON.
 
     Args:
         store: The documents; read part by part.
@@ -67,6 +68,8 @@ def _row(record: Record, vectors: bool) -> dict[str, Any]:
         "metadata": dict(document.metadata),
         "tokens": record.coverage.tokens,
         "read": record.coverage.read,
+        "unknown": record.coverage.unknown,
+        "left_out": plain_left_out(record.left_out),
     }
     return {**row, "vector": record.vector.tolist()} if vectors else row
 
@@ -85,8 +88,14 @@ def _write_parquet(file: BinaryIO, rows: Iterator[dict[str, Any]]) -> None:
     with needs_extra("parquet", "pyarrow"):
         import pyarrow as pa  # type: ignore[import-untyped]
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
-    texts = [(name, pa.string()) for name in ("id", "source", "title", "text", "metadata")]
-    schema = pa.schema([*texts, ("tokens", pa.int64()), ("read", pa.int64())])
+    names = ("id", "source", "title", "text", "metadata")
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in names),
+            *((name, pa.int64()) for name in ("tokens", "read", "unknown")),
+            ("left_out", pa.string()),
+        ]
+    )
     waiting: list[dict[str, Any]] = []
     first = next(rows, None)
     if first is not None and "vector" in first:
@@ -99,7 +108,10 @@ def _write_parquet(file: BinaryIO, rows: Iterator[dict[str, Any]]) -> None:
                 waiting.clear()
 
         for row in chain([first] if first else [], rows):
-            waiting.append({**row, "metadata": json.dumps(row["metadata"], ensure_ascii=False)})
+            as_json = {
+                name: json.dumps(row[name], ensure_ascii=False) for name in ("metadata", "left_out")
+            }
+            waiting.append({**row, **as_json})
             if len(waiting) >= _PARQUET_ROWS:
                 flush()
         flush()

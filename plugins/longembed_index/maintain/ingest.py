@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from longembed_index.document import Document, Record
+from longembed_index.document import Document, Entry, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
@@ -23,6 +23,7 @@ from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from longembed_index.documents.parsed import LeftOut
     from longembed_index.documents.sources import Source
     from longembed_index.store.protocol import Store
 
@@ -78,6 +79,7 @@ class _Pending:
     source: Source
     content_hash: str
     document: Document
+    left_out: tuple[LeftOut, ...]
     record: Record | None = None
     moved_from: str | None = None
 
@@ -99,7 +101,12 @@ class _Run:
         self._batch_characters = batch_characters
         self._has_spans = store.info.spans
         # All of it is read once: nothing is asked of the store for a new document.
-        self._hashes = {entry.id: entry.content_hash for entry in store.entries()}
+        self._hashes: dict[str, str] = {}
+        self._partly_read: dict[str, Entry] = {}
+        for entry in store.entries():
+            self._hashes[entry.id] = entry.content_hash
+            if not entry.is_read_whole:
+                self._partly_read[entry.id] = entry
         self._ids_by_hash: dict[str, set[str]] = {}
         for document_id, content_hash in self._hashes.items():
             self._ids_by_hash.setdefault(content_hash, set()).add(document_id)
@@ -138,7 +145,8 @@ class _Run:
                         "the store is meant to have spans, and the model was asked for none. "
                         "Embed with spans"
                     )
-                ready.append((pending, result.record_of(pending.document, pending.content_hash)))
+                record = result.record_of(pending.document, pending.content_hash, pending.left_out)
+                ready.append((pending, record))
             else:
                 self._fail(pending.source, str(result))
         if ready:
@@ -187,7 +195,7 @@ class _Run:
         content_hash = hashlib.sha256(content).hexdigest()
         if self._hashes.get(source.id) == content_hash:
             self._written[source.id] = content_hash
-            self._settle(Outcome(source.id, "unchanged", source.size))
+            self._settle(self._unchanged(source))
             return None
         copy = self._copy_of_equal(source, content_hash)
         if copy is not None:
@@ -195,7 +203,7 @@ class _Run:
         parsed = readable_of(source, content)
         title = parsed.title or source.title
         document = Document(source.id, parsed.text, source.metadata, title)
-        return _Pending(source, content_hash, document)
+        return _Pending(source, content_hash, document, parsed.left_out)
 
     def _copy_of_equal(self, source: Source, content_hash: str) -> _Pending | None:
         """Return a document with the vector of a stored one of equal content, if there is one."""
@@ -215,7 +223,7 @@ class _Run:
                 moved_from = stored_id if self._is_moved(stored_id) else None
                 if moved_from is not None:
                     self._forget(moved_from)
-                return _Pending(source, content_hash, document, copy, moved_from)
+                return _Pending(source, content_hash, document, copy.left_out, copy, moved_from)
         return None
 
     def _is_moved(self, document_id: str) -> bool:
@@ -238,7 +246,12 @@ class _Run:
             if record is None or record.document.text != document.text:
                 record = copies.get(document.text)
             if pending.record is None and record is not None:
-                copy = replace(record, document=document, content_hash=content_hash)
+                copy = replace(
+                    record,
+                    document=document,
+                    content_hash=content_hash,
+                    left_out=pending.left_out,
+                )
                 pending = replace(pending, record=copy)
             result.append(pending)
         return result
@@ -260,9 +273,32 @@ class _Run:
         self._hashes[source.id] = self._written[source.id] = content_hash
         self._ids_by_hash.setdefault(content_hash, set()).add(source.id)
         status: Status = "added" if earlier is None else "replaced"
-        is_new = pending.record is None
-        tokens, read = (record.coverage.tokens, record.coverage.read) if is_new else (0, 0)
-        self._settle(Outcome(source.id, status, source.size, tokens, read))
+        coverage = record.coverage
+        self._settle(
+            Outcome(
+                source.id,
+                status,
+                source.size,
+                coverage.tokens,
+                coverage.read,
+                tokens_unknown=coverage.unknown,
+                left_out=record.left_out,
+                is_embedded=pending.record is None,
+            )
+        )
+
+    def _unchanged(self, source: Source) -> Outcome:
+        outcome = Outcome(source.id, "unchanged", source.size, is_embedded=False)
+        entry = self._partly_read.get(source.id)
+        if entry is None:
+            return outcome
+        return replace(
+            outcome,
+            tokens=entry.tokens,
+            tokens_read=entry.tokens_read,
+            tokens_unknown=entry.tokens_unknown,
+            left_out=entry.left_out,
+        )
 
     def _fail(self, source: Source, reason: str) -> None:
         if source.id in self._hashes:

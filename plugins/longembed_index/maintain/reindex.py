@@ -182,7 +182,9 @@ class _Run:
             document_id, characters = record.document.id, len(record.document.text)
             result = results[record.document.text]
             if isinstance(result, Embedded):
-                embedded.append(result.record_of(record.document, record.content_hash))
+                embedded.append(
+                    result.record_of(record.document, record.content_hash, record.left_out)
+                )
                 self.failed.pop(document_id, None)
             else:
                 self.failed[document_id] = record.content_hash
@@ -191,8 +193,15 @@ class _Run:
             self._new.write(embedded)
         for record in embedded:
             coverage, characters = record.coverage, len(record.document.text)
-            read = {"tokens": coverage.tokens, "tokens_read": coverage.read}
-            self._settle(record.document.id, "added", characters, **read)
+            self._settle(
+                record.document.id,
+                "added",
+                characters,
+                tokens=coverage.tokens,
+                tokens_read=coverage.read,
+                tokens_unknown=coverage.unknown,
+                left_out=record.left_out,
+            )
         return bool(embedded)
 
     def _settle(self, document_id: str, status: Status, size: int, **details: Any) -> None:

@@ -6,9 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from longembed_index.document import plain_left_out
+from longembed_st.base.coverage import Coverage
 from longembed_st.files import write_text
+
+if TYPE_CHECKING:
+    from longembed_index.documents.parsed import LeftOut
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
 
@@ -25,9 +30,12 @@ class Outcome:
         id: The document.
         status: What happened.
         size: The size of what it was read from, in bytes.
-        tokens: Tokens of the document; 0 unless it was embedded now.
+        tokens: Tokens of the document; 0 if they are not known.
         tokens_read: The number of tokens that its vector was computed from.
         reason: Why it failed; empty otherwise.
+        tokens_unknown: The number of tokens, of those read, that the model does not know.
+        left_out: The parts of its file that were not read.
+        is_embedded: Whether these tokens were embedded now; a copy of a stored document is not.
     """
 
     id: str
@@ -36,6 +44,14 @@ class Outcome:
     tokens: int = 0
     tokens_read: int = 0
     reason: str = ""
+    tokens_unknown: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+    is_embedded: bool = True
+
+    @property
+    def coverage(self) -> Coverage:
+        """Return how much of the text the vector was computed from; the passes are not known."""
+        return Coverage(self.tokens, self.tokens_read, 0, unknown=self.tokens_unknown)
 
 
 @dataclass
@@ -47,8 +63,11 @@ class Report:
         tokens: Tokens of the documents embedded in this run.
         tokens_read: How many of them were read.
         failed: Ids of documents that were not stored, with the reason.
-        partly_read: Documents that were stored but not read to their end.
+        partly_read: Documents that are stored but were not read to their end.
+        unknown: Documents that are stored, with many tokens that the model does not know.
+        left_out: Documents that are stored, of whose files parts were not read.
         skipped: Files that no reader knows.
+        links: Links that lead out of the places of the run, and were not followed.
         moved: Documents that were stored under another id, whose file is gone, and were not
             embedded again; they count as added.
         gone: Stored documents whose file is gone from the places of the run.
@@ -67,7 +86,10 @@ class Report:
     tokens_read: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     partly_read: list[Outcome] = field(default_factory=list)
+    unknown: list[Outcome] = field(default_factory=list)
+    left_out: list[Outcome] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -81,6 +103,11 @@ class Report:
         """Return the share of the embedded documents' tokens that was read, from 0 to 1."""
         return self.tokens_read / self.tokens if self.tokens else 1.0
 
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every document of the run is stored, and all of its text was read."""
+        return not (self.failed or self.partly_read or self.unknown or self.left_out)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON."""
         return {
@@ -93,7 +120,21 @@ class Report:
                 {"document": outcome.id, "tokens": outcome.tokens, "read": outcome.tokens_read}
                 for outcome in self.partly_read
             ],
+            "unknown": [
+                {
+                    "document": outcome.id,
+                    "read": outcome.tokens_read,
+                    "unknown": outcome.tokens_unknown,
+                }
+                for outcome in self.unknown
+            ],
+            "left_out": [
+                {"document": outcome.id, **part}
+                for outcome in self.left_out
+                for part in plain_left_out(outcome.left_out)
+            ],
             "skipped": self.skipped,
+            "links": self.links,
             "moved": self.moved,
             "gone": self.gone,
             "removed": self.removed,
@@ -105,12 +146,18 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Count an outcome in."""
         self.counts[outcome.status] += 1
-        self.tokens += outcome.tokens
-        self.tokens_read += outcome.tokens_read
         if outcome.status == "failed":
             self.failed.append((outcome.id, outcome.reason))
-        elif outcome.tokens_read < outcome.tokens:
+            return
+        if outcome.is_embedded:
+            self.tokens += outcome.tokens
+            self.tokens_read += outcome.tokens_read
+        if outcome.tokens_read < outcome.tokens:
             self.partly_read.append(outcome)
+        if outcome.coverage.is_unknown:
+            self.unknown.append(outcome)
+        if outcome.left_out:
+            self.left_out.append(outcome)
 
     def add_failed(self, failed: Iterable[tuple[str, str]]) -> None:
         """Count documents in that could not even be looked at."""

@@ -23,7 +23,10 @@ class Stats:
         documents: The number of documents.
         tokens: The length of all documents, in tokens.
         tokens_read: The number of tokens that their vectors were computed from.
+        tokens_unknown: The number of those tokens that the model does not know.
         documents_read_in_part: The number of documents that were not read to their end.
+        documents_with_unknown_tokens: The number of documents with many such tokens.
+        documents_with_parts_left_out: The number of documents of whose files parts were not read.
         characters: The length of all texts.
         model: The name or folder of the model.
         settings: The settings that the model was loaded with.
@@ -39,7 +42,10 @@ class Stats:
     documents: int
     tokens: int
     tokens_read: int
+    tokens_unknown: int
     documents_read_in_part: int
+    documents_with_unknown_tokens: int
+    documents_with_parts_left_out: int
     characters: int
     model: str
     settings: Mapping[str, Any]
@@ -62,19 +68,26 @@ def stats_of(store: Store, words: LexicalIndex, path: str, size: int | None) -> 
     """
     info = store.info
     settings = info.provenance.settings
-    documents = tokens = tokens_read = partly_read = characters = 0
+    documents = tokens = tokens_read = tokens_unknown = characters = 0
+    partly_read = unknown = left_out = 0
     for entry in store.entries():
         documents += 1
         tokens += entry.tokens
         tokens_read += entry.tokens_read
+        tokens_unknown += entry.tokens_unknown
         partly_read += entry.tokens_read < entry.tokens
+        unknown += entry.coverage.is_unknown
+        left_out += bool(entry.left_out)
         characters += entry.characters
     return Stats(
         path=path,
         documents=documents,
         tokens=tokens,
         tokens_read=tokens_read,
+        tokens_unknown=tokens_unknown,
         documents_read_in_part=partly_read,
+        documents_with_unknown_tokens=unknown,
+        documents_with_parts_left_out=left_out,
         characters=characters,
         model=str(settings.model_name),
         settings={

@@ -153,6 +153,8 @@ class Query:
             coverage.tokens,
             coverage.read,
             tuple(sorted(group.copies)),
+            coverage.unknown,
+            group.record.left_out,
         )
 
     def _passages(self, record: Record, most: int) -> tuple[Passage, ...]:

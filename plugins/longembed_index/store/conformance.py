@@ -28,6 +28,7 @@ from longembed_index.store.conformance_data import (
     FILTERED,
     FILTERS,
     INFO,
+    LEFT_OUT,
     OTHER_INFO,
     TOLERANCE,
     UNICODE,
@@ -303,11 +304,11 @@ class StoreTests:
 
     def test_entries_tell_what_a_record_has(self, store: Store) -> None:
         """Counts and hashes can be had without the text."""
-        store.write([record("/folder/a.txt", text="12345", year=2019)])
-        (entry,) = store.entries()
-        assert entry == Entry(
-            "/folder/a.txt", "a.txt", {"year": 2019}, "hash of /folder/a.txt", 5, 7, 6, 1
-        )
+        written = record("/folder/a.txt", text="12345", left_out=LEFT_OUT, year=2019)
+        store.write([written])
+        about = ("/folder/a.txt", "a.txt", {"year": 2019}, "hash of /folder/a.txt")
+        assert list(store.entries()) == [Entry(*about, 5, 7, 6, 1, 2, LEFT_OUT)]
+        assert contents(self.reopen(store)) == expected(written)
 
 
 class StoreKindTests:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from longembed_index.document import Document, Record, Spans
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store, StoreInfo
@@ -36,6 +37,9 @@ OTHER_INFO = StoreInfo(
 )
 """What takes their place."""
 
+LEFT_OUT = (LeftOut("pages 3-9", "pages without text", 7), LeftOut("", "\u202e\ud83d notes"))
+"""Parts of a file that were not read."""
+
 UNICODE = (
     "日本語 🙂 👩‍👩‍👧‍👦",
     "שלום עולם",
@@ -52,6 +56,8 @@ FILTERED: dict[str, dict[str, Any]] = {
     "/reports/2019/[b].txt": {"year": 2019.0, "draft": False, "tags": [], "author": "Zoë"},
     "/reports/2020/c.txt": {"year": "2020", "author": "zoe", "nested": {"year": 2019}},
     "/other": {"year": None, "author": 'a "quoted" \\ name', "tags": ["red", 7]},
+    # Decomposed, as some file systems have it.
+    "/reports/U\u0308bersicht.txt": {"author": "Zoe\u0308", "year": 2018},
     "contract-17": {"amount": 10**20, "year": 2021, "title": "of the metadata", "ключ": "да"},
 }
 """Documents for filters: metadata by id."""
@@ -84,6 +90,9 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"id": "contract-17"},
     {"source": "/reports/*"},
     {"source": "/reports/2019/[b].*"},
+    {"id": "/reports/\u00dcbersicht.txt"},
+    {"source": ["/reports/\u00dc*", "/other"]},
+    {"title": "\u00dcbersicht*"},
     {"id": "*"},
     {"source": {"lt": "/reports"}},
     {"title": "?.txt"},
@@ -95,13 +104,20 @@ FILTERS: tuple[dict[str, Any], ...] = (
 """Filters of them."""
 
 
-def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> Record:
+def record(
+    key: str,
+    *vector: float,
+    text: str = "a text",
+    left_out: tuple[LeftOut, ...] = (),
+    **metadata: Any,
+) -> Record:
     """Return a record with two spans.
 
     Args:
         key: The id of its document.
         *vector: Three numbers; by default they are made from the id.
         text: The text.
+        left_out: The parts of its file that are not in the text.
         **metadata: The metadata.
     """
     numbers = vector or (1.0, float(len(key)), float(sum(map(ord, key)) % 97))
@@ -109,7 +125,8 @@ def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> R
     values /= np.linalg.norm(values)
     spans = Spans(np.array([[0, 2], [2, len(text)]]), np.stack([values, values[::-1]]))
     document = Document(key, text, metadata)
-    return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), spans)
+    coverage = Coverage(7, 6, 1, unknown=2)
+    return Record(document, values, f"hash of {key}", coverage, spans, left_out)
 
 
 def contents(store: Store) -> dict[str, tuple[Any, ...]]:
@@ -133,6 +150,7 @@ def contents(store: Store) -> dict[str, tuple[Any, ...]]:
             records[entry.id].document,
             records[entry.id].content_hash,
             records[entry.id].coverage,
+            records[entry.id].left_out,
             vectors[entry.id].tolist(),
             _plain(spans.get(entry.id)),
         )
@@ -152,6 +170,7 @@ def expected(*records: Record) -> dict[str, tuple[Any, ...]]:
             record.document,
             record.content_hash,
             record.coverage,
+            record.left_out,
             pytest.approx(record.vector.tolist(), abs=TOLERANCE),
             pytest.approx(_plain(record.spans), abs=TOLERANCE),
         )

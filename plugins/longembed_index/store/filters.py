@@ -2,9 +2,10 @@
 
 A filter maps keys to conditions, all of which must be met. A condition is
 
-- a value: equal to it. A string also equals a number or a bool that is written like it: `"2019"`,
-  `"true"`;
-- a string with `*` or `?`: any characters, or any one, in their places; the whole value counts;
+- a value: equal to it. Strings are equal in composed and decomposed Unicode. A string also equals a
+  number or a bool that is written like it: `"2019"`, `"true"`;
+- a string with `*` or `?`: any characters, or any one, in their places; the whole value counts, and
+  all other characters mean themselves;
 - a list of these: any of them;
 - a mapping with some of `gt`, `gte`, `lt`, `lte` (numbers with numbers, strings with strings) and
   `ne` (not equal).
@@ -17,9 +18,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from longembed_index.patterns import composed, is_pattern, matches_pattern
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,11 +74,6 @@ def check_where(where: Where) -> None:
                 )
 
 
-def is_pattern(condition: Any) -> bool:
-    """Return whether a condition is a string in which `*` and `?` stand for other characters."""
-    return isinstance(condition, str) and ("*" in condition or "?" in condition)
-
-
 def _meets(value: Any, condition: Any) -> bool:
     members = _listed(value)
     if not isinstance(condition, Mapping):
@@ -103,9 +99,9 @@ def _equals(value: Any, wanted: Any) -> bool:
             value = str(value)
         if not isinstance(value, str):
             return False
-        return value == wanted or (
-            is_pattern(wanted) and fnmatchcase(value, wanted.replace("[", "[[]"))
-        )
+        if is_pattern(wanted):
+            return matches_pattern(value, wanted)
+        return composed(value) == composed(wanted)
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return bool(value == wanted)

@@ -30,6 +30,8 @@ def entry_of(record: Record) -> Entry:
         coverage.tokens,
         coverage.read,
         coverage.passes,
+        coverage.unknown,
+        record.left_out,
     )
 
 

@@ -7,16 +7,16 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.document import Document, Entry, Record, Spans, plain_left_out
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
-from longembed_index.store.filters import is_pattern
+from longembed_index.patterns import plain_prefix
 from longembed_index.store.vectors import unit_vectors
-from longembed_st.base.coverage import Coverage
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from longembed_index.store.protocol import Where
 
-ENTRY_COLUMNS = "id, title, metadata, content_hash, characters, tokens, read, windows"
+ENTRY_COLUMNS = (
+    "id, title, metadata, content_hash, characters, tokens, read, windows, unknown, left_out"
+)
 """The columns of a document that `read_entry` takes."""
 
 _PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
@@ -59,6 +61,8 @@ def entry_values(record: Record) -> tuple[Any, ...]:
         coverage.tokens,
         coverage.read,
         coverage.passes,
+        coverage.unknown,
+        left_out_to_json(record.left_out),
     )
 
 
@@ -68,10 +72,11 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
     Raises:
         StoreError: If they are damaged.
     """
-    document_id, title, metadata, *rest = values
+    document_id, title, metadata, *rest, left_out = values
     try:
-        return Entry(document_id, decode_text(title), json.loads(metadata), *rest)
-    except ValueError:
+        title, metadata = decode_text(title), json.loads(metadata)
+        return Entry(document_id, title, metadata, *rest, left_out_from_json(left_out))
+    except (TypeError, ValueError):
         raise damaged("metadata", document_id) from None
 
 
@@ -86,8 +91,17 @@ def read_record(
     if text is None or text_digest(text) != digest:
         raise damaged("text", entry.id)
     document = Document(entry.id, decode_text(text), entry.metadata, entry.title)
-    coverage = Coverage(entry.tokens, entry.tokens_read, entry.windows)
-    return Record(document, vector, entry.content_hash, coverage)
+    return Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
+
+
+def left_out_to_json(left_out: Iterable[LeftOut]) -> str | None:
+    """Return parts that were left out as JSON; None if there are none."""
+    return json.dumps(plain_left_out(left_out)) if left_out else None
+
+
+def left_out_from_json(stored: str | None) -> tuple[LeftOut, ...]:
+    """Return the parts that `left_out_to_json` made JSON of."""
+    return tuple(LeftOut(**part) for part in json.loads(stored)) if stored else ()
 
 
 def is_storable(document_id: str) -> bool:
@@ -159,17 +173,15 @@ def narrow(where: Where) -> tuple[str, list[str | bytes | float]]:
     conditions: list[str] = ["1"]
     values: list[str | bytes | float] = []
     for key, condition in where.items():
-        text = condition if isinstance(condition, str) and not is_pattern(condition) else None
-        if text is not None and not is_storable(text):
-            continue
+        start = plain_prefix(re.split("[*?]", condition)[0]) if isinstance(condition, str) else None
+        # Only a text that has no other form in Unicode can be looked up.
+        text = condition if start == condition else None
         if key in ("id", "source") and text is not None:
             conditions.append("id = ?")
             values.append(text)
-        elif key in ("id", "source") and is_pattern(condition):
-            start = condition.replace("?", "*").partition("*")[0]
-            if is_storable(start):
-                conditions += ["id >= ?", "id < ?"]
-                values += [start, _end_of_prefix(start)]
+        elif key in ("id", "source") and start:
+            conditions += ["id >= ?", "id < ?"]
+            values += [start, start[:-1] + chr(ord(start[-1]) + 1)]
         elif key == "content_hash" and text is not None:
             conditions.append("content_hash = ?")
             values.append(text)
@@ -202,14 +214,3 @@ def _number_bounds(condition: Any) -> tuple[float, float] | None:
     except OverflowError:
         return None
     return widened[0] - abs(widened[0]) * 1e-9, widened[1] + abs(widened[1]) * 1e-9
-
-
-def _end_of_prefix(prefix: str) -> str | bytes:
-    """Return a string or blob that is greater than all strings that begin with a prefix."""
-    prefix = prefix.rstrip("\U0010ffff")
-    if not prefix:
-        # Every blob is greater than every text.
-        return b""
-    following = ord(prefix[-1]) + 1
-    # Surrogates are not characters.
-    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)

@@ -60,7 +60,7 @@ _STATEMENTS = (
     "CREATE TABLE documents (number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, "
     "id TEXT NOT NULL, title BLOB NOT NULL, metadata TEXT NOT NULL, content_hash TEXT NOT NULL, "
     "characters INTEGER NOT NULL, tokens INTEGER NOT NULL, read INTEGER NOT NULL, "
-    "windows INTEGER NOT NULL, text INTEGER NOT NULL)",
+    "windows INTEGER NOT NULL, unknown INTEGER NOT NULL, left_out TEXT, text INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX documents_by_id ON documents (collection, id)",
     "CREATE INDEX documents_by_text ON documents (text)",
     "CREATE TABLE vectors (document INTEGER PRIMARY KEY, vector BLOB NOT NULL, "

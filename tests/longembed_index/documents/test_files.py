@@ -175,3 +175,53 @@ def test_what_has_changed_is_chosen_with_all_below_it(tree) -> None:
         "sub/deep/c.HTML",
     ]
     assert [path.name for path in found.among({tree / "data.bin"}).skipped] == ["data.bin"]
+
+
+@pytest.fixture
+def elsewhere(tree: Path) -> Path:
+    """Link to a folder, with a loop, and to a file, both outside of the tree."""
+    folder = tree.parent / "elsewhere"
+    folder.mkdir()
+    (folder / "far.txt").write_text("far")
+    (folder / "loop").symlink_to(folder)
+    (folder / "back").symlink_to(tree)
+    (tree / "linked").symlink_to(folder)
+    (tree / "linked again").symlink_to(folder)
+    (tree / "far.txt").symlink_to(folder / "far.txt")
+    return folder
+
+
+def test_links_that_lead_out_of_the_paths_are_named_and_not_followed(tree, elsewhere) -> None:
+    found = find_files([tree])
+    assert names(found, tree) == ["a.txt", "b.md", "sub/LICENSE", "sub/deep/c.HTML"]
+    assert sorted(link.name for link in found.links) == ["far.txt", "linked", "linked again"]
+    assert [link.name for link in found.among({tree / "linked"}).links] == ["linked"]
+
+
+def test_links_that_lead_out_are_followed_once_on_demand(tree, elsewhere) -> None:
+    found = find_files([tree], follow_links=True)
+    assert names(found, tree.parent)[-1] == "elsewhere/far.txt"
+    assert len(found.files) == 5
+    assert (found.links, found.unreadable) == ([], [])
+
+
+def test_links_to_folders_that_are_searched_anyway_are_not_named(tree, elsewhere) -> None:
+    found = find_files([tree, elsewhere])
+    assert len(found.files) == 5
+    assert found.links == []
+
+
+def test_a_link_to_a_hidden_folder_is_named_or_followed(tree) -> None:
+    (tree / ".git" / "readme.txt").write_text("hidden")
+    (tree / "shown").symlink_to(tree / ".git")
+    assert find_files([tree]).links == [tree / "shown"]
+    found = find_files([tree], follow_links=True)
+    assert ".git/readme.txt" in names(found, tree)
+    assert ".hidden.txt" not in names(found, tree)
+
+
+def test_brackets_in_patterns_mean_themselves(tree) -> None:
+    (tree / "a[1].txt").write_text("x")
+    (tree / "a1.txt").write_text("x")
+    assert names(find_files([tree], include=["a[1].txt"]), tree) == ["a[1].txt"]
+    assert "a1.txt" in names(find_files([tree], exclude=["a[1].*"]), tree)

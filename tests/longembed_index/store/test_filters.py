@@ -30,6 +30,8 @@ FIELDS = {
         ("draft", "true"),
         ("author", "Zoë [ed.]"),
         ("author", "Zo* [ed?]"),
+        ("author", "Zoe\u0308 [ed.]"),
+        ("author", ["Zoe\u0308*"]),
         ("author", "*"),
         ("tags", "red"),
         ("tags", "7"),
