@@ -92,7 +92,7 @@ def _read(data: bytes, ocr: str) -> Parsed:
 
 def _opened(data: bytes) -> Any:
     import pypdfium2
-    import pypdfium2.raw as pdfium
+    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
     try:
         document = pypdfium2.PdfDocument(data)
