@@ -155,7 +155,10 @@ def without_repeats(text: str) -> str:
     kept = []
     for page in pages:
         repeated = {line for line in edges(page) if counts[line] >= MANY_PAGES}
-        kept += [line for line in page if re.sub(r"\d+", "#", line.strip()) not in repeated & seen]
+        again = repeated & seen
+        kept.append(
+            "\n".join(line for line in page if re.sub(r"\d+", "#", line.strip()) not in again)
+        )
         seen |= repeated
     return "\f".join(kept)
 
