@@ -5,7 +5,7 @@ The reference is a text of each PDF by another library, with form feeds between 
 a process of its own. Words are counted without hyphens, since a line may end within a word. Page
 headers and footers that the reference repeats count once ("words"), or as often as they stand there
 ("with repeats"). A page is right if it has four of five words of the same page of the reference.
-Lines of 20 letters and more are in order if each is found behind the one before.
+Lines of 20 letters and more are in order if each is found behind the one before, on its page.
 
     python benchmarks/pdf_readers.py FOLDER corpus.jsonl.gz [--reader longembed --reader pypdfium2]
 """
@@ -28,6 +28,7 @@ from pathlib import Path
 MANY_PAGES = 3
 """A line at the edge of so many pages is a header or a footer."""
 EDGE = 3
+LONG_LINE = 20
 
 
 def main() -> None:
@@ -101,7 +102,7 @@ def ours() -> Callable[[bytes], str]:
 
 def plain_pdfium() -> Callable[[bytes], str]:
     """Return a reader that takes the text as PDFium gives it."""
-    import pypdfium2
+    import pypdfium2  # type: ignore[import-untyped]
 
     def read(data: bytes) -> str:
         pages = []
@@ -154,9 +155,12 @@ def without_repeats(text: str) -> str:
     kept = []
     for page in pages:
         repeated = {line for line in edges(page) if counts[line] >= MANY_PAGES}
-        kept += [line for line in page if re.sub(r"\d+", "#", line.strip()) not in repeated & seen]
+        again = repeated & seen
+        kept.append(
+            "\n".join(line for line in page if re.sub(r"\d+", "#", line.strip()) not in again)
+        )
         seen |= repeated
-    return "\n".join(kept)
+    return "\f".join(kept)
 
 
 def right_pages(expected: str, text: str) -> tuple[int, int]:
@@ -173,16 +177,17 @@ def right_pages(expected: str, text: str) -> tuple[int, int]:
 
 
 def ordered_lines(expected: str, text: str) -> tuple[int, int]:
-    """Return how many lines stand behind the one before, of how many."""
-    letters = _letters(text)
-    right = count = last = 0
-    for line in without_repeats(expected).split("\n"):
-        wanted = _letters(line)
-        if len(wanted) >= 20:
-            count += 1
-            place = letters.find(wanted, last)
-            if 0 <= place < last + 20_000:
-                right, last = right + 1, place
+    """Return how many lines of the pages stand behind the one before, of how many."""
+    pages = [_letters(page) for page in text.split("\f")]
+    right = count = 0
+    for number, page in enumerate(without_repeats(expected).split("\f")):
+        last = 0
+        for line in map(_letters, page.split("\n")):
+            if len(line) >= LONG_LINE:
+                count += 1
+                place = pages[number].find(line, last) if number < len(pages) else -1
+                if place >= 0:
+                    right, last = right + 1, place
     return right, count
 
 

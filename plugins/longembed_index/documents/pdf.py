@@ -92,7 +92,7 @@ def _read(data: bytes, ocr: str) -> Parsed:
 
 def _opened(data: bytes) -> Any:
     import pypdfium2
-    import pypdfium2.raw as pdfium
+    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
     try:
         document = pypdfium2.PdfDocument(data)
@@ -280,39 +280,37 @@ def _text(pages: list[_Page], outline: dict[int, list[Heading]]) -> str:
 
 def _markdown(lines: list[str], starts: list[bool], headings: list[Heading]) -> str:
     """Return a page with its headings marked, and nothing else that could be taken for one."""
-    blocks = [_MARKDOWN.sub(r"\1\\", " ".join(line.split())) for line in lines]
-    begins = list(starts)
+    rest = [" ".join(line.split()) for line in lines]
+    blocks = [_MARKDOWN.sub(r"\1\\", line) for line in rest]
+    begins = [*starts, False]
     for title, level in headings:
-        at = _place_of(title, lines)
-        if at is None:
-            continue
-        start, end = at
-        blocks[start] = f"{'#' * level} {' '.join(' '.join(lines[start:end]).split())}"
-        begins[start] = True
-        blocks[start + 1 : end] = [""] * (end - start - 1)
-        lines = [*lines[:start], *[""] * (end - start), *lines[end:]]
-        begins[end : end + 1] = [True] * len(begins[end : end + 1])
-    return "".join(
+        start, end = _place_of(title, rest)
+        if start < end:
+            blocks[start:end] = [f"{'#' * level} {' '.join(rest[start:end])}"] + [""] * (
+                end - start - 1
+            )
+            rest[start:end] = [""] * (end - start)
+            begins[start] = begins[end] = True
+    written = [
         ("\n" if begin else "") + block + "\n"
-        for block, begin in zip(blocks, begins, strict=True)
+        for block, begin in zip(blocks, begins, strict=False)
         if block
-    ).strip("\n")
+    ]
+    return "".join(written).strip("\n")
 
 
-def _place_of(title: str, lines: list[str]) -> tuple[int, int] | None:
-    """Return the lines that are a title, whole, with or without its number."""
+def _place_of(title: str, lines: list[str]) -> tuple[int, int]:
+    """Return the lines that are a title, whole, with or without its number; none as (0, 0)."""
     wanted = _letters(title)
-    if not wanted:
-        return None
-    for start in range(len(lines)):
+    for start in range(len(lines) if wanted else 0):
         text = ""
         for end in range(start, min(start + 3, len(lines))):
             if not lines[end]:
                 break
-            text = f"{text} {lines[end]}".strip()
+            text += lines[end] if end == start else f" {lines[end]}"
             if wanted in (_letters(text), _letters(_NUMBER.sub("", text))):
                 return start, end + 1
-    return None
+    return 0, 0
 
 
 def _letters(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 
 import pytest
 from command_line import hits, row
 from office_files import make_pptx
+from pdf_files import PICTURE, at, pdf_of
 
 
 def test_five_formats_are_indexed_and_found(run, docs) -> None:
@@ -153,6 +155,18 @@ def test_the_limits_of_parsing_can_be_set(run, docs) -> None:
     assert "more than the 3 that a file may give" in result.stdout
     assert row(result, "documents failed") != "0"
     assert row(run(*arguments), "documents failed") == "0"
+
+
+def test_scanned_pages_are_read_by_a_command(run, tmp_path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(pdf_of(at(72, 720, "Annual report"), PICTURE))
+    (tmp_path / "reader.py").write_text("print('The quay wall leans.')")
+    reader = f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'reader.py'))}"
+    arguments = ("index", tmp_path / "scan.pdf", "--store", "STORE", "--model", "MODEL")
+    result = run(*arguments, "--ocr", reader)
+    assert result.exit_code == 1
+    assert "{image}" in result.stderr
+    assert run(*arguments, "--ocr", f"{reader} {{image}}").exit_code == 0
+    assert "The quay wall leans" in run("search", "quay", "--store", "STORE").stdout
 
 
 def test_the_store_remembers_its_settings(run, docs) -> None:
