@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
+from longembed_index.documents.html import read_html
 from longembed_index.documents.mail import read_mail
 from longembed_index.documents.markup import (
     read_docx,
     read_epub,
-    read_html,
     read_notebook,
     read_pdf,
     read_pptx,
