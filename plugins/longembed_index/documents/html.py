@@ -29,14 +29,17 @@ _SELF_CLOSED = re.compile(r"<(script|style|title|textarea)\b([^<>]*)/>", re.IGNO
 """XHTML allows this; in HTML it opens an element that swallows the rest."""
 
 _SKIPPED = frozenset(("script", "style", "annotation", "annotation-xml", "metadata"))
-_SPACED = frozenset("option button label input select textarea rt tspan img th td".split())
+_SPACED = frozenset(
+    ("option", "button", "label", "input", "select", "textarea", "rt", "tspan", "img", "th", "td")
+)
 """Inline elements whose text does not continue that of the one before."""
-_INLINE = frozenset(
+_INLINE_NAMES = (
     "a abbr acronym b bdi bdo big cite code data del dfn em font i image img ins kbd mark meter "
     "nobr output progress q rb rp ruby s samp small span strike strong sub sup time tt u var wbr "
     "math mi mn mo mrow mtext ms msup msub mfrac msqrt semantics param source track area base link "
-    "meta col colgroup".split()
-) | (_SPACED - {"th", "td"})
+    "meta col colgroup"
+)
+_INLINE = frozenset(_INLINE_NAMES.split()) | (_SPACED - {"th", "td"})
 _TABLE = ("table", "tr", "td", "th")
 _UNTYPED = ("hidden", "password", "checkbox", "radio", "file", "image", "color", "range")
 """Types of `<input>` whose value is not text."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import logging
 import re
@@ -11,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from longembed_index.documents.parsed import PAGE_END, Parsed, clean_title, read_as
-from longembed_index.documents.plain import decoded
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
@@ -21,52 +19,11 @@ if TYPE_CHECKING:
 _LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl", "pdfminer", "pypdfium2")
 """The extra, and what it brings to read files with."""
 
-_ONLY_PYTHONS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
-"""Names that Python takes for encodings of text, and the Web does not."""
-
 _PROPERTIES = "docProps/core.xml"
 """Where an office file keeps its title."""
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 _SLIDE = re.compile(r"\s*<!-- Slide number: \d+ -->\n")
-
-
-def read_html(data: bytes) -> Parsed:
-    """Read a web page as Markdown, scripts and styles left out.
-
-    Args:
-        data: The file, in UTF-8 or in the encoding that it declares.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    with needs_extra(*_LIBRARIES):
-        from bs4.dammit import EncodingDetector
-    try:
-        page = decoded(data)
-    except InputError:
-        declared = EncodingDetector.find_declared_encoding(data, is_html=True)
-        if declared is None:
-            raise
-        try:
-            page = data.decode(_encoding(declared))
-        # A codec may raise anything, and LookupError if there is none.
-        except (LookupError, ValueError):
-            raise InputError(f"is not {declared} text, as it declares") from None
-    return parse_html(page)
-
-
-def parse_html(page: str) -> Parsed:
-    """Read a decoded web page as Markdown; see `read_html`.
-
-    Args:
-        page: The page.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    converted = _convert("HtmlConverter", page.encode("utf-8", "replace"), ".html")
-    return Parsed(converted.markdown, clean_title(converted.title))
 
 
 def read_pdf(data: bytes) -> Parsed:
@@ -142,32 +99,6 @@ def read_xlsx(data: bytes) -> Parsed:
     return Parsed("\n".join(lines), _office_title(data))
 
 
-def read_epub(data: bytes) -> Parsed:
-    """Read an e-book as Markdown.
-
-    Args:
-        data: The file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    converted = _convert("EpubConverter", data, ".epub")
-    return Parsed(converted.markdown, clean_title(converted.title))
-
-
-def read_notebook(data: bytes) -> Parsed:
-    """Read a Jupyter notebook as Markdown: its texts and its code, without the results.
-
-    Args:
-        data: The file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    converted = _convert("IpynbConverter", data, ".ipynb")
-    return Parsed(converted.markdown, clean_title(converted.title))
-
-
 def _convert(converter: str, data: bytes, suffix: str) -> DocumentConverterResult:
     """Return what a converter class of markitdown makes of a file."""
     with needs_extra(*_LIBRARIES):
@@ -223,11 +154,3 @@ def _office_title(data: bytes) -> str:
     with suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
         return clean_title(fromstring(archive.read(_PROPERTIES)).findtext(_TITLE))
     return ""
-
-
-def _encoding(declared: str) -> str:
-    """Return the encoding that a page declares; `LookupError` if it is not one of the Web."""
-    encoding = codecs.lookup(declared).name
-    if encoding in _ONLY_PYTHONS:
-        raise LookupError(declared)
-    return encoding
