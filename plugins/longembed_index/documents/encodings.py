@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 
 from longembed_index.documents.guessing import guess_encoding
 from longembed_index.documents.parsed import LeftOut, Parsed
@@ -22,8 +23,17 @@ _NOT_ENCODINGS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicod
 """Python's codecs that turn bytes into text and are not encodings of text."""
 _WIDER = {"gbk": "gb18030", "euc_jp": "euc-jp-ms", "iso2022_jp": "iso-2022-jp-ms"}
 """The Web reads more characters by these names than Python does."""
-_MULTIBYTE = ("gb18030", "big5hkscs", "cp932", "cp949", "euc-jp-ms", "iso-2022-jp-ms")
-_MULTIBYTE += ("hz", "iso2022_kr", "utf-7")
+_MULTIBYTE = (
+    "hz",
+    "iso2022_kr",
+    "utf-7",
+    "gb18030",
+    "big5hkscs",
+    "cp932",
+    "cp949",
+    "euc-jp-ms",
+    "iso-2022-jp-ms",
+)
 
 _JIS_ESCAPE = re.compile(rb"(\x1b\$[@B]|\x1b\([BJI])")
 _BINARY = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
@@ -69,10 +79,12 @@ def decode(data: bytes, declared: str = "") -> Parsed:
 
 def _codec(label: str) -> str:
     """Return the codec of a declared name; empty for UTF-8 and for unknown names."""
-    with needs_extra("index", "webencodings"):
-        import webencodings
-
     label = label.strip().strip("\"'").lower()
+    if not label:
+        return ""
+    with needs_extra("index", "webencodings"):
+        import webencodings  # type: ignore[import-untyped]
+
     encoding = webencodings.lookup(label)
     if encoding is None or encoding.name == "replacement":
         try:
@@ -126,10 +138,8 @@ def _decode_as(data: bytes, codec: str) -> Parsed:
         text = data.decode(codec, "replace")
     undecodable = text.count("\ufffd")
     if undecodable:
-        try:
+        with suppress(LookupError, UnicodeError):
             undecodable -= data.count("\ufffd".encode(codec))
-        except (LookupError, UnicodeError):
-            pass
     name = codec.removesuffix("-ms").upper()
     lost = (LeftOut("", f"places with bytes that are not valid {name}", undecodable),)
     return _as_text(text, lost if undecodable > 0 else ())

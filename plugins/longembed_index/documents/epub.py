@@ -47,7 +47,8 @@ class _Book:
         }
 
     def read(self) -> Parsed:
-        texts, left_out = [], []
+        texts: list[str] = []
+        left_out: list[LeftOut] = []
         title, chapters = self._chapters()
         for name, address in chapters:
             chapter, lost = self._chapter(name, address)

@@ -34,7 +34,7 @@ _SPACED = frozenset(
 )
 """Inline elements whose text does not continue that of the one before."""
 _INLINE_NAMES = (
-    "a abbr acronym b bdi bdo big cite code data del dfn em font i image img ins kbd mark meter "
+    "a abbr acronym b bdi bdo big br cite code data del dfn em font i image img ins kbd mark meter "
     "nobr output progress q rb rp ruby s samp small span strike strong sub sup time tt u var wbr "
     "math mi mn mo mrow mtext ms msup msub mfrac msqrt semantics param source track area base link "
     "meta col colgroup"

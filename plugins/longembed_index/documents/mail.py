@@ -15,8 +15,9 @@ from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _EVENT = ("SUMMARY", "DTSTART", "DTEND", "LOCATION", "ORGANIZER", "ATTENDEE", "DESCRIPTION")
-_SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature")
-_SIGNATURES += ("application/x-pkcs7-signature",)
+_SIGNATURES = tuple(
+    f"application/{name}" for name in ("pgp-signature", "pkcs7-signature", "x-pkcs7-signature")
+)
 _PICTURES = ("image/", "audio/", "video/")
 _DEEPEST = 50
 
@@ -61,15 +62,19 @@ class _MailReader:
     def _read_part(self, part: Message, depth: int) -> None:
         kind = part.get_content_type()
         payload = part.get_payload()
+        children = [child for child in payload if isinstance(child, Message)]
         if depth > _DEEPEST:
             self._leave_out(part, "parts that are nested too deep")
-        elif isinstance(payload, list) and kind == "message/rfc822":
-            for message in payload:
+        elif children and kind == "message/rfc822":
+            for message in children:
                 self.read_message(message, depth + 1)
-        elif isinstance(payload, list):
+        elif children and kind == "message/delivery-status":
+            fields = (field for block in children for field in block.items())
+            self.lines += [*(f"{name}: {value}" for name, value in fields), ""]
+        elif children:
             if kind == "multipart/alternative":
-                payload = _without_copies(payload)
-            for child in payload:
+                children = _without_copies(children)
+            for child in children:
                 self._read_part(child, depth + 1)
             # Mailing lists write below the last part.
             self._add(Parsed(str(part.epilogue or "")))
@@ -106,7 +111,12 @@ def _without_copies(parts: list[Message]) -> list[Message]:
         return [*plain, *pages, *others]
     words = _words(plain)
     page_words = _words(pages)
-    if len(page_words - words) <= 0.3 * len(page_words):
+    has_attachments = any(
+        child.get_content_maintype() not in ("multipart", "text", "image")
+        for page in pages
+        for child in page.walk()
+    )
+    if len(page_words - words) <= 0.3 * len(page_words) and not has_attachments:
         return [*plain, *others]
     # A short text beside it says to use another program.
     differs = len(words - page_words) > 0.5 * len(words) and len(words) > 40

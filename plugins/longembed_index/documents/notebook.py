@@ -47,7 +47,8 @@ def _blocks(cells: list[Any], language: str) -> Iterator[str]:
             yield f"{fence}{cell.get('language') or language}\n{source}\n{fence}"
         elif kind == "heading":
             level = cell.get("level")
-            yield "#" * (level if level in range(1, 7) else 1) + f" {' '.join(source.split())}"
+            marks = "#" * level if isinstance(level, int) and 1 <= level <= 6 else "#"
+            yield f"{marks} {' '.join(source.split())}"
         else:
             yield source
 
