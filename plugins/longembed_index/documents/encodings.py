@@ -82,6 +82,9 @@ def _codec(label: str) -> str:
     label = label.strip().strip("\"'").lower()
     if not label:
         return ""
+    # Emacs writes "iso-latin-1-unix".
+    label = re.sub(r"-(?:unix|dos|mac)$", "", label)
+    label = re.sub(r"^(?:iso-)?latin[-_](?=\d)", "latin", label)
     with needs_extra("index", "webencodings"):
         import webencodings  # type: ignore[import-untyped]
 
@@ -95,7 +98,7 @@ def _codec(label: str) -> str:
             return ""
         if codec in _NOT_ENCODINGS:
             return ""
-        # "latin-1" is a name of Python only.
+        # "iso_8859_1_1987" is a name of Python only.
         encoding = webencodings.lookup(codec)
     if encoding is not None and encoding.name != "replacement":
         codec = encoding.codec_info.name

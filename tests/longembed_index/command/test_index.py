@@ -180,7 +180,7 @@ def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
     assert "is empty" in result.stderr
 
 
-@pytest.mark.parametrize(("library", "extra"), [("markitdown", "index"), ("filelock", "index")])
+@pytest.mark.parametrize(("library", "extra"), [("lxml", "index"), ("filelock", "index")])
 def test_without_the_extra_the_command_to_install_it_is_printed(
     run, docs, monkeypatch, tmp_path, library, extra
 ) -> None:

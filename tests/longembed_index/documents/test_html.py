@@ -50,11 +50,11 @@ def test_a_page_in_another_encoding_than_it_declares_is_named() -> None:
     [
         "<html><p>one</p><body><p>two</body></html><p>three",
         "<html><body>one</body></html><html><head><title>t</title></head><body><p>two<p>three",
-        "<p>one<!-- never closed <p>two<p>three",
+        "<p>one<!-- <p>two<p>three",
         "<p>one<p><![CDATA[two]]><p>three",
         "<script src='a.js'/><style/><title/><p>one<p>two<p>three",
         "<p>one<noscript><p>two</noscript><iframe><p>three</iframe>",
-        "<title>one<p>one<p>two<p>three",
+        "<title>one<p>two<p>three",
         "<p>one<textarea>two<p>three",
         "<h:p>one</h:p><h:script>no</h:script><h:style>p {}</h:style><h:p>two</h:p>three",
         "<template>one</template><x-card>two</x-card><x-card>three</x-card>",
