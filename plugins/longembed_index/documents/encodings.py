@@ -40,8 +40,8 @@ _BINARY = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 """Control characters that texts do not have. They may have an escape character: terminals do."""
 _PAIRED_NULS = re.compile(r"(?:[^\0]\0){4,}")
 """UTF-16 behind other text, as programs leave it that append to a file of another encoding."""
-_MOST_BINARY, _MOST_NULS = 0.02, 0.3
-"""Shares of such characters, and of NUL, from which on a file is not text."""
+_MOST_BINARY, _MOST_NULS, _MOST_INVALID = 0.02, 0.3, 0.4
+"""Shares of such characters, of NUL, and of what an encoding does not have, from which on a file is not text."""
 
 
 def decode(data: bytes, declared: str = "") -> Parsed:
@@ -144,6 +144,8 @@ def _decode_as(data: bytes, codec: str) -> Parsed:
         with suppress(LookupError, UnicodeError):
             undecodable -= data.count("\ufffd".encode(codec))
     name = codec.removesuffix("-ms").upper()
+    if undecodable > _MOST_INVALID * len(text):
+        raise InputError(f"is not {name} text: {undecodable:,} places of it are not valid")
     lost = (LeftOut("", f"places with bytes that are not valid {name}", undecodable),)
     return _as_text(text, lost if undecodable > 0 else ())
 

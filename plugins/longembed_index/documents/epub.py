@@ -94,6 +94,11 @@ class _Book:
                 chapters.setdefault(address.partition("#")[0], self._find(address, package))
         if not chapters:
             return title, [(name, name) for name in pages]
+        for item in items.values():
+            is_page = item.get("media-type") == "application/xhtml+xml"
+            if is_page and "nav" not in (item.get("properties") or "").split():
+                address = item.get("href") or ""
+                chapters.setdefault(address.partition("#")[0], self._find(address, package))
         return title, [(name, address) for address, name in chapters.items()]
 
     def _chapter(self, name: str | None, address: str) -> tuple[Parsed, tuple[LeftOut, ...]]:

@@ -102,3 +102,11 @@ def test_a_few_nuls_in_a_text_are_named() -> None:
 def test_what_is_binary_is_refused(data) -> None:
     with pytest.raises(InputError, match="is binary"):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "declared"), [(b"\xff\xfe\xfa", ""), (b"\x81\x8d\x8f\x90", "windows-1252")]
+)
+def test_what_the_encoding_makes_no_text_of_is_refused(data, declared) -> None:
+    with pytest.raises(InputError, match="is not (UTF-16-LE|CP1252) text"):
+        decode(data, declared)
