@@ -41,7 +41,7 @@ _BINARY = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _PAIRED_NULS = re.compile(r"(?:[^\0]\0){4,}")
 """UTF-16 behind other text, as programs leave it that append to a file of another encoding."""
 _MOST_BINARY, _MOST_NULS, _MOST_INVALID = 0.02, 0.3, 0.4
-"""Shares of such characters, of NUL, and of what an encoding does not have, from which on a file is not text."""
+"""Shares of such characters, of NUL, and of invalid places, from which on a file is not text."""
 
 
 def decode(data: bytes, declared: str = "") -> Parsed:
@@ -139,11 +139,14 @@ def _decode_as(data: bytes, codec: str) -> Parsed:
         text = data.decode("euc_jp", "longembed_nec")
     else:
         text = data.decode(codec, "replace")
+    if codec == "utf-7":
+        # It can write half of a character.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     undecodable = text.count("\ufffd")
     if undecodable:
         with suppress(LookupError, UnicodeError):
             undecodable -= data.count("\ufffd".encode(codec))
-    name = codec.removesuffix("-ms").upper()
+    name = re.sub("-(?:ms|le|be)$", "", codec).upper()
     if undecodable > _MOST_INVALID * len(text):
         raise InputError(f"is not {name} text: {undecodable:,} places of it are not valid")
     lost = (LeftOut("", f"places with bytes that are not valid {name}", undecodable),)

@@ -7,11 +7,13 @@ import email
 import email.policy
 import quopri
 import re
+from contextlib import suppress
 from email.message import Message
 
 from longembed_index.documents.encodings import decode
 from longembed_index.documents.html import read_html
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
+from longembed_st.errors import InputError
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _EVENT = ("SUMMARY", "DTSTART", "DTEND", "LOCATION", "ORGANIZER", "ATTENDEE", "DESCRIPTION")
@@ -46,6 +48,8 @@ def read_mail(data: bytes) -> Parsed:
         reader = _MailReader()
         reader.read_message(message, 0)
         text = "\n".join(reader.lines).strip("\n")
+        if not text and reader.left_out:
+            raise InputError(f"cannot be read as EML: {reader.left_out[0].what}")
         return Parsed(text, clean_title(_header(message, "Subject")), tuple(reader.left_out))
 
 
@@ -69,17 +73,22 @@ class _MailReader:
             for message in children:
                 self.read_message(message, depth + 1)
         elif children and kind == "message/delivery-status":
-            fields = (field for block in children for field in block.items())
-            self.lines += [*(f"{name}: {value}" for name, value in fields), ""]
+            fields = (field for block in children for field in block.raw_items())
+            self.lines += [*(_decoded_header(f"{name}: {value}") for name, value in fields), ""]
         elif children:
             if kind == "multipart/alternative":
                 children = _without_copies(children)
             for child in children:
                 self._read_part(child, depth + 1)
             # Mailing lists write below the last part.
-            self._add(Parsed(str(part.epilogue or "")))
+            epilogue = str(part.epilogue or "").encode("utf-8", "surrogateescape")
+            with suppress(InputError):
+                self._add(decode(epilogue))
         elif kind.startswith(("text/", "multipart/", "message/")):
-            self._add(_text_of(part))
+            try:
+                self._add(_text_of(part))
+            except InputError as error:
+                self._leave_out(part, f"texts that cannot be read: {error}")
         elif kind not in _SIGNATURES:
             name = _file_name(part)
             self.lines.append(f"Attached, not read: {name or 'without a name'}")
@@ -172,7 +181,7 @@ def _header(message: Message, name: str) -> str:
 
 def _decoded_header(value: str) -> str:
     """Return a header in one line, its encoded words decoded."""
-    text = decode(value.encode("utf-8", "surrogateescape")).text if value else ""
+    text = _readable(value.encode("utf-8", "surrogateescape"))
     text = _BETWEEN_WORDS.sub(r"\1", text)
     # A character may be cut in two, each half in a word of its own.
     while _SAME_CHARSET.search(text):
@@ -185,7 +194,15 @@ def _decoded_word(match: re.Match[str]) -> str:
     encoded = letters.encode()
     is_base64 = form in "bB"
     data = _from_base64(encoded) if is_base64 else quopri.decodestring(encoded, header=True)
-    return decode(data, charset.partition("*")[0]).text
+    return _readable(data, charset.partition("*")[0])
+
+
+def _readable(data: bytes, declared: str = "") -> str:
+    """Return a piece of a header; what is not valid in it is replaced."""
+    try:
+        return decode(data, declared).text
+    except InputError:
+        return data.decode("ascii", "replace")
 
 
 def _file_name(part: Message) -> str:

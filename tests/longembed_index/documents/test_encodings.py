@@ -108,5 +108,5 @@ def test_what_is_binary_is_refused(data) -> None:
     ("data", "declared"), [(b"\xff\xfe\xfa", ""), (b"\x81\x8d\x8f\x90", "windows-1252")]
 )
 def test_what_the_encoding_makes_no_text_of_is_refused(data, declared) -> None:
-    with pytest.raises(InputError, match="is not (UTF-16-LE|CP1252) text"):
+    with pytest.raises(InputError, match=r"is not (UTF-16|CP1252) text"):
         decode(data, declared)
