@@ -79,7 +79,7 @@ def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     (docs / "empty.txt").write_text("")
     (docs / "blank.md").write_text(" \n ")
     (docs / "junk.txt").write_bytes(os.urandom(2000) + b"\0")
-    (docs / "nul.txt").write_text("text\0text")
+    (docs / "nul.txt").write_text("text\0\0\0\0")
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
     (docs / "[red]odd.txt").write_text("")
     (docs / "table.ods").write_bytes(b"")
