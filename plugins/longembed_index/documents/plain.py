@@ -1,68 +1,40 @@
-"""Readers of files that are text already: plain text, Markdown, JSON, e-mail."""
+"""Readers of files that are text already: plain text, Markdown, JSON."""
 
 from __future__ import annotations
 
-import codecs
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from longembed_index.documents.parsed import Parsed, clean_title
-from longembed_st.errors import InputError
+from longembed_index.documents.encodings import decode
+from longembed_index.documents.parsed import LeftOut, Parsed, clean_title
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    # Before UTF-16, whose little-endian mark is the beginning of this one.
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+_DECLARED = re.compile(
+    rb"""^[^\n\w]{0,4}[^\n]{0,80}?(?:coding\s*[:=]\s*|@charset\s+)["']?([-\w.]+)""", re.ASCII
 )
+"""In the first or second line: `# -*- coding: latin-1 -*-`, `@charset "latin-1";`."""
+_LATEX = re.compile(rb"^[^%\n]*\\(?:inputencoding\{|usepackage\[)([-\w]+)[\]}]", re.MULTILINE)
+_LATEX_NAMES = {"ansinew": "cp1252", "applemac": "mac-roman", "latin9": "iso-8859-15"}
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = "---"
 _LONGEST_FRONT_MATTER = 10_000
 """Characters. What is longer is a text between two lines."""
-
-
-def decoded(data: bytes) -> str:
-    """Decode bytes as UTF-8, or as their byte order mark says.
-
-    Args:
-        data: The file.
-
-    Returns:
-        The text, without the mark.
-
-    Raises:
-        InputError: If it is binary or in another encoding.
-    """
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        if b"\0" in data:
-            raise InputError("is binary, not text") from None
-        raise InputError(
-            f"is not {encoding.upper()} text (byte {data[error.start]:#04x} at offset "
-            f"{error.start}). Save it as UTF-8"
-        ) from None
-    if "\0" in text:
-        raise InputError("is binary, not text: it has NUL characters")
-    return text
 
 
 def read_text(data: bytes) -> Parsed:
     """Read plain text, source code and CSV as they are.
 
     Args:
-        data: The file.
+        data: The file, in UTF-8 or in the encoding that one of its first two lines declares.
 
     Raises:
-        InputError: As `decoded`.
+        InputError: As `longembed_index.documents.encodings.decode`.
     """
-    return Parsed(decoded(data))
+    return decode(data, _declared(data))
 
 
 def read_markdown(data: bytes) -> Parsed:
@@ -72,10 +44,10 @@ def read_markdown(data: bytes) -> Parsed:
         data: The file.
 
     Raises:
-        InputError: As `decoded`.
+        InputError: As `longembed_index.documents.encodings.decode`.
     """
-    text = decoded(data)
-    return Parsed(text, clean_title(_front_matter(text).get("title")))
+    page = decode(data)
+    return Parsed(page.text, clean_title(_front_matter(page.text).get("title")), page.left_out)
 
 
 def read_json(data: bytes) -> Parsed:
@@ -85,7 +57,7 @@ def read_json(data: bytes) -> Parsed:
         data: The file; what is not valid JSON is read as it is.
 
     Raises:
-        InputError: As `decoded`.
+        InputError: As `longembed_index.documents.encodings.decode`.
     """
     return _read_values(data, lambda text: [json.loads(text)])
 
@@ -97,7 +69,7 @@ def read_json_lines(data: bytes) -> Parsed:
         data: The file; what is not valid JSON is read as it is.
 
     Raises:
-        InputError: As `decoded`.
+        InputError: As `longembed_index.documents.encodings.decode`.
     """
     # Other line ends than "\n" may stand inside a line's strings.
     return _read_values(
@@ -106,11 +78,35 @@ def read_json_lines(data: bytes) -> Parsed:
 
 
 def _read_values(data: bytes, parse: Callable[[str], list[Any]]) -> Parsed:
-    text = decoded(data)
+    page = decode(data)
     try:
-        return Parsed("\n\n".join("\n".join(_lines(value)) for value in parse(text)))
+        text = "\n\n".join("\n".join(_lines(value)) for value in parse(page.text))
     except (ValueError, RecursionError):
-        return Parsed(text)
+        return page
+    parsed = without_half_characters(text)
+    return Parsed(parsed.text, left_out=(*page.left_out, *parsed.left_out))
+
+
+def without_half_characters(text: str) -> Parsed:
+    """Return a text with a replacement character for each lone surrogate, and their number.
+
+    Args:
+        text: From JSON, whose escapes can name half of a character.
+    """
+    halves = len(_SURROGATE.findall(text))
+    lost = (LeftOut("", "halves of characters (lone surrogates)", halves),) if halves else ()
+    return Parsed(_SURROGATE.sub("\ufffd", text) if halves else text, left_out=lost)
+
+
+def _declared(data: bytes) -> str:
+    """Return the encoding that a text declares as source code does; empty if it does not."""
+    for line in data[:1000].split(b"\n")[:2]:
+        if match := _DECLARED.match(line):
+            return match[1].decode()
+    if match := _LATEX.search(data[:4000]):
+        name = match[1].decode()
+        return _LATEX_NAMES.get(name, name)
+    return ""
 
 
 def _front_matter(text: str) -> dict[Any, Any]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
+from longembed_index.documents.epub import read_epub
+from longembed_index.documents.html import read_html
 from longembed_index.documents.mail import read_mail
 from longembed_index.documents.markup import (
     read_docx,
-    read_epub,
-    read_html,
-    read_notebook,
     read_pptx,
     read_xlsx,
 )
+from longembed_index.documents.notebook import read_notebook
 from longembed_index.documents.parsed import Parsed
 from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text

@@ -75,7 +75,7 @@ def test_help_teaches_with_an_example(run, command, words) -> None:
 def test_the_commands_import_nothing_heavy_until_they_run() -> None:
     code = (
         "import sys; from longembed_index.command import contents, convert, index, reindex, search;"
-        "print([m for m in ('torch', 'chromadb', 'markitdown', 'transformers', 'numpy')"
+        "print([m for m in ('torch', 'chromadb', 'lxml', 'transformers', 'numpy')"
         " if m in sys.modules])"
     )
     command = [sys.executable, "-c", code]

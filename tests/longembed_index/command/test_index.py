@@ -81,7 +81,7 @@ def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     (docs / "empty.txt").write_text("")
     (docs / "blank.md").write_text(" \n ")
     (docs / "junk.txt").write_bytes(os.urandom(2000) + b"\0")
-    (docs / "nul.txt").write_text("text\0text")
+    (docs / "nul.txt").write_text("text\0\0\0\0")
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
     (docs / "[red]odd.txt").write_text("")
     (docs / "table.ods").write_bytes(b"")
@@ -194,7 +194,7 @@ def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
     assert "is empty" in result.stderr
 
 
-@pytest.mark.parametrize(("library", "extra"), [("markitdown", "index"), ("filelock", "index")])
+@pytest.mark.parametrize(("library", "extra"), [("lxml", "index"), ("filelock", "index")])
 def test_without_the_extra_the_command_to_install_it_is_printed(
     run, docs, monkeypatch, tmp_path, library, extra
 ) -> None:

@@ -46,8 +46,8 @@ def test_names_do_not_depend_on_how_the_folder_is_reached(folder, tmp_path, monk
 
 
 def test_a_file_that_cannot_be_read_is_named_with_the_number_of_others(folder) -> None:
-    (folder / "bad.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"docs/bad.txt is not UTF-8 .*\. Repair"):
+    (folder / "bad.txt").write_bytes(b"\0\1")
+    with pytest.raises(InputError, match=r"docs/bad.txt is binary.*\. Repair"):
         read_documents(folder)
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4")
     (folder / "gone.txt").symlink_to(folder / "nowhere")
@@ -56,13 +56,13 @@ def test_a_file_that_cannot_be_read_is_named_with_the_number_of_others(folder) -
 
 
 def test_files_that_cannot_be_read_are_told_and_left_out(folder) -> None:
-    (folder / "sub" / "bad.txt").write_bytes(b"caf\xe9")
+    (folder / "sub" / "bad.txt").write_bytes(b"\0\1")
     (folder / "gone.txt").symlink_to(folder / "nowhere")
     failed: dict[str, str] = {}
     documents = read_documents(folder, failed.__setitem__)
     assert documents.keys() == {"a.txt", "sub/b.md"}
     assert failed.keys() == {"sub/bad.txt", "gone.txt"}
-    assert "not UTF-8" in failed["sub/bad.txt"]
+    assert "binary" in failed["sub/bad.txt"]
 
 
 def test_a_place_that_is_not_a_folder_is_refused(folder) -> None:

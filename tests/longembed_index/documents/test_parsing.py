@@ -15,10 +15,11 @@ import pytest
 from office_files import make_docx, make_pdf
 
 from longembed_index.documents.files import find_files
-from longembed_index.documents.markup import read_docx, read_html
+from longembed_index.documents.html import read_html
+from longembed_index.documents.markup import read_docx
+from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.parsed import Parsed
 from longembed_index.documents.parsing import Limits, Parser
-from longembed_index.documents.pdf import read_pdf
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
@@ -82,7 +83,7 @@ def test_plain_text_needs_no_process(tmp_path) -> None:
 
 def test_what_hangs_costs_one_file(monkeypatch, tmp_path) -> None:
     # The process starts within its first file's time: on a busy machine, that takes many seconds.
-    (tmp_path / "markitdown.py").write_text("import time\nwhile True: time.sleep(1)")
+    (tmp_path / "lxml.py").write_text("import time\nwhile True: time.sleep(1)")
     parser = Parser(Limits(seconds=3))
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
@@ -168,7 +169,7 @@ def test_it_ends_with_the_one_who_asks() -> None:
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch, tmp_path) -> None:
-    (tmp_path / "markitdown.py").write_text("raise ModuleNotFoundError(name='markitdown')")
+    (tmp_path / "lxml.py").write_text("raise ModuleNotFoundError(name='lxml')")
     monkeypatch.syspath_prepend(tmp_path)
     parser = Parser()
     with pytest.raises(MissingExtraError, match=r'pip install "longembed-st\[index\]"'):
@@ -178,7 +179,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch, tmp_path) -> None
 
 def test_nothing_is_imported_from_the_working_folder(monkeypatch, tmp_path) -> None:
     """Documents of strangers may be called like a library."""
-    for name in ("markitdown", "bs4", "json", "struct", "longembed_index"):
+    for name in ("lxml", "webencodings", "json", "struct", "longembed_index"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from office_files import make_pages
 
-from longembed_index.documents.markup import read_html
+from longembed_index.documents.html import read_html
 from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.places import place_in
 
