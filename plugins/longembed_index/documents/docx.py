@@ -1,0 +1,263 @@
+"""The reader of Word documents.
+
+mammoth reads the body, its styles, lists, tables, notes and comments. It passes over text in some
+places (headers, text boxes, formulas, simple fields), so that the document is first written anew
+with this text in places where it reads.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from copy import deepcopy
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import etree
+
+from longembed_index.documents.archives import Package, archive_of
+from longembed_index.documents.census import lost_words
+from longembed_index.documents.charts import chart_lines
+from longembed_index.documents.markup import parse_html
+from longembed_index.documents.office_xml import (
+    MATH,
+    alternative_text,
+    choose_alternates,
+    diagram_lines,
+    local,
+    math_text,
+    relation_ids,
+    replace,
+    shape_lines,
+)
+from longembed_index.documents.parsed import LeftOut, Parsed, read_as
+from longembed_st.extras import needs_extra
+
+_MOST_MEGABYTES = 50
+"""Of XML, unpacked. mammoth takes up to 40 times as much memory."""
+
+_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_W = f"{{{_WORD}}}"
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_R = f"{{{_RELATIONS}}}"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_DOCUMENT = "word/document.xml"
+
+_NOTES = {"footnotes": "footnote", "endnotes": "endnote", "comments": "comment"}
+"""Parts with texts that the document refers to, and their elements."""
+
+_READ = frozenset(
+    f"{_W}{name}"
+    for name in (
+        *("document", "body", "hdr", "ftr", "p", "r", "t", "sym", "br", "tab", "hyperlink"),
+        *("tbl", "tr", "tc", "sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"),
+        *("footnotes", "footnote", "endnotes", "endnote", "comments", "comment"),
+        # Deleted, or moved to another place.
+        *("del", "moveFrom"),
+    )
+)
+"""The elements with text that mammoth knows."""
+
+_KEPT = {
+    "pPr": ("pStyle", "numPr", "rPr"),
+    "rPr": ("rStyle", "b", "i", "strike", "vertAlign", "del"),
+    "tcPr": ("gridSpan",),
+}
+"""The properties that change the text; the others cost mammoth most of its time."""
+
+_STYLES = """
+p[style-name='Title'] => h1:fresh
+comment-reference => sup
+"""
+
+_TO_ITSELF = re.compile(r'<a (?:href="#|id=)[^>]*>(.*?)</a>', re.DOTALL)
+"""A link to another place of the document, or such a place."""
+_BACK = "↑"
+
+_SYMBOL = "A w:sym element with an unsupported character"
+
+
+def read_docx(data: bytes) -> Parsed:
+    """Read a Word document as Markdown.
+
+    Args:
+        data: The file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with needs_extra("index", "mammoth"):
+        import mammoth  # type: ignore[import-untyped]
+    with read_as("DOCX"):
+        package = Package(data, _MOST_MEGABYTES)
+        converted = mammoth.convert_to_html(
+            _rewritten(package), style_map=_STYLES, include_embedded_style_map=False
+        )
+        page = _TO_ITSELF.sub(r"\1", converted.value).replace(_BACK, "")
+        text = parse_html(page).text
+        symbols = sum(message.message.startswith(_SYMBOL) for message in converted.messages)
+        if symbols:
+            package.left_out.append(LeftOut("", "symbols without a Unicode character", symbols))
+        package.name_embedded_files()
+        return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
+
+
+def _rewritten(package: Package) -> io.BytesIO:
+    """Return a document of the same text, all of which mammoth reads."""
+    name = package.main(_DOCUMENT)
+    root = package.tree(name)
+    body = root.find(f"{_W}body")
+    if body is None:
+        raise ValueError("it has no body")
+    headers, footers = (list(_margins(package, name, kind)) for kind in ("header", "footer"))
+    _simplify(root, package, name)
+    body[:0] = headers
+    body.extend(footers)
+    parts = {}
+    for kind, note in _NOTES.items():
+        notes = {}
+        for part in package.related(name, kind).values():
+            notes_root = package.tree(part)
+            _simplify(notes_root, package, part)
+            notes = {n.get(f"{_W}id"): n for n in notes_root.iterchildren(f"{_W}{note}")}
+            parts[f"word/{kind}.xml"] = etree.tostring(notes_root)
+        _check_references(body, note, notes)
+    for kind in ("styles", "numbering"):
+        for part in package.related(name, kind).values():
+            parts[f"word/{kind}.xml"] = etree.tostring(package.tree(part))
+    parts[_DOCUMENT] = etree.tostring(root)
+    parts["word/_rels/document.xml.rels"] = _links(package, name)
+    return archive_of(parts)
+
+
+def _margins(package: Package, name: str, kind: str) -> Iterator[Any]:
+    """Yield the paragraphs of the headers or footers, each that says the same once."""
+    seen = set()
+    for part in package.related(name, kind).values():
+        root = package.tree(part)
+        _simplify(root, package, part)
+        for element in root.iter(f"{_W}footnoteReference", f"{_W}endnoteReference"):
+            element.tag = f"{_W}bookmarkEnd"
+        text = " ".join("".join(root.itertext()).split())
+        if text and text not in seen:
+            seen.add(text)
+            yield from list(root)
+
+
+def _check_references(body: Any, note: str, notes: dict[Any, Any]) -> None:
+    """Remove references to notes that do not exist, and refer to those that nothing refers to."""
+    tag = f"{_W}{note}Reference"
+    referred = set()
+    for reference in list(body.iter(tag)):
+        if reference.get(f"{_W}id") in notes:
+            referred.add(reference.get(f"{_W}id"))
+        else:
+            reference.getparent().remove(reference)
+    for id_, element in notes.items():
+        if id_ not in referred and element.get(f"{_W}type", "normal") == "normal":
+            run = etree.SubElement(etree.SubElement(body, f"{_W}p"), f"{_W}r")
+            etree.SubElement(run, tag, {f"{_W}id": id_})
+
+
+def _links(package: Package, name: str) -> bytes:
+    """Return the relations of the document that lead to addresses."""
+    root = etree.Element(f"{{{_PACKAGE}/relationships}}Relationships")
+    for relation in package.relations(name):
+        if relation.is_external:
+            kind = f"{_RELATIONS}/{relation.kind}"
+            link = {"Id": relation.id, "Type": kind, "Target": relation.target}
+            etree.SubElement(root, f"{{{_PACKAGE}/relationships}}Relationship", link)
+    return bytes(etree.tostring(root))
+
+
+def _simplify(root: Any, package: Package, name: str) -> None:
+    """Put all text of a part where mammoth reads it.
+
+    Args:
+        root: Of the part, changed in place.
+        package: What it is a part of.
+        name: Of the part.
+    """
+    choose_alternates(root)
+    for element in list(root.iter(f"{_W}drawing", f"{_W}pict", f"{_W}object"))[::-1]:
+        _move_out(element, package, name)
+    for element in list(root.iter(f"{MATH}oMath")):
+        replace(element, [_run(math_text(element))])
+    addresses = {relation.id for relation in package.relations(name) if relation.is_external}
+    for element in list(root.iter(f"{_W}*")):
+        kind = local(element)
+        for attribute in [a for a in element.attrib if a.startswith(f"{_W}rsid")]:
+            del element.attrib[attribute]
+        if kind in _KEPT:
+            for child in list(element):
+                if local(child) not in _KEPT[kind]:
+                    element.remove(child)
+        elif kind == "gridSpan" and not element.get(f"{_W}val", "").isdecimal():
+            element.getparent().remove(element)
+        elif kind == "cr":
+            element.tag = f"{_W}br"
+        elif kind == "ptab":
+            element.tag = f"{_W}tab"
+        elif kind == "hyperlink" and (
+            name != package.main(_DOCUMENT) or element.get(f"{_R}id") not in addresses
+        ):
+            element.attrib.pop(f"{_R}id", None)
+        elif kind == "rt":
+            # Stands above a word, and is stored before it.
+            element[:] = [_run("("), *element, _run(")")]
+            element.getparent().append(element)
+        elif kind == "altChunk":
+            replace(element, [_paragraph(line) for line in _chunk_lines(element, package, name)])
+    for element in list(root.iter("{*}*"))[1:]:
+        if element.tag not in _READ and next(element.iter(f"{_W}t"), None) is not None:
+            replace(element, element)
+
+
+def _move_out(element: Any, package: Package, name: str) -> None:
+    """Put the text of a drawing behind the paragraph in which it is anchored."""
+    boxes = list(element.iter(f"{_W}txbxContent"))
+    paragraphs = [deepcopy(child) for box in boxes for child in box]
+    lines = shape_lines(element)
+    lines += [art.get("string") for art in element.iter("{*}textpath") if art.get("string")]
+    lines += [text for pr in element.iter("{*}docPr") if (text := alternative_text(pr))]
+    related = package.related(name)
+    for id_ in relation_ids(element):
+        part = related.get(id_, "")
+        if "/charts/" in part:
+            lines += chart_lines(package.tree(part))
+        elif "/diagrams/data" in part:
+            lines += diagram_lines(package.tree(part))
+    paragraphs += [_paragraph(line) for line in lines]
+    anchor = next(element.iterancestors(f"{_W}p"), None)
+    if anchor is None:
+        replace(element, paragraphs)
+        return
+    replace(element, ())
+    for paragraph in reversed(paragraphs):
+        anchor.addnext(paragraph)
+
+
+def _chunk_lines(element: Any, package: Package, name: str) -> list[str]:
+    """Return the lines of a document of another format that is inserted into this one."""
+    part = package.related(name).get(element.get(f"{_R}id"), "")
+    if part.lower().endswith((".htm", ".html", ".xhtml", ".mht")):
+        text = parse_html(package.read(part).decode("utf-8", "replace")).text
+    elif part.lower().endswith(".txt"):
+        text = package.read(part).decode("utf-8", "replace")
+    else:
+        package.left_out.append(LeftOut(part or name, "inserted files"))
+        return []
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _paragraph(text: str) -> Any:
+    paragraph = etree.Element(f"{_W}p")
+    paragraph.append(_run(text))
+    return paragraph
+
+
+def _run(text: str) -> Any:
+    run = etree.Element(f"{_W}r")
+    etree.SubElement(run, f"{_W}t").text = text
+    return run
