@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.parsed import LeftOut, clean_title
 from longembed_st.errors import InputError

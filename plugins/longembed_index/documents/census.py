@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from longembed_index.documents.archives import Package, is_xml
 from longembed_index.documents.office_xml import (
@@ -21,8 +22,9 @@ _WORD = re.compile(r"[^\W_]+")
 _MARKS = re.compile(r"[*\\`~\u00ad]")
 """What Markdown puts inside words, and soft hyphens."""
 
-_TEXTS = ("t", "text", "font", "v", "pt")
-"""The elements with text; the last two with numbers, too."""
+_WITH_NUMBERS = ("v", "pt")
+_TEXTS = ("t", "text", "font", *_WITH_NUMBERS)
+"""The elements with text."""
 _INSIDE_WORDS = frozenset(
     (
         *("r", "t", "proofErr", "bookmarkStart", "bookmarkEnd", "softHyphen", "ins", "moveTo"),
@@ -77,10 +79,14 @@ def _words(package: Package, name: str) -> Iterator[str]:
         kind, text = local(element), element.text or ""
         if element.tag == f"{MATH}oMath":
             pieces.append(math_text(element))
-        elif kind in _TEXTS:
-            if not str(element.tag).startswith(MATH) and not text.startswith(_THREADED):
-                is_text = kind not in _TEXTS[-2:] or any(map(str.isalpha, text))
-                pieces.append(unescaped(text) if is_text else "")
+        elif kind in _TEXTS and _is_shown(element, kind, text):
+            pieces.append(unescaped(text))
         if kind not in _INSIDE_WORDS:
             pieces.append(" ")
     return iter(_WORD.findall("".join(pieces)))
+
+
+def _is_shown(element: Any, kind: str, text: str) -> bool:
+    if str(element.tag).startswith(MATH) or text.startswith(_THREADED):
+        return False
+    return kind not in _WITH_NUMBERS or any(map(str.isalpha, text))

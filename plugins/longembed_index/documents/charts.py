@@ -64,7 +64,7 @@ def _points(element: Any) -> list[dict[int, str]]:
     code = element.findtext(".//{*}formatCode") or GENERAL
     levels = []
     for cache in caches:
-        points = {}
+        points: dict[int, str] = {}
         for point in cache.iter("{*}pt"):
             place = point.get("idx", "")
             if place.isdigit() and len(points) < _MOST_POINTS:

@@ -7,14 +7,13 @@ with this text in places where it reads.
 
 from __future__ import annotations
 
-import html
 import io
 import re
-from copy import deepcopy
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.archives import Package, archive_of
 from longembed_index.documents.census import lost_words
@@ -32,10 +31,13 @@ from longembed_index.documents.office_xml import (
     shape_lines,
 )
 from longembed_index.documents.parsed import LeftOut, Parsed, read_as
+from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
 _MOST_MEGABYTES = 50
-"""Of XML, unpacked. mammoth takes up to 40 times as much memory."""
+"""Of XML, unpacked."""
+_MOST_ELEMENTS = 400_000
+"""Paragraphs and runs. mammoth takes about a minute for so many, and a gigabyte of memory."""
 
 _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _W = f"{{{_WORD}}}"
@@ -126,6 +128,12 @@ def _rewritten(package: Package) -> io.BytesIO:
     for kind in ("styles", "numbering"):
         for part in package.related(name, kind).values():
             parts[f"word/{kind}.xml"] = etree.tostring(package.tree(part))
+    count = sum(1 for _ in body.iter(f"{_W}p", f"{_W}r"))
+    if count > _MOST_ELEMENTS:
+        raise InputError(
+            f"has {count:,} paragraphs and runs, more than the {_MOST_ELEMENTS:,} that are read. "
+            "Split it"
+        )
     parts[_DOCUMENT] = etree.tostring(root)
     parts["word/_rels/document.xml.rels"] = _links(package, name)
     return archive_of(parts)
@@ -184,7 +192,9 @@ def _simplify(root: Any, package: Package, name: str) -> None:
         _move_out(element, package, name)
     for element in list(root.iter(f"{MATH}oMath")):
         replace(element, [_run(math_text(element))])
-    addresses = {relation.id for relation in package.relations(name) if relation.is_external}
+    # Only the relations of the document itself are carried over.
+    is_main = name == package.main(_DOCUMENT)
+    addresses = {r.id for r in package.relations(name) if r.is_external and is_main}
     for element in list(root.iter(f"{_W}*")):
         kind = local(element)
         for attribute in [a for a in element.attrib if a.startswith(f"{_W}rsid")]:
@@ -199,9 +209,7 @@ def _simplify(root: Any, package: Package, name: str) -> None:
             element.tag = f"{_W}br"
         elif kind == "ptab":
             element.tag = f"{_W}tab"
-        elif kind == "hyperlink" and (
-            name != package.main(_DOCUMENT) or element.get(f"{_R}id") not in addresses
-        ):
+        elif kind == "hyperlink" and element.get(f"{_R}id") not in addresses:
             element.attrib.pop(f"{_R}id", None)
         elif kind == "rt":
             # Stands above a word, and is stored before it.
@@ -212,6 +220,21 @@ def _simplify(root: Any, package: Package, name: str) -> None:
     for element in list(root.iter("{*}*"))[1:]:
         if element.tag not in _READ and next(element.iter(f"{_W}t"), None) is not None:
             replace(element, element)
+    for run in list(root.iter(f"{_W}r")):
+        _join_to_previous(run)
+
+
+def _join_to_previous(run: Any) -> None:
+    """Move the text of a run to the one before it, if both look the same."""
+    previous = run.getprevious()
+    while previous is not None and previous.tag == f"{_W}proofErr":
+        previous = previous.getprevious()
+    if previous is None or previous.tag != run.tag:
+        return
+    looks = [element.find(f"{_W}rPr") for element in (previous, run)]
+    if len({b"" if look is None or not len(look) else etree.tostring(look) for look in looks}) == 1:
+        previous.extend(child for child in list(run) if child is not looks[1])
+        run.getparent().remove(run)
 
 
 def _move_out(element: Any, package: Package, name: str) -> None:

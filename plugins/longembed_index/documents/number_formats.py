@@ -50,6 +50,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")
 _COMPARISONS = {"<": (-1,), ">": (1,), "=": (0,), "<=": (-1, 0), ">=": (1, 0), "<>": (-1, 1)}
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -86,6 +87,8 @@ def shown(number: str, code: str, day_0: datetime = DAY_0) -> str:
         The text; that of the format General if the format shows nothing, or cannot show this. What
         is not a number is returned as it is.
     """
+    if code == GENERAL and len(number) <= _PRECISION and _PLAIN.fullmatch(number):
+        return number
     try:
         value = Decimal(number)
     except InvalidOperation:

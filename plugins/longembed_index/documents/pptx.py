@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.archives import Package, archive_of, is_xml
 from longembed_index.documents.census import lost_words

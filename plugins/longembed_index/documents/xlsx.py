@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lxml import etree
-
 from longembed_index.documents.archives import Package
 from longembed_index.documents.census import lost_words
 from longembed_index.documents.charts import chart_lines
@@ -189,7 +187,8 @@ def _column(reference: str) -> int:
 
 
 def _row_line(cells: list[tuple[int, str]]) -> str:
-    pieces, last = [], 0
+    pieces: list[str] = []
+    last = 0
     for column, text in cells:
         gap = max(min(column - last, _LONGEST_GAP), 1)
         pieces.append(" | " * gap if pieces else "")
