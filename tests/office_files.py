@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import openpyxl
@@ -112,7 +112,7 @@ def make_word(body: str, parts: Mapping[str, str] | None = None, external: str =
     )
 
 
-def zipped(parts: Mapping[str, str | bytes]) -> bytes:
+def zipped(parts: Mapping[str, Any]) -> bytes:
     """An archive.
 
     Args:
@@ -125,16 +125,10 @@ def zipped(parts: Mapping[str, str | bytes]) -> bytes:
     return out.getvalue()
 
 
-def with_parts(data: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
-    """An archive with changed parts.
-
-    Args:
-        data: The archive.
-        change: Of a part's name and its content: the new content, None to leave the part out.
-    """
+def parts_of(data: bytes) -> dict[str, bytes]:
+    """The parts of an archive, by name."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = {name: change(name, archive.read(name)) for name in archive.namelist()}
-    return zipped({name: part for name, part in parts.items() if part is not None})
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def make_pptx(title: str, slides: Mapping[str, str]) -> bytes:

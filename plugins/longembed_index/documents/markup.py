@@ -1,12 +1,10 @@
-"""Readers of web pages, PDF, e-books and office files, which all become Markdown."""
+"""Readers of web pages, PDF and e-books, which all become Markdown."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import logging
-import re
-import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,17 +16,11 @@ from longembed_st.extras import needs_extra
 if TYPE_CHECKING:
     from markitdown import DocumentConverterResult
 
-_LIBRARIES = ("index", "bs4", "defusedxml", "markitdown", "openpyxl", "pdfminer", "pypdfium2")
+_LIBRARIES = ("index", "bs4", "markitdown", "pdfminer", "pypdfium2")
 """The extra, and what it brings to read files with."""
 
 _ONLY_PYTHONS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 """Names that Python takes for encodings of text, and the Web does not."""
-
-_PROPERTIES = "docProps/core.xml"
-"""Where an office file keeps its title."""
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
-
-_SLIDE = re.compile(r"\s*<!-- Slide number: \d+ -->\n")
 
 
 def read_html(data: bytes) -> Parsed:
@@ -88,58 +80,6 @@ def read_pdf(data: bytes) -> Parsed:
         # A page with a table makes the converter join all of them.
         text = _by_pages(data) or text
     return Parsed(text, _pdf_title(data))
-
-
-def read_docx(data: bytes) -> Parsed:
-    """Read a Word document as Markdown.
-
-    Args:
-        data: The file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    return Parsed(_convert("DocxConverter", data, ".docx").markdown, _office_title(data))
-
-
-def read_pptx(data: bytes) -> Parsed:
-    """Read a presentation as Markdown, with a form feed between two slides.
-
-    Args:
-        data: The file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    text = _convert("PptxConverter", data, ".pptx").markdown
-    slides = _SLIDE.split(text)
-    # A heading is the first of its line.
-    return Parsed(f"{PAGE_END}\n".join(slides[1:] or slides), _office_title(data))
-
-
-def read_xlsx(data: bytes) -> Parsed:
-    """Read a workbook: each sheet under its name, each row as a line.
-
-    Args:
-        data: The file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    with needs_extra(*_LIBRARIES):
-        import openpyxl  # type: ignore[import-untyped]
-    with read_as("XLSX"):
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        lines = []
-        for sheet in book.worksheets:
-            lines.append(f"## {sheet.title}\n")
-            for row in sheet.iter_rows(values_only=True):
-                cells = ["" if value is None else str(value).strip() for value in row]
-                if any(cells):
-                    lines.append(" | ".join(cells).rstrip(" |"))
-            lines.append("")
-    # Sheets without a row have nothing to say but their name.
-    return Parsed("\n".join(lines), _office_title(data))
 
 
 def read_epub(data: bytes) -> Parsed:
@@ -214,14 +154,6 @@ def _pdf_title(data: bytes) -> str:
         infos = PDFDocument(PDFParser(io.BytesIO(data))).info
         titles = [resolve1(info.get("Title")) for info in infos]
         return clean_title(next((decode_text(title) for title in titles if title), None))
-    return ""
-
-
-def _office_title(data: bytes) -> str:
-    from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
-
-    with suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return clean_title(fromstring(archive.read(_PROPERTIES)).findtext(_TITLE))
     return ""
 
 

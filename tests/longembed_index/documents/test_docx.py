@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from office_files import WORD, make_docx, make_word, with_parts, word_paragraph, zipped
+from office_files import WORD, make_docx, make_word, parts_of, word_paragraph, zipped
 
 from longembed_index.documents.docx import read_docx
 from longembed_st.errors import InputError
@@ -29,7 +29,7 @@ def part(element: str, inner: str) -> str:
         f'<w:fldSimple w:instr="MERGEFIELD Client">{RUN}</w:fldSimple>',
         f'<w:bdo w:val="rtl">{RUN}</w:bdo>',
         f'<w:dir w:val="rtl">{RUN}</w:dir>',
-        f'<w:smartTag><w:customXml>{RUN}</w:customXml></w:smartTag>',
+        f"<w:smartTag><w:customXml>{RUN}</w:customXml></w:smartTag>",
         f'<w:moveTo w:id="1">{RUN}</w:moveTo>',
         f'<w:ins w:id="1"><w:someday xmlns:w="{WORD}">{RUN}</w:someday></w:ins>',
         f'<w:hyperlink r:id="nowhere">{RUN}</w:hyperlink>',
@@ -100,13 +100,15 @@ def test_formulas_are_read_in_one_line() -> None:
 
     power = f"<m:sSup><m:e>{run('c')}</m:e><m:sup>{run('2')}</m:sup></m:sSup>"
     ratio = f"<m:f><m:num>{run('a')}{run('b')}</m:num><m:den>{run('d')}</m:den></m:f>"
-    parsed = read_docx(make_word(f"<w:p><m:oMath>{run('E=m')}{power}{run('+')}{ratio}</m:oMath></w:p>"))
+    parsed = read_docx(
+        make_word(f"<w:p><m:oMath>{run('E=m')}{power}{run('+')}{ratio}</m:oMath></w:p>")
+    )
     assert "".join(parsed.text.replace("\\", "").split()) == "E=mc^2+ab/d"
     assert parsed.left_out == ()
 
 
 def test_headings_links_and_tables() -> None:
-    styles = f'<w:style w:styleId="T" w:type="paragraph"><w:name w:val="Title"/></w:style>'
+    styles = '<w:style w:styleId="T" w:type="paragraph"><w:name w:val="Title"/></w:style>'
     row = "<w:tr><w:tc><w:tcPr><w:vMerge/></w:tcPr>%s</w:tc><w:tc>%s</w:tc></w:tr>"
     table = "".join(row % (word_paragraph(a), word_paragraph(b)) for a, b in ("ab", "cd"))
     body = f'<w:p><w:pPr><w:pStyle w:val="T"/></w:pPr>{RUN}</w:p><w:tbl>{table}</w:tbl>'
@@ -148,19 +150,11 @@ def test_a_damaged_part_costs_no_more_than_itself() -> None:
 
 @pytest.mark.parametrize("name", ["word/document2.xml", "Word\\Document.xml", "/word/document.xml"])
 def test_names_of_parts_as_other_programs_write_them(name) -> None:
-    data = make_docx(TEXT).replace(b"", b"")
-
-    def change(part: str, content: bytes) -> bytes:
-        return content.replace(b"word/document.xml", name.replace("\\", "/").encode())
-
-    changed = with_parts(data, change)
-    parts = {}
-    import io
-    import zipfile
-
-    with zipfile.ZipFile(io.BytesIO(changed)) as archive:
-        for entry in archive.namelist():
-            parts[name if entry == "word/document.xml" else entry] = archive.read(entry)
+    parts = parts_of(make_docx(TEXT))
+    parts["_rels/.rels"] = parts["_rels/.rels"].replace(
+        b"word/document.xml", name.replace("\\", "/").encode()
+    )
+    parts[name] = parts.pop("word/document.xml")
     assert read_docx(zipped(parts)).text.strip() == TEXT
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from office_files import make_docx, make_pdf
 
+from longembed_index.documents.docx import read_docx
 from longembed_index.documents.files import find_files
-from longembed_index.documents.markup import read_docx, read_html, read_pdf
+from longembed_index.documents.markup import read_html, read_pdf
 from longembed_index.documents.parsed import Parsed
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_st.errors import InputError

@@ -5,19 +5,14 @@ import sys
 import zipfile
 
 import pytest
-from office_files import make_docx, make_epub, make_pages, make_pdf, make_pptx, make_xlsx
+from office_files import make_epub, make_pages, make_pdf
 
+from longembed_index.documents.docx import read_docx
 from longembed_index.documents.mail import read_mail
-from longembed_index.documents.markup import (
-    read_docx,
-    read_epub,
-    read_html,
-    read_pdf,
-    read_pptx,
-    read_xlsx,
-)
+from longembed_index.documents.markup import read_epub, read_html, read_pdf
 from longembed_index.documents.places import place_in
 from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.pptx import read_pptx
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -79,10 +74,6 @@ def test_pdf() -> None:
     assert "The quick brown fox" in read_pdf(make_pdf("The quick brown fox")).text
 
 
-def test_docx() -> None:
-    assert read_docx(make_docx("Zw\u00f6lf Boxk\u00e4mpfer")).text.strip() == "Zwölf Boxkämpfer"
-
-
 def zip_of_nothing() -> bytes:
     out = io.BytesIO()
     zipfile.ZipFile(out, "w").close()
@@ -102,8 +93,9 @@ def test_damaged_files_are_one_line_errors(suffix, data) -> None:
 def test_a_missing_library_is_named_with_the_command(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "markitdown", None)
     monkeypatch.setitem(sys.modules, "markitdown.converters", None)
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    for read in (read_pdf, read_docx, read_html, read_pptx, read_xlsx, read_epub):
+    monkeypatch.setitem(sys.modules, "mammoth", None)
+    monkeypatch.setitem(sys.modules, "pptx", None)
+    for read in (read_pdf, read_docx, read_html, read_pptx, read_epub):
         with pytest.raises(MissingExtraError, match=r'pip install "longembed-st\[index\]"'):
             read(b"")
 
@@ -149,22 +141,6 @@ def test_what_is_no_json_is_read_as_it_is(text) -> None:
 def test_json_lines_have_a_paragraph_each() -> None:
     data = '{"id": 1, "text": "one\u2028two"}\n\n{"id": 2, "text": "b"}\n'.encode()
     assert read_json_lines(data).text == "id: 1\ntext: one\u2028two\n\nid: 2\ntext: b"
-
-
-def test_a_presentation_has_slides_and_headings() -> None:
-    parsed = read_pptx(make_pptx("Year in review", {"Sales": "they rose", "Staff": "two left"}))
-    assert parsed.title == "Year in review"
-    place = place_in(parsed.text, parsed.text.index("two left"), "a.pptx")
-    assert (place.page, place.heading) == (2, "Staff")
-    assert place_in(parsed.text, parsed.text.index("they rose"), "a.pptx").page == 1
-
-
-def test_a_workbook_has_its_sheets_as_headings() -> None:
-    sheets = {"Towns": [["name", "people"], ["Hill", 1200], [None, None]], "Rivers": [["Elbe"]]}
-    parsed = read_xlsx(make_xlsx("Atlas", sheets))
-    assert parsed.title == "Atlas"
-    assert "name | people\nHill | 1200\n" in parsed.text
-    assert place_in(parsed.text, parsed.text.index("Elbe"), "a.xlsx").heading == "Rivers"
 
 
 def test_a_book_has_chapters_and_a_title() -> None:
