@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from longembed_index.documents.archives import Package, is_xml
@@ -55,7 +54,7 @@ def lost_words(package: Package, text: str) -> list[LeftOut]:
         package: The file.
         text: What was made of it.
     """
-    read = Counter(_WORD.findall(_MARKS.sub("", text)))
+    read = Counter(_words_in(text))
     lost = []
     for name in package.names:
         if is_xml(name) and not _NOT_CONTENT.search(name):
@@ -65,10 +64,16 @@ def lost_words(package: Package, text: str) -> list[LeftOut]:
     return lost
 
 
-def _words(package: Package, name: str) -> Iterator[str]:
-    """Yield the words of a part that a person sees."""
+def _words_in(text: str) -> list[str]:
+    return _WORD.findall(_MARKS.sub("", text))
+
+
+def _words(package: Package, name: str) -> list[str]:
+    """Return the words of a part that a person sees."""
     root = package.tree(name)
     choose_alternates(root)
+    for mark in list(root.iterfind(".//{*}trPr/{*}del")):
+        replace(mark.getparent().getparent(), ())
     for element in list(root.iter(*_NOT_SHOWN)):
         replace(element, ())
     for field in list(root.iter("{*}fld")):
@@ -83,7 +88,7 @@ def _words(package: Package, name: str) -> Iterator[str]:
             pieces.append(unescaped(text))
         if kind not in _INSIDE_WORDS:
             pieces.append(" ")
-    return iter(_WORD.findall("".join(pieces)))
+    return _words_in("".join(pieces))
 
 
 def _is_shown(element: Any, kind: str, text: str) -> bool:

@@ -31,7 +31,7 @@ def chart_lines(root: Any) -> list[str]:
         [categories.get(place, ""), *(values.get(place, "") for _, values in columns)]
         for place in places
     ]
-    if rows or columns:
+    if rows:
         lines += table_lines([["", *(name for name, _ in columns)], *rows])
     return lines
 

@@ -62,11 +62,16 @@ _READ = frozenset(
 """The elements with text that mammoth knows."""
 
 _KEPT = {
-    "pPr": ("pStyle", "numPr", "rPr"),
+    "pPr": ("pStyle", "numPr", "rPr", "outlineLvl"),
     "rPr": ("rStyle", "b", "i", "strike", "vertAlign", "del"),
     "tcPr": ("gridSpan",),
 }
 """The properties that change the text; the others cost mammoth most of its time."""
+
+_LEVELS = ("0", "1", "2", "3", "4", "5")
+"""Of headings; what lies deeper is text."""
+_MOST_STEPS = 20
+"""From a style to those it is based on, which may be in a circle."""
 
 _STYLES = """
 p[style-name='Title'] => h1:fresh
@@ -77,6 +82,12 @@ _TO_ITSELF = re.compile(r'<a (?:href="#|id=)[^>]*>(.*?)</a>', re.DOTALL)
 """A link to another place of the document, or such a place."""
 _BACK = "↑"
 
+_SAME = {"cr": "br", "ptab": "tab"}
+_NUMBERS = {
+    "sym": (f"{_W}char", re.compile(r"[0-9A-Fa-f]{1,6}")),
+    "gridSpan": (f"{_W}val", re.compile(r"\d{1,3}")),
+}
+"""The attributes that mammoth takes for numbers."""
 _SYMBOL = "A w:sym element with an unsupported character"
 
 
@@ -122,12 +133,21 @@ def _rewritten(package: Package) -> io.BytesIO:
         for part in package.related(name, kind).values():
             notes_root = package.tree(part)
             _simplify(notes_root, package, part)
+            for nameless in [n for n in notes_root if n.get(f"{_W}id") is None]:
+                notes_root.remove(nameless)
             notes = {n.get(f"{_W}id"): n for n in notes_root.iterchildren(f"{_W}{note}")}
             parts[f"word/{kind}.xml"] = etree.tostring(notes_root)
         _check_references(body, note, notes)
+    levels: dict[str, str] = {}
     for kind in ("styles", "numbering"):
         for part in package.related(name, kind).values():
-            parts[f"word/{kind}.xml"] = etree.tostring(package.tree(part))
+            part_root = package.tree(part)
+            levels |= _outline_levels(part_root)
+            for number in part_root.findall(f"{_W}num"):
+                if number.find(f"{_W}abstractNumId[@{_W}val]") is None:
+                    part_root.remove(number)
+            parts[f"word/{kind}.xml"] = etree.tostring(part_root)
+    _mark_headings(body, levels)
     count = sum(1 for _ in body.iter(f"{_W}p", f"{_W}r"))
     if count > _MOST_ELEMENTS:
         raise InputError(
@@ -137,6 +157,37 @@ def _rewritten(package: Package) -> io.BytesIO:
     parts[_DOCUMENT] = etree.tostring(root)
     parts["word/_rels/document.xml.rels"] = _links(package, name)
     return archive_of(parts)
+
+
+def _outline_levels(styles: Any) -> dict[str, str]:
+    """Return the levels of the styles that are headings, or are based on one; complete all."""
+    own, based_on = {}, {}
+    for style in styles.iterchildren(f"{_W}style"):
+        name = style.get(f"{_W}styleId", "")
+        style.set(f"{_W}styleId", name)
+        style.set(f"{_W}type", style.get(f"{_W}type", "paragraph"))
+        level, parent = style.find(f"{_W}pPr/{_W}outlineLvl"), style.find(f"{_W}basedOn")
+        own[name] = None if level is None else level.get(f"{_W}val")
+        based_on[name] = None if parent is None else parent.get(f"{_W}val")
+    levels = {}
+    for name in own:
+        ancestor, steps = name, 0
+        while own.get(ancestor) is None and based_on.get(ancestor) and steps < _MOST_STEPS:
+            ancestor, steps = based_on[ancestor], steps + 1
+        levels[name] = own.get(ancestor) or ""
+    return levels
+
+
+def _mark_headings(body: Any, levels: dict[str, str]) -> None:
+    """Give the paragraphs of the outline the styles that mammoth knows as headings."""
+    for properties in body.iterfind(f".//{_W}p/{_W}pPr"):
+        style, own = properties.find(f"{_W}pStyle"), properties.find(f"{_W}outlineLvl")
+        level = levels.get("" if style is None else style.get(f"{_W}val", ""), "")
+        level = level if own is None else own.get(f"{_W}val", "")
+        if level in _LEVELS:
+            if style is None:
+                style = etree.SubElement(properties, f"{_W}pStyle")
+            style.set(f"{_W}val", f"Heading{int(level) + 1}")
 
 
 def _margins(package: Package, name: str, kind: str) -> Iterator[Any]:
@@ -196,32 +247,50 @@ def _simplify(root: Any, package: Package, name: str) -> None:
     is_main = name == package.main(_DOCUMENT)
     addresses = {r.id for r in package.relations(name) if r.is_external and is_main}
     for element in list(root.iter(f"{_W}*")):
-        kind = local(element)
-        for attribute in [a for a in element.attrib if a.startswith(f"{_W}rsid")]:
-            del element.attrib[attribute]
-        if kind in _KEPT:
-            for child in list(element):
-                if local(child) not in _KEPT[kind]:
-                    element.remove(child)
-        elif kind == "gridSpan" and not element.get(f"{_W}val", "").isdecimal():
-            element.getparent().remove(element)
-        elif kind == "cr":
-            element.tag = f"{_W}br"
-        elif kind == "ptab":
-            element.tag = f"{_W}tab"
-        elif kind == "hyperlink" and element.get(f"{_R}id") not in addresses:
-            element.attrib.pop(f"{_R}id", None)
-        elif kind == "rt":
-            # Stands above a word, and is stored before it.
-            element[:] = [_run("("), *element, _run(")")]
-            element.getparent().append(element)
-        elif kind == "altChunk":
-            replace(element, [_paragraph(line) for line in _chunk_lines(element, package, name)])
+        _prepare(element, addresses)
+    for chunk in list(root.iter(f"{_W}altChunk")):
+        replace(chunk, [_paragraph(line) for line in _chunk_lines(chunk, package, name)])
     for element in list(root.iter("{*}*"))[1:]:
         if element.tag not in _READ and next(element.iter(f"{_W}t"), None) is not None:
             replace(element, element)
+    for table in list(root.iter(f"{_W}tbl"))[::-1]:
+        if next(table.iterancestors(f"{_W}tc"), None) is not None:
+            # Markdown has no tables in tables.
+            replace(table, list(table.iter(f"{_W}p")))
     for run in list(root.iter(f"{_W}r")):
         _join_to_previous(run)
+
+
+def _prepare(element: Any, addresses: set[str]) -> None:
+    """Remove from an element what costs time or makes mammoth fail.
+
+    Args:
+        element: Changed in place.
+        addresses: The ids of relations that links may refer to.
+    """
+    kind = local(element)
+    for attribute in [a for a in element.attrib if a.startswith(f"{_W}rsid")]:
+        del element.attrib[attribute]
+    if kind in _KEPT:
+        for child in list(element):
+            if local(child) not in _KEPT[kind]:
+                element.remove(child)
+    elif kind == "p":
+        following = element.getnext()
+        if following is None or following.tag != element.tag:
+            # Its end may be deleted, but there is nothing to join it to.
+            for mark in element.findall(f"{_W}pPr/{_W}rPr/{_W}del"):
+                replace(mark, ())
+    elif kind in _SAME:
+        element.tag = f"{_W}{_SAME[kind]}"
+    elif kind == "hyperlink" and element.get(f"{_R}id") not in addresses:
+        element.attrib.pop(f"{_R}id", None)
+    elif kind == "rt":
+        # Stands above a word, and is stored before it.
+        element[:] = [_run("("), *element, _run(")")]
+        element.getparent().append(element)
+    elif kind in _NUMBERS and not _NUMBERS[kind][1].fullmatch(element.get(_NUMBERS[kind][0], "")):
+        replace(element, ())
 
 
 def _join_to_previous(run: Any) -> None:
@@ -230,6 +299,8 @@ def _join_to_previous(run: Any) -> None:
     while previous is not None and previous.tag == f"{_W}proofErr":
         previous = previous.getprevious()
     if previous is None or previous.tag != run.tag:
+        return
+    if any(element.find(f"{_W}fldChar") is not None for element in (previous, run)):
         return
     looks = [element.find(f"{_W}rPr") for element in (previous, run)]
     if len({b"" if look is None or not len(look) else etree.tostring(look) for look in looks}) == 1:

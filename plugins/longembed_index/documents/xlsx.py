@@ -187,14 +187,11 @@ def _column(reference: str) -> int:
 
 
 def _row_line(cells: list[tuple[int, str]]) -> str:
-    pieces: list[str] = []
-    last = 0
+    pieces, last = "", 1
     for column, text in cells:
-        gap = max(min(column - last, _LONGEST_GAP), 1)
-        pieces.append(" | " * gap if pieces else "")
-        pieces.append(text)
+        pieces += " | " * max(min(column - last, _LONGEST_GAP), bool(pieces)) + text
         last = column
-    return "".join(pieces)
+    return pieces.lstrip()
 
 
 def _cell_text(book: _Book, cell: Any) -> str:

@@ -121,6 +121,50 @@ def test_headings_links_and_tables() -> None:
     assert "[site](https://example.org/)" in text
 
 
+def test_paragraphs_of_the_outline_are_headings() -> None:
+    styles = (
+        '<w:style w:styleId="A"><w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style>'
+        '<w:style w:styleId="B"><w:basedOn w:val="A"/></w:style>'
+        '<w:style w:styleId="C"><w:basedOn w:val="D"/></w:style>'
+        '<w:style w:styleId="D"><w:basedOn w:val="C"/></w:style>'
+    )
+    properties = {
+        "own": '<w:outlineLvl w:val="0"/>',
+        "based": '<w:pStyle w:val="B"/>',
+        "circle": '<w:pStyle w:val="C"/>',
+        "body": '<w:pStyle w:val="A"/><w:outlineLvl w:val="9"/>',
+    }
+    body = "".join(
+        f"<w:p><w:pPr>{style}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+        for text, style in properties.items()
+    )
+    text = read_docx(make_word(body, {"styles styles.xml": part("styles", styles)})).text
+    assert text.split("\n\n") == ["# own", "## based", "circle", "body"]
+
+
+def test_links_in_fields_and_tables_in_tables() -> None:
+    def char(kind: str) -> str:
+        return f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>'
+
+    field = f'{char("begin")}<w:r><w:instrText>HYPERLINK "https://a.org/"</w:instrText></w:r>'
+    field += f"{char('separate')}<w:r><w:t>site</w:t></w:r>{char('end')}"
+    inner = f"<w:tbl><w:tr><w:tc>{PARAGRAPH}</w:tc></w:tr></w:tbl>"
+    body = f"<w:p>{field}</w:p><w:tbl><w:tr><w:tc>{inner}</w:tc></w:tr></w:tbl>"
+    text = read_docx(make_word(body)).text
+    assert "[site](https://a.org/)" in text
+    assert f"| {TEXT} |" in text
+
+
+def test_the_end_of_a_paragraph_may_be_deleted_where_nothing_follows() -> None:
+    body = f"<w:p><w:pPr><w:rPr><w:del w:id='1'/></w:rPr></w:pPr>{RUN}</w:p><w:sectPr/>"
+    assert read_docx(make_word(body)).text.strip() == TEXT
+    assert read_docx(make_word(body.replace("<w:sectPr/>", PARAGRAPH))).text.split() == [
+        "Harbour",
+        "councilHarbour",
+        "council",
+    ]
+
+
 def test_inserted_pages_are_read_and_other_files_named() -> None:
     body = f'{PARAGRAPH}<w:altChunk r:id="a.html"/><w:altChunk r:id="b.rtf"/>'
     parts = {"aFChunk a.html": "<html><body><p>Quay wall</p></body></html>", "aFChunk b.rtf": "{"}

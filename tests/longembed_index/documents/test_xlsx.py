@@ -46,14 +46,13 @@ def lines(data: bytes) -> list[str]:
 
 def test_sheets_are_headings_and_rows_are_lines() -> None:
     sheets = {
-        "Towns": [["name", "people", None, "in"], [None] * 4, ["Hill", 1200, None, "Kent"]],
+        "Towns": [[None, "people", None, "in"], [None] * 4, ["Hill", 1200, None, "Kent"]],
         "Rivers": [["# Elbe"], ["two\nlines"]],
     }
     parsed = read_xlsx(make_xlsx("Atlas", sheets))
     assert parsed.title == "Atlas"
     assert parsed.text == (
-        "## Towns\n\nname | people |  | in\nHill | 1200 |  | Kent\n\n"
-        "## Rivers\n\n\\# Elbe\ntwo lines\n"
+        "## Towns\n\n| people |  | in\nHill | 1200 |  | Kent\n\n## Rivers\n\n\\# Elbe\ntwo lines\n"
     )
     assert place_in(parsed.text, parsed.text.index("Elbe"), "a.xlsx").heading == "Rivers"
     assert parsed.left_out == ()
