@@ -77,6 +77,7 @@ class Package:
     def __init__(self, data: bytes, most_megabytes: int = MOST_MEGABYTES) -> None:
         if data.startswith(_OLE):
             raise InputError(_why_ole(data))
+        self._most_megabytes = most_megabytes
         self._archive = zipfile.ZipFile(io.BytesIO(data))
         entries = [entry for entry in self._archive.infolist() if not entry.is_dir()]
         _check_size(entries, most_megabytes)
@@ -101,7 +102,11 @@ class Package:
             InputError: If it declares entities, as no office program does.
             zipfile.BadZipFile: If it is damaged.
         """
-        data = self._archive.read(self._entries[name])
+        entry = self._entries[name]
+        if entry.file_size > self._most_megabytes * _MEGABYTE:
+            # Not XML by its name, and therefore not counted at the beginning.
+            raise InputError(_too_large(entry.file_size, self._most_megabytes))
+        data = self._archive.read(entry)
         if is_xml(name):
             if any(mark in data for mark in _DOCTYPES):
                 raise InputError(
@@ -261,12 +266,16 @@ def _check_size(entries: list[zipfile.ZipInfo], most_megabytes: int) -> None:
             f"is an archive of {len(entries):,} files, more than the {_MOST_PARTS:,} that are read"
         )
     # Pictures are not read. `zipfile` unpacks no more of a part than is stated here.
-    megabytes = sum(entry.file_size for entry in entries if is_xml(entry.filename)) // _MEGABYTE
-    if megabytes > most_megabytes:
-        raise InputError(
-            f"unpacks to {megabytes:,} MB of XML, more than the {most_megabytes} MB that are read. "
-            "Split it"
-        )
+    size = sum(entry.file_size for entry in entries if is_xml(entry.filename))
+    if size > most_megabytes * _MEGABYTE:
+        raise InputError(_too_large(size, most_megabytes))
+
+
+def _too_large(size: int, most_megabytes: int) -> str:
+    return (
+        f"unpacks to {size / _MEGABYTE:,.0f} MB of XML, more than the {most_megabytes} MB that are "
+        "read. Split it"
+    )
 
 
 def _why_ole(data: bytes) -> str:

@@ -257,8 +257,8 @@ def _simplify(root: Any, package: Package, name: str) -> None:
         if next(table.iterancestors(f"{_W}tc"), None) is not None:
             # Markdown has no tables in tables.
             replace(table, list(table.iter(f"{_W}p")))
-    for run in list(root.iter(f"{_W}r")):
-        _join_to_previous(run)
+    for element in list(root.iter(f"{_W}p", f"{_W}hyperlink", f"{_W}ins", f"{_W}sdtContent")):
+        _join_runs(element)
 
 
 def _prepare(element: Any, addresses: set[str]) -> None:
@@ -293,19 +293,20 @@ def _prepare(element: Any, addresses: set[str]) -> None:
         replace(element, ())
 
 
-def _join_to_previous(run: Any) -> None:
-    """Move the text of a run to the one before it, if both look the same."""
-    previous = run.getprevious()
-    while previous is not None and previous.tag == f"{_W}proofErr":
-        previous = previous.getprevious()
-    if previous is None or previous.tag != run.tag:
-        return
-    if any(element.find(f"{_W}fldChar") is not None for element in (previous, run)):
-        return
-    looks = [element.find(f"{_W}rPr") for element in (previous, run)]
-    if len({b"" if look is None or not len(look) else etree.tostring(look) for look in looks}) == 1:
-        previous.extend(child for child in list(run) if child is not looks[1])
-        run.getparent().remove(run)
+def _join_runs(parent: Any) -> None:
+    """Join the runs that follow each other and look the same: each costs mammoth as much."""
+    last, last_look = None, b""
+    for child in list(parent):
+        if child.tag == f"{_W}r" and child.find(f"{_W}fldChar") is None:
+            properties = child.find(f"{_W}rPr")
+            look = etree.tostring(properties) if properties is not None and len(properties) else b""
+            if last is not None and look == last_look:
+                last.extend(part for part in list(child) if part is not properties)
+                parent.remove(child)
+            else:
+                last, last_look = child, look
+        elif child.tag != f"{_W}proofErr":
+            last = None
 
 
 def _move_out(element: Any, package: Package, name: str) -> None:

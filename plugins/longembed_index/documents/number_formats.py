@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -43,13 +43,14 @@ _TOKEN = re.compile(
     | (?P<note>\[[^\]]*\])
     | (?P<noon>AM/PM|A/P|上午/下午)
     | (?P<general>General)
-    | (?P<date>y+|m+|d+|h+|e+(?![+-])|s+(?:\.0+)?)
+    | (?P<date>y+|m+|d+|h+|e+(?![+-])|s+(?:\.0{1,3})?)
     | (?P<exponent>e[+-])
     | (?P<digit>[0#?])
     | (?P<other>.)
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_LONGEST_CODE = 255
 _PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")
 _COMPARISONS = {"<": (-1,), ">": (1,), "=": (0,), "<=": (-1, 0), ">=": (1, 0), "<>": (-1, 1)}
 _MONTHS = (
@@ -61,6 +62,8 @@ _LARGEST = 10**20
 """From here on numbers are shown with an exponent."""
 _PRECISION = 15
 """Digits that are shown at most."""
+_MOST_PLACES = 30
+_WIDE = Context(prec=1000)
 _LAST_DAY = 2_958_466
 """The first day of the year 10000, which is no date any more."""
 
@@ -87,6 +90,8 @@ def shown(number: str, code: str, day_0: datetime = DAY_0) -> str:
         The text; that of the format General if the format shows nothing, or cannot show this. What
         is not a number is returned as it is.
     """
+    if len(code) > _LONGEST_CODE:
+        code = GENERAL
     if code == GENERAL and len(number) <= _PRECISION and _PLAIN.fullmatch(number):
         return number
     try:
@@ -183,8 +188,10 @@ def _number(value: Decimal, section: tuple[Token, ...]) -> str:
         if token.text != ",":
             break
         scale -= 3
-    places = _places(section)
-    value = value.scaleb(scale).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    places = min(_places(section), _MOST_PLACES)
+    value = value.scaleb(scale, _WIDE).quantize(
+        Decimal(1).scaleb(-places), ROUND_HALF_UP, context=_WIDE
+    )
     return _filled(value, section, last_digit, places)
 
 

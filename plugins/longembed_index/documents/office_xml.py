@@ -60,10 +60,10 @@ def replace(element: Any, by: Any) -> None:
         by: The elements; the children of an element are taken from it.
     """
     parent = element.getparent()
-    if parent is None:
-        return
-    at = parent.index(element)
-    parent[at : at + 1] = list(by)
+    if parent is not None:
+        for child in list(by):
+            element.addprevious(child)
+        parent.remove(element)
 
 
 def paragraph_text(paragraph: Any) -> str:

@@ -36,6 +36,8 @@ from longembed_index.documents.parsed import LeftOut, Parsed, read_as
 _BOOK = "xl/workbook.xml"
 _LONGEST_GAP = 20
 """Empty cells between two, at most, that are shown."""
+_LONGEST_COLUMN = 3
+_MOST_DIGITS = 9
 _THREADED = "[Threaded comment]"
 _MARGIN_CODE = re.compile(r'&("[^"]*"|K[0-9A-F]{6}|\d+|.)')
 """Fonts, page numbers and the like in the header of a sheet."""
@@ -139,9 +141,7 @@ def _formats(root: Any) -> list[str]:
     }
     styles = root.find("{*}cellXfs")
     ids = [style.get("numFmtId", "0") for style in styles] if styles is not None else []
-    return [
-        codes.get(id_) or BUILT_IN.get(int(id_) if id_.isdecimal() else 0, GENERAL) for id_ in ids
-    ]
+    return [codes.get(id_) or BUILT_IN.get(_index(id_), GENERAL) for id_ in ids]
 
 
 def _sheet_lines(book: _Book, name: str, part: str) -> Iterator[str]:
@@ -154,8 +154,7 @@ def _sheet_lines(book: _Book, name: str, part: str) -> Iterator[str]:
         if local(element) == "headerFooter":
             margins += _margin_lines(element)
             continue
-        given = element.get("r", "")
-        number = int(given) if given.isdecimal() else number + 1
+        number = _index(element.get("r", "")) or number + 1
         cells: list[tuple[int, str]] = []
         column = 0
         for cell in element.iterchildren("{*}c"):
@@ -178,10 +177,15 @@ def _sheet_lines(book: _Book, name: str, part: str) -> Iterator[str]:
         yield from _drawn(package, drawing)
 
 
+def _index(text: str) -> int:
+    """Return a number of a row or the like; 0 if it is none."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+
+
 def _column(reference: str) -> int:
     """Return the number of a cell's column, counted from 1; 0 if it is not known."""
     number = 0
-    for letter in reference.rstrip("0123456789"):
+    for letter in reference.rstrip("0123456789")[:_LONGEST_COLUMN]:
         number = number * 26 + ord(letter.upper()) - ord("A") + 1
     return number
 
@@ -200,16 +204,15 @@ def _cell_text(book: _Book, cell: Any) -> str:
         inline = cell.find("{*}is")
         return "" if inline is None else _rich_text(inline)
     if kind == "s":
-        known = value.isdecimal() and int(value) < len(book.strings)
-        return book.strings[int(value)] if known else ""
+        return book.strings[_index(value)] if _index(value) < len(book.strings) else ""
     if kind == "b":
         return {"1": "TRUE", "0": "FALSE"}.get(value, value)
     if kind == "d":
         return _MIDNIGHT.sub("", value)
     if kind == "n" and value:
-        style = cell.get("s", "0")
-        known = style.isdecimal() and int(style) < len(book.formats)
-        return shown(value, book.formats[int(style)] if known else GENERAL, book.day_0)
+        style = _index(cell.get("s", "0"))
+        code = book.formats[style] if style < len(book.formats) else GENERAL
+        return shown(value, code, book.day_0)
     return unescaped(value)
 
 
@@ -221,7 +224,7 @@ def _comments(book: _Book, sheet: str) -> dict[int, list[str]]:
     def add(reference: str, author: str, text: str) -> None:
         text = " ".join(text.split())
         digits = reference.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ$")
-        row = int(digits) if digits.isdecimal() else 0
+        row = _index(digits)
         if text and not text.startswith(_THREADED):
             by = f" ({author})" if author and not text.startswith(author) else ""
             comments.setdefault(row, []).append(f"Comment on {reference}{by}: {text}")
@@ -230,11 +233,14 @@ def _comments(book: _Book, sheet: str) -> dict[int, list[str]]:
         root = package.tree(part)
         authors = [author.text or "" for author in root.iter("{*}author")]
         for comment in root.iter("{*}comment"):
-            number = comment.get("authorId", "")
-            known = number.isdecimal() and int(number) < len(authors)
+            number = _index(comment.get("authorId", ""))
             text = comment.find("{*}text")
             if text is not None:
-                add(comment.get("ref", ""), authors[int(number)] if known else "", _rich_text(text))
+                add(
+                    comment.get("ref", ""),
+                    authors[number] if number < len(authors) else "",
+                    _rich_text(text),
+                )
     for part in package.related(sheet, "threadedComment").values():
         for comment in package.tree(part).iter("{*}threadedComment"):
             author = book.authors.get(comment.get("personId", ""), "")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from longembed_index.documents.number_formats import BUILT_IN, DAY_0_OF_1904, GENERAL, shown
@@ -79,3 +81,13 @@ def test_dates_and_durations_are_shown_as_the_program_shows_them(number, code, t
 
 def test_days_of_workbooks_that_count_from_1904() -> None:
     assert shown("1", "yyyy-mm-dd", DAY_0_OF_1904) == "1904-01-02"
+
+
+def test_no_format_and_no_number_stops_a_file() -> None:
+    draw = random.Random(0)
+    pieces = [*'0#?.,%/ymdhs@;-()"[]\\ ', "E+", "yyyy", "mmm", "ss.00", "[h]", "AM/PM", '"x"']
+    pieces += ["[$€-407]", "[<5]", "[>=x]", "General", "0" * 300]
+    numbers = ["0", "-0", "0.5", "45296.75", "1e300", "-1e-300", "9" * 40, "2958465.9999999", ".5"]
+    for _ in range(3000):
+        code = "".join(draw.choices(pieces, k=draw.randint(1, 8)))
+        assert shown(draw.choice(numbers), code)
