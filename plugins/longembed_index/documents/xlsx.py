@@ -1,7 +1,8 @@
 """The reader of workbooks.
 
 The cells are read from the XML itself, a row at a time: openpyxl refuses files with an unknown
-style, keeps no formats of numbers that it reads without, and fills in all cells of sparse rows.
+style, does not tell formulas without a stored value from empty cells when it reads values, and
+fills in all cells of sparse rows.
 """
 
 from __future__ import annotations
