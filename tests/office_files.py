@@ -55,32 +55,80 @@ def make_pages(*pages: Sequence[str]) -> bytes:
     return out.getvalue()
 
 
-def make_docx(paragraph: str) -> bytes:
-    """A Word document of one paragraph.
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def make_docx(*paragraphs: str) -> bytes:
+    """A Word document of some paragraphs.
 
     Args:
-        paragraph: Without characters that XML has to escape.
+        *paragraphs: Without characters that XML has to escape.
     """
-    package = "http://schemas.openxmlformats.org/package/2006"
-    document = "http://schemas.openxmlformats.org/officeDocument/2006"
-    word = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-    content = "application/vnd.openxmlformats"
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
-        f'<Default Extension="rels" ContentType="{content}-package.relationships+xml"/>'
-        '<Override PartName="/word/document.xml" '
-        f'ContentType="{content}-officedocument.wordprocessingml.document.main+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" '
-        f'Type="{document}/relationships/officeDocument" Target="word/document.xml"/>'
-        "</Relationships>",
-        "word/document.xml": f'<w:document xmlns:w="{word}"><w:body><w:p><w:r><w:t>{paragraph}'
-        "</w:t></w:r></w:p></w:body></w:document>",
-    }
+    return make_word("".join(map(word_paragraph, paragraphs)))
+
+
+def word_paragraph(text: str) -> str:
+    """The XML of a paragraph."""
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def make_word(body: str, parts: Mapping[str, str] | None = None, external: str = "") -> bytes:
+    """A Word document of any XML.
+
+    Args:
+        body: XML with the prefixes w, r, m, mc and wps.
+        parts: The XML of other parts by "KIND FILE", the kind of relation and the name in the
+            folder `word`, where "FILE" is the relation's id, too.
+        external: An address, with the relation id "link".
+    """
+    names = {f"word/{key.split()[1]}": xml for key, xml in (parts or {}).items()}
+    relations = "".join(
+        f'<Relationship Id="{key.split()[1]}" Type="{RELATIONS}/{key.split()[0]}" '
+        f'Target="{key.split()[1]}"/>'
+        for key in parts or ()
+    )
+    relations += (
+        f'<Relationship Id="link" Type="{RELATIONS}/hyperlink" Target="{external}" '
+        'TargetMode="External"/>'
+    )
+    return zipped(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types">'
+            '<Default Extension="xml" ContentType="application/xml"/></Types>',
+            "_rels/.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship '
+            f'Id="rId1" Type="{RELATIONS}/officeDocument" Target="word/document.xml"/>'
+            "</Relationships>",
+            "word/_rels/document.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">'
+            f"{relations}</Relationships>",
+            "word/document.xml": f'<w:document xmlns:w="{WORD}" xmlns:r="{RELATIONS}" '
+            'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
+            'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+            'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape">'
+            f"<w:body>{body}</w:body></w:document>",
+            **names,
+        }
+    )
+
+
+def zipped(parts: Mapping[str, Any]) -> bytes:
+    """An archive.
+
+    Args:
+        parts: By name; XML without its declaration.
+    """
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
-            archive.writestr(name, '<?xml version="1.0" encoding="UTF-8"?>' + text)
+            archive.writestr(name, text)
     return out.getvalue()
+
+
+def parts_of(data: bytes) -> dict[str, bytes]:
+    """The parts of an archive, by name."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def make_pptx(title: str, slides: Mapping[str, str]) -> bytes:

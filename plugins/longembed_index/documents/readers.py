@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
+from longembed_index.documents.docx import read_docx
 from longembed_index.documents.epub import read_epub
 from longembed_index.documents.html import read_html
 from longembed_index.documents.mail import read_mail
-from longembed_index.documents.markup import (
-    read_docx,
-    read_pptx,
-    read_xlsx,
-)
 from longembed_index.documents.notebook import read_notebook
 from longembed_index.documents.parsed import Parsed
 from longembed_index.documents.pdf import read_pdf
 from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.pptx import read_pptx
+from longembed_index.documents.xlsx import read_xlsx
 
 _PLAIN = (
     # LICENSE and README have none.
@@ -42,9 +40,9 @@ READERS: dict[str, Callable[[bytes], Parsed]] = {
     ".htm": read_html,
     ".xhtml": read_html,
     ".pdf": read_pdf,
-    ".docx": read_docx,
-    ".pptx": read_pptx,
-    ".xlsx": read_xlsx,
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), read_docx),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), read_pptx),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), read_xlsx),
     ".epub": read_epub,
     ".ipynb": read_notebook,
     ".eml": read_mail,

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from office_files import (
+    make_docx,
+    make_pptx,
+    make_word,
+    make_xlsx,
+    parts_of,
+    word_paragraph,
+    zipped,
+)
+
+from longembed_index.documents.archives import Package
+from longembed_index.documents.readers import READERS
+from longembed_st.errors import InputError
+
+FILES = {
+    ".docx": make_docx("A letter", "of two paragraphs"),
+    ".pptx": make_pptx("Year", {"Sales": "they rose", "Staff": "two left"}),
+    ".xlsx": make_xlsx("Atlas", {"Towns": [["name", "people"], ["Hill", 1200]]}),
+}
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def test_a_package_knows_its_parts_and_what_they_lead_to() -> None:
+    package = Package(FILES[".pptx"])
+    assert package.title() == "Year"
+    assert package.main("nothing") == "ppt/presentation.xml"
+    slides = package.related("ppt/presentation.xml", "slide")
+    assert sorted(slides.values()) == ["ppt/slides/slide1.xml", "ppt/slides/slide2.xml"]
+    assert package.related("ppt/slides/slide1.xml", "slide") == {}
+
+
+def test_more_than_the_limit_is_refused_before_it_is_unpacked() -> None:
+    parts = {"word/document.xml": bytes(3_000_000), "word/media/picture.png": bytes(9_000_000)}
+    with pytest.raises(InputError, match=r"unpacks to 3 MB of XML, more than the 2 MB"):
+        Package(zipped(parts), most_megabytes=2)
+    Package(zipped(parts), most_megabytes=3)
+
+
+def test_too_many_parts_are_refused(monkeypatch) -> None:
+    monkeypatch.setattr("longembed_index.documents.archives._MOST_PARTS", 2)
+    with pytest.raises(InputError, match="an archive of 3 files, more than the 2"):
+        Package(zipped({"a": "", "b": "", "c": ""}))
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted with a password"),
+        (OLE, "used before 2007"),
+        (b"PK\x05\x06", "cannot be read as"),
+        (b"<html>", "cannot be read as"),
+    ],
+)
+def test_other_files_under_these_names_are_refused_with_what_to_do(suffix, data, reason) -> None:
+    with pytest.raises(InputError, match=reason):
+        READERS[suffix](data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "declared", ['<!ENTITY x SYSTEM "file:///etc/passwd">', '<!ENTITY x "a"><!ENTITY y "&x;&x;">']
+)
+def test_entities_are_refused(encoding, declared) -> None:
+    parts = parts_of(make_word(word_paragraph("Intro &x;")))
+    text = f"<!DOCTYPE d [{declared}]>{parts['word/document.xml'].decode()}"
+    parts["word/document.xml"] = text.encode(encoding)
+    with pytest.raises(InputError, match=r"declares a document type in word/document\.xml"):
+        READERS[".docx"](zipped(parts))
+
+
+def outcome(suffix: str, data: bytes) -> str:
+    """Why a file is not read; empty if it is."""
+    try:
+        READERS[suffix](data)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_damaged_parts_give_text_or_one_line(suffix) -> None:
+    draw = random.Random(0)
+    parts = parts_of(FILES[suffix])
+    outcomes = []
+    for _ in range(60):
+        name = draw.choice(sorted(parts))
+        data = bytearray(parts[name])
+        for _ in range(draw.randint(1, 3)):
+            start = draw.randrange(len(data) + 1)
+            end = start + draw.choice([1, 3, 20, 200])
+            data[start:end] = draw.choice([b"", b"9" * 12, b"<a>", b'"', data[:50]])
+        outcomes.append(outcome(suffix, zipped({**parts, name: bytes(data)})))
+    assert "" in outcomes
+    assert all(len(reason.splitlines()) <= 1 for reason in outcomes)
