@@ -72,8 +72,7 @@ def search(
         scored = [
             key
             for key in texts
-            if not phrases
-            or (keep(by_id[key]) and all(phrase in texts[key] for phrase in phrases))
+            if not phrases or (keep(by_id[key]) and all(phrase in texts[key] for phrase in phrases))
         ]
         for key, (document, passage) in word_shares(query.split(), texts, scored).items():
             parts[key] |= {"document_words": document, "best_passage_words": passage}

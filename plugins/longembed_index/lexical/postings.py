@@ -37,7 +37,7 @@ _MOST = 255
 """A term that a document has more often has several entries for it, one after the other."""
 _ENTRY = np.dtype([("place", "<u2"), ("value", "u1")])
 _LENGTH = np.dtype([("place", "<u2"), ("value", "<u4")])
-_POSITIONS = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
+_POSITIONS: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 """By the bytes of each position; a list has four only if a position needs more than two."""
 _NO_TERM = np.iinfo(np.int64).max
 _JOINED = 16
@@ -232,9 +232,7 @@ def read_occurrences(
     wanted = np.zeros(int(documents.max(initial=0)) + 1, dtype=bool)
     wanted[documents] = True
     parts = [Occurrences(*np.zeros((3, 0), dtype=np.int64))]
-    for term, block, *stored in _select_lists(
-        connection, terms, f"block, {_LIST_COLUMNS}"
-    ):
+    for term, block, *stored in _select_lists(connection, terms, f"block, {_LIST_COLUMNS}"):
         of_term = _List(*stored)
         entries = np.frombuffer(of_term.entries, _ENTRY)
         numbers = block * _BLOCK + entries["place"].astype(np.int64)
@@ -330,8 +328,7 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
         return
     numbers = ", ".join(str(number) for number, _ in segments)
     rows = connection.execute(
-        f"SELECT term, {_LIST_COLUMNS} FROM postings "
-        f"WHERE segment IN ({numbers}) ORDER BY term"
+        f"SELECT term, {_LIST_COLUMNS} FROM postings WHERE segment IN ({numbers}) ORDER BY term"
     ).fetchall()
     lists = [
         (term, _joined([_List(*stored) for _, *stored in group]))
