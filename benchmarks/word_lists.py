@@ -20,7 +20,12 @@ from pathlib import Path
 import numpy as np
 import tantivy
 
-from longembed_index.lexical.postings import STATEMENTS, add_postings, score_postings
+from longembed_index.lexical.postings import (
+    STATEMENTS,
+    DocumentTerms,
+    add_postings,
+    score_postings,
+)
 from longembed_index.lexical.scores import idf
 
 BATCH, QUERIES, QUERY_WORDS, BEST = 500, 50, 8, 100
@@ -60,7 +65,7 @@ def our_lists(folder: Path, texts: list[np.ndarray], counts: np.ndarray) -> Find
     database.execute("PRAGMA synchronous = NORMAL")
     for statement in STATEMENTS:
         database.execute(statement)
-    numbered = list(enumerate(texts, 1))
+    numbered = [DocumentTerms(number, text, len(text)) for number, text in enumerate(texts, 1)]
     for start in range(0, len(texts), BATCH):
         database.execute("BEGIN IMMEDIATE")
         add_postings(database, numbered[start : start + BATCH])

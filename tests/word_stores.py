@@ -20,7 +20,7 @@ from longembed_index.store.protocol import Store, StoreInfo
 
 QUERY = "w0 w3 w3 w50 w299 unknown"
 PLAIN = replace(INFO, language="none")
-LENGTHS = [0, 1, 5, 124, 125, 126, 249, 250, 251, 374, 375, 376, 500, 2_000, 60, 61, 62, 63]
+LENGTHS = [0, 1, 5, 174, 175, 176, 349, 350, 351, 524, 525, 526, 700, 2_000, 60, 61, 62, 63]
 TEXTS = {f"id {number:02}": text(number, length) for number, length in enumerate(LENGTHS)}
 
 

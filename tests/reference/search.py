@@ -58,6 +58,7 @@ def search(
     """
     weight = {"hybrid": weight, "dense": 1.0, "lexical": 0.0}[mode]
     has_words = mode != "dense" or bool(phrases)
+    by_id = {record.document.id: record for record in records}
     texts = {record.document.id: record.document.text for record in records}
     parts: dict[str, dict[str, float]] = {key: {} for key in texts}
     if mode != "lexical":
@@ -67,13 +68,16 @@ def search(
             if record.spans is not None:
                 of_document["best_span"] = max(dot(v, vector) for v in record.spans.vectors)
     if has_words:
-        # With a phrase, the highest score is that of a document with the phrase.
-        scored = [key for key in texts if all(phrase in texts[key] for phrase in phrases)]
+        # With a phrase, the highest score is that of a document with it that meets the filter.
+        scored = [
+            key
+            for key in texts
+            if not phrases or (keep(by_id[key]) and all(phrase in texts[key] for phrase in phrases))
+        ]
         for key, (document, passage) in word_shares(query.split(), texts, scored).items():
             parts[key] |= {"document_words": document, "best_passage_words": passage}
     totals = {key: total(part, weight) for key, part in parts.items()}
     answers: list[Answer] = []
-    by_id = {record.document.id: record for record in records}
     for key in sorted(totals, key=lambda key: (-round(totals[key], 6), key)):
         if not keep(by_id[key]) or not all(phrase in texts[key] for phrase in phrases):
             continue

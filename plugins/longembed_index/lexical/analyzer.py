@@ -167,7 +167,7 @@ class Analyzer:
         if not (_COMPOSITE in terms or "" in terms or "](" in text):
             return Tokens(terms, starts, len(terms))
         beside: list[tuple[str, int]] = []
-        row = []
+        row: list[tuple[str, int]] = []
         for each, term, start in zip(words, terms, starts.tolist(), strict=True):
             if term == _COMPOSITE:
                 row += self._composite(each, start, beside)

@@ -32,6 +32,7 @@ from longembed_index.lexical.file import (
     create_temporary_file,
     temporary_file,
 )
+from longembed_index.lexical.phrases import find_phrase
 from longembed_index.lexical.query import WordQuery
 from longembed_index.lexical.scores import window_ranges
 from longembed_index.lexical.tables import (
@@ -39,7 +40,6 @@ from longembed_index.lexical.tables import (
     Settings,
     create_schema,
     delete_documents,
-    find_phrase,
     insert_documents,
     read_content_hashes,
     read_documents,

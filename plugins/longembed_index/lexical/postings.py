@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ STATEMENTS = (
     "level INTEGER NOT NULL, lengths BLOB NOT NULL)",
     # Positions come last: what reads only the entries leaves their pages alone.
     "CREATE TABLE postings (segment INTEGER NOT NULL, term INTEGER NOT NULL, "
-    "width INTEGER NOT NULL, entries BLOB NOT NULL, positions BLOB NOT NULL, "
+    "width INTEGER NOT NULL, checksum INTEGER NOT NULL, entries BLOB NOT NULL, "
+    "positions BLOB NOT NULL, "
     "PRIMARY KEY (segment, term)) WITHOUT ROWID",
 )
 """Create the tables."""
@@ -35,7 +37,7 @@ _MOST = 255
 """A term that a document has more often has several entries for it, one after the other."""
 _ENTRY = np.dtype([("place", "<u2"), ("value", "u1")])
 _LENGTH = np.dtype([("place", "<u2"), ("value", "<u4")])
-_POSITIONS = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
+_POSITIONS: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 """By the bytes of each position; a list has four only if a position needs more than two."""
 _NO_TERM = np.iinfo(np.int64).max
 _JOINED = 16
@@ -43,6 +45,9 @@ _JOINED = 16
 
 _TERMS_AT_ONCE = 500
 """Values in one statement."""
+
+
+_LIST_COLUMNS = "width, checksum, entries, positions"
 
 
 class DocumentTerms(NamedTuple):
@@ -89,10 +94,18 @@ class _List(NamedTuple):
     """The list of a term in a segment, as it is stored."""
 
     width: int
+    checksum: int
     entries: bytes
     positions: bytes
 
-    def unpacked(self) -> NDArray[np.unsignedinteger]:
+    @classmethod
+    def of(cls, width: int, entries: bytes, positions: bytes) -> _List:
+        return cls(width, zlib.crc32(entries + positions), entries, positions)
+
+    def unpacked(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Return the positions; `sqlite3.DatabaseError` if the list is damaged."""
+        if zlib.crc32(self.entries + self.positions) != self.checksum:
+            raise sqlite3.DatabaseError("a list of a term is malformed")
         return np.frombuffer(self.positions, _POSITIONS[self.width])
 
 
@@ -136,7 +149,7 @@ def _entries(terms: Integers, owners: Integers) -> tuple[NDArray[np.void], Integ
 
 def _pack_list(entries: NDArray[np.void], positions: Integers) -> _List:
     width = 2 if positions.max() < 1 << 16 else 4
-    return _List(width, entries.tobytes(), positions.astype(_POSITIONS[width]).tobytes())
+    return _List.of(width, entries.tobytes(), positions.astype(_POSITIONS[width]).tobytes())
 
 
 def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]) -> None:
@@ -170,21 +183,22 @@ def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[in
 def _remove_from_lists(
     connection: sqlite3.Connection, segment: int, terms: Sequence[int], removed: NDArray[np.bool_]
 ) -> None:
-    columns = "width, entries, positions"
     rows = []
-    for term, *stored in _select_lists(connection, terms, columns, segment):
+    for term, *stored in _select_lists(connection, terms, _LIST_COLUMNS, segment):
         of_term = _List(*stored)
         entries = np.frombuffer(of_term.entries, _ENTRY)
         kept = ~removed[entries["place"]]
         positions = of_term.unpacked()[np.repeat(kept, entries["value"])]
-        rows.append((entries[kept].tobytes(), positions.tobytes(), segment, term))
+        left = _List.of(of_term.width, entries[kept].tobytes(), positions.tobytes())
+        rows.append((*left[1:], segment, term))
     connection.executemany(
-        "UPDATE postings SET entries = ?, positions = ? WHERE segment = ? AND term = ?",
-        [row for row in rows if row[0]],
+        "UPDATE postings SET checksum = ?, entries = ?, positions = ? "
+        "WHERE segment = ? AND term = ?",
+        [row for row in rows if row[1]],
     )
     connection.executemany(
         "DELETE FROM postings WHERE segment = ? AND term = ?",
-        [row[2:] for row in rows if not row[0]],
+        [row[3:] for row in rows if not row[1]],
     )
 
 
@@ -218,9 +232,7 @@ def read_occurrences(
     wanted = np.zeros(int(documents.max(initial=0)) + 1, dtype=bool)
     wanted[documents] = True
     parts = [Occurrences(*np.zeros((3, 0), dtype=np.int64))]
-    for term, block, *stored in _select_lists(
-        connection, terms, "block, width, entries, positions"
-    ):
+    for term, block, *stored in _select_lists(connection, terms, f"block, {_LIST_COLUMNS}"):
         of_term = _List(*stored)
         entries = np.frombuffer(of_term.entries, _ENTRY)
         numbers = block * _BLOCK + entries["place"].astype(np.int64)
@@ -303,7 +315,7 @@ def _insert_segment(
         "INSERT INTO segments (block, level, lengths) VALUES (?, ?, ?)", (block, level, lengths)
     ).lastrowid
     connection.executemany(
-        "INSERT INTO postings VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?)",
         ((segment, term, *of_term) for term, of_term in lists),
     )
 
@@ -316,8 +328,7 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
         return
     numbers = ", ".join(str(number) for number, _ in segments)
     rows = connection.execute(
-        "SELECT term, width, entries, positions FROM postings "
-        f"WHERE segment IN ({numbers}) ORDER BY term"
+        f"SELECT term, {_LIST_COLUMNS} FROM postings WHERE segment IN ({numbers}) ORDER BY term"
     ).fetchall()
     lists = [
         (term, _joined([_List(*stored) for _, *stored in group]))
@@ -333,13 +344,8 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
 
 def _joined(lists: list[_List]) -> _List:
     width = max(each.width for each in lists)
-    positions = [
-        each.positions
-        if each.width == width
-        else each.unpacked().astype(_POSITIONS[width]).tobytes()
-        for each in lists
-    ]
-    return _List(width, b"".join(each.entries for each in lists), b"".join(positions))
+    positions = [each.unpacked().astype(_POSITIONS[width]).tobytes() for each in lists]
+    return _List.of(width, b"".join(each.entries for each in lists), b"".join(positions))
 
 
 def _by_block(documents: Sequence[DocumentTerms]) -> Iterator[tuple[int, list[DocumentTerms]]]:

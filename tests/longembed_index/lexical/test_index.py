@@ -185,8 +185,8 @@ def damage_pages(path: Path) -> None:
 
 
 def damage_terms(path: Path) -> None:
-    """Change the terms of a document, which SQLite cannot notice."""
-    WordFile(path).write(lambda c: c.execute("UPDATE document_terms SET terms = x'00000000'"))
+    """Change the lists of terms, which SQLite cannot notice."""
+    WordFile(path).write(lambda c: c.execute("UPDATE postings SET positions = x'00000000'"))
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ SEEN = {
         ("DON'T   negotiate", "apostrophe"),
         ("said: it’s late", "apostrophe"),
         ("Gesamtkonzept des Hafens", "soft"),
-        ("the infrastructure programme", "line"),
+        ("infrastructure programme", "line"),
         ("well-known infrastructure", "line"),
         ("thé à la", "decomposed"),
         ("north star of snake_case", "escaped"),
