@@ -6,17 +6,21 @@ store. Small models stand in for those of the hub. What cannot be run is marked 
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
 from class_models import late, pairs, splade
 from docs.test_snippets import KNOWN
 from docs_snippets import docstring_snippets, page_blocks
+from serving import running
 
 from longembed_index import Document, Index
 
-MOST_NOT_RUN = 2
+MOST_NOT_RUN = 3
 """Pieces that the pages mark as not run; raise it only for a reason that holds."""
 
 PYTHON = [block for block in page_blocks() if block.language == "python"]
@@ -111,6 +115,28 @@ def test_pieces_of_a_page(page, run, capsys) -> None:
             capsys.readouterr()
             run(block.code)
             assert ("print(" in block.code) <= bool(capsys.readouterr().out)
+
+
+def test_pieces_about_the_server(run, folder) -> None:
+    pytest.importorskip("fastapi")
+    from longembed_serve.application import application
+    from longembed_serve.service import Service
+
+    app = application(
+        Service(Index.open(folder / "store")), max_bytes=10**6, key=None, hosts=["127.0.0.1"]
+    )
+    with running(app) as address:
+        for block in PYTHON:
+            if block.page == "SERVING.md":
+                run(block.code, **{"http://127.0.0.1:8080": address})
+        commands = [b.code for b in page_blocks() if "curl http" in b.code]
+        lines = [line for code in commands for line in code.strip().splitlines()]
+        for line in lines:
+            _, url, option, body = shlex.split(line.replace("http://127.0.0.1:8080", address))
+            assert option == "-d"
+            # As curl sends it: with the content type of a form.
+            with urllib.request.urlopen(url, data=body.encode()) as answer:
+                assert json.load(answer).keys() & {"data", "hits"}
 
 
 @pytest.mark.parametrize("name", DOCSTRINGS)
