@@ -109,9 +109,7 @@ def serve(
     settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     with loading(console):
         index = open_index(store, collection, model=model, settings=settings)
-        service = Service(
-            index, reranker=reranker, max_waiting=most_waiting * 1_000_000, name=name
-        )
+        service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000, name=name)
     hosts = ["*"] if not _is_loopback(host) and not allow_host else _names(host, allow_host)
     app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
     server = _server(server_config(app, host, port), lambda address: console.say(f"Open {address}"))

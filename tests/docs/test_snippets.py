@@ -38,6 +38,8 @@ KNOWN = {
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
     "integrations_10": "whole_report = ''",
+    "serving_1": "name = 'm'",
+    "serving_2": "name = 'm'",
     "spans_0": """
         import longembed_st as le
         model, text = le.load("m"), ''""",

@@ -23,9 +23,9 @@ SETUP = """
     model, kind, folder = given
     topics = ["harbour", "orchard", "railway"]
     with Index.open(folder, kind=kind, model=model) as index:
-        index.add_documents([Document(t, f"The {t} needs a new gate. " * 9) for t in topics])
+        index.add_documents([Document(t, f"The {t} needs a new gate. " * 2) for t in topics])
     retriever = LongEmbedRetriever(store=folder, k=1, mode="hybrid")
-    questions, expected = [f"{t} gate" for t in topics] * 8, topics * 8
+    questions, expected = [f"{t} gate" for t in topics] * 4, topics * 4
 
     def sources(answers):
         return [documents[0].metadata["source"] for documents in answers]
@@ -46,7 +46,8 @@ THREADS = """
     })
 """
 FORKS = """
-    assert in_threads() == expected
+    # Not in threads: one that ends at the moment of the fork may hold a lock of MKL.
+    assert sources(map(retriever.invoke, topics)) == topics
     fork = multiprocessing.get_context("fork")
 
     def work():
@@ -54,14 +55,8 @@ FORKS = """
         os._exit(0 if right else 1)
 
     children = [fork.Process(target=work) for _ in range(4)]
-    # The second half is forked while threads of the parent search.
-    for child in children[:2]:
+    for child in children:
         child.start()
-    busy = threading.Thread(target=in_threads)
-    busy.start()
-    for child in children[2:]:
-        child.start()
-    busy.join()
     for child in children:
         child.join(200)
         child.kill()
@@ -108,7 +103,7 @@ LANCE_FORKS = """
             child.kill()
         return [child.exitcode for child in children]
 
-    in_threads()
+    retriever.invoke("harbour gate")
     used = exit_codes()
     # The parent goes on, as nothing was in use when it forked.
     assert in_threads() == expected

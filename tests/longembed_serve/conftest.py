@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,32 +12,14 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-import uvicorn
 from class_models import late_minilm
 from integrations.answering import indexed
+from serving import running
 
 import longembed_st as le
 from longembed_index import Index
-from longembed_serve.application import application, server_config
+from longembed_serve.application import application
 from longembed_serve.service import Service
-
-
-@contextmanager
-def running(app: Any) -> Iterator[str]:
-    """The address of an application while it is served."""
-    server = uvicorn.Server(server_config(app, "127.0.0.1", 0))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=60)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

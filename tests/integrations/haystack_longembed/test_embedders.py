@@ -81,7 +81,9 @@ def test_documents_without_text_are_passed_on_and_named(minilm_folder, documents
         str(minilm_folder), settings=SETTINGS, meta_fields_to_embed=["title"]
     )
     (titled,) = with_titles.run([picture])["documents"]
-    assert titled.embedding == with_titles.run([Document(content="A title")])["documents"][0].embedding
+    assert (
+        titled.embedding == with_titles.run([Document(content="A title")])["documents"][0].embedding
+    )
 
 
 def test_a_pipeline_indexes_and_finds_and_is_written_down(documents, query) -> None:

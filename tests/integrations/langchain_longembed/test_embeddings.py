@@ -45,7 +45,10 @@ def test_vectors_are_those_of_the_core_as_plain_floats(bert) -> None:
 @pytest.mark.parametrize("kind", [tuple, iter, np.array, lambda texts: (t for t in texts)])
 def test_documents_may_be_any_iterable(bert, kind) -> None:
     embeddings = LongEmbedEmbeddings(model_name=bert, method="pcw")
-    assert difference(embeddings.embed_documents(kind(TEXTS)), embeddings.embed_documents(TEXTS)) < 1e-6
+    assert (
+        difference(embeddings.embed_documents(kind(TEXTS)), embeddings.embed_documents(TEXTS))
+        < 1e-6
+    )
     with pytest.raises(le.InputError, match="a list of texts"):
         embeddings.embed_documents("one text")
 

@@ -53,7 +53,9 @@ async def test_asynchronous_calls_let_the_event_loop_run(store, monkeypatch) -> 
     retriever, signal = LongEmbedRetriever(store, k=1), threading.Event()
     search = retriever._index.search
     monkeypatch.setattr(
-        retriever._index, "search", lambda *words, **more: signal.wait(60) and search(*words, **more)
+        retriever._index,
+        "search",
+        lambda *words, **more: signal.wait(60) and search(*words, **more),
     )
     retrieving = asyncio.create_task(retriever.aretrieve(QUESTIONS["railway"]))
     await asyncio.sleep(0)
