@@ -20,6 +20,7 @@ from index_fakes import (
 
 from longembed_index.document import Document
 from longembed_index.documents.files import find_files
+from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import embedder_of
@@ -348,7 +349,7 @@ class PartlyReadSource(TextSource):
 
 
 def test_what_was_left_out_and_is_unknown_is_stored_and_reported_in_every_run() -> None:
-    store = MemoryStore(INFO)
+    store = MemoryStore(StoreInfo(FakeModel().provenance))
     documents = [
         PartlyReadSource(Document("scan", "some words")),
         *sources(thai="[UNK] [UNK] word", plain="some other words", mostly="[UNK] " + "w " * 20),
