@@ -75,7 +75,7 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
     document_id, title, metadata, *rest, left_out = values
     try:
         title, metadata = decode_text(title), json.loads(metadata)
-        return Entry(document_id, title, metadata, *rest, left_out_from_json(left_out))
+        return Entry(document_id, title, metadata, *rest, left_out=left_out_from_json(left_out))
     except (TypeError, ValueError):
         raise damaged("metadata", document_id) from None
 
