@@ -78,7 +78,11 @@ def read_entries(batch: pa.RecordBatch) -> list[Entry]:
             _read_exact(row, "title"),
             json.loads(row["metadata"]),
             row["content_hash"],
-            *(row[name] for name in _COUNTS),
+            row["characters"],
+            row["tokens"],
+            row["tokens_read"],
+            row["windows"],
+            row["unknown"],
             left_out_from_json(row[_LEFT_OUT]),
         )
         for row in batch.select(ENTRY_COLUMNS).to_pylist()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.unknown_tokens import UNKNOWN_SHARE, advice_on_unknown
 from longembed_st.errors import InputError, TextNotReadWarning, UnknownTokensWarning
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from longembed_st.base.extension import ExtensionConfig
 
 
 @dataclass(frozen=True)

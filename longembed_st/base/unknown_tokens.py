@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from transformers import PreTrainedTokenizerBase
 
 UNKNOWN_SHARE = 0.1
@@ -65,6 +63,9 @@ def count_unknown(tokenizer: PreTrainedTokenizerBase, ids: ArrayLike) -> int:
         tokenizer: The model's tokenizer.
         ids: Ids of tokens, shape (tokens,).
     """
+    # The commands import this module, and `longembed --help` is not to wait for numpy.
+    import numpy as np
+
     unknown = unknown_id(tokenizer)
     return 0 if unknown is None else int(np.count_nonzero(np.asarray(ids) == unknown))
 

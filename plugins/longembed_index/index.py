@@ -167,9 +167,12 @@ class Index(IndexReader):
             StoreError: If the store cannot be written.
         """
         roots = [Path(path) for path in paths]
-        found = self._find(
-            roots, Parser(limits), include=include, exclude=exclude, follow_links=follow_links
-        )
+        search: dict[str, Any] = {
+            "include": include,
+            "exclude": exclude,
+            "follow_links": follow_links,
+        }
+        found = find_files(roots, self.directory, Parser(limits), **search)
         if not found.files and not self.exists:
             raise ConfigError(NO_DOCUMENTS)
         embed = None
@@ -248,14 +251,11 @@ class Index(IndexReader):
         """
         roots = [Path(path) for path in paths]
         parser = Parser(options.pop("limits", None))
-        search = {
-            name: options.pop(name)
-            for name in ("include", "exclude", "follow_links")
-            if name in options
-        }
+        names = options.keys() & {"include", "exclude", "follow_links"}
+        search = {name: options.pop(name) for name in names}
         for changed in changes_of(roots, self.directory) if changes is None else changes:
             present = [root for root in roots if os.path.lexists(root)]
-            found = self._find(present, parser, **search).among(changed)
+            found = find_files(present, self.directory, parser, **search).among(changed)
             yield self._add_found(found, roots, wait=float("inf"), **options)
 
     def dry_run(
@@ -273,7 +273,7 @@ class Index(IndexReader):
             on_document: Called for each document that was looked at.
             **search: `include`, `exclude` and `follow_links` as for `add`.
         """
-        found = self._find([Path(path) for path in paths], Parser(limits), **search)
+        found = find_files(map(Path, paths), self.directory, Parser(limits), **search)
         stored = {entry.id: entry.content_hash for entry in self.documents()}
         result = dry_run(found.files, stored, self.model, on_document)
         result.failed += found.unreadable
@@ -375,9 +375,6 @@ class Index(IndexReader):
             wait: The seconds to wait for another writer; as the index was opened without it.
         """
         return self._resources.writing(on_step, wait)
-
-    def _find(self, roots: Sequence[Path], parser: Parser, **search: Any) -> FoundFiles:
-        return find_files(roots, self.directory, parser, **search)
 
     def _add_found(
         self, found: FoundFiles, roots: Sequence[Path], embed: Embed | None = None, **options: Any

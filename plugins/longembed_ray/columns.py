@@ -7,6 +7,7 @@ import hashlib
 ID, TITLE, METADATA, TEXT = "id", "title", "metadata", "text"
 CONTENT_HASH, SIZE, KNOWN = "content_hash", "size", "known"
 VECTOR, TOKENS, READ, WINDOWS, ERROR = "vector", "tokens", "read", "windows", "error"
+UNKNOWN, LEFT_OUT = "unknown", "left_out"
 SPAN_RANGES, SPAN_VECTORS = "span_ranges", "span_vectors"
 
 

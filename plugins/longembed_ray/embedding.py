@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 
-_COVERAGE = {columns.TOKENS: "tokens", columns.READ: "read", columns.WINDOWS: "passes"}
+_COVERAGE = {
+    columns.TOKENS: "tokens",
+    columns.READ: "read",
+    columns.WINDOWS: "passes",
+    columns.UNKNOWN: "unknown",
+}
 
 
 class EmbedDocuments:
@@ -65,8 +70,8 @@ class EmbedDocuments:
 
         Returns:
             The rows in the same order, with `vector` (float32, as wide as the model's vectors),
-            `tokens`, `read`, `windows`, and `error`, which is null if the document was embedded;
-            with spans also `span_ranges` (start and end of each, one after the other, in
+            `tokens`, `read`, `windows`, `unknown`, and `error`, which is null if the document was
+            embedded; with spans also `span_ranges` (start and end of each, one after the other, in
             characters) and `span_vectors` (float16).
         """
         with needs_extra("ray", "pyarrow"):

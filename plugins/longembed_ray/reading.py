@@ -26,6 +26,7 @@ from longembed_index.documents.files import find_files
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource, TextSource, content_of, readable_of
+from longembed_index.store.sqlite_rows import left_out_to_json
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, read_bytes
 from longembed_st.base.texts import escaped, is_url
@@ -65,6 +66,7 @@ class Row:
     title: str = ""
     content_hash: str = ""
     metadata: str = "{}"
+    left_out: str | None = None
     error: str | None = None
     known: bool = False
 
@@ -264,7 +266,8 @@ def _row_of_document(file: Input, parser: Parser) -> Row:
     content = read_bytes(file.name) if is_url(file.name) else content_of(source)
     parsed = readable_of(source, content)
     title = parsed.title or PurePosixPath(file.name).name
-    return Row(file.name, file.size, parsed.text, title, _digest(content))
+    left_out = left_out_to_json(parsed.left_out)
+    return Row(file.name, file.size, parsed.text, title, _digest(content), left_out=left_out)
 
 
 def _rows_of_json_lines(name: str) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from longembed_index.document import Document, Record, Spans
 from longembed_index.errors import StoreError
 from longembed_index.maintain.report import Outcome, Status
+from longembed_index.store.sqlite_rows import left_out_from_json
 from longembed_index.store.vectors import unit_vectors
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, write_bytes
@@ -82,7 +83,15 @@ def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[st
         return Outcome(document_id, "unchanged", size)
     written[document_id] = content_hash
     status: Status = "replaced" if document_id in stored else "added"
-    return Outcome(document_id, status, size, row[columns.TOKENS], row[columns.READ])
+    return Outcome(
+        document_id,
+        status,
+        size,
+        row[columns.TOKENS],
+        row[columns.READ],
+        tokens_unknown=row[columns.UNKNOWN],
+        left_out=left_out_from_json(row.get(columns.LEFT_OUT)),
+    )
 
 
 def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
@@ -95,8 +104,10 @@ def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
         spans = Spans(ranges, vectors)
     metadata = json.loads(row[columns.METADATA])
     document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])
-    coverage = Coverage(row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])
-    return Record(document, vector, row[columns.CONTENT_HASH], coverage, spans)
+    counts = (row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])
+    coverage = Coverage(*counts, unknown=row[columns.UNKNOWN])
+    left_out = left_out_from_json(row.get(columns.LEFT_OUT))
+    return Record(document, vector, row[columns.CONTENT_HASH], coverage, spans, left_out)
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -29,9 +29,9 @@ WIDTH = 4
 
 
 def table(*rows: dict) -> pa.Table:
-    names = ("id", "title", "metadata", "content_hash", "text", "error")
+    names = ("id", "title", "metadata", "content_hash", "text", "error", "left_out")
     schema = {name: pa.string() for name in names}
-    schema |= {name: pa.int64() for name in ("size", "tokens", "read", "windows")}
+    schema |= {name: pa.int64() for name in ("size", "tokens", "read", "windows", "unknown")}
     schema |= {
         "known": pa.bool_(),
         "vector": pa.list_(pa.float32(), WIDTH),
@@ -54,6 +54,8 @@ def row(document_id: str, **changes: object) -> dict:
         "tokens": 7,
         "read": 6,
         "windows": 1,
+        "unknown": 2,
+        "left_out": '[{"where": "page 3", "what": "pictures", "count": 2}]',
         "error": None,
         "span_ranges": [0, 4, 4, 9],
         "span_vectors": [[1, 0, 0, 0], [0, 1, 0, 0]],

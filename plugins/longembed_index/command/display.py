@@ -101,11 +101,24 @@ def show_dry_run(console: Terminal, forecast: DryRun) -> None:
     table.add_row("documents failed", f"{len(forecast.failed):,}")
     table.add_row("tokens", f"{forecast.tokens:,}")
     table.add_row("share of tokens read", percent(forecast.share_read))
+    table.add_row("tokens not known to the model", f"{forecast.tokens_unknown:,}")
     if forecast.seconds is not None:
-        table.add_row("about", str(timedelta(seconds=round(forecast.seconds))))
+        table.add_row("about", _duration(forecast.seconds))
+        table.add_row("of these, reading the files", _duration(forecast.reading_seconds))
     console.print(table)
+    if forecast.is_estimate:
+        console.say(
+            f"Estimated from {forecast.sampled:,} of {len(forecast.new):,} documents, some of each "
+            "type, by the sizes of the files."
+        )
     _show_failed(console, forecast.failed)
+    lines = [f"{short_name(name)}: {part}" for name, part in forecast.left_out]
+    _show_list(console, "Parts of files that would not be read:", lines)
     _show_skipped(console, forecast.skipped, forecast.links)
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def show_reindexed(console: Terminal, result: Reindexed) -> None:

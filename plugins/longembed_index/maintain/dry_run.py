@@ -33,7 +33,8 @@ class DryRun:
     """What would be done; an estimate unless all new documents were read.
 
     Attributes:
-        new: Ids of documents that would be embedded, changed ones among them.
+        new: Ids of documents that would be embedded, changed ones among them, without those that
+            failed.
         unchanged: The number of documents that the store has as they are.
         sampled: The number of new documents that were read; all other numbers follow from these, by
             the sizes of the files of each type.
@@ -126,6 +127,7 @@ def dry_run(
     for source in sources:
         if source.id in stored and _is_unchanged(source, stored[source.id]):
             result.unchanged += 1
+            on_document()
         else:
             result.new.append(source.id)
             by_type.setdefault(suffix_of(PurePath(source.id)), []).append(source)
@@ -134,6 +136,8 @@ def dry_run(
         text += _estimate_type(result, group, model, on_document, clock)[
             : SAMPLE_CHARACTERS - len(text)
         ]
+    failed = {name for name, _ in result.failed}
+    result.new = [name for name in result.new if name not in failed]
     if has_text(text):
         embed = embedder_of(model, spans=False)
         # The first call sets things up.
@@ -182,10 +186,11 @@ def _estimate_type(
             tokens_unknown += coverage.unknown
             result.left_out += [(source.id, part) for part in parsed.left_out]
             text += parsed.text[: SAMPLE_CHARACTERS - len(text)]
-        finally:
             result.sampled += 1
+        finally:
             on_document()
-    scale = sum(source.size for source in sources) / max(size, 1)
+    failed = {name for name, _ in result.failed}
+    scale = sum(source.size for source in sources if source.id not in failed) / max(size, 1)
     result.characters += round(scale * characters)
     result.tokens += round(scale * tokens)
     result.tokens_read += round(scale * tokens_read)

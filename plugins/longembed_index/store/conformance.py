@@ -304,8 +304,9 @@ class StoreTests:
 
     def test_entries_tell_what_a_record_has(self, store: Store) -> None:
         """Counts and hashes can be had without the text."""
-        written = record("/folder/a.txt", text="12345", left_out=LEFT_OUT, year=2019)
-        store.write([written])
+        store.write(
+            [written := record("/folder/a.txt", text="12345", left_out=LEFT_OUT, year=2019)]
+        )
         about = ("/folder/a.txt", "a.txt", {"year": 2019}, "hash of /folder/a.txt")
         assert list(store.entries()) == [Entry(*about, 5, 7, 6, 1, 2, LEFT_OUT)]
         assert contents(self.reopen(store)) == expected(written)

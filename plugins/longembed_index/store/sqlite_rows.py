@@ -72,10 +72,21 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
     Raises:
         StoreError: If they are damaged.
     """
-    document_id, title, metadata, *rest, left_out = values
+    document_id, title, metadata, content_hash, characters, *counts, left_out = values
+    tokens, read, windows, unknown = counts
     try:
-        title, metadata = decode_text(title), json.loads(metadata)
-        return Entry(document_id, title, metadata, *rest, left_out_from_json(left_out))
+        return Entry(
+            document_id,
+            decode_text(title),
+            json.loads(metadata),
+            content_hash,
+            characters,
+            tokens,
+            read,
+            windows,
+            unknown,
+            left_out_from_json(left_out),
+        )
     except (TypeError, ValueError):
         raise damaged("metadata", document_id) from None
 

@@ -20,6 +20,7 @@ from index_fakes import (
 
 from longembed_index.document import Document
 from longembed_index.documents.files import find_files
+from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import embedder_of
@@ -338,3 +339,34 @@ def test_a_place_that_is_empty_loses_nothing(store, embed, docs, tmp_path, vanis
         find_files(roots).files, store, embed, roots=roots, prune=True, prune_empty_root=True
     )
     assert (len(report.removed), report.kept_because, len(store)) == (6, "", 1)
+
+
+class PartlyReadSource(TextSource):
+    """A file of which a part is not in the text."""
+
+    def read(self, content: bytes) -> Parsed:
+        return Parsed(self.document.text, left_out=(LeftOut("pages 3-9", "pages without text", 7),))
+
+
+def test_what_was_left_out_and_is_unknown_is_stored_and_reported_in_every_run() -> None:
+    store = MemoryStore(StoreInfo(FakeModel().provenance))
+    documents = [
+        PartlyReadSource(Document("scan", "some words")),
+        *sources(thai="[UNK] [UNK] word", plain="some other words", mostly="[UNK] " + "w " * 20),
+    ]
+    for status in ("added", "unchanged"):
+        report = ingest(documents, store, embed_with(FakeModel()))
+        assert report.counts[status] == 4
+        assert not report.is_complete
+        result = report.to_dict()
+        assert result["left_out"] == [
+            {"document": "scan", "where": "pages 3-9", "what": "pages without text", "count": 7}
+        ]
+        assert result["unknown"] == [{"document": "thai", "read": 3, "unknown": 2}]
+    assert report.tokens == 0
+    (record,) = store.get(["scan"])
+    assert record.left_out == documents[0].read(b"").left_out
+    # The content is another one, the text the same: its vector is kept.
+    changed = [TextSource(Document("scan", "some words", {"scanned": False})), documents[2]]
+    assert ingest(changed, store, embed_with(FakeModel())).is_complete
+    assert store.get(["scan"])[0].left_out == ()
