@@ -95,7 +95,7 @@ def _read_all(name: str, files: list[Path], answers: Connection) -> None:
 
 def ours() -> Callable[[bytes], str]:
     """Return the reader of `longembed index`."""
-    from longembed_index.documents.pdf import read_pdf
+    from longembed_index.documents.formats.pdf import read_pdf
 
     return lambda data: read_pdf(data).text
 

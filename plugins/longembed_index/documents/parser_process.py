@@ -20,7 +20,7 @@ from longembed_index.documents.parsing import (
     receive,
     send,
 )
-from longembed_index.documents.pdf import read_pdf
+from longembed_index.documents.formats.pdf import read_pdf
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-from longembed_index.documents.ocr import check_ocr_command
+from longembed_index.documents.formats.ocr import check_ocr_command
 from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -41,7 +41,7 @@ class Limits:
         seconds: Wall-clock time, with that of the command.
         megabytes: Memory of the process that does it; enforced on Linux.
         characters: Text that it gives.
-        ocr: A command for pages of PDF without text; see `longembed_index.documents.ocr`.
+        ocr: A command for pages of PDF without text; see `longembed_index.documents.formats.ocr`.
 
     Raises:
         ConfigError: If the command does not say where the files go.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from longembed_index.documents.docx import read_docx
-from longembed_index.documents.epub import read_epub
-from longembed_index.documents.html import read_html
-from longembed_index.documents.mail import read_mail
-from longembed_index.documents.notebook import read_notebook
+from longembed_index.documents.formats.docx import read_docx
+from longembed_index.documents.formats.epub import read_epub
+from longembed_index.documents.formats.html import read_html
+from longembed_index.documents.formats.mail import read_mail
+from longembed_index.documents.formats.notebook import read_notebook
 from longembed_index.documents.parsed import Parsed
-from longembed_index.documents.pdf import read_pdf
-from longembed_index.documents.plain import read_json, read_json_lines, read_markdown, read_text
-from longembed_index.documents.pptx import read_pptx
-from longembed_index.documents.xlsx import read_xlsx
+from longembed_index.documents.formats.pdf import read_pdf
+from longembed_index.documents.formats.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.formats.pptx import read_pptx
+from longembed_index.documents.formats.xlsx import read_xlsx
 
 _PLAIN = (
     # LICENSE and README have none.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from office_files import make_pages
 
-from longembed_index.documents.html import read_html
-from longembed_index.documents.pdf import read_pdf
+from longembed_index.documents.formats.html import read_html
+from longembed_index.documents.formats.pdf import read_pdf
 from longembed_index.documents.places import place_in
 
 GUIDE = """---

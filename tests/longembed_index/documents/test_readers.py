@@ -5,11 +5,11 @@ import sys
 import zipfile
 
 import pytest
-from longembed_index.documents.docx import read_docx
-from longembed_index.documents.epub import read_epub
-from longembed_index.documents.html import read_html
-from longembed_index.documents.pdf import read_pdf
-from longembed_index.documents.pptx import read_pptx
+from longembed_index.documents.formats.docx import read_docx
+from longembed_index.documents.formats.epub import read_epub
+from longembed_index.documents.formats.html import read_html
+from longembed_index.documents.formats.pdf import read_pdf
+from longembed_index.documents.formats.pptx import read_pptx
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError

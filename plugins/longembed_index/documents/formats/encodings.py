@@ -6,7 +6,7 @@ import codecs
 import re
 from contextlib import suppress
 
-from longembed_index.documents.guessing import guess_encoding
+from longembed_index.documents.formats.guessing import guess_encoding
 from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from longembed_index.documents.html import read_html
+from longembed_index.documents.formats.html import read_html
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra

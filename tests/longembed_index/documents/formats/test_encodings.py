@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.encodings import decode
-from longembed_index.documents.plain import read_text
+from longembed_index.documents.formats.encodings import decode
+from longembed_index.documents.formats.plain import read_text
 from longembed_st.errors import InputError
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.mail import read_mail
+from longembed_index.documents.formats.mail import read_mail
 from longembed_st.errors import InputError
 
 MAIL = """From: Ann <ann@example.org>

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from longembed_index.documents.ocr import convert_file, read_page
+from longembed_index.documents.formats.ocr import convert_file, read_page
 from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, clean_title, read_as
-from longembed_index.documents.pdf_layout import insert, lines_of, paragraphs
-from longembed_index.documents.pdf_lines import join_hyphens, repeated_lines
-from longembed_index.documents.pdf_pieces import Piece, main_turns, read_rows, turned
+from longembed_index.documents.formats.pdf_layout import insert, lines_of, paragraphs
+from longembed_index.documents.formats.pdf_lines import join_hyphens, repeated_lines
+from longembed_index.documents.formats.pdf_pieces import Piece, main_turns, read_rows, turned
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
@@ -58,7 +58,7 @@ def read_pdf(data: bytes, ocr: str = "") -> Parsed:
 
     Args:
         data: The file.
-        ocr: A command that reads pages without text; see `longembed_index.documents.ocr`.
+        ocr: A command that reads pages without text; see `longembed_index.documents.formats.ocr`.
 
     Raises:
         InputError: If it cannot be read, for example because it is encrypted.

@@ -10,8 +10,8 @@ import re
 from contextlib import suppress
 from email.message import Message
 
-from longembed_index.documents.encodings import decode
-from longembed_index.documents.html import read_html
+from longembed_index.documents.formats.encodings import decode
+from longembed_index.documents.formats.html import read_html
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
 from longembed_st.errors import InputError
 

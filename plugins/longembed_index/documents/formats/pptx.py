@@ -9,10 +9,10 @@ from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
 
-from longembed_index.documents.archives import Package, archive_of, is_xml
-from longembed_index.documents.census import lost_words
-from longembed_index.documents.charts import chart_lines
-from longembed_index.documents.office_xml import (
+from longembed_index.documents.formats.archives import Package, archive_of, is_xml
+from longembed_index.documents.formats.census import lost_words
+from longembed_index.documents.formats.charts import chart_lines
+from longembed_index.documents.formats.office_xml import (
     alternative_text,
     choose_alternates,
     diagram_lines,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.html import html_to_markdown, parse_html, read_html
+from longembed_index.documents.formats.html import html_to_markdown, parse_html, read_html
 
 
 def test_html_becomes_text_without_scripts() -> None:

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from longembed_index.documents.archives import Package, is_xml
-from longembed_index.documents.office_xml import (
+from longembed_index.documents.formats.archives import Package, is_xml
+from longembed_index.documents.formats.office_xml import (
     MATH,
     choose_alternates,
     local,

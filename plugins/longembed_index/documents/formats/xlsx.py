@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from longembed_index.documents.archives import Package
-from longembed_index.documents.census import lost_words
-from longembed_index.documents.charts import chart_lines
-from longembed_index.documents.number_formats import (
+from longembed_index.documents.formats.archives import Package
+from longembed_index.documents.formats.census import lost_words
+from longembed_index.documents.formats.charts import chart_lines
+from longembed_index.documents.formats.number_formats import (
     BUILT_IN,
     DAY_0,
     DAY_0_OF_1904,
     GENERAL,
     shown,
 )
-from longembed_index.documents.office_xml import (
+from longembed_index.documents.formats.office_xml import (
     alternative_text,
     choose_alternates,
     diagram_lines,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from pdf_files import at, column, pdf_of
 
-from longembed_index.documents.pdf import read_pdf
-from longembed_index.documents.pdf_lines import join_hyphens
+from longembed_index.documents.formats.pdf import read_pdf
+from longembed_index.documents.formats.pdf_lines import join_hyphens
 
 BODIES = ["The quay is old.", "Its wall leans.", "It was built in 1880.", "Dues rose.", "End."]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from longembed_index.documents.number_formats import GENERAL, shown
-from longembed_index.documents.office_xml import local, shape_lines, table_lines
+from longembed_index.documents.formats.number_formats import GENERAL, shown
+from longembed_index.documents.formats.office_xml import local, shape_lines, table_lines
 
 _MOST_POINTS = 10_000
 """Of one series; a chart of more shows no single one."""

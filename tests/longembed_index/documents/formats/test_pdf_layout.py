@@ -4,8 +4,8 @@ import pypdfium2
 import pytest
 from pdf_files import at, column, mapped_font, pdf_of
 
-from longembed_index.documents.pdf_layout import lines_of, paragraphs
-from longembed_index.documents.pdf_pieces import read_rows
+from longembed_index.documents.formats.pdf_layout import lines_of, paragraphs
+from longembed_index.documents.formats.pdf_pieces import read_rows
 
 LEFT = ["The council met in May to", "approve the budget of the", "harbour for two years."]
 RIGHT = ["A second column stands at", "the right of the first and", "is read when it is over."]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from longembed_index.documents.notebook import read_notebook
+from longembed_index.documents.formats.notebook import read_notebook
 from longembed_st.errors import InputError
 
 CELLS: list[dict[str, Any]] = [

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from statistics import median
 
-from longembed_index.documents.pdf_pieces import Piece, Row, joined, main_turns
+from longembed_index.documents.formats.pdf_pieces import Piece, Row, joined, main_turns
 
 _GUTTER = 0.4
 """A gap between two columns is at least so many line heights wide."""

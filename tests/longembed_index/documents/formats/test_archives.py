@@ -13,7 +13,7 @@ from office_files import (
     zipped,
 )
 
-from longembed_index.documents.archives import Package
+from longembed_index.documents.formats.archives import Package
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 
@@ -42,7 +42,7 @@ def test_more_than_the_limit_is_refused_before_it_is_unpacked() -> None:
 
 
 def test_too_many_parts_are_refused(monkeypatch) -> None:
-    monkeypatch.setattr("longembed_index.documents.archives._MOST_PARTS", 2)
+    monkeypatch.setattr("longembed_index.documents.formats.archives._MOST_PARTS", 2)
     with pytest.raises(InputError, match="an archive of 3 files, more than the 2"):
         Package(zipped({"a": "", "b": "", "c": ""}))
 

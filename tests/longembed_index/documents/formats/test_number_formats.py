@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from longembed_index.documents.number_formats import BUILT_IN, DAY_0_OF_1904, GENERAL, shown
+from longembed_index.documents.formats.number_formats import BUILT_IN, DAY_0_OF_1904, GENERAL, shown
 
 ACCOUNTING = r'_(* #,##0.00_);_(* \(#,##0.00\);_(* "-"??_);_(@_)'
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from office_files import WORD, make_docx, make_word, parts_of, word_paragraph, zipped
 
-from longembed_index.documents.docx import read_docx
+from longembed_index.documents.formats.docx import read_docx
 from longembed_st.errors import InputError
 
 TEXT = "Harbour council"
@@ -203,7 +203,7 @@ def test_names_of_parts_as_other_programs_write_them(name) -> None:
 
 
 def test_a_document_of_too_many_paragraphs_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr("longembed_index.documents.docx._MOST_ELEMENTS", 5)
+    monkeypatch.setattr("longembed_index.documents.formats.docx._MOST_ELEMENTS", 5)
     assert read_docx(make_docx("a", "b")).text.split() == ["a", "b"]
     with pytest.raises(InputError, match=r"has 6 paragraphs and runs, more than the 5"):
         read_docx(make_docx("a", "b", "c"))

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from longembed_index.documents.pdf_pieces import Piece
+from longembed_index.documents.formats.pdf_pieces import Piece
 
 _OUTERMOST = 3
 """Headers and footers are among so many lines at the top and at the bottom of a page."""
