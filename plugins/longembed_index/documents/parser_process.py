@@ -20,8 +20,7 @@ from longembed_index.documents.parsing import (
     receive,
     send,
 )
-from longembed_index.documents.formats.pdf import read_pdf
-from longembed_index.documents.readers import READERS
+from longembed_index.documents.readers import PDF, READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
@@ -58,7 +57,7 @@ def main(limits: Limits) -> None:
 def _read(suffix: str, data: bytes, limits: Limits) -> tuple[bytes, Parsed]:
     try:
         reader = READERS[suffix]
-        parsed = read_pdf(data, limits.ocr) if reader is read_pdf else reader(data)
+        parsed = reader(data, ocr=limits.ocr) if reader == PDF else reader(data)
     except MissingExtraError as error:
         return NOT_INSTALLED, Parsed(str(error))
     except MemoryError:

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from longembed_index.documents.formats.docx import read_docx
-from longembed_index.documents.formats.epub import read_epub
-from longembed_index.documents.formats.html import read_html
-from longembed_index.documents.formats.mail import read_mail
-from longembed_index.documents.formats.notebook import read_notebook
-from longembed_index.documents.parsed import Parsed
-from longembed_index.documents.formats.pdf import read_pdf
-from longembed_index.documents.formats.plain import read_json, read_json_lines, read_markdown, read_text
-from longembed_index.documents.formats.pptx import read_pptx
-from longembed_index.documents.formats.xlsx import read_xlsx
+from longembed_st.extras import needs_extra
+
+if TYPE_CHECKING:
+    from longembed_index.documents.parsed import Parsed
+
+_LIBRARIES = ("lxml", "mammoth", "pptx", "pypdfium2", "webencodings", "yaml")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A function that reads files of a format; its module is imported with the first file.
+
+    Attributes:
+        module: In `longembed_index.documents.formats`.
+        function: Its name there.
+    """
+
+    module: str
+    function: str
+
+    def __call__(self, data: bytes, **options: str) -> Parsed:
+        """Read a file.
+
+        Args:
+            data: The file.
+            **options: What the reader takes beside it.
+
+        Raises:
+            InputError: If it cannot be read.
+            MissingExtraError: If a library is not installed.
+        """
+        with needs_extra("index", *_LIBRARIES):
+            module = import_module(f"longembed_index.documents.formats.{self.module}")
+        parsed: Parsed = getattr(module, self.function)(data, **options)
+        return parsed
+
+
+TEXT = Reader("plain", "read_text")
+MARKDOWN_FILE = Reader("plain", "read_markdown")
+JSON = Reader("plain", "read_json")
+JSON_LINES = Reader("plain", "read_json_lines")
+PDF = Reader("pdf", "read_pdf")
+MAIL = Reader("mail", "read_mail")
 
 _PLAIN = (
     # LICENSE and README have none.
@@ -28,45 +63,41 @@ _PLAIN = (
     *(".svelte", ".swift", ".toml", ".ts", ".tsx", ".vue", ".yaml", ".yml", ".zsh"),
 )
 
-READERS: dict[str, Callable[[bytes], Parsed]] = {
-    **dict.fromkeys(_PLAIN, read_text),
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-    ".mdx": read_markdown,
-    ".json": read_json,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-    ".html": read_html,
-    ".htm": read_html,
-    ".xhtml": read_html,
-    ".pdf": read_pdf,
-    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), read_docx),
-    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), read_pptx),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), read_xlsx),
-    ".epub": read_epub,
-    ".ipynb": read_notebook,
-    ".eml": read_mail,
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(_PLAIN, TEXT),
+    **dict.fromkeys((".md", ".markdown", ".mdx"), MARKDOWN_FILE),
+    ".json": JSON,
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    **dict.fromkeys((".html", ".htm", ".xhtml"), Reader("html", "read_html")),
+    ".pdf": PDF,
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), Reader("docx", "read_docx")),
+    **dict.fromkeys(
+        (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), Reader("pptx", "read_pptx")
+    ),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), Reader("xlsx", "read_xlsx")),
+    ".epub": Reader("epub", "read_epub"),
+    ".ipynb": Reader("notebook", "read_notebook"),
+    ".eml": MAIL,
 }
 """The reader of each file name suffix, in lower case."""
 
-_AT_ONCE = (read_text, read_markdown)
+_AT_ONCE = (TEXT, MARKDOWN_FILE)
 """These take no more than the file itself."""
 
 MARKDOWN = frozenset(
-    suffix
-    for suffix, reader in READERS.items()
-    if reader not in (read_text, read_json, read_json_lines, read_mail)
+    suffix for suffix, reader in READERS.items() if reader not in (TEXT, JSON, JSON_LINES, MAIL)
 )
 """The suffixes whose texts are Markdown."""
 
 
-def reader_of(suffix: str) -> Callable[[bytes], Parsed]:
+def reader_of(suffix: str) -> Reader:
     """Return the reader of a file; a file of unknown type is read as plain text.
 
     Args:
         suffix: In lower case, with its dot.
     """
-    return READERS.get(suffix, read_text)
+    return READERS.get(suffix, TEXT)
 
 
 def is_parsed(suffix: str) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from office_files import make_docx, make_pdf
 
-from longembed_index.documents.formats.docx import read_docx
 from longembed_index.documents.files import find_files
+from longembed_index.documents.formats.docx import read_docx
 from longembed_index.documents.formats.html import read_html
 from longembed_index.documents.formats.pdf import read_pdf
 from longembed_index.documents.parsed import Parsed

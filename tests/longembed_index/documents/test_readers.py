@@ -5,11 +5,7 @@ import sys
 import zipfile
 
 import pytest
-from longembed_index.documents.formats.docx import read_docx
-from longembed_index.documents.formats.epub import read_epub
-from longembed_index.documents.formats.html import read_html
-from longembed_index.documents.formats.pdf import read_pdf
-from longembed_index.documents.formats.pptx import read_pptx
+
 from longembed_index.documents.readers import READERS
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -31,10 +27,14 @@ def test_damaged_files_are_one_line_errors(suffix, data) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_library_is_named_with_the_command(monkeypatch) -> None:
-    for library in ("lxml.etree", "mammoth", "pptx", "pypdfium2"):
-        monkeypatch.setitem(sys.modules, library, None)
-    for read in (read_pdf, read_docx, read_html, read_pptx, read_epub):
-        with pytest.raises(MissingExtraError, match=r'pip install "longembed-st\[index\]"'):
-            read(b"")
-
+@pytest.mark.parametrize(
+    ("suffix", "library"),
+    [(".pdf", "pypdfium2"), (".docx", "mammoth"), (".pptx", "pptx"), (".html", "lxml")],
+)
+def test_a_missing_library_is_named_with_the_command(suffix, library, monkeypatch) -> None:
+    for module in list(sys.modules):
+        if module.startswith((f"{library}.", "longembed_index.documents.formats.")):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=r'pip install "longembed-st\[index\]"'):
+        READERS[suffix](b"PK")

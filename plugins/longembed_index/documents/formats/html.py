@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from html import escape
 
 from longembed_index.documents.formats.encodings import decode
-from longembed_index.documents.parsed import Parsed, clean_title, read_as
 from longembed_index.documents.formats.tables import Table
+from longembed_index.documents.parsed import Parsed, clean_title, read_as
 from longembed_st.extras import needs_extra
 
 _DECLARED = re.compile(

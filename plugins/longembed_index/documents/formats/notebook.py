@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from longembed_index.documents.formats.encodings import decode
-from longembed_index.documents.parsed import Parsed, clean_title, read_as
 from longembed_index.documents.formats.plain import without_half_characters
+from longembed_index.documents.parsed import Parsed, clean_title, read_as
 
 _FIRST_HEADING = re.compile(r"^# +(.+)", re.MULTILINE)
 

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from longembed_index.documents.parsed import first_line
 from longembed_index.documents.formats.pdf_pieces import Piece
+from longembed_index.documents.parsed import first_line
 from longembed_st.errors import ConfigError, InputError
 
 _DOTS_PER_INCH = 300

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from office_files import make_epub
 
-from longembed_index.documents import epub
+from longembed_index.documents.formats import epub
 from longembed_index.documents.formats.epub import read_epub
 from longembed_index.documents.places import place_in
 from longembed_st.errors import InputError

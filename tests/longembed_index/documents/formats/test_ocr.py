@@ -10,8 +10,8 @@ from office_files import make_pages
 from pdf_files import PICTURE, at, pdf_of
 
 from longembed_index.documents.formats.ocr import check_ocr_command
-from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.documents.formats.pdf import read_pdf
+from longembed_index.documents.parsing import Limits, Parser
 from longembed_st.errors import ConfigError, InputError
 
 SCAN = pdf_of(at(72, 720, "Annual report"), PICTURE)

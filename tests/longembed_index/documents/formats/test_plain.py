@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.formats.plain import read_json, read_json_lines, read_markdown, read_text
+from longembed_index.documents.formats.plain import (
+    read_json,
+    read_json_lines,
+    read_markdown,
+    read_text,
+)
 from longembed_index.documents.readers import READERS
 
 

@@ -10,8 +10,8 @@ from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
-from longembed_index.documents.places import place_in
 from longembed_index.documents.formats.pptx import read_pptx
+from longembed_index.documents.places import place_in
 
 TEXT = "Harbour council"
 DRAWING = "http://schemas.openxmlformats.org/drawingml/2006"

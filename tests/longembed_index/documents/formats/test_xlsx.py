@@ -12,8 +12,8 @@ from openpyxl.cell.text import InlineFont
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 
-from longembed_index.documents.places import place_in
 from longembed_index.documents.formats.xlsx import read_xlsx
+from longembed_index.documents.places import place_in
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
