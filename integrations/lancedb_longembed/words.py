@@ -103,7 +103,7 @@ class LanceWords:
         return {key for key, _ in self.search(_query(PhraseQuery, terms, WORDS), len(self))}
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans, as ranges of its characters."""
+        """Return the passages of a document without units, as ranges of its characters."""
         return window_ranges(self.analyse(self.text_of(document_id)).starts, characters)
 
     def analyse(self, text: str) -> Tokens:

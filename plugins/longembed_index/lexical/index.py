@@ -146,7 +146,7 @@ class WordIndex:
         return self.read(partial(find_phrase, terms=terms))
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans.
+        """Return the passages of a document without units.
 
         Args:
             document_id: The document.
