@@ -43,7 +43,9 @@ def store() -> MemoryStore:
 @pytest.fixture(params=["memory", "store"])
 def query(request, store):
     return (
-        load_vectors(store).query(QUERY, QUERY) if request.param == "memory" else StoreQuery(store, QUERY, QUERY)
+        load_vectors(store).query(QUERY, QUERY)
+        if request.param == "memory"
+        else StoreQuery(store, QUERY, QUERY)
     )
 
 
