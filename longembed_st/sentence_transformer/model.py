@@ -177,7 +177,8 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             ModelError: If a vector is not finite.
         """
         behind = following_modules(self)[len(linear_modules(self)) :]
-        return self._through(behind, torch.from_numpy(plain).to(self.device))
+        pooled = torch.from_numpy(np.asarray(plain, dtype=np.float32))
+        return self._through(behind, pooled.to(self.device))
 
     @torch.inference_mode()
     def encode_query_twice(self, text: str, *, prompt: str | None = None) -> QueryVectors:

@@ -72,7 +72,7 @@ def _pack_vectors(vectors: NDArray[np.float32]) -> bytes:
     differences = vectors - means * np.float32(mean_step)
     spread = np.sqrt((differences**2).mean(axis=0))
     spread_step = float(spread.max()) / 255 or 1.0
-    spreads = np.maximum(np.rint(spread / spread_step), 1).astype(np.uint8)
+    spreads = np.clip(np.ceil(spread / spread_step), 1, 255).astype(np.uint8)
     differences /= spreads * np.float32(spread_step)
     scales = (np.abs(differences).max(axis=1) / _STEPS).astype("<f2")
     steps = scales.astype(np.float32)[:, None]
