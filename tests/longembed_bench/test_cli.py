@@ -269,7 +269,7 @@ def test_passages_beside_the_documents_vectors(bench, tmp_path, small_model) -> 
     assert results["pcw:passages=16,score=best"].score == pytest.approx(best, abs=1e-4)
     document = results["pcw:passages=true,score=document"].score
     assert document == pytest.approx(results["pcw"].score, abs=1e-4)
-    assert results["pcw:passages=true"].cost.vectors_per_document > 2
+    assert results["pcw:passages=true"].cost.vectors_per_document >= 2
     assert results["pcw:passages=16,score=best"].cost.bytes_per_document > 4 * 32 * 4
 
 

@@ -137,7 +137,7 @@ def test_a_unit_without_tokens_is_zero_and_a_text_may_have_no_unit(folder) -> No
     np.testing.assert_allclose(empty.document, result.document, atol=1e-6)
 
 
-def test_units_go_through_linear_modules_and_not_through_a_whitening(folder) -> None:
+def test_units_are_not_whitened_and_queries_are_both(folder) -> None:
     from longembed_tuning.whiten import whiten
 
     plain = le.load(folder, "pcw")
@@ -158,16 +158,20 @@ def test_units_go_through_linear_modules_and_not_through_a_whitening(folder) -> 
     np.testing.assert_allclose(np.linalg.norm(mapped, axis=1), 1, atol=1e-5)
     assert mapped.shape == (2, 8)
 
+
+def test_units_go_through_a_dense_module(small_model) -> None:
+    model = le.load(str(small_model("bert", positions=64, normalize=False)), "pcw")
+    text = sentences(20)
+    (plain,) = model.encode_units([text], [units_of(text)])
     dense = Dense(32, 16, activation_function=nn.Identity())
-    narrow = le.load(folder, "pcw")
-    narrow.append(dense)
-    narrow.append(Normalize())
-    (result,) = narrow.encode_units(texts[:1], [ranges])
-    run = torch.from_numpy(run_of(expected, 5, 9))
+    model.append(dense)
+    model.append(Normalize())
+    (result,) = model.encode_units([text], [units_of(text)])
     with torch.inference_mode():
-        by_hand = dense({"sentence_embedding": run[None]})["sentence_embedding"][0].numpy()
+        run = torch.from_numpy(run_of(plain, 5, 9))[None]
+        by_hand = dense({"sentence_embedding": run})["sentence_embedding"][0].numpy()
     np.testing.assert_allclose(run_of(result, 5, 9), by_hand, atol=1e-4)
-    query = narrow.encode_query_twice("bar bast")
+    query = model.encode_query_twice("bar bast")
     np.testing.assert_allclose(query.plain, query.vector, atol=1e-5)
 
 
