@@ -104,7 +104,7 @@ class LanceWords:
         return {key for query in queries for key, _ in self.search(query, len(self))}
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans, as ranges of its characters."""
+        """Return the passages of a document without units, as ranges of its characters."""
         tokens = self.analyse(self.text_of(document_id))
         return window_ranges(tokens.starts[: tokens.row], characters)
 

@@ -182,6 +182,7 @@ class IndexReader:
                     question,
                     None if query_vector is None else query_vector.vector,
                     k,
+                    plain=None if query_vector is None else query_vector.plain,
                     passages=passages,
                     where=where,
                     ranking=ranking,
@@ -228,7 +229,7 @@ class IndexReader:
             StoreError: If a vector differs; the message names the document.
         """
         store = self._resources.existing_store()
-        return verify(store, embedder_of(self.model, store.info.spans), size)
+        return verify(store, embedder_of(self.model, store.info.units), size)
 
 
 def _by_words(text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:

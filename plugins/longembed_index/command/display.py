@@ -33,7 +33,7 @@ _LONG_WORD = 30
 _SCORE_LABELS = {
     "search": "found with",
     "document_vector": "document",
-    "best_span": "best span",
+    "best_span": "best unit",
     "document_words": "words",
     "best_passage_words": "words of the best passage",
 }

@@ -91,8 +91,8 @@ def search(
     """Find the documents of a store that answer a query best, by words and by meaning.
 
     The score is a weighted sum: of words, BM25 of the document and of its best passage, as shares
-    of the highest; of vectors, the cosine similarity of the document, and, in a store with spans,
-    of its best span. What stands in "double quotes" must be in the document word by word. Model and
+    of the highest; of vectors, the cosine similarity of the document, and, in a store with units,
+    of its best unit. What stands in "double quotes" must be in the document word by word. Model and
     settings are those that the store was made with. With --rerank, the score is that model's, and
     the passage the window that it liked best.
 

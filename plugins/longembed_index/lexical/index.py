@@ -172,7 +172,7 @@ class WordIndex:
         return find_phrase(connection, numbers) if all(numbers) else set()
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans.
+        """Return the passages of a document without units.
 
         Args:
             document_id: The document.

@@ -57,4 +57,4 @@ class LexicalIndex(Protocol):
         """Return documents that may hold a phrase; None if only their texts can tell."""
 
     def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans, as ranges of its characters."""
+        """Return the passages of a document without units, as ranges of its characters."""

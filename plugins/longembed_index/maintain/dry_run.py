@@ -139,7 +139,7 @@ def dry_run(
     failed = {name for name, _ in result.failed}
     result.new = [name for name in result.new if name not in failed]
     if has_text(text):
-        embed = embedder_of(model, spans=False)
+        embed = embedder_of(model, units=False)
         # The first call sets things up.
         embed([text[:200]])
         began = clock()

@@ -21,6 +21,7 @@ from longembed_index.search.scores import (
     best_in_segments,
     dense_scores,
 )
+from longembed_index.store.vectors import unit_vectors
 
 if TYPE_CHECKING:
     from longembed_index.store.protocol import Store, Where
@@ -83,13 +84,14 @@ class VectorsInMemory:
         """Return the place in `owners` of each document that has spans."""
         return {self.ids[row]: place for place, row in enumerate(self.owners)}
 
-    def query(self, vector: Vectors) -> DenseQuery:
+    def query(self, vector: Vectors, plain: Vectors) -> DenseQuery:
         """Put a query.
 
         Args:
-            vector: A unit vector, shape (dimensions,).
+            vector: For documents; a unit vector, shape (dimensions,).
+            plain: For spans; a unit vector, shape (width,).
         """
-        return _MemoryQuery(self, vector)
+        return _MemoryQuery(self, vector, plain)
 
 
 def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
@@ -114,7 +116,7 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
     pending: list[Vectors] = []
     owners: list[int] = []
     ranges = [np.empty((0, 2), dtype=np.int64)]
-    for document_id, spans in store.spans():
+    for document_id, spans in store.units():
         size += spans.ranges.nbytes + spans.vectors.nbytes
         if size > budget:
             return None
@@ -122,7 +124,7 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
         if document_id in rows and len(spans.ranges):
             owners.append(rows[document_id])
             ranges.append(spans.ranges)
-            pending.append(spans.vectors)
+            pending.append(unit_vectors(spans.vectors))
         if len(pending) >= _BLOCK:
             blocks.append(np.concatenate(pending))
             pending.clear()
@@ -139,10 +141,10 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
 
 
 class _MemoryQuery:
-    def __init__(self, memory: VectorsInMemory, vector: Vectors) -> None:
+    def __init__(self, memory: VectorsInMemory, vector: Vectors, plain: Vectors) -> None:
         self._memory = memory
         own = memory.vectors @ vector if memory.ids else np.empty(0, dtype=np.float32)
-        self._spans = np.concatenate([own[:0], *(block @ vector for block in memory.blocks)])
+        self._spans = np.concatenate([own[:0], *(block @ plain for block in memory.blocks)])
         best = np.full(len(own), np.nan, dtype=np.float32)
         best[memory.owners] = best_in_segments(self._spans, memory.bounds[:-1])
         self._scores = dense_scores(own, best)
@@ -178,11 +180,12 @@ class StoreQuery:
 
     Args:
         store: The store.
-        vector: A unit vector, shape (dimensions,).
+        vector: For documents; a unit vector, shape (dimensions,).
+        plain: For spans; a unit vector, shape (width,).
     """
 
-    def __init__(self, store: Store, vector: Vectors) -> None:
-        self._store, self._vector = store, vector
+    def __init__(self, store: Store, vector: Vectors, plain: Vectors) -> None:
+        self._store, self._vector, self._plain = store, vector, plain
         self._spans: dict[str, tuple[NDArray[np.int64], Vectors]] = {}
 
     def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
@@ -193,8 +196,8 @@ class StoreQuery:
         """Return the scores of documents; NaN for those that do not exist."""
         existing, vectors = self._store.vectors(ids)
         cosines = dict(zip(existing, vectors @ self._vector, strict=True)) if existing else {}
-        for document_id, spans in self._store.spans(ids):
-            self._spans[document_id] = (spans.ranges, spans.vectors @ self._vector)
+        for document_id, spans in self._store.units(ids):
+            self._spans[document_id] = (spans.ranges, unit_vectors(spans.vectors) @ self._plain)
         best = {document_id: cosines.max() for document_id, (_, cosines) in self._spans.items()}
         document, best_span = (
             np.array([values.get(document_id, np.nan) for document_id in ids], dtype=np.float32)

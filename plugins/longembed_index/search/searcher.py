@@ -17,6 +17,7 @@ from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
 from longembed_index.store.filters import check_where
+from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Searcher:
         vector: Vectors | None,
         k: int = 5,
         *,
+        plain: Vectors | None = None,
         passages: int = 1,
         where: Where | None = None,
         ranking: Ranking | None = None,
@@ -76,6 +78,7 @@ class Searcher:
             vector: The same as a vector, made as the store's vectors were, shape (dimensions,);
                 None if the ranking is by words alone.
             k: The most documents.
+            plain: The vector for sentence units, shape (width,); None if it is the same.
             passages: The most passages of each.
             where: A filter of the documents; see `longembed_index.store.filters`.
             ranking: How to rank; the default ranking without it.
@@ -106,7 +109,7 @@ class Searcher:
         documents = len(self._store)
         dense, words = None, None
         if vector is not None and ranking.mode != "lexical":
-            dense = self._dense_query(vector, documents)
+            dense = self._dense_query(vector, vector if plain is None else plain, documents)
         if ranking.mode != "dense" or question.phrases:
             words = self._store.lexical() or self._words()
         query = Query(
@@ -153,12 +156,15 @@ class Searcher:
                 f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
             )
 
-    def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
-        vector = np.asarray(vector, dtype=np.float32)
-        vector = vector / max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny)
+    def _dense_query(self, vector: Vectors, plain: Vectors, documents: int) -> DenseQuery:
+        vector, plain = unit_vectors(np.asarray(vector)), unit_vectors(np.asarray(plain))
         fits = documents * vector.nbytes <= self._budget
         vectors = self._vectors_in_memory() if fits else None
-        return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
+        return (
+            StoreQuery(self._store, vector, plain)
+            if vectors is None
+            else vectors.query(vector, plain)
+        )
 
     def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""

@@ -39,9 +39,9 @@ def embed(model):
 
 
 @pytest.fixture
-def spanned(model) -> MemoryStore:
-    """A store whose documents have spans."""
-    return MemoryStore(StoreInfo(model.provenance, spans=True))
+def with_units(model) -> MemoryStore:
+    """A store whose documents have units."""
+    return MemoryStore(StoreInfo(model.provenance, units=True))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def ingest_files(folder: Path, store, embed, **options):
 
 def test_a_record_says_where_it_is_from_and_how_much_was_read(minilm) -> None:
     store = MemoryStore(StoreInfo(minilm.provenance))
-    report = ingest(sources(long=LONG, short="a note"), store, embedder_of(minilm, spans=False))
+    report = ingest(sources(long=LONG, short="a note"), store, embedder_of(minilm, units=False))
     long, short = store.get(["long", "short"])
     tokens = len(minilm.model.tokenizer(LONG, verbose=False)["input_ids"])
     assert (long.document.id, long.document.title, long.document.text) == ("long", "long", LONG)
@@ -94,17 +94,17 @@ def test_a_changed_document_replaces_its_record(store, embed) -> None:
     assert texts_of(store) == {"a": "one, revised", "b": "two"}
 
 
-def test_changed_metadata_alone_does_not_embed_again(spanned, model) -> None:
-    embed = embed_with(model, spans=True)
-    ingest([TextSource(Document("a", LONG, {"year": 2019}))], spanned, embed)
-    before = records_of(spanned)["a"]
-    report = ingest([TextSource(Document("a", LONG, {"year": 2020}, "minutes"))], spanned, embed)
-    after = records_of(spanned)["a"]
+def test_changed_metadata_alone_does_not_embed_again(with_units, model) -> None:
+    embed = embed_with(model, units=True)
+    ingest([TextSource(Document("a", LONG, {"year": 2019}))], with_units, embed)
+    before = records_of(with_units)["a"]
+    report = ingest([TextSource(Document("a", LONG, {"year": 2020}, "minutes"))], with_units, embed)
+    after = records_of(with_units)["a"]
     assert (report.counts["replaced"], model.embedded) == (1, [LONG])
     assert (after.document.metadata, after.document.title) == ({"year": 2020}, "minutes")
     assert after.content_hash != before.content_hash
     np.testing.assert_allclose(after.vector, before.vector, atol=1e-6)
-    np.testing.assert_allclose(after.spans.vectors, before.spans.vectors, atol=1e-6)
+    np.testing.assert_allclose(after.units.vectors, before.units.vectors, atol=1e-6)
 
 
 def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tmp_path) -> None:
@@ -129,7 +129,7 @@ def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tm
     ],
 )
 def test_a_document_without_valid_text_is_named_and_not_stored(store, minilm, text, reason) -> None:
-    report = ingest(sources(good="fine", bad=text), store, embedder_of(minilm, spans=False))
+    report = ingest(sources(good="fine", bad=text), store, embedder_of(minilm, units=False))
     assert texts_of(store) == {"good": "fine"}
     ((name, why),) = report.failed
     assert name == "bad"
@@ -208,7 +208,7 @@ def test_a_run_that_was_cut_off_ends_as_an_uninterrupted_one(model, embed) -> No
 
 def test_nothing_is_asked_of_the_store_for_a_new_document(store, model, embed, monkeypatch) -> None:
     asked = []
-    for name in ("get", "spans", "vectors", "nearest"):
+    for name in ("get", "units", "vectors", "nearest"):
         monkeypatch.setattr(store, name, lambda *arguments, name=name: asked.append(name))
     report = ingest(sources(**{f"d{i}": f"number {i}" for i in range(50)}), store, embed)
     assert (report.counts["added"], asked) == (50, [])
@@ -240,39 +240,39 @@ def test_a_reader_that_raises_anything_costs_one_document(store, embed) -> None:
     assert all(reason.startswith("cannot be read: ") for _, reason in report.failed)
 
 
-def test_spans_are_written_with_their_documents(spanned, model, embed) -> None:
-    ingest(sources(a=LONG), spanned, embed_with(model, spans=True))
-    ((document_id, spans),) = spanned.spans()
-    assert (document_id, spans.ranges[-1, 1]) == ("a", len(LONG))
-    with pytest.raises(ConfigError, match="meant to have spans"):
-        ingest(sources(b="another text"), spanned, embed)
+def test_units_are_written_with_their_documents(with_units, model, embed) -> None:
+    ingest(sources(a=LONG), with_units, embed_with(model, units=True))
+    ((document_id, units),) = with_units.units()
+    assert (document_id, units.ranges[-1, 1]) == ("a", len(LONG.rstrip()))
+    with pytest.raises(ConfigError, match="meant to have units"):
+        ingest(sources(b="another text"), with_units, embed)
 
 
-def test_a_document_that_has_lost_its_spans_is_no_donor_of_vectors(spanned, model) -> None:
-    ingest(sources(**{"a": LONG}), spanned, embed_with(model, spans=True))
-    (record,) = records_of(spanned).values()
-    spanned.write([replace(record, spans=None)])
-    ingest(sources(**{"b": LONG}), spanned, embed_with(model, spans=True))
-    assert dict(spanned.spans()).keys() == {"b"}
+def test_a_document_that_has_lost_its_units_is_no_donor_of_vectors(with_units, model) -> None:
+    ingest(sources(**{"a": LONG}), with_units, embed_with(model, units=True))
+    (record,) = records_of(with_units).values()
+    with_units.write([replace(record, units=None)])
+    ingest(sources(**{"b": LONG}), with_units, embed_with(model, units=True))
+    assert dict(with_units.units()).keys() == {"b"}
     assert model.embedded == [LONG, LONG]
 
 
 # Files that are moved, copied or gone.
 
 
-def test_a_moved_folder_is_not_embedded_again(spanned, model, docs) -> None:
-    embed = embed_with(model, spans=True)
-    ingest_files(docs, spanned, embed)
-    before = records_of(spanned)
+def test_a_moved_folder_is_not_embedded_again(with_units, model, docs) -> None:
+    embed = embed_with(model, units=True)
+    ingest_files(docs, with_units, embed)
+    before = records_of(with_units)
     (docs / "old").rename(docs / "older")
     (docs / "older" / "3.txt").write_text("ban cor dim fel")
     model.calls.clear()
-    report = ingest_files(docs, spanned, embed)
+    report = ingest_files(docs, with_units, embed)
     assert model.embedded == ["ban cor dim fel"]
     assert report.moved == [str(docs / "older" / f"{number}.txt") for number in range(3)]
     assert (report.counts["added"], report.counts["unchanged"]) == (4, 3)
     assert (report.gone, report.in_store) == ([], 7)
-    after = records_of(spanned)
+    after = records_of(with_units)
     for number in range(3):
         old = before[str(docs / "old" / f"{number}.txt")]
         new = after[str(docs / "older" / f"{number}.txt")]
@@ -280,8 +280,8 @@ def test_a_moved_folder_is_not_embedded_again(spanned, model, docs) -> None:
         assert new.document.title == f"{number}.txt"
         assert (new.document.text, new.coverage) == (old.document.text, old.coverage)
         np.testing.assert_allclose(new.vector, old.vector, atol=1e-6)
-        np.testing.assert_allclose(new.spans.vectors, old.spans.vectors, atol=1e-6)
-    again = ingest_files(docs, spanned, embed)
+        np.testing.assert_allclose(new.units.vectors, old.units.vectors, atol=1e-6)
+    again = ingest_files(docs, with_units, embed)
     assert (again.counts["unchanged"], again.moved) == (7, [])
 
 
