@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from longembed_st.loading.extend import extend as extend
     from longembed_st.loading.load import load as load
     from longembed_st.loading.reranker import reranker_of as reranker_of
-    from longembed_st.multi_vector_encoder.from_spans import multi_vector as multi_vector
+    from longembed_st.multi_vector_encoder.from_units import multi_vector as multi_vector
     from longembed_st.multi_vector_encoder.model import (
         LongMultiVectorEncoder as LongMultiVectorEncoder,
     )
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from longembed_st.sentence_transformer.model import (
         LongSentenceTransformer as LongSentenceTransformer,
     )
-    from longembed_st.sentence_transformer.spans import SpanVectors as SpanVectors
     from longembed_st.sentence_transformer.transformer import LongTransformer as LongTransformer
+    from longembed_st.sentence_transformer.units import UnitVectors as UnitVectors
     from longembed_st.sparse_encoder.model import LongSparseEncoder as LongSparseEncoder
     from longembed_st.sparse_encoder.transformer import (
         LongSpladeTransformer as LongSpladeTransformer,
@@ -88,7 +88,7 @@ _HOMES = {
     "loading.extend": ["extend"],
     "loading.load": ["load"],
     "loading.reranker": ["reranker_of"],
-    "multi_vector_encoder.from_spans": ["multi_vector"],
+    "multi_vector_encoder.from_units": ["multi_vector"],
     "multi_vector_encoder.model": ["LongMultiVectorEncoder"],
     "multi_vector_encoder.transformer": ["LongTokenTransformer"],
     "positions.family": ["Family", "families", "register_family"],
@@ -104,7 +104,7 @@ _HOMES = {
         "register_method",
     ],
     "sentence_transformer.model": ["LongSentenceTransformer"],
-    "sentence_transformer.spans": ["SpanVectors"],
+    "sentence_transformer.units": ["UnitVectors"],
     "sentence_transformer.transformer": ["LongTransformer"],
     "sparse_encoder.model": ["LongSparseEncoder"],
     "sparse_encoder.transformer": ["LongSpladeTransformer", "PooledSplade"],

@@ -124,6 +124,25 @@ class TokenizedText:
             offsets=None,
         )
 
+    def content_ends(self) -> NDArray[np.int64]:
+        """Return the character after the last of each content token, prompt not counted.
+
+        Returns:
+            Shape (content,); 0 for a token of which the tokenizer does not know it.
+
+        Raises:
+            ValueError: If the tokenizer keeps no offsets.
+        """
+        if self.offsets is None:
+            raise ValueError("the tokenizer keeps no offsets")
+        places = range(self.header, self.header + self.content)
+        if isinstance(self.offsets, _Ranges):
+            ends = self.offsets.ends(places)
+        else:
+            ranges = map(self.offsets.token_to_chars, places)
+            ends = np.array([0 if item is None else item[1] for item in ranges], dtype=np.int64)
+        return np.maximum(ends - self.prompt_characters, 0)
+
     def characters(self, start: int, end: int) -> tuple[int, int] | None:
         """Return the characters of a range of content tokens, prompt not counted.
 
@@ -328,6 +347,11 @@ class _Ranges:
         if not 0 <= index < len(self.tokens):
             return None
         return int(self.tokens.starts[index]), int(self.tokens.ends[index])
+
+    def ends(self, places: range) -> NDArray[np.int64]:
+        """The ends of tokens that are not special."""
+        first, last = places.start - self.leading, places.stop - self.leading
+        return np.asarray(self.tokens.ends[first:last], dtype=np.int64)
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:

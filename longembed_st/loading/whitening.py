@@ -19,6 +19,7 @@ from torch import nn
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import write_atomically
 from longembed_st.loading.extend import extended
+from longembed_st.sentence_transformer.linear import ends_in_map
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"
@@ -194,9 +195,7 @@ def is_whitened(model: LongSentenceTransformer) -> bool:
     Args:
         model: Loaded, saved or extended in whatever way.
     """
-    last = list(model.children())[-3:]
-    kinds = [type(module) for module in last] == [Normalize, Dense, Normalize]
-    mapped = kinds and isinstance(cast(Dense, last[1]).activation_function, nn.Identity)
+    mapped = ends_in_map(list(model.children()))
     return mapped or model.long_transformer.token_weights is not None
 
 

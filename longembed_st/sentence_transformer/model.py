@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device, truncate_embeddings
+from torch import nn
 
 from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
+from longembed_st.base.reductions import mean_by_text
 from longembed_st.base.tokens import checked_texts
-from longembed_st.errors import ConfigError, ModelError
-from longembed_st.sentence_transformer.spans import SpanVectors, read_ranges, read_spans
+from longembed_st.errors import ModelError
+from longembed_st.sentence_transformer.linear import linear_modules
 from longembed_st.sentence_transformer.token_states import token_states
 from longembed_st.sentence_transformer.transformer import LongTransformer
+from longembed_st.sentence_transformer.units import (
+    PooledText,
+    QueryVectors,
+    UnitVectors,
+    read_units,
+)
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
@@ -97,28 +105,26 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
 
     @property
     def has_offsets(self) -> bool:
-        """Whether the tokenizer knows the characters of each token, which spans need."""
+        """Whether the tokenizer knows the characters of each token, which units need."""
         return bool(self.tokenizer.is_fast)
 
-    def encode_spans(
+    def encode_units(
         self,
         texts: Sequence[str],
+        ranges: Sequence[ArrayLike],
         *,
-        span_tokens: int | None = None,
         role: Role | None = "document",
         prompt: str | None = None,
-    ) -> list[SpanVectors]:
-        """Encode texts, and every part of them, in one reading.
+    ) -> list[UnitVectors]:
+        """Encode texts, and their units, in one reading.
 
-        The windows that the method reads in are the spans; a method that reads in one pass gives
-        ranges of that pass, each of the original window's length at most (late chunking, Günther et
-        al. 2024). What the window does not hold is read for spans in further, overlapping passes;
-        the document's vector stays that of `encode`.
+        What the window does not hold is read for units in further, overlapping passes; the
+        document's vector stays that of `encode`.
 
         Args:
             texts: The texts.
-            span_tokens: Most tokens of a span; shorter spans are pooled inside their pass, and end
-                at the end of a sentence or line where one is near.
+            ranges: Of each text the half-open ranges of characters of its units, in order, not
+                overlapping, shape (units, 2).
             role: Whose prompt to use; None for the model's default prompt.
             prompt: Put before each text, instead of the prompt of the role.
 
@@ -126,54 +132,67 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             One a text, in order.
 
         Raises:
-            ConfigError: If `span_tokens` is out of range, or the tokenizer keeps no offsets.
+            ConfigError: If the tokenizer keeps no offsets.
             InputError: If a text is not a valid string, or too long under the policy "error".
             ModelError: If a vector is not finite.
         """
         if prompt is None:
             prompt = self.prompt_of(role)
         self.eval()
-        results: list[SpanVectors] = []
+        results: list[UnitVectors] = []
         for group in in_groups(texts):
-            for read in read_spans(self.long_transformer, group, prompt, span_tokens=span_tokens):
-                vectors = self.vectors_from_pooled(torch.cat([read.vectors, read.document[None]]))
-                results.append(SpanVectors(vectors[:-1], read.spans, vectors[-1], read.coverage))
+            own_ranges = ranges[len(results) : len(results) + len(group)]
+            for read in read_units(self.long_transformer, group, own_ranges, prompt):
+                results.append(self.units_from_pooled(read))
         return results
 
-    def encode_ranges(
-        self,
-        text: str,
-        ranges: Sequence[tuple[int, int]],
-        *,
-        role: Role | None = "document",
-        prompt: str | None = None,
-    ) -> NDArray[np.float32]:
-        """Encode known parts of a text, its sentences for instance, in one reading.
-
-        Ranges beyond the window are read in further, overlapping passes, as by `encode_spans`.
+    def units_from_pooled(self, read: PooledText) -> UnitVectors:
+        """Apply the modules behind the pooling to what was read of a text.
 
         Args:
-            text: The text.
-            ranges: Half-open ranges of its characters.
-            role: Whose prompt to use; None for the model's default prompt.
-            prompt: Put before the text, instead of the prompt of the role.
-
-        Returns:
-            One a range, shape (ranges, width).
+            read: Of this model.
 
         Raises:
-            ConfigError: If there is no range, or the tokenizer keeps no offsets.
-            InputError: If the text is not a valid string, or too long under the policy "error".
             ModelError: If a vector is not finite.
         """
-        if not ranges:
-            raise ConfigError("give at least one range of characters")
-        if prompt is None:
-            prompt = self.prompt_of(role)
-        self.eval()
-        return self.vectors_from_pooled(read_ranges(self.long_transformer, text, ranges, prompt))
+        plain = self._through(linear_modules(self), read.units)
+        # A bias is not a direction.
+        plain[(read.counts == 0).cpu().numpy()] = 0
+        (document,) = self.vectors_from_pooled(read.document[None])
+        return UnitVectors(plain, read.counts.cpu().numpy(), document, read.coverage)
 
     @torch.inference_mode()
+    def encode_query_twice(self, text: str, *, prompt: str | None = None) -> QueryVectors:
+        """Encode a query in one reading for documents, and for runs of their units.
+
+        Args:
+            text: The query.
+            prompt: Put before it, instead of the prompt for queries.
+
+        Raises:
+            InputError: If it is not a valid string, or too long under the policy "error".
+            ModelError: If a vector is not finite.
+        """
+        if prompt is None:
+            prompt = self.prompt_of("query")
+        self.eval()
+        reader = self.long_transformer
+        features = reader.flat_features([text], prompt, overflow=Overflow())
+        features = batch_to_device(features, self.device)
+        width = reader.get_embedding_dimension()
+
+        def pool(outputs: dict[str, Any]) -> torch.Tensor:
+            return torch.cat([reader.pool(outputs), reader.pool_plainly(outputs)], dim=1)
+
+        rows, owners = reader.read_reduced(features, pool, 2 * width)
+        own, plain = mean_by_text(rows, owners, 1).split(width, dim=1)
+        features = reader.with_result({}, "sentence_embedding", own, features, owners)
+        plain = self._through(linear_modules(self), plain)[0]
+        length = np.linalg.norm(plain)
+        return QueryVectors(
+            self.vectors_from_pooled(own)[0], plain / (length or 1), features["coverages"][0]
+        )
+
     def vectors_from_pooled(self, pooled: torch.Tensor) -> NDArray[np.float32]:
         """Apply the modules behind the pooling to pooled vectors.
 
@@ -186,8 +205,12 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         Raises:
             ModelError: If a vector is not finite.
         """
+        return self._through(list(self.children())[1:], pooled)
+
+    @torch.inference_mode()
+    def _through(self, modules: Sequence[nn.Module], pooled: torch.Tensor) -> NDArray[np.float32]:
         features = {"sentence_embedding": pooled}
-        for module in list(self.children())[1:]:
+        for module in modules:
             features = module(features)
         embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
         vectors = cast("NDArray[np.float32]", embeddings.float().cpu().numpy())

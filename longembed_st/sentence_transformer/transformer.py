@@ -189,6 +189,10 @@ class LongTransformer(LongReader):
         weighted = self.token_weights(outputs) if self.token_weights is not None else dict(outputs)
         return cast(Tensor, self.pooling(weighted)["sentence_embedding"])
 
+    def pool_plainly(self, outputs: dict[str, Any]) -> Tensor:
+        """Pool the token embeddings of some passes as `pool`, without weights of tokens."""
+        return cast(Tensor, self.pooling(dict(outputs))["sentence_embedding"])
+
 
 def long_transformer(model: SentenceTransformer) -> LongTransformer:
     """Return the module that reads and pools the texts of an extended model.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from longembed_st.base.coverage import Coverage
 from longembed_st.errors import InputError
-from longembed_st.sentence_transformer.spans import read_spans
 from longembed_st.sentence_transformer.transformer import long_transformer
+from longembed_st.sentence_transformer.units import UnitVectors, read_units
 
 if TYPE_CHECKING:
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
@@ -29,6 +29,8 @@ class Windows:
         spans: The half-open range of characters of each window.
         passages: The text of each window.
         coverage: What was read of the document.
+        units: The vectors of its units by the model without weights of tokens; None if they were
+            not asked for.
     """
 
     vectors: NDArray[np.float32]
@@ -36,14 +38,18 @@ class Windows:
     spans: list[tuple[int, int]]
     passages: list[str]
     coverage: Coverage
+    units: UnitVectors | None = None
 
 
-def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[Windows]:
+def read_windows(
+    models: Sequence[LongSentenceTransformer], text: str, ranges: ArrayLike | None = None
+) -> list[Windows]:
     """Read a document once, and return the vectors of its windows.
 
     Args:
         models: One extended model, or several that differ in nothing but the weights of tokens.
         text: The document.
+        ranges: The characters of its units, as for `encode_units`; None to leave units out.
 
     Returns:
         One for each model.
@@ -60,11 +66,22 @@ def read_windows(models: Sequence[LongSentenceTransformer], text: str) -> list[W
         return torch.cat([reader.pool(outputs) for reader in readers], dim=1)
 
     prompt = models[0].prompt_of("document")
-    (read,) = read_spans(readers[0], [text], prompt, pool=pool, beyond_window=False)
-    passages = [text[slice(*span)] for span in read.spans]
-    of_each = torch.cat([read.vectors, read.document[None]]).chunk(len(models), dim=1)
+    wants_units = ranges is not None
+    (read,) = read_units(
+        readers[0],
+        [text],
+        [ranges if ranges is not None else ()],
+        prompt,
+        pool=pool,
+        beyond_window=wants_units,
+    )
+    passages = [text[slice(*span)] for span in read.ranges]
+    of_each = torch.cat([read.windows, read.document[None]]).chunk(len(models), dim=1)
+    units = None
+    if wants_units:
+        units = models[0].units_from_pooled(replace(read, document=of_each[0][-1]))
     return [
-        Windows(vectors[:-1], vectors[-1], read.spans, passages, read.coverage)
+        Windows(vectors[:-1], vectors[-1], read.ranges, passages, read.coverage, units)
         for vectors in map(_finished, models, of_each)
     ]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
+
+from numpy.typing import ArrayLike
 
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.loading.whitening import (
@@ -94,6 +97,7 @@ def fit_whitening(
     validation: bool = True,
     seed: int = 0,
     on_document: OnDocument = lambda text, windows: None,
+    split: Callable[[str], ArrayLike] | None = None,
 ) -> Fit:
     """Read documents, fit a whitening on all of them, and judge it by cross-validation.
 
@@ -107,6 +111,7 @@ def fit_whitening(
         validation: Whether to judge it.
         seed: Of the documents held out and of the passages.
         on_document: Called with each document that was read.
+        split: Gives the units of a document, for `on_document`; None to leave them out.
 
     Raises:
         ConfigError: If a setting is out of range, or contradicts another, or the model is whitened
@@ -126,9 +131,10 @@ def fit_whitening(
     count = partly_read = 0
     for place, number in enumerate(survey.kept):
         text = documents[number]
-        read = read_windows([variant.model for variant in variants], text)
+        ranges = None if split is None else split(text)
+        read = read_windows([variant.model for variant in variants], text, ranges)
         for variant, windows in zip(variants, read, strict=True):
-            variant.add(windows, number_of.get(place))
+            variant.add(replace(windows, units=None), number_of.get(place))
         count += len(read[0].vectors)
         partly_read += read[0].coverage.read < read[0].coverage.tokens
         on_document(text, read)

@@ -1,14 +1,15 @@
-"""A text as the vectors of its spans, in the class that sentence-transformers has for several.
+"""A text as the vectors of its parts, in the class that sentence-transformers has for several.
 
-Its MaxSim of a query, which is one vector, is then the similarity of the best span.
+Its MaxSim of a query, which is one vector, is then the similarity of the best part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from numpy.typing import ArrayLike
 from sentence_transformers.base.modules.module import Module
 from sentence_transformers.util import batch_to_device
 from torch import nn
@@ -18,32 +19,35 @@ from longembed_st.base.pooled import following_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.sentence_transformer.spans import read_spans, refuse_short
 from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
+from longembed_st.sentence_transformer.units import read_units
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
+Split = Callable[[str], ArrayLike]
+"""From a text to the half-open ranges of characters of its units, shape (units, 2)."""
+
 _TOKENS = "token_embeddings"
 _SUPPORTED = ("Normalize", "Dense")
 
 
-class SpanReader(Module):
-    """The first module of a multi-vector model: reads a document as its spans, a query as a whole.
+class PartReader(Module):
+    """The first module of a multi-vector model: reads a document as its parts, a query as a whole.
 
     Args:
         reader: Of an extended model.
-        span_tokens: As for `LongSentenceTransformer.encode_spans`.
+        split: As for `multi_vector`.
     """
 
     forward_kwargs = {"task"}  # noqa: RUF012 - as the base class has it
 
-    def __init__(self, reader: LongTransformer, span_tokens: int | None) -> None:
+    def __init__(self, reader: LongTransformer, split: Split | None) -> None:
         super().__init__()
         self.reader = reader
-        self.span_tokens = span_tokens
+        self.split = split
 
     @property
     def tokenizer(self) -> Any:
@@ -52,7 +56,7 @@ class SpanReader(Module):
 
     @property
     def max_seq_length(self) -> int | None:
-        """None: what the window does not hold has spans of its own."""
+        """None: texts of any length are read."""
         return None
 
     def get_embedding_dimension(self) -> int:
@@ -76,11 +80,11 @@ class SpanReader(Module):
 
         Args:
             features: What `preprocess` returned.
-            **kwargs: `task`, "query" for one vector; spans otherwise.
+            **kwargs: `task`, "query" for one vector; parts otherwise.
 
         Returns:
-            The features with `token_embeddings`, shape (texts, most spans, width), and
-            `attention_mask`, 1 where there is a span.
+            The features with `token_embeddings`, shape (texts, most parts, width), and
+            `attention_mask`, 1 where there is a part.
         """
         texts, prompt = features["texts"], features["prompt"]
         if kwargs.get("task") == "query":
@@ -88,8 +92,9 @@ class SpanReader(Module):
             flat = batch_to_device(flat, self.reader.token_table.device)
             vectors = list(self.reader(flat)["sentence_embedding"][:, None])
         else:
-            documents = read_spans(self.reader, texts, prompt, span_tokens=self.span_tokens)
-            vectors = [document.vectors for document in documents]
+            ranges = [() if self.split is None else self.split(text) for text in texts]
+            documents = read_units(self.reader, texts, ranges, prompt)
+            vectors = [read.windows if self.split is None else read.units for read in documents]
         masks = [torch.ones(len(v), dtype=torch.int64, device=v.device) for v in vectors]
         features[_TOKENS] = pad_sequence(vectors, batch_first=True)
         features["attention_mask"] = pad_sequence(masks, batch_first=True)
@@ -111,21 +116,23 @@ class SpanReader(Module):
 
 
 def multi_vector(
-    model: LongSentenceTransformer, *, span_tokens: int | None = None
+    model: LongSentenceTransformer, *, split: Split | None = None
 ) -> MultiVectorEncoder:
-    """Make a MultiVectorEncoder of a model: a document becomes its spans, a query one vector.
+    """Make a MultiVectorEncoder of a model: a document becomes its parts, a query one vector.
 
     Needs sentence-transformers 6.1 or later. Its evaluators, mteb's wrapper for late interaction,
     and fields of several vectors in other engines take the result; its MaxSim is the similarity of
-    the best span.
+    the best part.
 
     Args:
         model: An extended model; stays as it is and shares its weights.
-        span_tokens: Most tokens of a span; None for the windows of the method.
+        split: Splits a document into the units that get a vector, for instance
+            `longembed_index.documents.sentences.sentence_units`; None for the windows of the
+            method, which end with the extended window.
 
     Raises:
-        ConfigError: If `span_tokens` is out of range, or sentence-transformers is too old.
-        ModelError: If the model was not extended, or has modules that vectors of spans cannot go
+        ConfigError: If sentence-transformers is too old.
+        ModelError: If the model was not extended, or has modules that vectors of parts cannot go
             through.
     """
     try:
@@ -135,13 +142,12 @@ def multi_vector(
             "models of several vectors need sentence-transformers 6.1: "
             "pip install -U sentence-transformers"
         ) from None
-    refuse_short(span_tokens)
     reader = copy_sharing_weights(long_transformer(model))
-    modules: list[nn.Module] = [SpanReader(reader, span_tokens)]
+    modules: list[nn.Module] = [PartReader(reader, split)]
     for module in following_modules(model):
         kind = type(module).__name__
         if kind not in _SUPPORTED:
-            raise ModelError(f"vectors of spans cannot go through the module {kind}")
+            raise ModelError(f"vectors of parts cannot go through the module {kind}")
         copy = cast(Any, copy_sharing_weights(module))
         copy.module_input_name = copy.module_output_name = _TOKENS
         modules.append(copy)

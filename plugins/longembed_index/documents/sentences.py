@@ -1,0 +1,260 @@
+"""The sentence units of a text: the smallest pieces that have a vector.
+
+A unit is a sentence, or some short ones together; of a table it is some rows, of code some lines.
+What a text is made of is seen in the text itself, so that a text has the same units whatever it is
+called and whenever it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import sentencex  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from longembed_index.documents.parsed import PAGE_END
+from longembed_index.lexical.analyzer import guess_language
+
+LEAST_WORDS = 15
+"""Shorter sentences are joined with the next one."""
+
+MOST_WORDS = 50
+"""Longer sentences are cut."""
+
+_LONG_WORD = 20
+"""Characters without a space that count as one more word."""
+
+_AT_ONCE = 5_000
+"""Characters that are split into sentences together: the splitter's time grows faster than they."""
+
+_LANGUAGE_CODES = {
+    "danish": "da",
+    "dutch": "nl",
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "italian": "it",
+    "norwegian": "no",
+    "portuguese": "pt",
+    "russian": "ru",
+    "spanish": "es",
+    "swedish": "sv",
+    "turkish": "tr",
+}
+
+# Scripts that do not separate words by spaces; two characters count as a word.
+_EAST_ASIAN = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
+_SPACED_BY_CLAUSE = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
+_UNSPACED = re.compile(f"[{_EAST_ASIAN}{_SPACED_BY_CLAUSE}]")
+_CLAUSES = re.compile(f"[{_SPACED_BY_CLAUSE}]")
+
+_CLOSING = "\"'”’»›」』】）)\\]"
+_END = re.compile(f"[.!?。！？｡…।॥።؟۔។៕။]+[{_CLOSING}]*")
+_END_OF_LINE = re.compile(f"[.!?:;。！？｡：；…।॥።؟۔។៕။][{_CLOSING}]*$")
+_END_OF_CLAUSE = re.compile(r"[,;:|、，；：]\s*|\s[–—-]\s")
+
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
+_FENCE = re.compile(r" {0,3}(```|~~~)")
+_ITEM = re.compile(r"\s*([-*+•‣◦·–—]|\(?\w{1,3}[.)])\s")
+_SPEAKER = re.compile(r"[^\s:][^:]{0,30}: ")
+_ROW = re.compile(r"\s*\|| \| |\S\t|\S {3,}\S|(,(?![\s\d])[^,]*){2}|(;(?!\s)[^;]*){2}")
+_CODE = re.compile(r"[;{}\[\]=<>\\]\s*$")
+_INDENTED = re.compile(r"\t| {2,}\S")
+
+
+class _Piece(NamedTuple):
+    """A range of characters, and how many words it has."""
+
+    start: int
+    end: int
+    words: int
+
+
+def sentence_units(text: str, language: str | None = None) -> NDArray[np.int64]:
+    """Return the sentence units of a text, as half-open ranges of its characters.
+
+    Each visible character is in one unit. No unit goes on beyond a heading of Markdown, the end of
+    a page or a blank line.
+
+    Args:
+        text: Any text.
+        language: One of `longembed_index.lexical.analyzer.LANGUAGES`; None to see it in the text.
+
+    Returns:
+        In the order of the text, not overlapping, without spaces at either end. Shape (units, 2).
+    """
+    code = _LANGUAGE_CODES.get(language or guess_language([text]), "en")
+    units: list[tuple[int, int]] = []
+    for lines in _blocks(text):
+        sentences = [
+            part
+            for paragraph in _paragraphs(text, lines)
+            for sentence in _sentences(text, *paragraph, code)
+            for part in _cut(text, sentence)
+        ]
+        units += [(unit.start, unit.end) for unit in _joined(sentences)]
+    return np.array(units, dtype=np.int64).reshape(-1, 2)
+
+
+def words_in(text: str) -> int:
+    """Return the number of words of a text, as the length of units is measured.
+
+    Where words have no spaces between them, two characters count as a word.
+    """
+    words = sum(1 + len(word) // _LONG_WORD for word in text.split())
+    if text.isascii():
+        return words
+    return words + len(_UNSPACED.findall(text)) // 2
+
+
+def _piece(text: str, start: int, end: int) -> _Piece:
+    """A range without the spaces at its ends."""
+    part = text[start:end]
+    start += len(part) - len(part.lstrip())
+    return _Piece(start, max(start, end - len(part) + len(part.rstrip())), words_in(part))
+
+
+def _blocks(text: str) -> Iterator[list[_Piece]]:
+    """Yield the lines between two headings, ends of pages or blank lines."""
+    block: list[_Piece] = []
+    start, in_code = 0, False
+    for line in text.splitlines(keepends=True):
+        piece = _piece(text, start, start + len(line))
+        start += len(line)
+        if _FENCE.match(line):
+            in_code = not in_code
+        is_heading = not in_code and _HEADING.match(line) is not None
+        if block and (is_heading or piece.start == piece.end):
+            yield block
+            block = []
+        if piece.start < piece.end:
+            block.append(piece)
+        if block and (is_heading or line.endswith(PAGE_END)):
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _paragraphs(text: str, lines: Sequence[_Piece]) -> Iterator[tuple[int, int]]:
+    """Yield what is written without a break: lines that go on in the next one belong together."""
+    start = lines[0].start
+    lengths = [line.end - line.start for line in lines]
+    for place, (line, following) in enumerate(pairwise(lines)):
+        # A line that is as long as its neighbours was wrapped, unless it ends like a sentence.
+        is_full = lengths[place] >= 0.75 * max(lengths[max(place - 3, 0) : place + 4])
+        if not _goes_on(text, line, following, is_full):
+            yield start, line.end
+            start = following.start
+    yield start, lines[-1].end
+
+
+def _goes_on(text: str, line: _Piece, following: _Piece, is_full: bool) -> bool:
+    """Whether a sentence goes on from a line to the one that follows."""
+    first, second = text[line.start : line.end], text[following.start : following.end]
+    # With what stands before it, which tells code.
+    indented = text[line.end : following.end].lstrip("\r\n")
+    if (
+        _CODE.search(first)
+        or _ROW.search(first)
+        or _ROW.search(second)
+        or _INDENTED.match(indented)
+        or _ITEM.match(second)
+        or _SPEAKER.match(second)
+    ):
+        return False
+    if second[0].islower():
+        return line.words >= 4
+    return is_full and 6 <= line.words <= 30 and not _END_OF_LINE.search(first)
+
+
+def _sentences(text: str, start: int, end: int, code: str) -> Iterator[_Piece]:
+    """Yield the sentences of a paragraph."""
+    boundaries = _unspaced_ends if _is_unspaced(text[start:end]) else _ends
+    for sentence_end in boundaries(text, start, end, code):
+        piece = _piece(text, start, sentence_end)
+        if piece.start < piece.end:
+            yield piece
+        start = sentence_end
+
+
+def _is_unspaced(part: str) -> bool:
+    return not part.isascii() and 3 * len(_UNSPACED.findall(part)) > len(part)
+
+
+def _ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
+    """Yield where the sentences of a paragraph end."""
+    while start < end:
+        stop = min(start + _AT_ONCE, end)
+        part = text[start:stop]
+        ends = [b["end_index"] for b in sentencex.get_sentence_boundaries(code, part)]
+        if stop < end and len(ends) > 1:
+            # The last one goes on.
+            ends.pop()
+        elif not ends or ends[-1] < len(part):
+            ends.append(len(part))
+        yield from (start + place for place in ends)
+        start += ends[-1]
+
+
+def _unspaced_ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
+    """Yield where the sentences end in a script without spaces between words."""
+    ends = _END
+    if _CLAUSES.search(text, start, end):
+        ends = re.compile(rf"{_END.pattern}|\s+")
+    for match in ends.finditer(text, start, end):
+        yield match.end()
+    yield end
+
+
+def _cut(text: str, sentence: _Piece) -> Iterator[_Piece]:
+    """Yield a sentence, in parts if it is too long: at the end of a clause, or between words."""
+    start, end, words = sentence
+    parts = -(-words // MOST_WORDS)
+    step = -(-(end - start) // parts) if parts else 0
+    while parts > 1 and end - start > step:
+        stop = _cut_before(text, start + step // 2, start + step)
+        piece = _piece(text, start, stop)
+        if piece.start < piece.end:
+            yield piece
+        start = stop
+    if start < end:
+        yield _piece(text, start, end)
+
+
+def _cut_before(text: str, low: int, high: int) -> int:
+    """The last place in a range where a sentence is best cut; its end if there is none."""
+    clauses = [match.end() for match in _END_OF_CLAUSE.finditer(text, low, high)]
+    if clauses:
+        return clauses[-1]
+    part = text[low:high]
+    visible = part.rstrip()
+    spaces = [place for place, character in enumerate(visible) if character.isspace()]
+    if len(visible) < len(part):
+        return high
+    return low + spaces[-1] + 1 if spaces else high
+
+
+def _joined(sentences: Sequence[_Piece]) -> list[_Piece]:
+    """Join short sentences with those that follow, and a short last one with that before it."""
+    units: list[_Piece] = []
+    for sentence in sentences:
+        if units and units[-1].words < LEAST_WORDS and _fit(units[-1], sentence):
+            units[-1] = _together(units[-1], sentence)
+        else:
+            units.append(sentence)
+    if len(units) > 1 and units[-1].words < LEAST_WORDS // 2 and _fit(units[-2], units[-1]):
+        units[-2:] = [_together(*units[-2:])]
+    return units
+
+
+def _fit(first: _Piece, second: _Piece) -> bool:
+    return first.words + second.words <= MOST_WORDS
+
+
+def _together(first: _Piece, second: _Piece) -> _Piece:
+    return _Piece(first.start, second.end, first.words + second.words)
