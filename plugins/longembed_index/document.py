@@ -150,6 +150,56 @@ class Passage:
     page: int | None = None
     heading: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the passage as plain data for JSON."""
+        return {**vars(self), "sentence": list(self.sentence) if self.sentence else None}
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A passage of a context.
+
+    Attributes:
+        number: As it stands before the passage in the context's text, from 1.
+        document_id: The document that it is from.
+        title: The document's title.
+        passage: The passage.
+    """
+
+    number: int
+    document_id: str
+    title: str
+    passage: Passage
+
+
+@dataclass(frozen=True)
+class Context:
+    """Passages for the prompt of a language model.
+
+    Attributes:
+        text: All of it: the title of each document, and its passages in the order of its text, each
+            behind its number, page and heading.
+        citations: The passages, in the order of the text.
+        size: What the text takes of the budget, in words or tokens.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the context as plain data for JSON."""
+        citations = [
+            {
+                "number": citation.number,
+                "source": citation.document_id,
+                "title": citation.title,
+                **citation.passage.to_dict(),
+            }
+            for citation in self.citations
+        ]
+        return {"text": self.text, "size": self.size, "citations": citations}
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -182,10 +232,6 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain data for JSON, without the text of the document."""
-        passages = [
-            {**vars(passage), "sentence": list(passage.sentence) if passage.sentence else None}
-            for passage in self.passages
-        ]
         return {
             "score": self.score,
             "source": self.document.id,
@@ -196,6 +242,6 @@ class Hit:
             "read": self.tokens_read,
             "share_read": self.share_read,
             "scores": dict(self.scores),
-            "passages": passages,
+            "passages": [passage.to_dict() for passage in self.passages],
             "copies": list(self.copies),
         }

@@ -27,7 +27,6 @@ from longembed_index.lexical.file import (
     temporary_file,
 )
 from longembed_index.lexical.query import WordQuery
-from longembed_index.lexical.scores import window_ranges
 from longembed_index.lexical.tables import (
     DocumentTokens,
     Settings,
@@ -36,10 +35,8 @@ from longembed_index.lexical.tables import (
     find_phrase,
     insert_documents,
     read_content_hashes,
-    read_document_terms,
     read_settings,
     read_totals,
-    unpack_starts,
     write_settings,
 )
 from longembed_st.base.texts import escaped
@@ -144,21 +141,6 @@ class WordIndex:
         if not terms:
             return None
         return self.read(partial(find_phrase, terms=terms))
-
-    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans.
-
-        Args:
-            document_id: The document.
-            characters: The length of its text.
-
-        Returns:
-            Half-open ranges of characters, each from the middle of the one before it; none if the
-            document does not exist.
-        """
-        for _, _, starts in self.read(lambda c: list(read_document_terms(c, [document_id]))):
-            return window_ranges(unpack_starts(starts), characters)
-        return []
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what a function reads from the file; a damaged file is built again first."""

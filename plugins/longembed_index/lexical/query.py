@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, get_analyzer
-from longembed_index.lexical.protocol import WordScores
 from longembed_index.lexical.scores import (
     QueryWeights,
+    TermPlaces,
     Terms,
+    WordScores,
     document_scores,
     idf,
-    range_scores,
+    occurrences_in,
 )
 from longembed_index.lexical.tables import (
     TermCount,
+    Totals,
     find_candidates,
     read_document_terms,
     read_settings,
@@ -60,6 +61,16 @@ class WordQuery:
         self._words, self._text = words, text
         self._known: _QueryTerms | None = None
 
+    @property
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
+        return self._words.read(self._terms).weights
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what a document comes near to that holds every term of the query many times."""
+        return self.weights.highest
+
     def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
 
@@ -88,44 +99,21 @@ class WordQuery:
 
         return self._words.read(work)
 
-    def range_scores(
-        self, document_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """Return the scores of ranges of a document's characters, as if each was a passage.
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist.
 
         Args:
-            document_id: The document.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,); zeros if the document does not exist.
+            ids: The documents.
         """
 
-        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
+        def work(connection: sqlite3.Connection) -> dict[str, TermPlaces]:
             weights = self._terms(connection).weights
-            for _, terms, starts in read_document_terms(connection, [document_id]):
-                return range_scores(weights, terms, unpack_starts(starts), ranges)
-            return np.zeros(len(ranges))
-
-        return self._words.read(work)
-
-    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """Return the scores of ranges of any text's characters, such as a passage's sentences.
-
-        Args:
-            text: The text.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,).
-        """
-
-        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
-            known = self._terms(connection)
-            numbers = {count.term: count.number for count in known.counts}
-            tokens = _analyzer(connection).tokens(text)
-            terms = np.array([numbers.get(term, -1) for term in tokens.terms], dtype=np.int32)
-            return range_scores(known.weights, terms, tokens.starts, ranges)
+            places = {}
+            for document_id, terms, packed in read_document_terms(connection, ids):
+                starts = unpack_starts(packed)
+                rows, columns = occurrences_in(terms, weights)
+                places[document_id] = TermPlaces(columns, starts[rows].astype(np.int64), starts)
+            return places
 
         return self._words.read(work)
 
@@ -145,9 +133,20 @@ class WordQuery:
                 often * idf(passages, totals.passages),
                 totals.length / max(totals.documents, 1),
                 totals.passage_length / max(totals.passages, 1),
+                self._missing(times, counts, totals),
             )
             self._known = _QueryTerms(edition, counts, weights)
         return self._known
+
+    @staticmethod
+    def _missing(times: Counter[str], counts: Sequence[TermCount], totals: Totals) -> WordScores:
+        """Return what the terms weigh that no document has."""
+        often = times.total() - sum(times[count.term] for count in counts)
+        nowhere = np.zeros(1)
+        document, passage = (
+            float(often * idf(nowhere, count)[0]) for count in (totals.documents, totals.passages)
+        )
+        return WordScores(document, passage)
 
 
 def _analyzer(connection: sqlite3.Connection) -> Analyzer:

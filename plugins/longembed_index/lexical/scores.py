@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from longembed_index.lexical.protocol import WordScores
 
 K1, B = 1.5, 0.75
 """The defaults of bm25s, which the BM25 lines of docs/RESULTS.md were made with."""
@@ -28,6 +26,16 @@ Terms = NDArray[np.int32]
 """A text as the numbers of its terms, in order, shape (terms,)."""
 
 
+class WordScores(NamedTuple):
+    """The BM25 scores of a document: of all of it, and of its best passage."""
+
+    document: float
+    passage: float
+
+
+_NONE_MISSING = WordScores(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class QueryWeights:
     """What the scores of one query need to know of the collection.
@@ -39,6 +47,7 @@ class QueryWeights:
         passage_weights: The same among passages, shape (terms,).
         document_length: The average number of terms in a document.
         passage_length: The average number of terms in a passage.
+        missing: What the terms of the query that no document has would weigh.
     """
 
     numbers: Terms
@@ -46,6 +55,30 @@ class QueryWeights:
     passage_weights: Floats
     document_length: float
     passage_length: float
+    missing: WordScores = _NONE_MISSING
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what a text comes near to that holds every term of the query many times."""
+        document, passage = self.missing
+        return WordScores(
+            document + float(self.document_weights.sum()),
+            passage + float(self.passage_weights.sum()),
+        )
+
+
+class TermPlaces(NamedTuple):
+    """Where the terms of a query stand in one text.
+
+    Attributes:
+        terms: Which term of the query it is, as an index into its weights, shape (occurrences,).
+        characters: Where it begins in the text, ascending, shape (occurrences,).
+        starts: Where each term of the text begins, of the query or not, ascending, shape (terms,).
+    """
+
+    terms: Integers
+    characters: Integers
+    starts: Terms
 
 
 def idf(containing: Floats, count: int) -> Floats:
@@ -101,23 +134,6 @@ def window_lengths(length: int) -> Floats:
     return np.minimum(WINDOW, length - firsts).astype(np.float64)
 
 
-def window_ranges(starts: Terms, characters: int) -> list[tuple[int, int]]:
-    """Return the passages of a text as half-open ranges of its characters.
-
-    Args:
-        starts: The first character of each term, shape (terms,).
-        characters: The length of the text.
-    """
-    firsts = range(0, STEP * window_count(len(starts)), STEP)
-    return [
-        (
-            int(starts[first]) if first else 0,
-            int(starts[first + WINDOW]) if first + WINDOW < len(starts) else characters,
-        )
-        for first in firsts
-    ]
-
-
 def windows_of(lengths: Integers, places: Integers) -> tuple[Integers, Integers, Floats]:
     """Return the passages of texts that some of their terms belong to.
 
@@ -155,7 +171,7 @@ def document_scores(
     if not documents:
         return {}
     lengths = np.array([len(terms) for _, terms in documents])
-    places, columns = _occurrences(np.concatenate([terms for _, terms in documents]), weights)
+    places, columns = occurrences_in(np.concatenate([terms for _, terms in documents]), weights)
     owners = np.repeat(np.arange(len(documents)), lengths)[places]
     whole = bm25(
         owners,
@@ -174,32 +190,7 @@ def document_scores(
     }
 
 
-def range_scores(
-    weights: QueryWeights, terms: Terms, starts: Terms, ranges: Sequence[tuple[int, int]]
-) -> Floats:
-    """Return the scores of ranges of a text, as if each was a passage, shape (ranges,).
-
-    Args:
-        weights: Of the query.
-        terms: Of the text, shape (terms,).
-        starts: The first character of each term, shape (terms,).
-        ranges: Half-open ranges of the text's characters.
-    """
-    places, columns = _occurrences(terms, weights)
-    bounds = np.searchsorted(starts, np.array(ranges, dtype=np.int64).reshape(-1, 2))
-    inside = np.searchsorted(places, bounds)
-    sizes = np.diff(inside, axis=1)[:, 0]
-    indices = np.concatenate([np.arange(first, last) for first, last in [(0, 0), *inside]])
-    return bm25(
-        np.repeat(np.arange(len(bounds)), sizes),
-        columns[indices],
-        np.diff(bounds, axis=1)[:, 0].astype(np.float64),
-        weights.passage_length,
-        weights.passage_weights,
-    )
-
-
-def _occurrences(terms: Terms, weights: QueryWeights) -> tuple[Integers, Integers]:
+def occurrences_in(terms: Terms, weights: QueryWeights) -> tuple[Integers, Integers]:
     """Return the places of the query's terms in a text, and which term stands at each."""
     if not len(weights.numbers):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 RUN_WORDS = 30
 """Words of a run; shorter ones find the place, longer ones say more of it (docs/PASSAGES.md)."""
 
+PASSAGE_WORDS = 60
+"""Words of a passage that is shown, and of the best run, which counts for its document."""
+
 AROUND_WORDS = 400
 """Words of what is looked at around a run."""
 
@@ -187,8 +190,8 @@ class RunScores:
         places: Where the query's terms stand; None for vectors alone.
         weights: What they weigh.
         vector: The query as a unit vector, to compare with runs; None for words alone.
-        weight: Of the vectors, from 0 to 1; the words have the rest. Without one of both, the other
-            has all of it.
+        weight: Of the vectors, from 0 to 1; the words have the rest. Where there is only one of
+            both, it counts alone.
     """
 
     def __init__(
@@ -207,10 +210,6 @@ class RunScores:
         if vector is not None and sentences.sums is not None:
             products = (sentences.sums @ vector).astype(np.float64)
             self._products = np.concatenate([np.zeros(1), np.cumsum(products)])
-        if self._products is None:
-            weight = 0.0
-        elif self._counts is None:
-            weight = 1.0
         self._weight = weight
 
     def runs(self, words: int = RUN_WORDS) -> Floats:
@@ -221,6 +220,18 @@ class RunScores:
         context = self.of(firsts, around.ends, AROUND_WORDS, around.lengths)
         context = context[self.sentences.around(words)]
         return np.asarray((1 - AROUND_WEIGHT) * parts + AROUND_WEIGHT * context)
+
+    def best(self) -> tuple[float, float]:
+        """Return the highest score by words, and the highest by vectors, of any run.
+
+        Either is NaN if the query or the document does not have it.
+        """
+        firsts, (ends, lengths) = np.arange(len(self.sentences)), self.sentences.runs(PASSAGE_WORDS)
+        words, cosines = (
+            self._words(firsts, ends, PASSAGE_WORDS),
+            self._cosines(firsts, ends, lengths),
+        )
+        return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
         """Return the best sentence of some that stand in a row.
@@ -234,20 +245,7 @@ class RunScores:
         of_rows = None if lengths is None else lengths[rows]
         return first + int(np.argmax(self.of(rows, rows + 1, RUN_WORDS / 2, of_rows)))
 
-    def words(self, firsts: Integers, ends: Integers, words: float) -> Floats:
-        """Return BM25 as a share of what a text with every term gets, shape (ranges,)."""
-        if self._counts is None or self._terms is None or self._weights is None:
-            return np.zeros(len(firsts))
-        counts = self._counts[ends] - self._counts[firsts]
-        terms = (self._terms[ends] - self._terms[firsts]).astype(np.float64)
-        norms = length_norms(terms, _TERMS_PER_WORD * words)
-        parts = counts / np.maximum(counts + norms[:, None], 1e-9)
-        highest = self._weights.highest.passage
-        return np.asarray(parts @ self._weights.passage_weights / (highest or 1.0))
-
-    def of(
-        self, firsts: Integers, ends: Integers, words: float, lengths: Floats | None
-    ) -> Floats:
+    def of(self, firsts: Integers, ends: Integers, words: float, lengths: Floats | None) -> Floats:
         """Return the scores of ranges of sentences, shape (ranges,).
 
         Args:
@@ -256,11 +254,32 @@ class RunScores:
             words: The usual number of words in them.
             lengths: Of the sums of their token states.
         """
-        by_words = self.words(firsts, ends, words)
-        if self._products is None or lengths is None:
-            return by_words
-        cosines = (self._products[ends] - self._products[firsts]) / lengths
+        by_words = self._words(firsts, ends, words)
+        cosines = self._cosines(firsts, ends, lengths)
+        if by_words is None or cosines is None:
+            alone = cosines if by_words is None else by_words
+            return np.zeros(len(firsts)) if alone is None else alone
         return np.asarray((1 - self._weight) * by_words + self._weight * cosines)
+
+    def _words(self, firsts: Integers, ends: Integers, words: float) -> Floats | None:
+        """BM25 as a share of what a text gets that holds every term."""
+        if self._counts is None or self._terms is None or self._weights is None:
+            return None
+        counts = self._counts[ends] - self._counts[firsts]
+        terms = (self._terms[ends] - self._terms[firsts]).astype(np.float64)
+        norms = length_norms(terms, _TERMS_PER_WORD * words)
+        parts = counts / np.maximum(counts + norms[:, None], 1e-9)
+        highest = self._weights.highest.passage
+        return np.asarray(parts @ self._weights.passage_weights / (highest or 1.0))
+
+    def _cosines(self, firsts: Integers, ends: Integers, lengths: Floats | None) -> Floats | None:
+        if self._products is None or lengths is None:
+            return None
+        return np.asarray((self._products[ends] - self._products[firsts]) / lengths)
+
+
+def _highest(scores: Floats | None) -> float:
+    return float("nan") if scores is None or not len(scores) else float(scores.max())
 
 
 def _counts_before(
