@@ -181,11 +181,15 @@ class Context:
             behind its number, page and heading.
         citations: The passages, in the order of the text.
         size: What the text takes of the budget, in words or tokens.
+        is_answered: Whether something in the index seems to answer the question; what is handed
+            over is the nearest that there is, anyhow. True if the question was put by vectors
+            alone, whose scores do not tell.
     """
 
     text: str
     citations: tuple[Citation, ...]
     size: int
+    is_answered: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the context as plain data for JSON."""
@@ -198,7 +202,12 @@ class Context:
             }
             for citation in self.citations
         ]
-        return {"text": self.text, "size": self.size, "citations": citations}
+        return {
+            "text": self.text,
+            "size": self.size,
+            "is_answered": self.is_answered,
+            "citations": citations,
+        }
 
 
 @dataclass(frozen=True)

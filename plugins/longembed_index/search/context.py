@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from longembed_index.document import Citation, Context, Document
 from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.places import place_in
+from longembed_index.documents.sentences import words_in
 from longembed_index.search.passages import joined_runs, passage_of
 from longembed_index.search.runs import RUN_WORDS, RunScores
 from longembed_index.search.scores import DECIMALS, best_first
@@ -48,11 +51,6 @@ class Measure:
         return self.count(text) <= self.most
 
 
-def count_words(text: str) -> int:
-    """Return the number of words of a text: what stands between spaces."""
-    return len(text.split())
-
-
 def measure_of(
     max_words: int | None, max_tokens: int | None, count_tokens: Callable[[str], int] | None
 ) -> Measure:
@@ -70,7 +68,7 @@ def measure_of(
     if (max_words is None) == (max_tokens is None):
         raise ConfigError("give either max_words or max_tokens")
     if max_tokens is None:
-        most, count, name = max_words or 0, count_words, "max_words"
+        most, count, name = max_words or 0, words_in, "max_words"
     elif count_tokens is None:
         raise ConfigError(
             "max_tokens needs count_tokens, which returns the number of tokens of a text, for "
@@ -99,13 +97,21 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     """
     words = max(RUN_WORDS, measure.most // _RUNS)
     selection = _Selection(candidates, measure)
+    runs = _runs_best_first(candidates, words)
     misses = 0
-    for number, first, end in _runs_best_first(candidates, words):
+    for number, first, end in runs:
         misses += not selection.add(number, range(first, end))
         if misses == _MISSES:
             break
-    text, citations = selection.text(), selection.citations()
-    return Context(text, tuple(citations), measure.count(text))
+    if runs and not selection.chosen:
+        selection.add_beginning(*runs[0][:2])
+    text = selection.text()
+    return Context(
+        text,
+        tuple(selection.citations()),
+        measure.count(text),
+        any(scores.is_answered() for _, scores, _ in candidates),
+    )
 
 
 def _runs_best_first(candidates: Sequence[Candidate], words: int) -> list[tuple[int, int, int]]:
@@ -126,7 +132,8 @@ class _Selection:
 
     def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
         self._candidates, self._measure = candidates, measure
-        self._chosen: dict[int, list[int]] = {}
+        self.chosen: dict[int, list[int]] = {}
+        self._stop: int | None = None
         self._headers: dict[tuple[int, int], str] = {}
 
     def add(self, number: int, rows: Iterable[int]) -> bool:
@@ -136,27 +143,51 @@ class _Selection:
             number: Of the document.
             rows: The sentences.
         """
-        before = self._chosen.get(number, [])
+        before = self.chosen.get(number, [])
         new = [row for row in rows if row not in before]
         for count in range(len(new), 0, -1):
-            self._chosen[number] = sorted([*before, *new[:count]])
+            self.chosen[number] = sorted([*before, *new[:count]])
             if self._measure.holds(self.text()):
                 return count == len(new)
-        self._chosen[number] = before
+        self.chosen[number] = before
         if not before:
-            del self._chosen[number]
+            del self.chosen[number]
         return not new
+
+    def add_beginning(self, number: int, row: int) -> None:
+        """Add as much of a sentence as fits, up to the end of a word, if there are words.
+
+        Args:
+            number: Of the document.
+            row: The sentence; nothing else was chosen.
+        """
+        document, scores, _ = self._candidates[number]
+        start, end = scores.sentences.ranges[row].tolist()
+        stops = [start + word.end() for word in re.finditer(r"\S+", document.text[start:end])]
+        if len(stops) == 1:
+            stops = list(range(start + 1, end + 1))
+        self.chosen[number] = [row]
+
+        def exceeds(stop: int) -> bool:
+            self._stop = stop
+            return not self._measure.holds(self.text())
+
+        count = bisect_left(stops, True, key=exceeds)
+        if count:
+            self._stop = stops[count - 1]
+        else:
+            self.chosen.clear()
 
     def text(self) -> str:
         """Return the chosen passages as one text."""
         lines: list[str] = []
         shown = None
         for place, (number, first, end) in enumerate(self._passages(), 1):
-            document, scores, _ = self._candidates[number]
+            document = self._candidates[number][0]
             if number != shown:
                 lines += [*([""] if lines else []), document.title]
                 shown = number
-            start, stop = scores.sentences.ranges[first, 0], scores.sentences.ranges[end - 1, 1]
+            start, stop = self._characters(number, first, end)
             lines.append(f"[{place}]{self._header(number, first)} {document.text[start:stop]}")
         return "\n".join(lines).replace(PAGE_END, "\n")
 
@@ -167,14 +198,20 @@ class _Selection:
             document, scores, of_document = self._candidates[number]
             score = float(scores.runs(RUN_WORDS)[first:end].max()) + DOCUMENT_WEIGHT * of_document
             passage = passage_of(document, scores, first, end, score)
+            start, stop = self._characters(number, first, end)
+            passage = replace(passage, end=stop, text=document.text[start:stop])
             citations.append(Citation(len(citations) + 1, document.id, document.title, passage))
         return citations
 
     def _passages(self) -> Iterator[tuple[int, int, int]]:
-        for number, rows in self._chosen.items():
+        for number, rows in self.chosen.items():
             sentences = self._candidates[number][1].sentences
             for first, end in joined_runs(rows, [row + 1 for row in rows], sentences.borders):
                 yield number, first, end
+
+    def _characters(self, number: int, first: int, end: int) -> tuple[int, int]:
+        ranges = self._candidates[number][1].sentences.ranges
+        return int(ranges[first, 0]), self._stop or int(ranges[end - 1, 1])
 
     def _header(self, number: int, first: int) -> str:
         """Return where a passage stands, in front of which it is put."""
