@@ -48,4 +48,6 @@ def cosine(
         sum(count * vector[place] for vector, count in zip(vectors, counts, strict=True))
         for place in range(len(query))
     ]
-    return sum(x * y for x, y in zip(total, query, strict=True)) / math.dist(total, [0] * len(query))
+    return sum(x * y for x, y in zip(total, query, strict=True)) / math.dist(
+        total, [0] * len(query)
+    )
