@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,20 +19,16 @@ from lancedb.query import DocumentGranularity, MatchQuery, PhraseQuery
 
 from lancedb_longembed.tables import KEY, Rows, lance_errors, one_of
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, get_analyzer
-from longembed_index.lexical.protocol import WordScores
 from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
     QueryWeights,
+    TermPlaces,
+    WordScores,
     idf,
-    range_scores,
     window_count,
-    window_ranges,
 )
 from longembed_index.store.sqlite_rows import is_storable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TEXT, WORDS, PASSAGES = "text", "words", "passages"
 WORD_FIELDS = (pa.field(WORDS, pa.large_string()), pa.field(PASSAGES, pa.list_(pa.string())))
@@ -58,6 +54,8 @@ _MOST_UNINDEXED = 0.05
 """The share of unindexed documents up to which it hardly matters how their words are counted."""
 _COUNTED = 10_000
 """The documents of a term are counted up to here: beyond, it hardly tells passages apart."""
+_LANCE_FACTOR = 2.2
+"""LanceDB's BM25 has k1 + 1 in its numerator, which ours leaves out."""
 _PASSAGE_LENGTH = 0.9 * WINDOW
 """The average length, as nearly as it matters within one document, whose last passage is short."""
 
@@ -102,18 +100,18 @@ class LanceWords:
             return None
         return {key for key, _ in self.search(_query(PhraseQuery, terms, WORDS), len(self))}
 
-    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without spans, as ranges of its characters."""
-        return window_ranges(self.analyse(self.text_of(document_id)).starts, characters)
-
     def analyse(self, text: str) -> Tokens:
         """Return the terms of a text in the language of the documents."""
         return get_analyzer(self.language or NO_LANGUAGE).tokens(text)
 
-    def text_of(self, document_id: str) -> str:
-        """Return the text of a document; empty if it does not exist."""
-        batches = self._rows.read_keys([document_id], TEXT) if self._rows is not None else ()
-        return "".join(text for batch in batches for text in batch[TEXT].to_pylist())
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts of documents by id; of those that exist."""
+        batches = self._rows.read_keys(list(ids), KEY, TEXT) if self._rows is not None else ()
+        return {
+            key: text
+            for batch in batches
+            for key, text in zip(batch[KEY].to_pylist(), batch[TEXT].to_pylist(), strict=True)
+        }
 
     def search(
         self, query: Any, most: int, among: Sequence[str] | None = None
@@ -169,21 +167,26 @@ class LanceQuery:
             return []
         return self._words.search(_query(MatchQuery, self._terms, column), most, among)
 
-    def range_scores(
-        self, document_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of a document's characters, shape (ranges,)."""
-        return self.text_scores(self._words.text_of(document_id), ranges)
-
-    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of any text's characters, shape (ranges,)."""
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist."""
         numbers = {term: number for number, term in enumerate(sorted(set(self._terms)))}
-        analysed = self._words.analyse(text)
-        terms = np.array([numbers.get(term, -1) for term in _terms(analysed)], dtype=np.int32)
-        return range_scores(self._weights, terms, analysed.starts, ranges)
+        places = {}
+        for key, text in self._words.texts_of(ids).items():
+            analysed = self._words.analyse(text)
+            terms = np.array([numbers.get(term, -1) for term in _terms(analysed)], dtype=np.int64)
+            own = terms >= 0
+            starts = analysed.starts
+            places[key] = TermPlaces(terms[own], starts[own].astype(np.int64), starts)
+        return places
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what `scores` come near to for a document that has every term many times."""
+        return WordScores(*(_LANCE_FACTOR * score for score in self.weights.highest))
 
     @cached_property
-    def _weights(self) -> QueryWeights:
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
         times = Counter(self._terms)
         terms = sorted(times)
         documents = [
