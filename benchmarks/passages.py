@@ -139,7 +139,7 @@ def main() -> None:
         "max_seq_length": arguments.max_seq_length,
         "dtype": "float32",
         "on_overflow": "truncate",
-        "spans": True,
+        "units": True,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     books = read_texts(arguments.books)

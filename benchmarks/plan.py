@@ -2,7 +2,7 @@
 
     python benchmarks/plan.py MODEL BOOKS.jsonl.gz [--documents 10000000] [--tokens 13000]
 
-Three ways are read in turn: one vector a document, one with spans beside it, and what people do
+Three ways are read in turn: one vector a document, one with units beside it, and what people do
 today: each of the model's windows as a text of its own, in stock sentence-transformers. Bytes are
 those of Parquet with zstd. Hours are for cores like these, all of them at work all the time; that
 twice the cores halve them is assumed, not measured.
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=12)
     arguments = parser.parse_args()
     settings = ModelSettings(model_name=arguments.model, method="pcw")
-    alone, spanned = EmbedDocuments(settings), EmbedDocuments(settings, spans=True)
+    alone, spanned = EmbedDocuments(settings), EmbedDocuments(settings, units=True)
     probe = slices(arguments.books, 4, 20_000)
     per_token = 20_000 * 4 / sum(alone(pa.table({"text": probe}))["tokens"].to_pylist())
     texts = slices(arguments.books, arguments.sample, int(arguments.tokens * per_token))
@@ -79,7 +79,7 @@ def main() -> None:
     window = int(stock.max_seq_length or 512)
     ways = {
         "one vector": lambda: alone(rows),
-        "with spans": lambda: spanned(rows),
+        "with units": lambda: spanned(rows),
         "chunks": lambda: chunked(stock, texts, window),
     }
     cores = torch.get_num_threads()

@@ -38,7 +38,7 @@ def write_texts(path: Path, count: int) -> None:
 
 def plain(path: Path, settings: ModelSettings, out: Path) -> float:
     """Return the seconds of a loop that embeds and writes, the model loaded."""
-    embed = EmbedDocuments(settings, spans=True)
+    embed = EmbedDocuments(settings, units=True)
     began = time.perf_counter()
     rows = rows_of_file(Input(str(path), 1), DEFAULT_PARSER)
     tables = [embed(table) for table in tables_of(rows, sorted_keys([]))]
@@ -51,7 +51,7 @@ def with_ray(path: Path, settings: ModelSettings, out: Path, actors: int) -> tup
     inputs, _ = find_inputs([path])
     provenance = storable_model(settings).provenance
     began = time.perf_counter()
-    report = embed_to_parquet(inputs, str(out), provenance, spans=True, actors=actors)
+    report = embed_to_parquet(inputs, str(out), provenance, units=True, actors=actors)
     return time.perf_counter() - began, report.tokens
 
 

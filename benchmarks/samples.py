@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
 from longembed_index.documents.folder import jsonl_rows
 from longembed_index.lexical.index import WordIndex
 from longembed_index.store.memory import MemoryStore
@@ -77,14 +77,14 @@ def record_of(
     document_id: str,
     text: str,
     vector: np.ndarray,
-    spans: np.ndarray | None = None,
+    units: np.ndarray | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Record:
-    """Return a record; vectors of spans are of equal parts of the text."""
+    """Return a record; vectors of units are of equal parts of the text."""
     parts = None
-    if spans is not None:
-        bounds = np.linspace(0, len(text), len(spans) + 1).astype(np.int64)
-        parts = Spans(np.stack([bounds[:-1], bounds[1:]], axis=1), spans)
+    if units is not None:
+        bounds = np.linspace(0, len(text), len(units) + 1).astype(np.int64)
+        parts = Units(np.stack([bounds[:-1], bounds[1:]], axis=1), np.full(len(units), 20), units)
     document = Document(document_id, text, metadata or {})
     return Record(document, vector, f"hash of {document_id}", Coverage(1, 1, 1), parts)
 

@@ -30,9 +30,9 @@ from longembed_index.store.protocol import Store
 
 K = 10
 QUERIES = 50
-BATCH, SPAN_BATCH = 500, 100
-SPANS = 30
-"""Of each document, where spans are measured."""
+BATCH, UNIT_BATCH = 500, 100
+UNITS = 30
+"""Of each document, where units are measured."""
 
 
 FILTERS = {
@@ -156,26 +156,26 @@ def show_word_search(words: LexicalIndex) -> None:
     print(f"  by words, 100 candidates scored with passages: {milliseconds(search, 20):.1f} ms")
 
 
-def measure_spans(kind: str, folder: Path, count: int) -> None:
-    """Write a store with spans, read them, and print what that takes."""
+def measure_units(kind: str, folder: Path, count: int) -> None:
+    """Write a store with units, read them, and print what that takes."""
     draw = np.random.default_rng(2)
 
     def records() -> Iterator[Record]:
         for number in range(count):
-            vector, *spans = unit_vectors(draw, SPANS + 1)
-            yield record_of(name_of(number), "x" * 100 * SPANS, vector, np.stack(spans))
+            vector, *units = unit_vectors(draw, UNITS + 1)
+            yield record_of(name_of(number), "x" * 100 * UNITS, vector, np.stack(units))
 
-    store = open_store(folder, kind=kind, create=replace(INFO, spans=True), write=True)
-    written, _ = timed(lambda: write(store, records(), count, SPAN_BATCH))
+    store = open_store(folder, kind=kind, create=replace(INFO, units=True), write=True)
+    written, _ = timed(lambda: write(store, records(), count, UNIT_BATCH))
     store.close()
     store = open_store(folder)
     some = [name_of(number) for number in range(0, count, max(1, count // 100))]
-    everything = milliseconds(lambda _: sum(1 for _ in store.spans()), 3)
-    few = milliseconds(lambda _: list(store.spans(some)), 5)
+    everything = milliseconds(lambda _: sum(1 for _ in store.units()), 3)
+    few = milliseconds(lambda _: list(store.units(some)), 5)
     store.close()
-    print(f"\n{kind}: {count:,} documents of {SPANS} spans")
+    print(f"\n{kind}: {count:,} documents of {UNITS} units")
     print(f"  written in {written:.1f} s, {bytes_of(folder) / 1e6:,.0f} MB on disk")
-    print(f"  all spans read in {everything:,.0f} ms, of {len(some)} documents in {few:.1f} ms")
+    print(f"  all units read in {everything:,.0f} ms, of {len(some)} documents in {few:.1f} ms")
 
 
 def main() -> None:
@@ -184,12 +184,12 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--words", type=int, default=300)
     parser.add_argument("--kinds", nargs="*", default=["sqlite", "chroma", "lancedb"])
-    parser.add_argument("--span-documents", type=int, default=5_000)
+    parser.add_argument("--unit-documents", type=int, default=5_000)
     arguments = parser.parse_args()
     for kind in arguments.kinds:
         with tempfile.TemporaryDirectory() as folder:
             measure(kind, Path(folder, kind), arguments.documents, arguments.words)
-            measure_spans(kind, Path(folder, "spans"), arguments.span_documents)
+            measure_units(kind, Path(folder, "units"), arguments.unit_documents)
 
 
 if __name__ == "__main__":

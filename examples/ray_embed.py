@@ -1,4 +1,4 @@
-"""Embed the documents of Parquet files with Ray Data, with spans, into other Parquet files.
+"""Embed the documents of Parquet files with Ray Data, with units, into other Parquet files.
 
 Here on this machine and with descriptions of the installed packages for documents; on a cluster,
 give its address and URLs that all of its machines see:
@@ -36,7 +36,7 @@ def by_hand(dataset: ray.data.Dataset) -> ray.data.Dataset:
     """Return the embedded documents of a dataset of your own."""
     return dataset.map_batches(
         EmbedDocuments,
-        fn_constructor_kwargs={"settings": SETTINGS, "spans": True},
+        fn_constructor_kwargs={"settings": SETTINGS, "units": True},
         batch_format="pyarrow",
         batch_size=32,
         compute=ray.data.ActorPoolStrategy(size=1),
@@ -56,7 +56,7 @@ def main() -> None:
             write_documents(Path(folder))
         inputs, _ = find_inputs([arguments.data or folder])
         provenance = storable_model(SETTINGS).provenance
-        report = embed_to_parquet(inputs, arguments.out, provenance, arguments.ray, spans=True)
+        report = embed_to_parquet(inputs, arguments.out, provenance, arguments.ray, units=True)
     print(", ".join(f"{count} {status}" for status, count in report.counts.items() if count))
     for name, reason in report.failed:
         print(f"{name}: {reason}")

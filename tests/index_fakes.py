@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
 from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import Embed, embedder_of
@@ -25,7 +25,6 @@ from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
 
 DIMENSIONS = 256
-SPAN_WORDS = 10
 
 
 class FakeModel:
@@ -34,7 +33,7 @@ class FakeModel:
     Args:
         settings: Models of one name (the last part of a path), method and window are equal.
         fails_at: A word that no vector can be made of.
-        has_offsets: Whether it can make spans.
+        has_offsets: Whether it can make units.
     """
 
     def __init__(
@@ -81,20 +80,26 @@ class FakeModel:
         coverages = [self._coverage(text) for text in texts]
         return Encoded(np.stack([self.vector(text) for text in texts]), coverages)
 
-    def encode_spans(self, texts: Sequence[str]) -> list[SimpleNamespace]:
-        encoded = self.encode_with_coverage(texts, role="document")
-        results = []
-        for text, vector, coverage in zip(texts, encoded.vectors, encoded.coverages, strict=True):
-            step = max(1, len(text) // max(1, len(text.split()) // SPAN_WORDS))
-            ranges = [(start, min(start + step, len(text))) for start in range(0, len(text), step)]
-            vectors = self.encode_ranges(text, ranges)
-            results.append(
-                SimpleNamespace(spans=ranges, vectors=vectors, document=vector, coverage=coverage)
-            )
-        return results
+    def encode_query_twice(self, text: str) -> SimpleNamespace:
+        vector = self.vector(text)
+        return SimpleNamespace(vector=vector, plain=vector, coverage=self._coverage(text))
 
-    def encode_ranges(self, text: str, ranges: Sequence[tuple[int, int]]) -> np.ndarray:
-        return np.stack([self.vector(text[start:end]) for start, end in ranges])
+    def encode_units(
+        self, texts: Sequence[str], ranges: Sequence[Sequence[tuple[int, int]]]
+    ) -> list[SimpleNamespace]:
+        encoded = self.encode_with_coverage(texts, role="document")
+        return [
+            SimpleNamespace(
+                ranges=np.array(own, dtype=np.int64).reshape(-1, 2),
+                vectors=2 * np.stack([self.vector(text[start:end]) for start, end in own]),
+                counts=np.array([len(text[start:end].split()) for start, end in own]),
+                document=vector,
+                coverage=coverage,
+            )
+            for text, own, vector, coverage in zip(
+                texts, ranges, encoded.vectors, encoded.coverages, strict=True
+            )
+        ]
 
     def _coverage(self, text: str) -> Coverage:
         if self.fails_at and self.fails_at in text:
@@ -127,8 +132,8 @@ def use_fake_models(patch: pytest.MonkeyPatch | None = None) -> dict[str, FakeMo
     return loaded
 
 
-def embed_with(model: FakeModel, *, spans: bool = False) -> Embed:
-    return embedder_of(model, spans)  # type: ignore[arg-type]
+def embed_with(model: FakeModel, *, units: bool = False) -> Embed:
+    return embedder_of(model, units)  # type: ignore[arg-type]
 
 
 class LossyStore(MemoryStore):
@@ -160,7 +165,7 @@ def sources(**texts: str) -> list[TextSource]:
 
 
 def records_of(store: MemoryStore) -> dict[str, Record]:
-    """Return all records of a store by id, with their spans."""
+    """Return all records of a store by id, with their units."""
     return dict(store._records)
 
 
@@ -173,14 +178,15 @@ def record(
     document_id: str,
     text: str,
     vector: Sequence[float],
-    spans: Sequence[tuple[int, int, Sequence[float]]] = (),
+    units: Sequence[tuple[int, int, Sequence[float]]] = (),
     **metadata: object,
 ) -> Record:
-    """Return a record; spans are start, end and vector."""
+    """Return a record; units are start, end and vector."""
     parts = None
-    if spans:
-        ranges = np.array([(start, end) for start, end, _ in spans])
-        parts = Spans(ranges, np.array([vector for _, _, vector in spans], dtype=np.float32))
+    if units:
+        ranges = np.array([(start, end) for start, end, _ in units])
+        vectors = np.array([vector for _, _, vector in units], dtype=np.float32)
+        parts = Units(ranges, np.ones(len(units), dtype=np.int64), vectors)
     own = np.asarray(vector, dtype=np.float32)
     tokens = len(text.split())
     document = Document(document_id, text, metadata)

@@ -82,12 +82,12 @@ def kill_writers(place: Path, kind: str, kills: int, seed: int) -> None:
 
 
 def check(place: Path, kind: str) -> None:
-    """Assert that every batch is of one version, with its vectors, spans and words."""
+    """Assert that every batch is of one version, with its vectors, units and words."""
     store = open_store(place, kind=kind)
     entries = list(store.entries())
     ids, vectors = store.vectors()
     assert ids == [entry.id for entry in entries]
-    assert sorted(key for key, _ in store.spans()) == ids
+    assert sorted(key for key, _ in store.units()) == ids
     places = {key: place for place, key in enumerate(ids)}
     for number in range(BATCHES):
         versions = {e.metadata["version"] for e in entries if e.id.startswith(f"{number}-")}

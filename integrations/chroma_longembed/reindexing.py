@@ -99,7 +99,7 @@ def reindex(
         if model.is_compatible(provenance_of(old)):
             raise ConfigError(f"the vectors of the collection {name!r} have these settings already")
         new = _find_staged(client, name, model, restart) or _stage(client, old, model)
-    run = _Run(old, new, embedder_of(model, spans=False), on_outcome)
+    run = _Run(old, new, embedder_of(model, units=False), on_outcome)
     # The last pass only finds that old and new agree.
     if not any(not run.bring_up_to_date() for _ in range(_PASSES)):
         raise StoreError(

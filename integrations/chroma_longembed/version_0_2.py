@@ -18,7 +18,7 @@ from chromadb.errors import ChromaError
 from chroma_longembed.collection import provenance_of
 from chroma_longembed.records import ChromaRecord, read_ids, read_records
 from chroma_longembed.switching import KEPT_FROM, WAITS_FOR, find_collection, metadata_of
-from longembed_index.document import Record, Spans
+from longembed_index.document import Record
 from longembed_index.errors import StoreError
 from longembed_index.maintain.convert import (
     OF_ANOTHER_PROGRAM,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from numpy.typing import NDArray
 
-COPIES, SPANS = "longembed.vectors.sqlite3", "longembed.spans.sqlite3"
+COPIES = "longembed.vectors.sqlite3"
 _AT_ONCE = 100
 
 
@@ -62,20 +62,16 @@ class OldChromaStore:
             self._key = str(collection.id)
             provenance = provenance_of(collection)
             self.other_collections = _other_collections(client, name)
-        self._fingerprint = str(provenance.fingerprint)
         words = f"longembed.words.{quote(name, safe='')}.sqlite3"
         language = self._select(words, "SELECT value FROM settings WHERE name = 'language'")
-        of_ours = (name, self._fingerprint)
-        has_spans = "SELECT 1 FROM spans WHERE collection = ? AND fingerprint = ? LIMIT 1"
         self.info = StoreInfo(
             provenance,
-            spans=bool(self._select(SPANS, has_spans, *of_ours)),
             language=language[0][0] if language else None,
             ranking=old_ranking(directory, name),
         )
 
     def records(self, on_left_out: Callable[[str, str], None]) -> Iterator[Record]:
-        """Yield its documents with their vectors and spans."""
+        """Yield its documents with their vectors."""
         with self._client() as client:
             collection = _find(client, self._name)
             for ids in batches(read_ids(collection), _AT_ONCE):
@@ -86,10 +82,9 @@ class OldChromaStore:
                     else:
                         on_left_out(record.id, OF_ANOTHER_PROGRAM)
                 vectors = self._vectors(collection, records)
-                spans = self._spans([record.id for record in records])
                 for key, text, metadata in records:
                     if key in vectors:
-                        yield old_record(metadata, text, vectors[key], spans.get(key))
+                        yield old_record(metadata, text, vectors[key])
                     else:
                         on_left_out(metadata["source"], VECTOR_LOST)
 
@@ -113,24 +108,6 @@ class OldChromaStore:
             collection, [record.id for record in records if record.id not in vectors]
         )
         return vectors
-
-    def _spans(self, ids: Sequence[str]) -> dict[str, Spans]:
-        rows = self._select(
-            SPANS,
-            "SELECT id, ranges, vectors, checksum FROM spans WHERE collection = ? "
-            f"AND fingerprint = ? AND id IN ({', '.join('?' * len(ids))})",
-            self._name,
-            self._fingerprint,
-            *map(_key_of, ids),
-        )
-        spans = {}
-        for key, ranges, vectors, checksum in rows:
-            if zlib.crc32(ranges + vectors) == checksum:
-                places = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
-                # The first vector is the document's own.
-                values = np.frombuffer(vectors, dtype="<f2").reshape(len(places) + 1, -1)
-                spans[_id_of(key)] = Spans(places, values[1:].astype(np.float32))
-        return spans
 
     def _select(self, file: str, query: str, *values: object) -> list[Any]:
         """Return the rows of a file beside Chroma's; none if there is no such file."""

@@ -11,18 +11,20 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from lancedb_longembed.tables import KEY
 from lancedb_longembed.words import WORD_FIELDS, word_columns
-from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.document import Document, Entry, Record, Units
 from longembed_index.store.sqlite_rows import entry_values, is_storable
-from longembed_index.store.vectors import record_vectors, unit_vectors
+from longembed_index.store.units import pack_units, unpack_units
+from longembed_index.store.vectors import record_vectors
 from longembed_st.base.coverage import Coverage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TEXT, VECTOR, RANGES, SPANS, EXACT = "text", "vector", "ranges", "span_vectors", "exact"
+TEXT, VECTOR, EXACT = "text", "vector", "exact"
 """`EXACT` has title and text as JSON if they are not valid Unicode, which LanceDB does not keep."""
 _COUNTS = ("characters", "tokens", "tokens_read", "windows")
 ENTRY_COLUMNS = (KEY, "title", "metadata", "content_hash", *_COUNTS, EXACT)
+UNIT_COLUMNS = ("unit_places", "unit_vectors")
 RECORD_COLUMNS = (*ENTRY_COLUMNS, TEXT, VECTOR)
 
 
@@ -36,8 +38,7 @@ def table_schema(dimensions: int) -> pa.Schema:
             pa.field(EXACT, pa.large_string()),
             pa.field(TEXT, pa.large_string()),
             pa.field(VECTOR, pa.list_(pa.float32(), dimensions)),
-            pa.field(RANGES, pa.list_(pa.int64())),
-            pa.field(SPANS, pa.list_(pa.list_(pa.float16(), dimensions))),
+            *(pa.field(name, pa.large_binary()) for name in UNIT_COLUMNS),
             *WORD_FIELDS,
         ]
     )
@@ -65,7 +66,7 @@ def table_of(records: Sequence[Record], language: str, dimensions: int | None) -
     columns[EXACT] = [_exact(record.document) for record in records]
     columns[TEXT] = [_valid(text) for text in texts]
     columns[VECTOR] = _lists(vectors)
-    columns |= _span_columns(records, vectors.shape[1])
+    columns |= _unit_columns(records)
     return pa.table(columns | word_columns(language, texts), table_schema(vectors.shape[1]))
 
 
@@ -84,7 +85,7 @@ def read_entries(batch: pa.RecordBatch) -> list[Entry]:
 
 
 def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """Yield the records in a batch that has `RECORD_COLUMNS`, without spans."""
+    """Yield the records in a batch that has `RECORD_COLUMNS`, without units."""
     texts = batch.select([TEXT, EXACT]).to_pylist()
     for entry, row, vector in zip(read_entries(batch), texts, read_vectors(batch), strict=True):
         document = Document(entry.id, _read_exact(row, TEXT), entry.metadata, entry.title)
@@ -99,37 +100,19 @@ def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
     return vectors
 
 
-def read_spans(batch: pa.RecordBatch) -> Iterator[tuple[str, Spans]]:
-    """Yield the spans in a batch that has keys, ranges and their vectors."""
-    dimensions = batch.schema.field(SPANS).type.value_type.list_size
-    ranges = batch[RANGES].flatten().to_numpy().reshape(-1, 2)
-    vectors = batch[SPANS].flatten().flatten().to_numpy().reshape(-1, dimensions)
-    lengths = batch[SPANS].value_lengths().fill_null(0)
-    ends = np.cumsum([0, *lengths.to_pylist()])
-    for place, (key, valid) in enumerate(
-        zip(batch[KEY].to_pylist(), batch[SPANS].is_valid().to_pylist(), strict=True)
-    ):
-        part = slice(ends[place], ends[place + 1])
-        if valid:
-            yield key, Spans(ranges[part], vectors[part].astype(np.float32))
+def read_units(batch: pa.RecordBatch) -> Iterator[tuple[str, Units]]:
+    """Yield the sentence units in a batch that has keys and `UNIT_COLUMNS`."""
+    for row in batch.select([KEY, *UNIT_COLUMNS]).to_pylist():
+        places, vectors = (row[name] for name in UNIT_COLUMNS)
+        if vectors is not None:
+            yield row[KEY], unpack_units(places, vectors)
 
 
-def _span_columns(records: Sequence[Record], dimensions: int) -> dict[str, Any]:
-    spans = [record.spans for record in records]
-    missing = np.array([one is None for one in spans])
-    ends = np.cumsum([0, *(0 if one is None else len(one.vectors) for one in spans)])
-    ranges = [np.asarray(one.ranges, np.int64).reshape(-1) for one in spans if one is not None]
-    vectors = [unit_vectors(one.vectors) for one in spans if one is not None]
-    flat = np.concatenate([np.zeros((0, dimensions)), *vectors]).astype(np.float16)
-    mask = pa.array(missing)
-    return {
-        RANGES: pa.ListArray.from_arrays(
-            pa.array(2 * ends, pa.int32()),
-            np.concatenate([np.zeros(0, np.int64), *ranges]),
-            mask=mask,
-        ),
-        SPANS: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _lists(flat), mask=mask),
-    }
+def _unit_columns(records: Sequence[Record]) -> dict[str, list[bytes | None]]:
+    packed = [
+        (None, None) if record.units is None else pack_units(record.units) for record in records
+    ]
+    return dict(zip(UNIT_COLUMNS, map(list, zip(*packed, strict=True)), strict=True))
 
 
 def _lists(vectors: NDArray[Any]) -> pa.Array:

@@ -1,6 +1,6 @@
 """A collection in LanceDB as a store; see `longembed_index.store.protocol.Store`.
 
-Each row is a document: its text, metadata, vector, spans, and its words, which LanceDB's full-text
+Each row is a document: its text, metadata, vector, units, and its words, which LanceDB's full-text
 index scores. A search compares all vectors, unless somebody has made an index of them in LanceDB.
 """
 
@@ -16,13 +16,12 @@ from lancedb_longembed.collections import Collections, Entry
 from lancedb_longembed.filters import narrow
 from lancedb_longembed.records import (
     ENTRY_COLUMNS,
-    RANGES,
     RECORD_COLUMNS,
-    SPANS,
+    UNIT_COLUMNS,
     VECTOR,
     read_entries,
     read_records,
-    read_spans,
+    read_units,
     read_vectors,
     table_of,
     table_schema,
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 
     from longembed_index import document
 
-_SPANS_AT_ONCE = 200
-"""The number of documents whose spans are read together."""
+_UNITS_AT_ONCE = 200
+"""The number of documents whose units are read together."""
 
 
 class LanceStore:
@@ -126,7 +125,7 @@ class LanceStore:
         return 0 if rows is None else len(rows)
 
     def get(self, ids: Sequence[str]) -> list[document.Record]:
-        """Return the records with these ids, in the order of the ids, without spans."""
+        """Return the records with these ids, in the order of the ids, without units."""
         records = {
             record.document.id: record
             for batch in self._read(RECORD_COLUMNS, ids)
@@ -160,16 +159,16 @@ class LanceStore:
         wanted = sorted(stored_ids) if ids is None else [key for key in ids if key in places]
         return wanted, vectors[[places[key] for key in wanted]]
 
-    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Spans]]:
-        """Yield the spans of documents that have spans; of all documents without `ids`."""
-        columns = (KEY, RANGES, SPANS)
+    def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Units]]:
+        """Yield the units of documents that have units; of all documents without `ids`."""
+        columns = (KEY, *UNIT_COLUMNS)
         if ids is None:
             for batch in self._read(columns, None):
-                yield from read_spans(batch)
+                yield from read_units(batch)
             return
-        for part in batches(ids, _SPANS_AT_ONCE):
-            spans = dict(pair for batch in self._read(columns, part) for pair in read_spans(batch))
-            yield from ((key, spans[key]) for key in part if key in spans)
+        for part in batches(ids, _UNITS_AT_ONCE):
+            units = dict(pair for batch in self._read(columns, part) for pair in read_units(batch))
+            yield from ((key, units[key]) for key in part if key in units)
 
     def _read(self, columns: Sequence[str], ids: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         rows = self._find_rows()

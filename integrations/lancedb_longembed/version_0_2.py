@@ -1,19 +1,16 @@
-"""Reads what version 0.2 wrote: records and their spans in tables of LanceDB."""
+"""Reads what version 0.2 wrote: records in tables of LanceDB."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lancedb_longembed.collections import OLD_COLUMN, TABLE
 from lancedb_longembed.records import read_vectors
 from lancedb_longembed.tables import KEY, Database, Rows
-from longembed_index.document import Record, Spans
+from longembed_index.document import Record
 from longembed_index.maintain.convert import (
     OF_ANOTHER_PROGRAM,
     is_ours,
@@ -46,39 +43,25 @@ class OldLanceStore:
     ) -> None:
         self.other_collections = other_collections
         provenance = Provenance.from_json(entry["settings"])
-        digest = hashlib.sha256(str(provenance.fingerprint).encode()).hexdigest()[:16]
         name = entry["collection"]
         self._documents = _find_rows(database, entry["table"])
-        self._span_rows = _find_rows(database, f"{name}.spans.{digest}")
         ranking = old_ranking(directory, name)
-        self.info = StoreInfo(provenance, bool(entry["spans"]), entry["language"], ranking)
+        self.info = StoreInfo(provenance, language=entry["language"], ranking=ranking)
 
     def records(self, on_left_out: Callable[[str, str], None]) -> Iterator[Record]:
-        """Yield its documents with their vectors and spans."""
+        """Yield its documents with their vectors."""
         if self._documents is None:
             return
         keys = [key for batch in self._documents.read(KEY) for key in batch[KEY].to_pylist()]
         for part in batches(sorted(keys), _AT_ONCE):
-            spans = self._spans(part)
             for batch in self._documents.read_keys(part, KEY, "text", "metadata", "vector"):
                 rows = batch.select([KEY, "text", "metadata"]).to_pylist()
                 for row, vector in zip(rows, read_vectors(batch), strict=True):
                     metadata = json.loads(row["metadata"])
                     if is_ours(metadata):
-                        yield old_record(metadata, row["text"], vector, spans.get(row[KEY]))
+                        yield old_record(metadata, row["text"], vector)
                     else:
                         on_left_out(row[KEY], OF_ANOTHER_PROGRAM)
-
-    def _spans(self, keys: Sequence[str]) -> dict[str, Spans]:
-        if self._span_rows is None:
-            return {}
-        spans = {}
-        for batch in self._span_rows.read_keys(keys, KEY, "ranges", "vectors"):
-            for row in batch.to_pylist():
-                ranges = np.array(row["ranges"], dtype=np.int64).reshape(-1, 2)
-                vectors = np.array(row["vectors"], dtype=np.float32)
-                spans[row[KEY]] = Spans(ranges, vectors.reshape(len(ranges), -1))
-        return spans
 
 
 def read_old(database: Database, directory: Path, collection: str) -> OldLanceStore | None:
@@ -92,7 +75,7 @@ def read_old(database: Database, directory: Path, collection: str) -> OldLanceSt
     rows = _find_rows(database, TABLE)
     if rows is None or OLD_COLUMN not in rows.table.schema.names:
         return None
-    columns = ("table", "collection", "state", "settings", "language", "spans")
+    columns = ("table", "collection", "state", "settings", "language")
     entries = [entry for batch in rows.read(*columns) for entry in batch.to_pylist()]
     current = {entry["collection"]: entry for entry in entries if entry["state"] == "current"}
     if collection not in current:

@@ -142,14 +142,15 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         results: list[UnitVectors] = []
         for group in in_groups(texts):
             own_ranges = ranges[len(results) : len(results) + len(group)]
-            for read in read_units(self.long_transformer, group, own_ranges, prompt):
-                results.append(self.units_from_pooled(read))
+            read = read_units(self.long_transformer, group, own_ranges, prompt)
+            results += map(self.units_from_pooled, own_ranges, read)
         return results
 
-    def units_from_pooled(self, read: PooledText) -> UnitVectors:
+    def units_from_pooled(self, ranges: ArrayLike, read: PooledText) -> UnitVectors:
         """Apply the modules behind the pooling to what was read of a text.
 
         Args:
+            ranges: The characters of its units, shape (units, 2).
             read: Of this model.
 
         Raises:
@@ -159,7 +160,8 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         # A bias is not a direction.
         plain[(read.counts == 0).cpu().numpy()] = 0
         (document,) = self.vectors_from_pooled(read.document[None])
-        return UnitVectors(plain, read.counts.cpu().numpy(), document, read.coverage)
+        edges = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
+        return UnitVectors(edges, plain, read.counts.cpu().numpy(), document, read.coverage)
 
     @torch.inference_mode()
     def encode_query_twice(self, text: str, *, prompt: str | None = None) -> QueryVectors:

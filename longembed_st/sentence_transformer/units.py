@@ -35,6 +35,7 @@ class UnitVectors:
     """A text as vectors of its units, and of the whole.
 
     Attributes:
+        ranges: Half-open ranges of characters as they were given, shape (units, 2).
         vectors: The mean of each unit's token states behind the model's linear modules: not
             normalised, not whitened. Zeros for a unit without tokens. Shape (units, width).
         counts: The token states in each mean, shape (units,). A token that two windows read counts
@@ -43,6 +44,7 @@ class UnitVectors:
         coverage: What the document's vector was computed from.
     """
 
+    ranges: NDArray[np.int64]
     vectors: NDArray[np.float32]
     counts: NDArray[np.int64]
     document: NDArray[np.float32]

@@ -37,15 +37,22 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Spans:
-    """The vectors of the parts of one document.
+class Units:
+    """The sentence units of one document: the smallest pieces that have a vector.
+
+    The units i to j together have the vector `(counts * vectors).sum() / counts.sum()`, which is
+    what the model gives for their tokens, read in the document.
 
     Attributes:
-        ranges: Half-open ranges of characters of the text, shape (spans, 2).
-        vectors: Unit vectors, shape (spans, dimensions).
+        ranges: Half-open ranges of characters of the text, in its order, not overlapping, shape
+            (units, 2).
+        counts: The tokens pooled into each, shape (units,); 0 for one that the tokenizer drops.
+        vectors: The mean of each unit's token states, shape (units, width). They are neither
+            normalised nor whitened, and may have more numbers than a whitened document's vector.
     """
 
     ranges: NDArray[np.int64]
+    counts: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
 
@@ -59,14 +66,14 @@ class Record:
         content_hash: SHA-256 of what it was read from, in hex: a change of it is a change of the
             document.
         coverage: How much of the text the vector was computed from.
-        spans: The vectors of its parts; None if there are none, or if they were not asked for.
+        units: Its sentence units; None if it has none, or if they were not asked for.
     """
 
     document: Document
     vector: NDArray[np.float32]
     content_hash: str
     coverage: Coverage
-    spans: Spans | None = None
+    units: Units | None = None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Index(IndexReader):
         *,
         collection: str = COLLECTION,
         kind: str | None = None,
-        spans: bool | None = None,
+        units: bool | None = None,
         language: str | None = None,
         wait: float = 0,
         **settings: Any,
@@ -87,7 +87,7 @@ class Index(IndexReader):
                 model was moved. Without it, an index that does not exist is an error.
             collection: The collection in the store.
             kind: The kind of a new store: sqlite, lancedb, chroma or an installed one.
-            spans: Whether a new index has the vectors of parts of documents, too; by default if
+            units: Whether a new index has the vectors of parts of documents, too; by default if
                 the method reads texts of any length.
             language: The language of the words of a new index; guessed from the first documents.
             wait: The seconds to wait for another writer, in each method that writes.
@@ -104,7 +104,7 @@ class Index(IndexReader):
             collection,
             address.kind,
             ModelSettings.from_keywords(**name, **settings),
-            spans=spans,
+            units=units,
             language=language,
             wait=wait,
         )
@@ -276,7 +276,7 @@ class Index(IndexReader):
         self,
         model: PathLike | None = None,
         *,
-        spans: bool | None = None,
+        units: bool | None = None,
         whiten: bool = False,
         drop_old: bool = False,
         allow_missing: bool = False,
@@ -293,7 +293,7 @@ class Index(IndexReader):
 
         Args:
             model: Name or folder of the model; the index's own without it.
-            spans: Whether documents are to have the vectors of their parts; as now without it.
+            units: Whether documents are to have the vectors of their parts; as now without it.
             whiten: Fit a whitening on the documents, and use it for all vectors.
             drop_old: Delete the old vectors after the switch, and others kept earlier.
             allow_missing: Switch even if some documents cannot be embedded.
@@ -318,8 +318,8 @@ class Index(IndexReader):
             ModelSettings.from_keywords(**{**machine, "model_name": name, **settings})
         )
         with self.writing(on_step=on_step) as store:
-            spans = store.info.spans if spans is None else spans
-            embed = embedder_of(new_model, spans)
+            units = store.info.units if units is None else units
+            embed = embedder_of(new_model, units)
             if whiten:
                 from longembed_index.maintain.whiten import whiten_stored
 
@@ -327,7 +327,7 @@ class Index(IndexReader):
                     store,
                     self.directory,
                     new_model,
-                    spans=spans,
+                    units=units,
                     restart=restart,
                     on_step=on_step,
                     on_message=on_message,
@@ -336,7 +336,7 @@ class Index(IndexReader):
                 store,
                 new_model,
                 embed,
-                spans=spans,
+                units=units,
                 drop_old=drop_old,
                 allow_missing=allow_missing,
                 restart=restart,
@@ -394,5 +394,5 @@ class Index(IndexReader):
         with self._resources.writing(on_step, wait) as store:
             model.refuse_incompatible(store.info.provenance, "the store")
             note_place(store, model)
-            embed = embed or embedder_of(model, store.info.spans)
+            embed = embed or embedder_of(model, store.info.units)
             return ingest(sources, store, embed, on_outcome=on_outcome, **options)

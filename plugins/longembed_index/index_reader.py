@@ -293,7 +293,7 @@ class IndexReader:
             StoreError: If a vector differs; the message names the document.
         """
         store = self._resources.existing_store()
-        return verify(store, embedder_of(self.model, store.info.spans), size)
+        return verify(store, embedder_of(self.model, store.info.units), size)
 
 
 def _has_vectors_of(store: Store, info: StoreInfo) -> bool:

@@ -14,8 +14,8 @@ from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
-    check_makes_spans,
-    makes_spans,
+    check_makes_units,
+    makes_units,
     model_of_store,
     settings_on_top,
     storable_model,
@@ -47,7 +47,7 @@ class Resources:
         kind: The kind of a new store; None for the default.
         settings: For a new store, the settings of its model. For an existing one, settings that
             override those of the store.
-        spans: Whether a new store has spans; None for the default.
+        units: Whether a new store has units; None for the default.
         language: The language of a new store's words; None to guess it.
         wait: The seconds to wait for another writer.
 
@@ -62,7 +62,7 @@ class Resources:
         kind: str | None,
         settings: ModelSettings,
         *,
-        spans: bool | None = None,
+        units: bool | None = None,
         language: str | None = None,
         wait: float = 0,
     ) -> None:
@@ -71,7 +71,7 @@ class Resources:
         self._settings_for: str | None = None
         """The fingerprint of the vectors that the settings were given for."""
         self.new_ranking = Ranking()
-        self._spans, self._language, self._wait = spans, language, wait
+        self._units, self._language, self._wait = units, language, wait
         self._lock = _ForkSafeLock()
         self._store: Store | None = None
         self._searcher: Searcher | None = None
@@ -82,7 +82,7 @@ class Resources:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments, but nothing that is open."""
         options: dict[str, Any] = {
-            "spans": self._spans,
+            "units": self._units,
             "language": self._language,
             "wait": self._wait,
         }
@@ -111,10 +111,10 @@ class Resources:
         info = store.info
         if self.settings.explicit:
             settings_on_top(info.provenance, self.settings)
-        if self._spans not in (None, info.spans):
+        if self._units not in (None, info.units):
             raise ConfigError(
-                f"the index in {place} was made {'with' if info.spans else 'without'} spans. To "
-                f"change that, run `longembed reindex`, or call reindex(spans={self._spans})"
+                f"the index in {place} was made {'with' if info.units else 'without'} units. To "
+                f"change that, run `longembed reindex`, or call reindex(units={self._units})"
             )
         if self._language is not None:
             language = info.language or self.words().language
@@ -127,10 +127,10 @@ class Resources:
     def new_info(self) -> StoreInfo:
         """Load the model, and return the description of a new store."""
         model = self.model(None)
-        if self._spans:
-            check_makes_spans(model)
-        spans = makes_spans(model) if self._spans is None else self._spans
-        return StoreInfo(model.provenance.portable(), spans, self._language, self.new_ranking)
+        if self._units:
+            check_makes_units(model)
+        units = makes_units(model) if self._units is None else self._units
+        return StoreInfo(model.provenance.portable(), units, self._language, self.new_ranking)
 
     @contextmanager
     def writing(self, on_step: OnStep, wait: float | None = None) -> Iterator[Store]:

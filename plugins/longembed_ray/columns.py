@@ -7,7 +7,7 @@ import hashlib
 ID, TITLE, METADATA, TEXT = "id", "title", "metadata", "text"
 CONTENT_HASH, SIZE, KNOWN = "content_hash", "size", "known"
 VECTOR, TOKENS, READ, WINDOWS, ERROR = "vector", "tokens", "read", "windows", "error"
-SPAN_RANGES, SPAN_VECTORS = "span_ranges", "span_vectors"
+UNIT_RANGES, UNIT_COUNTS, UNIT_VECTORS = "unit_ranges", "unit_counts", "unit_vectors"
 
 
 def version_key(document_id: str, content_hash: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from longembed_index.command.with_ray import PARQUET
 from longembed_index.errors import NO_DOCUMENTS
-from longembed_index.maintain.embedding import makes_spans, storable_model
+from longembed_index.maintain.embedding import makes_units, storable_model
 from longembed_ray.pipeline import embed_to_parquet, index_with_ray
 from longembed_ray.reading import find_inputs
 from longembed_st.errors import ConfigError
@@ -63,7 +63,7 @@ def embed_files(
     paths: Sequence[Path | str],
     store: str,
     settings: ModelSettings,
-    spans: bool | None,
+    units: bool | None,
     address: str,
     actors: int | None,
     *,
@@ -77,7 +77,7 @@ def embed_files(
         paths: Files, folders, and URLs of them.
         store: "parquet:" and the folder or its URL.
         settings: The model and its settings.
-        spans: Whether to compute vectors of the parts of documents; None for the default.
+        units: Whether to compute the sentence units of documents; None for the default.
         address: The address of the cluster.
         actors: How many actors embed; None for the usual number.
         limits: For the parsing of one file.
@@ -94,7 +94,7 @@ def embed_files(
         folder,
         model.provenance,
         address,
-        spans=makes_spans(model) if spans is None else spans,
+        units=makes_units(model) if units is None else units,
         actors=actors,
         limits=limits,
         on_outcome=on_outcome,

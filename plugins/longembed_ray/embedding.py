@@ -28,7 +28,7 @@ class EmbedDocuments:
 
     Args:
         settings: The model and its settings, as `ModelSettings` or as its keywords.
-        spans: Whether to compute the vectors of the parts of each document, too.
+        units: Whether to compute the sentence units of each document, too.
         fingerprint: The fingerprint that the model must have; None to accept any. A machine with
             another version of a library would make vectors that cannot be compared.
 
@@ -41,7 +41,7 @@ class EmbedDocuments:
         self,
         settings: ModelSettings | Mapping[str, Any],
         *,
-        spans: bool = False,
+        units: bool = False,
         fingerprint: str | None = None,
     ) -> None:
         if not isinstance(settings, ModelSettings):
@@ -53,9 +53,9 @@ class EmbedDocuments:
                 f"{fingerprint}: its weights or the versions of the libraries differ. Install the "
                 "same versions on all machines"
             )
-        self._embed = embedder_of(model, spans)
+        self._embed = embedder_of(model, units)
         self._width = model.model.get_embedding_dimension()
-        self._spans = spans
+        self._units = units
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Embed a batch.
@@ -66,8 +66,9 @@ class EmbedDocuments:
         Returns:
             The rows in the same order, with `vector` (float32, as wide as the model's vectors),
             `tokens`, `read`, `windows`, and `error`, which is null if the document was embedded;
-            with spans also `span_ranges` (start and end of each, one after the other, in
-            characters) and `span_vectors` (float16).
+            with units also `unit_ranges` (start and end of each, one after the other, in
+            characters), `unit_counts` (tokens) and `unit_vectors` (float16; see
+            `longembed_index.document.Units`).
         """
         with needs_extra("ray", "pyarrow"):
             import pyarrow as pa
@@ -92,21 +93,23 @@ class EmbedDocuments:
         for name, field in _COVERAGE.items():
             counts = [result and getattr(result.coverage, field) for result in results]
             new[name] = pa.array(counts, pa.int64())
-        if self._spans:
-            new |= self._span_columns(results)
+        if self._units:
+            new |= self._unit_columns(results)
         for name, column in new.items():
             if name in rows.column_names:
                 rows = rows.drop_columns([name])
             rows = rows.append_column(name, column)
         return rows
 
-    def _span_columns(self, results: Sequence[Embedded | None]) -> dict[str, pa.Array]:
+    def _unit_columns(self, results: Sequence[Embedded | None]) -> dict[str, pa.Array]:
         import pyarrow as pa
 
-        spans = [result and result.spans for result in results]
-        ranges = [item and item.ranges.reshape(-1) for item in spans]
-        vectors = [item and list(item.vectors.astype(np.float16)) for item in spans]
+        units = [result and result.units for result in results]
+        ranges = [item and item.ranges.reshape(-1) for item in units]
+        counts = [item and item.counts for item in units]
+        vectors = [item and list(item.vectors.astype(np.float16)) for item in units]
         return {
-            columns.SPAN_RANGES: pa.array(ranges, pa.list_(pa.int64())),
-            columns.SPAN_VECTORS: pa.array(vectors, pa.list_(pa.list_(pa.float16(), self._width))),
+            columns.UNIT_RANGES: pa.array(ranges, pa.list_(pa.int64())),
+            columns.UNIT_COUNTS: pa.array(counts, pa.list_(pa.int64())),
+            columns.UNIT_VECTORS: pa.array(vectors, pa.list_(pa.list_(pa.float16()))),
         }

@@ -51,7 +51,7 @@ def index_with_ray(
 
     Args:
         inputs: From `find_inputs`.
-        store: Open for writing; its `info` says whether documents get spans.
+        store: Open for writing; its `info` says whether documents get units.
         address: The address of the cluster, or "local".
         provenance: The model, if it is not where the store says.
         actors: How many actors embed; None for one a GPU, or one for each four cores.
@@ -71,7 +71,7 @@ def index_with_ray(
     def run(count: Actors) -> Iterator[Outcome]:
         known = [version_key(*item) for item in stored.items()]
         model = provenance or store.info.provenance
-        dataset = _embedded(inputs, model, known, count, limits, spans=store.info.spans)
+        dataset = _embedded(inputs, model, known, count, limits, units=store.info.units)
         return write_to_store(_tables(dataset), store, stored)
 
     report = _report(inputs, run, address, actors, on_outcome)
@@ -85,7 +85,7 @@ def embed_to_parquet(
     provenance: Provenance,
     address: str = LOCAL,
     *,
-    spans: bool = False,
+    units: bool = False,
     actors: int | None = None,
     limits: Limits | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
@@ -100,7 +100,7 @@ def embed_to_parquet(
         folder: A folder that all workers see, or its URL in an object store.
         provenance: The model and its settings.
         address: As for `index_with_ray`.
-        spans: Whether to compute the vectors of the parts of each document, too.
+        units: Whether to compute the sentence units of each document, too.
         actors: As for `index_with_ray`.
         limits: As for `index_with_ray`.
         on_outcome: As for `index_with_ray`.
@@ -119,7 +119,7 @@ def embed_to_parquet(
 
     def run(count: Actors) -> Iterator[Outcome]:
         known = keys_in_parquet(folder)
-        dataset = _embedded(inputs, provenance, known, count, limits, spans=spans)
+        dataset = _embedded(inputs, provenance, known, count, limits, units=units)
         write: Any = write_parquet
         parts = dataset.map_batches(
             write,
@@ -158,7 +158,7 @@ def _embedded(
     actors: Actors,
     limits: Limits | None,
     *,
-    spans: bool,
+    units: bool,
 ) -> Dataset:
     """Return the documents as rows of `EmbedDocuments`, embedded when they are consumed."""
     from ray.data import ActorPoolStrategy
@@ -169,7 +169,7 @@ def _embedded(
             "attempts": SharedAttempts(),
             "threads": actors.cpus,
             "settings": provenance.settings,
-            "spans": spans,
+            "units": units,
             "fingerprint": provenance.fingerprint,
         },
         batch_format="pyarrow",

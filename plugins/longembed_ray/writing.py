@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
 from longembed_index.errors import StoreError
 from longembed_index.maintain.report import Outcome, Status
 from longembed_index.store.vectors import unit_vectors
@@ -32,7 +32,12 @@ COMMIT_CHARACTERS = 1_000_000
 """What is written to a store together, and lost if the run is killed before that."""
 PROVENANCE_FILE = "longembed.json"
 """Says how the vectors in a folder of Parquet files are made."""
-_ARRAYS = {columns.VECTOR, columns.SPAN_RANGES, columns.SPAN_VECTORS}
+_ARRAYS = {
+    columns.VECTOR,
+    columns.UNIT_RANGES,
+    columns.UNIT_COUNTS,
+    columns.UNIT_VECTORS,
+}
 
 
 def write_to_store(
@@ -88,15 +93,20 @@ def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[st
 def _record(row: Mapping[str, Any], table: pa.Table) -> Record:
     """Return the record of a row; `table` has that row alone, with its arrays."""
     vector = unit_vectors(_numbers(table[columns.VECTOR]))
-    spans = None
-    if columns.SPAN_VECTORS in table.column_names and table[columns.SPAN_VECTORS].null_count == 0:
-        vectors = unit_vectors(_numbers(table[columns.SPAN_VECTORS]).reshape(-1, len(vector)))
-        ranges = _numbers(table[columns.SPAN_RANGES]).reshape(-1, 2)
-        spans = Spans(ranges, vectors)
+    units = None
+    if columns.UNIT_VECTORS in table.column_names and table[columns.UNIT_VECTORS].null_count == 0:
+        counts = _numbers(table[columns.UNIT_COUNTS])
+        vectors = _numbers(table[columns.UNIT_VECTORS]).astype(np.float32)
+        ranges = _numbers(table[columns.UNIT_RANGES]).reshape(-1, 2)
+        units = Units(
+            ranges,
+            counts,
+            vectors.reshape(len(counts), -1) if len(counts) else vectors.reshape(0, 0),
+        )
     metadata = json.loads(row[columns.METADATA])
     document = Document(row[columns.ID], row[columns.TEXT], metadata, row[columns.TITLE])
     coverage = Coverage(row[columns.TOKENS], row[columns.READ], row[columns.WINDOWS])
-    return Record(document, vector, row[columns.CONTENT_HASH], coverage, spans)
+    return Record(document, vector, row[columns.CONTENT_HASH], coverage, units)
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:

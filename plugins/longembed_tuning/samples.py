@@ -66,20 +66,19 @@ def read_windows(
         return torch.cat([reader.pool(outputs) for reader in readers], dim=1)
 
     prompt = models[0].prompt_of("document")
-    wants_units = ranges is not None
     (read,) = read_units(
         readers[0],
         [text],
         [ranges if ranges is not None else ()],
         prompt,
         pool=pool,
-        beyond_window=wants_units,
+        beyond_window=ranges is not None,
     )
     passages = [text[slice(*span)] for span in read.ranges]
     of_each = torch.cat([read.windows, read.document[None]]).chunk(len(models), dim=1)
     units = None
-    if wants_units:
-        units = models[0].units_from_pooled(replace(read, document=of_each[0][-1]))
+    if ranges is not None:
+        units = models[0].units_from_pooled(ranges, replace(read, document=of_each[0][-1]))
     return [
         Windows(vectors[:-1], vectors[-1], read.ranges, passages, read.coverage, units)
         for vectors in map(_finished, models, of_each)

@@ -25,7 +25,7 @@ QUESTIONS = {
 
 
 def indexed(place: Path, model: Path) -> Path:
-    """A store with spans of three documents of some thousand words; each answers a question.
+    """A store with units of three documents of some thousand words; each answers a question.
 
     Args:
         place: An empty folder for all of it.
@@ -44,7 +44,7 @@ def indexed(place: Path, model: Path) -> Path:
         lines.insert(100, ANSWERS[name])
         (documents / f"{name}.txt").write_text(" ".join(lines))
     ended = longembed(
-        *("index", documents, "--store", store, "--model", model, "--method", "pcw", "--spans")
+        *("index", documents, "--store", store, "--model", model, "--method", "pcw", "--units")
     )
     assert ended.exit_code == 0, ended.output
     return store

@@ -75,7 +75,7 @@ def test_a_new_index_is_written_with_its_first_documents(place, documents, fake_
         assert not place.exists()
         report = index.add_documents(documents)
         assert (report.counts["added"], report.in_store) == (3, 3)
-        assert (len(index), index.exists, index.info.spans) == (3, True, True)
+        assert (len(index), index.exists, index.info.units) == (3, True, True)
     with Index.open(place) as again:
         assert again.get("pets") == documents[1]
         assert (again.get("absent"), again.model_name) == (None, "some/one")
@@ -93,8 +93,8 @@ def test_without_a_model_there_must_be_an_index(place, tmp_path) -> None:
 def test_what_does_not_go_with_the_stored_index_is_refused(index, place) -> None:
     with pytest.raises(ConfigError, match="max_seq_length is None in the store, 100 now"):
         Index.open(place, max_seq_length=100)
-    with pytest.raises(ConfigError, match=r"with spans.*reindex\(spans=False\)"):
-        Index.open(place, spans=False)
+    with pytest.raises(ConfigError, match=r"with units.*reindex\(units=False\)"):
+        Index.open(place, units=False)
     with pytest.raises(ConfigError, match=r"language must be one of .*, not 'klingon'"):
         Index.open(place, language="klingon")
     with pytest.raises(ConfigError, match=r"language of the index .* is .*, not german"):
@@ -103,17 +103,17 @@ def test_what_does_not_go_with_the_stored_index_is_refused(index, place) -> None
         Index.open(f"lancedb:{place}")
     with Index.open(place, "another/model") as other, pytest.raises(ConfigError):
         other.search("pets")
-    with Index.open(place, "moved/one", device="cpu", spans=True) as moved:
+    with Index.open(place, "moved/one", device="cpu", units=True) as moved:
         assert ids(moved.search("pets", k=1)) == ["pets"]
         moved.add_documents([Document("new", "a new text")])
     assert Index.open(place).model_name == "moved/one"
 
 
 def test_language_and_ranking_are_set_before_the_first_document(place, fake_models) -> None:
-    with Index.open(place, "some/one", language="german", spans=False) as index:
+    with Index.open(place, "some/one", language="german", units=False) as index:
         index.ranking = Ranking(mode="lexical", weight=0.7)
         index.add_documents([Document("a", "Die Häuser am Fluss")])
-        assert (index.info.language, index.info.spans) == ("german", False)
+        assert (index.info.language, index.info.units) == ("german", False)
         assert index.search("Haus")[0].document.id == "a", "stemmed as German"
         index.ranking = Ranking(mode="dense")
     assert Index.open(place).ranking == Ranking(mode="dense")
@@ -352,8 +352,8 @@ def test_settings_are_changed_by_reindexing(index, place, fake_models) -> None:
     assert index.drop_replaced() == [result.replaced]
     with pytest.raises(ConfigError, match="these settings already"):
         index.reindex(max_seq_length=50)
-    index.reindex(spans=False, max_seq_length=50, drop_old=True)
-    assert not index.info.spans
+    index.reindex(units=False, max_seq_length=50, drop_old=True)
+    assert not index.info.units
     assert ids(index.search("pets"))[0] == "pets"
 
 
@@ -364,7 +364,7 @@ def test_only_a_new_index_is_whitened_by_adding(index, docs) -> None:
 
 def test_stats(index, place) -> None:
     stats = index.stats()
-    assert (stats.documents, stats.words, stats.spans) == (3, 3, True)
+    assert (stats.documents, stats.words, stats.units) == (3, 3, True)
     assert stats.tokens == stats.tokens_read == sum(len(t.split()) for t in TEXTS.values())
     assert (stats.documents_read_in_part, stats.model) == (0, "some/one")
     assert stats.characters == sum(map(len, TEXTS.values()))

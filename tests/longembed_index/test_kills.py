@@ -80,7 +80,7 @@ def kill(code: str, arguments: list[str], draw: random.Random, longest: float) -
 
 
 def check_whole(index: Index) -> None:
-    """Check that every document has its vector, spans and words."""
+    """Check that every document has its vector, units and words."""
     entries = {entry.id: entry for entry in index.documents()}
     assert index.verify(len(entries) or 1) == len(entries)
     for version in {entry.metadata["version"] for entry in entries.values()}:

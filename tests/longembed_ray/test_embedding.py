@@ -19,7 +19,7 @@ def settings(small_model) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def actor(settings) -> EmbedDocuments:
-    return EmbedDocuments(settings, spans=True)
+    return EmbedDocuments(settings, units=True)
 
 
 def rows(*texts: str | None, **columns: list[object]) -> pa.Table:
@@ -32,14 +32,14 @@ def test_rows_have_what_the_model_gives(actor, settings) -> None:
     table = actor(rows(*texts))
     assert table["id"].to_pylist() == ["0", "1", "2"]
     assert table["error"].to_pylist() == [None] * 3
-    expected = embedder_of(storable_model(settings), spans=True)(texts)
+    expected = embedder_of(storable_model(settings), units=True)(texts)
     for row, embedded in zip(table.to_pylist(), expected, strict=True):
         np.testing.assert_allclose(row["vector"], embedded.vector, atol=1e-6)
         coverage = embedded.coverage
         assert (row["tokens"], row["read"]) == (coverage.tokens, coverage.read)
         assert row["windows"] == coverage.passes
-        assert row["span_ranges"] == embedded.spans.ranges.reshape(-1).tolist()
-        np.testing.assert_allclose(row["span_vectors"], embedded.spans.vectors, atol=1e-3)
+        assert row["unit_ranges"] == embedded.units.ranges.reshape(-1).tolist()
+        np.testing.assert_allclose(row["unit_vectors"], embedded.units.vectors, atol=1e-3)
 
 
 def test_a_bad_document_fails_alone(small_model) -> None:
@@ -62,7 +62,7 @@ def test_rows_with_an_error_are_left_alone_and_columns_are_passed_on(actor) -> N
 def test_an_empty_batch_has_the_columns(actor) -> None:
     table = actor(rows())
     assert len(table) == 0
-    assert {"vector", "tokens", "error", "span_vectors"} <= set(table.column_names)
+    assert {"vector", "tokens", "error", "unit_vectors"} <= set(table.column_names)
 
 
 def test_other_weights_are_refused(settings) -> None:

@@ -48,7 +48,7 @@ def host_state() -> tuple:
 
 def test_a_store_is_filled_and_the_host_process_is_left_as_it_was(small_model, tmp_path) -> None:
     model = storable_model(ModelSettings(model_name=str(small_model("bert")), method="pcw"))
-    store = MemoryStore(StoreInfo(model.provenance, spans=True))
+    store = MemoryStore(StoreInfo(model.provenance, units=True))
     (tmp_path / "a.txt").write_text("a text of words " * 100)
     (tmp_path / "empty.md").write_text("")
     parquet.write_table(pa.table({"text": ["one", "two"], "id": [1, 2]}), tmp_path / "t.parquet")
@@ -66,11 +66,11 @@ def test_a_store_is_filled_and_the_host_process_is_left_as_it_was(small_model, t
     records = {record.document.id: record for record in store.get(list(texts))}
     assert {name: record.document.text for name, record in records.items()} == texts
     assert records["row 7"].document.metadata == {"n": 7}
-    spans = dict(store.spans())
-    expected = embedder_of(model, spans=True)(list(texts.values()))
+    units = dict(store.units())
+    expected = embedder_of(model, units=True)(list(texts.values()))
     for name, embedded in zip(texts, expected, strict=True):
         np.testing.assert_allclose(records[name].vector, embedded.vector, atol=2e-3)
-        np.testing.assert_allclose(spans[name].vectors, embedded.spans.vectors, atol=2e-3)
+        np.testing.assert_allclose(units[name].vectors, embedded.units.vectors, atol=2e-3)
         assert records[name].coverage.read == embedded.coverage.read
 
 
@@ -186,7 +186,7 @@ def test_no_row_is_lost_or_doubled_when_an_actor_is_killed(minilm_folder, tmp_pa
     assert len(table) == len(rows) == 2000
     with path.open() as lines:
         texts = {item["id"]: item["text"] for item in map(json.loads, islice(lines, 200))}
-    expected = embedder_of(model, spans=False)(list(texts.values()))
+    expected = embedder_of(model, units=False)(list(texts.values()))
     for document_id, embedded in zip(texts, expected, strict=True):
         np.testing.assert_allclose(rows[document_id]["vector"], embedded.vector, atol=1e-5)
         assert rows[document_id]["tokens"] == embedded.coverage.tokens

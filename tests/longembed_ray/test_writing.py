@@ -35,8 +35,8 @@ def table(*rows: dict) -> pa.Table:
     schema |= {
         "known": pa.bool_(),
         "vector": pa.list_(pa.float32(), WIDTH),
-        "span_ranges": pa.list_(pa.int64()),
-        "span_vectors": pa.list_(pa.list_(pa.float16(), WIDTH)),
+        "unit_ranges": pa.list_(pa.int64()),
+        "unit_vectors": pa.list_(pa.list_(pa.float16(), WIDTH)),
     }
     return pa.Table.from_pylist(list(rows), schema=pa.schema(schema))
 
@@ -55,13 +55,13 @@ def row(document_id: str, **changes: object) -> dict:
         "read": 6,
         "windows": 1,
         "error": None,
-        "span_ranges": [0, 4, 4, 9],
-        "span_vectors": [[1, 0, 0, 0], [0, 1, 0, 0]],
+        "unit_ranges": [0, 4, 4, 9],
+        "unit_vectors": [[1, 0, 0, 0], [0, 1, 0, 0]],
     } | changes
 
 
-FAILED = {"vector": None, "tokens": None, "error": "is bad", "span_vectors": None}
-KNOWN = {"vector": None, "tokens": None, "text": None, "known": True, "span_vectors": None}
+FAILED = {"vector": None, "tokens": None, "error": "is bad", "unit_vectors": None}
+KNOWN = {"vector": None, "tokens": None, "text": None, "known": True, "unit_vectors": None}
 
 
 class CountingStore(MemoryStore):
@@ -74,7 +74,7 @@ class CountingStore(MemoryStore):
 
 @pytest.fixture
 def store() -> CountingStore:
-    return CountingStore(StoreInfo(PROVENANCE, spans=True))
+    return CountingStore(StoreInfo(PROVENANCE, units=True))
 
 
 def write(store: MemoryStore, *tables: pa.Table) -> list[tuple[str, str]]:
@@ -103,18 +103,18 @@ def test_documents_are_added_replaced_left_alone_or_failed(store) -> None:
     np.testing.assert_allclose(c.vector, [0.6, 0, 0, 0.8], atol=1e-3)
 
 
-def test_every_row_has_its_own_vector_and_spans(store) -> None:
-    first = row("a", vector=[1, 0, 0, 0], span_ranges=[0, 9], span_vectors=[[0, 0, 1, 0]])
-    without = row("c", span_ranges=None, span_vectors=None)
+def test_every_row_has_its_own_vector_and_units(store) -> None:
+    first = row("a", vector=[1, 0, 0, 0], unit_ranges=[0, 9], unit_vectors=[[0, 0, 1, 0]])
+    without = row("c", unit_ranges=None, unit_vectors=None)
     # A table that is made of several, and a part of it, as Ray hands them over.
     rows = pa.concat_tables(
         [table(row("x"), row("bad", **FAILED)), table(first, row("b"), without)]
     )
     write(store, rows.slice(1))
-    spans = dict(store.spans())
-    assert spans.keys() == {"a", "b"}
-    np.testing.assert_allclose(spans["a"].vectors, [[0, 0, 1, 0]], atol=1e-3)
-    assert spans["b"].ranges.tolist() == [[0, 4], [4, 9]]
+    units = dict(store.units())
+    assert units.keys() == {"a", "b"}
+    np.testing.assert_allclose(units["a"].vectors, [[0, 0, 1, 0]], atol=1e-3)
+    assert units["b"].ranges.tolist() == [[0, 4], [4, 9]]
     np.testing.assert_allclose(store.get(["a"])[0].vector, [1, 0, 0, 0], atol=1e-3)
 
 

@@ -64,8 +64,8 @@ def search(
         for record in records:
             of_document = parts[record.document.id]
             of_document["document_vector"] = dot(record.vector, vector)
-            if record.spans is not None:
-                of_document["best_span"] = max(dot(v, vector) for v in record.spans.vectors)
+            if record.units is not None:
+                of_document["best_span"] = max(dot(v, vector) for v in record.units.vectors)
     if has_words:
         # With a phrase, the highest score is that of a document with the phrase.
         scored = [key for key in texts if all(phrase in texts[key] for phrase in phrases)]
@@ -130,9 +130,9 @@ def scored_ranges(
     """What may be shown of a document: its spans, or, without any, its windows of words."""
     text = record.document.text
     similarities: list[float] = []
-    if mode != "lexical" and record.spans is not None:
-        ranges = [(int(start), int(end)) for start, end in record.spans.ranges]
-        similarities = [dot(span, vector) for span in record.spans.vectors]
+    if mode != "lexical" and record.units is not None:
+        ranges = [(int(start), int(end)) for start, end in record.units.ranges]
+        similarities = [dot(span, vector) for span in record.units.vectors]
     elif has_words:
         ranges, weight = window_ranges(text), 0.0
         similarities = [0.0] * len(ranges)

@@ -37,8 +37,9 @@ def convert(
 ) -> None:
     """Convert a store of version 0.2 into a store of this version; nothing is embedded again.
 
-    The old store is only read. Documents, metadata, vectors, spans, whitening and ranking are
-    taken over, and the words are indexed anew. A run that was cut off goes on when it is run again.
+    The old store is only read. Documents, metadata, vectors, whitening and ranking are taken over,
+    and the words are indexed anew. Spans are not: `longembed reindex --units` makes the sentence
+    units that take their place. A run that was cut off goes on when it is run again.
 
     Example: `longembed convert ./store ./new-store`
     """

@@ -70,13 +70,13 @@ def index(
             show_default="guessed from the first documents",
         ),
     ] = None,
-    spans: Annotated[
+    units: Annotated[
         bool | None,
         typer.Option(
-            "--spans/--no-spans",
+            "--units/--no-units",
             help="Keep vectors of every part of a document, too: searches find better and show the "
             "passages that answer. Once chosen, it holds for the store.",
-            show_default="spans in a new store, if the method reads texts of any length",
+            show_default="units in a new store, if the method reads texts of any length",
         ),
     ] = None,
     include: Annotated[
@@ -218,7 +218,7 @@ def index(
         with loading(console, named.model_name), embedding_bar(console) as bar:
             finish(
                 le.embed_files_with_ray(
-                    paths, store, named, spans, ray, actors, on_outcome=bar.on_outcome, **files
+                    paths, store, named, units, ray, actors, on_outcome=bar.on_outcome, **files
                 )
             )
         if strict and failed:
@@ -230,7 +230,7 @@ def index(
         settings,
         collection=collection,
         kind=store_kind,
-        spans=spans,
+        units=units,
         language=language,
         wait=wait,
     ) as index:

@@ -32,10 +32,10 @@ def reindex(
     model: ModelOption = None,
     settings: ModelSettings,
     whiten: WhitenOption = False,
-    spans: Annotated[
+    units: Annotated[
         bool | None,
         typer.Option(
-            "--spans/--no-spans",
+            "--units/--no-units",
             help="Embed the parts of each document, too, or no longer.",
             show_default="as the store has it",
         ),
@@ -72,7 +72,7 @@ def reindex(
     Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
     out, console = terminal(), terminal(stderr=True)
-    changes = settings.explicit.keys() - {"device"} or model or whiten or spans is not None
+    changes = settings.explicit.keys() - {"device"} or model or whiten or units is not None
     with open_index(store, collection, wait=wait) as index:
         if not changes:
             if not drop_old:
@@ -85,7 +85,7 @@ def reindex(
             result = index.reindex(
                 model,
                 whiten=whiten,
-                spans=spans,
+                units=units,
                 drop_old=drop_old,
                 allow_missing=allow_missing,
                 restart=restart,

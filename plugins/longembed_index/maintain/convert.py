@@ -1,5 +1,6 @@
 """Stores of version 0.2 become stores of this version: nothing is embedded again.
 
+Vectors of spans, which they may have, do not become sentence units: those are made by reindexing.
 How an old store is read is the business of its kind: one that `ReadsOldStores`.
 """
 
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record
 from longembed_index.errors import StoreError
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import with_whitening_beside
@@ -61,7 +62,7 @@ class OldStore(Protocol):
         """Return the names of the other collections in the same place."""
 
     def records(self, on_left_out: Callable[[str, str], None]) -> Iterator[Record]:
-        """Yield its documents with their vectors and spans.
+        """Yield its documents with their vectors.
 
         Args:
             on_left_out: Called with the name of a record that cannot be converted, and why.
@@ -158,13 +159,12 @@ def old_record(
     metadata: Mapping[str, Any],
     text: str | None,
     vector: NDArray[np.floating],
-    spans: Spans | None,
 ) -> Record:
     """Return the record that version 0.2 stored with this metadata; see `is_ours`."""
     own = {key: value for key, value in metadata.items() if key not in _OWN_KEYS}
     document = Document(metadata["source"], text or "", own, str(metadata.get("title") or ""))
     coverage = Coverage(*(metadata[key] for key in _COUNT_KEYS))
-    return Record(document, unit_vectors(vector), metadata["content_hash"], coverage, spans)
+    return Record(document, unit_vectors(vector), metadata["content_hash"], coverage)
 
 
 def is_ours(metadata: Mapping[str, Any]) -> bool:

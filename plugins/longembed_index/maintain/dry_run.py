@@ -85,7 +85,7 @@ def dry_run(
         finally:
             on_document()
     if has_text(sample):
-        embed = embedder_of(model, spans=False)
+        embed = embedder_of(model, units=False)
         # The first call sets things up.
         embed([sample[:200]])
         began = time.perf_counter()

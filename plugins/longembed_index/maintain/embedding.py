@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
+from longembed_index.documents.sentences import sentence_units
 from longembed_index.store.vectors import unit_vectors
 from longembed_st.base.coverage import Overflow
 from longembed_st.base.extension import AUTO
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from longembed_index.store.protocol import Store
     from longembed_st.base.coverage import Coverage
     from longembed_st.loading.cache import CachedModel
+    from longembed_st.sentence_transformer.units import UnitVectors
 
 BATCH_CHARACTERS = 65_536
 """Characters embedded between two commits: some seconds of work on a small CPU, lost if killed."""
@@ -40,58 +42,60 @@ class Embedded:
     Attributes:
         vector: A unit vector, shape (dimensions,).
         coverage: How much of the text it was computed from.
-        spans: The vectors of the text's parts; None if they were not asked for.
+        units: The text's sentence units; None if they were not asked for.
     """
 
     vector: NDArray[np.float32]
     coverage: Coverage
-    spans: Spans | None = None
+    units: Units | None = None
 
     def record_of(self, document: Document, content_hash: str) -> Record:
         """Return the record of a document with this text."""
-        return Record(document, self.vector, content_hash, self.coverage, self.spans)
+        return Record(document, self.vector, content_hash, self.coverage, self.units)
 
 
 Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]
 """From texts to what the model makes of each, or the error that the text alone gives."""
 
 
-def embedder_of(model: CachedModel, spans: bool) -> Embed:
+def embedder_of(model: CachedModel, units: bool) -> Embed:
     """Return what embeds documents with a model.
 
     Args:
         model: The model.
-        spans: Whether to make the vectors of the texts' parts, too.
+        units: Whether to make the vectors of the texts' sentence units, too.
 
     Raises:
         ConfigError: If the model cannot make them.
     """
-    if not spans:
-        return one_by_one_on_error(lambda texts: _without_spans(model, texts))
-    check_makes_spans(model)
-    return one_by_one_on_error(lambda texts: _with_spans(model, texts))
+    if not units:
+        return one_by_one_on_error(lambda texts: _without_units(model, texts))
+    check_makes_units(model)
+    return one_by_one_on_error(lambda texts: _with_units(model, texts))
 
 
 class QueryVector:
-    """A question as a vector; called, it ranks parts of a text by their similarity to it.
+    """A question as vectors; called, it ranks parts of a text by their similarity to it.
 
     Args:
         model: The model of the index.
         text: The question.
 
     Attributes:
-        vector: A unit vector, shape (dimensions,).
+        vector: Compared with vectors of documents; a unit vector, shape (dimensions,).
+        plain: Compared with runs of sentence units: not whitened; a unit vector, shape (width,).
     """
 
     def __init__(self, model: CachedModel, text: str) -> None:
         self._model, self._text = model.model, text
-        encoded = self._model.encode_with_coverage([text], role="query")
-        self._coverage = encoded.coverages[0]
-        self.vector = unit_vectors(encoded.vectors)[0]
+        encoded = self._model.encode_query_twice(text)
+        self._coverage = encoded.coverage
+        self.vector, self.plain = unit_vectors(np.asarray(encoded.vector)), encoded.plain
 
     def __call__(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """Return the similarities of ranges of a text's characters, shape (ranges,)."""
-        return self._model.encode_ranges(text, ranges) @ self.vector
+        (read,) = self._model.encode_units([text], [ranges])
+        return unit_vectors(read.vectors) @ self.plain
 
     def warn_if_cut(self, stacklevel: int) -> None:
         """Warn as `encode` does if not all of the question was read.
@@ -155,17 +159,17 @@ def coverage_of(model: CachedModel, texts: Sequence[str]) -> list[Coverage]:
     return coverage(model.model, texts)
 
 
-def makes_spans(model: CachedModel) -> bool:
-    """Return whether spans cost little: the model reads texts to their end, and can make them."""
+def makes_units(model: CachedModel) -> bool:
+    """Return whether units cost little: the model reads texts to their end, and can make them."""
     return model.model.has_offsets and model.settings.max_seq_length is None
 
 
-def check_makes_spans(model: CachedModel) -> None:
-    """Raise `ConfigError` if a model cannot make the vectors of parts of texts."""
+def check_makes_units(model: CachedModel) -> None:
+    """Raise `ConfigError` if a model cannot make the vectors of sentence units."""
     if not model.model.has_offsets:
         raise ConfigError(
-            f"the model {model.settings.model_name} cannot make spans: its tokenizer does not tell "
-            "the characters of its tokens. Leave spans out (spans=False, --no-spans)"
+            f"the model {model.settings.model_name} cannot make units: its tokenizer does not tell "
+            "the characters of its tokens. Leave units out (units=False, --no-units)"
         )
 
 
@@ -262,19 +266,23 @@ def with_whitening_beside(stored: Provenance, directory: Path) -> Provenance:
     return replace(stored, settings=stored.settings.model_copy(update={"whitening": str(file)}))
 
 
-def _without_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
+def _without_units(model: CachedModel, texts: list[str]) -> list[Embedded]:
     encoded = model.model.encode_with_coverage(texts, role="document")
     vectors = unit_vectors(encoded.vectors)
     return [Embedded(*pair) for pair in zip(vectors, encoded.coverages, strict=True)]
 
 
-def _with_spans(model: CachedModel, texts: list[str]) -> list[Embedded]:
-    results = []
-    for read in model.model.encode_spans(texts):
-        ranges = np.array(read.spans, dtype=np.int64).reshape(-1, 2)
-        spans = Spans(ranges, unit_vectors(read.vectors))
-        results.append(Embedded(unit_vectors(read.document), read.coverage, spans))
-    return results
+def _with_units(model: CachedModel, texts: list[str]) -> list[Embedded]:
+    ranges = [sentence_units(text) for text in texts]
+    return [
+        Embedded(unit_vectors(read.document), read.coverage, units_of(read))
+        for read in model.model.encode_units(texts, ranges)
+    ]
+
+
+def units_of(read: UnitVectors) -> Units:
+    """Return the sentence units of a text as a store keeps them."""
+    return Units(read.ranges, read.counts, read.vectors)
 
 
 def _checked(result: Embedded) -> Embedded | LongEmbedError:

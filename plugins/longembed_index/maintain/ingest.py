@@ -46,7 +46,7 @@ def ingest(
     Args:
         sources: The documents; read one at a time.
         store: Open for writing.
-        embed: Makes the vectors, with spans if the store is to have them.
+        embed: Makes the vectors, with units if the store is to have them.
         roots: Files and folders that were looked through: stored documents from there whose file
             is gone are reported.
         prune: Remove these documents, unless nothing is left of a root: a drive may be unmounted.
@@ -97,7 +97,7 @@ class _Run:
         self._embed = embed
         self._on_outcome = on_outcome
         self._batch_characters = batch_characters
-        self._has_spans = store.info.spans
+        self._has_units = store.info.units
         # All of it is read once: nothing is asked of the store for a new document.
         self._hashes = {entry.id: entry.content_hash for entry in store.entries()}
         self._ids_by_hash: dict[str, set[str]] = {}
@@ -133,10 +133,10 @@ class _Run:
             if pending.record is not None:
                 ready.append((pending, pending.record))
             elif isinstance(result, Embedded):
-                if self._has_spans and result.spans is None:
+                if self._has_units and result.units is None:
                     raise ConfigError(
-                        "the store is meant to have spans, and the model was asked for none. "
-                        "Embed with spans"
+                        "the store is meant to have units, and the model was asked for none. "
+                        "Embed with units"
                     )
                 ready.append((pending, result.record_of(pending.document, pending.content_hash)))
             else:
@@ -205,7 +205,7 @@ class _Run:
         ids = [i for i in equal if PurePath(i).suffix.lower() == suffix]
         # A file that is gone is looked at first: this one may be where it was moved to.
         for stored_id in sorted(ids, key=lambda i: (not self._is_moved(i), i)):
-            for record in self._with_spans([stored_id]):
+            for record in self._with_units([stored_id]):
                 stored = record.document
                 # A title of the document's own goes with it; the name of its file does not.
                 is_file_name = stored.title in (stored.id, PurePath(stored.id).name)
@@ -229,7 +229,7 @@ class _Run:
     def _with_stored_vectors(self, batch: Sequence[_Pending]) -> list[_Pending]:
         """Give vectors to documents whose text has one: its stored version, or an equal one."""
         changed = [p.source.id for p in batch if p.record is None and p.source.id in self._hashes]
-        stored = {record.document.id: record for record in self._with_spans(changed)}
+        stored = {record.document.id: record for record in self._with_units(changed)}
         copies = {p.document.text: p.record for p in batch if p.record is not None}
         result = []
         for pending in batch:
@@ -243,14 +243,14 @@ class _Run:
             result.append(pending)
         return result
 
-    def _with_spans(self, ids: Sequence[str]) -> Iterator[Record]:
-        """Yield stored records with their spans; those that lack them are left out."""
+    def _with_units(self, ids: Sequence[str]) -> Iterator[Record]:
+        """Yield stored records with their units; those that lack them are left out."""
         if not ids:
             return
-        spans = dict(self._store.spans(ids)) if self._has_spans else {}
+        units = dict(self._store.units(ids)) if self._has_units else {}
         for record in self._store.get(ids):
-            if not self._has_spans or record.document.id in spans:
-                yield replace(record, spans=spans.get(record.document.id))
+            if not self._has_units or record.document.id in units:
+                yield replace(record, units=units.get(record.document.id))
 
     def _settle_written(self, pending: _Pending, record: Record) -> None:
         source, content_hash = pending.source, pending.content_hash

@@ -58,7 +58,7 @@ def reindex(
     model: CachedModel,
     embed: Embed,
     *,
-    spans: bool = False,
+    units: bool = False,
     drop_old: bool = False,
     allow_missing: bool = False,
     restart: bool = False,
@@ -73,7 +73,7 @@ def reindex(
         store: Open for writing.
         model: With the new settings.
         embed: Makes its vectors of documents.
-        spans: Whether the documents are to have spans; `embed` must make them.
+        units: Whether the documents are to have units; `embed` must make them.
         drop_old: Delete the old vectors after the switch, and others kept earlier.
         allow_missing: Switch even if some documents cannot be embedded; only the old vectors have
             them.
@@ -90,9 +90,9 @@ def reindex(
         StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    if model.is_compatible(store.info.provenance) and store.info.spans == spans:
+    if model.is_compatible(store.info.provenance) and store.info.units == units:
         raise ConfigError("the vectors of the store have these settings already")
-    run = _Run(store, _staged(store, model, spans, restart), embed, on_outcome)
+    run = _Run(store, _staged(store, model, units, restart), embed, on_outcome)
     # The last pass only finds that old and new agree.
     if not any(not run.bring_up_to_date() for _ in range(_PASSES)):
         raise StoreError(
@@ -110,13 +110,13 @@ def reindex(
     return Reindexed(run.report, replaced, dropped)
 
 
-def _staged(store: Store, model: CachedModel, spans: bool, restart: bool) -> Store:
+def _staged(store: Store, model: CachedModel, units: bool, restart: bool) -> Store:
     """Return the store that grows: the one that an earlier run has left, or a new one."""
-    info = replace(store.info, provenance=model.provenance.portable(), spans=spans)
+    info = replace(store.info, provenance=model.provenance.portable(), units=units)
     staged = store.staged()
     if staged is None:
         return store.stage(info)
-    if model.is_compatible(staged.info.provenance) and staged.info.spans == spans:
+    if model.is_compatible(staged.info.provenance) and staged.info.units == units:
         # The model may have been moved meanwhile.
         if staged.info != info:
             staged.update_info(info)
@@ -131,8 +131,8 @@ def _staged(store: Store, model: CachedModel, spans: bool, restart: bool) -> Sto
 
 def _differences(staged: StoreInfo, info: StoreInfo) -> str:
     differences = staged.provenance.settings.differences(info.provenance.settings)
-    if staged.spans != info.spans:
-        differences.append(f"spans is {staged.spans} in the store, {info.spans} now")
+    if staged.units != info.units:
+        differences.append(f"units is {staged.units} in the store, {info.units} now")
     return "; ".join(differences or ["other weights"])
 
 

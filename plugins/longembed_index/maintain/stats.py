@@ -28,7 +28,7 @@ class Stats:
         model: The name or folder of the model.
         settings: The settings that the model was loaded with.
         fingerprint: The fingerprint of the model.
-        spans: Whether documents have the vectors of their parts, too.
+        units: Whether documents have the vectors of their parts, too.
         words: The number of documents whose words can be searched.
         language: The language of the words.
         ranking: How the index is searched unless a search says otherwise.
@@ -44,7 +44,7 @@ class Stats:
     model: str
     settings: Mapping[str, Any]
     fingerprint: str | None
-    spans: bool
+    units: bool
     words: int
     language: str | None
     ranking: str
@@ -83,7 +83,7 @@ def stats_of(store: Store, words: LexicalIndex, path: str, size: int | None) -> 
             if value is not None and name not in _NO_MATTER
         },
         fingerprint=info.provenance.fingerprint,
-        spans=info.spans,
+        units=info.units,
         words=len(words),
         language=info.language or words.language,
         ranking=f"{info.ranking.mode}, weight {info.ranking.weight}",

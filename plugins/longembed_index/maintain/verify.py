@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.document import Spans
+from longembed_index.document import Units
 from longembed_index.errors import StoreError
 from longembed_st.base.texts import escaped
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from longembed_index.store.protocol import Store
 
 SAMPLE = 5
-LEAST_COSINE = 0.9999
-"""Below the rounding of half precision, far above any difference that a setting makes."""
+LEAST_COSINE, LEAST_UNIT_COSINE = 0.9999, 0.99
+"""Below the rounding of a store, far above any difference that a setting makes."""
 
 _WAY_OUT = "Index into a new store, or embed all documents again with longembed reindex"
 
 
 def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
-    """Embed some stored documents again, and compare their vectors and spans.
+    """Embed some stored documents again, and compare their vectors and units.
 
     Args:
         store: The store.
-        embed: Must make the stored vectors, with spans if the store has them.
+        embed: Must make the stored vectors, with units if the store has them.
         size: The most documents to embed; they are spread evenly over the store.
 
     Returns:
         How many documents were compared.
 
     Raises:
-        StoreError: If a vector or span differs or is missing; the message names the document.
+        StoreError: If a vector or unit differs or is missing; the message names the document.
         LongEmbedError: If a document cannot be embedded again.
     """
     ids = [entry.id for entry in store.entries()]
@@ -52,29 +52,31 @@ def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
                     f"the stored vector of {escaped(document_id)} is not the one that the model "
                     f"gives now (cosine {least:.6f}). {_WAY_OUT}"
                 )
-            if store.info.spans:
-                _compare_spans(document_id, dict(store.spans([document_id])), result.spans)
+            if store.info.units:
+                _compare_units(document_id, dict(store.units([document_id])), result.units)
     return len(chosen)
 
 
-def _compare_spans(document_id: str, stored: dict[str, Spans], computed: Spans | None) -> None:
-    spans = stored.get(document_id)
-    if spans is None:
+def _compare_units(document_id: str, stored: dict[str, Units], computed: Units | None) -> None:
+    units = stored.get(document_id)
+    if units is None:
         raise StoreError(
-            f"the store is meant to have spans, and {escaped(document_id)} has none. {_WAY_OUT}"
+            f"the store is meant to have units, and {escaped(document_id)} has none. {_WAY_OUT}"
         )
     if (
         computed is None
-        or not np.array_equal(spans.ranges, computed.ranges)
-        or not _least_cosine(spans.vectors, computed.vectors) >= LEAST_COSINE
+        or not np.array_equal(units.ranges, computed.ranges)
+        or not _least_cosine(units.vectors, computed.vectors) >= LEAST_UNIT_COSINE
     ):
         raise StoreError(
-            f"the stored spans of {escaped(document_id)} are not those that the model gives now. "
+            f"the stored units of {escaped(document_id)} are not those that the model gives now. "
             f"{_WAY_OUT}"
         )
 
 
 def _least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    # Stored vectors are of unit length only within half precision.
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(((a * b).sum(axis=1) / np.where(lengths, lengths, 1)).min(initial=1.0))
+    # A unit without tokens has the vector zero.
+    cosines = (a * b).sum(axis=1) / np.where(lengths, lengths, 1)
+    cosines[(a == b).all(axis=1)] = 1
+    return float(cosines.min(initial=1.0))

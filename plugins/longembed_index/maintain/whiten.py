@@ -13,16 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 import longembed_st as le
-from longembed_index.document import Spans
+from longembed_index.documents.sentences import sentence_units
 from longembed_index.documents.sources import content_of, parsed_of
 from longembed_index.maintain.embedding import (
     Embed,
     Embedded,
     embedder_of,
     storable_model,
+    units_of,
     with_whitening_beside,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
@@ -86,7 +85,7 @@ def whiten(
     model: CachedModel,
     texts: Sequence[str],
     *,
-    spans: bool = False,
+    units: bool = False,
     on_step: OnStep = lambda step, done, total: None,
     on_message: Callable[[str], None] = lambda line: None,
 ) -> tuple[CachedModel, Embed]:
@@ -96,7 +95,7 @@ def whiten(
         directory: The folder.
         model: Not whitened.
         texts: What the whitening is fitted on.
-        spans: Whether the vectors of parts of the documents are wanted, too.
+        units: Whether the sentence units of the documents are wanted, too.
         on_step: Called with the step "whitening" after each text that was read.
         on_message: Called with sentences that say how the whitening was judged.
 
@@ -112,14 +111,15 @@ def whiten(
 
     def keep(text: str, windows: Sequence[Any]) -> None:
         # Texts and what nobody asked for would fill the memory.
-        most = None if spans else 0
         windows_by_text[_digest(text)] = [
-            replace(w, passages=[], vectors=w.vectors[:most]) for w in windows
+            replace(each, passages=[], vectors=each.vectors[:0]) for each in windows
         ]
         count()
 
     # By its public name: the package that fits is one of those that build on this one.
-    fit = le.fit_whitening(model.model, texts, on_document=keep)
+    fit = le.fit_whitening(
+        model.model, texts, on_document=keep, split=sentence_units if units else None
+    )
     for line in fit.summary():
         on_message(line)
     if not fit.gains:
@@ -132,10 +132,9 @@ def whiten(
     whitening.write(file)
     whitened = storable_model(model.settings.model_copy(update={"whitening": str(file)}))
     known = {
-        key: _whitened(windows[fit.variant], whitening, spans)
-        for key, windows in windows_by_text.items()
+        key: _whitened(windows[fit.variant], whitening) for key, windows in windows_by_text.items()
     }
-    return whitened, _unless_known(embedder_of(whitened, spans), known)
+    return whitened, _unless_known(embedder_of(whitened, units), known)
 
 
 def whiten_new(
@@ -170,7 +169,7 @@ def whiten_new(
         resources.directory,
         resources.model(None),
         LazyTexts.from_sources(sources),
-        spans=resources.new_info().spans,
+        units=resources.new_info().units,
         on_step=on_step,
         on_message=on_message,
     )
@@ -183,7 +182,7 @@ def whiten_stored(
     directory: Path,
     model: CachedModel,
     *,
-    spans: bool,
+    units: bool,
     restart: bool,
     on_step: OnStep,
     on_message: Callable[[str], None],
@@ -194,7 +193,7 @@ def whiten_stored(
         store: The store.
         directory: Its folder.
         model: With the new settings, not whitened.
-        spans: As for `whiten`.
+        units: As for `whiten`.
         restart: Fit anew even if a reindexing was cut off, which has a whitening already.
         on_step: As for `whiten`.
         on_message: As for `whiten`.
@@ -204,9 +203,9 @@ def whiten_stored(
     """
     unfinished = None if restart else unfinished_whitening(store, model, directory)
     if unfinished is not None:
-        return unfinished, embedder_of(unfinished, spans)
+        return unfinished, embedder_of(unfinished, units)
     texts = LazyTexts.from_store(store)
-    return whiten(directory, model, texts, spans=spans, on_step=on_step, on_message=on_message)
+    return whiten(directory, model, texts, units=units, on_step=on_step, on_message=on_message)
 
 
 def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
@@ -229,13 +228,11 @@ def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> C
     return storable_model(settings)
 
 
-def _whitened(windows: Any, whitening: Whitening, spans: bool) -> Embedded:
+def _whitened(windows: Any, whitening: Whitening) -> Embedded:
     """Return what the whitened model makes of a document, from what the fit has read of it."""
-    vectors = unit_vectors(whitening(np.concatenate([windows.vectors, windows.document[None]])))
-    if not spans:
-        return Embedded(vectors[-1], windows.coverage)
-    ranges = np.array(windows.spans, dtype=np.int64).reshape(-1, 2)
-    return Embedded(vectors[-1], windows.coverage, Spans(ranges, vectors[:-1]))
+    (vector,) = unit_vectors(whitening(windows.document[None]))
+    units = None if windows.units is None else units_of(windows.units)
+    return Embedded(vector, windows.coverage, units)
 
 
 def _unless_known(embed: Embed, known: dict[bytes, Embedded]) -> Embed:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longembed_index.document import Document, Entry, Spans
+from longembed_index.document import Document, Entry, Units
 from longembed_index.errors import StoreError
 from longembed_index.store.conformance_data import (
     FILTERED,
@@ -69,7 +69,7 @@ class StoreTests:
         assert contents(store) == {}
         assert store.get(["a"]) == store.get([]) == []
         assert store.vectors([])[0] == []
-        assert list(store.spans(["a"])) == []
+        assert list(store.units(["a"])) == []
         assert store.nearest(_QUERY, 3) == []
 
     def test_what_is_written_is_read_back(self, store: Store) -> None:
@@ -77,7 +77,7 @@ class StoreTests:
         records = [
             record("a"),
             record("b", text="another", page=3, share=0.5, draft=True, tags=["x", None, {"y": 1}]),
-            replace(record("c"), document=Document("c", "text", {}, "A title"), spans=None),
+            replace(record("c"), document=Document("c", "text", {}, "A title"), units=None),
         ]
         store.write(records)
         for opened in (store, self.reopen(store)):
@@ -97,7 +97,7 @@ class StoreTests:
         """Ids are names and paths."""
         store.write([record(key), record("other")])
         assert [found.document.id for found in store.get([key])] == [key]
-        assert [key for key, _ in store.spans([key])] == store.vectors([key])[0] == [key]
+        assert [key for key, _ in store.units([key])] == store.vectors([key])[0] == [key]
         store.write([], delete=[key])
         assert [entry.id for entry in store.entries()] == ["other"]
 
@@ -106,9 +106,9 @@ class StoreTests:
         store.write([record(key) for key in "abc"])
         ids = ["c", "missing", "\ud800", "a"]
         assert [found.document.id for found in store.get(ids)] == ["c", "a"]
-        assert all(found.spans is None for found in store.get(ids))
+        assert all(found.units is None for found in store.get(ids))
         assert store.vectors(ids)[0] == ["c", "a"]
-        assert [key for key, _ in store.spans(ids)] == ["c", "a"]
+        assert [key for key, _ in store.units(ids)] == ["c", "a"]
 
     def test_many_documents_are_read_and_deleted(self, store: Store) -> None:
         """A store that reads page by page loses nothing between the pages."""
@@ -117,15 +117,15 @@ class StoreTests:
             store.write(records[start : start + 500])
         ids = [written.document.id for written in records]
         assert [found.document.id for found in store.get(ids)] == ids
-        assert [key for key, _ in store.spans(ids)] == store.vectors(ids)[0] == ids
+        assert [key for key, _ in store.units(ids)] == store.vectors(ids)[0] == ids
         assert contents(store).keys() == set(ids)
         store.write([], delete=ids[1:])
         assert contents(store) == expected(records[0])
 
     def test_a_record_with_the_same_id_is_replaced(self, store: Store) -> None:
-        """Nothing of the old one is left: no metadata, no spans."""
+        """Nothing of the old one is left: no metadata, no units."""
         store.write([record("a", 1, 0, 0, shelf="left"), record("b")])
-        changed = replace(record("a", 0, 1, 0, text="changed", row=2), spans=None)
+        changed = replace(record("a", 0, 1, 0, text="changed", row=2), units=None)
         store.write([changed])
         assert contents(store) == expected(changed, record("b"))
 
@@ -153,28 +153,28 @@ class StoreTests:
         assert contents(store) == expected(record("a"))
 
     def test_vectors_become_unit_vectors(self, store: Store) -> None:
-        """Their lengths say nothing; a zero vector stays one."""
+        """Their lengths say nothing, those of units do; a zero vector stays one."""
         vectors = {"long": (0, 9, 0), "short": (0, 0, 0.1), "zero": (0, 0, 0)}
         for key, vector in vectors.items():
             values = np.array(vector, dtype=np.float32)
-            spans = Spans(np.array([[0, 1]]), values[None])
-            store.write([replace(record(key), vector=values, spans=spans)])
+            units = Units(np.array([[0, 1]]), np.array([1]), values[None])
+            store.write([replace(record(key), vector=values, units=units)])
         for key, values in (*zip(*store.vectors(), strict=True),):
             assert values.tolist() == pytest.approx(np.sign(vectors[key]).tolist())
-        for key, spans in store.spans():
-            assert spans.vectors[0].tolist() == pytest.approx(np.sign(vectors[key]).tolist())
+        for key, units in store.units():
+            assert units.vectors[0].tolist() == pytest.approx(vectors[key], rel=0.01)
 
     def test_a_copied_record_has_the_same_vectors(self, store: Store) -> None:
         """Reading and writing again rounds nothing more: moved documents keep their vectors."""
         store.write([record("a", 1, 2, 3)])
         (copied,) = store.get(["a"])
-        (_, spans), *_ = store.spans(["a"])
+        (_, units), *_ = store.units(["a"])
         document = replace(copied.document, id="b")
-        store.write([replace(copied, document=document, spans=spans)])
+        store.write([replace(copied, document=document, units=units)])
         first, second = store.get(["a", "b"])
         assert first.vector.tolist() == second.vector.tolist()
-        (_, copied_spans), *_ = store.spans(["b"])
-        assert copied_spans.vectors.tolist() == spans.vectors.tolist()
+        (_, copied_units), *_ = store.units(["b"])
+        assert copied_units.vectors.tolist() == units.vectors.tolist()
 
     def test_the_generation_grows_with_every_commit(self, store: Store) -> None:
         """Another reader sees it grow, too, and then what was written."""
@@ -279,7 +279,7 @@ class StoreTests:
         reader.nearest(_QUERY, 1)
         # The vectors of another model can have other dimensions.
         records = [
-            replace(record(key), vector=np.eye(5)[n], spans=None) for n, key in enumerate("ab")
+            replace(record(key), vector=np.eye(5)[n], units=None) for n, key in enumerate("ab")
         ]
         store.stage(OTHER_INFO).write(records)
         assert store.switch()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store, StoreInfo
@@ -20,7 +20,7 @@ INFO = StoreInfo(
         ModelSettings(model_name="some/model", method="pcw", original_max_seq_length=512),
         "sha256:first",
     ),
-    spans=True,
+    units=True,
     language="english",
 )
 """The description of the stores under test."""
@@ -45,6 +45,7 @@ UNICODE = (
 )
 
 TOLERANCE = 2e-3
+UNIT_TOLERANCE = 2e-2
 """Stores keep vectors in half precision."""
 
 FILTERED: dict[str, dict[str, Any]] = {
@@ -96,7 +97,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
 
 
 def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> Record:
-    """Return a record with two spans.
+    """Return a record with two units.
 
     Args:
         key: The id of its document.
@@ -107,9 +108,11 @@ def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> R
     numbers = vector or (1.0, float(len(key)), float(sum(map(ord, key)) % 97))
     values = np.array(numbers, dtype=np.float32)
     values /= np.linalg.norm(values)
-    spans = Spans(np.array([[0, 2], [2, len(text)]]), np.stack([values, values[::-1]]))
+    # Neither of unit length nor as wide as the document's vector.
+    vectors = np.stack([[*values, 2], [*values[::-1], 0]]).astype(np.float32)
+    units = Units(np.array([[0, 2], [3, len(text)]]), np.array([1, 300]), vectors)
     document = Document(key, text, metadata)
-    return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), spans)
+    return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), units)
 
 
 def contents(store: Store) -> dict[str, tuple[Any, ...]]:
@@ -124,8 +127,8 @@ def contents(store: Store) -> dict[str, tuple[Any, ...]]:
     assert len(store) == len(ids)
     records = {record.document.id: record for record in store.get(ids)}
     vectors = dict(zip(*store.vectors(), strict=True))
-    spans = dict(store.spans())
-    assert set(ids) == set(records) == set(vectors) >= set(spans)
+    units = dict(store.units())
+    assert set(ids) == set(records) == set(vectors) >= set(units)
     assert all(np.array_equal(vectors[key], records[key].vector) for key in ids)
     return {
         entry.id: (
@@ -134,14 +137,14 @@ def contents(store: Store) -> dict[str, tuple[Any, ...]]:
             records[entry.id].content_hash,
             records[entry.id].coverage,
             vectors[entry.id].tolist(),
-            _plain(spans.get(entry.id)),
+            _plain(units.get(entry.id)),
         )
         for entry in entries
     }
 
 
 def expected(*records: Record) -> dict[str, tuple[Any, ...]]:
-    """Return what `contents` should return, within the rounding of half precision.
+    """Return what `contents` should return, within what they are rounded.
 
     Args:
         *records: The records that were written.
@@ -153,11 +156,11 @@ def expected(*records: Record) -> dict[str, tuple[Any, ...]]:
             record.content_hash,
             record.coverage,
             pytest.approx(record.vector.tolist(), abs=TOLERANCE),
-            pytest.approx(_plain(record.spans), abs=TOLERANCE),
+            pytest.approx(_plain(record.units), abs=UNIT_TOLERANCE),
         )
         for record in records
     }
 
 
-def _plain(spans: Spans | None) -> list[float]:
-    return [] if spans is None else [*spans.ranges.flat, *spans.vectors.flat]
+def _plain(units: Units | None) -> list[float]:
+    return [] if units is None else [*units.ranges.flat, *units.counts.flat, *units.vectors.flat]

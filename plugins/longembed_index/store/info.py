@@ -19,7 +19,7 @@ def info_to_json(info: StoreInfo) -> str:
     return json.dumps(
         {
             "provenance": info.provenance.portable().to_dict(),
-            "spans": info.spans,
+            "units": info.units,
             "language": info.language,
             "ranking": {"mode": info.ranking.mode, "weight": info.ranking.weight},
         },
@@ -36,6 +36,11 @@ def info_from_json(text: str) -> StoreInfo:
     """
     try:
         stored = json.loads(text)
+        if "spans" in stored:
+            raise StoreError(
+                "the store is from before documents had sentence units. Index the documents into "
+                "a new folder"
+            )
         provenance = stored.pop("provenance")
         ranking = Ranking(**stored.pop("ranking"))
         return StoreInfo(Provenance.from_dict(provenance), ranking=ranking, **stored)

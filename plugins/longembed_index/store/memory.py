@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.document import Entry, Record, Spans
+from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
 from longembed_index.store.filters import matches
 from longembed_index.store.protocol import StoreInfo, Where
-from longembed_index.store.vectors import nearest_vectors, record_vectors, unit_vectors
+from longembed_index.store.vectors import nearest_vectors, record_vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from longembed_index.document import Units
 
 
 def entry_of(record: Record) -> Entry:
@@ -65,16 +67,13 @@ class MemoryStore:
             others = next(iter(self._records.values()), records[0])
             vectors = record_vectors(records, len(others.vector))
             for record, vector in zip(records, vectors, strict=True):
-                spans = record.spans
-                if spans is not None:
-                    spans = Spans(spans.ranges, unit_vectors(spans.vectors))
-                changed[record.document.id] = replace(record, vector=vector, spans=spans)
+                changed[record.document.id] = replace(record, vector=vector)
         self._records = changed
         self.generation += 1
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without spans."""
-        return [replace(record, spans=None) for record in self._select(ids)]
+        """Return the records with these ids, in their order, without units."""
+        return [replace(record, units=None) for record in self._select(ids)]
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id."""
@@ -90,11 +89,11 @@ class MemoryStore:
             return [], np.empty((0, 0), dtype=np.float32)
         return [record.document.id for record in records], np.stack([r.vector for r in records])
 
-    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
-        """Yield the spans of documents that have any; of all without `ids`."""
+    def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
+        """Yield the units of documents that have any; of all without `ids`."""
         for record in self._select(ids):
-            if record.spans is not None and len(record.spans.ranges):
-                yield record.document.id, record.spans
+            if record.units is not None and len(record.units.ranges):
+                yield record.document.id, record.units
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None

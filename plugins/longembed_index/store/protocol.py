@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from longembed_index.document import Entry, Record, Spans
+    from longembed_index.document import Entry, Record, Units
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_st.base.provenance import Provenance
 
@@ -31,14 +31,14 @@ class StoreInfo:
 
     Attributes:
         provenance: The model and the settings that make its vectors.
-        spans: Whether each document has the vectors of its parts, too.
+        units: Whether each document has its sentence units, too.
         language: The language of the stemmer and the stop words; None until the first documents
             are there, by which it is guessed.
         ranking: How it is searched unless a search says otherwise.
     """
 
     provenance: Provenance
-    spans: bool = False
+    units: bool = False
     language: str | None = None
     ranking: Ranking = field(default_factory=Ranking)
 
@@ -69,7 +69,7 @@ class Store(Protocol):
         """Add or replace records, and delete others, all in one commit."""
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without spans."""
+        """Return the records with these ids, in their order, without units."""
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id, no texts."""
@@ -77,8 +77,11 @@ class Store(Protocol):
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
 
-    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
-        """Yield the spans of documents that have any; of all without `ids`."""
+    def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
+        """Yield the sentence units of documents that have any; of all without `ids`.
+
+        Their vectors are rounded: see `longembed_index.store.units`.
+        """
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None

@@ -1,4 +1,4 @@
-"""The usual kind of store: one SQLite file with documents, vectors and spans."""
+"""The usual kind of store: one SQLite file with documents, vectors and units."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from longembed_index.document import Entry, Record, Spans
+from longembed_index.document import Entry, Record, Units
 from longembed_index.errors import StoreError
 from longembed_index.store.connections import Connections
 from longembed_index.store.info import info_from_json, info_to_json
 from longembed_index.store.protocol import StoreInfo, Where
 from longembed_index.store.sqlite_rows import (
+    decode_units,
     encode_text,
     entry_values,
     read_entry,
     read_record,
-    unpack_spans,
 )
 from longembed_index.store.sqlite_tables import (
     ALL,
     RECORDS,
-    SPANS,
+    UNITS,
     VECTORS,
     Collection,
     count_documents,
@@ -55,7 +55,7 @@ MATRIX_BYTES = 1 << 30
 
 _PAGE_BYTES = 8192
 """With 4096, 20,000 documents of 300 words and 384 numbers take 104 MB instead of 76."""
-_SPANS_AT_ONCE = 64
+_UNITS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 10_000
 
 
@@ -105,7 +105,7 @@ class SqliteStore:
             return count_documents(connection, collection.number)
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without spans."""
+        """Return the records with these ids, in their order, without units."""
         with self._read() as (connection, collection):
             rows = select(connection, RECORDS, collection.number, ids)
         vectors = read_vectors(rows, collection.dimensions)
@@ -126,29 +126,28 @@ class SqliteStore:
             rows = select(connection, VECTORS, collection.number, ids)
         return [row[0] for row in rows], read_vectors(rows, collection.dimensions)
 
-    def spans(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Spans]]:
-        """Yield the spans of documents that have any; of all without `ids`."""
+    def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
+        """Yield the units of documents that have any; of all without `ids`."""
         with self._read() as (_, collection):
             # Goes on with these documents even if others take their place meanwhile.
-            number, dimensions = collection.number, collection.dimensions or 0
+            number = collection.number
         first, start = "", 0
         while ids is None or start < len(ids):
             with self._connections.borrow() as connection:
                 if ids is None:
-                    page = f"WHERE collection = ? AND id >= ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
-                    rows = connection.execute(f"{SPANS} {page}", (number, first)).fetchall()
+                    page = f"WHERE collection = ? AND id >= ? ORDER BY id LIMIT {_UNITS_AT_ONCE}"
+                    rows = connection.execute(f"{UNITS} {page}", (number, first)).fetchall()
                 else:
-                    rows = select(connection, SPANS, number, ids[start : start + _SPANS_AT_ONCE])
+                    rows = select(connection, UNITS, number, ids[start : start + _UNITS_AT_ONCE])
                 if not has_collection(connection, number):
                     raise self._replaced()
-            for document_id, ranges, vectors, checksum in rows:
-                spans = unpack_spans(document_id, ranges, vectors, checksum, dimensions)
-                yield document_id, spans
+            for document_id, *stored in rows:
+                yield document_id, decode_units(document_id, *stored)
             if ids is None and not rows:
                 return
             # The first string after the last id.
             first = f"{rows[-1][0]}\0" if rows else ""
-            start += _SPANS_AT_ONCE
+            start += _UNITS_AT_ONCE
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.document import Document, Entry, Record, Spans
+from longembed_index.document import Document, Entry, Record, Units
 from longembed_index.errors import StoreError
 from longembed_index.store.filters import is_pattern
-from longembed_index.store.vectors import unit_vectors
+from longembed_index.store.units import pack_units, unpack_units
 from longembed_st.base.coverage import Coverage
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
@@ -121,25 +121,21 @@ def unpack_vectors(data: bytes, dimensions: int) -> NDArray[np.float32]:
     return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(rows, dimensions)
 
 
-def pack_spans(spans: Spans) -> tuple[bytes, bytes, int]:
-    """Return the ranges and vectors of spans, and the checksum of both."""
-    ranges = np.asarray(spans.ranges).astype("<i4").tobytes()
-    vectors = pack_vectors(unit_vectors(spans.vectors))
-    return ranges, vectors, zlib.crc32(vectors, zlib.crc32(ranges))
+def encode_units(units: Units) -> tuple[bytes, bytes, int]:
+    """Return the places and vectors of sentence units, and the checksum of both."""
+    places, vectors = pack_units(units)
+    return places, vectors, zlib.crc32(vectors, zlib.crc32(places))
 
 
-def unpack_spans(
-    document_id: str, ranges: bytes, vectors: bytes, checksum: int, dimensions: int
-) -> Spans:
-    """Return the spans of `pack_spans`.
+def decode_units(document_id: str, places: bytes, vectors: bytes, checksum: int) -> Units:
+    """Return the units of `encode_units`.
 
     Raises:
         StoreError: If they are damaged.
     """
-    if zlib.crc32(vectors, zlib.crc32(ranges)) != checksum:
-        raise damaged("spans", document_id)
-    pairs = np.frombuffer(ranges, dtype="<i4").astype(np.int64).reshape(-1, 2)
-    return Spans(pairs, unpack_vectors(vectors, dimensions))
+    if zlib.crc32(vectors, zlib.crc32(places)) != checksum:
+        raise damaged("units", document_id)
+    return unpack_units(places, vectors)
 
 
 def damaged(what: str, document_id: str) -> StoreError:

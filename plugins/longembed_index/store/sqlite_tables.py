@@ -15,9 +15,9 @@ from longembed_index.store.filters import check_where, matches
 from longembed_index.store.sqlite_rows import (
     ENTRY_COLUMNS,
     damaged,
+    encode_units,
     is_storable,
     narrow,
-    pack_spans,
     pack_vectors,
     read_entry,
     text_digest,
@@ -41,12 +41,12 @@ RECORDS = (
     "LEFT JOIN vectors ON document = documents.number "
     "LEFT JOIN texts ON texts.number = documents.text"
 )
-SPANS = (
-    "SELECT id, ranges, vectors, checksum FROM documents JOIN spans ON document = documents.number"
+UNITS = (
+    "SELECT id, places, vectors, checksum FROM documents JOIN units ON document = documents.number"
 )
 ALL = "WHERE collection = ? ORDER BY id"
 
-VERSION = 1
+VERSION = 2
 _APPLICATION_ID = 0x6C6F6E67
 
 _STATEMENTS = (
@@ -65,7 +65,7 @@ _STATEMENTS = (
     "CREATE INDEX documents_by_text ON documents (text)",
     "CREATE TABLE vectors (document INTEGER PRIMARY KEY, vector BLOB NOT NULL, "
     "checksum INTEGER NOT NULL)",
-    "CREATE TABLE spans (document INTEGER PRIMARY KEY, ranges BLOB NOT NULL, "
+    "CREATE TABLE units (document INTEGER PRIMARY KEY, places BLOB NOT NULL, "
     "vectors BLOB NOT NULL, checksum INTEGER NOT NULL)",
 )
 
@@ -100,7 +100,12 @@ def has_schema(connection: sqlite3.Connection, path: Path) -> bool:
             f"{escaped(path)} was written by a newer version of longembed-st (format {version}; "
             f"this version reads {VERSION}). Update longembed-st"
         )
-    if version != VERSION or objects != set(_STATEMENTS):
+    if version < VERSION:
+        raise StoreError(
+            f"{escaped(path)} has format {version}, from before documents had sentence units; this "
+            f"version reads {VERSION}. Index the documents into a new folder"
+        )
+    if objects != set(_STATEMENTS):
         raise StoreError(
             f"{escaped(path)} has other tables than longembed-st makes. Restore it from a copy, or "
             "index the documents into a new folder"
@@ -213,9 +218,9 @@ def insert_record(
     ).lastrowid
     data = pack_vectors(vector)
     connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (document, data, zlib.crc32(data)))
-    if record.spans is not None and len(record.spans.ranges):
+    if record.units is not None and len(record.units.ranges):
         connection.execute(
-            "INSERT INTO spans VALUES (?, ?, ?, ?)", (document, *pack_spans(record.spans))
+            "INSERT INTO units VALUES (?, ?, ?, ?)", (document, *encode_units(record.units))
         )
 
 
@@ -230,7 +235,7 @@ def delete_documents(
         documents = [(row[0],) for row in rows]
         connection.executemany("DELETE FROM documents WHERE number = ?", documents)
         connection.executemany("DELETE FROM vectors WHERE document = ?", documents)
-        connection.executemany("DELETE FROM spans WHERE document = ?", documents)
+        connection.executemany("DELETE FROM units WHERE document = ?", documents)
         texts += [(row[1],) for row in rows]
     return texts
 
@@ -250,7 +255,7 @@ def delete_collection(connection: sqlite3.Connection, number: int) -> None:
     query = "SELECT DISTINCT text FROM documents WHERE collection = ?"
     texts = connection.execute(query, (number,)).fetchall()
     connection.execute(f"DELETE FROM vectors WHERE document IN {documents}", (number,))
-    connection.execute(f"DELETE FROM spans WHERE document IN {documents}", (number,))
+    connection.execute(f"DELETE FROM units WHERE document IN {documents}", (number,))
     connection.execute("DELETE FROM documents WHERE collection = ?", (number,))
     connection.execute("DELETE FROM collections WHERE number = ?", (number,))
     delete_unused_texts(connection, texts)

@@ -40,15 +40,15 @@ def record_vectors(records: Sequence[Record], dimensions: int | None = None) -> 
     dimensions = dimensions or len(records[0].vector)
     for record in records:
         name = escaped(record.document.id)
-        spans = [] if record.spans is None else [record.spans.vectors]
-        for vectors in (np.asarray(record.vector)[None], *spans):
-            if vectors.shape[1:] != (dimensions,):
-                raise StoreError(
-                    f"a vector of {name} has the shape {vectors.shape[1:]}, others in the store "
-                    f"have ({dimensions},). Write the vectors of one model only"
-                )
-            if not np.isfinite(vectors).all():
-                raise StoreError(f"a vector of {name} has values that are not finite numbers")
+        vector = np.asarray(record.vector)
+        if vector.shape != (dimensions,):
+            raise StoreError(
+                f"the vector of {name} has the shape {vector.shape}, others in the store have "
+                f"({dimensions},). Write the vectors of one model only"
+            )
+        units = [] if record.units is None else [record.units.vectors]
+        if not all(np.isfinite(values).all() for values in (vector, *units)):
+            raise StoreError(f"a vector of {name} has values that are not finite numbers")
     return unit_vectors(np.stack([np.asarray(record.vector) for record in records]))
 
 

@@ -46,7 +46,7 @@ def test_from_the_first_document_to_the_last(docs, store, small_model, tmp_path)
     assert "courts.txt" in only
     assert "gardens.txt" not in only
     stats = json.loads(longembed("stats", "--store", store, "--json").stdout)
-    assert (stats["documents"], stats["spans"], stats["words"]) == (5, True, 5)
+    assert (stats["documents"], stats["units"], stats["words"]) == (5, True, 5)
     assert stats["language"] == "english"
     run("index", docs, "--store", store, "--language", "german", code=1)
     run("delete", "--store", store, "*engines*", "--yes")

@@ -74,7 +74,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch) -> None:
 
 def test_a_quick_run_without_a_terminal_says_nothing() -> None:
     output = io.StringIO()
-    with document_bar(Console(file=output), 2, "spans") as on_document:
+    with document_bar(Console(file=output), 2, "units") as on_document:
         on_document()
         on_document()
     assert output.getvalue() == ""

@@ -13,7 +13,7 @@ from longembed_index.maintain.embedding import (
     batches,
     embed_distinct,
     embedder_of,
-    makes_spans,
+    makes_units,
     note_place,
     settings_on_top,
     storable_model,
@@ -50,12 +50,12 @@ def test_one_text_at_fault_does_not_spoil_the_others() -> None:
     assert embed_with(model)([]) == []
 
 
-@pytest.mark.parametrize("spans", [False, True])
-def test_a_vector_that_is_not_finite_is_an_error(spans, monkeypatch) -> None:
+@pytest.mark.parametrize("units", [False, True])
+def test_a_vector_that_is_not_finite_is_an_error(units, monkeypatch) -> None:
     model = FakeModel()
     vector = model.vector
     monkeypatch.setattr(model, "vector", lambda t: vector(t) * (np.nan if t == "bad" else 1))
-    good, bad = embed_with(model, spans=spans)(["good", "bad"])
+    good, bad = embed_with(model, units=units)(["good", "bad"])
     assert isinstance(good, Embedded)
     assert isinstance(bad, ModelError)
     assert "not finite" in str(bad)
@@ -69,23 +69,23 @@ def test_equal_texts_are_embedded_once() -> None:
 
 def test_spans_come_with_the_vector_of_their_document(minilm) -> None:
     text = "The council met. It talked about the bridge. " * 40
-    (alone,) = embedder_of(minilm, spans=False)([text])
-    (result,) = embedder_of(minilm, spans=True)([text])
+    (alone,) = embedder_of(minilm, units=False)([text])
+    (result,) = embedder_of(minilm, units=True)([text])
     np.testing.assert_allclose(result.vector, alone.vector, atol=1e-5)
-    assert alone.spans is None
-    ranges, vectors = result.spans.ranges, result.spans.vectors
+    assert alone.units is None
+    ranges, vectors = result.units.ranges, result.units.vectors
     assert len(ranges) == len(vectors) > 1
     assert (ranges[0, 0], ranges[-1, 1]) == (0, len(text))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_model_without_offsets_makes_no_spans() -> None:
+def test_a_model_without_offsets_makes_no_units() -> None:
     model = FakeModel(has_offsets=False)
-    assert not makes_spans(model)
-    with pytest.raises(ConfigError, match=r"some/one cannot make spans.*--no-spans"):
-        embed_with(model, spans=True)
-    assert makes_spans(FakeModel())
-    assert not makes_spans(FakeModel(ModelSettings(model_name="a", max_seq_length=100)))
+    assert not makes_units(model)
+    with pytest.raises(ConfigError, match=r"some/one cannot make units.*--no-units"):
+        embed_with(model, units=True)
+    assert makes_units(FakeModel())
+    assert not makes_units(FakeModel(ModelSettings(model_name="a", max_seq_length=100)))
 
 
 def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:

@@ -91,7 +91,7 @@ def check(report, store: Store, texts: dict[str, str]) -> None:
 
 @pytest.fixture
 def store(minilm, tmp_path):
-    info = StoreInfo(minilm.provenance, spans=True)
+    info = StoreInfo(minilm.provenance, units=True)
     store = open_store(tmp_path / "store", create=info, write=True)
     yield store
     store.close()
@@ -100,7 +100,7 @@ def store(minilm, tmp_path):
 @pytest.mark.slow
 def test_texts_in_memory(texts, minilm, store) -> None:
     sources = [TextSource(Document(*item)) for item in texts.items()]
-    report = ingest(sources, store, embedder_of(minilm, spans=True))
+    report = ingest(sources, store, embedder_of(minilm, units=True))
     check(report, store, texts)
     for record in store.get(list(texts)):
         assert record.document.text == texts[record.document.id]
@@ -114,7 +114,7 @@ def test_files(texts, minilm, store, tmp_path) -> None:
         encoding = "latin-1" if name.startswith("binary") else "utf-8"
         (folder / f"{name}.txt").write_bytes(text.encode(encoding, "surrogatepass"))
     by_path = {str(folder.resolve() / f"{name}.txt"): text for name, text in some}
-    report = ingest(find_files([folder]).files, store, embedder_of(minilm, spans=True))
+    report = ingest(find_files([folder]).files, store, embedder_of(minilm, units=True))
     check(report, store, by_path)
     # Binary junk in a text file is never taken for text.
     assert not [entry.id for entry in store.entries() if "NUL" in entry.id]

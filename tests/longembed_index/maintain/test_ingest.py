@@ -39,8 +39,8 @@ def embed(model):
 
 @pytest.fixture
 def spanned(model) -> MemoryStore:
-    """A store whose documents have spans."""
-    return MemoryStore(StoreInfo(model.provenance, spans=True))
+    """A store whose documents have units."""
+    return MemoryStore(StoreInfo(model.provenance, units=True))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def ingest_files(folder: Path, store, embed, **options):
 
 def test_a_record_says_where_it_is_from_and_how_much_was_read(minilm) -> None:
     store = MemoryStore(StoreInfo(minilm.provenance))
-    report = ingest(sources(long=LONG, short="a note"), store, embedder_of(minilm, spans=False))
+    report = ingest(sources(long=LONG, short="a note"), store, embedder_of(minilm, units=False))
     long, short = store.get(["long", "short"])
     tokens = len(minilm.model.tokenizer(LONG, verbose=False)["input_ids"])
     assert (long.document.id, long.document.title, long.document.text) == ("long", "long", LONG)
@@ -94,7 +94,7 @@ def test_a_changed_document_replaces_its_record(store, embed) -> None:
 
 
 def test_changed_metadata_alone_does_not_embed_again(spanned, model) -> None:
-    embed = embed_with(model, spans=True)
+    embed = embed_with(model, units=True)
     ingest([TextSource(Document("a", LONG, {"year": 2019}))], spanned, embed)
     before = records_of(spanned)["a"]
     report = ingest([TextSource(Document("a", LONG, {"year": 2020}, "minutes"))], spanned, embed)
@@ -103,7 +103,7 @@ def test_changed_metadata_alone_does_not_embed_again(spanned, model) -> None:
     assert (after.document.metadata, after.document.title) == ({"year": 2020}, "minutes")
     assert after.content_hash != before.content_hash
     np.testing.assert_allclose(after.vector, before.vector, atol=1e-6)
-    np.testing.assert_allclose(after.spans.vectors, before.spans.vectors, atol=1e-6)
+    np.testing.assert_allclose(after.units.vectors, before.units.vectors, atol=1e-6)
 
 
 def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tmp_path) -> None:
@@ -128,7 +128,7 @@ def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tm
     ],
 )
 def test_a_document_without_valid_text_is_named_and_not_stored(store, minilm, text, reason) -> None:
-    report = ingest(sources(good="fine", bad=text), store, embedder_of(minilm, spans=False))
+    report = ingest(sources(good="fine", bad=text), store, embedder_of(minilm, units=False))
     assert texts_of(store) == {"good": "fine"}
     ((name, why),) = report.failed
     assert name == "bad"
@@ -207,7 +207,7 @@ def test_a_run_that_was_cut_off_ends_as_an_uninterrupted_one(model, embed) -> No
 
 def test_nothing_is_asked_of_the_store_for_a_new_document(store, model, embed, monkeypatch) -> None:
     asked = []
-    for name in ("get", "spans", "vectors", "nearest"):
+    for name in ("get", "units", "vectors", "nearest"):
         monkeypatch.setattr(store, name, lambda *arguments, name=name: asked.append(name))
     report = ingest(sources(**{f"d{i}": f"number {i}" for i in range(50)}), store, embed)
     assert (report.counts["added"], asked) == (50, [])
@@ -240,19 +240,19 @@ def test_a_reader_that_raises_anything_costs_one_document(store, embed) -> None:
 
 
 def test_spans_are_written_with_their_documents(spanned, model, embed) -> None:
-    ingest(sources(a=LONG), spanned, embed_with(model, spans=True))
-    ((document_id, spans),) = spanned.spans()
-    assert (document_id, spans.ranges[-1, 1]) == ("a", len(LONG))
-    with pytest.raises(ConfigError, match="meant to have spans"):
+    ingest(sources(a=LONG), spanned, embed_with(model, units=True))
+    ((document_id, units),) = spanned.units()
+    assert (document_id, units.ranges[-1, 1]) == ("a", len(LONG))
+    with pytest.raises(ConfigError, match="meant to have units"):
         ingest(sources(b="another text"), spanned, embed)
 
 
 def test_a_document_that_has_lost_its_spans_is_no_donor_of_vectors(spanned, model) -> None:
-    ingest(sources(**{"a": LONG}), spanned, embed_with(model, spans=True))
+    ingest(sources(**{"a": LONG}), spanned, embed_with(model, units=True))
     (record,) = records_of(spanned).values()
-    spanned.write([replace(record, spans=None)])
-    ingest(sources(**{"b": LONG}), spanned, embed_with(model, spans=True))
-    assert dict(spanned.spans()).keys() == {"b"}
+    spanned.write([replace(record, units=None)])
+    ingest(sources(**{"b": LONG}), spanned, embed_with(model, units=True))
+    assert dict(spanned.units()).keys() == {"b"}
     assert model.embedded == [LONG, LONG]
 
 
@@ -260,7 +260,7 @@ def test_a_document_that_has_lost_its_spans_is_no_donor_of_vectors(spanned, mode
 
 
 def test_a_moved_folder_is_not_embedded_again(spanned, model, docs) -> None:
-    embed = embed_with(model, spans=True)
+    embed = embed_with(model, units=True)
     ingest_files(docs, spanned, embed)
     before = records_of(spanned)
     (docs / "old").rename(docs / "older")
@@ -279,7 +279,7 @@ def test_a_moved_folder_is_not_embedded_again(spanned, model, docs) -> None:
         assert new.document.title == f"{number}.txt"
         assert (new.document.text, new.coverage) == (old.document.text, old.coverage)
         np.testing.assert_allclose(new.vector, old.vector, atol=1e-6)
-        np.testing.assert_allclose(new.spans.vectors, old.spans.vectors, atol=1e-6)
+        np.testing.assert_allclose(new.units.vectors, old.units.vectors, atol=1e-6)
     again = ingest_files(docs, spanned, embed)
     assert (again.counts["unchanged"], again.moved) == (7, [])
 

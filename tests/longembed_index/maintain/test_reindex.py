@@ -36,9 +36,9 @@ def other() -> FakeModel:
     return other_model()
 
 
-def reindex(store, model: FakeModel, *, spans: bool = False, **options):
-    embed = embed_with(model, spans=spans)
-    return reindexing.reindex(store, model, embed, spans=spans, **options)
+def reindex(store, model: FakeModel, *, units: bool = False, **options):
+    embed = embed_with(model, units=units)
+    return reindexing.reindex(store, model, embed, units=units, **options)
 
 
 def assert_made_by(model: FakeModel, store: MemoryStore) -> None:
@@ -134,12 +134,12 @@ def test_a_document_that_cannot_be_embedded_prevents_the_switch(filled, model) -
 
 
 def test_spans_come_and_go(filled, model, other) -> None:
-    reindex(filled, model, spans=True)
-    assert filled.info.spans
-    assert dict(filled.spans()).keys() == DOCUMENTS.keys()
-    reindex(filled, model, spans=False)
-    assert not filled.info.spans
-    assert list(filled.spans()) == []
+    reindex(filled, model, units=True)
+    assert filled.info.units
+    assert dict(filled.units()).keys() == DOCUMENTS.keys()
+    reindex(filled, model, units=False)
+    assert not filled.info.units
+    assert list(filled.units()) == []
 
 
 def test_equal_settings_are_refused(filled) -> None:
@@ -155,8 +155,8 @@ def test_an_unfinished_run_of_other_settings_is_not_mixed_with(filled, other) ->
     filled.stage(StoreInfo(Provenance(other.settings, "other weights")))
     with pytest.raises(ConfigError, match=r"other settings \(other weights\)"):
         reindex(filled, other)
-    filled.stage(StoreInfo(other.provenance, spans=True))
-    with pytest.raises(ConfigError, match="spans is True in the store, False now"):
+    filled.stage(StoreInfo(other.provenance, units=True))
+    with pytest.raises(ConfigError, match="units is True in the store, False now"):
         reindex(filled, other)
     reindex(filled, other, restart=True)
     assert_made_by(other, filled)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from index_fakes import FakeModel, embed_with, records_of, sources
 
-from longembed_index.document import Spans
+from longembed_index.document import Units
 from longembed_index.errors import StoreError
 from longembed_index.maintain.ingest import ingest
 from longembed_index.maintain.verify import verify
@@ -18,8 +18,8 @@ TEXTS = {name: f"{name} and some more words of a document " * 9 for name in ("on
 
 @pytest.fixture
 def filled(model) -> MemoryStore:
-    store = MemoryStore(StoreInfo(model.provenance, spans=True))
-    ingest(sources(**TEXTS), store, embed_with(model, spans=True))
+    store = MemoryStore(StoreInfo(model.provenance, units=True))
+    ingest(sources(**TEXTS), store, embed_with(model, units=True))
     return store
 
 
@@ -28,24 +28,24 @@ def change(store: MemoryStore, **changes: object) -> None:
 
 
 def test_the_vectors_of_the_model_are_verified(filled, model) -> None:
-    assert verify(filled, embed_with(model, spans=True)) == 2
+    assert verify(filled, embed_with(model, units=True)) == 2
 
 
 def test_what_the_model_did_not_make_is_found(filled, model) -> None:
-    embed = embed_with(model, spans=True)
+    embed = embed_with(model, units=True)
     record = records_of(filled)["two"]
     change(filled, vector=model.vector("another text"))
     with pytest.raises(StoreError, match=r"stored vector of two .*cosine .*reindex"):
         verify(filled, embed)
-    spans = record.spans
-    change(filled, vector=record.vector, spans=Spans(spans.ranges, spans.vectors[::-1]))
-    with pytest.raises(StoreError, match="stored spans of two are not those"):
+    units = record.units
+    change(filled, vector=record.vector, units=replace(units, vectors=units.vectors[::-1]))
+    with pytest.raises(StoreError, match="stored units of two are not those"):
         verify(filled, embed)
-    change(filled, spans=Spans(np.array([[0, 5]]), spans.vectors[:1]))
-    with pytest.raises(StoreError, match="stored spans of two are not those"):
+    change(filled, units=Units(np.array([[0, 5]]), units.counts[:1], units.vectors[:1]))
+    with pytest.raises(StoreError, match="stored units of two are not those"):
         verify(filled, embed)
-    change(filled, spans=None)
-    with pytest.raises(StoreError, match="meant to have spans, and two has none"):
+    change(filled, units=None)
+    with pytest.raises(StoreError, match="meant to have units, and two has none"):
         verify(filled, embed)
 
 

@@ -23,8 +23,8 @@ class ShuffledStore(MemoryStore):
         ids, vectors = super().vectors(ids)
         return ids[::-1], vectors[::-1]
 
-    def spans(self, ids=None):
-        return reversed(list(super().spans(ids)))
+    def units(self, ids=None):
+        return reversed(list(super().units(ids)))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def store() -> MemoryStore:
 @pytest.fixture(params=["memory", "store"])
 def query(request, store):
     return (
-        load_vectors(store).query(QUERY) if request.param == "memory" else StoreQuery(store, QUERY)
+        load_vectors(store).query(QUERY, QUERY) if request.param == "memory" else StoreQuery(store, QUERY, QUERY)
     )
 
 
@@ -76,12 +76,12 @@ def test_spans_of_documents_that_came_meanwhile_are_left_out(store, monkeypatch)
     monkeypatch.setattr(store, "vectors", lambda: (ids[:-1], vectors[:-1]))
     memory = load_vectors(store)
     assert memory.ids == ["b", "c"]
-    assert memory.query(Z).spans("c")[1] == pytest.approx([1])
-    assert memory.query(Z).spans("a") is None
+    assert memory.query(Z, Z).spans("c")[1] == pytest.approx([1])
+    assert memory.query(Z, Z).spans("a") is None
 
 
 def test_an_empty_store_has_no_candidates(store) -> None:
     store.write([], delete=["a", "b", "c"])
-    query = load_vectors(store).query(QUERY)
+    query = load_vectors(store).query(QUERY, QUERY)
     assert query.candidates(5, None, None) == []
     assert query.scores([]).totals.tolist() == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reference.search import search
 
-from longembed_index.document import Document, Record, Spans
+from longembed_index.document import Document, Record, Units
 from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher
 from longembed_index.search.dense import BUDGET
@@ -40,13 +40,14 @@ def random_records(draw: random.Random) -> list[Record]:
         if records and draw.random() < 0.25:
             copied = draw.choice(records)
             document = Document(document_id, copied.document.text, metadata)
-            records.append(Record(document, copied.vector, "", Coverage(9, 9, 1), copied.spans))
+            records.append(Record(document, copied.vector, "", Coverage(9, 9, 1), copied.units))
             continue
         length = draw.choice([1, 5, 20, 40, 300, 600])
         text = " ".join(draw.choices(WORDS[: draw.choice([5, 30])], k=length))
         bounds = sorted({0, len(text), *(draw.randrange(len(text)) for _ in range(6))})
         ranges = np.array([*itertools.pairwise(bounds)])
-        spans = Spans(ranges, unit(draw, len(ranges), DIMENSIONS))
+        vectors = unit(draw, len(ranges), DIMENSIONS)
+        spans = Units(ranges, np.ones(len(ranges), dtype=np.int64), vectors)
         document = Document(document_id, text, metadata)
         of_document = (document, unit(draw, DIMENSIONS), "", Coverage(9, 9, 1))
         records.append(Record(*of_document, spans if draw.random() < 0.7 else None))

@@ -60,9 +60,9 @@ class CountingStore(MemoryStore):
         self.read.append("vectors")
         return super().vectors(ids)
 
-    def spans(self, ids=None):
-        self.read.append("spans")
-        return super().spans(ids)
+    def units(self, ids=None):
+        self.read.append("units")
+        return super().units(ids)
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_what_did_not_fit_is_not_read_again_until_there_is_less(store, searcher)
     fruit(store)
     limited = Searcher(store, searcher._words, budget=100)
     assert ids(search(limited, "x", mode="dense")) == ids(search(searcher, "x", mode="dense"))
-    of_candidates = ["vectors", "spans"]
+    of_candidates = ["vectors", "units"]
     store.read.clear()
     search(limited, "x", mode="dense")
     assert store.read == of_candidates
@@ -284,7 +284,7 @@ def test_an_error_of_the_store_or_the_words_is_not_hidden(store, searcher, monke
     def fail(*arguments, **options):
         raise StoreError("damaged")
 
-    for name in ("spans", "vectors", "get"):
+    for name in ("units", "vectors", "get"):
         with monkeypatch.context() as patch:
             patch.setattr(store, name, fail)
             with pytest.raises(StoreError, match="damaged"):
@@ -383,7 +383,7 @@ def test_threads_load_a_generation_once(store, searcher) -> None:
     for thread in threads:
         thread.join()
     assert answers == [expected] * 8
-    assert store.read.count("spans") == 1
+    assert store.read.count("units") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

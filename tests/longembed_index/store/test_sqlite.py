@@ -127,8 +127,8 @@ def test_a_dropped_store_gives_its_room_back(store, tmp_path) -> None:
     "statement",
     [
         "UPDATE vectors SET vector = zeroblob(6) WHERE document = 1",
-        "UPDATE spans SET vectors = zeroblob(12) WHERE document = 1",
-        "UPDATE spans SET ranges = zeroblob(16) WHERE document = 1",
+        "UPDATE units SET vectors = zeroblob(12) WHERE document = 1",
+        "UPDATE units SET places = zeroblob(16) WHERE document = 1",
         "UPDATE texts SET text = x'00' WHERE number = 1",
         "UPDATE documents SET metadata = '{' WHERE number = 1",
         "DELETE FROM vectors WHERE document = 1",
@@ -178,7 +178,7 @@ def test_another_file_of_the_name_is_refused(tmp_path, content, reason) -> None:
         ("PRAGMA application_id = 7", "another program"),
         ("CREATE TABLE more (x)", "other tables"),
         ("CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END", "other tables"),
-        ("DROP TABLE spans", "other tables"),
+        ("DROP TABLE units", "other tables"),
     ],
 )
 def test_other_tables_are_refused(store, tmp_path, statement, reason) -> None:
@@ -287,14 +287,14 @@ def test_what_cannot_be_stored_is_refused_with_the_document(store) -> None:
 
 
 def test_a_reader_in_the_middle_goes_on_with_what_is_replaced(store, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite, "_SPANS_AT_ONCE", 2)
+    monkeypatch.setattr(sqlite, "_UNITS_AT_ONCE", 2)
     store.write([record(key) for key in "abcdef"])
     reader = open_store(tmp_path)
-    spans, dropped = reader.spans(), reader.spans()
-    assert next(spans)[0] == next(dropped)[0] == "a"
+    units, dropped = reader.units(), reader.units()
+    assert next(units)[0] == next(dropped)[0] == "a"
     store.stage(OTHER_INFO).write([record("z")])
     store.switch()
-    assert [key for key, _ in spans] == list("bcdef")
+    assert [key for key, _ in units] == list("bcdef")
     store.drop_replaced()
     with pytest.raises(StoreError, match="another process has replaced it"):
         list(dropped)

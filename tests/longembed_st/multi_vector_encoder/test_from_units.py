@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from longembed_st.multi_vector_encoder.from_spans import SpanReader
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense
 from small_models import WORDS
 
 import longembed_st as le
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.multi_vector_encoder.from_spans import SpanReader
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 if not hasattr(sentence_transformers, "MultiVectorEncoder"):

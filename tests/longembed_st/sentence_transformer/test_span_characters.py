@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from fuzzing import FEW, MANY, check
 from hypothesis import strategies as st
+from longembed_st.sentence_transformer.spans import _characters
 from many_tokenizers import CORPUS, KINDS, tokenizer_of
 
 from longembed_st.base.tokens import TokenizeOptions, tokenize
-from longembed_st.sentence_transformer.spans import _characters
 
 PARTS_OF_TEXTS = [*CORPUS, " ", "\n\n", "  a", "İ", "ﬁ", "e\u0301", "\u200d", "😀", "Ⅷ½", "\u00a0"]
 

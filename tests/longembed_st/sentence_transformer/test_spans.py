@@ -7,11 +7,11 @@ import pytest
 import torch
 from fuzzing import FEW, MANY, check
 from hypothesis import strategies as st
+from longembed_st.sentence_transformer.spans import read_spans
 from small_models import WORDS
 
 import longembed_st as le
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.sentence_transformer.spans import read_spans
 
 METHODS = {
     "pcw": {"method": "pcw"},

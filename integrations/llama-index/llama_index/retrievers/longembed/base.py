@@ -94,11 +94,11 @@ class LongEmbedRetriever(BaseRetriever):
         settings: dict[str, Any] = {} if device is None else {"device": device}
         self._index = Index.open(store, collection=collection, **settings)
         ranking = self._index.ranking.with_overrides(mode, weight)
-        has_passages = self._index.info.spans or ranking.mode != "dense" or reranker is not None
+        has_passages = self._index.info.units or ranking.mode != "dense" or reranker is not None
         if returns == "passages" and not has_passages:
             raise ConfigError(
                 f"the index in {store} has no vectors of passages, and mode='dense' finds none "
-                "without. Use mode='hybrid' or returns='documents', or index again with --spans"
+                "without. Use mode='hybrid' or returns='documents', or index again with --units"
             )
         self._k, self._returns, self._max_words = k, returns, max_words
         self._options: dict[str, Any] = {
