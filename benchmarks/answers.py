@@ -1,14 +1,14 @@
 """Is the answer among the words that a prompt gets? Runs of sentences beside chunks.
 
-The share of the evidence that is handed over at several budgets, inside the right document and over
-all documents: by chunks of 1,000 characters, as LangChain's splitter cuts them, ranked by vectors, by
-BM25, and by reciprocal ranks; by windows of the model's length with words and vectors, as this
-package had them before; and by `Index.context`.
+The share of the evidence that is handed over at several budgets, inside the right document and
+over all documents: by chunks of 1,000 characters, as LangChain's splitter cuts them, ranked by
+vectors, by BM25, and by reciprocal ranks; by windows of the model's length with words and vectors,
+as this package had them before; and by `Index.context`.
 
     python benchmarks/answers.py MODEL DATA [--documents 50] [--keep FOLDER]
 
-DATA has corpus, queries or questions, and evidence as .jsonl.gz. Where evidence is a page, the share
-is that of questions of which some page is touched.
+DATA has corpus, queries or questions, and evidence as .jsonl.gz. Where evidence is a page, the
+share is that of questions of which some page is touched.
 """
 
 from __future__ import annotations

@@ -225,12 +225,14 @@ class Hit:
         document: The document, with its text.
         score: By which the hits are ordered.
         passages: Its best passages, best first.
-        scores: The parts of the score, as far as they were computed: `document_vector`,
-            `best_span`, `document_words`, `best_passage_words`; with a reranker `reranker`, and
-            `search` for the score before it.
+        scores: The parts of the score, as far as they were computed: `document_vector`, `best_run`,
+            `document_words`, `best_passage_words`, `best_run_words`; with a reranker `reranker`,
+            and `search` for the score before it.
         tokens: The length of the document, in tokens.
         tokens_read: The number of tokens that its vector was computed from.
         copies: Ids of other documents with the same text, which are not among the hits.
+        is_answer: Whether it seems to answer, or is only the nearest that there is. True if no
+            passages were asked for, or the question was put by vectors alone.
     """
 
     document: Document
@@ -240,6 +242,7 @@ class Hit:
     tokens: int = 0
     tokens_read: int = 0
     copies: tuple[str, ...] = ()
+    is_answer: bool = True
 
     @property
     def share_read(self) -> float:
@@ -260,4 +263,5 @@ class Hit:
             "scores": dict(self.scores),
             "passages": [passage.to_dict() for passage in self.passages],
             "copies": list(self.copies),
+            "is_answer": self.is_answer,
         }

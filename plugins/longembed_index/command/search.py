@@ -101,9 +101,9 @@ def search(
 ) -> None:
     """Find the documents of a store that answer a query best, by words and by meaning.
 
-    The score is a weighted sum: of words, BM25 of the document, its best passage and its best run of
-    sentences, as shares of what a text with every word of the query gets; of vectors, the cosine
-    similarity of the document, and, in a store with sentence units, of its best run of sentences.
+    The score is a weighted sum: of words, BM25 of the document, of its best passage and of its best
+    run of sentences, as shares of what a text gets that has every word of the query; of vectors,
+    the cosine similarity of the document and of its best run of sentences, in a store with units.
     What stands in "double quotes" must be in the document word by word. Model and
     settings are those that the store was made with. With --rerank, the score is that model's, and
     the passage the window that it liked best.

@@ -110,7 +110,7 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
         text,
         tuple(selection.citations()),
         measure.count(text),
-        any(scores.is_answered() for _, scores, _ in candidates),
+        any(scores.is_answer for _, scores, _ in candidates),
     )
 
 

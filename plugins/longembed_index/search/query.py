@@ -227,4 +227,5 @@ class Query:
             coverage.tokens,
             coverage.read,
             tuple(sorted(group.copies)),
+            runs is None or runs.is_answer,
         )

@@ -31,6 +31,9 @@ RUN_WORDS = 30
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run, which counts for its document."""
 
+ANSWER_WORDS = 0.12
+"""The share of words that a run has at least if it answers (docs/PASSAGES.md)."""
+
 AROUND_WORDS = 400
 """Words of what is looked at around a run."""
 
@@ -220,6 +223,15 @@ class RunScores:
         context = self.of(firsts, around.ends, AROUND_WORDS, around.lengths)
         context = context[self.sentences.around(words)]
         return np.asarray((1 - AROUND_WEIGHT) * parts + AROUND_WEIGHT * context)
+
+    @property
+    def is_answer(self) -> bool:
+        """Return whether the document seems to answer: some run has enough of the query's words.
+
+        True without words, as cosines of different models have different scales.
+        """
+        words, _ = self.best()
+        return bool(np.isnan(words) or words >= ANSWER_WORDS)
 
     def best(self) -> tuple[float, float]:
         """Return the highest score by words, and the highest by vectors, of any run.
