@@ -29,15 +29,14 @@ class SentenceCache:
         self._kept: tuple[int, dict[str, Sentences]] = (-1, {})
 
     def read(
-        self, ids: Sequence[str], language: str | None, *, vectors: bool
+        self, ids: Sequence[str], language: str | None, *, units: bool
     ) -> dict[str, Sentences]:
         """Return the sentences of documents by id; of those that exist.
 
         Args:
             ids: The documents.
             language: In which they are split, if the store has no sentence units.
-            vectors: Whether the sentences' vectors are needed. Then a document without sentence
-                units is left out.
+            units: Whether a document without sentence units is left out.
         """
         generation = self._store.generation
         if self._kept[0] != generation:
@@ -46,13 +45,13 @@ class SentenceCache:
         missing = [key for key in ids if key not in kept]
         for start in range(0, len(missing), _BATCH):
             part = missing[start : start + _BATCH]
-            units = dict(self._store.units(part))
-            for record in self._store.get([key for key in part if key in units or not vectors]):
+            stored = dict(self._store.units(part))
+            for record in self._store.get([key for key in part if key in stored or not units]):
                 document = record.document
-                kept[document.id] = read_sentences(document, units.get(document.id), language)
+                kept[document.id] = read_sentences(document, stored.get(document.id), language)
         sentences = {key: kept[key] for key in ids if key in kept}
         if sum(each.bytes for each in kept.values()) > self._budget:
             self._kept = (generation, {})
-        if vectors:
+        if units:
             return {key: each for key, each in sentences.items() if each.sums is not None}
         return sentences

@@ -123,21 +123,25 @@ class Query:
             for key, group in zip(ids, groups, strict=True)
         ]
 
-    def run_scores(self, ids: Sequence[str]) -> dict[str, RunScores]:
+    def run_scores(self, ids: Sequence[str], *, units: bool = False) -> dict[str, RunScores]:
         """Return the scores of runs of sentences by document; of those that have sentences.
 
         Args:
-            ids: The documents; without words in the question, one needs sentence units.
+            ids: The documents.
+            units: Whether only documents with sentence units are wanted; without words in the
+                question, only they have scores.
         """
         missing = [key for key in ids if key not in self._runs]
         if missing:
             language = (self.words and self.words.language) or self.store.info.language
-            sentences = self.sentences.read(missing, language, vectors=self.lexical is None)
+            units = units or self.lexical is None
+            sentences = self.sentences.read(missing, language, units=units)
             places, weights = {}, None
-            if self.lexical is not None:
+            if self.lexical is not None and sentences:
                 places, weights = self.lexical.places(list(sentences)), self.lexical.weights
             for key, each in sentences.items():
-                self._runs[key] = RunScores(each, places.get(key), weights, self.plain, self.weight)
+                scores = RunScores(each, places.get(key), weights, self.plain, self.weight)
+                self._runs[key] = scores
         return {key: self._runs[key] for key in ids if key in self._runs}
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:
@@ -175,7 +179,7 @@ class Query:
         if self.plain is None or not self.store.info.units:
             return ids, scores, True
         best = best_first(scores.totals, read)
-        runs = self.run_scores([ids[row] for row in best])
+        runs = self.run_scores([ids[row] for row in best], units=True)
         run_words, run_vectors = np.full((2, len(ids)), np.nan)
         for row in best:
             if ids[row] in runs:
@@ -184,7 +188,7 @@ class Query:
         left_out = np.ones(len(ids), dtype=bool)
         left_out[best] = False
         scores.totals[left_out] = np.nan
-        return ids, scores, not left_out.any()
+        return ids, scores, len(best) < read
 
     def _distinct(self, ids: list[str], totals: Floats, k: int) -> tuple[list[Group], bool]:
         """Return the k best documents of different texts, and whether more need not be looked at.

@@ -95,19 +95,17 @@ def with_best_runs(scores: Scores, words: Floats, vectors: Floats, weight: float
         weight: Of the vectors.
     """
     parts = {**scores.parts, "best_run_words": words, "best_run": vectors}
-    by_vectors = _mean(parts, ("document_vector", "best_run"))
-    by_words = _mean(parts, ("document_words", "best_passage_words", "best_run_words"))
-    if by_words is None:
-        return Scores(by_vectors, parts)
-    return Scores(weight * by_vectors + (1 - weight) * by_words, parts)
+    totals = weight * _mean(parts, ("document_vector", "best_run"))
+    if "document_words" in parts:
+        of_words = ("document_words", "best_passage_words", "best_run_words")
+        totals = totals + (1 - weight) * _mean(parts, of_words)
+    return Scores(totals, parts)
 
 
-def _mean(parts: Mapping[str, Floats], names: Sequence[str]) -> Floats | None:
-    """The mean of those parts that a document has; None if no document has any."""
-    values = np.stack([parts[name] for name in names if name in parts])
+def _mean(parts: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+    """The mean of those parts that a document has."""
+    values = np.stack([parts[name] for name in names])
     having = ~np.isnan(values)
-    if not having.any():
-        return None
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(having, values, 0).sum(axis=0) / having.sum(axis=0))
 

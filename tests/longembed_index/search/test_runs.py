@@ -122,7 +122,7 @@ def test_the_parts_of_a_long_sentence_are_one() -> None:
         "The board met in May, in the large hall, and\nheard the report.",
         "It agreed.",
     ]
-    assert sentences.words.tolist() == [0, 12, 14]
+    assert sentences.words.tolist() == [0, 13, 15]
     assert sentences.sums.tolist() == [[1, 2, 3, 0], [0, 0, 0, 4]]
 
 
