@@ -8,7 +8,6 @@ get that holds every term of the query, so that scores can be compared across do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -43,11 +42,7 @@ AROUND_WEIGHT = 1 / 3
 _TERMS_PER_WORD = 0.55
 """Stop words are no terms."""
 
-_LONGEST_SENTENCE = 120
-"""Words: the parts of a sentence that is longer are treated as sentences."""
-
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
-_SENTENCE_END = re.compile(r"[.!?:;…。！？：；।॥؟۔។៕][\"'”’»›」』】）)\]]*$")
+_HEADING = re.compile(r"#{1,6}[ \t]")
 
 
 class Runs(NamedTuple):
@@ -143,19 +138,12 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     text = document.text
     ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
     counts = _word_counts(text, ranges)
-    firsts = np.array(list(_firsts(text, ranges.tolist(), counts.tolist())), dtype=np.int64)
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    if len(firsts) < len(ranges):
-        ranges = np.stack(
-            [ranges[firsts, 0], ranges[np.append(firsts[1:], len(ranges)) - 1, 1]], axis=1
-        )
-        counts = np.add.reduceat(counts, firsts)
-        sums = None if sums is None else np.add.reduceat(sums, firsts, axis=0)
     borders: list[int] = []
     if suffix_of(PurePath(document.id)) in MARKDOWN:
-        starts = [text.rfind("\n", 0, start) + 1 for start in ranges[:, 0].tolist()]
+        starts = ranges[:, 0].tolist()
         borders = [row for row, start in enumerate(starts) if row and _HEADING.match(text, start)]
     words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
     return Sentences(ranges, words, np.array(borders, dtype=np.int64), sums)
@@ -164,25 +152,6 @@ def read_sentences(document: Document, units: Units | None, language: str | None
 def _word_counts(text: str, ranges: Integers) -> Integers:
     counts = [words_in(text[start:end]) for start, end in ranges.tolist()]
     return np.array(counts, dtype=np.int64)
-
-
-def _firsts(text: str, ranges: list[list[int]], counts: list[int]) -> Iterator[int]:
-    """Yield the units that sentences begin with: a long sentence was cut into several units."""
-    words, end = _LONGEST_SENTENCE, 0
-    for row, ((start, next_end), count) in enumerate(zip(ranges, counts, strict=True)):
-        gap = text[end:start]
-        goes_on = (
-            words + count <= _LONGEST_SENTENCE
-            and (text[start].islower() or not ("\n" in gap or "\r" in gap or "\f" in gap))
-            and gap.count("\n") < 2
-            and not _SENTENCE_END.search(text, max(end - 4, 0), end)
-        )
-        if goes_on:
-            words += count
-        else:
-            yield row
-            words = count
-        end = next_end
 
 
 class RunScores:
