@@ -1,6 +1,8 @@
-"""Windows of terms, and the scores of ranges; test_query.py has those of documents."""
+"""Windows of terms; test_query.py has the scores of documents."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,32 +12,22 @@ from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
     QueryWeights,
+    WordScores,
     document_scores,
     idf,
-    range_scores,
     window_count,
     window_lengths,
-    window_ranges,
     windows_of,
 )
 
 LENGTHS = [0, 1, 124, 125, 126, 249, 250, 251, 374, 375, 376, 377, 500, 2_000]
 
 
-def test_ranges_are_scored_as_passages() -> None:
-    draw = np.random.default_rng(0)
-    text = draw.integers(0, 50, 2_000).astype(np.int32)
-    numbers = np.array([0, 3, 40], dtype=np.int32)
-    weights = QueryWeights(numbers, np.ones(3), np.array([0.5, 2.0, 1.0]), 800.0, 200.0)
-    # Each term is one character, so that places and characters are the same.
-    starts = np.arange(len(text), dtype=np.int32)
-    ranges = window_ranges(starts, len(text))
-    scores = range_scores(weights, text, starts, ranges)
-    best = document_scores(weights, [("", text)])[""].passage
-    assert scores.max() == pytest.approx(best)
-    assert range_scores(weights, text, starts, [(7, 7)]).tolist() == [0]
-    assert range_scores(weights, text, starts, []).shape == (0,)
-    assert range_scores(weights, text[:0], starts[:0], [(0, 5)]).tolist() == [0]
+def test_the_highest_counts_terms_that_no_document_has() -> None:
+    numbers = np.array([0, 3], dtype=np.int32)
+    known = QueryWeights(numbers, np.array([1.0, 2.0]), np.array([0.5, 2.0]), 800.0, 200.0)
+    assert known.highest == WordScores(3.0, 2.5)
+    assert replace(known, missing=WordScores(4.0, 5.0)).highest == WordScores(7.0, 7.5)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

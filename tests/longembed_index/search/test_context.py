@@ -96,7 +96,7 @@ def test_passages_of_all_documents_compete() -> None:
 
 
 def test_the_text_names_documents_pages_and_headings() -> None:
-    text = "# Money\n\nThe budget was approved.\f# Other\n\nRain fell on the town."
+    text = "# Money\n\nThe budget was approved.\f\n# Other\n\nRain fell on the town."
     context = fill([candidate("minutes.md", text)], measure_of(100, None, None))
     assert context.text == (
         "minutes.md\n[1] (page 1, Money) # Money\n\nThe budget was approved.\n"
