@@ -20,12 +20,14 @@ import numpy as np
 
 from longembed_index.document import Document
 from longembed_index.documents.parsed import PAGE_END
+from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_index.index import Index
+    from longembed_st.base.long_model import Role
 
 BUDGETS = (150, 300, 600, 1_200)
 """Words that are handed over."""
@@ -68,7 +70,12 @@ class Question:
 
     def is_about(self, document: Document) -> bool:
         """Return whether a document is the one that answers."""
-        names = (document.id, document.title, PurePath(document.id).name, PurePath(document.id).stem)
+        names = (
+            document.id,
+            document.title,
+            PurePath(document.id).name,
+            PurePath(document.id).stem,
+        )
         return self.document in names
 
     def is_answered(self, parts: Iterable[Part], documents: Callable[[str], Document]) -> bool:
@@ -194,23 +201,25 @@ class Chunks:
                 parts = [Part(entry.id, *edges) for edges in split(document.text)]
                 texts = [document.text[part.start : part.end] for part in parts]
                 if texts:
-                    vectors.append(_unit(self._model.encode_document(texts)))
+                    vectors.append(self._embed(texts, "document"))
                 self._parts += parts
             on_document()
         self._vectors = np.concatenate(vectors) if vectors else np.zeros((0, 1))
 
-    def ask(self, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:
+    def _embed(self, texts: list[str], role: Role) -> NDArray[np.float32]:
+        return unit_vectors(self._model.encode_with_coverage(texts, role=role).vectors)
+
+    def ask(self, questions: Sequence[Question]) -> Line:
         """Return what the chunks reach.
 
         Args:
             questions: The questions.
-            on_question: Called after each question.
         """
         documents = _Documents(self._index)
         rows, seconds = [], []
         for question in questions:
             begin = time.perf_counter()
-            vector = _unit(self._model.encode_query([question.text]))[0]
+            vector = self._embed([question.text], "query")[0]
             order = np.argsort(-(self._vectors @ vector), kind="stable").tolist()
             seconds.append(time.perf_counter() - begin)
             ids = list(dict.fromkeys(self._parts[row].document_id for row in order))[:FOUND]
@@ -221,7 +230,6 @@ class Chunks:
                 for budget in BUDGETS
             }
             rows.append((question, [documents(key) for key in ids], contexts))
-            on_question()
         return _line(rows, seconds)
 
 
@@ -321,12 +329,6 @@ def _line(
         {budget: np.array([contexts[budget] for *_, contexts in rows]) for budget in BUDGETS},
         1_000 * median(seconds),
     )
-
-
-def _unit(vectors: Any) -> NDArray[np.float32]:
-    vectors = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
 def _normal(text: str) -> str:

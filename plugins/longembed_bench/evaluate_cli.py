@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longembed_index.command.options import CollectionOption, JsonOption, StoreOption, open_index
+from longembed_st.command.display import document_bar
 from longembed_st.command.options import DeviceOption, path_argument, settings_from_options
 from longembed_st.command.terminal import print_json, terminal
 
@@ -47,22 +48,22 @@ def evaluate(
     Example: `longembed evaluate questions.jsonl --store ./store`, with lines such as
     `{"question": "Who approved the budget?", "document": "minutes.pdf", "page": 12}`
     """
-    from rich.progress import track
     from rich.table import Table
 
     from longembed_bench.evaluate import BUDGETS, FOUND, Chunks, ask, read_questions, verdict
 
     asked = read_questions(questions)
     console = terminal(stderr=True)
-    index = open_index(store, collection, model=None, settings=settings_from_options(device=device))
-    with index:
+    with open_index(
+        store, collection, model=None, settings=settings_from_options(device=device)
+    ) as index:
         lines: dict[str, Line] = {}
-        steps = iter(track(range(len(asked)), "questions", console=console.console))
-        lines["this index"] = ask(index, asked, lambda: next(steps, None))
+        with document_bar(console, len(asked), "questions") as on_question:
+            lines["this index"] = ask(index, asked, on_question)
         if baseline:
-            documents = iter(track(range(len(index)), "chunks", console=console.console))
-            chunks = Chunks(index, lambda: next(documents, None))
-            lines["plain splitter, 1,000 / 200"] = chunks.ask(asked, lambda: None)
+            with document_bar(console, len(index), "chunks") as on_document:
+                chunks = Chunks(index, on_document)
+            lines["plain splitter, 1,000 / 200"] = chunks.ask(asked)
     if as_json:
         print_json({name: _plain(line) for name, line in lines.items()})
         return
