@@ -8,7 +8,7 @@ are medians of the rounds, memory is the highest peak of the whole process. Impo
 of the model are not in the seconds; a first call before each measurement warms up.
 
 - encode: texts of 100 to 8,000 tokens, MiniLM with windows.
-- index: `longembed index` from files to a store of the tree's default kind, with spans and words.
+- index: `longembed index` from files to a store of the tree's default kind, with units and words.
 - query: hybrid, five documents with one passage each, on the store that `index` made, and on a
   larger one of random vectors; in all, and without the time in the model.
 """
@@ -97,7 +97,7 @@ def fill(folder: str, count: int) -> dict[str, float]:
 
 def new_writer(vectors: np.ndarray, ranges: np.ndarray) -> Write:
     """Return what writes texts to a store of this version."""
-    from longembed_index.document import Document, Record, Spans
+    from longembed_index.document import Document, Record, Units
     from longembed_index.lexical.index import WordIndex
     from longembed_index.maintain.embedding import batches, storable_model
     from longembed_index.store.kinds import open_store
@@ -106,7 +106,8 @@ def new_writer(vectors: np.ndarray, ranges: np.ndarray) -> Write:
     from longembed_st.base.settings import ModelSettings
 
     model = storable_model(ModelSettings(model_name=minilm(), **SETTINGS))
-    info = StoreInfo(model.provenance.portable(), spans=True, language="english")
+    counts = np.full(SPANS, 250)
+    info = StoreInfo(model.provenance.portable(), units=True, language="english")
 
     def write(store: Path, texts: list[str]) -> None:
         opened = open_store(store, create=info, write=True)
@@ -118,7 +119,7 @@ def new_writer(vectors: np.ndarray, ranges: np.ndarray) -> Write:
                         vectors[n, 0],
                         str(n),
                         Coverage(1, 1, 1),
-                        Spans(ranges, vectors[n, 1:]),
+                        Units(ranges, counts, vectors[n, 1:]),
                     )
                     for n in numbers
                 ]
@@ -179,7 +180,8 @@ def query(folder: str) -> dict[str, float]:
         opened = Index.open(store)
         model, search = opened.model.model, opened.search
     in_model = [0.0]
-    for name in ("encode_with_coverage", "encode_ranges"):
+    old, new = ("encode_with_coverage", "encode_ranges"), ("encode_query_twice", "encode_units")
+    for name in old if is_old() else new:
         setattr(model, name, add_up(getattr(model, name), in_model))
     totals, without_model = [], []
     for text in english(WARM_QUERIES + QUERIES, 60, seed=3):

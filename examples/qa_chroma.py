@@ -1,4 +1,4 @@
-"""Answer questions over whole documents with Chroma alone: spans as rows, hits as documents.
+"""Answer questions over whole documents with Chroma alone: passages as rows, hits as documents.
 
 Runs offline: the embedding model comes from a Python package, and in the place of a language model
 stands a function that repeats its prompt.

@@ -16,6 +16,7 @@ from torch import nn
 from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
+from longembed_st.base.pooled import following_modules
 from longembed_st.base.reductions import mean_by_text
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
@@ -162,6 +163,22 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         (document,) = self.vectors_from_pooled(read.document[None])
         edges = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
         return UnitVectors(edges, plain, read.counts.cpu().numpy(), document, read.coverage)
+
+    def vectors_from_units(self, plain: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the vectors of runs of units as `encode` gives vectors: of unit length, whitened.
+
+        Args:
+            plain: Means of the vectors of units, shape (runs, width).
+
+        Returns:
+            Shape (runs, dimensions).
+
+        Raises:
+            ModelError: If a vector is not finite.
+        """
+        behind = following_modules(self)[len(linear_modules(self)) :]
+        pooled = torch.from_numpy(np.asarray(plain, dtype=np.float32))
+        return self._through(behind, pooled.to(self.device))
 
     @torch.inference_mode()
     def encode_query_twice(self, text: str, *, prompt: str | None = None) -> QueryVectors:

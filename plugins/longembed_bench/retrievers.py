@@ -19,6 +19,7 @@ import longembed_st as le
 from longembed_bench.data import RetrievalData
 from longembed_bench.index_parts import WEIGHT, LexicalScorer
 from longembed_bench.vectors import OnText, TextVectors, VectorFile, Vectors, digest
+from longembed_index.rows import encode_passages
 from longembed_st.base.long_model import Role
 from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening, with_whitening
 
@@ -213,31 +214,31 @@ class WholeDocuments(Retriever):
         return fit.whitening
 
 
-class Spans(Retriever):
-    """One vector a document, and one for each of its spans.
+class Passages(Retriever):
+    """One vector a document, and one for each of its passages.
 
     Args:
         whole: Reads the documents, and whitens them if it is to.
-        span_tokens: The most tokens of a span; None for the windows of the method.
-        score: What the score of a document is: "average" of its vector's and its best span's,
-            "best" for the best span's, or "document" for its vector's.
+        passage_tokens: The most tokens of a passage.
+        score: What the score of a document is: "average" of its vector's and its best passage's,
+            "best" for the best passage's, or "document" for its vector's.
     """
 
-    def __init__(self, whole: WholeDocuments, span_tokens: int | None, score: str) -> None:
-        self._whole, self._tokens, self._score = whole, span_tokens, score
-        self.revision = digest(whole.revision, f"{span_tokens} {score}")
+    def __init__(self, whole: WholeDocuments, passage_tokens: int, score: str) -> None:
+        self._whole, self._tokens, self._score = whole, passage_tokens, score
+        self.revision = digest(whole.revision, f"{passage_tokens} {score}")
 
     def read(self, documents: Sequence[str]) -> None:
-        """Read the documents and their spans."""
+        """Read the documents and their passages."""
         self._whole.read(documents)
         model = self._whole.model
 
         def compute(group: list[str]) -> Iterable[tuple[Vectors, le.Coverage]]:
-            encoded = model.encode_spans(group, span_tokens=self._tokens)
-            return ((spans.vectors, spans.coverage) for spans in encoded)
+            encoded = (encode_passages(model, text, tokens=self._tokens) for text in group)
+            return ((passages.vectors, passages.coverage) for passages in encoded)
 
-        kind = f"{self._whole.fingerprint} spans {self._tokens or 'windows'}"
-        self._spans = self._whole.vectors.read(kind, documents, compute, self.on_text)
+        kind = f"{self._whole.fingerprint} passages {self._tokens}"
+        self._passages = self._whole.vectors.read(kind, documents, compute, self.on_text)
 
     def score(self, queries: Sequence[str]) -> Scores:
         """Return the score of each document for each query."""
@@ -245,13 +246,13 @@ class Spans(Retriever):
         if self._score == "document":
             return own
         asked = _stacked(self._whole.embed(queries, "query"))
-        best = _best_of_each(self._whole.model, asked, self._spans)
+        best = _best_of_each(self._whole.model, asked, self._passages)
         return best if self._score == "best" else (own + best) / np.float32(2)
 
     def cost(self) -> Cost:
-        """Return the vectors of documents and spans; both come from one reading, that of spans."""
-        whole, spans = self._whole.cost(), _cost_of(self._spans)
-        return replace(whole, vectors=whole.vectors + spans.vectors, seconds=spans.seconds)
+        """Return the vectors of documents and passages; both come from one reading."""
+        whole, passages = self._whole.cost(), _cost_of(self._passages)
+        return replace(whole, vectors=whole.vectors + passages.vectors, seconds=passages.seconds)
 
 
 class Chunks(WholeDocuments):

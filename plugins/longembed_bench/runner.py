@@ -13,11 +13,20 @@ from longembed_bench.late_and_sparse import LateInteraction, Sparse
 from longembed_bench.metrics import ndcg_by_query
 from longembed_bench.reranking import Reranked
 from longembed_bench.results import Result, ResultFile
-from longembed_bench.retrievers import Bm25, Chunks, Hybrid, Retriever, Spans, WholeDocuments, find
+from longembed_bench.retrievers import (
+    Bm25,
+    Chunks,
+    Hybrid,
+    Passages,
+    Retriever,
+    WholeDocuments,
+    find,
+)
 from longembed_bench.runs import CHUNKS, SINGLE, MethodChoice, Run, settings_of, settings_to_load
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import Hits, refuse_truncation
 from longembed_bench.vectors import OnText, VectorFile
+from longembed_index.rows import PASSAGE_TOKENS
 from longembed_st.base.long_model import LongModel
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
@@ -152,16 +161,16 @@ def _retriever_of(model: LongModel, method: MethodChoice, vectors: VectorFile) -
             return Chunks(model, vectors)
         whole = WholeDocuments(model, vectors, method.whitening)
         retriever: Retriever = whole
-        if variant.spans:
-            tokens = None if variant.spans is True else variant.spans
-            retriever = Spans(whole, tokens, variant.score)
+        if variant.passages:
+            tokens = PASSAGE_TOKENS if variant.passages is True else variant.passages
+            retriever = Passages(whole, tokens, variant.score)
         if variant.hybrid is not False:
             retriever = Hybrid(retriever, variant.hybrid)
         return retriever
     dense_only = {
         "chunks": method.name == CHUNKS,
         "whiten": method.whitening is not None,
-        "spans": variant.spans is not False,
+        "passages": variant.passages is not False,
         "hybrid": variant.hybrid is not False,
     }
     for option, is_asked in dense_only.items():

@@ -54,16 +54,16 @@ class Variant:
     """What may be added to any method.
 
     Attributes:
-        spans: Whether a document has a vector for each window of the method beside its own, or the
-            most tokens of such a span.
-        score: Of documents with spans: "average", "best" (span) or "document".
+        passages: Whether a document has a vector for each of its passages beside its own, or the
+            most tokens of a passage.
+        score: Of documents with passages: "average", "best" (passage) or "document".
         hybrid: Whether words count beside vectors, the weight of the vectors from 0 to 1, or
             "ranks" to fuse by reciprocal ranks.
         rerank: Folder or hub name of a model that reads the best documents again.
         candidates: How many documents it reads.
     """
 
-    spans: bool | int = False
+    passages: bool | int = False
     score: str = "average"
     hybrid: bool | float | str = False
     rerank: str | None = None
@@ -79,7 +79,7 @@ def _is_weight(value: Any) -> bool:
 
 
 _VALID: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "spans": (lambda v: isinstance(v, bool) or _is_count(v), "true, or a number of tokens"),
+    "passages": (lambda v: isinstance(v, bool) or _is_count(v), "true, or a number of tokens"),
     "score": (("average", "best", "document").__contains__, "average, best or document"),
     "hybrid": (
         lambda v: v == "ranks" or _is_weight(v),
@@ -139,8 +139,8 @@ class MethodChoice:
             is_valid, valid = _VALID[field]
             if not is_valid(value):
                 raise refuse(f"{field}={value} is not valid: write {valid}")
-        if "score" in added and not added.get("spans"):
-            raise refuse("score is for documents with spans: add spans=true")
+        if "score" in added and not added.get("passages"):
+            raise refuse("score is for documents with passages: add passages=true")
         if name in (CHUNKS, BM25) and (options or added.keys() - {"rerank", "candidates"}):
             raise refuse(f"{name} takes only rerank and candidates: leave the other options out")
         wanted = options.pop(WHITEN, False)

@@ -87,8 +87,8 @@ class Index(IndexReader):
                 model was moved. Without it, an index that does not exist is an error.
             collection: The collection in the store.
             kind: The kind of a new store: sqlite, lancedb, chroma or an installed one.
-            units: Whether a new index has the vectors of parts of documents, too; by default if
-                the method reads texts of any length.
+            units: Whether a new index has the sentence units of documents, too; by default if the
+                method reads texts of any length.
             language: The language of the words of a new index; guessed from the first documents.
             wait: The seconds to wait for another writer, in each method that writes.
             **settings: As for `longembed_st.load`: method, max_seq_length, device and others.
@@ -293,7 +293,7 @@ class Index(IndexReader):
 
         Args:
             model: Name or folder of the model; the index's own without it.
-            units: Whether documents are to have the vectors of their parts; as now without it.
+            units: Whether documents are to have sentence units; as now without it.
             whiten: Fit a whitening on the documents, and use it for all vectors.
             drop_old: Delete the old vectors after the switch, and others kept earlier.
             allow_missing: Switch even if some documents cannot be embedded.

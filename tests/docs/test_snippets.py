@@ -73,9 +73,9 @@ KNOWN = {
         from llama_index.core.ingestion import IngestionPipeline
         from llama_index.embeddings.longembed import LongEmbedEmbedding, WholeDocumentParser
         documents, embed_model = [Document(text="")], LongEmbedEmbedding(model_name="m")""",
-    "longembed_span_parser": """
+    "longembed_passage_parser": """
         from llama_index.core import Document, VectorStoreIndex
-        from llama_index.embeddings.longembed import LongEmbedEmbedding, SpanNodeParser
+        from llama_index.embeddings.longembed import LongEmbedEmbedding, PassageNodeParser
         documents = [Document(text="")]""",
     "longembed_base_longembedretriever": """
         from llama_index.core.llms import MockLLM

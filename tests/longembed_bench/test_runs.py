@@ -29,7 +29,7 @@ def test_plan() -> None:
 @pytest.mark.parametrize(
     ("text", "variant"),
     [
-        ("pcw:spans=128,score=best", Variant(spans=128, score="best")),
+        ("pcw:passages=128,score=best", Variant(passages=128, score="best")),
         ("pcw:hybrid=true", Variant(hybrid=True)),
         ("pcw:hybrid=0", Variant(hybrid=0)),
         ("pcw:hybrid=ranks", Variant(hybrid="ranks")),
@@ -58,9 +58,9 @@ def test_whitening_by_a_fit_or_from_a_file() -> None:
         ("chunks:window_size=3", "chunks takes only"),
         ("chunks:whiten=true", "chunks takes only"),
         ("pcw:whiten=3", "whiten=true, or whiten=FILE"),
-        ("pcw:score=best", "spans=true"),
-        ("pcw:spans=few", "spans=few is not valid: write true, or a number"),
-        ("pcw:spans=true,score=worst", "average, best or document"),
+        ("pcw:score=best", "passages=true"),
+        ("pcw:passages=few", "passages=few is not valid: write true, or a number"),
+        ("pcw:passages=true,score=worst", "average, best or document"),
         ("pcw:hybrid=2", "weight of the vectors from 0 to 1"),
         ("pcw:rerank=a,candidates=0", "at least 1"),
     ],

@@ -39,6 +39,7 @@ def test_rows_have_what_the_model_gives(actor, settings) -> None:
         assert (row["tokens"], row["read"]) == (coverage.tokens, coverage.read)
         assert row["windows"] == coverage.passes
         assert row["unit_ranges"] == embedded.units.ranges.reshape(-1).tolist()
+        assert row["unit_counts"] == embedded.units.counts.tolist()
         np.testing.assert_allclose(row["unit_vectors"], embedded.units.vectors, atol=1e-3)
 
 

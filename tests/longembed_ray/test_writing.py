@@ -36,7 +36,8 @@ def table(*rows: dict) -> pa.Table:
         "known": pa.bool_(),
         "vector": pa.list_(pa.float32(), WIDTH),
         "unit_ranges": pa.list_(pa.int64()),
-        "unit_vectors": pa.list_(pa.list_(pa.float16(), WIDTH)),
+        "unit_counts": pa.list_(pa.int64()),
+        "unit_vectors": pa.list_(pa.list_(pa.float16())),
     }
     return pa.Table.from_pylist(list(rows), schema=pa.schema(schema))
 
@@ -56,12 +57,26 @@ def row(document_id: str, **changes: object) -> dict:
         "windows": 1,
         "error": None,
         "unit_ranges": [0, 4, 4, 9],
+        "unit_counts": [3, 5],
         "unit_vectors": [[1, 0, 0, 0], [0, 1, 0, 0]],
     } | changes
 
 
-FAILED = {"vector": None, "tokens": None, "error": "is bad", "unit_vectors": None}
-KNOWN = {"vector": None, "tokens": None, "text": None, "known": True, "unit_vectors": None}
+FAILED = {
+    "vector": None,
+    "tokens": None,
+    "error": "is bad",
+    "unit_counts": None,
+    "unit_vectors": None,
+}
+KNOWN = {
+    "vector": None,
+    "tokens": None,
+    "text": None,
+    "known": True,
+    "unit_counts": None,
+    "unit_vectors": None,
+}
 
 
 class CountingStore(MemoryStore):
@@ -104,8 +119,10 @@ def test_documents_are_added_replaced_left_alone_or_failed(store) -> None:
 
 
 def test_every_row_has_its_own_vector_and_units(store) -> None:
-    first = row("a", vector=[1, 0, 0, 0], unit_ranges=[0, 9], unit_vectors=[[0, 0, 1, 0]])
-    without = row("c", unit_ranges=None, unit_vectors=None)
+    first = row(
+        "a", vector=[1, 0, 0, 0], unit_ranges=[0, 9], unit_counts=[7], unit_vectors=[[0, 0, 1, 0]]
+    )
+    without = row("c", unit_ranges=None, unit_counts=None, unit_vectors=None)
     # A table that is made of several, and a part of it, as Ray hands them over.
     rows = pa.concat_tables(
         [table(row("x"), row("bad", **FAILED)), table(first, row("b"), without)]

@@ -74,8 +74,8 @@ def index(
         bool | None,
         typer.Option(
             "--units/--no-units",
-            help="Keep vectors of every part of a document, too: searches find better and show the "
-            "passages that answer. Once chosen, it holds for the store.",
+            help="Keep vectors of every sentence unit of a document, too: searches find better and "
+            "show the passages that answer. Once chosen, it holds for the store.",
             show_default="units in a new store, if the method reads texts of any length",
         ),
     ] = None,

@@ -36,7 +36,7 @@ def reindex(
         bool | None,
         typer.Option(
             "--units/--no-units",
-            help="Embed the parts of each document, too, or no longer.",
+            help="Make vectors of the sentence units of documents, too, or no longer.",
             show_default="as the store has it",
         ),
     ] = None,

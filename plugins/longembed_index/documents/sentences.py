@@ -8,6 +8,7 @@ called and whenever it is read.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -55,6 +56,8 @@ _CLAUSES = re.compile(f"[{_SPACED_BY_CLAUSE}]")
 _CLOSING = "\"'”’»›」』】）)\\]"
 _END = re.compile(f"[.!?。！？｡…।॥።؟۔។៕။]+[{_CLOSING}]*")
 _END_OF_LINE = re.compile(f"[.!?:;。！？｡：；…।॥።؟۔។៕။][{_CLOSING}]*$")
+_END_OR_SPACES = re.compile(rf"{_END.pattern}|\s+")
+_SPACES = re.compile(r"\s+")
 _END_OF_CLAUSE = re.compile(r"[,;:|、，；：]\s*|\s[–—-]\s")
 
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
@@ -164,12 +167,12 @@ def _goes_on(text: str, line: _Piece, following: _Piece, is_full: bool) -> bool:
         or _ROW.search(second)
         or _INDENTED.match(indented)
         or _ITEM.match(second)
-        or _SPEAKER.match(second)
     ):
         return False
     if second[0].islower():
         return line.words >= 4
-    return is_full and 6 <= line.words <= 30 and not _END_OF_LINE.search(first)
+    is_wrapped = is_full and 6 <= line.words <= 30
+    return is_wrapped and not (_END_OF_LINE.search(first) or _SPEAKER.match(second))
 
 
 def _sentences(text: str, start: int, end: int, code: str) -> Iterator[_Piece]:
@@ -203,21 +206,21 @@ def _ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
 
 def _unspaced_ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
     """Yield where the sentences end in a script without spaces between words."""
-    ends = _END
-    if _CLAUSES.search(text, start, end):
-        ends = re.compile(rf"{_END.pattern}|\s+")
+    ends = _END_OR_SPACES if _CLAUSES.search(text, start, end) else _END
     for match in ends.finditer(text, start, end):
         yield match.end()
     yield end
 
 
 def _cut(text: str, sentence: _Piece) -> Iterator[_Piece]:
-    """Yield a sentence, in parts if it is too long: at the end of a clause, or between words."""
+    """Yield a sentence, in parts of like length if it is too long."""
     start, end, words = sentence
     parts = -(-words // MOST_WORDS)
-    step = -(-(end - start) // parts) if parts else 0
-    while parts > 1 and end - start > step:
-        stop = _cut_before(text, start + step // 2, start + step)
+    step = (end - start) // max(parts, 1)
+    for _ in range(parts - 1):
+        if end - start <= step:
+            break
+        stop = _place_to_cut(text, start + step * 3 // 4, min(start + step * 5 // 4, end))
         piece = _piece(text, start, stop)
         if piece.start < piece.end:
             yield piece
@@ -226,17 +229,17 @@ def _cut(text: str, sentence: _Piece) -> Iterator[_Piece]:
         yield _piece(text, start, end)
 
 
-def _cut_before(text: str, low: int, high: int) -> int:
-    """The last place in a range where a sentence is best cut; its end if there is none."""
-    clauses = [match.end() for match in _END_OF_CLAUSE.finditer(text, low, high)]
-    if clauses:
-        return clauses[-1]
-    part = text[low:high]
-    visible = part.rstrip()
-    spaces = [place for place, character in enumerate(visible) if character.isspace()]
-    if len(visible) < len(part):
-        return high
-    return low + spaces[-1] + 1 if spaces else high
+def _place_to_cut(text: str, low: int, high: int) -> int:
+    """The place nearest to the middle of a range where a clause ends, or else a word."""
+    middle = (low + high) // 2
+    for boundary in (_END_OF_CLAUSE, _SPACES):
+        places = [match.end() for match in boundary.finditer(text, low, high)]
+        if places:
+            return min(places, key=lambda place: abs(place - middle))
+    # Marks stay with the character that they belong to.
+    while middle < high - 1 and unicodedata.category(text[middle])[0] == "M":
+        middle += 1
+    return max(middle, low + 1)
 
 
 def _joined(sentences: Sequence[_Piece]) -> list[_Piece]:

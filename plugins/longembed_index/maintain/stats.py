@@ -28,7 +28,7 @@ class Stats:
         model: The name or folder of the model.
         settings: The settings that the model was loaded with.
         fingerprint: The fingerprint of the model.
-        units: Whether documents have the vectors of their parts, too.
+        units: Whether documents have sentence units, too.
         words: The number of documents whose words can be searched.
         language: The language of the words.
         ranking: How the index is searched unless a search says otherwise.

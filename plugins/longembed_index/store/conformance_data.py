@@ -110,7 +110,7 @@ def record(key: str, *vector: float, text: str = "a text", **metadata: Any) -> R
     values /= np.linalg.norm(values)
     # Neither of unit length nor as wide as the document's vector.
     vectors = np.stack([[*values, 2], [*values[::-1], 0]]).astype(np.float32)
-    units = Units(np.array([[0, 2], [3, len(text)]]), np.array([1, 300]), vectors)
+    units = Units(np.array([[0, 2], [3, max(4, len(text))]]), np.array([1, 300]), vectors)
     document = Document(key, text, metadata)
     return Record(document, values, f"hash of {key}", Coverage(7, 6, 1), units)
 

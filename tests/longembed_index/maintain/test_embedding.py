@@ -67,16 +67,18 @@ def test_equal_texts_are_embedded_once() -> None:
     assert (model.calls, list(results)) == ([["a", "b"]], ["a", "b"])
 
 
-def test_spans_come_with_the_vector_of_their_document(minilm) -> None:
+def test_units_come_with_the_vector_of_their_document(minilm) -> None:
     text = "The council met. It talked about the bridge. " * 40
     (alone,) = embedder_of(minilm, units=False)([text])
     (result,) = embedder_of(minilm, units=True)([text])
     np.testing.assert_allclose(result.vector, alone.vector, atol=1e-5)
     assert alone.units is None
-    ranges, vectors = result.units.ranges, result.units.vectors
-    assert len(ranges) == len(vectors) > 1
-    assert (ranges[0, 0], ranges[-1, 1]) == (0, len(text))
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    units = result.units
+    assert len(units.ranges) == len(units.counts) == len(units.vectors) > 1
+    assert (units.ranges[0, 0], units.ranges[-1, 1]) == (0, len(text.rstrip()))
+    mean = (units.counts[:, None] * units.vectors).sum(axis=0)
+    # All but for the special tokens.
+    assert mean / np.linalg.norm(mean) @ result.vector > 0.95
 
 
 def test_a_model_without_offsets_makes_no_units() -> None:

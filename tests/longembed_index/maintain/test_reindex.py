@@ -133,7 +133,7 @@ def test_a_document_that_cannot_be_embedded_prevents_the_switch(filled, model) -
     assert texts_of(filled).keys() == DOCUMENTS.keys() - {"money"}
 
 
-def test_spans_come_and_go(filled, model, other) -> None:
+def test_units_come_and_go(filled, model, other) -> None:
     reindex(filled, model, units=True)
     assert filled.info.units
     assert dict(filled.units()).keys() == DOCUMENTS.keys()

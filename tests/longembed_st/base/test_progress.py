@@ -10,7 +10,7 @@ def test_a_long_text_is_reported_batch_by_batch(small_model) -> None:
     model = le.load(str(small_model("bert", positions=64)), method="pcw", token_budget=128)
     reports: list[tuple[int, int]] = []
     with report_progress_to(lambda read, of: reports.append((read, of))):
-        model.encode_spans(["word " * 600])
+        model.encode_units(["word " * 600], [[(0, 3000)]])
     reads = [read for read, _ in reports]
     assert len(reports) >= 5
     assert reads == sorted(set(reads))

@@ -1,4 +1,4 @@
-"""SpanNodeParser: nodes that have their vectors already."""
+"""PassageNodeParser: nodes that have their vectors already."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from llama_index.core import VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import Document
 
-from llama_index.embeddings.longembed import LongEmbedEmbedding, SpanNodeParser
+from llama_index.embeddings.longembed import LongEmbedEmbedding, PassageNodeParser
+from longembed_index.rows import encode_passages
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +29,14 @@ def documents() -> list[Document]:
     return [Document(text=text, id_=f"d{n}", metadata={"n": n}) for n, text in enumerate(texts)]
 
 
-@pytest.mark.parametrize("span_tokens", [None, 24])
-def test_nodes_carry_the_vectors_of_their_spans(embed_model, documents, span_tokens) -> None:
-    nodes = SpanNodeParser(embed_model=embed_model, span_tokens=span_tokens)(documents)
+@pytest.mark.parametrize("tokens", [60, 240])
+def test_nodes_carry_the_vectors_of_their_passages(embed_model, documents, tokens) -> None:
+    nodes = PassageNodeParser(embed_model=embed_model, passage_tokens=tokens)(documents)
     for document in documents:
         mine = [node for node in nodes if node.ref_doc_id == document.id_]
-        (found,) = embed_model.sentence_transformer.encode_spans(
-            [document.text], span_tokens=span_tokens
-        )
-        assert [(node.start_char_idx, node.end_char_idx) for node in mine] == found.spans
+        found = encode_passages(embed_model.sentence_transformer, document.text, tokens=tokens)
+        assert len(mine) > 1
+        assert [[node.start_char_idx, node.end_char_idx] for node in mine] == found.ranges.tolist()
         for node, vector in zip(mine, found.vectors, strict=True):
             assert node.text == document.text[node.start_char_idx : node.end_char_idx]
             assert node.metadata == document.metadata
@@ -44,7 +44,7 @@ def test_nodes_carry_the_vectors_of_their_spans(embed_model, documents, span_tok
 
 
 def test_nothing_is_embedded_again(embed_model, documents, monkeypatch) -> None:
-    nodes = SpanNodeParser(embed_model=embed_model)(documents)
+    nodes = PassageNodeParser(embed_model=embed_model)(documents)
     embedded: list[str] = []
     kind = type(embed_model)
     embed = kind._get_text_embeddings
@@ -60,8 +60,8 @@ def test_nothing_is_embedded_again(embed_model, documents, monkeypatch) -> None:
 
 
 def test_ids_survive_being_ingested_twice(embed_model, documents) -> None:
-    pipeline = IngestionPipeline(transformations=[SpanNodeParser(embed_model=embed_model)])
+    pipeline = IngestionPipeline(transformations=[PassageNodeParser(embed_model=embed_model)])
     first = pipeline.run(documents=documents)
-    again = IngestionPipeline(transformations=[SpanNodeParser(embed_model=embed_model)])
+    again = IngestionPipeline(transformations=[PassageNodeParser(embed_model=embed_model)])
     assert [node.node_id for node in again.run(documents=documents)] == [n.node_id for n in first]
     assert len({node.node_id for node in first}) == len(first)

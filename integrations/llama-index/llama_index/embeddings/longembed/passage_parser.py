@@ -12,12 +12,15 @@ from llama_index.core.schema import BaseNode
 from pydantic import Field
 
 from llama_index.embeddings.longembed.base import LongEmbedEmbedding
+from longembed_index.rows import PASSAGE_TOKENS, encode_passages
 
 _NODE_IDS = UUID("4bb4d5b4-6a0a-5b37-9e1a-2d8d2b0f8c57")
 
 
-class SpanNodeParser(NodeParser):
-    """One node per span of a document, with the vector that the span has in its document.
+class PassageNodeParser(NodeParser):
+    """One node per passage of a document, with the vector that it has in its document.
+
+    A passage is a run of whole sentences.
 
     Each document is read once, as a whole. LlamaIndex does not embed nodes again that have a vector
     already; give the index the same embedding model, for the queries. A node's id follows from its
@@ -26,20 +29,20 @@ class SpanNodeParser(NodeParser):
     Example:
         ```python
         embed_model = LongEmbedEmbedding(model_name="thenlper/gte-small")
-        parser = SpanNodeParser(embed_model=embed_model)
+        parser = PassageNodeParser(embed_model=embed_model)
         index = VectorStoreIndex(parser(documents), embed_model=embed_model)
         ```
     """
 
     embed_model: LongEmbedEmbedding = Field(description="Reads the documents, and the queries.")
-    span_tokens: int | None = Field(
-        default=None, description="Most tokens of a span; None for the windows of the method."
+    passage_tokens: int = Field(
+        default=PASSAGE_TOKENS, gt=0, description="Most tokens of a passage."
     )
 
     @classmethod
     def class_name(cls) -> str:
         """The name that LlamaIndex stores."""
-        return "SpanNodeParser"
+        return "PassageNodeParser"
 
     def _parse_nodes(
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
@@ -48,14 +51,18 @@ class SpanNodeParser(NodeParser):
 
     def _nodes(self, document: BaseNode) -> list[BaseNode]:
         text = document.get_content()
-        (found,) = self.embed_model.sentence_transformer.encode_spans(
-            [text], span_tokens=self.span_tokens, prompt=self.embed_model.text_instruction
+        encoded = encode_passages(
+            self.embed_model.sentence_transformer,
+            text,
+            tokens=self.passage_tokens,
+            prompt=self.embed_model.text_instruction,
         )
-        parts = [text[start:end] for start, end in found.spans]
+        ranges = encoded.ranges.tolist()
+        parts = [text[start:end] for start, end in ranges]
         nodes = build_nodes_from_splits(
             parts, document, id_func=lambda number, source: _node_id(number, source)
         )
-        for node, (start, end), vector in zip(nodes, found.spans, found.vectors, strict=True):
+        for node, (start, end), vector in zip(nodes, ranges, encoded.vectors, strict=True):
             node.embedding = vector.tolist()
             node.start_char_idx, node.end_char_idx = start, end
         return list(nodes)
