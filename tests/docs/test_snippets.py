@@ -38,9 +38,6 @@ KNOWN = {
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
     "integrations_10": "whole_report = ''",
-    "spans_0": """
-        import longembed_st as le
-        model, text = le.load("m"), ''""",
     "tuning_0": """
         import longembed_st as le
         from sentence_transformers import SentenceTransformer""",

@@ -30,7 +30,7 @@ DOCUMENT_WEIGHT = 0.5
 _RUNS = 40
 """A budget is filled with about so many runs at most: a larger budget takes longer ones."""
 
-_MISSES = 3
+_MISSES = 8
 """So many runs that do not fit end the search for more."""
 
 
@@ -218,7 +218,7 @@ class _Selection:
         if (number, first) not in self._headers:
             document, scores, _ = self._candidates[number]
             place = place_in(document.text, int(scores.sentences.ranges[first, 0]), document.id)
-            page = "" if place.page is None else f"page {place.page}"
+            page = "" if place.page is None else f"p.{place.page}"
             parts = ", ".join(filter(None, (page, place.heading)))
             self._headers[number, first] = f" ({parts})" if parts else ""
         return self._headers[number, first]

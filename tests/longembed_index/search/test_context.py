@@ -99,8 +99,8 @@ def test_the_text_names_documents_pages_and_headings() -> None:
     text = "# Money\n\nThe budget was approved.\f\n# Other\n\nRain fell on the town."
     context = fill([candidate("minutes.md", text)], measure_of(100, None, None))
     assert context.text == (
-        "minutes.md\n[1] (page 1, Money) # Money\n\nThe budget was approved.\n"
-        "[2] (page 2, Other) # Other\n\nRain fell on the town."
+        "minutes.md\n[1] (p.1, Money) # Money\n\nThe budget was approved.\n"
+        "[2] (p.2, Other) # Other\n\nRain fell on the town."
     )
     assert [citation.passage.page for citation in context.citations] == [1, 2]
     assert context.to_dict()["citations"][1]["heading"] == "Other"
