@@ -13,7 +13,7 @@ from zipf import text
 
 from longembed_index.document import Record
 from longembed_index.lexical.index import WordIndex
-from longembed_index.lexical.protocol import WordScores
+from longembed_index.lexical.scores import WordScores
 from longembed_index.store.conformance import INFO, record
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import Store, StoreInfo

@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,20 +19,16 @@ from lancedb.query import DocumentGranularity, MatchQuery, PhraseQuery
 
 from lancedb_longembed.tables import KEY, Rows, lance_errors, one_of
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, get_analyzer
-from longembed_index.lexical.protocol import WordScores
 from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
     QueryWeights,
+    TermPlaces,
+    WordScores,
     idf,
-    range_scores,
     window_count,
-    window_ranges,
 )
 from longembed_index.store.sqlite_rows import is_storable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TEXT, WORDS, PASSAGES = "text", "words", "passages"
 WORD_FIELDS = (pa.field(WORDS, pa.large_string()), pa.field(PASSAGES, pa.list_(pa.string())))
@@ -58,6 +54,8 @@ _MOST_UNINDEXED = 0.05
 """The share of unindexed documents up to which it hardly matters how their words are counted."""
 _COUNTED = 10_000
 """The documents of a term are counted up to here: beyond, it hardly tells passages apart."""
+_LANCE_FACTOR = 2.2
+"""LanceDB's BM25 has k1 + 1 in its numerator, which ours leaves out."""
 _PASSAGE_LENGTH = 0.9 * WINDOW
 """The average length, as nearly as it matters within one document, whose last passage is short."""
 
@@ -103,19 +101,18 @@ class LanceWords:
         queries = [_query(PhraseQuery, row, WORDS) for row in rows]
         return {key for query in queries for key, _ in self.search(query, len(self))}
 
-    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without units, as ranges of its characters."""
-        tokens = self.analyse(self.text_of(document_id))
-        return window_ranges(tokens.starts[: tokens.row], characters)
-
     def analyse(self, text: str) -> Tokens:
         """Return the terms of a text in the language of the documents."""
         return get_analyzer(self.language or NO_LANGUAGE).tokens(text)
 
-    def text_of(self, document_id: str) -> str:
-        """Return the text of a document; empty if it does not exist."""
-        batches = self._rows.read_keys([document_id], TEXT) if self._rows is not None else ()
-        return "".join(text for batch in batches for text in batch[TEXT].to_pylist())
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts of documents by id; of those that exist."""
+        batches = self._rows.read_keys(list(ids), KEY, TEXT) if self._rows is not None else ()
+        return {
+            key: text
+            for batch in batches
+            for key, text in zip(batch[KEY].to_pylist(), batch[TEXT].to_pylist(), strict=True)
+        }
 
     def search(
         self, query: Any, most: int, among: Sequence[str] | None = None
@@ -171,19 +168,22 @@ class LanceQuery:
             return []
         return self._words.search(_query(MatchQuery, self._terms, column), most, among)
 
-    def range_scores(
-        self, document_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of a document's characters, shape (ranges,)."""
-        return self.text_scores(self._words.text_of(document_id), ranges)
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist."""
+        numbers = {term: number for number, term in enumerate(sorted(set(self._terms)))}
+        return {
+            key: self._words.analyse(text).places(numbers)
+            for key, text in self._words.texts_of(ids).items()
+        }
 
-    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of any text's characters, shape (ranges,)."""
-        columns = {term: column for column, term in enumerate(sorted(set(self._terms)))}
-        return range_scores(self._weights, self._words.analyse(text).places(columns), ranges)
+    @property
+    def highest(self) -> WordScores:
+        """Return what `scores` come near to for a document that has every term many times."""
+        return WordScores(*(_LANCE_FACTOR * score for score in self.weights.highest))
 
     @cached_property
-    def _weights(self) -> QueryWeights:
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
         times = Counter(self._terms)
         terms = sorted(times)
         documents = [
@@ -193,7 +193,8 @@ class LanceQuery:
             np.array(documents, dtype=np.float64), len(self._words)
         )
         numbers = np.arange(len(terms), dtype=np.int32)
-        return QueryWeights(numbers, weights, weights, _PASSAGE_LENGTH, _PASSAGE_LENGTH)
+        highest = WordScores(float(weights.sum()), float(weights.sum()))
+        return QueryWeights(numbers, weights, weights, _PASSAGE_LENGTH, _PASSAGE_LENGTH, highest)
 
 
 def _query(kind: Any, terms: Sequence[str], column: str) -> Any:

@@ -35,8 +35,8 @@ class LongEmbedRetriever(BaseRetriever):
     range of its best sentence in characters.
 
     The metadata of a whole document has `score` and the parts of the score (`document_vector`,
-    `best_span`, `document_words`, `best_passage_words`). Its `passages` is a list of the passages
-    and their places.
+    `best_run`, `document_words`, `best_passage_words`, `best_run_words`). Its `passages` is a list
+    of the passages and their places.
 
     Example:
         ```python
@@ -67,11 +67,15 @@ class LongEmbedRetriever(BaseRetriever):
         ge=0,
         le=1,
         description="Weight of the vectors in a hybrid search. None: the setting of the index, or "
-        "else 0.4.",
+        "else 0.2.",
     )
-    returns: Literal["documents", "passages"] = Field(
+    returns: Literal["documents", "passages", "context"] = Field(
         default="passages",
-        description="What a LangChain Document is: a passage, or a whole document, however long.",
+        description="What a LangChain Document is: a passage, a whole document, however long, or "
+        "the passages of all documents that fill `max_words`, as one text for a prompt.",
+    )
+    max_words: int = Field(
+        default=600, ge=1, description='Largest number of words if it returns "context".'
     )
     reranker: Any = Field(
         default=None,
@@ -111,6 +115,8 @@ class LongEmbedRetriever(BaseRetriever):
             ConfigError: If the query is blank, or a setting is wrong.
             StoreError: If the store does not exist or cannot be read.
         """
+        if self.returns == "context":
+            return self._context(query, self.where if where is None else where)
         hits = self._opened().search(
             query,
             self.k if k is None else k,
@@ -124,6 +130,13 @@ class LongEmbedRetriever(BaseRetriever):
         if self.returns == "passages":
             return [document for hit in hits for document in _passages(hit)]
         return [_whole(hit) for hit in hits]
+
+    def _context(self, query: str, where: dict[str, Any] | None) -> list[Document]:
+        context = self._opened().context(
+            query, self.max_words, where=where, mode=self.mode, weight=self.weight
+        )
+        metadata = context.to_dict()
+        return [Document(page_content=metadata.pop("text"), metadata=metadata)]
 
     def _opened(self) -> Index:
         # Two threads can both open the index the first time. That is cheap and does no harm.

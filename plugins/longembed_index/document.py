@@ -186,6 +186,65 @@ class Passage:
     page: int | None = None
     heading: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the passage as plain data for JSON."""
+        return {**vars(self), "sentence": list(self.sentence) if self.sentence else None}
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A passage of a context.
+
+    Attributes:
+        number: As it stands before the passage in the context's text, from 1.
+        document_id: The document that it is from.
+        title: The document's title.
+        passage: The passage.
+    """
+
+    number: int
+    document_id: str
+    title: str
+    passage: Passage
+
+
+@dataclass(frozen=True)
+class Context:
+    """Passages for the prompt of a language model.
+
+    Attributes:
+        text: All of it: the title of each document, and its passages in the order of its text, each
+            behind its number, page and heading.
+        citations: The passages, in the order of the text.
+        size: What the text takes of the budget, in words or tokens.
+        is_answered: Whether something in the index seems to answer the question; what is handed
+            over is the nearest that there is, anyhow. True if the question was put by vectors
+            alone, whose scores do not tell.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    size: int
+    is_answered: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the context as plain data for JSON."""
+        citations = [
+            {
+                "number": citation.number,
+                "source": citation.document_id,
+                "title": citation.title,
+                **citation.passage.to_dict(),
+            }
+            for citation in self.citations
+        ]
+        return {
+            "text": self.text,
+            "size": self.size,
+            "is_answered": self.is_answered,
+            "citations": citations,
+        }
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -195,14 +254,16 @@ class Hit:
         document: The document, with its text.
         score: By which the hits are ordered.
         passages: Its best passages, best first.
-        scores: The parts of the score, as far as they were computed: `document_vector`,
-            `best_span`, `document_words`, `best_passage_words`; with a reranker `reranker`, and
-            `search` for the score before it.
+        scores: The parts of the score, as far as they were computed: `document_vector`, `best_run`,
+            `document_words`, `best_passage_words`, `best_run_words`; with a reranker `reranker`,
+            and `search` for the score before it.
         tokens: The length of the document, in tokens.
         tokens_read: The number of tokens that its vector was computed from.
         copies: Ids of other documents with the same text, which are not among the hits.
         tokens_unknown: The number of tokens, of those read, that the model does not know.
         left_out: The parts of the document's file that were not read: the answer may be there.
+        is_answer: Whether it seems to answer, or is only the nearest that there is. True if no
+            passages were asked for, or the question was put by vectors alone.
     """
 
     document: Document
@@ -214,6 +275,7 @@ class Hit:
     copies: tuple[str, ...] = ()
     tokens_unknown: int = 0
     left_out: tuple[LeftOut, ...] = ()
+    is_answer: bool = True
 
     @property
     def coverage(self) -> Coverage:
@@ -227,10 +289,6 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain data for JSON, without the text of the document."""
-        passages = [
-            {**vars(passage), "sentence": list(passage.sentence) if passage.sentence else None}
-            for passage in self.passages
-        ]
         return {
             "score": self.score,
             "source": self.document.id,
@@ -243,6 +301,7 @@ class Hit:
             "unknown": self.tokens_unknown,
             "left_out": plain_left_out(self.left_out),
             "scores": dict(self.scores),
-            "passages": passages,
+            "passages": [passage.to_dict() for passage in self.passages],
             "copies": list(self.copies),
+            "is_answer": self.is_answer,
         }

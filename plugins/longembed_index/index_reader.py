@@ -6,30 +6,33 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from longembed_index.document import Document, Entry, Hit
+from longembed_index.document import Context, Document, Entry, Hit
 from longembed_index.documents.files import is_missing
 from longembed_index.maintain.embedding import QueryVector, embedder_of
 from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
+from longembed_index.search.context import WORDS, measure_of
 from longembed_index.search.question import check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
+from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.store.filters import matches
 from longembed_index.store.kinds import find_kind
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from longembed_index.resources import Resources
     from longembed_index.store.protocol import Store, StoreInfo, Where
     from longembed_st.base.reranking import Reranker
     from longembed_st.loading.cache import CachedModel
+
+
+Answer = TypeVar("Answer")
 
 
 class IndexReader:
@@ -141,6 +144,7 @@ class IndexReader:
         k: int = 5,
         *,
         passages: int = 1,
+        passage_words: int = PASSAGE_WORDS,
         where: Where | None = None,
         mode: Mode | None = None,
         weight: float | None = None,
@@ -154,6 +158,7 @@ class IndexReader:
             query: The question; a phrase in double quotes must stand in the document.
             k: The most documents; those of one text count as one.
             passages: The most passages of each document.
+            passage_words: About the words of a passage.
             where: A filter of the documents; see `longembed_index.store.filters`.
             mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
             weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
@@ -166,6 +171,71 @@ class IndexReader:
             ModelError: If the model is needed and cannot be loaded.
             StoreError: If the store cannot be read.
         """
+        return self._ask(
+            query,
+            mode,
+            weight,
+            lambda searcher, question, **asked: searcher.search(
+                question,
+                k=k,
+                passages=passages,
+                passage_words=passage_words,
+                where=where,
+                reranker=reranker,
+                candidates=candidates,
+                on_read=on_read,
+                **asked,
+            ),
+        )
+
+    def context(
+        self,
+        question: str,
+        max_words: int | None = None,
+        *,
+        max_tokens: int | None = None,
+        count_tokens: Callable[[str], int] | None = None,
+        where: Where | None = None,
+        mode: Mode | None = None,
+        weight: float | None = None,
+    ) -> Context:
+        """Return the passages that answer a question best, as one text for a prompt.
+
+        Passages of all documents compete for the budget, which counts all of the text, with the
+        titles of the documents and the places of the passages. A sentence is cut only if it is
+        longer than the budget.
+
+        Args:
+            question: The question; a phrase in double quotes must stand in a document.
+            max_words: The most words of the text; 600 if no budget is given.
+            max_tokens: The most tokens, instead of words.
+            count_tokens: Returns how many tokens a text has, of the model that is to read it.
+            where: A filter of the documents; see `longembed_index.store.filters`.
+            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
+            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+
+        Raises:
+            ConfigError: If the question is blank, the index is empty, or an argument cannot be
+                used.
+            ModelError: If the model is needed and cannot be loaded.
+            StoreError: If the store cannot be read.
+        """
+        if max_words is None and max_tokens is None:
+            max_words = WORDS
+        measure = measure_of(max_words, max_tokens, count_tokens)
+        return self._ask(
+            question,
+            mode,
+            weight,
+            lambda searcher, parsed, **asked: searcher.context(
+                parsed, measure=measure, where=where, **asked
+            ),
+        )
+
+    def _ask(
+        self, query: str, mode: Mode | None, weight: float | None, ask: Callable[..., Answer]
+    ) -> Answer:
+        """Ask the searcher; again if other vectors took the place of the store's meanwhile."""
         question = parse_question(query)
         check_query(question.text)
         if not len(self):
@@ -174,22 +244,16 @@ class IndexReader:
         while True:
             info = store.info
             ranking = info.ranking.with_overrides(mode, weight)
-            query_vector = None
+            vectors = None
             if ranking.mode != "lexical":
-                query_vector = QueryVector(self._resources.model(info.provenance), question.text)
+                vectors = QueryVector(self._resources.model(info.provenance), question.text)
             try:
-                hits = searcher.search(
+                answer = ask(
+                    searcher,
                     question,
-                    None if query_vector is None else query_vector.vector,
-                    k,
-                    plain=None if query_vector is None else query_vector.plain,
-                    passages=passages,
-                    where=where,
+                    vector=None if vectors is None else vectors.vector,
+                    plain=None if vectors is None else vectors.plain,
                     ranking=ranking,
-                    best_sentence=query_vector or _by_words,
-                    reranker=reranker,
-                    candidates=candidates,
-                    on_read=on_read,
                 )
             except Exception:
                 if _has_vectors_of(store, info):
@@ -197,9 +261,9 @@ class IndexReader:
                 # Another process has put other vectors in their place: ask those.
                 continue
             if _has_vectors_of(store, info):
-                if query_vector is not None:
-                    query_vector.warn_if_cut(stacklevel=2)
-                return hits
+                if vectors is not None:
+                    vectors.warn_if_cut(stacklevel=3)
+                return answer
 
     def stats(self) -> Stats:
         """Count what the index holds."""
@@ -230,11 +294,6 @@ class IndexReader:
         """
         store = self._resources.existing_store()
         return verify(store, embedder_of(self.model, store.info.units), size)
-
-
-def _by_words(text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-    """Ask for best sentences where there is no vector: then the words rank them."""
-    raise NotImplementedError
 
 
 def _has_vectors_of(store: Store, info: StoreInfo) -> bool:

@@ -24,6 +24,7 @@ from longembed_serve.batching import BusyError, Read
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.schemas import (
     MAX_TEXTS,
+    ContextRequest,
     DocumentRequest,
     EmbeddingsRequest,
     RerankRequest,
@@ -151,6 +152,11 @@ def _routes(app: FastAPI, service: Service) -> None:
         """Return the best documents for a question, with their best passages."""
         hits = await run_in_threadpool(lambda: service.search(body))
         return JSONResponse({"hits": hits})
+
+    @app.post("/context")
+    async def context(body: ContextRequest) -> Response:
+        """Return the passages that answer a question, as one text for a prompt."""
+        return JSONResponse(await run_in_threadpool(lambda: service.context(body)))
 
     @app.post("/document")
     async def document(body: DocumentRequest) -> Response:

@@ -84,6 +84,16 @@ class SearchRequest(_Body):
     candidates: Annotated[Integer, Field(ge=1, le=1000)] = 50
 
 
+class ContextRequest(_Body):
+    """Hold a question whose answer is to be put into a prompt."""
+
+    query: str
+    max_words: Annotated[int, Field(ge=1, le=100_000)] = 600
+    where: dict[str, Any] = {}
+    mode: Literal["hybrid", "dense", "lexical"] | None = None
+    weight: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class RerankRequest(_Body):
     """Documents to rerank, as the clients of other services send them."""
 

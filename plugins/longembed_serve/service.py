@@ -12,7 +12,7 @@ from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from longembed_index.index import Index
-    from longembed_serve.schemas import RerankRequest, SearchRequest
+    from longembed_serve.schemas import ContextRequest, RerankRequest, SearchRequest
     from longembed_st.base.reranking import Reranker
 
 MAX_WAITING = 20_000_000
@@ -98,6 +98,25 @@ class Service:
             candidates=request.candidates,
         )
         return [{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)]
+
+    def context(self, request: ContextRequest) -> dict[str, Any]:
+        """Return the passages that answer a question, within a budget of words, as plain data.
+
+        Args:
+            request: The question.
+
+        Raises:
+            ConfigError: If it is blank.
+            StoreError: If the store cannot be read.
+        """
+        context = self.index.context(
+            request.query,
+            request.max_words,
+            where=request.where or None,
+            mode=request.mode,
+            weight=request.weight,
+        )
+        return context.to_dict()
 
     def document(self, document_id: str) -> dict[str, Any]:
         """Return a document of the index, whole.

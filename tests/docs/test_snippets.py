@@ -40,9 +40,6 @@ KNOWN = {
     "integrations_10": "whole_report = ''",
     "serving_1": "name = 'm'",
     "serving_2": "name = 'm'",
-    "spans_0": """
-        import longembed_st as le
-        model, text = le.load("m"), ''""",
     "tuning_0": """
         import longembed_st as le
         from sentence_transformers import SentenceTransformer""",

@@ -368,7 +368,7 @@ def test_stats(index, place) -> None:
     assert stats.tokens == stats.tokens_read == sum(len(t.split()) for t in TEXTS.values())
     assert (stats.documents_read_in_part, stats.model) == (0, "some/one")
     assert stats.characters == sum(map(len, TEXTS.values()))
-    assert (stats.path, stats.ranking) == (str(place), "hybrid, weight 0.4")
+    assert (stats.path, stats.ranking) == (str(place), "hybrid, weight 0.2")
     assert stats.bytes >= sum(file.stat().st_size for file in place.glob("*.sqlite3")) > 0
     assert index.export(place.parent / "all.jsonl", {"words": 13}) == 2
 

@@ -29,13 +29,16 @@ _LISTED = 20
 """Lines of a list, which may have thousands."""
 _SHOWN_AROUND = 200
 """Characters before and behind the best sentence."""
+NOT_ANSWERED = "Nothing here seems to answer that; this is the nearest."
+
 _LONG_WORD = 30
 _SCORE_LABELS = {
     "search": "found with",
     "document_vector": "document",
-    "best_span": "best unit",
+    "best_run": "best run",
     "document_words": "words",
     "best_passage_words": "words of the best passage",
+    "best_run_words": "of the best run",
 }
 
 

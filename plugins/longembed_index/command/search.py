@@ -32,6 +32,7 @@ from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longembed_index.document import Context
     from longembed_st.base.reranking import Reranker
     from longembed_st.command.terminal import Terminal
 
@@ -86,13 +87,24 @@ def search(
     candidates: Annotated[
         int, typer.Option(min=1, metavar="N", help="Documents that --rerank reads, at least -k.")
     ] = CANDIDATES,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="WORDS",
+            help="Print the passages that answer best, of all documents, as one text of at most so "
+            "many words, for the prompt of a language model. -k and --passages do not matter then.",
+            show_default="documents and their passages",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the documents of a store that answer a query best, by words and by meaning.
 
-    The score is a weighted sum: of words, BM25 of the document and of its best passage, as shares
-    of the highest; of vectors, the cosine similarity of the document, and, in a store with units,
-    of its best unit. What stands in "double quotes" must be in the document word by word. Model and
+    The score is a weighted sum: of words, BM25 of the document, of its best passage and of its best
+    run of sentences, as shares of what a text gets that has every word of the query; of vectors,
+    the cosine similarity of the document and of its best run of sentences, in a store with units.
+    What stands in "double quotes" must be in the document word by word. Model and
     settings are those that the store was made with. With --rerank, the score is that model's, and
     the passage the window that it liked best.
 
@@ -103,6 +115,8 @@ def search(
 
     if query is not None:
         check_query(query)
+    if context is not None and rerank is not None:
+        raise ConfigError("--context and --rerank cannot be combined: a reranker orders documents")
     filters = parse_where(where)
     settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     index = open_index(store, collection, model=model, settings=settings)
@@ -119,6 +133,10 @@ def search(
         if needs_model and not index.is_model_loaded:
             with loading(console, index.model_name):
                 _ = index.model
+        if context is not None:
+            options = {"where": filters, "mode": mode, "weight": weight}
+            show_context(index.context(question, context, **options))
+            return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
             options = {"on_read": on_read} if on_read else {}
             hits = index.search(
@@ -134,15 +152,27 @@ def search(
             )
         if as_json:
             print_json([{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)])
-        elif not hits:
+            return
+        if not hits:
             console.say(
                 "No document of the store has what is asked for: a word of the query "
                 "(--mode lexical), a phrase in quotes, the metadata of --where."
             )
-        elif any(hit.passages for hit in hits):
+            return
+        if any(hit.passages for hit in hits):
             display.show_hits(terminal(), hits)
         else:
             display.show_table(terminal(), hits)
+        if not any(hit.is_answer for hit in hits):
+            console.say(display.NOT_ANSWERED)
+
+    def show_context(answer: Context) -> None:
+        if as_json:
+            print_json(answer.to_dict())
+        else:
+            terminal().say(answer.text)
+        if not answer.is_answered:
+            console.say(display.NOT_ANSWERED)
 
     with index:
         if query is not None:

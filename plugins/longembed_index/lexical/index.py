@@ -34,7 +34,6 @@ from longembed_index.lexical.file import (
 )
 from longembed_index.lexical.phrases import find_phrase
 from longembed_index.lexical.query import WordQuery
-from longembed_index.lexical.scores import window_ranges
 from longembed_index.lexical.tables import (
     DocumentTokens,
     Settings,
@@ -42,10 +41,8 @@ from longembed_index.lexical.tables import (
     delete_documents,
     insert_documents,
     read_content_hashes,
-    read_documents,
     read_pairs_with,
     read_settings,
-    read_starts,
     read_term_counts,
     read_totals,
     write_settings,
@@ -170,26 +167,6 @@ class WordIndex:
                 if len(row) == 1 or not pair.term.startswith(LAST_CHARACTER)
             ]
         return find_phrase(connection, numbers) if all(numbers) else set()
-
-    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without units.
-
-        Args:
-            document_id: The document.
-            characters: The length of its text.
-
-        Returns:
-            Half-open ranges of characters, each from the middle of the one before it; none if the
-            document does not exist.
-        """
-
-        def work(connection: sqlite3.Connection) -> list[tuple[int, int]]:
-            _, _, lengths = read_documents(connection, [document_id])
-            for starts in read_starts(connection, [document_id]).values():
-                return window_ranges(starts[: lengths[0]], characters)
-            return []
-
-        return self.read(work)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what a function reads from the file; a damaged file is built again first."""

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-class WordScores(NamedTuple):
-    """The BM25 scores of a document: of all of it, and of its best passage."""
-
-    document: float
-    passage: float
+from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
 
 
 class LexicalQuery(Protocol):
     """One query, put to the words of documents."""
+
+    @property
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what `scores` come near to for a document that has every term many times."""
 
     def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first.
@@ -31,13 +30,8 @@ class LexicalQuery(Protocol):
     def scores(self, ids: Sequence[str]) -> dict[str, WordScores]:
         """Return the scores of documents by id; those without words are left out."""
 
-    def range_scores(
-        self, document_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of a document's characters, shape (ranges,)."""
-
-    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """Return the BM25 scores of ranges of any text's characters, shape (ranges,)."""
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist."""
 
 
 class LexicalIndex(Protocol):
@@ -55,6 +49,3 @@ class LexicalIndex(Protocol):
 
     def find_phrase(self, phrase: str) -> set[str] | None:
         """Return documents that may hold a phrase; None if only their texts can tell."""
-
-    def windows(self, document_id: str, characters: int) -> list[tuple[int, int]]:
-        """Return the passages of a document without units, as ranges of its characters."""

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, get_analyzer
 from longembed_index.lexical.postings import Occurrences, read_occurrences
-from longembed_index.lexical.protocol import WordScores
 from longembed_index.lexical.scores import (
     Integers,
     QueryWeights,
     TermPlaces,
+    WordScores,
     document_scores,
     idf,
-    range_scores,
 )
 from longembed_index.lexical.tables import (
     TermCount,
@@ -68,6 +66,11 @@ class WordQuery:
     def weights(self) -> QueryWeights:
         """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
         return self._words.read(self._terms).weights
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what a document comes near to that holds every term of the query many times."""
+        return self.weights.highest
 
     def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
@@ -126,43 +129,6 @@ class WordQuery:
 
         return self._words.read(work)
 
-    def range_scores(
-        self, document_id: str, ranges: Sequence[tuple[int, int]]
-    ) -> NDArray[np.float64]:
-        """Return the scores of ranges of a document's characters, as if each was a passage.
-
-        Args:
-            document_id: The document.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,); zeros if the document does not exist.
-        """
-        places = self.places([document_id]).get(document_id)
-        if places is None:
-            return np.zeros(len(ranges))
-        return range_scores(self.weights, places, ranges)
-
-    def text_scores(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-        """Return the scores of ranges of any text's characters, such as a passage's sentences.
-
-        Args:
-            text: The text.
-            ranges: Half-open ranges of its characters.
-
-        Returns:
-            Shape (ranges,).
-        """
-
-        def work(connection: sqlite3.Connection) -> NDArray[np.float64]:
-            known = self._terms(connection)
-            tokens = _analyzer(connection).tokens(text)
-            columns = {count.term: column for column, count in enumerate(known.counts)}
-            places = tokens.places(columns)
-            return range_scores(known.weights, places, ranges)
-
-        return self._words.read(work)
-
     def _occurrences(self, connection: sqlite3.Connection, numbers: Integers) -> Occurrences:
         terms = self._terms(connection).weights.numbers.tolist()
         return read_occurrences(connection, terms, numbers)
@@ -174,31 +140,57 @@ class WordQuery:
             analyzer, totals = _analyzer(connection), read_totals(connection)
             times = Counter(analyzer.tokens(self._text).scoring())
             counts = {count.term: count for count in read_term_counts(connection, times)}
+            shares: dict[str, float] = {}
             for character in filter(analyzer.is_character, list(times)):
                 # All pairs of a lone character together are as rare as it.
                 pairs = read_pairs_with(connection, character)
                 documents, passages = np.sum([pair[2:] for pair in pairs] or [(0, 0)], axis=0)
                 both = min(documents, totals.documents), min(passages, totals.passages)
+                shares |= {pair.term: 1 / len(pairs) for pair in pairs if pair.term not in times}
+                if pairs and character not in counts:
+                    shares[character] = 0.0
                 for pair in pairs:
                     times.setdefault(pair.term, times[character])
                     counts[pair.term] = pair._replace(documents=both[0], passages=both[1])
-            self._known = _weighted(edition, sorted(counts.values()), times, totals)
+            self._known = _weighted(edition, sorted(counts.values()), times, totals, shares)
         return self._known
 
 
 def _weighted(
-    edition: str, counts: list[TermCount], times: Counter[str], totals: Totals
+    edition: str,
+    counts: list[TermCount],
+    times: Counter[str],
+    totals: Totals,
+    shares: Mapping[str, float],
 ) -> _QueryTerms:
-    """Return the terms of a query, each with how many times it is there."""
+    """Return the terms of a query with their weights.
+
+    Args:
+        edition: Of the file of words.
+        counts: The terms that the collection has.
+        times: How many times each term of the query is there.
+        totals: Of the collection.
+        shares: How much of a term counts for the highest score; all of it if it is not named.
+    """
     often = np.array([times[count.term] for count in counts], dtype=np.float64)
     documents = np.array([count.documents for count in counts], dtype=np.float64)
     passages = np.array([count.passages for count in counts], dtype=np.float64)
+    document_weights = often * idf(documents, totals.documents)
+    passage_weights = often * idf(passages, totals.passages)
+    own = np.array([shares.get(count.term, 1.0) for count in counts], dtype=np.float64)
+    known = {count.term for count in counts}
+    missing = sum(times[term] * shares.get(term, 1.0) for term in times if term not in known)
+    nowhere = np.zeros(1)
     weights = QueryWeights(
         np.array([count.number for count in counts], dtype=np.int32),
-        often * idf(documents, totals.documents),
-        often * idf(passages, totals.passages),
+        document_weights,
+        passage_weights,
         totals.length / max(totals.documents, 1),
         totals.passage_length / max(totals.passages, 1),
+        WordScores(
+            float(own @ document_weights + missing * idf(nowhere, totals.documents)[0]),
+            float(own @ passage_weights + missing * idf(nowhere, totals.passages)[0]),
+        ),
     )
     return _QueryTerms(edition, counts, weights)
 

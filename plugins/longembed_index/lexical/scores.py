@@ -5,7 +5,6 @@ The formula is that of Robertson and Zaragoza 2009, section 3.4, with the idf of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +25,13 @@ Terms = NDArray[np.int32]
 """A text as the numbers of its terms, in order, shape (terms,)."""
 
 
+class WordScores(NamedTuple):
+    """The BM25 scores of a document: of all of it, and of its best passage."""
+
+    document: float
+    passage: float
+
+
 @dataclass(frozen=True)
 class QueryWeights:
     """What the scores of one query need to know of the collection.
@@ -37,6 +43,8 @@ class QueryWeights:
         passage_weights: The same among passages, shape (terms,).
         document_length: The average number of terms in a document.
         passage_length: The average number of terms in a passage.
+        highest: What a text comes near to that holds every term of the query many times, those that
+            no document has among them.
     """
 
     numbers: Terms
@@ -44,6 +52,7 @@ class QueryWeights:
     passage_weights: Floats
     document_length: float
     passage_length: float
+    highest: WordScores
 
 
 def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
@@ -119,23 +128,6 @@ def window_lengths(length: int) -> Floats:
     return np.minimum(WINDOW, length - firsts).astype(np.float64)
 
 
-def window_ranges(starts: Terms, characters: int) -> list[tuple[int, int]]:
-    """Return the passages of a text as half-open ranges of its characters.
-
-    Args:
-        starts: The first character of each term, shape (terms,).
-        characters: The length of the text.
-    """
-    firsts = range(0, STEP * window_count(len(starts)), STEP)
-    return [
-        (
-            int(starts[first]) if first else 0,
-            int(starts[first + WINDOW]) if first + WINDOW < len(starts) else characters,
-        )
-        for first in firsts
-    ]
-
-
 def windows_of(
     lengths: Integers, texts: Integers, positions: Integers
 ) -> tuple[Integers, Integers, Floats]:
@@ -187,26 +179,3 @@ def document_scores(
     parts = bm25(windows, terms[indices], sizes, weights.passage_length, weights.passage_weights)
     counts = window_count(lengths)
     return whole, np.maximum.reduceat(parts, np.cumsum(counts) - counts)
-
-
-def range_scores(
-    weights: QueryWeights, places: TermPlaces, ranges: Sequence[tuple[int, int]]
-) -> Floats:
-    """Return the scores of ranges of a text, as if each was a passage, shape (ranges,).
-
-    Args:
-        weights: Of the query.
-        places: The query's terms in the text.
-        ranges: Half-open ranges of the text's characters.
-    """
-    bounds = np.array(ranges, dtype=np.int64).reshape(-1, 2)
-    inside = np.searchsorted(places.characters, bounds)
-    sizes = np.diff(inside, axis=1)[:, 0]
-    indices = np.concatenate([np.arange(first, last) for first, last in [(0, 0), *inside]])
-    return bm25(
-        np.repeat(np.arange(len(bounds)), sizes),
-        places.terms[indices],
-        np.diff(np.searchsorted(places.starts, bounds), axis=1)[:, 0].astype(np.float64),
-        weights.passage_length,
-        weights.passage_weights,
-    )

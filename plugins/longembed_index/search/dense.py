@@ -1,7 +1,6 @@
-"""Vectors of documents and spans, compared with a query: all of them in memory, or some at a time.
+"""Vectors of documents, compared with a query: all of them in memory, or the store's own index.
 
-All are compared, exactly, if they fit into `BUDGET`. Of a larger store, the spans of candidates are
-compared: of the documents whose own vectors are nearest, and of those that the words name.
+All are compared, exactly, if they fit into `BUDGET`. A larger store names those that are nearest.
 """
 
 from __future__ import annotations
@@ -14,14 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.search.scores import (
-    Floats,
-    Scores,
-    best_first,
-    best_in_segments,
-    dense_scores,
-)
-from longembed_index.store.vectors import unit_vectors
+from longembed_index.search.scores import Floats, best_first
 
 if TYPE_CHECKING:
     from longembed_index.store.protocol import Store, Where
@@ -29,14 +21,11 @@ if TYPE_CHECKING:
 BUDGET = 2**30
 """Bytes of vectors that are kept in memory: 700,000 vectors of 384 numbers."""
 
-_BLOCK = 256
-"""Documents whose spans are in one array: one array of all would take its size twice when made."""
-
 Vectors = NDArray[np.float32]
 
 
 class DenseQuery(Protocol):
-    """One query's vector, put to the vectors of documents and spans."""
+    """One query's vector, put to the vectors of documents."""
 
     def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
         """Return ids of the nearest documents.
@@ -47,55 +36,38 @@ class DenseQuery(Protocol):
             where: The filter that led to `among`.
         """
 
-    def scores(self, ids: Sequence[str]) -> Scores:
-        """Return the scores of documents; NaN for those that do not exist."""
-
-    def spans(self, document_id: str) -> tuple[NDArray[np.int64], Vectors] | None:
-        """Return ranges and cosines of a document's spans; None if it has none."""
+    def cosines(self, ids: Sequence[str]) -> Floats:
+        """Return the similarities of documents; NaN for those that do not exist."""
 
 
 @dataclass(frozen=True)
 class VectorsInMemory:
-    """All vectors of a store, as it was at one generation.
+    """The vectors of all documents of a store, as it was at one generation.
 
     Attributes:
         ids: The documents, sorted.
         vectors: Their vectors, shape (documents, dimensions).
-        blocks: Vectors of the spans, document after document, in several arrays.
-        owners: The rows in `ids` of the documents that have spans, in the order of their spans.
-        bounds: Where the spans of each of these begin, and where the last ones end.
-        ranges: Characters of the spans, shape (spans, 2).
     """
 
     ids: list[str]
     vectors: Vectors
-    blocks: list[Vectors]
-    owners: NDArray[np.int64]
-    bounds: NDArray[np.int64]
-    ranges: NDArray[np.int64]
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """Return the row of each document."""
         return {document_id: row for row, document_id in enumerate(self.ids)}
 
-    @cached_property
-    def places(self) -> dict[str, int]:
-        """Return the place in `owners` of each document that has spans."""
-        return {self.ids[row]: place for place, row in enumerate(self.owners)}
-
-    def query(self, vector: Vectors, plain: Vectors) -> DenseQuery:
+    def query(self, vector: Vectors) -> DenseQuery:
         """Put a query.
 
         Args:
-            vector: For documents; a unit vector, shape (dimensions,).
-            plain: For spans; a unit vector, shape (width,).
+            vector: A unit vector, shape (dimensions,).
         """
-        return _MemoryQuery(self, vector, plain)
+        return _MemoryQuery(self, vector)
 
 
 def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
-    """Read all vectors of a store; return None if they take more bytes than the budget.
+    """Read the vectors of all documents; return None if they take more bytes than the budget.
 
     Args:
         store: The store.
@@ -105,74 +77,33 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
         StoreError: If the store cannot be read.
     """
     ids, vectors = store.vectors()
-    size = vectors.nbytes
-    if size > budget:
+    if vectors.nbytes > budget:
         return None
     if ids != sorted(ids):
         order = sorted(range(len(ids)), key=ids.__getitem__)
         ids, vectors = [ids[row] for row in order], vectors[order]
-    rows = {document_id: row for row, document_id in enumerate(ids)}
-    blocks: list[Vectors] = []
-    pending: list[Vectors] = []
-    owners: list[int] = []
-    ranges = [np.empty((0, 2), dtype=np.int64)]
-    for document_id, spans in store.units():
-        size += spans.ranges.nbytes + spans.vectors.nbytes
-        if size > budget:
-            return None
-        # Another process may have written since the ids were read.
-        if document_id in rows and len(spans.ranges):
-            owners.append(rows[document_id])
-            ranges.append(spans.ranges)
-            pending.append(unit_vectors(spans.vectors))
-        if len(pending) >= _BLOCK:
-            blocks.append(np.concatenate(pending))
-            pending.clear()
-    if pending:
-        blocks.append(np.concatenate(pending))
-    return VectorsInMemory(
-        ids,
-        vectors,
-        blocks,
-        np.array(owners, dtype=np.int64),
-        np.cumsum([len(each) for each in ranges], dtype=np.int64),
-        np.concatenate(ranges),
-    )
+    return VectorsInMemory(ids, vectors)
 
 
 class _MemoryQuery:
-    def __init__(self, memory: VectorsInMemory, vector: Vectors, plain: Vectors) -> None:
+    def __init__(self, memory: VectorsInMemory, vector: Vectors) -> None:
         self._memory = memory
-        own = memory.vectors @ vector if memory.ids else np.empty(0, dtype=np.float32)
-        self._spans = np.concatenate([own[:0], *(block @ plain for block in memory.blocks)])
-        best = np.full(len(own), np.nan, dtype=np.float32)
-        best[memory.owners] = best_in_segments(self._spans, memory.bounds[:-1])
-        self._scores = dense_scores(own, best)
+        empty = np.empty(0, dtype=np.float32)
+        # The row behind the last stands for documents that do not exist.
+        own = memory.vectors @ vector if memory.ids else empty
+        self._cosines = np.append(own, np.float32(np.nan))
 
     def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
-        memory, totals = self._memory, self._scores.totals
+        memory = self._memory
         if among is None:
-            return [memory.ids[row] for row in best_first(totals, most)]
+            return [memory.ids[row] for row in best_first(self._cosines, most)]
         rows = np.array([memory.rows[key] for key in among if key in memory.rows], dtype=np.int64)
-        return [memory.ids[row] for row in rows[best_first(totals[rows], most)]]
+        return [memory.ids[row] for row in rows[best_first(self._cosines[rows], most)]]
 
-    def scores(self, ids: Sequence[str]) -> Scores:
-        # The row behind the last stands for documents that do not exist.
+    def cosines(self, ids: Sequence[str]) -> Floats:
         missing = len(self._memory.ids)
         rows = [self._memory.rows.get(document_id, missing) for document_id in ids]
-
-        def select(values: Floats) -> Floats:
-            return np.append(values, np.float32(np.nan))[rows]
-
-        parts = {name: select(values) for name, values in self._scores.parts.items()}
-        return Scores(select(self._scores.totals), parts)
-
-    def spans(self, document_id: str) -> tuple[NDArray[np.int64], Vectors] | None:
-        place = self._memory.places.get(document_id)
-        if place is None:
-            return None
-        start, end = self._memory.bounds[place], self._memory.bounds[place + 1]
-        return self._memory.ranges[start:end], self._spans[start:end]
+        return np.asarray(self._cosines[rows])
 
 
 class StoreQuery:
@@ -180,31 +111,18 @@ class StoreQuery:
 
     Args:
         store: The store.
-        vector: For documents; a unit vector, shape (dimensions,).
-        plain: For spans; a unit vector, shape (width,).
+        vector: A unit vector, shape (dimensions,).
     """
 
-    def __init__(self, store: Store, vector: Vectors, plain: Vectors) -> None:
-        self._store, self._vector, self._plain = store, vector, plain
-        self._spans: dict[str, tuple[NDArray[np.int64], Vectors]] = {}
+    def __init__(self, store: Store, vector: Vectors) -> None:
+        self._store, self._vector = store, vector
 
     def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
-        """Return ids of the documents whose own vectors are nearest."""
+        """Return ids of the documents whose vectors are nearest."""
         return [document_id for document_id, _ in self._store.nearest(self._vector, most, where)]
 
-    def scores(self, ids: Sequence[str]) -> Scores:
-        """Return the scores of documents; NaN for those that do not exist."""
+    def cosines(self, ids: Sequence[str]) -> Floats:
+        """Return the similarities of documents; NaN for those that do not exist."""
         existing, vectors = self._store.vectors(ids)
         cosines = dict(zip(existing, vectors @ self._vector, strict=True)) if existing else {}
-        for document_id, spans in self._store.units(ids):
-            self._spans[document_id] = (spans.ranges, unit_vectors(spans.vectors) @ self._plain)
-        best = {document_id: cosines.max() for document_id, (_, cosines) in self._spans.items()}
-        document, best_span = (
-            np.array([values.get(document_id, np.nan) for document_id in ids], dtype=np.float32)
-            for values in (cosines, best)
-        )
-        return dense_scores(document, best_span)
-
-    def spans(self, document_id: str) -> tuple[NDArray[np.int64], Vectors] | None:
-        """Return ranges and cosines of the spans of a document whose scores were asked for."""
-        return self._spans.get(document_id)
+        return np.array([cosines.get(document_id, np.nan) for document_id in ids], np.float32)

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import sentencex  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 
-from longembed_index.document import Document, Hit, Passage
+from longembed_index.document import Document, Passage
 from longembed_index.documents.places import place_in
-
-RankRanges = Callable[[str, Sequence[tuple[int, int]]], NDArray[np.floating[Any]]]
-"""Returns how near ranges of a text's characters are to the query, shape (ranges,)."""
-
-_LANGUAGE_CODES = {
-    "danish": "da",
-    "dutch": "nl",
-    "english": "en",
-    "french": "fr",
-    "german": "de",
-    "italian": "it",
-    "norwegian": "no",
-    "portuguese": "pt",
-    "russian": "ru",
-    "spanish": "es",
-    "swedish": "sv",
-    "turkish": "tr",
-}
+from longembed_index.lexical.scores import Integers
+from longembed_index.search.runs import RunScores
 
 
-def choose_passages(
-    ranges: ArrayLike, scores: NDArray[np.floating[Any]], text: str, most: int
+def best_passages(
+    document: Document, scores: RunScores, most: int, words: int
 ) -> tuple[Passage, ...]:
-    """Choose the best parts of a text, best first; neighbouring ones are joined.
+    """Choose the best runs of a document's sentences that do not overlap, best first.
+
+    Neighbouring runs are joined to one passage. Each has its best sentence and its place.
 
     Args:
-        ranges: Of characters, in the order of the text; they may overlap. Shape (parts, 2).
-        scores: Shape (parts,).
-        text: The text.
-        most: How many parts to choose.
+        document: With its text.
+        scores: A query's scores of the runs.
+        most: How many runs to choose.
+        words: About the words of a run.
+    """
+    of_runs, ends = scores.runs(words), scores.sentences.runs(words).ends
+    chosen: list[int] = []
+    taken = np.zeros(len(ends), dtype=bool)
+    for first in np.argsort(-of_runs, kind="stable").tolist():
+        if len(chosen) == most:
+            break
+        if not taken[first : ends[first]].any():
+            taken[first : ends[first]] = True
+            chosen.append(first)
+    passages = []
+    chosen.sort()
+    for first, end in joined_runs(chosen, ends[chosen].tolist(), scores.sentences.borders):
+        best = max(of_runs[row] for row in chosen if first <= row < end)
+        passages.append(passage_of(document, scores, first, end, float(best)))
+    return tuple(sorted(passages, key=lambda passage: -passage.score))
+
+
+def passage_of(
+    document: Document, scores: RunScores, first: int, end: int, score: float
+) -> Passage:
+    """Return some sentences that stand in a row as a passage.
+
+    Args:
+        document: With its text.
+        scores: A query's scores of its sentences.
+        first: The first sentence.
+        end: The one after the last.
+        score: Of the passage.
+    """
+    ranges = scores.sentences.ranges
+    best = ranges[scores.sentence(first, end)].tolist()
+    start, stop = int(ranges[first, 0]), int(ranges[end - 1, 1])
+    return _placed(document, _passage(document.text, start, stop, score), (best[0], best[1]))
+
+
+def joined_windows(
+    ranges: ArrayLike, scores: NDArray[np.floating[Any]], document: Document, most: int
+) -> tuple[Passage, ...]:
+    """Choose the best windows of a document, best first; neighbouring ones are joined.
+
+    Args:
+        ranges: Of characters, in the order of the text; they may overlap. Shape (windows, 2).
+        scores: Shape (windows,).
+        document: With its text.
+        most: How many windows to choose.
     """
     ranges = np.asarray(ranges)
     chosen = np.sort(np.argsort(-scores, kind="stable")[:most])
@@ -49,63 +80,44 @@ def choose_passages(
     passages = []
     for run in runs:
         start, end = int(ranges[run[0], 0]), int(ranges[run[-1], 1])
-        passages.append(Passage(start, end, text[start:end], float(scores[run].max())))
+        passages.append(
+            _placed(document, _passage(document.text, start, end, float(scores[run].max())))
+        )
     return tuple(sorted(passages, key=lambda passage: -passage.score))
 
 
-def with_best_sentence(hit: Hit, rank: RankRanges, language: str | None) -> Hit:
-    """Return a hit with the sentence of its first passage that is nearest to the query.
+def joined_runs(
+    firsts: Sequence[int], ends: Sequence[int], borders: Integers
+) -> Iterator[tuple[int, int]]:
+    """Yield runs of sentences, those that follow each other as one, but not beyond a border.
 
     Args:
-        hit: From a search.
-        rank: Ranks the sentences of the passage.
-        language: The language of the documents; see `sentences_of`.
+        firsts: The first sentence of each run, ascending.
+        ends: The sentence after the last of each.
+        borders: Sentences with which a section begins.
     """
-    if not hit.passages:
-        return hit
-    first, *others = hit.passages
-    sentences = sentences_of(first.text, language)
-    if not sentences:
-        return hit
-    start, end = sentences[int(np.argmax(rank(first.text, sentences)))]
-    first = replace(first, sentence=(first.start + start, first.start + end))
-    return replace(hit, passages=(first, *others))
+    start = end = None
+    for first, next_end in zip(firsts, ends, strict=True):
+        if first != end or first in borders:
+            if start is not None and end is not None:
+                yield start, end
+            start = first
+        end = next_end
+    if start is not None and end is not None:
+        yield start, end
 
 
-def with_places(hit: Hit) -> Hit:
-    """Return a hit whose passages say where they stand: share, page and heading."""
-    return replace(hit, passages=tuple(_placed(hit.document, each) for each in hit.passages))
+def _passage(text: str, start: int, end: int, score: float) -> Passage:
+    return Passage(start, end, text[start:end], score)
 
 
-def _placed(document: Document, passage: Passage) -> Passage:
+def _placed(
+    document: Document, passage: Passage, sentence: tuple[int, int] | None = None
+) -> Passage:
     """Return a passage with the place of its best sentence, or else of its first visible text."""
     blank = len(passage.text) - len(passage.text.lstrip())
-    position = passage.sentence[0] if passage.sentence else passage.start + blank
+    position = sentence[0] if sentence else passage.start + blank
     place = place_in(document.text, position, document.id)
-    return replace(passage, share=place.share, page=place.page, heading=place.heading)
-
-
-def sentences_of(text: str, language: str | None = None) -> list[tuple[int, int]]:
-    """Return the sentences and lines of a text, as ranges of its characters, without blank ones.
-
-    A line that goes on in lower case belongs to the sentence before it: the text is wrapped there.
-
-    Args:
-        text: Any text.
-        language: One of `longembed_index.lexical.analyzer.LANGUAGES`; English if it is not known.
-    """
-    code = _LANGUAGE_CODES.get(language or "", "en")
-    sentences: list[tuple[int, int]] = []
-    for boundary in sentencex.get_sentence_boundaries(code, text):
-        start = int(boundary["start_index"])
-        is_wrapped = False
-        for line in text[start : boundary["end_index"]].splitlines(keepends=True):
-            visible = line.strip()
-            first = start + len(line) - len(line.lstrip())
-            if visible and is_wrapped and visible[0].islower():
-                sentences[-1] = (sentences[-1][0], first + len(visible))
-            elif visible:
-                sentences.append((first, first + len(visible)))
-            is_wrapped = bool(visible)
-            start += len(line)
-    return sentences
+    return replace(
+        passage, sentence=sentence, share=place.share, page=place.page, heading=place.heading
+    )

@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longembed_index.document import Hit
-from longembed_index.search.passages import choose_passages
+from longembed_index.search.passages import best_passages
+from longembed_index.search.runs import RunScores
 from longembed_index.search.scores import (
     Floats,
     Scores,
     best_first,
+    dense_scores,
     hybrid_scores,
     lexical_scores,
+    with_best_runs,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from longembed_index.document import Passage, Record
     from longembed_index.lexical.protocol import LexicalIndex, LexicalQuery
-    from longembed_index.search.dense import DenseQuery
+    from longembed_index.search.cache import SentenceCache
+    from longembed_index.search.dense import DenseQuery, Vectors
     from longembed_index.search.question import Question
     from longembed_index.store.protocol import Store, Where
 
 _LEAST = 100
 """Documents that the words, and the vectors, of a large store name, at least."""
+
+_LEAST_READ = 50
+"""Of so many documents, at least, all sentences are compared with the question."""
 
 _BATCH = 16
 """Texts that are read together; each may have megabytes."""
@@ -35,8 +44,14 @@ _TIE = 1e-3
 
 
 @dataclass
-class _Group:
-    """Documents of one text: the best, with its row in the scores, and ids of the others."""
+class Group:
+    """Documents of one text.
+
+    Attributes:
+        row: The best one's row in the scores.
+        record: The best one.
+        copies: Ids of the others.
+    """
 
     row: int
     record: Record
@@ -50,7 +65,8 @@ class Query:
     Attributes:
         store: The store.
         question: What is asked.
-        dense: The question's vector, put to the store's vectors; None for words alone.
+        dense: The question's vector, put to the documents' vectors; None for words alone.
+        plain: The question's vector for runs of sentences; None for words alone.
         words: The words of the store; None for vectors alone.
         lexical: The question's words, put to them.
         weight: Of the vectors, from 0 to 1; the words have the rest.
@@ -58,11 +74,13 @@ class Query:
         few: All of them, sorted, if they are so few that all are scored; None otherwise.
         where: A filter of the documents.
         among: The documents that meet it, sorted; None without a filter.
+        sentences: Those of the store's documents.
     """
 
     store: Store
     question: Question
     dense: DenseQuery | None
+    plain: Vectors | None
     words: LexicalIndex | None
     lexical: LexicalQuery | None
     weight: float
@@ -70,23 +88,61 @@ class Query:
     few: list[str] | None
     where: Where | None
     among: list[str] | None
+    sentences: SentenceCache
+    _runs: dict[str, RunScores] = field(default_factory=dict)
 
-    def best(self, k: int, passages: int) -> list[Hit]:
-        """Return the best documents of different texts, best first.
+    def best(self, k: int) -> tuple[Scores, list[Group]]:
+        """Return the best documents of different texts, best first, and the scores of all.
+
+        Args:
+            k: The most documents.
+        """
+        most, read = max(k + 1, _LEAST), max(4 * k, _LEAST_READ)
+        while True:
+            ids, are_all = self._candidates(most)
+            ids, scores, are_read = self._scores(ids, read)
+            groups, are_enough = self._distinct(ids, scores.totals, k)
+            if (are_all and are_read) or are_enough:
+                return scores, groups
+            # Copies of a text, or texts without a phrase, took places: look at more documents.
+            most, read = 4 * most, 4 * read
+
+    def hits(self, k: int, passages: int, words: int) -> list[Hit]:
+        """Return the best documents of different texts, best first, with their passages.
 
         Args:
             k: The most documents.
             passages: The most passages of each.
+            words: About the words of a passage.
         """
-        most = max(k + 1, _LEAST)
-        while True:
-            ids, are_all = self._candidates(most)
-            scores = self._scores(ids)
-            groups, are_enough = self._distinct(ids, scores.totals, k)
-            if are_all or are_enough:
-                return [self._hit(scores, group, passages) for group in groups]
-            # Copies of a text took places: look at more documents.
-            most *= 4
+        scores, groups = self.best(k)
+        ids = [group.record.document.id for group in groups]
+        runs = self.run_scores(ids) if passages else {}
+        return [
+            self._hit(scores, group, runs.get(key), passages, words)
+            for key, group in zip(ids, groups, strict=True)
+        ]
+
+    def run_scores(self, ids: Sequence[str], *, units: bool = False) -> dict[str, RunScores]:
+        """Return the scores of runs of sentences by document; of those that have sentences.
+
+        Args:
+            ids: The documents.
+            units: Whether only documents with sentence units are wanted; without words in the
+                question, only they have scores.
+        """
+        missing = [key for key in ids if key not in self._runs]
+        if missing:
+            language = (self.words and self.words.language) or self.store.info.language
+            units = units or self.lexical is None
+            sentences = self.sentences.read(missing, language, units=units)
+            places, weights = {}, None
+            if self.lexical is not None and sentences:
+                places, weights = self.lexical.places(list(sentences)), self.lexical.weights
+            for key, each in sentences.items():
+                scores = RunScores(each, places.get(key), weights, self.plain, self.weight)
+                self._runs[key] = scores
+        return {key: self._runs[key] for key in ids if key in self._runs}
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:
         """Return ids of documents to score, sorted, and whether no others can be found."""
@@ -105,27 +161,43 @@ class Query:
         are_all = most >= available or (self.dense is None and len(named) < most)
         return sorted({*near, *named}), are_all
 
-    def _scores(self, ids: list[str]) -> Scores:
-        dense = None if self.dense is None else self.dense.scores(ids)
-        if self.lexical is None:
-            assert dense is not None, "a query has a vector or words"
-            return dense
-        lexical = lexical_scores(ids, self.lexical.scores(ids))
-        return lexical if dense is None else hybrid_scores(dense, lexical, self.weight)
+    def _scores(self, ids: list[str], read: int) -> tuple[list[str], Scores, bool]:
+        """Return the documents that meet the filter, their scores, and whether these are final.
 
-    def _distinct(self, ids: list[str], totals: Floats, k: int) -> tuple[list[_Group], bool]:
+        Those of the best are, whose runs of sentences were compared; others have no total.
+        """
+        if self.among is not None:
+            wanted = set(self.among)
+            ids = [key for key in ids if key in wanted]
+        lexical = None
+        if self.lexical is not None:
+            lexical = lexical_scores(ids, self.lexical.scores(ids), self.lexical.highest)
+        if self.dense is None:
+            assert lexical is not None, "a query has a vector or words"
+            return ids, lexical, True
+        dense = dense_scores(self.dense.cosines(ids))
+        scores = dense if lexical is None else hybrid_scores(dense, lexical, self.weight)
+        if self.plain is None or not self.store.info.units:
+            return ids, scores, True
+        best = best_first(scores.totals, read)
+        runs = self.run_scores([ids[row] for row in best], units=True)
+        run_words, run_vectors = np.full((2, len(ids)), np.nan)
+        for row in best:
+            if ids[row] in runs:
+                run_words[row], run_vectors[row] = runs[ids[row]].best()
+        scores = with_best_runs(scores, run_words, run_vectors, self.weight)
+        left_out = np.ones(len(ids), dtype=bool)
+        left_out[best] = False
+        scores.totals[left_out] = np.nan
+        return ids, scores, len(best) < read
+
+    def _distinct(self, ids: list[str], totals: Floats, k: int) -> tuple[list[Group], bool]:
         """Return the k best documents of different texts, and whether more need not be looked at.
 
         Texts are read until there are k different ones and no copy of the last one can follow.
         """
-        wanted = None if self.among is None else set(self.among)
-        rows = [
-            int(row)
-            for row in best_first(totals)
-            if (self.dense is not None or totals[row] > 0)
-            and (wanted is None or ids[row] in wanted)
-        ]
-        groups: dict[str, _Group] = {}
+        rows = [int(row) for row in best_first(totals) if self.dense is not None or totals[row] > 0]
+        groups: dict[str, Group] = {}
         lowest = np.inf
         while rows and len(groups) <= k:
             if len(groups) == k and totals[rows[0]] < lowest - _TIE:
@@ -138,42 +210,27 @@ class Query:
                 if text in groups:
                     groups[text].copies.append(record.document.id)
                 else:
-                    groups[text] = _Group(row, record)
+                    groups[text] = Group(row, record)
                     lowest = totals[row]
         are_enough = bool(rows) or len(groups) > k
         return list(groups.values())[:k], are_enough
 
-    def _hit(self, scores: Scores, group: _Group, passages: int) -> Hit:
-        coverage = group.record.coverage
+    def _hit(
+        self, scores: Scores, group: Group, runs: RunScores | None, most: int, words: int
+    ) -> Hit:
+        document, coverage = group.record.document, group.record.coverage
+        passages: tuple[Passage, ...] = ()
+        if runs is not None:
+            passages = best_passages(document, runs, most, words)
         return Hit(
-            group.record.document,
+            document,
             float(scores.totals[group.row]),
-            self._passages(group.record, passages),
+            passages,
             scores.parts_of(group.row),
             coverage.tokens,
             coverage.read,
             tuple(sorted(group.copies)),
             coverage.unknown,
             group.record.left_out,
+            runs is None or runs.is_answer,
         )
-
-    def _passages(self, record: Record, most: int) -> tuple[Passage, ...]:
-        """Choose passages: of the spans, or, without any, of the windows of words."""
-        document = record.document
-        if not most:
-            return ()
-        spans = None if self.dense is None else self.dense.spans(document.id)
-        if self.words is None or self.lexical is None:
-            return () if spans is None else choose_passages(*spans, document.text, most)
-        if spans is not None:
-            ranges, cosines = spans
-            weight = self.weight
-        else:
-            windows = self.words.windows(document.id, len(document.text))
-            ranges = np.array(windows, dtype=np.int64).reshape(-1, 2)
-            cosines, weight = np.zeros(len(ranges), dtype=np.float32), 0.0
-        if not len(ranges):
-            return ()
-        words = self.lexical.range_scores(document.id, [(int(a), int(b)) for a, b in ranges])
-        scores = (1 - weight) * words / (words.max() or 1.0) + weight * cosines
-        return choose_passages(ranges, scores, document.text, most)

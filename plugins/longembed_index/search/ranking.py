@@ -17,8 +17,8 @@ MODES = get_args(Mode)
 CANDIDATES = 50
 """Documents that a reranker reads unless a search says otherwise."""
 
-WEIGHT = 0.4
-"""Of the vectors in a hybrid search; chosen on QMSum and SummScreen (docs/HYBRID.md)."""
+WEIGHT = 0.2
+"""Of the vectors in a hybrid search; chosen on QMSum, SummScreen and reports (docs/HYBRID.md)."""
 
 
 class Ranking(BaseModel):

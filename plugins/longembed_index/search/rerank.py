@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from longembed_index.document import Hit
-from longembed_index.search.passages import choose_passages
+from longembed_index.search.passages import joined_windows
 
 if TYPE_CHECKING:
     from longembed_st.base.reranking import Reranker, WindowScores
@@ -49,6 +49,6 @@ def rerank(
 def _with_scores(hit: Hit, windows: WindowScores, passages: int) -> Hit:
     chosen = hit.passages
     if passages and len(windows.spans) > 1:
-        chosen = choose_passages(windows.spans, windows.scores, hit.document.text, passages)
+        chosen = joined_windows(windows.spans, windows.scores, hit.document, passages)
     scores = {**hit.scores, "search": hit.score, "reranker": windows.score}
     return replace(hit, score=windows.score, scores=scores, passages=chosen)

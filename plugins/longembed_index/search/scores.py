@@ -1,8 +1,9 @@
 """The scores of documents: of their vectors, of their words, and of both together.
 
-Of vectors, the average of the document's cosine and of its best span's. Of words, the average of
-BM25 of the document and of its best passage, each as a share of the highest that any document has
-for the query. Together they are a weighted sum of these two, never of ranks.
+All are on scales of their own, so that they can be compared across queries. Of vectors, the average
+of the document's cosine and of its best run's. Of words, the average of BM25 of the document, of
+its best passage and of its best run, each as a share of what a text would get that holds every term
+of the query. Together they are a weighted sum of these two, never of ranks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from longembed_index.lexical.protocol import WordScores
+    from longembed_index.lexical.scores import WordScores
 
 Floats = NDArray[np.floating[Any]]
 
@@ -45,30 +46,27 @@ class Scores:
         }
 
 
-def dense_scores(document: Floats, best_span: Floats) -> Scores:
+def dense_scores(document: Floats) -> Scores:
     """Return the scores by vectors.
 
     Args:
         document: Cosines of the documents' vectors, shape (documents,).
-        best_span: Cosines of their best spans, shape (documents,); NaN for a document without
-            spans, which is ranked by its vector alone.
     """
-    totals = np.where(np.isnan(best_span), document, (document + best_span) / 2)
-    return Scores(totals, {"document_vector": document, "best_span": best_span})
+    return Scores(document, {"document_vector": document})
 
 
-def lexical_scores(ids: Sequence[str], scores: Mapping[str, WordScores]) -> Scores:
+def lexical_scores(
+    ids: Sequence[str], scores: Mapping[str, WordScores], highest: WordScores
+) -> Scores:
     """Return the scores by words; zeros for documents without words of the query.
 
     Args:
         ids: The documents.
-        scores: BM25 by id; shares are of the highest among all of these.
+        scores: BM25 by id.
+        highest: What a text would get that holds every term of the query.
     """
     values = np.array([scores.get(document_id, (0.0, 0.0)) for document_id in ids], dtype=float)
-    shares = values.reshape(-1, 2) / [
-        max((score.document for score in scores.values()), default=0.0) or 1.0,
-        max((score.passage for score in scores.values()), default=0.0) or 1.0,
-    ]
+    shares = values.reshape(-1, 2) / [highest.document or 1.0, highest.passage or 1.0]
     document, passage = shares.T
     parts = {"document_words": document, "best_passage_words": passage}
     return Scores((document + passage) / 2, parts)
@@ -86,6 +84,32 @@ def hybrid_scores(dense: Scores, lexical: Scores, weight: float) -> Scores:
     return Scores(totals, {**dense.parts, **lexical.parts})
 
 
+def with_best_runs(scores: Scores, words: Floats, vectors: Floats, weight: float) -> Scores:
+    """Return scores in which the best run of each document counts, too.
+
+    Args:
+        scores: By vectors, or by vectors and words.
+        words: The shares of the documents' best runs by words, shape (documents,); NaN if there are
+            none, and such a document is ranked by what else it has.
+        vectors: The cosines of their best runs, shape (documents,).
+        weight: Of the vectors.
+    """
+    parts = {**scores.parts, "best_run_words": words, "best_run": vectors}
+    totals = weight * _mean(parts, ("document_vector", "best_run"))
+    if "document_words" in parts:
+        of_words = ("document_words", "best_passage_words", "best_run_words")
+        totals = totals + (1 - weight) * _mean(parts, of_words)
+    return Scores(totals, parts)
+
+
+def _mean(parts: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+    """The mean of those parts that a document has."""
+    values = np.stack([parts[name] for name in names])
+    having = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(having, values, 0).sum(axis=0) / having.sum(axis=0))
+
+
 def best_first(totals: Floats, most: int | None = None) -> NDArray[np.intp]:
     """Return the rows of the highest totals, best first; equal ones by row, NaN not at all.
 
@@ -100,13 +124,3 @@ def best_first(totals: Floats, most: int | None = None) -> NDArray[np.intp]:
         rows = rows[rounded[rows] >= lowest]
     order = np.argsort(-rounded[rows], kind="stable")
     return rows[order][:most]
-
-
-def best_in_segments(scores: Floats, starts: NDArray[np.int64]) -> Floats:
-    """Return the highest score of each segment.
-
-    Args:
-        scores: Shape (scores,).
-        starts: The first score of each segment, ascending; no segment is empty.
-    """
-    return np.maximum.reduceat(scores, starts) if len(starts) else scores[:0]

@@ -1,4 +1,4 @@
-"""From a question to the documents that answer it, with their passages."""
+"""From a question to the documents, and the passages, that answer it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.lexical.analyzer import guess_language
+from longembed_index.search.cache import SentenceCache
+from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
-from longembed_index.search.passages import RankRanges, with_best_sentence, with_places
 from longembed_index.search.query import Query
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
+from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.store.filters import check_where
-from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.document import Hit
+    from longembed_index.document import Context, Hit
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
     from longembed_index.store.protocol import Store, Where
@@ -44,13 +44,14 @@ class Searcher:
         store: The store.
         words: Returns the words of the store's documents, brought up to date with the store; called
             once in each search that needs them, unless the store has words of its own.
-        budget: The most bytes of vectors that are kept in memory.
+        budget: The most bytes of vectors that are kept in memory, of documents and of sentences.
     """
 
     def __init__(
         self, store: Store, words: Callable[[], LexicalIndex], *, budget: int = BUDGET
     ) -> None:
         self._store, self._words, self._budget = store, words, budget
+        self._sentences = SentenceCache(store, budget)
         self._selected: tuple[int, dict[str, list[str]]] | None = None
         self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
@@ -64,9 +65,9 @@ class Searcher:
         *,
         plain: Vectors | None = None,
         passages: int = 1,
+        passage_words: int = PASSAGE_WORDS,
         where: Where | None = None,
         ranking: Ranking | None = None,
-        best_sentence: RankRanges | None = None,
         reranker: Reranker | None = None,
         candidates: int = CANDIDATES,
         on_read: Callable[[int, int], None] | None = None,
@@ -78,13 +79,12 @@ class Searcher:
             vector: The same as a vector, made as the store's vectors were, shape (dimensions,);
                 None if the ranking is by words alone.
             k: The most documents.
-            plain: The vector for sentence units, shape (width,); None if it is the same.
+            plain: The question as a unit vector to compare with sentence units, shape (width,); the
+                same as `vector` without it.
             passages: The most passages of each.
+            passage_words: About the words of a passage.
             where: A filter of the documents; see `longembed_index.store.filters`.
             ranking: How to rank; the default ranking without it.
-            best_sentence: Ranks the sentences of the first passage of each document, so that its
-                best one is found. Called only if there is a vector: otherwise the words rank them.
-                None if no sentences are wanted.
             reranker: Reads the best documents together with the question, and orders them anew.
             candidates: How many it reads, at least k.
             on_read: Called while it reads, with how many it has read and is to read.
@@ -93,29 +93,87 @@ class Searcher:
             ConfigError: If an argument cannot be used, or no document has a key of the filter.
             StoreError: If the store or its words cannot be read.
         """
-        ranking = ranking or Ranking()
-        if k < 1:
-            raise ConfigError(f"k must be at least 1, not {k}")
-        if passages < 0:
-            raise ConfigError(f"passages must be 0 or more, not {passages}")
-        if vector is None and ranking.mode != "lexical":
-            raise ConfigError(f"mode {ranking.mode!r} needs the question as a vector, too")
+        for name, value, least in (
+            ("k", k, 1),
+            ("passages", passages, 0),
+            ("passage_words", passage_words, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, not {value}")
         if reranker is not None:
             check_query(question.text)
+        query = self._query(question, vector, plain, where, ranking or Ranking())
+        if query is None:
+            return []
+        hits = query.hits(k if reranker is None else max(k, candidates), passages, passage_words)
+        if reranker is not None:
+            hits = rerank(hits, question.text, reranker, passages=passages, on_read=on_read)[:k]
+        return hits
+
+    def context(
+        self,
+        question: Question,
+        vector: Vectors | None,
+        measure: Measure,
+        *,
+        plain: Vectors | None = None,
+        where: Where | None = None,
+        ranking: Ranking | None = None,
+    ) -> Context:
+        """Return the passages that fill a budget, of all documents together.
+
+        Args:
+            question: What is asked.
+            vector: As for `search`.
+            measure: The budget.
+            plain: As for `search`.
+            where: As for `search`.
+            ranking: As for `search`.
+
+        Raises:
+            ConfigError: As `search`.
+            StoreError: As `search`.
+        """
+        query = self._query(question, vector, plain, where, ranking or Ranking())
+        if query is None:
+            return fill([], measure)
+        scores, groups = query.best(DOCUMENTS)
+        runs = query.run_scores([group.record.document.id for group in groups])
+        candidates = [
+            (group.record.document, runs[group.record.document.id], float(scores.totals[group.row]))
+            for group in groups
+            if group.record.document.id in runs
+        ]
+        return fill(candidates, measure)
+
+    def _query(
+        self,
+        question: Question,
+        vector: Vectors | None,
+        plain: Vectors | None,
+        where: Where | None,
+        ranking: Ranking,
+    ) -> Query | None:
+        """Return a query that can be asked; None if no document meets the filter."""
+        if vector is None and ranking.mode != "lexical":
+            raise ConfigError(f"mode {ranking.mode!r} needs the question as a vector, too")
         among = self._select(where) if where else None
         if where and not among:
             self._check_keys(where)
-            return []
+            return None
         documents = len(self._store)
         dense, words = None, None
         if vector is not None and ranking.mode != "lexical":
-            dense = self._dense_query(vector, vector if plain is None else plain, documents)
+            vector = _unit(vector)
+            plain = vector if plain is None else _unit(plain)
+            dense = self._dense_query(vector, documents)
         if ranking.mode != "dense" or question.phrases:
             words = self._store.lexical() or self._words()
-        query = Query(
+        return Query(
             store=self._store,
             question=question,
             dense=dense,
+            plain=None if dense is None else plain,
             words=words,
             lexical=None if words is None else words.query(question.text),
             weight={"hybrid": ranking.weight, "dense": 1.0, "lexical": 0.0}[ranking.mode],
@@ -123,18 +181,8 @@ class Searcher:
             few=self._select({}) if documents <= FEW else None,
             where=where,
             among=among,
+            sentences=self._sentences,
         )
-        hits = query.best(k if reranker is None else max(k, candidates), passages)
-        if reranker is not None:
-            hits = rerank(hits, question.text, reranker, passages=passages, on_read=on_read)[:k]
-        if best_sentence is not None:
-            if dense is None and query.lexical is not None:
-                best_sentence = query.lexical.text_scores
-            language = (words and words.language) or self._store.info.language
-            # A language that was not stated is kept with the words, which may not be open.
-            language = language or guess_language(hit.document.text for hit in hits)
-            hits = [with_best_sentence(hit, best_sentence, language) for hit in hits]
-        return [with_places(hit) for hit in hits]
 
     def _select(self, where: Where) -> list[str]:
         """Return ids of the documents that meet a filter, sorted; of all with an empty one."""
@@ -156,15 +204,10 @@ class Searcher:
                 f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
             )
 
-    def _dense_query(self, vector: Vectors, plain: Vectors, documents: int) -> DenseQuery:
-        vector, plain = unit_vectors(np.asarray(vector)), unit_vectors(np.asarray(plain))
+    def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         fits = documents * vector.nbytes <= self._budget
         vectors = self._vectors_in_memory() if fits else None
-        return (
-            StoreQuery(self._store, vector, plain)
-            if vectors is None
-            else vectors.query(vector, plain)
-        )
+        return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
 
     def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""
@@ -187,3 +230,8 @@ class Searcher:
             self._too_large = documents if vectors is None else None
             self._vectors = None if vectors is None else (generation, vectors)
             return vectors
+
+
+def _unit(vector: Vectors) -> Vectors:
+    vector = np.asarray(vector, dtype=np.float32)
+    return vector / max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny)

@@ -39,9 +39,10 @@ function scoresOf(hit) {
   const parts = [
     ["found with", hit.scores.search],
     ["document", hit.scores.document_vector],
-    ["best span", hit.scores.best_span],
+    ["best run", hit.scores.best_run],
     ["words", hit.scores.document_words],
     ["words of the best passage", hit.scores.best_passage_words],
+    ["of the best run", hit.scores.best_run_words],
   ].filter(([, value]) => value !== null && value !== undefined);
   return [`score ${hit.score.toFixed(3)}`, ...parts.map(([n, v]) => `${n} ${v.toFixed(3)}`)].join(" · ");
 }
@@ -132,7 +133,11 @@ async function search(event) {
     const { hits } = await post("search", body);
     if (turn !== asked) return;
     byId("hits").replaceChildren(...hits.map(hitNode));
-    byId("message").textContent = hits.length ? `${hits.length} documents` : "No document has that.";
+    const isAnswered = hits.some((hit) => hit.is_answer);
+    const nearest = `Nothing here seems to answer that; these ${hits.length} are the nearest.`;
+    byId("message").textContent = !hits.length
+      ? "No document has that."
+      : isAnswered ? `${hits.length} documents` : nearest;
     chosen = -1;
   } catch (error) {
     if (turn === asked) byId("message").textContent = error.message;

@@ -134,29 +134,28 @@ def test_nothing_in_a_query_is_an_operator(create, query) -> None:
     asked = store.lexical().query(query)
     assert asked.candidates(3) == []
     assert asked.scores(["a"]) == {}
-    assert asked.text_scores("the first document", [(0, 9)]).tolist() == [0]
+    assert len(asked.places(["a"])["a"].terms) == 0
 
 
 def test_an_empty_store_has_no_words(create) -> None:
     words = create(None).lexical()
     assert (len(words), words.language, words.find_phrase("x")) == (0, None, set())
     assert words.query("x").candidates(3) == []
-    assert words.windows("a", 0) == [(0, 0)]
+    assert words.query("x").places(["a"]) == {}
 
 
-def test_windows_and_the_best_part_are_those_of_other_stores(create, tmp_path) -> None:
+def test_words_stand_where_other_stores_find_them(create, tmp_path) -> None:
     texts = {f"id{n}": text(n, length) for n, length in enumerate(LENGTHS)}
     store, other = create("none"), MemoryStore(replace(INFO, language="none"))
     words = WordIndex(tmp_path, "documents")
     for one in (store, other):
         write(one, **texts)
     words.update(other)
-    for key, document in texts.items():
-        ranges = store.lexical().windows(key, len(document))
-        assert ranges == words.windows(key, len(document))
-        ours = store.lexical().query(QUERY).range_scores(key, ranges)
-        theirs = words.query(QUERY).range_scores(key, ranges)
-        # Terms are weighed by the documents that have them, not by the passages.
-        if len(ranges) > 2:
-            assert np.corrcoef(ours, theirs)[0, 1] > 0.95
-        assert (ours > 0).tolist() == (theirs > 0).tolist()
+    ours, theirs = store.lexical().query(QUERY), words.query(QUERY)
+    for key, places in ours.places(list(texts)).items():
+        expected = theirs.places([key])[key]
+        assert places.characters.tolist() == expected.characters.tolist()
+        assert places.starts.tolist() == expected.starts.tolist()
+    for key, scores in ours.scores(list(texts)).items():
+        assert scores.document < ours.highest.document, key
+        assert scores.passage < ours.highest.passage, key

@@ -74,10 +74,10 @@ async def test_asynchronous_calls_let_the_event_loop_run(
     embed_model, documents, monkeypatch
 ) -> None:
     # Parsing waits for a signal that only a running loop can give.
-    parser, signal = SpanNodeParser(embed_model=embed_model), threading.Event()
-    parse = SpanNodeParser._parse_nodes
+    parser, signal = PassageNodeParser(embed_model=embed_model), threading.Event()
+    parse = PassageNodeParser._parse_nodes
     monkeypatch.setattr(
-        SpanNodeParser, "_parse_nodes", lambda *words: signal.wait(60) and parse(*words)
+        PassageNodeParser, "_parse_nodes", lambda *words: signal.wait(60) and parse(*words)
     )
     parsing = asyncio.create_task(parser.acall(documents))
     await asyncio.sleep(0)

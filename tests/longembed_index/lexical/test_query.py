@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from reference.bm25 import bm25, passages
 from word_stores import QUERY, records, scores_of, store_of, updated
@@ -180,20 +179,20 @@ def test_places_are_those_in_the_text(words, texts) -> None:
         assert len(set(of_text.terms)) == len(set(QUERY.split()) & set(text.split()))
 
 
-def test_parts_of_a_document_are_scored_as_passages(words, texts) -> None:
-    key = "id 13"
-    ranges = words.windows(key, len(texts[key]))
-    assert ranges[0][0] == 0
-    assert ranges[-1][1] == len(texts[key])
-    assert [len(texts[key][start:end].split()) for start, end in ranges] == [
-        len(part) for part in passages(texts[key].split(), WINDOW, STEP)
-    ]
-    query = words.query(QUERY)
-    scores = query.range_scores(key, ranges)
-    assert scores.max() == pytest.approx(query.scores([key])[key].passage)
-    np.testing.assert_allclose(query.text_scores(texts[key], ranges), scores)
-    assert words.windows("nobody", 5) == []
-    assert query.range_scores("nobody", [(0, 5)]).tolist() == [0]
+def test_the_places_of_terms_are_where_they_stand(tmp_path) -> None:
+    texts = {"a": "w3 w0, then w3 again", "b": "nothing", "c": ""}
+    words = updated(tmp_path, store_of(texts))
+    query = words.query("w3 w0 w3 unknown")
+    places = query.places([*texts, "nobody"])
+    assert places.keys() == texts.keys()
+    a = places["a"]
+    assert a.characters.tolist() == [0, 3, 12]
+    assert a.starts.tolist() == [0, 3, 7, 12, 15]
+    assert a.terms[0] == a.terms[2] != a.terms[1]
+    weights = query.weights.document_weights
+    assert weights[a.terms[0]] == pytest.approx(2 * weights[a.terms[1]]), "asked for twice"
+    assert query.highest.document > weights.sum(), "with the unknown term"
+    assert len(places["b"].terms) == 0
 
 
 def test_a_query_goes_on_when_its_terms_have_other_numbers(words, store, texts) -> None:

@@ -1,4 +1,4 @@
-"""Windows of terms, and the scores of ranges; test_query.py has those of documents."""
+"""Windows of terms; test_query.py has the scores of documents."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from longembed_index.lexical.scores import (
     WINDOW,
     QueryWeights,
     TermPlaces,
+    WordScores,
     distinct,
     document_scores,
     idf,
-    range_scores,
     window_count,
     window_lengths,
-    window_ranges,
     windows_of,
 )
 
+NOTHING = WordScores(0.0, 0.0)
 LENGTHS = [0, 1, STEP, STEP + 1, WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + STEP, 2_000]
 
 
@@ -37,23 +37,6 @@ def places_of(text: np.ndarray, numbers: np.ndarray) -> TermPlaces:
     known = np.flatnonzero(np.isin(text, numbers))
     starts = np.arange(len(text), dtype=np.int32)
     return TermPlaces(np.searchsorted(numbers, text[known]), known, starts)
-
-
-def test_ranges_are_scored_as_passages() -> None:
-    draw = np.random.default_rng(0)
-    text = draw.integers(0, 50, 2_000).astype(np.int32)
-    numbers = np.array([0, 3, 40], dtype=np.int32)
-    weights = QueryWeights(numbers, np.ones(3), np.array([0.5, 2.0, 1.0]), 800.0, 200.0)
-    places = places_of(text, numbers)
-    ranges = window_ranges(places.starts, len(text))
-    scores = range_scores(weights, places, ranges)
-    _, best = document_scores(
-        weights, np.array([2_000]), np.zeros_like(places.terms), places.terms, places.characters
-    )
-    assert scores.max() == pytest.approx(best[0])
-    assert range_scores(weights, places, [(7, 7)]).tolist() == [0]
-    assert range_scores(weights, places, []).shape == (0,)
-    assert range_scores(weights, places_of(text[:0], numbers), [(0, 5)]).tolist() == [0]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -76,7 +59,7 @@ def test_windows_of_several_texts_are_counted_on() -> None:
 
 
 def test_no_documents_have_no_scores() -> None:
-    weights = QueryWeights(np.zeros(0, np.int32), np.zeros(0), np.zeros(0), 0.0, 0.0)
+    weights = QueryWeights(np.zeros(0, np.int32), np.zeros(0), np.zeros(0), 0.0, 0.0, NOTHING)
     none = np.zeros(0, dtype=np.int64)
     assert [part.tolist() for part in document_scores(weights, none, none, none, none)] == [[], []]
     scores = document_scores(weights, np.array([0]), none, none, none)

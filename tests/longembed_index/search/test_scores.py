@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longembed_index.lexical.protocol import WordScores
+from longembed_index.lexical.scores import WordScores
 from longembed_index.search.scores import (
     best_first,
-    best_in_segments,
     dense_scores,
     hybrid_scores,
     lexical_scores,
+    with_best_runs,
 )
 
 NAN = np.nan
@@ -25,36 +25,36 @@ def test_equal_scores_are_in_the_order_of_their_rows() -> None:
     assert best_first(np.array([])).tolist() == []
 
 
-def test_a_document_without_spans_is_ranked_by_its_vector() -> None:
-    scores = dense_scores(np.array([0.2, 0.4]), np.array([0.6, NAN]))
-    assert scores.totals == pytest.approx([0.4, 0.4])
-    assert scores.parts_of(0) == pytest.approx({"document_vector": 0.2, "best_span": 0.6})
-    assert scores.parts_of(1) == pytest.approx({"document_vector": 0.4})
-
-
-def test_words_are_shares_of_the_highest() -> None:
-    scores = lexical_scores(["a", "b", "c"], {"a": WordScores(2, 1), "b": WordScores(1, 4)})
-    assert scores.totals == pytest.approx([(1 + 0.25) / 2, (0.5 + 1) / 2, 0])
-    assert scores.parts_of(1) == {"document_words": 0.5, "best_passage_words": 1.0}
-    assert lexical_scores(["a"], {}).totals.tolist() == [0]
-    assert lexical_scores([], {}).totals.tolist() == []
+def test_words_are_shares_of_the_highest_that_there_can_be() -> None:
+    given = {"a": WordScores(2, 1), "b": WordScores(1, 4)}
+    scores = lexical_scores(["a", "b", "c"], given, WordScores(4, 8))
+    assert scores.totals == pytest.approx([(0.5 + 0.125) / 2, (0.25 + 0.5) / 2, 0])
+    assert scores.parts_of(1) == {"document_words": 0.25, "best_passage_words": 0.5}
+    assert lexical_scores(["a"], {}, WordScores(0, 0)).totals.tolist() == [0]
+    assert lexical_scores([], {}, WordScores(1, 1)).totals.tolist() == []
 
 
 def test_both_together_are_weighted() -> None:
-    dense = dense_scores(np.array([0.5, NAN]), np.array([0.7, NAN]))
-    lexical = lexical_scores(["a", "b"], {"a": WordScores(3, 3)})
+    dense = dense_scores(np.array([0.5, NAN]))
+    lexical = lexical_scores(["a", "b"], {"a": WordScores(3, 3)}, WordScores(3, 6))
     scores = hybrid_scores(dense, lexical, 0.25)
-    assert scores.totals[0] == pytest.approx(0.25 * 0.6 + 0.75)
+    assert scores.totals[0] == pytest.approx(0.25 * 0.5 + 0.75 * 0.75)
     assert np.isnan(scores.totals[1]), "it has no vector"
-    assert scores.parts_of(0).keys() == {
+
+
+def test_the_best_run_counts_like_the_document() -> None:
+    dense = dense_scores(np.array([0.5, 0.4]))
+    alone = with_best_runs(dense, np.array([NAN, NAN]), np.array([0.7, NAN]), 1.0)
+    assert alone.totals == pytest.approx([0.6, 0.4]), "one has no units"
+    assert alone.parts_of(1) == pytest.approx({"document_vector": 0.4})
+    lexical = lexical_scores(["a", "b"], {"a": WordScores(3, 3)}, WordScores(3, 6))
+    both = hybrid_scores(dense, lexical, 0.25)
+    both = with_best_runs(both, np.array([0.6, NAN]), np.array([0.7, NAN]), 0.25)
+    assert both.totals == pytest.approx([0.25 * 0.6 + 0.75 * 0.7, 0.25 * 0.4])
+    assert both.parts_of(0).keys() == {
         "document_vector",
-        "best_span",
+        "best_run",
         "document_words",
         "best_passage_words",
+        "best_run_words",
     }
-
-
-def test_the_best_of_each_segment() -> None:
-    scores = np.array([1.0, 3, 2, -5, 4, 0])
-    assert best_in_segments(scores, np.array([0, 3, 4])).tolist() == [3, -5, 4]
-    assert best_in_segments(scores[:0], np.array([], dtype=np.int64)).tolist() == []

@@ -48,8 +48,10 @@ class LongEmbedRetriever(BaseRetriever):
         mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words; None as the
             index was told, or "hybrid".
         weight: Weight of the vectors in a hybrid search, from 0 to 1; None as the index was told,
-            or 0.4.
-        returns: What becomes a node: each passage, or each document whole.
+            or 0.2.
+        returns: What becomes a node: each passage, each document whole, or the context: the
+            passages of all documents that fill `max_words`, as one text for a prompt.
+        max_words: The most words of a context.
         collection: Collection in the store.
         device: Where to compute; None chooses.
         reranker: Cross-encoder or late-interaction model that orders the best documents anew: its
@@ -77,7 +79,8 @@ class LongEmbedRetriever(BaseRetriever):
         where: Mapping[str, Any] | None = None,
         mode: Mode | None = None,
         weight: float | None = None,
-        returns: Literal["passages", "documents"] = "passages",
+        returns: Literal["passages", "documents", "context"] = "passages",
+        max_words: int = 600,
         collection: str = "documents",
         device: str | None = None,
         reranker: str | Path | Reranker | None = None,
@@ -85,8 +88,10 @@ class LongEmbedRetriever(BaseRetriever):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if returns not in ("passages", "documents"):
-            raise ConfigError(f"returns must be 'passages' or 'documents', not {returns!r}")
+        if returns not in ("passages", "documents", "context"):
+            raise ConfigError(
+                f"returns must be 'passages', 'documents' or 'context', not {returns!r}"
+            )
         settings: dict[str, Any] = {} if device is None else {"device": device}
         self._index = Index.open(store, collection=collection, **settings)
         ranking = self._index.ranking.with_overrides(mode, weight)
@@ -96,7 +101,7 @@ class LongEmbedRetriever(BaseRetriever):
                 f"the index in {store} has no vectors of passages, and mode='dense' finds none "
                 "without. Use mode='hybrid' or returns='documents', or index again with --units"
             )
-        self._k, self._returns = k, returns
+        self._k, self._returns, self._max_words = k, returns, max_words
         self._options: dict[str, Any] = {
             "passages": passages,
             "where": where,
@@ -116,6 +121,13 @@ class LongEmbedRetriever(BaseRetriever):
             ConfigError: If the query is blank, or the index is empty.
             StoreError: If the store cannot be read.
         """
+        if self._returns == "context":
+            options = {name: self._options[name] for name in ("where", "mode", "weight")}
+            context = self._index.context(query_bundle.query_str, self._max_words, **options)
+            metadata = context.to_dict()
+            node = TextNode(text=metadata.pop("text"), metadata=metadata)
+            node.excluded_llm_metadata_keys = node.excluded_embed_metadata_keys = list(metadata)
+            return [NodeWithScore(node=node)]
         hits = self._index.search(query_bundle.query_str, self._k, **self._options)
         if self._returns == "documents":
             return [NodeWithScore(node=_document_node(hit), score=hit.score) for hit in hits]

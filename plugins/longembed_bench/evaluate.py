@@ -1,0 +1,335 @@
+"""Does an index hand over what answers a user's own questions? Beside a plain splitter.
+
+A question names what answers it: a text, or pages of a document. It is answered if the passages
+within a budget of words contain the text, or something of a page. The plain splitter is what most
+pipelines begin with: chunks of about 1,000 characters that overlap by 200, the nearest ones first,
+embedded by the index's own model.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from longembed_index.document import Document
+from longembed_index.documents.parsed import PAGE_END
+from longembed_index.store.vectors import unit_vectors
+from longembed_st.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from longembed_index.index import Index
+    from longembed_st.base.long_model import Role
+
+BUDGETS = (150, 300, 600, 1_200)
+"""Words that are handed over."""
+
+FOUND = 5
+"""Among so many documents the right one is looked for."""
+
+CHUNK, OVERLAP = 1_000, 200
+"""Characters of a chunk, and of its overlap with the one before it."""
+
+_KEYS = ("question", "document", "page", "answer")
+_SEPARATORS = ("\n\n", "\n", ". ", " ")
+_CHANCE = 2.0
+"""Standard errors: a smaller difference may be chance."""
+
+
+class Part(NamedTuple):
+    """A part of a document that is handed over, as a range of its characters."""
+
+    document_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with what is known of its answer.
+
+    Attributes:
+        text: The question.
+        document: The id, title or file name of the document that answers it; None if any may.
+        pages: The pages that answer it, from 1; empty if they are not known.
+        answer: The text that answers it; None if it is not known.
+    """
+
+    text: str
+    document: str | None = None
+    pages: tuple[int, ...] = ()
+    answer: str | None = None
+
+    def is_about(self, document: Document) -> bool:
+        """Return whether a document is the one that answers."""
+        names = (
+            document.id,
+            document.title,
+            PurePath(document.id).name,
+            PurePath(document.id).stem,
+        )
+        return self.document in names
+
+    def is_answered(self, parts: Iterable[Part], documents: Callable[[str], Document]) -> bool:
+        """Return whether some parts of documents hold the answer.
+
+        Args:
+            parts: What is handed over.
+            documents: Returns a document by its id.
+        """
+        for part in parts:
+            document = documents(part.document_id)
+            if self.document is not None and not self.is_about(document):
+                continue
+            text = document.text[part.start : part.end]
+            if self.answer is not None:
+                if _normal(self.answer) in _normal(text):
+                    return True
+            elif not self.pages:
+                return True
+            else:
+                first = document.text.count(PAGE_END, 0, part.start) + 1
+                pages = {first + n for n, page in enumerate(text.split(PAGE_END)) if page.strip()}
+                if pages & set(self.pages):
+                    return True
+        return False
+
+
+class Line(NamedTuple):
+    """What one way to search reaches.
+
+    Attributes:
+        first: For each question, whether the first document is the right one; None if no question
+            names a document.
+        found: The same among the first five.
+        answered: For each budget and question, whether the answer is handed over.
+        milliseconds: The median time of a question.
+    """
+
+    first: float | None
+    found: float | None
+    answered: dict[int, NDArray[np.bool_]]
+    milliseconds: float
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read questions, one JSON object a line: `question`, and `document`, `page` or `answer`.
+
+    Args:
+        path: The file. `page` may be a number or a list of numbers.
+
+    Raises:
+        InputError: If a line cannot be used; the message names it.
+    """
+    questions = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                questions.append(_question(json.loads(line)))
+            except (ValueError, InputError) as error:
+                raise InputError(f"{path}, line {number}: {error}") from error
+    if not questions:
+        raise InputError(f"{path} has no questions")
+    return questions
+
+
+def _question(row: Any) -> Question:
+    if not isinstance(row, dict) or not isinstance(row.get("question"), str):
+        raise InputError('a line must be an object with a text "question"')
+    unknown = sorted(row.keys() - set(_KEYS))
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is not a key; there are {', '.join(_KEYS)}")
+    pages = row.get("page", ())
+    pages = tuple(pages) if isinstance(pages, list) else (pages,) if pages else ()
+    if not all(isinstance(page, int) for page in pages):
+        raise InputError(f"page must be a number or a list of numbers, not {row['page']!r}")
+    question = Question(row["question"], row.get("document"), pages, row.get("answer"))
+    if question.pages and question.document is None:
+        raise InputError("a page needs the document that it is in")
+    if question.document is None and question.answer is None:
+        raise InputError("say what answers: a document, a page of it, or the text of the answer")
+    return question
+
+
+def ask(index: Index, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:
+    """Return what an index reaches.
+
+    Args:
+        index: The index.
+        questions: The questions.
+        on_question: Called after each question.
+    """
+    documents = _Documents(index)
+    rows, seconds = [], []
+    for question in questions:
+        begin = time.perf_counter()
+        found = [hit.document for hit in index.search(question.text, FOUND)]
+        seconds.append(time.perf_counter() - begin)
+        contexts = {}
+        for budget in BUDGETS:
+            cited = index.context(question.text, budget).citations
+            parts = [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
+            contexts[budget] = question.is_answered(parts, documents)
+        rows.append((question, found, contexts))
+        on_question()
+    return _line(rows, seconds)
+
+
+class Chunks:
+    """The plain splitter's chunks of all documents, with their vectors.
+
+    Args:
+        index: The index, whose documents and model are used.
+        on_document: Called after each document that was embedded.
+    """
+
+    def __init__(self, index: Index, on_document: Callable[[], None]) -> None:
+        self._index, self._model = index, index.model.model
+        self._parts: list[Part] = []
+        vectors = []
+        for entry in index.documents():
+            document = index.get(entry.id)
+            if document is not None:
+                parts = [Part(entry.id, *edges) for edges in split(document.text)]
+                texts = [document.text[part.start : part.end] for part in parts]
+                if texts:
+                    vectors.append(self._embed(texts, "document"))
+                self._parts += parts
+            on_document()
+        self._vectors = np.concatenate(vectors) if vectors else np.zeros((0, 1))
+
+    def _embed(self, texts: list[str], role: Role) -> NDArray[np.float32]:
+        return unit_vectors(self._model.encode_with_coverage(texts, role=role).vectors)
+
+    def ask(self, questions: Sequence[Question]) -> Line:
+        """Return what the chunks reach.
+
+        Args:
+            questions: The questions.
+        """
+        documents = _Documents(self._index)
+        rows, seconds = [], []
+        for question in questions:
+            begin = time.perf_counter()
+            vector = self._embed([question.text], "query")[0]
+            order = np.argsort(-(self._vectors @ vector), kind="stable").tolist()
+            seconds.append(time.perf_counter() - begin)
+            ids = list(dict.fromkeys(self._parts[row].document_id for row in order))[:FOUND]
+            contexts = {
+                budget: question.is_answered(
+                    cut((self._parts[row] for row in order), documents, budget), documents
+                )
+                for budget in BUDGETS
+            }
+            rows.append((question, [documents(key) for key in ids], contexts))
+        return _line(rows, seconds)
+
+
+def split(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the chunks of a text as ranges of characters, as a plain splitter cuts it.
+
+    Args:
+        text: The text; it is cut between paragraphs, lines, sentences or words, whatever there is.
+    """
+    start = 0
+    while start < len(text):
+        end = min(start + CHUNK, len(text))
+        if end < len(text):
+            end = _last_separator(text, start + OVERLAP + 1, end) or end
+        if text[start:end].strip():
+            yield start, end
+        if end == len(text):
+            return
+        start = _last_separator(text, end - OVERLAP, end - OVERLAP // 2) or end - OVERLAP
+
+
+def _last_separator(text: str, low: int, high: int) -> int | None:
+    for separator in _SEPARATORS:
+        place = text.rfind(separator, low, high)
+        if place >= 0:
+            return place + len(separator)
+    return None
+
+
+def cut(parts: Iterable[Part], documents: Callable[[str], Document], words: int) -> list[Part]:
+    """Return parts until a budget of words is full; the last one is cut.
+
+    Args:
+        parts: Best first.
+        documents: Returns a document by its id.
+        words: The budget.
+    """
+    chosen = []
+    for part in parts:
+        of_part = documents(part.document_id).text[part.start : part.end].split()
+        if len(of_part) > words:
+            text = documents(part.document_id).text
+            end = part.start
+            for word in of_part[:words]:
+                end = text.index(word, end) + len(word)
+            chosen.append(part._replace(end=end))
+            break
+        chosen.append(part)
+        words -= len(of_part)
+    return chosen
+
+
+def verdict(ours: Line, theirs: Line) -> str:
+    """Say in a sentence which of both hands over more answers, at the budget in the middle.
+
+    Args:
+        ours: What the index reaches.
+        theirs: What the plain splitter reaches.
+    """
+    budget = BUDGETS[2]
+    difference = ours.answered[budget].astype(float) - theirs.answered[budget].astype(float)
+    gain = float(difference.mean())
+    error = float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else 1.0
+    counts = f"{ours.answered[budget].sum()} and {theirs.answered[budget].sum()}"
+    begin = f"With {budget} words, this index and the plain splitter hand over {counts}"
+    begin += f" of {len(difference)} answers."
+    if abs(gain) <= _CHANCE * error or not gain:
+        return f"{begin} That may be chance: more questions would tell."
+    return f"{begin} The {'index' if gain > 0 else 'plain splitter'} is better, beyond chance."
+
+
+class _Documents:
+    """Documents by id, each read once."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._read: dict[str, Document] = {}
+
+    def __call__(self, document_id: str) -> Document:
+        if document_id not in self._read:
+            document = self._index.get(document_id)
+            self._read[document_id] = document or Document(document_id, "")
+        return self._read[document_id]
+
+
+def _line(
+    rows: Sequence[tuple[Question, list[Document], dict[int, bool]]], seconds: Sequence[float]
+) -> Line:
+    ranks = [
+        next((rank for rank, each in enumerate(found) if question.is_about(each)), FOUND)
+        for question, found, _ in rows
+        if question.document is not None
+    ]
+    return Line(
+        float(np.mean([rank == 0 for rank in ranks])) if ranks else None,
+        float(np.mean([rank < FOUND for rank in ranks])) if ranks else None,
+        {budget: np.array([contexts[budget] for *_, contexts in rows]) for budget in BUDGETS},
+        1_000 * median(seconds),
+    )
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.casefold().split())

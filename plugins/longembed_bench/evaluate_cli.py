@@ -1,0 +1,91 @@
+"""The command `longembed evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longembed_index.command.options import CollectionOption, JsonOption, StoreOption, open_index
+from longembed_st.command.display import document_bar
+from longembed_st.command.options import DeviceOption, path_argument, settings_from_options
+from longembed_st.command.terminal import print_json, terminal
+
+if TYPE_CHECKING:
+    from longembed_bench.evaluate import Line
+
+
+def evaluate(
+    questions: Annotated[
+        Path,
+        typer.Argument(
+            parser=path_argument,
+            metavar="QUESTIONS.jsonl",
+            help="Your questions, one JSON object a line: question, and what answers it: document "
+            "(id, title or file name), page (a number or several), answer (its text).",
+            show_default=False,
+        ),
+    ],
+    store: StoreOption,
+    *,
+    collection: CollectionOption = "documents",
+    device: DeviceOption = None,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            help="Compare with chunks of 1,000 characters of the same documents, which the same "
+            "model embeds first; that takes about as long as indexing."
+        ),
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Try an index on your own questions: is the answer in what a prompt would get?
+
+    For each question the command looks for its document, and for its answer in the best passages of
+    150, 300, 600 and 1,200 words, among all documents.
+
+    Example: `longembed evaluate questions.jsonl --store ./store`, with lines such as
+    `{"question": "Who approved the budget?", "document": "minutes.pdf", "page": 12}`
+    """
+    from rich.table import Table
+
+    from longembed_bench.evaluate import BUDGETS, FOUND, Chunks, ask, read_questions, verdict
+
+    asked = read_questions(questions)
+    console = terminal(stderr=True)
+    with open_index(
+        store, collection, model=None, settings=settings_from_options(device=device)
+    ) as index:
+        lines: dict[str, Line] = {}
+        with document_bar(console, len(asked), "questions") as on_question:
+            lines["this index"] = ask(index, asked, on_question)
+        if baseline:
+            with document_bar(console, len(index), "chunks") as on_document:
+                chunks = Chunks(index, on_document)
+            lines["plain splitter, 1,000 / 200"] = chunks.ask(asked)
+    if as_json:
+        print_json({name: _plain(line) for name, line in lines.items()})
+        return
+    table = Table()
+    table.add_column("share of the questions, %")
+    for heading in ("document first", f"in {FOUND}", *(f"{b:,} words" for b in BUDGETS), "ms"):
+        table.add_column(heading, justify="right")
+    for name, line in lines.items():
+        answered = [f"{line.answered[budget].mean():.0%}" for budget in BUDGETS]
+        table.add_row(
+            name, _percent(line.first), _percent(line.found), *answered, f"{line.milliseconds:.0f}"
+        )
+    out = terminal()
+    out.print(table)
+    if baseline:
+        out.say(verdict(*lines.values()))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _plain(line: Line) -> dict[str, object]:
+    answered = {str(budget): float(row.mean()) for budget, row in line.answered.items()}
+    return {**line._asdict(), "answered": answered}

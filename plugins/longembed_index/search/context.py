@@ -1,0 +1,224 @@
+"""The passages of several documents that fill a budget, ready for a prompt."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from longembed_index.document import Citation, Context, Document
+from longembed_index.documents.parsed import PAGE_END
+from longembed_index.documents.places import place_in
+from longembed_index.documents.sentences import words_in
+from longembed_index.search.passages import joined_runs, passage_of
+from longembed_index.search.runs import RUN_WORDS, RunScores
+from longembed_index.search.scores import DECIMALS, best_first
+from longembed_st.errors import ConfigError
+
+WORDS = 600
+"""The budget of a context if none is given."""
+
+DOCUMENTS = 30
+"""So many documents compete, the best ones."""
+
+DOCUMENT_WEIGHT = 0.5
+"""Of a document's score, beside that of the run."""
+
+_RUNS = 40
+"""A budget is filled with about so many runs at most: a larger budget takes longer ones."""
+
+_MISSES = 8
+"""So many runs that do not fit end the search for more."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A budget of words, or of what a function counts.
+
+    Attributes:
+        most: The budget.
+        count: Returns how much of it a text takes.
+    """
+
+    most: int
+    count: Callable[[str], int]
+
+    def holds(self, text: str) -> bool:
+        """Return whether a text is within the budget."""
+        return self.count(text) <= self.most
+
+
+def measure_of(
+    max_words: int | None, max_tokens: int | None, count_tokens: Callable[[str], int] | None
+) -> Measure:
+    """Return the budget that a caller asks for.
+
+    Args:
+        max_words: The most words.
+        max_tokens: The most tokens, instead of words.
+        count_tokens: Counts the tokens of a text.
+
+    Raises:
+        ConfigError: If not exactly one of both is given, it is not positive, or nothing counts
+            tokens.
+    """
+    if (max_words is None) == (max_tokens is None):
+        raise ConfigError("give either max_words or max_tokens")
+    if max_tokens is None:
+        most, count, name = max_words or 0, words_in, "max_words"
+    elif count_tokens is None:
+        raise ConfigError(
+            "max_tokens needs count_tokens, which returns the number of tokens of a text, for "
+            "instance lambda text: len(tokenizer.encode(text))"
+        )
+    else:
+        most, count, name = max_tokens, count_tokens, "max_tokens"
+    if most < 1:
+        raise ConfigError(f"{name} must be at least 1, not {most}")
+    return Measure(most, count)
+
+
+Candidate = tuple[Document, RunScores, float]
+"""A document, the scores of its runs, and its own score."""
+
+
+def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
+    """Choose passages until a budget is full.
+
+    Args:
+        candidates: The documents.
+        measure: The budget; the whole text of the context stays within it.
+
+    Returns:
+        The passages of a document in the order of its text; the document first whose run is best.
+    """
+    words = max(RUN_WORDS, measure.most // _RUNS)
+    selection = _Selection(candidates, measure)
+    runs = _runs_best_first(candidates, words)
+    misses = 0
+    for number, first, end in runs:
+        misses += not selection.add(number, range(first, end))
+        if misses == _MISSES:
+            break
+    if runs and not selection.chosen:
+        selection.add_beginning(*runs[0][:2])
+    text = selection.text()
+    return Context(
+        text,
+        tuple(selection.citations()),
+        measure.count(text),
+        any(scores.is_answer for _, scores, _ in candidates),
+    )
+
+
+def _runs_best_first(candidates: Sequence[Candidate], words: int) -> list[tuple[int, int, int]]:
+    """Return runs as the number of a document, the first sentence, and the one after the last."""
+    runs: list[tuple[float, int, int, int]] = []
+    for number, (_, scores, of_document) in enumerate(candidates):
+        totals = np.round(scores.runs(words) + DOCUMENT_WEIGHT * of_document, DECIMALS)
+        ends = scores.sentences.runs(words).ends
+        runs += [
+            (-float(totals[first]), number, int(first), int(ends[first]))
+            for first in best_first(totals, 2 * _RUNS)
+        ]
+    return [run[1:] for run in sorted(runs)]
+
+
+class _Selection:
+    """The sentences that were chosen, by document, in the order in which documents came."""
+
+    def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
+        self._candidates, self._measure = candidates, measure
+        self.chosen: dict[int, list[int]] = {}
+        self._stop: int | None = None
+        self._headers: dict[tuple[int, int], str] = {}
+
+    def add(self, number: int, rows: Iterable[int]) -> bool:
+        """Add the sentences of a run that are new, or as many as fit; return whether all do.
+
+        Args:
+            number: Of the document.
+            rows: The sentences.
+        """
+        before = self.chosen.get(number, [])
+        new = [row for row in rows if row not in before]
+        for count in range(len(new), 0, -1):
+            self.chosen[number] = sorted([*before, *new[:count]])
+            if self._measure.holds(self.text()):
+                return count == len(new)
+        self.chosen[number] = before
+        if not before:
+            del self.chosen[number]
+        return not new
+
+    def add_beginning(self, number: int, row: int) -> None:
+        """Add as much of a sentence as fits, up to the end of a word, if there are words.
+
+        Args:
+            number: Of the document.
+            row: The sentence; nothing else was chosen.
+        """
+        document, scores, _ = self._candidates[number]
+        start, end = scores.sentences.ranges[row].tolist()
+        stops = [start + word.end() for word in re.finditer(r"\S+", document.text[start:end])]
+        if len(stops) == 1:
+            stops = list(range(start + 1, end + 1))
+        self.chosen[number] = [row]
+
+        def exceeds(stop: int) -> bool:
+            self._stop = stop
+            return not self._measure.holds(self.text())
+
+        count = bisect_left(stops, True, key=exceeds)
+        if count:
+            self._stop = stops[count - 1]
+        else:
+            self.chosen.clear()
+
+    def text(self) -> str:
+        """Return the chosen passages as one text."""
+        lines: list[str] = []
+        shown = None
+        for place, (number, first, end) in enumerate(self._passages(), 1):
+            document = self._candidates[number][0]
+            if number != shown:
+                lines += [*([""] if lines else []), document.title]
+                shown = number
+            start, stop = self._characters(number, first, end)
+            lines.append(f"[{place}]{self._header(number, first)} {document.text[start:stop]}")
+        return "\n".join(lines).replace(PAGE_END, "\n")
+
+    def citations(self) -> list[Citation]:
+        """Return the chosen passages."""
+        citations: list[Citation] = []
+        for number, first, end in self._passages():
+            document, scores, of_document = self._candidates[number]
+            score = float(scores.runs(RUN_WORDS)[first:end].max()) + DOCUMENT_WEIGHT * of_document
+            passage = passage_of(document, scores, first, end, score)
+            start, stop = self._characters(number, first, end)
+            passage = replace(passage, end=stop, text=document.text[start:stop])
+            citations.append(Citation(len(citations) + 1, document.id, document.title, passage))
+        return citations
+
+    def _passages(self) -> Iterator[tuple[int, int, int]]:
+        for number, rows in self.chosen.items():
+            sentences = self._candidates[number][1].sentences
+            for first, end in joined_runs(rows, [row + 1 for row in rows], sentences.borders):
+                yield number, first, end
+
+    def _characters(self, number: int, first: int, end: int) -> tuple[int, int]:
+        ranges = self._candidates[number][1].sentences.ranges
+        return int(ranges[first, 0]), self._stop or int(ranges[end - 1, 1])
+
+    def _header(self, number: int, first: int) -> str:
+        """Return where a passage stands, in front of which it is put."""
+        if (number, first) not in self._headers:
+            document, scores, _ = self._candidates[number]
+            place = place_in(document.text, int(scores.sentences.ranges[first, 0]), document.id)
+            page = "" if place.page is None else f"p.{place.page}"
+            parts = ", ".join(filter(None, (page, place.heading)))
+            self._headers[number, first] = f" ({parts})" if parts else ""
+        return self._headers[number, first]

@@ -1,0 +1,273 @@
+"""Runs of a document's sentences, from any sentence on, scored by words and vectors.
+
+A run counts by itself, and by the larger part of the document that stands around it: what is around
+an answer is mostly about the same thing. Words are scored by BM25 as a share of what a text would
+get that holds every term of the query, so that scores can be compared across documents and queries.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.documents.readers import MARKDOWN, suffix_of
+from longembed_index.documents.sentences import sentence_units, words_in
+from longembed_index.lexical.scores import Floats, Integers, length_norms
+
+if TYPE_CHECKING:
+    from longembed_index.document import Document, Units
+    from longembed_index.lexical.scores import QueryWeights, TermPlaces
+
+RUN_WORDS = 30
+"""Words of a run; shorter ones find the place, longer ones say more of it (docs/PASSAGES.md)."""
+
+PASSAGE_WORDS = 60
+"""Words of a passage that is shown, and of the best run, which counts for its document."""
+
+ANSWER_WORDS = 0.12
+"""The share of words that a run has at least if it answers (docs/PASSAGES.md)."""
+
+AROUND_WORDS = 400
+"""Words of what is looked at around a run."""
+
+AROUND_WEIGHT = 1 / 3
+"""Of what stands around a run; the run itself has the rest."""
+
+_HEADING = re.compile(r"#{1,6}[ \t]")
+
+
+class Runs(NamedTuple):
+    """A run of about some length from each sentence of a document on.
+
+    Attributes:
+        ends: The sentence after its last, shape (sentences,).
+        lengths: Of the sum of its token states, shape (sentences,); None without vectors.
+    """
+
+    ends: Integers
+    lengths: Floats | None
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of a document, prepared for any number of queries.
+
+    Attributes:
+        ranges: Half-open ranges of characters in text order, shape (sentences, 2).
+        words: The words before each sentence, and in all of them, shape (sentences + 1,).
+        borders: The sentences that no run reaches beyond from before: headings. Ascending.
+        sums: The sum of the token states of each, shape (sentences, dimensions); None without
+            vectors.
+    """
+
+    ranges: Integers
+    words: Integers
+    borders: Integers
+    sums: NDArray[np.float32] | None
+    _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    @property
+    def bytes(self) -> int:
+        """Return about how much memory the sentences take."""
+        return (0 if self.sums is None else self.sums.nbytes) + 64 * len(self)
+
+    def runs(self, words: int) -> Runs:
+        """Return the runs of about so many words; what was computed is kept."""
+        if words not in self._runs:
+            ends = self._ends(words)
+            self._runs[words] = Runs(ends, self._lengths(np.arange(len(self)), ends))
+        return self._runs[words]
+
+    def around(self, words: int) -> Integers:
+        """Return the sentence at which the part around each run begins, shape (sentences,).
+
+        Args:
+            words: Of the runs; what is around one has `AROUND_WORDS`, with the run in its middle
+                unless the document begins or ends there.
+        """
+        middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
+        firsts = np.searchsorted(self.words, middles - AROUND_WORDS / 2)
+        last = np.searchsorted(self.words, self.words[-1] - AROUND_WORDS)
+        return np.minimum(np.minimum(firsts, last), np.arange(len(self)))
+
+    def _ends(self, words: int) -> Integers:
+        begins = self.words[:-1]
+        own = np.arange(len(self))
+        limits = np.append(self.borders, len(self))[
+            np.searchsorted(self.borders, own, side="right")
+        ]
+        ends = np.maximum(np.searchsorted(self.words, begins + words, side="right") - 1, own + 1)
+        longer = np.minimum(ends + 1, len(self))
+        missing, excess = begins + words - self.words[ends], self.words[longer] - begins - words
+        return np.minimum(np.where(excess < missing, longer, ends), limits)
+
+    def _lengths(self, firsts: Integers, ends: Integers) -> Floats | None:
+        if self.sums is None:
+            return None
+        before = np.zeros((len(self) + 1, self.sums.shape[1]))
+        np.cumsum(self.sums, axis=0, out=before[1:])
+        lengths = np.linalg.norm(before[ends] - before[firsts], axis=1)
+        return np.where(lengths > 0, lengths, 1.0)
+
+    @cached_property
+    def lengths(self) -> Floats | None:
+        """Return the length of each sentence's own sum, shape (sentences,)."""
+        return self._lengths(np.arange(len(self)), np.arange(len(self)) + 1)
+
+
+def read_sentences(document: Document, units: Units | None, language: str | None) -> Sentences:
+    """Return the sentences of a document.
+
+    Args:
+        document: With its text.
+        units: Its sentence units; None to split the text without vectors.
+        language: Of the documents; None to see it in the text.
+    """
+    text = document.text
+    ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
+    counts = _word_counts(text, ranges)
+    sums = None
+    if units is not None:
+        sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
+    borders: list[int] = []
+    if suffix_of(PurePath(document.id)) in MARKDOWN:
+        starts = ranges[:, 0].tolist()
+        borders = [row for row, start in enumerate(starts) if row and _HEADING.match(text, start)]
+    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+    return Sentences(ranges, words, np.array(borders, dtype=np.int64), sums)
+
+
+def _word_counts(text: str, ranges: Integers) -> Integers:
+    counts = [words_in(text[start:end]) for start, end in ranges.tolist()]
+    return np.array(counts, dtype=np.int64)
+
+
+class RunScores:
+    """One query, put to the sentences of one document.
+
+    Args:
+        sentences: The sentences.
+        places: Where the query's terms stand; None for vectors alone.
+        weights: What they weigh.
+        vector: The query as a unit vector, to compare with runs; None for words alone.
+        weight: Of the vectors, from 0 to 1; the words have the rest. Where there is only one of
+            both, it counts alone.
+    """
+
+    def __init__(
+        self,
+        sentences: Sentences,
+        places: TermPlaces | None,
+        weights: QueryWeights | None,
+        vector: NDArray[np.float32] | None,
+        weight: float,
+    ) -> None:
+        self.sentences = sentences
+        self._weights = weights
+        self._counts = self._terms = self._products = None
+        if places is not None and weights is not None:
+            self._counts, self._terms = _counts_before(sentences, places, len(weights.numbers))
+        if vector is not None and sentences.sums is not None:
+            products = (sentences.sums @ vector).astype(np.float64)
+            self._products = np.concatenate([np.zeros(1), np.cumsum(products)])
+        self._weight = weight
+
+    def runs(self, words: int = RUN_WORDS) -> Floats:
+        """Return the scores of the runs of about so many words, shape (sentences,)."""
+        firsts, own = np.arange(len(self.sentences)), self.sentences.runs(words)
+        around = self.sentences.runs(AROUND_WORDS)
+        parts = self.of(firsts, own.ends, words, own.lengths)
+        context = self.of(firsts, around.ends, AROUND_WORDS, around.lengths)
+        context = context[self.sentences.around(words)]
+        return np.asarray((1 - AROUND_WEIGHT) * parts + AROUND_WEIGHT * context)
+
+    @property
+    def is_answer(self) -> bool:
+        """Return whether the document seems to answer: some run has enough of the query's words.
+
+        True without words, as cosines of different models have different scales.
+        """
+        words, _ = self.best()
+        return bool(np.isnan(words) or words >= ANSWER_WORDS)
+
+    def best(self) -> tuple[float, float]:
+        """Return the highest score by words, and the highest by vectors, of any run.
+
+        Either is NaN if the query or the document does not have it.
+        """
+        firsts, (ends, lengths) = np.arange(len(self.sentences)), self.sentences.runs(PASSAGE_WORDS)
+        words, cosines = (
+            self._words(firsts, ends, PASSAGE_WORDS),
+            self._cosines(firsts, ends, lengths),
+        )
+        return _highest(words), _highest(cosines)
+
+    def sentence(self, first: int, end: int) -> int:
+        """Return the best sentence of some that stand in a row.
+
+        Args:
+            first: The first one.
+            end: The one after the last.
+        """
+        lengths = self.sentences.lengths
+        rows = np.arange(first, end)
+        of_rows = None if lengths is None else lengths[rows]
+        return first + int(np.argmax(self.of(rows, rows + 1, RUN_WORDS / 2, of_rows)))
+
+    def of(self, firsts: Integers, ends: Integers, words: float, lengths: Floats | None) -> Floats:
+        """Return the scores of ranges of sentences, shape (ranges,).
+
+        Args:
+            firsts: The first sentence of each.
+            ends: The sentence after the last of each.
+            words: The usual number of words in them.
+            lengths: Of the sums of their token states.
+        """
+        by_words = self._words(firsts, ends, words)
+        cosines = self._cosines(firsts, ends, lengths)
+        if by_words is None or cosines is None:
+            alone = cosines if by_words is None else by_words
+            return np.zeros(len(firsts)) if alone is None else alone
+        return np.asarray((1 - self._weight) * by_words + self._weight * cosines)
+
+    def _words(self, firsts: Integers, ends: Integers, words: float) -> Floats | None:
+        """BM25 as a share of what a text gets that holds every term."""
+        if self._counts is None or self._terms is None or self._weights is None:
+            return None
+        counts = self._counts[ends] - self._counts[firsts]
+        terms = (self._terms[ends] - self._terms[firsts]).astype(np.float64)
+        norms = length_norms(terms, words)
+        parts = counts / np.maximum(counts + norms[:, None], 1e-9)
+        highest = self._weights.highest.passage
+        return np.asarray(parts @ self._weights.passage_weights / (highest or 1.0))
+
+    def _cosines(self, firsts: Integers, ends: Integers, lengths: Floats | None) -> Floats | None:
+        if self._products is None or lengths is None:
+            return None
+        return np.asarray((self._products[ends] - self._products[firsts]) / lengths)
+
+
+def _highest(scores: Floats | None) -> float:
+    return float("nan") if scores is None or not len(scores) else float(scores.max())
+
+
+def _counts_before(
+    sentences: Sentences, places: TermPlaces, terms: int
+) -> tuple[NDArray[np.float64], Integers]:
+    """Return how often each term of the query stands before each sentence, and all terms."""
+    bounds = np.append(sentences.ranges[:, 0], np.iinfo(np.int64).max)
+    owners = np.searchsorted(bounds, places.characters, side="right")
+    pairs = owners * max(terms, 1) + places.terms
+    # Row 0 is for what stands before the first sentence.
+    counts = np.bincount(pairs, minlength=len(bounds) * max(terms, 1))
+    before = np.cumsum(counts.reshape(len(bounds), -1)[:, :terms], axis=0).astype(np.float64)
+    return before, np.searchsorted(places.starts, bounds).astype(np.int64)

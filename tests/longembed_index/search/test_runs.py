@@ -1,0 +1,137 @@
+"""Runs of sentences have the scores that reading every word in loops gives."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from reference.runs import AROUND_WEIGHT, AROUND_WORDS, around, cosine, run_end, share
+
+from longembed_index.document import Document, Units
+from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
+from longembed_index.search.runs import RunScores, Sentences, read_sentences
+
+VOCABULARY = [f"w{number}" for number in range(12)]
+DIMENSIONS = 5
+
+
+class Case:
+    """A random document of words, its units, and a query."""
+
+    def __init__(self, seed: int) -> None:
+        draw = random.Random(seed)
+        units = [
+            [draw.choice(VOCABULARY) for _ in range(draw.randrange(1, 40))]
+            for _ in range(draw.randrange(1, 60))
+        ]
+        self.words = [len(unit) for unit in units]
+        self.terms = units
+        self.borders = sorted(draw.sample(range(1, len(units)), k=min(3, len(units) - 1)))
+        self.vectors = [[draw.gauss(0, 1) for _ in range(DIMENSIONS)] for _ in units]
+        self.counts = [draw.randrange(1, 60) for _ in units]
+        self.vector = np.array([draw.gauss(0, 1) for _ in range(DIMENSIONS)])
+        self.vector /= np.linalg.norm(self.vector)
+        self.query = draw.choices([*VOCABULARY, "unknown"], k=4)
+        self.idf = {term: draw.uniform(0.1, 3) for term in VOCABULARY}
+
+    def sentences(self) -> Sentences:
+        lengths = [len(" ".join(unit)) + 1 for unit in self.terms]
+        ends = np.cumsum(lengths)
+        sums = np.array(self.vectors, dtype=np.float32) * np.array(self.counts)[:, None]
+        words = np.concatenate([[0], np.cumsum(self.words)])
+        ranges = np.stack([ends - lengths, ends - 1], axis=1)
+        return Sentences(ranges, words, np.array(self.borders, dtype=np.int64), sums)
+
+    def places(self, known: list[str]) -> TermPlaces:
+        text = " ".join(term for unit in self.terms for term in unit)
+        starts, position = [], 0
+        for term in text.split():
+            starts.append(position)
+            position += len(term) + 1
+        pairs = zip(starts, text.split(), strict=True)
+        own = [(start, known.index(term)) for start, term in pairs if term in known]
+        characters, terms = np.array(own, dtype=np.int64).reshape(-1, 2).T
+        return TermPlaces(terms, characters, np.array(starts, dtype=np.int32))
+
+    def scores(self, weight: float, *, words: bool = True, vectors: bool = True) -> RunScores:
+        known = sorted({term for term in self.query if term in self.idf})
+        weights = np.array([self.query.count(term) * self.idf[term] for term in known])
+        highest = WordScores(0, weights.sum() + 3.0 * self.query.count("unknown"))
+        all_weights = QueryWeights(np.arange(len(known)), weights, weights, 1, 1, highest)
+        places = self.places(known) if words else None
+        vector = self.vector.astype(np.float32) if vectors else None
+        return RunScores(self.sentences(), places, all_weights, vector, weight)
+
+    def by_words(self, first: int, end: int, length: float) -> float:
+        terms = [term for unit in self.terms[first:end] for term in unit]
+        return share(self.query, terms, length, self.idf, 3.0)
+
+    def by_vectors(self, first: int, end: int) -> float:
+        return cosine(self.vectors[first:end], self.counts[first:end], self.vector)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_have_the_scores_that_loops_give(seed) -> None:
+    case = Case(seed)
+    length, weight = random.Random(seed).choice([10, 30, 80]), 0.3
+    rows = range(len(case.words))
+    ends = [run_end(case.words, case.borders, row, length) for row in rows]
+    assert case.sentences().runs(length).ends.tolist() == ends
+    begins = [around(case.words, case.borders, row, length) for row in rows]
+    assert case.sentences().around(length).tolist() == begins
+    expected = []
+    for row, end, begin in zip(rows, ends, begins, strict=True):
+        wide = run_end(case.words, case.borders, begin, AROUND_WORDS)
+        own = 0.7 * case.by_words(row, end, length) + 0.3 * case.by_vectors(row, end)
+        more = 0.7 * case.by_words(begin, wide, AROUND_WORDS) + 0.3 * case.by_vectors(begin, wide)
+        expected.append((1 - AROUND_WEIGHT) * own + AROUND_WEIGHT * more)
+    assert case.scores(weight).runs(length) == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_of_both_counts_alone() -> None:
+    case = Case(3)
+    every = range(len(case.words))
+    ends = case.sentences().runs(30).ends
+    own = [case.by_words(row, ends[row], 60) for row in every]
+    words, nothing = case.scores(0.9, vectors=False).best()
+    assert np.isnan(nothing)
+    assert words > 0
+    lengths = case.sentences().runs(30).lengths
+    rows = np.arange(len(ends))
+    assert case.scores(0.9, vectors=False).of(rows, ends, 60, lengths) == pytest.approx(own)
+    nothing, cosines = case.scores(0.1, words=False).best()
+    assert np.isnan(nothing)
+    assert -1 <= cosines <= 1
+
+
+def units_of(text: str, *parts: str, vectors=None) -> Units:
+    starts = [text.index(part) for part in parts]
+    ranges = np.array([(a, a + len(part)) for a, part in zip(starts, parts, strict=True)])
+    if vectors is None:
+        vectors = np.eye(len(parts))
+    return Units(ranges, np.arange(1, len(parts) + 1), np.asarray(vectors, dtype=np.float32))
+
+
+def test_sentences_have_the_sums_of_their_tokens() -> None:
+    text = "The board met in May. It agreed."
+    units = units_of(text, "The board met in May.", "It agreed.")
+    sentences = read_sentences(Document("a", text), units, "english")
+    assert sentences.words.tolist() == [0, 5, 7]
+    assert sentences.sums.tolist() == [[1, 0], [0, 2]]
+
+
+def test_no_run_goes_beyond_a_heading() -> None:
+    text = "# One\nA first sentence.\n\n# Two\nA second sentence."
+    for name, borders in (("notes.md", [2]), ("notes.txt", [])):
+        sentences = read_sentences(Document(name, text), None, "english")
+        assert sentences.borders.tolist() == borders
+        assert sentences.sums is None
+        assert sentences.runs(100).ends[0] == (2 if borders else 4)
+
+
+def test_a_text_without_sentences_has_no_runs() -> None:
+    sentences = read_sentences(Document("a", " \n "), None, None)
+    scores = RunScores(sentences, None, None, None, 0.2)
+    assert len(scores.runs(30)) == 0
+    assert np.isnan(scores.best()).all()
