@@ -134,8 +134,9 @@ def search(
             with loading(console, index.model_name):
                 _ = index.model
         if context is not None:
-            options = {"where": filters, "mode": mode, "weight": weight}
-            show_context(index.context(question, context, **options))
+            show_context(
+                index.context(question, context, where=filters, mode=mode, weight=weight)
+            )
             return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
             options = {"on_read": on_read} if on_read else {}

@@ -67,6 +67,7 @@ def measure_of(
     """
     if (max_words is None) == (max_tokens is None):
         raise ConfigError("give either max_words or max_tokens")
+    count: Callable[[str], int]
     if max_tokens is None:
         most, count, name = max_words or 0, words_in, "max_words"
     elif count_tokens is None:
