@@ -41,7 +41,7 @@ class GraphInputs:
     """
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
-        self.masking: Masking = _masking(model, family)
+        self.masking: Masking = masking_of(model, family)
         self.position_input = position_input_of(model, family)
         own = ["input_ids"]
         if self.masking != "causal":
@@ -110,7 +110,7 @@ def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -
     import openvino
 
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             traceable = _Traceable(model, inputs).eval()
             graph = openvino.convert_model(traceable, example_input=tuple(example))
     # Tracing fails with errors of every kind.
@@ -126,7 +126,7 @@ def traced(model: PreTrainedModel, inputs: GraphInputs, example: list[Tensor]) -
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hide the warnings about traced branches: every new graph is compared with the model."""
     logger = logging.getLogger("transformers")
     level = logger.level
@@ -139,7 +139,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _masking(model: PreTrainedModel, family: Family) -> Masking:
+def masking_of(model: PreTrainedModel, family: Family) -> Masking:
+    """Return how the graph of a model masks padding.
+
+    Args:
+        model: The extended model.
+        family: Its family.
+    """
     # Where logits can be scaled, the attention function can be replaced.
     if "logn" not in family.capabilities:
         return "stock"

@@ -38,7 +38,7 @@ def graph_on_disk(core: Core, key: str, make: Callable[[], Model]) -> Model:
         make: Makes it.
     """
     folder = graphs_folder() / key
-    graph = _read(core, folder)
+    graph = read_graph(core, key)
     if graph is not None:
         return graph
     graph = make()
@@ -66,8 +66,14 @@ def _write(graph: Model, folder: Path) -> None:
     (folder / _DIGESTS).write_text(json.dumps(digests), encoding="utf8")
 
 
-def _read(core: Core, folder: Path) -> Model | None:
-    """The graph in a folder, if its files are as they were written."""
+def read_graph(core: Core, key: str) -> Model | None:
+    """Return the graph of a key, if it is on disk as it was written.
+
+    Args:
+        core: Reads it.
+        key: A hash of everything that it depends on.
+    """
+    folder = graphs_folder() / key
     try:
         digests = json.loads((folder / _DIGESTS).read_text(encoding="utf8"))
         if any(_digest(folder / name) != digests[name] for name in (_GRAPH, _WEIGHTS)):

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from longembed_st.backends import graph
 from longembed_st.backends.graph import GraphInputs, traced
 from longembed_st.backends.graph_files import graph_on_disk
+from longembed_st.base.fingerprint import hash_weights
 from longembed_st.compat import weight_versions
 from longembed_st.errors import ModelError
 from longembed_st.extras import needs_extra
@@ -214,8 +215,5 @@ def _key(model: PreTrainedModel, inputs: GraphInputs) -> str:
         "masking": inputs.masking,
     }
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        values = tensor.detach().contiguous().reshape(-1)
-        digest.update(values.view(torch.uint8).numpy().data)
+    hash_weights(digest, model)
     return digest.hexdigest()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.model import BaseModel
+from torch import Tensor, nn
 
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.pooled import following_modules
 from longembed_st.base.precision import is_widened
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.base.settings import field_info
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 _WEIGHTS = "0.model."
 """How the names of the transformer's own weights begin."""
@@ -58,10 +62,25 @@ def fingerprint_with_options(model: BaseModel, options: Mapping[str, Any]) -> st
         # Widening is exact: vectors are the same up to rounding, and so is the fingerprint.
         if narrow is not None and name.startswith(_WEIGHTS) and is_widened(tensor, narrow):
             tensor = tensor.to(narrow)
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        values = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(values.view(torch.uint8).numpy().data)
+        _hash_tensor(digest, name, tensor)
     return f"sha256:{digest.hexdigest()}"
+
+
+def hash_weights(digest: Hash, module: nn.Module) -> None:
+    """Add the weights of a module to a hash.
+
+    Args:
+        digest: The hash.
+        module: The module; every weight is read.
+    """
+    for name, tensor in sorted(module.state_dict().items()):
+        _hash_tensor(digest, name, tensor)
+
+
+def _hash_tensor(digest: Hash, name: str, tensor: Tensor) -> None:
+    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+    values = tensor.detach().cpu().contiguous().reshape(-1)
+    digest.update(values.view(torch.uint8).numpy().data)
 
 
 def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,164 @@
+"""Queries as vectors without torch, which takes seconds to import.
+
+`query_export` writes what is needed to the cache folder when documents are indexed: a graph of the
+whole model, its tokenizer, and vectors of two texts to compare with.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_st.backends.graph_files import read_graph
+from longembed_st.files import cache_folder
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel
+
+logger = logging.getLogger(__name__)
+
+SETTINGS, TOKENIZER, WHITENING = "query.json", "tokenizer.json", "whitening.npy"
+"""The files of a query encoder; its graph is kept with the other graphs."""
+
+PROBES = (
+    "Who approved the budget?",
+    "The committee met again in the spring, and it spoke of many things: of the budget, of the "
+    "school by the river, and of the letters that nobody had answered.",
+)
+"""Queries that are encoded again whenever an encoder is opened, if the window holds them."""
+
+MIN_COSINE = 0.9999
+"""Between a probe's vector by the encoder and by the model."""
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """A query as vectors of unit length.
+
+    Attributes:
+        vector: As the model gives it, shape (dimensions,).
+        plain: Before the model's whitening; the same without one. Shape (dimensions,).
+    """
+
+    vector: NDArray[np.float32]
+    plain: NDArray[np.float32]
+
+
+class QueryEncoder:
+    """A model that encodes queries of at most one window, on a CPU, without torch.
+
+    Threads may share it. A forked child opens its own: the engine does not survive a fork.
+
+    Args:
+        folder: Where `query_export` has written it.
+
+    Raises:
+        ValueError: If the files are damaged, or give other vectors than when they were written.
+        OSError: If a file is missing.
+        ImportError: If OpenVINO is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import openvino
+        from tokenizers import Tokenizer
+
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf8"))
+        self._prompt: str = settings["prompt"]
+        self._window: int = settings["window"]
+        whitening = folder / WHITENING
+        self._whitening = np.load(whitening) if whitening.exists() else None
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        core = openvino.Core()
+        graph = read_graph(core, settings["graph"])
+        if graph is None:
+            raise ValueError("its graph is missing or damaged")
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self._model: CompiledModel = core.compile_model(graph, "CPU", options)
+        self._of_thread = threading.local()
+        self._check(settings["probes"])
+
+    def encode(self, text: str) -> EncodedQuery | None:
+        """Encode a query; return None if it is longer than the model's original window.
+
+        Args:
+            text: The query, without the model's prompt for queries.
+        """
+        ids = self._tokenizer.encode(self._prompt + text).ids
+        if not 0 < len(ids) <= self._window:
+            return None
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._model.create_infer_request()
+        (output,) = self._of_thread.request.infer([np.array([ids])]).values()
+        plain = _unit(np.array(output[0], dtype=np.float32))
+        vector = plain if self._whitening is None else _unit(self._whitening @ plain)
+        return EncodedQuery(vector, plain)
+
+    def _check(self, expected: dict[str, list[float]]) -> None:
+        for text, vector in expected.items():
+            query = self.encode(text)
+            if query is None or not query.vector @ _unit(np.array(vector)) >= MIN_COSINE:
+                raise ValueError("it does not give the vectors that it gave when it was made")
+
+
+def query_encoder(fingerprint: str | None) -> QueryEncoder | None:
+    """Return the query encoder of a model; None if there is none, or it cannot be used here.
+
+    Args:
+        fingerprint: Of the model whose vectors the queries are compared with.
+    """
+    if fingerprint is None:
+        return None
+    key = (os.getpid(), fingerprint)
+    with _lock():
+        if key not in _opened:
+            _opened[key] = _open(fingerprint)
+        return _opened[key]
+
+
+def encoder_folder(fingerprint: str) -> Path:
+    """Return the folder of the query encoder of a model, which may not exist."""
+    return cache_folder() / "queries" / fingerprint.removeprefix("sha256:")
+
+
+def forget_encoder(fingerprint: str) -> None:
+    """Open the encoder of a model anew the next time; it was just written."""
+    with _lock():
+        _opened.pop((os.getpid(), fingerprint), None)
+
+
+def _open(fingerprint: str) -> QueryEncoder | None:
+    try:
+        folder = encoder_folder(fingerprint)
+        return QueryEncoder(folder) if folder.is_dir() else None
+    except ImportError:
+        return None
+    except Exception as error:  # the engine raises errors of every kind
+        logger.warning(
+            "the quick encoder of queries in %s cannot be used (%s), so that the model is loaded. "
+            "Delete the folder, and it is made again when documents are added",
+            folder,
+            error,
+        )
+        return None
+
+
+def _unit(vector: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def _lock() -> threading.Lock:
+    # One for each process: a thread of the parent may have held another during a fork.
+    return _locks.setdefault(os.getpid(), threading.Lock())
+
+
+_locks: dict[int, threading.Lock] = {}
+_opened: dict[tuple[int, str], QueryEncoder | None] = {}
+"""The encoders of this process."""
