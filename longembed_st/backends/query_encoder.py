@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.backends.graph_files import read_graph
+from longembed_st.base.unknown_tokens import UNKNOWN_SHARE
 from longembed_st.files import cache_folder
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class QueryEncoder:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf8"))
         self._prompt: str = settings["prompt"]
         self._window: int = settings["window"]
+        self._unknown: int | None = settings["unknown"]
         whitening = folder / WHITENING
         self._whitening = np.load(whitening) if whitening.exists() else None
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -86,13 +88,17 @@ class QueryEncoder:
         self._check(settings["probes"])
 
     def encode(self, text: str) -> EncodedQuery | None:
-        """Encode a query; return None if it is longer than the model's original window.
+        """Encode a query; return None if the model itself is to read it.
+
+        That is, if it is longer than the model's original window, or has many tokens that the model
+        does not know, of which it warns.
 
         Args:
             text: The query, without the model's prompt for queries.
         """
         ids = self._tokenizer.encode(self._prompt + text).ids
-        if not 0 < len(ids) <= self._window:
+        unknown = sum(number == self._unknown for number in ids)
+        if not 0 < len(ids) <= self._window or unknown > UNKNOWN_SHARE * len(ids):
             return None
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._model.create_infer_request()

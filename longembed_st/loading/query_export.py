@@ -32,6 +32,7 @@ from longembed_st.backends.query_encoder import (
 )
 from longembed_st.base.fingerprint import hash_weights
 from longembed_st.base.sharing import copy_sharing_weights
+from longembed_st.base.unknown_tokens import unknown_id
 from longembed_st.compat import prompt_length
 from longembed_st.errors import ModelError
 from longembed_st.files import atomic_folder, write_text
@@ -67,8 +68,10 @@ def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bo
 
     Returns:
         Whether there is an encoder now. There is none if OpenVINO is not installed, or if the model
-        is too large, or has a tokenizer or modules that cannot be written.
+        is on a GPU, too large, or has a tokenizer or modules that cannot be written.
     """
+    if model.device.type != "cpu":
+        return False
     folder = encoder_folder(fingerprint)
     if not folder.is_dir():
         try:
@@ -176,6 +179,7 @@ def _write(model: LongSentenceTransformer, folder: Path) -> None:
         "graph": key,
         "prompt": prompt,
         "window": window,
+        "unknown": unknown_id(model.long_transformer.text_tokenizer),
         "probes": {text: vector for text, vector, read in probes if read.tokens <= window},
     }
     whitening = _whitening_of(model)

@@ -355,6 +355,7 @@ class Index(IndexReader):
             )
         if result.replaced is not None:
             self._resources.use(new_model)
+            self._resources.keep_query_encoder(sum(entry.tokens for entry in self.documents()))
         return result
 
     def drop_replaced(self) -> list[str]:
@@ -402,4 +403,6 @@ class Index(IndexReader):
             model.refuse_incompatible(store.info.provenance, "the store")
             note_place(store, model)
             embed = embed or embedder_of(model, store.info.units)
-            return ingest(sources, store, embed, on_outcome=on_outcome, **options)
+            report = ingest(sources, store, embed, on_outcome=on_outcome, **options)
+        self._resources.keep_query_encoder(report.tokens)
+        return report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from longembed_index.document import Context, Document, Entry, Hit
 from longembed_index.documents.files import is_missing
-from longembed_index.maintain.embedding import QueryVector, embedder_of
+from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
@@ -106,6 +106,11 @@ class IndexReader:
     def is_model_loaded(self) -> bool:
         """Return whether the model is loaded already."""
         return self._resources.is_model_loaded
+
+    @property
+    def needs_model(self) -> bool:
+        """Return whether the next question waits until the model is loaded."""
+        return self._resources.needs_model
 
     def __len__(self) -> int:
         store = self._resources.store()
@@ -246,7 +251,7 @@ class IndexReader:
             ranking = info.ranking.with_overrides(mode, weight)
             vectors = None
             if ranking.mode != "lexical":
-                vectors = QueryVector(self._resources.model(info.provenance), question.text)
+                vectors = self._resources.query_vector(info.provenance, question.text)
             try:
                 answer = ask(
                     searcher,
@@ -262,7 +267,7 @@ class IndexReader:
                 continue
             if _has_vectors_of(store, info):
                 if vectors is not None:
-                    vectors.warn_if_cut(stacklevel=3)
+                    vectors.warn_if_cut(3)
                 return answer
 
     def stats(self) -> Stats:

@@ -14,6 +14,7 @@ from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
+    QueryVector,
     check_makes_units,
     makes_units,
     model_of_store,
@@ -25,6 +26,7 @@ from longembed_index.search.ranking import Ranking
 from longembed_index.search.searcher import Searcher
 from longembed_index.store.kinds import open_store, read_info, writer_lock
 from longembed_index.store.protocol import StoreInfo
+from longembed_st.backends.query_encoder import query_encoder
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
@@ -32,8 +34,13 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.store.protocol import Store
+    from longembed_st.backends.query_encoder import QueryEncoder
     from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
+
+
+_MANY_TOKENS = 5_000
+"""Embedding so many takes about as long as writing an encoder of queries."""
 
 
 class Resources:
@@ -245,6 +252,51 @@ class Resources:
                 else:
                     self._model = model_of_store(provenance, settings, self.directory)
             return self._model
+
+    def query_vector(self, provenance: Provenance, text: str) -> QueryVector:
+        """Return a question as vectors, by the quick encoder of queries if there is one.
+
+        Args:
+            provenance: How the vectors of the store were made.
+            text: The question.
+
+        Raises:
+            ConfigError: If the settings would change the vectors.
+            ModelError: If the model is needed and cannot be loaded.
+        """
+        encoder = self._query_encoder(provenance)
+        encoded = None if encoder is None else encoder.encode(text)
+        if encoded is not None:
+            return QueryVector(encoded.vector, encoded.plain)
+        return QueryVector.by_model(self.model(provenance), text)
+
+    @property
+    def needs_model(self) -> bool:
+        """Return whether a question in the usual length needs the model, which is not loaded yet."""
+        return (
+            self._model is None
+            and self._query_encoder(self.existing_store().info.provenance) is None
+        )
+
+    def keep_query_encoder(self, tokens: int) -> None:
+        """Write what encodes queries without torch, if a run was long beside the seconds it takes.
+
+        Args:
+            tokens: That the run has embedded.
+        """
+        if tokens < _MANY_TOKENS or self._model is None:
+            return
+        from longembed_st.loading.query_export import export_query_encoder
+
+        export_query_encoder(self._model.model, self._model.fingerprint)
+
+    def _query_encoder(self, provenance: Provenance) -> QueryEncoder | None:
+        """Return the encoder of the store's model, unless settings ask for something else."""
+        stored, explicit = provenance.settings, self.settings.explicit
+        wanted = {name: value for name, value in explicit.items() if name != "cache_folder"}
+        if any(getattr(stored, name) != value for name, value in wanted.items()):
+            return None
+        return query_encoder(provenance.fingerprint)
 
     def use(self, model: CachedModel) -> None:
         """Use a loaded model from now on; the store has its vectors, or is about to get them."""

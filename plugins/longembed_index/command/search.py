@@ -120,7 +120,7 @@ def search(
     filters = parse_where(where)
     settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     index = open_index(store, collection, model=model, settings=settings)
-    needs_model = index.ranking.with_overrides(mode, weight).mode != "lexical"
+    by_vectors = index.ranking.with_overrides(mode, weight).mode != "lexical"
     console = terminal(stderr=True)
     reranker: Reranker | None = None
     if rerank is not None:
@@ -130,16 +130,13 @@ def search(
             reranker = reranker_of(rerank, device=device)
 
     def answer(question: str) -> None:
-        if needs_model and not index.is_model_loaded:
+        if by_vectors and index.needs_model:
             with loading(console, index.model_name):
                 _ = index.model
         if context is not None:
-            show_context(
-                index.context(question, context, where=filters, mode=mode, weight=weight)
-            )
+            show_context(index.context(question, context, where=filters, mode=mode, weight=weight))
             return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
-            options = {"on_read": on_read} if on_read else {}
             hits = index.search(
                 question,
                 k,
@@ -149,7 +146,7 @@ def search(
                 weight=weight,
                 reranker=reranker,
                 candidates=candidates,
-                **options,
+                on_read=on_read,
             )
         if as_json:
             print_json([{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)])

@@ -79,40 +79,35 @@ def embedder_of(model: CachedModel, units: bool) -> Embed:
     return one_by_one_on_error(lambda texts: _with_units(model, texts))
 
 
+@dataclass(frozen=True)
 class QueryVector:
-    """A question as vectors; called, it ranks parts of a text by their similarity to it.
-
-    Args:
-        model: The model of the index.
-        text: The question.
+    """A question as unit vectors.
 
     Attributes:
-        vector: Compared with vectors of documents; a unit vector, shape (dimensions,).
-        plain: Compared with runs of sentence units: not whitened; a unit vector, shape (width,).
+        vector: Compared with vectors of documents, shape (dimensions,).
+        plain: Compared with runs of sentence units: not whitened, shape (width,).
+        warn_if_cut: Warns as `encode` does if not all of the question was read, or is known.
     """
 
-    def __init__(self, model: CachedModel, text: str) -> None:
-        self._model, self._text = model.model, text
-        encoded = self._model.encode_query_twice(text)
-        self._coverage = encoded.coverage
-        self.vector, self.plain = unit_vectors(np.asarray(encoded.vector)), encoded.plain
+    vector: NDArray[np.float32]
+    plain: NDArray[np.float32]
+    warn_if_cut: Callable[[int], None] = lambda stacklevel: None
 
-    def __call__(self, text: str, ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-        """Return the similarities of ranges of a text's characters, shape (ranges,)."""
-        (read,) = self._model.encode_units([text], [ranges])
-        return unit_vectors(read.vectors) @ self.plain
+    @classmethod
+    def by_model(cls, model: CachedModel, text: str) -> QueryVector:
+        """Encode a question by the model of the index."""
+        encoded = model.model.encode_query_twice(text)
+        vector = unit_vectors(np.asarray(encoded.vector))
+        warn = partial(_warn_of_query, model, text, encoded.coverage)
+        return cls(vector, encoded.plain, warn)
 
-    def warn_if_cut(self, stacklevel: int) -> None:
-        """Warn as `encode` does if not all of the question was read, or is known.
 
-        Args:
-            stacklevel: Frames between this call and the line that the warning should name.
-        """
-        overflow, config = Overflow(), self._model.long_transformer.extension
-        overflow.count(self._text, self._coverage.tokens, self._coverage.read, config)
-        words = partial(unknown_words, self._model.tokenizer, self._text)
-        overflow.count_unknown(self._coverage.unknown, self._coverage.read, words)
-        overflow.warn(config, stacklevel + 1)
+def _warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel: int) -> None:
+    overflow, config = Overflow(), model.model.long_transformer.extension
+    overflow.count(text, coverage.tokens, coverage.read, config)
+    words = partial(unknown_words, model.model.tokenizer, text)
+    overflow.count_unknown(coverage.unknown, coverage.read, words)
+    overflow.warn(config, stacklevel + 1)
 
 
 def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
