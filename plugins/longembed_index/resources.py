@@ -272,7 +272,7 @@ class Resources:
 
     @property
     def needs_model(self) -> bool:
-        """Return whether a question in the usual length needs the model, which is not loaded yet."""
+        """Return whether a question of usual length waits until the model is loaded."""
         return (
             self._model is None
             and self._query_encoder(self.existing_store().info.provenance) is None
