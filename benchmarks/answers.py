@@ -117,7 +117,7 @@ class Pieces:
 
 def terms(text: str) -> list[str]:
     """Return the terms of an English text."""
-    return list(get_analyzer("english").tokens(text).terms)
+    return list(get_analyzer("english").tokens(text).scoring())
 
 
 def chunks_of(index: Index, texts: dict[str, str], keep: Path) -> Pieces:
