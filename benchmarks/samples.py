@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,18 @@ def record_of(
     return Record(document, vector, f"hash of {document_id}", Coverage(1, 1, 1), parts)
 
 
-def memory_store(texts: Mapping[str, str]) -> MemoryStore:
+def memory_store(texts: Mapping[str, str], language: str = "english") -> MemoryStore:
     """Return a store of texts by id, for what needs no vectors."""
-    store, vector = MemoryStore(INFO), np.ones(1, dtype=np.float32)
+    store = MemoryStore(replace(INFO, language=language))
+    vector = np.ones(1, dtype=np.float32)
     store.write([record_of(key, text, vector) for key, text in texts.items()])
     return store
 
 
-def word_index(folder: str | Path, texts: Mapping[str, str]) -> WordIndex:
+def word_index(
+    folder: str | Path, texts: Mapping[str, str], language: str = "english"
+) -> WordIndex:
     """Write the words of texts, by id, into a folder."""
     words = WordIndex(Path(folder), "documents")
-    words.update(memory_store(texts))
+    words.update(memory_store(texts, language))
     return words
