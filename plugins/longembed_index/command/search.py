@@ -139,7 +139,6 @@ def search(
             )
             return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
-            options = {"on_read": on_read} if on_read else {}
             hits = index.search(
                 question,
                 k,
@@ -149,7 +148,7 @@ def search(
                 weight=weight,
                 reranker=reranker,
                 candidates=candidates,
-                **options,
+                on_read=on_read,
             )
         if as_json:
             print_json([{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)])
