@@ -270,7 +270,7 @@ def test_passages_beside_the_documents_vectors(bench, tmp_path, small_model) -> 
     document = results["pcw:passages=true,score=document"].score
     assert document == pytest.approx(results["pcw"].score, abs=1e-4)
     assert results["pcw:passages=true"].cost.vectors_per_document >= 2
-    assert results["pcw:passages=16,score=best"].cost.bytes_per_document > 4 * 32 * 4
+    assert results["pcw:passages=16,score=best"].cost.bytes_per_document >= 3 * 32 * 4
 
 
 def test_every_class_has_its_line(bench, tmp_path) -> None:
