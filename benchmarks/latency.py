@@ -93,7 +93,7 @@ def show_candidates(store: Store, words: WordIndex, queries: dict[str, list[str]
         shares: dict[int, list[float]] = {count: [] for count in BEST}
         for text in texts:
             query = words.query(text)
-            totals = lexical_scores(ids, query.scores(ids)).totals
+            totals = lexical_scores(ids, query.scores(ids), query.highest).totals
             ordered = [ids[row] for row in np.argsort(-totals, kind="stable")[: max(BEST)]]
             named = set(query.candidates(CANDIDATES))
             for count in BEST:

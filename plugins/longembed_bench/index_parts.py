@@ -62,7 +62,8 @@ class LexicalScorer:
             By whole document and best passage, and by whole document alone: each of shape
             (documents,), from 0 to 1.
         """
-        scores = lexical_scores(self._ids, self._words.query(query).scores(self._ids))
+        words = self._words.query(query)
+        scores = lexical_scores(self._ids, words.scores(self._ids), words.highest)
         return (
             np.asarray(scores.totals, dtype=np.float64),
             np.asarray(scores.parts["document_words"], dtype=np.float64),
