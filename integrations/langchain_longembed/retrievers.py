@@ -31,9 +31,9 @@ class LongEmbedRetriever(BaseRetriever):
 
     The metadata of a whole document has the metadata that was indexed with it, `source`, `title`,
     `score`, and the parts of the score (`document_vector`, `best_run`, `document_words`,
-    `best_passage_words`, `best_run_words`). Its `passages` is a list. Each passage has `text`, `start`, `end`,
-    `share`, `page`, `heading`, `score`, and `sentence`, the range of its best sentence in
-    characters.
+    `best_passage_words`, `best_run_words`). Its `passages` is a list. Each passage has `text`,
+    `start`, `end`, `share`, `page`, `heading`, `score`, and `sentence`, the range of its best
+    sentence in characters.
 
     Example:
         ```python
