@@ -41,7 +41,8 @@ def by_words(corpus: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndar
         print(f"words: {words.language}, {seconds:.1f} s, {size:.0%} of the texts")
         began = time.perf_counter()
         parts = [
-            lexical_scores(ids, words.query(query).scores(ids)).parts for query in track(queries)
+            lexical_scores(ids, asked.scores(ids), asked.highest).parts
+            for asked in map(words.query, track(queries))
         ]
         milliseconds = (time.perf_counter() - began) / len(queries) * 1_000
         print(f"all documents scored in {milliseconds:.0f} ms a query")

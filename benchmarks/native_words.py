@@ -29,7 +29,8 @@ def measure(words: LexicalIndex, data: RetrievalData) -> str:
     results = {}
     began = time.perf_counter()
     for key, text in data.queries.items():
-        totals = lexical_scores(ids, words.query(text).scores(ids)).totals
+        query = words.query(text)
+        totals = lexical_scores(ids, query.scores(ids), query.highest).totals
         results[key] = dict(zip(ids, totals.tolist(), strict=True))
     milliseconds = 1000 * (time.perf_counter() - began) / len(results)
     score = 100 * np.mean(list(ndcg_by_query(data.qrels, results, 10).values()))

@@ -145,7 +145,7 @@ def test_revisions_tell_ways_to_find_apart(model, small_model, vectors) -> None:
         Hybrid(first, "ranks"),
     ]
     assert len({retriever.revision for retriever in [first, *others]}) == 7
-    assert Hybrid(first, True).revision == Hybrid(same, 0.4).revision
+    assert Hybrid(first, True).revision == Hybrid(same, 0.2).revision
 
 
 def test_margin_is_paired() -> None:

@@ -149,7 +149,7 @@ def test_a_search_gives_the_passage_and_the_document_its_text(client, topic) -> 
     assert text == Path(best["source"]).read_text()
     assert best["characters"] == len(text)
     start, end = passage["sentence"]
-    assert text[start:end] == ANSWERS[topic]
+    assert ANSWERS[topic] in text[start:end]
 
 
 def test_searches_can_be_told_how_and_reranked(client) -> None:
@@ -161,6 +161,16 @@ def test_searches_can_be_told_how_and_reranked(client) -> None:
     assert "search" in again["hits"][0]["scores"]
     few = client.post("/search", json={**question, "where": {"title": "orch*"}}).json()["hits"]
     assert [hit["title"] for hit in few] == ["orchard.txt"]
+
+
+def test_a_context_has_the_answer_within_its_budget(client) -> None:
+    body = {"query": QUESTIONS["railway"], "max_words": 80}
+    context = client.post("/context", json=body).json()
+    assert ANSWERS["railway"] in context["text"]
+    assert context["size"] <= 80
+    assert context["is_answered"] is True
+    assert context["citations"][0]["title"] == "railway.txt"
+    assert client.post("/context", json={**body, "max_words": 0}).status_code == 400
 
 
 def test_documents_are_reranked(client) -> None:

@@ -97,7 +97,7 @@ class Query:
         Args:
             k: The most documents.
         """
-        most, read = max(k + 1, _LEAST), max(4 * k, _LEAST_READ)
+        most, read = max(k + 1, _LEAST), max(2 * k, _LEAST_READ)
         while True:
             ids, are_all = self._candidates(most)
             ids, scores, are_read = self._scores(ids, read)
