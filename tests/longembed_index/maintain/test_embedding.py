@@ -91,16 +91,16 @@ def test_a_model_without_offsets_makes_no_units() -> None:
 
 
 def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
-    question = QueryVector(short_minilm, "who approved the budget? " * 100)
+    question = QueryVector.by_model(short_minilm, "who approved the budget? " * 100)
     assert np.linalg.norm(question.vector) == pytest.approx(1, abs=1e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # The policy of this model is "truncate".
-        question.warn_if_cut(stacklevel=1)
-        QueryVector(short_minilm, "who?").warn_if_cut(stacklevel=1)
+        question.warn_if_cut(1)
+        QueryVector.by_model(short_minilm, "who?").warn_if_cut(1)
     cut = FakeModel(ModelSettings(model_name="a", max_seq_length=4, on_overflow="warn"))
     with pytest.warns(TextNotReadWarning, match="1 tokens of 1 text were not read") as caught:
-        QueryVector(cut, "a question of five words").warn_if_cut(stacklevel=1)
+        QueryVector.by_model(cut, "a question of five words").warn_if_cut(1)
     assert caught[0].filename == __file__
 
 
