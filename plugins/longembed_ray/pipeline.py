@@ -66,10 +66,13 @@ def index_with_ray(
         StoreError: If the store fails.
         ModelError: If a worker fails for a reason that is not one document's.
     """
-    stored = {entry.id: entry.content_hash for entry in store.entries()}
+    stored, known = {}, []
+    for entry in store.entries():
+        stored[entry.id] = entry.content_hash
+        if not (limits and limits.can_read(entry.left_out)):
+            known.append(version_key(entry.id, entry.content_hash))
 
     def run(count: Actors) -> Iterator[Outcome]:
-        known = [version_key(*item) for item in stored.items()]
         model = provenance or store.info.provenance
         dataset = _embedded(inputs, model, known, count, limits, spans=store.info.spans)
         return write_to_store(_tables(dataset), store, stored)
