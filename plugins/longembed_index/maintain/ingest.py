@@ -18,7 +18,7 @@ from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
-from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_index.maintain.report import Outcome, Report, Status, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
 
@@ -201,7 +201,7 @@ class _Run:
         content_hash = hashlib.sha256(content).hexdigest()
         if self._hashes.get(source.id) == content_hash and source.id not in self._outdated:
             self._written[source.id] = content_hash
-            self._settle(self._unchanged(source))
+            self._settle(unchanged(source.id, source.size, self._partly_read.get(source.id)))
             return None
         copy = self._copy_of_equal(source, content_hash)
         if copy is not None:
@@ -292,19 +292,6 @@ class _Run:
                 left_out=record.left_out,
                 is_embedded=pending.record is None,
             )
-        )
-
-    def _unchanged(self, source: Source) -> Outcome:
-        outcome = Outcome(source.id, "unchanged", source.size, is_embedded=False)
-        entry = self._partly_read.get(source.id)
-        if entry is None:
-            return outcome
-        return replace(
-            outcome,
-            tokens=entry.tokens,
-            tokens_read=entry.tokens_read,
-            tokens_unknown=entry.tokens_unknown,
-            left_out=entry.left_out,
         )
 
     def _fail(self, source: Source, reason: str) -> None:
