@@ -42,7 +42,7 @@ class Limits:
         seconds: Wall-clock time, with that of the command.
         megabytes: Memory of the process that does it; enforced on Linux.
         characters: Text that it gives.
-        ocr: A command for pages of PDF without text, stored ones too; see `longembed_index.documents.formats.ocr`.
+        ocr: A command for pages of PDF without text; see `longembed_index.documents.formats.ocr`.
 
     Raises:
         ConfigError: If the command does not say where the files go.
