@@ -119,7 +119,7 @@ def test_few_pieces_are_not_run() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "SERVING.md"])
-def test_pieces_of_a_page(page, run, models, capsys) -> None:
+def test_pieces_of_a_page(page, run, models, capsys, gains) -> None:
     # Whitening needs vectors of a real width.
     real = models["sentence-transformers/all-MiniLM-L6-v2"]
     more = {"thenlper/gte-small": real} if page == "WHITENING.md" else {}
