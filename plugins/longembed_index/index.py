@@ -150,8 +150,8 @@ class Index(IndexReader):
                 which all are gone, since a drive may be unmounted.
             prune_empty_root: Remove them even then.
             whiten: Fit a whitening on the documents of a new index, and use it for all vectors.
-            limits: What parsing one file may take. With a command for scanned pages, stored files of
-                which such pages were left out are read again.
+            limits: What parsing one file may take. With a command for scanned pages, stored files
+                of which such pages were left out are read again.
             on_outcome: Called for every document as soon as its fate is settled.
             on_step: Called with the name of a step, how much is done, and how much there is (of
                 "documents" in bytes), or 0 if that is not known.
