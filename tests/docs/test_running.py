@@ -38,8 +38,10 @@ BEFORE = {
         with Index.open("lancedb:lance", model=MODEL) as index:
             index.add("reports/")""",
     "WHITENING.md": """
+        from longembed_tuning.whiten import fit_whitening
         documents = [f"Report {n} of a council with {n} towns. " * 70 for n in range(24)]
-        le.whiten(le.load("thenlper/gte-small"), documents).save_pretrained("gte-reports")""",
+        fit = fit_whitening(le.load("thenlper/gte-small"), documents)
+        fit.whitening.write(Path("gte-reports"))""",
     "TUNING.md": "le.load(MODEL, 'pi', max_seq_length=2048).save_pretrained('model-2k')",
 }
 """What the text of a page has made before its first piece."""
