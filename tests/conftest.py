@@ -92,3 +92,13 @@ def pytest_terminal_summary(
         terminalreporter.section("skipped, for no reason that tests/conftest.py allows", red=True)
         for skip in skips:
             terminalreporter.line(skip)
+
+
+@pytest.fixture
+def gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights tell nothing apart: let the judgement say that whitening helps."""
+    from longembed_tuning import whiten
+    from longembed_tuning.judging import Judgement
+
+    some = Judgement(50, 60, 5, 15, 99, 40)
+    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.document import Document
+from longembed_index.document import Document, Entry
 from longembed_index.documents.files import FoundFiles, find_files
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.documents.sources import Source, TextSource, to_document
 from longembed_index.errors import NO_DOCUMENTS
 from longembed_index.index_reader import IndexReader
-from longembed_index.maintain.dry_run import DryRun, dry_run
 from longembed_index.maintain.embedding import (
     Embed,
     embedder_of,
@@ -151,7 +150,8 @@ class Index(IndexReader):
                 which all are gone, since a drive may be unmounted.
             prune_empty_root: Remove them even then.
             whiten: Fit a whitening on the documents of a new index, and use it for all vectors.
-            limits: What parsing one file may take.
+            limits: What parsing one file may take. With a command for scanned pages, stored files
+                of which such pages were left out are read again.
             on_outcome: Called for every document as soon as its fate is settled.
             on_step: Called with the name of a step, how much is done, and how much there is (of
                 "documents" in bytes), or 0 if that is not known.
@@ -184,6 +184,7 @@ class Index(IndexReader):
             found,
             roots,
             embed,
+            limits=limits,
             prune=prune,
             prune_empty_root=prune_empty_root,
             on_outcome=on_outcome,
@@ -250,36 +251,13 @@ class Index(IndexReader):
             A report after each change.
         """
         roots = [Path(path) for path in paths]
-        parser = Parser(options.pop("limits", None))
+        parser = Parser(options.get("limits"))
         names = options.keys() & {"include", "exclude", "follow_links"}
         search = {name: options.pop(name) for name in names}
         for changed in changes_of(roots, self.directory) if changes is None else changes:
             present = [root for root in roots if os.path.lexists(root)]
             found = find_files(present, self.directory, parser, **search).among(changed)
             yield self._add_found(found, roots, wait=float("inf"), **options)
-
-    def dry_run(
-        self,
-        *paths: PathLike,
-        limits: Limits | None = None,
-        on_document: Callable[[], None] = _ignore,
-        **search: Any,
-    ) -> DryRun:
-        """Return what `add` would do, without doing it.
-
-        Args:
-            *paths: Files and folders.
-            limits: As for `add`.
-            on_document: Called for each document that was looked at.
-            **search: `include`, `exclude` and `follow_links` as for `add`.
-        """
-        found = find_files(map(Path, paths), self.directory, Parser(limits), **search)
-        stored = {entry.id: entry.content_hash for entry in self.documents()}
-        result = dry_run(found.files, stored, self.model, on_document)
-        result.failed += found.unreadable
-        result.skipped = [str(path) for path in found.skipped]
-        result.links = [str(path) for path in found.links]
-        return result
 
     def reindex(
         self,
@@ -378,9 +356,18 @@ class Index(IndexReader):
         return self._resources.writing(on_step, wait)
 
     def _add_found(
-        self, found: FoundFiles, roots: Sequence[Path], embed: Embed | None = None, **options: Any
+        self,
+        found: FoundFiles,
+        roots: Sequence[Path],
+        embed: Embed | None = None,
+        limits: Limits | None = None,
+        **options: Any,
     ) -> Report:
-        report = self._ingest(found.files, embed, roots=roots, **options)
+        def is_outdated(entry: Entry) -> bool:
+            return limits is not None and limits.can_read(entry.left_out)
+
+        options = {"roots": roots, "is_outdated": is_outdated, **options}
+        report = self._ingest(found.files, embed, **options)
         report.add_failed(found.unreadable)
         report.skipped = [str(path) for path in found.skipped]
         report.links = [str(path) for path in found.links]

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from longembed_index.document import Context, Document, Entry, Hit
-from longembed_index.documents.files import is_missing
+from longembed_index.documents.files import find_files, is_missing
+from longembed_index.documents.parsing import Limits, Parser
+from longembed_index.maintain.dry_run import DryRun, dry_run
 from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
@@ -287,6 +289,33 @@ class IndexReader:
             vectors: Whether to write the vectors.
         """
         return export(self._resources.existing_store(), Path(path), where, vectors=vectors)
+
+    def dry_run(
+        self,
+        *paths: str | os.PathLike[str],
+        limits: Limits | None = None,
+        on_document: Callable[[], None] = lambda: None,
+        **search: Any,
+    ) -> DryRun:
+        """Return what `add` would do, without doing it.
+
+        Args:
+            *paths: Files and folders.
+            limits: As for `add`.
+            on_document: Called for each document that was looked at.
+            **search: `include`, `exclude` and `follow_links` as for `add`.
+        """
+        found = find_files(map(Path, paths), self.directory, Parser(limits), **search)
+        stored = {
+            entry.id: entry.content_hash
+            for entry in self.documents()
+            if not (limits and limits.can_read(entry.left_out))
+        }
+        result = dry_run(found.files, stored, self.model, on_document)
+        result.failed += found.unreadable
+        result.skipped = [str(path) for path in found.skipped]
+        result.links = [str(path) for path in found.links]
+        return result
 
     def verify(self, size: int = SAMPLE) -> int:
         """Embed some documents again, compare the vectors, and return how many were compared.

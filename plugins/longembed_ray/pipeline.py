@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
     from ray.data import Dataset
 
+    from longembed_index.document import Entry
     from longembed_index.store.protocol import Store
     from longembed_st.base.provenance import Provenance
 
@@ -66,13 +67,20 @@ def index_with_ray(
         StoreError: If the store fails.
         ModelError: If a worker fails for a reason that is not one document's.
     """
-    stored = {entry.id: entry.content_hash for entry in store.entries()}
+    stored: dict[str, str] = {}
+    known: list[str] = []
+    partly_read: dict[str, Entry] = {}
+    for entry in store.entries():
+        stored[entry.id] = entry.content_hash
+        if not (limits and limits.can_read(entry.left_out)):
+            known.append(version_key(entry.id, entry.content_hash))
+        if not entry.is_read_whole:
+            partly_read[entry.id] = entry
 
     def run(count: Actors) -> Iterator[Outcome]:
-        known = [version_key(*item) for item in stored.items()]
         model = provenance or store.info.provenance
         dataset = _embedded(inputs, model, known, count, limits, units=store.info.units)
-        return write_to_store(_tables(dataset), store, stored)
+        return write_to_store(_tables(dataset), store, stored, partly_read)
 
     report = _report(inputs, run, address, actors, on_outcome)
     report.in_store = len(store)

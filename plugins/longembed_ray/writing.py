@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from longembed_index.document import Document, Record, Units
 from longembed_index.errors import StoreError
-from longembed_index.maintain.report import Outcome, Status
+from longembed_index.maintain.report import Outcome, Status, unchanged
 from longembed_index.store.sqlite_rows import left_out_from_json
 from longembed_index.store.vectors import unit_vectors
 from longembed_ray import columns
@@ -26,6 +26,7 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+    from longembed_index.document import Entry
     from longembed_index.store.protocol import Store
 
 COMMIT_RECORDS = 500
@@ -42,7 +43,10 @@ _ARRAYS = {
 
 
 def write_to_store(
-    tables: Iterable[pa.Table], store: Store, stored: Mapping[str, str]
+    tables: Iterable[pa.Table],
+    store: Store,
+    stored: Mapping[str, str],
+    partly_read: Mapping[str, Entry] | None = None,
 ) -> Iterator[Outcome]:
     """Write embedded rows to a store, many in one commit, and yield what became of them.
 
@@ -50,6 +54,7 @@ def write_to_store(
         tables: From `EmbedDocuments`; rows that are `known` are in the store already.
         store: Open for writing.
         stored: The content hashes of the documents that the store holds, by id.
+        partly_read: Those of them that were not read whole, by id.
     """
     written: dict[str, str] = {}
     outcomes: list[Outcome] = []
@@ -57,7 +62,7 @@ def write_to_store(
     for table in tables:
         without_arrays = table.drop_columns(_ARRAYS & set(table.column_names))
         for n, row in enumerate(without_arrays.to_pylist()):
-            outcome = _outcome(row, stored, written)
+            outcome = _outcome(row, stored, written, partly_read)
             outcomes.append(outcome)
             if outcome.status in ("added", "replaced"):
                 records.append(_record(row, table.slice(n, 1)))
@@ -74,7 +79,12 @@ def _committed(store: Store, records: list[Record], outcomes: list[Outcome]) -> 
     return outcomes
 
 
-def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[str, str]) -> Outcome:
+def _outcome(
+    row: Mapping[str, Any],
+    stored: Mapping[str, str],
+    written: dict[str, str],
+    partly_read: Mapping[str, Entry] | None = None,
+) -> Outcome:
     """Return what becomes of a document, and note it in `written`, unless it fails."""
     document_id, size, reason = row[columns.ID], row[columns.SIZE], row[columns.ERROR]
     content_hash = row[columns.CONTENT_HASH]
@@ -85,7 +95,7 @@ def _outcome(row: Mapping[str, Any], stored: Mapping[str, str], written: dict[st
             reason += "; the store keeps its earlier version"
         return Outcome(document_id, "failed", size, reason=reason)
     if row[columns.KNOWN] or document_id in written:
-        return Outcome(document_id, "unchanged", size)
+        return unchanged(document_id, size, (partly_read or {}).get(document_id))
     written[document_id] = content_hash
     status: Status = "replaced" if document_id in stored else "added"
     return Outcome(

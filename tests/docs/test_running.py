@@ -38,8 +38,10 @@ BEFORE = {
         with Index.open("lancedb:lance", model=MODEL) as index:
             index.add("reports/")""",
     "WHITENING.md": """
+        from longembed_tuning.whiten import fit_whitening
         documents = [f"Report {n} of a council with {n} towns. " * 70 for n in range(24)]
-        le.whiten(le.load("thenlper/gte-small"), documents).save_pretrained("gte-reports")""",
+        fit = fit_whitening(le.load("thenlper/gte-small"), documents)
+        fit.whitening.write(Path("gte-reports"))""",
     "TUNING.md": "le.load(MODEL, 'pi', max_seq_length=2048).save_pretrained('model-2k')",
 }
 """What the text of a page has made before its first piece."""
@@ -119,7 +121,7 @@ def test_few_pieces_are_not_run() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "SERVING.md"])
-def test_pieces_of_a_page(page, run, models, capsys) -> None:
+def test_pieces_of_a_page(page, run, models, capsys, gains) -> None:
     # Whitening needs vectors of a real width.
     real = models["sentence-transformers/all-MiniLM-L6-v2"]
     more = {"thenlper/gte-small": real} if page == "WHITENING.md" else {}

@@ -49,7 +49,7 @@ KNOWN = {
     "chroma_longembed_embedding_function": """
         import chromadb
         from chroma_longembed import LongEmbedEmbeddingFunction
-        client = chromadb.PersistentClient("store")""",
+        client = chromadb.PersistentClient("chroma")""",
     "langchain_longembed_embeddings": """
         from langchain_core.vectorstores import InMemoryVectorStore
         from langchain_longembed import LongEmbedEmbeddings

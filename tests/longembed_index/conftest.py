@@ -66,13 +66,3 @@ def run_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_model: Call
     monkeypatch.setenv("COLUMNS", "200")
     folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
     return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
-
-
-@pytest.fixture
-def gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights tell nothing apart: let the judgement say that whitening helps."""
-    from longembed_tuning import whiten
-    from longembed_tuning.judging import Judgement
-
-    some = Judgement(50, 60, 5, 15, 99, 40)
-    monkeypatch.setattr(whiten, "compare", lambda *arguments: some)

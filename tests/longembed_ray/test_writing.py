@@ -120,6 +120,16 @@ def test_documents_are_added_replaced_left_alone_or_failed(store) -> None:
     np.testing.assert_allclose(c.vector, [0.6, 0, 0, 0.8], atol=1e-3)
 
 
+def test_a_document_that_an_earlier_run_did_not_read_whole_is_named_again(store) -> None:
+    write(store, table(row("a")))
+    partly_read = {entry.id: entry for entry in store.entries()}
+    known = table(row("a", **KNOWN))
+    (outcome,) = write_to_store([known], store, {"a": "hash of a"}, partly_read)
+    assert (outcome.tokens, outcome.tokens_read) == (7, 6)
+    assert outcome.left_out == partly_read["a"].left_out != ()
+    assert not outcome.is_embedded
+
+
 def test_every_row_has_its_own_vector_and_units(store) -> None:
     first = row(
         "a", vector=[1, 0, 0, 0], unit_ranges=[0, 9], unit_counts=[7], unit_vectors=[[0, 0, 1, 0]]

@@ -173,6 +173,25 @@ def test_a_context_has_the_answer_within_its_budget(client) -> None:
     assert client.post("/context", json={**body, "max_words": 0}).status_code == 400
 
 
+def test_searches_from_many_threads_are_those_of_one(serve) -> None:
+    bodies = [
+        {"query": question, "k": 1, "mode": mode}
+        for question in QUESTIONS.values()
+        for mode in ("hybrid", "dense", "lexical")
+    ]
+    with serve() as (address, _), httpx.Client(base_url=address, timeout=120) as client:
+        # The server has not answered yet: its threads open what they need at the same time.
+        with ThreadPoolExecutor(8) as threads:
+            together = list(threads.map(lambda body: client.post("/search", json=body), bodies * 8))
+        alone = [client.post("/search", json=body).json()["hits"][0] for body in bodies]
+    assert {answer.status_code for answer in together} == {200}
+    for answer, expected in zip(together, alone * 8, strict=True):
+        (hit,) = answer.json()["hits"]
+        assert hit["score"] == pytest.approx(expected["score"], abs=1e-5)
+        assert hit["source"] == expected["source"]
+        assert hit["passages"][0]["text"] == expected["passages"][0]["text"]
+
+
 def test_documents_are_reranked(client) -> None:
     documents = ["The sea is wide.", "The widow of a captain paid for the crane.", "Bread."]
     asked = {"query": QUESTIONS["harbour"], "documents": documents, "top_n": 2}

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from longembed_index.documents.parsed import LeftOut
 from longembed_st.base.texts import escaped
 from longembed_st.base.unknown_tokens import advice_on_unknown
 from longembed_st.command.display import percent
@@ -18,7 +19,6 @@ from longembed_st.command.terminal import Terminal
 
 if TYPE_CHECKING:
     from longembed_index.document import Hit, Passage
-    from longembed_index.documents.parsed import LeftOut
     from longembed_index.maintain.dry_run import DryRun
     from longembed_index.maintain.reindex import Reindexed
     from longembed_index.maintain.report import Outcome, Report
@@ -184,8 +184,7 @@ def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str])
         by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
     lines = []
     for suffix, names in sorted(by_suffix.items()):
-        more = ", ..." if len(names) > _NAMES_SHOWN else ""
-        lines.append(f"{suffix}: {len(names):,} ({', '.join(names[:_NAMES_SHOWN])}{more})")
+        lines.append(f"{suffix}: {len(names):,} ({_first(names)})")
     _show_list(console, "Skipped, of a type that is not read:", lines)
     heading = "Links that lead out of the folders; --follow-links follows them:"
     _show_list(console, heading, [short_name(link) for link in links])
@@ -342,19 +341,23 @@ def _show_left_out(console: Terminal, outcomes: Sequence[Outcome], verbose: bool
     """Print which parts of files were not read: each if they are few, else by what they are."""
     parts = [(short_name(outcome.id), part) for outcome in outcomes for part in outcome.left_out]
     lines = [f"{name}: {part}" for name, part in parts]
+    heading = "Stored, but parts of the file were not read:"
     if len(parts) > _LISTED and not verbose:
+        heading = f"{heading[:-1]} (--verbose or --json names each file):"
         by_what: dict[str, list[tuple[str, int]]] = {}
         for name, part in parts:
             by_what.setdefault(part.what, []).append((name, part.count))
         lines = []
         for what, files in by_what.items():
             names = list(dict.fromkeys(name for name, _ in files))
-            more = ", ..." if len(names) > _NAMES_SHOWN else ""
-            lines.append(
-                f"{sum(count for _, count in files):,} {what}, in {len(names):,} files "
-                f"({', '.join(names[:_NAMES_SHOWN])}{more}); --verbose or --json names all"
-            )
-    _show_list(console, "Stored, but parts of the file were not read:", lines, verbose)
+            total = LeftOut("", what, sum(count for _, count in files))
+            lines.append(f"{total}: {_first(names)}")
+    _show_list(console, heading, lines, verbose)
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _show_list(console: Terminal, heading: str, lines: list[str], verbose: bool = False) -> None:

@@ -34,7 +34,9 @@ class LeftOut:
     count: int = 1
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.count:,} {self.what}".removeprefix(": ")
+        # The noun is plural, so that it needs a number above 1, or none.
+        count = f"{self.count:,} " if self.count > 1 else ""
+        return f"{self.where}: {count}{self.what}".removeprefix(": ")
 
 
 @dataclass(frozen=True)

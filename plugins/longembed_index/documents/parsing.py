@@ -15,11 +15,12 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-from longembed_index.documents.formats.ocr import check_ocr_command
+from longembed_index.documents.formats.ocr import SCANNED, check_ocr_command
 from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
@@ -55,6 +56,14 @@ class Limits:
     def __post_init__(self) -> None:
         if self.ocr:
             check_ocr_command(self.ocr)
+
+    def can_read(self, left_out: Iterable[LeftOut]) -> bool:
+        """Return whether the command could read some of what was left out of a file.
+
+        Args:
+            left_out: The parts.
+        """
+        return bool(self.ocr) and any(part.what == SCANNED for part in left_out)
 
 
 class Parser:

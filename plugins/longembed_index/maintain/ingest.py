@@ -18,7 +18,7 @@ from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
-from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_index.maintain.report import Outcome, Report, Status, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
 
@@ -39,6 +39,7 @@ def ingest(
     roots: Sequence[Path] = (),
     prune: bool = False,
     prune_empty_root: bool = False,
+    is_outdated: Callable[[Entry], bool] = lambda entry: False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     batch_characters: int = BATCH_CHARACTERS,
 ) -> Report:
@@ -52,6 +53,7 @@ def ingest(
             is gone are reported.
         prune: Remove these documents, unless nothing is left of a root: a drive may be unmounted.
         prune_empty_root: Remove them even then.
+        is_outdated: Whether a stored document is read again, although its content is the same.
         on_outcome: Called for every document as soon as its fate is settled.
         batch_characters: Characters that are embedded, and then written, together.
 
@@ -62,7 +64,7 @@ def ingest(
         StoreError: If the store fails, or does not hold in the end what was written to it.
     """
     began = time.perf_counter()
-    run = _Run(store, embed, on_outcome, batch_characters)
+    run = _Run(store, embed, is_outdated, on_outcome, batch_characters)
     for source in sources:
         run.take(source)
     run.flush()
@@ -91,6 +93,7 @@ class _Run:
         self,
         store: Store,
         embed: Embed,
+        is_outdated: Callable[[Entry], bool],
         on_outcome: Callable[[Outcome], None],
         batch_characters: int,
     ) -> None:
@@ -103,10 +106,13 @@ class _Run:
         # All of it is read once: nothing is asked of the store for a new document.
         self._hashes: dict[str, str] = {}
         self._partly_read: dict[str, Entry] = {}
+        self._outdated: set[str] = set()
         for entry in store.entries():
             self._hashes[entry.id] = entry.content_hash
             if not entry.is_read_whole:
                 self._partly_read[entry.id] = entry
+            if is_outdated(entry):
+                self._outdated.add(entry.id)
         self._ids_by_hash: dict[str, set[str]] = {}
         for document_id, content_hash in self._hashes.items():
             self._ids_by_hash.setdefault(content_hash, set()).add(document_id)
@@ -193,9 +199,9 @@ class _Run:
         _check_id(source.id)
         content = content_of(source)
         content_hash = hashlib.sha256(content).hexdigest()
-        if self._hashes.get(source.id) == content_hash:
+        if self._hashes.get(source.id) == content_hash and source.id not in self._outdated:
             self._written[source.id] = content_hash
-            self._settle(self._unchanged(source))
+            self._settle(unchanged(source.id, source.size, self._partly_read.get(source.id)))
             return None
         copy = self._copy_of_equal(source, content_hash)
         if copy is not None:
@@ -209,7 +215,7 @@ class _Run:
         """Return a document with the vector of a stored one of equal content, if there is one."""
         # Another type of file is read in another way.
         suffix = PurePath(source.id).suffix.lower()
-        equal = self._ids_by_hash.get(content_hash, ())
+        equal = self._ids_by_hash.get(content_hash, set()) - self._outdated
         ids = [i for i in equal if PurePath(i).suffix.lower() == suffix]
         # A file that is gone is looked at first: this one may be where it was moved to.
         for stored_id in sorted(ids, key=lambda i: (not self._is_moved(i), i)):
@@ -270,6 +276,7 @@ class _Run:
         earlier = self._hashes.get(source.id)
         if earlier is not None:
             self._forget(source.id)
+        self._outdated.discard(source.id)
         self._hashes[source.id] = self._written[source.id] = content_hash
         self._ids_by_hash.setdefault(content_hash, set()).add(source.id)
         status: Status = "added" if earlier is None else "replaced"
@@ -285,19 +292,6 @@ class _Run:
                 left_out=record.left_out,
                 is_embedded=pending.record is None,
             )
-        )
-
-    def _unchanged(self, source: Source) -> Outcome:
-        outcome = Outcome(source.id, "unchanged", source.size, is_embedded=False)
-        entry = self._partly_read.get(source.id)
-        if entry is None:
-            return outcome
-        return replace(
-            outcome,
-            tokens=entry.tokens,
-            tokens_read=entry.tokens_read,
-            tokens_unknown=entry.tokens_unknown,
-            left_out=entry.left_out,
         )
 
     def _fail(self, source: Source, reason: str) -> None:

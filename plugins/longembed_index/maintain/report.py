@@ -13,6 +13,7 @@ from longembed_st.base.coverage import Coverage
 from longembed_st.files import write_text
 
 if TYPE_CHECKING:
+    from longembed_index.document import Entry
     from longembed_index.documents.parsed import LeftOut
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
@@ -52,6 +53,28 @@ class Outcome:
     def coverage(self) -> Coverage:
         """Return how much of the text the vector was computed from; the passes are not known."""
         return Coverage(self.tokens, self.tokens_read, 0, unknown=self.tokens_unknown)
+
+
+def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
+    """Return the outcome of a document that the store has as it is.
+
+    Args:
+        document_id: The document.
+        size: As in `Outcome`.
+        entry: What the store tells of it; None if it was read whole.
+    """
+    if entry is None:
+        return Outcome(document_id, "unchanged", size, is_embedded=False)
+    return Outcome(
+        document_id,
+        "unchanged",
+        size,
+        entry.tokens,
+        entry.tokens_read,
+        tokens_unknown=entry.tokens_unknown,
+        left_out=entry.left_out,
+        is_embedded=False,
+    )
 
 
 @dataclass

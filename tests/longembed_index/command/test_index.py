@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import hits, row
@@ -157,16 +158,59 @@ def test_the_limits_of_parsing_can_be_set(run, docs) -> None:
     assert row(run(*arguments), "documents failed") == "0"
 
 
-def test_scanned_pages_are_read_by_a_command(run, tmp_path) -> None:
-    (tmp_path / "scan.pdf").write_bytes(pdf_of(at(72, 720, "Annual report"), PICTURE))
+@pytest.fixture
+def scan(tmp_path) -> Path:
+    """A PDF whose second page is a picture."""
+    file = tmp_path / "scans" / "scan.pdf"
+    file.parent.mkdir()
+    file.write_bytes(pdf_of(at(72, 720, "Annual report"), PICTURE))
+    return file
+
+
+def test_scanned_pages_are_read_by_a_command_though_they_are_stored(run, scan, tmp_path) -> None:
     (tmp_path / "reader.py").write_text("print('The quay wall leans.')")
     reader = f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'reader.py'))}"
-    arguments = ("index", tmp_path / "scan.pdf", "--store", "STORE", "--model", "MODEL")
+    arguments = ("index", scan, "--store", "STORE", "--model", "MODEL")
     result = run(*arguments, "--ocr", reader)
     assert result.exit_code == 1
     assert "{image}" in result.stderr
-    assert run(*arguments, "--ocr", f"{reader} {{image}}").exit_code == 0
+    assert "page 2: pages with pictures and no text" in run(*arguments).stdout
+    with_reader = (*arguments, "--ocr", f"{reader} {{image}}")
+    assert json.loads(run(*with_reader, "--dry-run", "--json").stdout)["new"] == [str(scan)]
+    result = run(*with_reader)
+    assert row(result, "documents replaced") == "1"
+    assert "no text" not in result.stdout
     assert "The quay wall leans" in run("search", "quay", "--store", "STORE").stdout
+    assert row(run(*with_reader), "documents unchanged") == "1"
+
+
+def test_what_was_not_read_is_shown_by_all_commands(run, scan) -> None:
+    arguments = ("index", scan.parent, "--store", "STORE", "--model", "MODEL")
+    named = "page 2: pages with pictures and no text (scanned? See --ocr)"
+    assert run(*arguments, "--strict").exit_code == 1
+    again = run(*arguments, "--strict")
+    assert again.exit_code == 1, "an earlier run has stored it"
+    assert f"scans/scan.pdf: {named}" in again.stdout
+    plain = {"where": "page 2", "what": named.removeprefix("page 2: "), "count": 1}
+    indexed = json.loads(run(*arguments, "--json").stdout)
+    assert indexed["left_out"] == [{"document": str(scan), **plain}]
+    assert json.loads(run("list", "--store", "STORE", "--json").stdout)[0]["left_out"] == [plain]
+    (hit,) = json.loads(run("search", "report", "--store", "STORE", "--json").stdout)
+    assert hit["left_out"] == [plain]
+    for command in (("list",), ("search", "report"), ("search", "report", "--passages", "0")):
+        shown = "".join(run(*command, "--store", "STORE").stdout.split())
+        assert "page2:pageswithpictures" in shown, command
+    stats = json.loads(run("stats", "--store", "STORE", "--json").stdout)
+    assert stats["documents with parts left out"] == 1
+
+
+def test_links_out_of_a_folder_are_named_or_followed(run, docs, scan) -> None:
+    (docs / "away").symlink_to(scan.parent, target_is_directory=True)
+    arguments = ("index", docs, "--store", "STORE", "--model", "MODEL", "--json")
+    report = json.loads(run(*arguments).stdout)
+    assert (report["documents"]["added"], report["links"]) == (5, [str(docs / "away")])
+    report = json.loads(run(*arguments, "--follow-links").stdout)
+    assert (report["documents"]["added"], report["links"]) == (1, [])
 
 
 def test_the_store_remembers_its_settings(run, docs) -> None:

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from index_fakes import FakeModel, embed_with, records_of
 
 from longembed_index.document import Document
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.documents.sources import TextSource
 from longembed_index.maintain.export import export
 from longembed_index.maintain.ingest import ingest
 from longembed_st.errors import ConfigError
+
+LEFT_OUT = (LeftOut("page 3", "pictures", 2),)
 
 
 @pytest.fixture
 def filled(store, model):
     documents = [Document(f"d{i:02}", f"text {i} café", {"n": i, "é": [i]}) for i in range(40)]
     ingest([TextSource(document) for document in documents], store, embed_with(model))
+    store.write([replace(record, left_out=LEFT_OUT) for record in store.get(["d07"])])
     return store
 
 
@@ -28,7 +33,10 @@ def test_what_is_exported_is_what_is_there(filled, tmp_path, suffix) -> None:
         rows = [json.loads(line) for line in path.read_text("utf8").splitlines()]
     else:
         rows = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
-        rows = [{**row, "metadata": json.loads(row["metadata"])} for row in rows]
+        rows = [
+            {**row, **{name: json.loads(row[name]) for name in ("metadata", "left_out")}}
+            for row in rows
+        ]
     records = records_of(filled)
     assert [row["id"] for row in rows] == sorted(records)
     for row in rows:
@@ -36,6 +44,8 @@ def test_what_is_exported_is_what_is_there(filled, tmp_path, suffix) -> None:
         assert (row["text"], row["metadata"]) == (record.document.text, record.document.metadata)
         assert (row["tokens"], row["read"]) == (record.coverage.tokens, record.coverage.read)
         np.testing.assert_allclose(row["vector"], record.vector, rtol=1e-6)
+        assert tuple(LeftOut(**part) for part in row["left_out"]) == record.left_out
+    assert rows[7]["left_out"] == [{"where": "page 3", "what": "pictures", "count": 2}]
 
 
 def test_some_documents_without_vectors(filled, tmp_path) -> None:

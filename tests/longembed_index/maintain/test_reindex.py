@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from index_fakes import FakeModel, LossyStore, embed_with, records_of, sources, texts_of
 
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
 from longembed_index.maintain import reindex as reindexing
 from longembed_index.maintain.ingest import ingest
@@ -66,6 +69,18 @@ def cut_after(outcomes: int):
 def one_at_a_time(monkeypatch) -> None:
     monkeypatch.setattr(reindexing, "ROWS", 1)
     monkeypatch.setattr(reindexing, "BATCH_CHARACTERS", 1)
+
+
+def test_what_was_left_out_of_a_file_stays_with_its_document(filled, other) -> None:
+    parts = (LeftOut("page 3", "pictures", 2),)
+    filled.write([replace(record, left_out=parts) for record in filled.get(["rain"])])
+    report = reindex(filled, other).report
+    assert not report.is_complete
+    assert report.to_dict()["left_out"] == [
+        {"document": "rain", "where": "page 3", "what": "pictures", "count": 2}
+    ]
+    assert filled.get(["rain"])[0].left_out == parts
+    assert filled.get(["pets"])[0].left_out == ()
 
 
 def test_every_document_gets_the_vector_of_the_new_settings(filled, other) -> None:

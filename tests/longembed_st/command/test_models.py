@@ -36,6 +36,8 @@ def test_inspect_tells_how_a_model_reads(minilm_folder: Path) -> None:
     assert (shown["original_max_seq_length"], shown["max_seq_length"]) == (256, None)
     assert (shown["parameters"], shown["embedding_dimension"]) == (22_713_216, 384)
     assert shown["method"] == "pcw"
+    assert {"Amharic", "Khmer"} <= set(shown["unknown_languages"])
+    assert {"Greek", "Russian"}.isdisjoint(shown["unknown_languages"])
     assert (shown["backend"], shown["dtype"]) == ("torch", "float32")
     assert set(shown["methods"]) == set(le.methods())
     taken = {name for name, method in shown["methods"].items() if method["takes"]}
@@ -57,7 +59,10 @@ def test_inspect_takes_settings(minilm_folder: Path) -> None:
 def test_inspect_prints_everything_in_80_columns(minilm_folder: Path) -> None:
     result = run("inspect", minilm_folder)
     assert result.exit_code == 0, result.stderr
-    assert str(minilm_folder) in "".join(line.strip() for line in result.stdout.splitlines())
+    shown = "".join(line.strip() for line in result.stdout.splitlines())
+    assert str(minilm_folder) in shown
+    assert "does not know" in shown
+    assert "Khmer" in shown
     assert "…" not in result.stdout
     assert "no upper length" in result.stdout
     for name in le.methods():

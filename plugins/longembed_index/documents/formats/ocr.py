@@ -14,6 +14,9 @@ from longembed_index.documents.formats.pdf_pieces import Piece
 from longembed_index.documents.parsed import first_line
 from longembed_st.errors import ConfigError, InputError
 
+SCANNED = "pages with pictures and no text (scanned? See --ocr)"
+"""How pages are named that a command could read."""
+
 _DOTS_PER_INCH = 300
 _PIXELS = 60_000_000
 """A larger page is drawn smaller."""

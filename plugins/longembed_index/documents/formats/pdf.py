@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from longembed_index.documents.formats.ocr import convert_file, read_page
+from longembed_index.documents.formats.ocr import SCANNED, convert_file, read_page
 from longembed_index.documents.formats.pdf_layout import insert, lines_of, paragraphs
 from longembed_index.documents.formats.pdf_lines import join_hyphens, repeated_lines
 from longembed_index.documents.formats.pdf_pieces import Piece, main_turns, read_rows, turned
@@ -17,7 +17,6 @@ from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, clean_ti
 from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
-SCANNED = "pages with pictures and no text (scanned? See --ocr)"
 UNMAPPED = "characters without a Unicode map"
 
 _LITTLE_TEXT = 200
@@ -78,7 +77,10 @@ def _read(data: bytes, ocr: str) -> Parsed:
         scanned = _without_text(pages)
         title = _title(document)
         if scanned and "{pdf}" in ocr:
-            return Parsed(_read(convert_file(ocr, data), "").text, title)
+            converted = _read(convert_file(ocr, data), "")
+            # Pages that the command has found nothing on are pictures.
+            left_out = [part for part in converted.left_out if part.what != SCANNED]
+            return Parsed(converted.text, title, tuple(left_out))
         if scanned and ocr:
             for number in scanned:
                 pages[number].lines += read_page(ocr, document, number)

@@ -171,8 +171,8 @@ def test_inserted_pages_are_read_and_other_files_named() -> None:
     parsed = read_docx(make_word(body, {**parts, "package embeddings/sums.xlsx": ""}))
     assert "Quay wall" in parsed.text
     assert [str(left) for left in parsed.left_out] == [
-        "word/b.rtf: 1 inserted files",
-        "word/embeddings/sums.xlsx: 1 embedded files",
+        "word/b.rtf: inserted files",
+        "word/embeddings/sums.xlsx: embedded files",
     ]
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_part_costs_no_more_than_itself() -> None:
     parsed = read_docx(make_word(word_paragraph("Intro"), {"header header1.xml": header}))
     assert "Intro" in parsed.text
     assert TEXT in parsed.text
-    assert "word/header1.xml: 1 damaged parts" in str(parsed.left_out[0])
+    assert "word/header1.xml: damaged parts" in str(parsed.left_out[0])
 
 
 @pytest.mark.parametrize("name", ["word/document2.xml", "Word\\Document.xml", "/word/document.xml"])

@@ -79,9 +79,7 @@ def test_half_a_character_of_json_is_replaced_and_named() -> None:
     for read in (read_json, read_json_lines):
         parsed = read(b'{"text": "they met \\udc00 at noon \\ud83d\\ude00"}')
         assert parsed.text == "text: they met \ufffd at noon 😀"
-        assert [str(part) for part in parsed.left_out] == [
-            "1 halves of characters (lone surrogates)"
-        ]
+        assert [str(part) for part in parsed.left_out] == ["halves of characters (lone surrogates)"]
 
 
 def test_the_text_behind_a_nul_is_kept() -> None:
