@@ -90,13 +90,16 @@ class QueryEncoder:
     def encode(self, text: str) -> EncodedQuery | None:
         """Encode a query; return None if the model itself is to read it.
 
-        That is, if it is longer than the model's original window, or has many tokens that the model
-        does not know, of which it warns.
+        That is, if it is longer than the model's original window, has many tokens that the model
+        does not know, of which it warns, or is not valid Unicode, which it refuses.
 
         Args:
             text: The query, without the model's prompt for queries.
         """
-        ids = self._tokenizer.encode(self._prompt + text).ids
+        try:
+            ids = self._tokenizer.encode(self._prompt + text).ids
+        except TypeError:  # The text is not valid Unicode.
+            return None
         unknown = sum(number == self._unknown for number in ids)
         if not 0 < len(ids) <= self._window or unknown > UNKNOWN_SHARE * len(ids):
             return None

@@ -41,6 +41,12 @@ LOADING_ARGUMENTS = frozenset(
 """Of the classes of sentence-transformers, whose import takes seconds; a test compares the two."""
 
 
+_TRANSFORMERS_ARGUMENTS = frozenset(
+    ("attn_implementation", "device_map", "dtype", "quantization_config", "torch_dtype", "variant")
+)
+"""Arguments of `from_pretrained` that frameworks put beside those of `SentenceTransformer`."""
+
+
 class ModelSettings(ExtensionConfig):
     """Which model, how it reads, and how it is loaded: the keyword arguments of `load`.
 
@@ -113,8 +119,10 @@ class ModelSettings(ExtensionConfig):
     @field_validator("model_kwargs")
     @classmethod
     def _pass_others_to_transformers(cls, value: dict[str, Any]) -> dict[str, Any]:
-        # Frameworks mix both kinds of arguments, too. Loading the model refuses unknown ones.
-        inner = {name: value[name] for name in value if name not in LOADING_ARGUMENTS}
+        # Frameworks mix both kinds of arguments, too.
+        inner = {name: value[name] for name in value if name in _TRANSFORMERS_ARGUMENTS}
+        for name in value.keys() - LOADING_ARGUMENTS - inner.keys():
+            raise ValueError(f"SentenceTransformer has no argument {name!r}")
         if not inner:
             return value
         outer = {name: value[name] for name in value if name in LOADING_ARGUMENTS}

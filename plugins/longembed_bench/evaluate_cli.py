@@ -53,15 +53,15 @@ def evaluate(
     from longembed_bench.evaluate import BUDGETS, FOUND, Chunks, ask, read_questions, verdict
 
     asked = read_questions(questions)
-    console = terminal(stderr=True)
+    progress = terminal(stderr=True)
     with open_index(
         store, collection, model=None, settings=settings_from_options(device=device)
     ) as index:
         lines: dict[str, Line] = {}
-        with document_bar(console, len(asked), "questions") as on_question:
+        with document_bar(progress, len(asked), "questions") as on_question:
             lines["this index"] = ask(index, asked, on_question)
         if baseline:
-            with document_bar(console, len(index), "chunks") as on_document:
+            with document_bar(progress, len(index), "chunks") as on_document:
                 chunks = Chunks(index, on_document)
             lines["plain splitter, 1,000 / 200"] = chunks.ask(asked)
     if as_json:
@@ -76,10 +76,10 @@ def evaluate(
         table.add_row(
             name, _percent(line.first), _percent(line.found), *answered, f"{line.milliseconds:.0f}"
         )
-    out = terminal()
-    out.print(table)
+    console = terminal()
+    console.print(table)
     if baseline:
-        out.say(verdict(*lines.values()))
+        console.say(verdict(*lines.values()))
 
 
 def _percent(share: float | None) -> str:
@@ -88,4 +88,9 @@ def _percent(share: float | None) -> str:
 
 def _plain(line: Line) -> dict[str, object]:
     answered = {str(budget): float(row.mean()) for budget, row in line.answered.items()}
-    return {**line._asdict(), "answered": answered}
+    return {
+        "first": line.first,
+        "found": line.found,
+        "answered": answered,
+        "milliseconds": line.milliseconds,
+    }

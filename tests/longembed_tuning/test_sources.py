@@ -81,9 +81,9 @@ def test_documents_may_be_pdf_and_word_files(tmp_path, monkeypatch):
     DEFAULT_PARSER.close()
     missing = tmp_path / ".missing"
     missing.mkdir()
-    (missing / "markitdown.py").write_text("raise ModuleNotFoundError(name='markitdown')")
+    (missing / "pypdfium2.py").write_text("raise ModuleNotFoundError(name='pypdfium2')")
     monkeypatch.syspath_prepend(missing)
-    with pytest.raises(MissingExtraError, match=r"markitdown is not installed.*pip install"):
+    with pytest.raises(MissingExtraError, match=r"pypdfium2 is not installed.*pip install"):
         read_source(str(tmp_path))
     DEFAULT_PARSER.close()
     (tmp_path / "a.pdf").unlink()

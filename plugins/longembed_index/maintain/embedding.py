@@ -19,6 +19,7 @@ from longembed_st.base.provenance import Provenance, refuse_unless_storable
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.unknown_tokens import unknown_words
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
+from longembed_st.extras import MissingExtraError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,6 +123,8 @@ def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
             return []
         try:
             results = read(texts)
+        except MissingExtraError:
+            raise
         except LongEmbedError as error:
             if len(texts) == 1:
                 return [error]

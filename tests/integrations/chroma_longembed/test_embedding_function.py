@@ -131,8 +131,6 @@ def test_an_update_that_changes_no_vector_is_let_in(minilm) -> None:
 @pytest.mark.parametrize("call", ["__call__", "embed_query"])
 def test_texts_that_cannot_be_embedded_are_refused(minilm, call) -> None:
     embed = getattr(minilm, call)
-    with pytest.raises(InputError, match="list of texts"):
-        embed("one text")
     with pytest.raises(InputError, match="surrogate"):
         embed(["fine", "a \ud800 b"])
     with pytest.raises(InputError):

@@ -50,8 +50,10 @@ def test_a_model_that_was_moved_is_named_to_search(run, docs, minilm_folder, tmp
     shutil.copytree(minilm_folder, moved)
     run("index", docs, "--store", "STORE", "--model", moved, "--method", "pcw")
     moved.rename(tmp_path / "there")
-    lost = run("search", "animals", "--store", "STORE")
+    # Longer than the window, so that the model itself is to read it.
+    lost = run("search", "animals " * 300, "--store", "STORE")
     assert lost.exit_code == 1
+    assert str(moved) in " ".join(lost.stderr.split())
     there = run("search", "animals", "--store", "STORE", "--model", tmp_path / "there", "--json")
     assert hits(there)[0] == "pets.md"
     # A run that writes remembers where the model is now.

@@ -62,8 +62,8 @@ def test_coverage_counts_them_among_what_was_read(model) -> None:
     assert unknown.is_unknown
     encoded = model.encode_with_coverage([words, f"{words} {UNKNOWN} {UNKNOWN}"])
     assert [coverage.unknown for coverage in encoded.coverages] == [0, 2]
-    (spans,) = model.encode_spans([f"{words} {UNKNOWN}"])
-    assert spans.coverage.unknown == 1
+    (read,) = model.encode_units([f"{words} {UNKNOWN}"], [[(0, 3)]])
+    assert read.coverage.unknown == 1
 
 
 @pytest.mark.parametrize("from_end", [False, True])
