@@ -1,7 +1,7 @@
-"""Queries as vectors without torch, which takes seconds to import.
+"""Encode queries without torch, whose import takes seconds.
 
-`query_export` writes what is needed to the cache folder when documents are indexed: a graph of the
-whole model, its tokenizer, and vectors of two texts to compare with.
+When documents are indexed, `query_export` writes the files for this to the cache folder: the whole
+model as an OpenVINO graph, its tokenizer, and its vectors of two texts, for a check.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ PROBES = (
     "The committee met again in the spring, and it spoke of many things: of the budget, of the "
     "school by the river, and of the letters that nobody had answered.",
 )
-"""Queries that are encoded again whenever an encoder is opened, if the window holds them."""
+"""Queries for the check of an encoder that is opened; those that fit into the window are used."""
 
 MIN_COSINE = 0.9999
-"""Between a probe's vector by the encoder and by the model."""
+"""The least cosine between the vectors that the encoder and the model give for a text."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class EncodedQuery:
     """A query as vectors of unit length.
 
     Attributes:
-        vector: As the model gives it, shape (dimensions,).
-        plain: Before the model's whitening; the same without one. Shape (dimensions,).
+        vector: The vector of the model, shape (dimensions,).
+        plain: The vector before the model's whitening, shape (dimensions,); the same as `vector` if
+            the model is not whitened.
     """
 
     vector: NDArray[np.float32]
@@ -56,13 +57,13 @@ class EncodedQuery:
 class QueryEncoder:
     """A model that encodes queries of at most one window, on a CPU, without torch.
 
-    Threads may share it. A forked child opens its own: the engine does not survive a fork.
+    Threads may share it. A forked child opens its own, because OpenVINO does not work after a fork.
 
     Args:
-        folder: Where `query_export` has written it.
+        folder: The folder that `query_export` wrote.
 
     Raises:
-        ValueError: If the files are damaged, or give other vectors than when they were written.
+        ValueError: If the files are damaged, or give other vectors than the model.
         OSError: If a file is missing.
         ImportError: If OpenVINO is not installed.
     """
@@ -88,10 +89,10 @@ class QueryEncoder:
         self._check(settings["probes"])
 
     def encode(self, text: str) -> EncodedQuery | None:
-        """Encode a query; return None if the model itself is to read it.
+        """Encode a query, or return None if the model itself must encode it.
 
-        That is, if it is longer than the model's original window, has many tokens that the model
-        does not know, of which it warns, or is not valid Unicode, which it refuses.
+        It must if the query is longer than the original window, is not valid Unicode, or has many
+        tokens that the model does not know: the model refuses or warns of these.
 
         Args:
             text: The query, without the model's prompt for queries.
@@ -114,14 +115,14 @@ class QueryEncoder:
         for text, vector in expected.items():
             query = self.encode(text)
             if query is None or not query.vector @ _unit(np.array(vector)) >= MIN_COSINE:
-                raise ValueError("it does not give the vectors that it gave when it was made")
+                raise ValueError("it does not give the vectors of the model")
 
 
 def query_encoder(fingerprint: str | None) -> QueryEncoder | None:
-    """Return the query encoder of a model; None if there is none, or it cannot be used here.
+    """Return the query encoder of a model; None if it does not exist or cannot be used here.
 
     Args:
-        fingerprint: Of the model whose vectors the queries are compared with.
+        fingerprint: The fingerprint of the model; None if it is not known.
     """
     if fingerprint is None:
         return None
@@ -133,12 +134,12 @@ def query_encoder(fingerprint: str | None) -> QueryEncoder | None:
 
 
 def encoder_folder(fingerprint: str) -> Path:
-    """Return the folder of the query encoder of a model, which may not exist."""
+    """Return the folder for the query encoder of a model, whether it exists or not."""
     return cache_folder() / "queries" / fingerprint.removeprefix("sha256:")
 
 
 def forget_encoder(fingerprint: str) -> None:
-    """Open the encoder of a model anew the next time; it was just written."""
+    """Read the files of a model's encoder again the next time, because they have changed."""
     with _lock():
         _opened.pop((os.getpid(), fingerprint), None)
 
@@ -149,10 +150,10 @@ def _open(fingerprint: str) -> QueryEncoder | None:
         return QueryEncoder(folder) if folder.is_dir() else None
     except ImportError:
         return None
-    except Exception as error:  # the engine raises errors of every kind
+    except Exception as error:  # OpenVINO raises errors of every kind
         logger.warning(
-            "the quick encoder of queries in %s cannot be used (%s), so that the model is loaded. "
-            "Delete the folder, and it is made again when documents are added",
+            "the query encoder in %s cannot be used (%s). The model is loaded instead, which takes "
+            "longer. Delete the folder: it is written again when documents are added",
             folder,
             error,
         )
@@ -164,10 +165,10 @@ def _unit(vector: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _lock() -> threading.Lock:
-    # One for each process: a thread of the parent may have held another during a fork.
+    # Each process has its own: a lock that a thread of the parent held is never released.
     return _locks.setdefault(os.getpid(), threading.Lock())
 
 
 _locks: dict[int, threading.Lock] = {}
 _opened: dict[tuple[int, str], QueryEncoder | None] = {}
-"""The encoders of this process."""
+"""The opened encoders by process and fingerprint; None for one that cannot be used."""

@@ -49,26 +49,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-"""To be raised when the same model begins to give another graph."""
+"""Raise it when a change of this code gives another graph for the same model."""
 
 MAX_PARAMETERS = 700_000_000
-"""The graphs of larger models would take gigabytes: these models are loaded for queries."""
-
+"""Larger models get no encoder, because their graphs would take gigabytes."""
 
 _LONGEST_PROBE = 5_000
-"""Characters. Local layers of models see fewer tokens than this text has."""
+"""Characters of the longest text to compare: more than local attention layers see."""
 
 
 def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bool:
-    """Write what encodes a model's queries without torch, unless it is there already.
+    """Write the query encoder of a model, which needs no torch, unless it exists.
 
     Args:
         model: An extended model.
-        fingerprint: Of the model.
+        fingerprint: The fingerprint of the model.
 
     Returns:
-        Whether there is an encoder now. There is none if OpenVINO is not installed, or if the model
-        is on a GPU, too large, or has a tokenizer or modules that cannot be written.
+        Whether there is an encoder that can be used. There is none if OpenVINO is not installed, or
+        if the model is on a GPU, is too large, or has parts that cannot be exported.
     """
     if model.device.type != "cpu":
         return False
@@ -80,18 +79,18 @@ def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bo
             return False
         # Tracing fails with errors of every kind.
         except Exception as error:
-            logger.info("queries are encoded by the model itself: %s", error)
+            logger.info("without a query encoder, the model encodes queries: %s", error)
             return False
         forget_encoder(fingerprint)
     return query_encoder(fingerprint) is not None
 
 
 class _PlainModel(nn.Module):
-    """A model without its whitening, from token ids to a pooled vector.
+    """A model as one module, from token ids to the vector before whitening.
 
     Args:
-        model: The model, which stays as it is.
-        prompt: What stands before each query.
+        model: The model, which is not changed.
+        prompt: The model's prompt for queries.
     """
 
     def __init__(self, model: LongSentenceTransformer, prompt: str) -> None:
@@ -134,8 +133,8 @@ class _PlainModel(nn.Module):
         return truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
 
     def key(self, model: LongSentenceTransformer) -> str:
-        """Return a hash of everything that the graph is made of."""
-        made_of = {
+        """Return a hash of everything that the graph depends on."""
+        parts = {
             "version": VERSION,
             "by": [torch.__version__, transformers.__version__, sentence_transformers.__version__],
             "config": {**self.backbone.config.to_dict(), "_name_or_path": None},
@@ -146,13 +145,13 @@ class _PlainModel(nn.Module):
             "prompt_length": self.prompt_length,
             "truncate_dim": self.truncate_dim,
         }
-        digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode())
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
         hash_weights(digest, self)
         return digest.hexdigest()
 
 
 def _whitening_of(model: LongSentenceTransformer) -> NDArray[np.float32] | None:
-    """Return the matrix of a model's whitening, shape (dimensions, width)."""
+    """Return the whitening matrix of a model, shape (dimensions, width); None without one."""
     modules = list(model.children())[-2:]
     if not is_whitened(model) or not isinstance(modules[0], Dense):
         return None
@@ -192,7 +191,7 @@ def _write(model: LongSentenceTransformer, folder: Path) -> None:
 
 
 def _compare(encoder: QueryEncoder, model: LongSentenceTransformer) -> None:
-    """Refuse an encoder that is wrong at another length than the graph was traced with."""
+    """Raise an error if encoder and model differ for texts longer than the traced one."""
     text = PROBES[0]
     while (query := encoder.encode(text)) is not None and len(text) < _LONGEST_PROBE:
         expected = model.encode_with_coverage([text], role="query").vectors[0]

@@ -20,8 +20,8 @@ class Reader:
     """A function that reads files of a format; its module is imported with the first file.
 
     Attributes:
-        module: In `longembed_index.documents.formats`.
-        function: Its name there.
+        module: The name of a module in `longembed_index.documents.formats`.
+        function: The name of the function in this module.
     """
 
     module: str
@@ -31,11 +31,11 @@ class Reader:
         """Read a file.
 
         Args:
-            data: The file.
-            **options: What the reader takes beside it.
+            data: The content of the file.
+            **options: Further arguments of the function.
 
         Raises:
-            InputError: If it cannot be read.
+            InputError: If the file cannot be read.
             MissingExtraError: If a library is not installed.
         """
         with needs_extra("index", *_LIBRARIES):
@@ -52,10 +52,10 @@ PDF = Reader("pdf", "read_pdf")
 MAIL = Reader("mail", "read_mail")
 
 _PLAIN = (
-    # LICENSE and README have none.
+    # Files such as LICENSE have no suffix.
     *("", ".txt", ".text", ".rst", ".adoc", ".asciidoc", ".org", ".tex", ".srt", ".vtt"),
     *(".csv", ".tsv"),
-    # Source code, and what stands beside it.
+    # Source code and configuration.
     *(".bash", ".bat", ".c", ".cc", ".cfg", ".clj", ".conf", ".cpp", ".cs", ".css", ".cxx"),
     *(".dart", ".erl", ".ex", ".exs", ".f90", ".go", ".graphql", ".h", ".hh", ".hpp", ".hs"),
     *(".ini", ".java", ".jl", ".js", ".jsx", ".kt", ".lua", ".m", ".mjs", ".php", ".pl", ".pm"),
@@ -82,33 +82,33 @@ READERS: dict[str, Reader] = {
 }
 """The reader of each file name suffix, in lower case."""
 
-_AT_ONCE = (TEXT, MARKDOWN_FILE)
-"""These take no more than the file itself."""
+_WITHOUT_PARSER = (TEXT, MARKDOWN_FILE)
+"""The readers whose time and memory are in proportion to the size of the file."""
 
 MARKDOWN = frozenset(
     suffix for suffix, reader in READERS.items() if reader not in (TEXT, JSON, JSON_LINES, MAIL)
 )
-"""The suffixes whose texts are Markdown."""
+"""The suffixes of files whose text is Markdown once they are read."""
 
 
 def reader_of(suffix: str) -> Reader:
-    """Return the reader of a file; a file of unknown type is read as plain text.
+    """Return the reader of files with a suffix, which is that of plain text if it is unknown.
 
     Args:
-        suffix: In lower case, with its dot.
+        suffix: The suffix in lower case, with its dot.
     """
     return READERS.get(suffix, TEXT)
 
 
 def is_parsed(suffix: str) -> bool:
-    """Return whether files of a suffix are read by a parser, which may take any time and memory.
+    """Return whether files with a suffix need a parser, which may take much time and memory.
 
     Args:
-        suffix: In lower case, with its dot.
+        suffix: The suffix in lower case, with its dot.
     """
-    return reader_of(suffix) not in _AT_ONCE
+    return reader_of(suffix) not in _WITHOUT_PARSER
 
 
 def suffix_of(path: PurePath) -> str:
-    """Return the suffix of a path in lower case, by which its reader is chosen."""
+    """Return the suffix of a path in lower case."""
     return path.suffix.lower()

@@ -1,8 +1,8 @@
 """The sentence units of a text: the smallest pieces that have a vector.
 
-A unit is a sentence, or some short ones together; of a table it is some rows, of code some lines.
-What a text is made of is seen in the text itself, so that a text has the same units whatever it is
-called and whenever it is read.
+A unit is a sentence, several short sentences, some rows of a table, or some lines of code.
+Headings, tables and code are recognised from the text alone: the same text has the same units,
+whatever the name of its file.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from longembed_index.documents.parsed import PAGE_END
 from longembed_index.lexical.analyzer import guess_language
 
 LEAST_WORDS = 15
-"""Shorter sentences are joined with the next one."""
+"""A unit with fewer words is joined with the next sentence."""
 
 MOST_WORDS = 50
-"""Longer sentences are cut."""
+"""A sentence with more words is cut."""
 
 _LONG_WORD = 20
-"""Characters without a space that count as one more word."""
+"""A word counts once more for each such number of characters."""
 
-_AT_ONCE = 5_000
-"""Characters that are split into sentences together: the splitter's time grows faster than they."""
+_SPLITTER_CHARACTERS = 5_000
+"""The most characters in one call of the splitter, whose time grows faster than its input."""
 
 _LANGUAGE_CODES = {
     "danish": "da",
@@ -47,7 +47,7 @@ _LANGUAGE_CODES = {
     "turkish": "tr",
 }
 
-# Scripts that do not separate words by spaces; two characters count as a word.
+# Scripts without spaces between words; two characters count as a word.
 _EAST_ASIAN = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
 _SPACED_BY_CLAUSE = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
 _UNSPACED = re.compile(f"[{_EAST_ASIAN}{_SPACED_BY_CLAUSE}]")
@@ -70,7 +70,7 @@ _INDENTED = re.compile(r"\t| {2,}\S")
 
 
 class _Piece(NamedTuple):
-    """A range of characters, and how many words it has."""
+    """A range of characters, and its number of words."""
 
     start: int
     end: int
@@ -80,15 +80,16 @@ class _Piece(NamedTuple):
 def sentence_units(text: str, language: str | None = None) -> NDArray[np.int64]:
     """Return the sentence units of a text, as half-open ranges of its characters.
 
-    Each visible character is in one unit. No unit goes on beyond a heading of Markdown, the end of
-    a page or a blank line.
+    Each visible character is in one unit. No unit crosses a Markdown heading, the end of a page or
+    a blank line.
 
     Args:
         text: Any text.
-        language: One of `longembed_index.lexical.analyzer.LANGUAGES`; None to see it in the text.
+        language: One of `longembed_index.lexical.analyzer.LANGUAGES`; None to guess it.
 
     Returns:
-        In the order of the text, not overlapping, without spaces at either end. Shape (units, 2).
+        The ranges in the order of the text, shape (units, 2). They do not overlap, and have no
+        spaces at their ends.
     """
     code = _LANGUAGE_CODES.get(language or guess_language([text]), "en")
     units: list[tuple[int, int]] = []
@@ -104,9 +105,9 @@ def sentence_units(text: str, language: str | None = None) -> NDArray[np.int64]:
 
 
 def words_in(text: str) -> int:
-    """Return the number of words of a text, as the length of units is measured.
+    """Return the number of words of a text, by which units are measured.
 
-    Where words have no spaces between them, two characters count as a word.
+    In scripts without spaces between words, two characters count as a word.
     """
     words = sum(1 + len(word) // _LONG_WORD for word in text.split())
     if text.isascii():
@@ -115,7 +116,7 @@ def words_in(text: str) -> int:
 
 
 def _piece(text: str, start: int, end: int) -> _Piece:
-    """A range without the spaces at its ends."""
+    """Return a range without the spaces at its ends."""
     part = text[start:end]
     start += len(part) - len(part.lstrip())
     return _Piece(start, max(start, end - len(part) + len(part.rstrip())), words_in(part))
@@ -144,11 +145,11 @@ def _blocks(text: str) -> Iterator[list[_Piece]]:
 
 
 def _paragraphs(text: str, lines: Sequence[_Piece]) -> Iterator[tuple[int, int]]:
-    """Yield what is written without a break: lines that go on in the next one belong together."""
+    """Yield the paragraphs of a block; each has one line or several lines of running text."""
     start = lines[0].start
     lengths = [line.end - line.start for line in lines]
     for place, (line, following) in enumerate(pairwise(lines)):
-        # A line that is as long as its neighbours was wrapped, unless it ends like a sentence.
+        # A line that is about as long as its neighbours may have been wrapped.
         is_full = lengths[place] >= 0.75 * max(lengths[max(place - 3, 0) : place + 4])
         if not _goes_on(text, line, following, is_full):
             yield start, line.end
@@ -157,9 +158,9 @@ def _paragraphs(text: str, lines: Sequence[_Piece]) -> Iterator[tuple[int, int]]
 
 
 def _goes_on(text: str, line: _Piece, following: _Piece, is_full: bool) -> bool:
-    """Whether a sentence goes on from a line to the one that follows."""
+    """Return whether a sentence goes on from a line to the next one."""
     first, second = text[line.start : line.end], text[following.start : following.end]
-    # With what stands before it, which tells code.
+    # The next line with its indentation, which shows whether it is code.
     indented = text[line.end : following.end].lstrip("\r\n")
     if (
         _CODE.search(first)
@@ -190,13 +191,13 @@ def _is_unspaced(part: str) -> bool:
 
 
 def _ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
-    """Yield where the sentences of a paragraph end."""
+    """Yield the ends of the sentences of a paragraph."""
     while start < end:
-        stop = min(start + _AT_ONCE, end)
+        stop = min(start + _SPLITTER_CHARACTERS, end)
         part = text[start:stop]
         ends = [b["end_index"] for b in sentencex.get_sentence_boundaries(code, part)]
         if stop < end and len(ends) > 1:
-            # The last one goes on.
+            # The last sentence may go on in the next part.
             ends.pop()
         elif not ends or ends[-1] < len(part):
             ends.append(len(part))
@@ -205,7 +206,7 @@ def _ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
 
 
 def _unspaced_ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
-    """Yield where the sentences end in a script without spaces between words."""
+    """Yield the ends of sentences in a script without spaces between words."""
     ends = _END_OR_SPACES if _CLAUSES.search(text, start, end) else _END
     for match in ends.finditer(text, start, end):
         yield match.end()
@@ -213,7 +214,7 @@ def _unspaced_ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
 
 
 def _cut(text: str, sentence: _Piece) -> Iterator[_Piece]:
-    """Yield a sentence, in parts of like length if it is too long."""
+    """Yield a sentence; if it is too long, yield parts of about the same length."""
     start, end, words = sentence
     parts = -(-words // MOST_WORDS)
     step = (end - start) // max(parts, 1)
@@ -230,20 +231,20 @@ def _cut(text: str, sentence: _Piece) -> Iterator[_Piece]:
 
 
 def _place_to_cut(text: str, low: int, high: int) -> int:
-    """The place nearest to the middle of a range where a clause ends, or else a word."""
+    """Return the end of a clause, or else of a word, that is nearest to the middle of a range."""
     middle = (low + high) // 2
     for boundary in (_END_OF_CLAUSE, _SPACES):
         places = [match.end() for match in boundary.finditer(text, low, high)]
         if places:
             return min(places, key=lambda place: abs(place - middle))
-    # Marks stay with the character that they belong to.
+    # Combining marks stay with their character.
     while middle < high - 1 and unicodedata.category(text[middle])[0] == "M":
         middle += 1
     return max(middle, low + 1)
 
 
 def _joined(sentences: Sequence[_Piece]) -> list[_Piece]:
-    """Join short sentences with those that follow, and a short last one with that before it."""
+    """Join short sentences with the next one, and a short last one with the one before it."""
     units: list[_Piece] = []
     for sentence in sentences:
         if units and units[-1].words < LEAST_WORDS and _fit(units[-1], sentence):

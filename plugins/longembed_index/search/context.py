@@ -19,35 +19,35 @@ from longembed_index.search.scores import DECIMALS, best_first
 from longembed_st.errors import ConfigError
 
 WORDS = 600
-"""The budget of a context if none is given."""
+"""The default budget of a context."""
 
 DOCUMENTS = 30
-"""So many documents compete, the best ones."""
+"""The number of best documents whose passages compete."""
 
 DOCUMENT_WEIGHT = 0.5
-"""Of a document's score, beside that of the run."""
+"""Weight of the document's score, which is added to the score of a run."""
 
 _RUNS = 40
-"""A budget is filled with about so many runs at most: a larger budget takes longer ones."""
+"""The most runs, approximately, in a context: larger budgets are filled with longer runs."""
 
 _MISSES = 8
-"""So many runs that do not fit end the search for more."""
+"""Stop after this number of runs that did not fit."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A budget of words, or of what a function counts.
+    """A budget of words or tokens, and how they are counted.
 
     Attributes:
-        most: The budget.
-        count: Returns how much of it a text takes.
+        most: The largest number of words or tokens.
+        count: Returns the number of words or tokens of a text.
     """
 
     most: int
     count: Callable[[str], int]
 
     def holds(self, text: str) -> bool:
-        """Return whether a text is within the budget."""
+        """Return whether a text fits into the budget."""
         return self.count(text) <= self.most
 
 
@@ -57,23 +57,23 @@ def measure_of(
     """Return the budget that a caller asks for.
 
     Args:
-        max_words: The most words.
-        max_tokens: The most tokens, instead of words.
-        count_tokens: Counts the tokens of a text.
+        max_words: The largest number of words.
+        max_tokens: The largest number of tokens, instead of `max_words`.
+        count_tokens: Returns the number of tokens of a text; needed with `max_tokens`.
 
     Raises:
-        ConfigError: If not exactly one of both is given, it is not positive, or nothing counts
-            tokens.
+        ConfigError: If both budgets are given or neither, if the budget is not positive, or if
+            `count_tokens` is missing.
     """
     if (max_words is None) == (max_tokens is None):
-        raise ConfigError("give either max_words or max_tokens")
+        raise ConfigError("give either max_words or max_tokens, and not both")
     count: Callable[[str], int]
     if max_tokens is None:
         most, count, name = max_words or 0, words_in, "max_words"
     elif count_tokens is None:
         raise ConfigError(
-            "max_tokens needs count_tokens, which returns the number of tokens of a text, for "
-            "instance lambda text: len(tokenizer.encode(text))"
+            "max_tokens needs count_tokens, a function that returns the number of tokens of a "
+            "text, for instance lambda text: len(tokenizer.encode(text))"
         )
     else:
         most, count, name = max_tokens, count_tokens, "max_tokens"
@@ -91,10 +91,11 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
 
     Args:
         candidates: The documents.
-        measure: The budget; the whole text of the context stays within it.
+        measure: The budget for the whole text of the context.
 
     Returns:
-        The passages of a document in the order of its text; the document first whose run is best.
+        The context. The document with the best run is first, and the passages of a document are in
+        the order of its text.
     """
     words = max(RUN_WORDS, measure.most // _RUNS)
     selection = _Selection(candidates, measure)
@@ -116,10 +117,10 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
 
 
 def _runs_best_first(candidates: Sequence[Candidate], words: int) -> list[tuple[int, int, int]]:
-    """Return runs as the number of a document, the first sentence, and the one after the last."""
+    """Return the index of a document, the first sentence and the one after the last of each run."""
     runs: list[tuple[float, int, int, int]] = []
-    for number, (_, scores, of_document) in enumerate(candidates):
-        totals = np.round(scores.runs(words) + DOCUMENT_WEIGHT * of_document, DECIMALS)
+    for number, (_, scores, document_score) in enumerate(candidates):
+        totals = np.round(scores.runs(words) + DOCUMENT_WEIGHT * document_score, DECIMALS)
         ends = scores.sentences.runs(words).ends
         runs += [
             (-float(totals[first]), number, int(first), int(ends[first]))
@@ -129,7 +130,7 @@ def _runs_best_first(candidates: Sequence[Candidate], words: int) -> list[tuple[
 
 
 class _Selection:
-    """The sentences that were chosen, by document, in the order in which documents came."""
+    """The chosen sentences of each document; the documents are in the order of their first run."""
 
     def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
         self._candidates, self._measure = candidates, measure
@@ -138,11 +139,11 @@ class _Selection:
         self._headers: dict[tuple[int, int], str] = {}
 
     def add(self, number: int, rows: Iterable[int]) -> bool:
-        """Add the sentences of a run that are new, or as many as fit; return whether all do.
+        """Add as many sentences of a run as fit, and return whether all of them do.
 
         Args:
-            number: Of the document.
-            rows: The sentences.
+            number: The index of the document.
+            rows: The sentences of the run, of which some may be chosen already.
         """
         before = self.chosen.get(number, [])
         new = [row for row in rows if row not in before]
@@ -156,11 +157,11 @@ class _Selection:
         return not new
 
     def add_beginning(self, number: int, row: int) -> None:
-        """Add as much of a sentence as fits, up to the end of a word, if there are words.
+        """Add the beginning of a sentence that does not fit, cut after a word if it has several.
 
         Args:
-            number: Of the document.
-            row: The sentence; nothing else was chosen.
+            number: The index of the document.
+            row: The sentence, the only one that is chosen.
         """
         document, scores, _ = self._candidates[number]
         start, end = scores.sentences.ranges[row].tolist()
@@ -183,21 +184,22 @@ class _Selection:
         """Return the chosen passages as one text."""
         lines: list[str] = []
         shown = None
-        for place, (number, first, end) in enumerate(self._passages(), 1):
+        for citation, (number, first, end) in enumerate(self._passages(), 1):
             document = self._candidates[number][0]
             if number != shown:
                 lines += [*([""] if lines else []), document.title]
                 shown = number
             start, stop = self._characters(number, first, end)
-            lines.append(f"[{place}]{self._header(number, first)} {document.text[start:stop]}")
+            lines.append(f"[{citation}]{self._header(number, first)} {document.text[start:stop]}")
         return "\n".join(lines).replace(PAGE_END, "\n")
 
     def citations(self) -> list[Citation]:
-        """Return the chosen passages."""
+        """Return the chosen passages, numbered as in the text."""
         citations: list[Citation] = []
         for number, first, end in self._passages():
-            document, scores, of_document = self._candidates[number]
-            score = float(scores.runs(RUN_WORDS)[first:end].max()) + DOCUMENT_WEIGHT * of_document
+            document, scores, document_score = self._candidates[number]
+            run_score = float(scores.runs(RUN_WORDS)[first:end].max())
+            score = run_score + DOCUMENT_WEIGHT * document_score
             passage = passage_of(document, scores, first, end, score)
             start, stop = self._characters(number, first, end)
             passage = replace(passage, end=stop, text=document.text[start:stop])
@@ -215,7 +217,7 @@ class _Selection:
         return int(ranges[first, 0]), self._stop or int(ranges[end - 1, 1])
 
     def _header(self, number: int, first: int) -> str:
-        """Return where a passage stands, in front of which it is put."""
+        """Return the page and heading of a passage, to be put before it; empty without either."""
         if (number, first) not in self._headers:
             document, scores, _ = self._candidates[number]
             place = place_in(document.text, int(scores.sentences.ranges[first, 0]), document.id)

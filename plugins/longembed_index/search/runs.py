@@ -1,8 +1,9 @@
-"""Runs of a document's sentences, from any sentence on, scored by words and vectors.
+"""Runs of neighbouring sentences of a document, scored by words and vectors.
 
-A run counts by itself, and by the larger part of the document that stands around it: what is around
-an answer is mostly about the same thing. Words are scored by BM25 as a share of what a text would
-get that holds every term of the query, so that scores can be compared across documents and queries.
+A run begins at each sentence. Its score has two parts: that of the run itself, and that of the text
+around it, because the text around an answer is mostly about the same subject. The score by words is
+BM25 as a share of what a text with every term of the query would get. So scores of different
+documents and queries can be compared.
 """
 
 from __future__ import annotations
@@ -25,29 +26,30 @@ if TYPE_CHECKING:
     from longembed_index.lexical.scores import QueryWeights, TermPlaces
 
 RUN_WORDS = 30
-"""Words of a run; shorter ones find the place, longer ones say more of it (docs/PASSAGES.md)."""
+"""Words of a run: short runs find the place, long ones hold more of it (docs/PASSAGES.md)."""
 
 PASSAGE_WORDS = 60
-"""Words of a passage that is shown, and of the best run, which counts for its document."""
+"""Words of a passage that is shown, and of the best run in the score of a document."""
 
 ANSWER_WORDS = 0.12
-"""The share of words that a run has at least if it answers (docs/PASSAGES.md)."""
+"""The least score by words of a run that seems to answer (docs/PASSAGES.md)."""
 
 AROUND_WORDS = 400
-"""Words of what is looked at around a run."""
+"""Words of the text around a run, with the run itself."""
 
 AROUND_WEIGHT = 1 / 3
-"""Of what stands around a run; the run itself has the rest."""
+"""Weight of the text around a run; the run itself has the rest."""
 
 _HEADING = re.compile(r"#{1,6}[ \t]")
 
 
 class Runs(NamedTuple):
-    """A run of about some length from each sentence of a document on.
+    """Runs of about the same number of words, one from each sentence of a document.
 
     Attributes:
-        ends: The sentence after its last, shape (sentences,).
-        lengths: Of the sum of its token states, shape (sentences,); None without vectors.
+        ends: The sentence after the last of each run, shape (sentences,).
+        lengths: The norm of the sum of each run's token states, shape (sentences,); None without
+            vectors.
     """
 
     ends: Integers
@@ -60,9 +62,9 @@ class Sentences:
 
     Attributes:
         ranges: Half-open ranges of characters in text order, shape (sentences, 2).
-        words: The words before each sentence, and in all of them, shape (sentences + 1,).
-        borders: The sentences that no run reaches beyond from before: headings. Ascending.
-        sums: The sum of the token states of each, shape (sentences, dimensions); None without
+        words: The number of words before each sentence, and of all, shape (sentences + 1,).
+        borders: The sentences that are headings, ascending. A run ends before the next one.
+        sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
             vectors.
     """
 
@@ -77,22 +79,24 @@ class Sentences:
 
     @property
     def bytes(self) -> int:
-        """Return about how much memory the sentences take."""
+        """Return the approximate memory of the sentences, in bytes."""
         return (0 if self.sums is None else self.sums.nbytes) + 64 * len(self)
 
     def runs(self, words: int) -> Runs:
-        """Return the runs of about so many words; what was computed is kept."""
+        """Return the runs of about so many words, which are computed once."""
         if words not in self._runs:
             ends = self._ends(words)
             self._runs[words] = Runs(ends, self._lengths(np.arange(len(self)), ends))
         return self._runs[words]
 
     def around(self, words: int) -> Integers:
-        """Return the sentence at which the part around each run begins, shape (sentences,).
+        """Return the sentence at which the text around each run begins, shape (sentences,).
+
+        The text around a run has about `AROUND_WORDS` words, with the run in the middle, unless the
+        document begins or ends before.
 
         Args:
-            words: Of the runs; what is around one has `AROUND_WORDS`, with the run in its middle
-                unless the document begins or ends there.
+            words: The number of words of the runs.
         """
         middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
         firsts = np.searchsorted(self.words, middles - AROUND_WORDS / 2)
@@ -100,6 +104,7 @@ class Sentences:
         return np.minimum(np.minimum(firsts, last), np.arange(len(self)))
 
     def _ends(self, words: int) -> Integers:
+        """Return the ends with which the runs are nearest to a number of words."""
         begins = self.words[:-1]
         own = np.arange(len(self))
         limits = np.append(self.borders, len(self))[
@@ -120,7 +125,7 @@ class Sentences:
 
     @cached_property
     def lengths(self) -> Floats | None:
-        """Return the length of each sentence's own sum, shape (sentences,)."""
+        """Return the norm of the sum of each sentence's token states, shape (sentences,)."""
         return self._lengths(np.arange(len(self)), np.arange(len(self)) + 1)
 
 
@@ -128,9 +133,9 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     """Return the sentences of a document.
 
     Args:
-        document: With its text.
-        units: Its sentence units; None to split the text without vectors.
-        language: Of the documents; None to see it in the text.
+        document: The document with its text.
+        units: Its sentence units; None to split the text, without vectors.
+        language: The language of the documents; None to guess it from the text.
     """
     text = document.text
     ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
@@ -152,15 +157,15 @@ def _word_counts(text: str, ranges: Integers) -> Integers:
 
 
 class RunScores:
-    """One query, put to the sentences of one document.
+    """The scores of a document's runs for one query.
 
     Args:
-        sentences: The sentences.
-        places: Where the query's terms stand; None for vectors alone.
-        weights: What they weigh.
-        vector: The query as a unit vector, to compare with runs; None for words alone.
-        weight: Of the vectors, from 0 to 1; the words have the rest. Where there is only one of
-            both, it counts alone.
+        sentences: The sentences of the document.
+        places: The places of the query's terms in the text; None for vectors alone.
+        weights: The weights of these terms; None for vectors alone.
+        vector: The query as a unit vector; None for words alone.
+        weight: The weight of the vectors, from 0 to 1; the words have the rest. If only one of the
+            two is there, it has the whole weight.
     """
 
     def __init__(
@@ -192,17 +197,17 @@ class RunScores:
 
     @property
     def is_answer(self) -> bool:
-        """Return whether the document seems to answer: some run has enough of the query's words.
+        """Return whether some run has enough of the query's words to be an answer.
 
-        True without words, as cosines of different models have different scales.
+        It is True without words, because cosines of different models have different scales.
         """
         words, _ = self.best()
         return bool(np.isnan(words) or words >= ANSWER_WORDS)
 
     def best(self) -> tuple[float, float]:
-        """Return the highest score by words, and the highest by vectors, of any run.
+        """Return the highest score by words and the highest cosine of all runs.
 
-        Either is NaN if the query or the document does not have it.
+        A value is NaN if the query or the document has no words or no vectors.
         """
         firsts, (ends, lengths) = np.arange(len(self.sentences)), self.sentences.runs(PASSAGE_WORDS)
         words, cosines = (
@@ -212,11 +217,11 @@ class RunScores:
         return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
-        """Return the best sentence of some that stand in a row.
+        """Return the best of some neighbouring sentences.
 
         Args:
-            first: The first one.
-            end: The one after the last.
+            first: The first sentence.
+            end: The sentence after the last.
         """
         lengths = self.sentences.lengths
         rows = np.arange(first, end)
@@ -229,8 +234,8 @@ class RunScores:
         Args:
             firsts: The first sentence of each.
             ends: The sentence after the last of each.
-            words: The usual number of words in them.
-            lengths: Of the sums of their token states.
+            words: The usual number of words in such a range.
+            lengths: The norm of the sum of each range's token states; None without vectors.
         """
         by_words = self._words(firsts, ends, words)
         cosines = self._cosines(firsts, ends, lengths)
@@ -240,7 +245,7 @@ class RunScores:
         return np.asarray((1 - self._weight) * by_words + self._weight * cosines)
 
     def _words(self, firsts: Integers, ends: Integers, words: float) -> Floats | None:
-        """BM25 as a share of what a text gets that holds every term."""
+        """Return BM25 as a share of what a text with every term of the query gets."""
         if self._counts is None or self._terms is None or self._weights is None:
             return None
         counts = self._counts[ends] - self._counts[firsts]
@@ -263,11 +268,11 @@ def _highest(scores: Floats | None) -> float:
 def _counts_before(
     sentences: Sentences, places: TermPlaces, terms: int
 ) -> tuple[NDArray[np.float64], Integers]:
-    """Return how often each term of the query stands before each sentence, and all terms."""
+    """Count the occurrences of each query term, and all terms, before each sentence and the end."""
     bounds = np.append(sentences.ranges[:, 0], np.iinfo(np.int64).max)
     owners = np.searchsorted(bounds, places.characters, side="right")
     pairs = owners * max(terms, 1) + places.terms
-    # Row 0 is for what stands before the first sentence.
+    # Row 0 counts the terms before the first sentence.
     counts = np.bincount(pairs, minlength=len(bounds) * max(terms, 1))
     before = np.cumsum(counts.reshape(len(bounds), -1)[:, :terms], axis=0).astype(np.float64)
     return before, np.searchsorted(places.starts, bounds).astype(np.int64)

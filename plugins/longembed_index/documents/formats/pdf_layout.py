@@ -10,20 +10,21 @@ from statistics import median
 from longembed_index.documents.formats.pdf_pieces import Piece, Row, joined, main_turns
 
 _GUTTER = 0.4
-"""A gap between two columns is at least so many line heights wide."""
+"""The least gap between two columns, in line heights."""
 WIDE = "  "
-"""Stands between the pieces of a line."""
+"""The spaces between the pieces of a line, which are cells or columns."""
 _WIDE_GUTTER = 2.0
-"""The same of columns of two lines only."""
-_ROWS_OF_COLUMNS = 200
+"""The least gap between two columns of only two lines, in line heights."""
+_MOST_COLUMN_ROWS = 200
+"""The most rows of a page that are split into columns together."""
 _DISORDER = 0.3
-"""With a larger share of steps upwards, the order of drawing is not an order of reading."""
+"""If more of the steps between rows go up, the drawing order is not the reading order."""
 
 
 def insert(rows: list[Row], piece: Piece) -> None:
-    """Insert a text that stands on a page but is not drawn with it, as the value of a form field.
+    """Insert a text that is not part of the page's own text, such as the value of a form field.
 
-    It goes behind what stands left of it, or else below what stands above it.
+    It is put after the text to its left, or else below the text above it.
     """
     for row in rows:
         left = [n for n, other in enumerate(row) if _is_right_of(piece, other)]
@@ -48,11 +49,11 @@ def _is_right_of(piece: Piece, other: Piece) -> bool:
 def lines_of(rows: list[Row]) -> list[Piece]:
     """Return the lines of a page in the order in which a person reads them.
 
-    The order of drawing is that order almost always. It is not kept where it goes up and down on
-    the page, and where columns of prose are drawn across.
+    This is almost always the drawing order. Rows are sorted by position if that order jumps up and
+    down on the page. Columns of prose that are drawn line by line across the page are separated.
 
     Args:
-        rows: In the order of drawing.
+        rows: The rows in drawing order.
     """
     if _is_disordered(rows):
         rows = _sorted(rows)
@@ -87,10 +88,10 @@ def _is_disordered(rows: list[Row]) -> bool:
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    """Return the rows from top to bottom; what is turned otherwise than most comes last."""
+    """Return the rows from top to bottom; text in another direction than most comes last."""
     turns = main_turns(rows)
     pieces = [piece for row in rows for piece in row]
-    aside = [[piece] for piece in pieces if piece.turns != turns]
+    turned = [[piece] for piece in pieces if piece.turns != turns]
     by_height: list[Row] = []
     for piece in sorted(
         (piece for piece in pieces if piece.turns == turns), key=lambda piece: -piece.middle
@@ -99,27 +100,27 @@ def _sorted(rows: list[Row]) -> list[Row]:
             by_height[-1].append(piece)
         else:
             by_height.append([piece])
-    return [_along(row) for row in by_height] + aside
+    return [_in_reading_order(row) for row in by_height] + turned
 
 
-def _along(row: Row) -> Row:
-    is_leftward = _is_leftward(row)
-    return sorted(row, key=lambda piece: -piece.right if is_leftward else piece.left)
+def _in_reading_order(row: Row) -> Row:
+    from_right = _is_right_to_left(row)
+    return sorted(row, key=lambda piece: -piece.right if from_right else piece.left)
 
 
-def _is_leftward(row: Row) -> bool:
+def _is_right_to_left(row: Row) -> bool:
     directions = Counter(unicodedata.bidirectional(c) for piece in row for c in piece.text)
     return directions["R"] + directions["AL"] > directions["L"]
 
 
 def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
-    """Return the columns of prose that some rows are drawn across, and the row behind them.
+    """Return the columns of prose that begin at a row, and the row after them.
 
     There are none if the rows are those of a table, or of one column.
     """
     gutters = _gaps(rows[start])
     end = start + 1
-    while gutters and end < min(len(rows), start + _ROWS_OF_COLUMNS):
+    while gutters and end < min(len(rows), start + _MOST_COLUMN_ROWS):
         if rows[end][0].middle > rows[end - 1][0].middle:
             break
         narrowed = _narrowed(gutters, rows[end])
@@ -127,7 +128,7 @@ def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
             break
         gutters = narrowed
         end += 1
-    # A table below may share the gutter: the columns end before a wide step at the latest.
+    # A table below may have the same gutters: also try to end before each wide gap between rows.
     ends = [end] + [
         n
         for n in range(end - 1, start + 1, -1)
@@ -136,12 +137,12 @@ def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
     for end in ends:
         columns = _split(rows[start:end], gutters)
         if columns and all(_is_prose(column) for column in columns):
-            return columns[::-1] if _is_leftward(columns[0]) else columns, end
+            return columns[::-1] if _is_right_to_left(columns[0]) else columns, end
     return [], start
 
 
 def _split(rows: list[Row], gutters: list[tuple[float, float]]) -> list[Row]:
-    """Return the lines of each column; no columns if there is too little between them."""
+    """Return the lines of each column; no columns if the gaps between them are too narrow."""
     needed = (_GUTTER if len(rows) > 2 else _WIDE_GUTTER) * rows[0][0].height
     gutters = [(left, right) for left, right in gutters if right - left > needed]
     if not gutters or len(rows) < 2:
@@ -165,6 +166,7 @@ def _gaps(row: Row) -> list[tuple[float, float]]:
 
 
 def _narrowed(gutters: list[tuple[float, float]], row: Row) -> list[tuple[float, float]]:
+    """Return the parts of the gutters that a row leaves free, if they are wide enough."""
     for piece in row:
         gutters = [
             (max(left, piece.right), right)
@@ -177,25 +179,25 @@ def _narrowed(gutters: list[tuple[float, float]], row: Row) -> list[tuple[float,
 
 
 def _is_prose(lines: Row) -> bool:
-    """Return whether lines below one another are one running text, not the cells of a table."""
+    """Return whether the lines of a column are running text, and not the cells of a table."""
     if len(lines) < 2:
         return False
     widths = [line.right - line.left for line in lines]
     full = sum(width > 0.7 * max(widths) for width in widths[:-1])
     words = median(len(line.text.split()) for line in lines)
     letters = median(len(line.text) for line in lines)
-    begins = [line.text[0] for line in lines[1:]]
-    without_case = [b for b in begins if b.isalpha() and b.lower() == b.upper()]
-    goes_on = len(without_case) + sum(begin.islower() for begin in begins)
-    is_long = words >= 3 or (len(without_case) > len(begins) / 2 and letters >= 10)
-    return is_long and 2 * goes_on >= len(begins) and 2 * full >= len(lines) - 1
+    initials = [line.text[0] for line in lines[1:]]
+    without_case = [c for c in initials if c.isalpha() and c.lower() == c.upper()]
+    continued = len(without_case) + sum(initial.islower() for initial in initials)
+    is_long = words >= 3 or (len(without_case) > len(initials) / 2 and letters >= 10)
+    return is_long and 2 * continued >= len(initials) and 2 * full >= len(lines) - 1
 
 
 def paragraphs(lines: list[Piece]) -> list[bool]:
     """Return for each line whether a new paragraph begins with it.
 
     Args:
-        lines: Of a page, in the order of reading.
+        lines: The lines of a page in reading order.
     """
     steps = [
         before.bottom - after.top if after.is_over_or_under(before) else None
