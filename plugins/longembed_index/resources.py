@@ -254,7 +254,7 @@ class Resources:
             return self._model
 
     def query_vector(self, provenance: Provenance, text: str) -> QueryVector:
-        """Return a question as vectors, by the quick encoder of queries if there is one.
+        """Return a question as vectors, by the query encoder if there is one.
 
         Args:
             provenance: How the vectors of the store were made.
