@@ -74,6 +74,7 @@ def index(
         bool | None,
         typer.Option(
             "--units/--no-units",
+            "--spans/--no-spans",
             help="Keep vectors of every sentence unit of a document, too: searches find better and "
             "show the passages that answer. Once chosen, it holds for the store.",
             show_default="units in a new store, if the method reads texts of any length",

@@ -36,6 +36,7 @@ def reindex(
         bool | None,
         typer.Option(
             "--units/--no-units",
+            "--spans/--no-spans",
             help="Make vectors of the sentence units of documents, too, or no longer.",
             show_default="as the store has it",
         ),

@@ -7,4 +7,7 @@ with needs_extra("llama-index", "llama_index.core"):
     from llama_index.embeddings.longembed.node_parser import WholeDocumentParser
     from llama_index.embeddings.longembed.passage_parser import PassageNodeParser
 
-__all__ = ["LongEmbedEmbedding", "PassageNodeParser", "WholeDocumentParser"]
+SpanNodeParser = PassageNodeParser
+"""The name of version 0.2."""
+
+__all__ = ["LongEmbedEmbedding", "PassageNodeParser", "SpanNodeParser", "WholeDocumentParser"]
