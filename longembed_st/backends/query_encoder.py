@@ -46,8 +46,8 @@ class EncodedQuery:
 
     Attributes:
         vector: The vector of the model, shape (dimensions,).
-        plain: The vector before the model's whitening, shape (dimensions,); the same as `vector` if
-            the model is not whitened.
+        plain: The vector to compare with runs of sentence units, as `encode_query_twice` gives it:
+            not whitened, tokens not weighted. Shape (width,).
     """
 
     vector: NDArray[np.float32]
@@ -107,8 +107,9 @@ class QueryEncoder:
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._model.create_infer_request()
         (output,) = self._of_thread.request.infer([np.array([ids])]).values()
-        plain = _unit(np.array(output[0], dtype=np.float32))
-        vector = plain if self._whitening is None else _unit(self._whitening @ plain)
+        vector, plain = (_unit(row) for row in np.array(output, dtype=np.float32))
+        if self._whitening is not None:
+            vector = _unit(self._whitening @ vector)
         return EncodedQuery(vector, plain)
 
     def _check(self, expected: dict[str, list[float]]) -> None:

@@ -28,15 +28,15 @@ from longembed_st.backends.query_encoder import (
     QueryEncoder,
     encoder_folder,
     forget_encoder,
-    query_encoder,
 )
 from longembed_st.base.fingerprint import hash_weights
+from longembed_st.base.pooled import following_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.unknown_tokens import unknown_id
 from longembed_st.compat import prompt_length
 from longembed_st.errors import ModelError
 from longembed_st.files import atomic_folder, write_text
-from longembed_st.loading.whitening import is_whitened
+from longembed_st.sentence_transformer.linear import ends_in_map, linear_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raise it when a change of this code gives another graph for the same model."""
 
 MAX_PARAMETERS = 700_000_000
@@ -66,8 +66,8 @@ def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bo
         fingerprint: The fingerprint of the model.
 
     Returns:
-        Whether there is an encoder that can be used. There is none if OpenVINO is not installed, or
-        if the model is on a GPU, is too large, or has parts that cannot be exported.
+        Whether there is an encoder. There is none if OpenVINO is not installed, or if the model is
+        on a GPU, is too large, or has parts that cannot be exported.
     """
     if model.device.type != "cpu":
         return False
@@ -82,11 +82,13 @@ def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bo
             logger.info("without a query encoder, the model encodes queries: %s", error)
             return False
         forget_encoder(fingerprint)
-    return query_encoder(fingerprint) is not None
+    return True
 
 
-class _PlainModel(nn.Module):
-    """A model as one module, from token ids to the vector before whitening.
+class _Traceable(nn.Module):
+    """A model as one module, from token ids to the two vectors of `encode_query_twice`.
+
+    The vector for documents is the one before the map of unit vectors at the end, a whitening.
 
     Args:
         model: The model, which is not changed.
@@ -102,10 +104,9 @@ class _PlainModel(nn.Module):
             "sdpa" if self.masking == "stock" else GRAPH_ATTENTION
         )
         self.token_weights, self.pooling = reader.token_weights, reader.pooling
-        modules = list(model.children())[1:]
-        self.following = nn.ModuleList(
-            modules[:-2] if _whitening_of(model) is not None else modules
-        )
+        modules = following_modules(model)
+        self.following = nn.ModuleList(modules[:-2] if ends_in_map(modules) else modules)
+        self.linear = nn.ModuleList(linear_modules(model))
         self.truncate_dim = model.truncate_dim
         excluded = reader.excludes_prompt and bool(prompt)
         self.prompt_length = prompt_length(reader, prompt) if excluded else 0
@@ -125,14 +126,20 @@ class _PlainModel(nn.Module):
         }
         if self.prompt_length:
             features["prompt_length"] = self.prompt_length
-        if self.token_weights is not None:
-            features = self.token_weights(features)
-        features = self.pooling(features)
-        for module in self.following:
-            features = module(features)
-        return truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
+        weighted = features if self.token_weights is None else self.token_weights(features)
+        vectors = [
+            self._through(self.following, weighted),
+            self._through(self.linear, features),
+        ]
+        return truncate_embeddings(torch.cat(vectors), self.truncate_dim)
 
-    def key(self, model: LongSentenceTransformer) -> str:
+    def _through(self, modules: nn.ModuleList, features: dict[str, Any]) -> Tensor:
+        features = self.pooling(dict(features))
+        for module in modules:
+            features = module(features)
+        return cast(Tensor, features["sentence_embedding"])
+
+    def key(self) -> str:
         """Return a hash of everything that the graph depends on."""
         parts = {
             "version": VERSION,
@@ -152,10 +159,10 @@ class _PlainModel(nn.Module):
 
 def _whitening_of(model: LongSentenceTransformer) -> NDArray[np.float32] | None:
     """Return the whitening matrix of a model, shape (dimensions, width); None without one."""
-    modules = list(model.children())[-2:]
-    if not is_whitened(model) or not isinstance(modules[0], Dense):
+    modules = following_modules(model)
+    if not ends_in_map(modules):
         return None
-    return cast("NDArray[np.float32]", modules[0].linear.weight.detach().cpu().numpy())
+    return cast("NDArray[np.float32]", cast(Dense, modules[-2]).linear.weight.detach().numpy())
 
 
 def _write(model: LongSentenceTransformer, folder: Path) -> None:
@@ -168,9 +175,9 @@ def _write(model: LongSentenceTransformer, folder: Path) -> None:
     prompt = model.prompt_of("query") or ""
     tokenizer = json.loads(model.tokenizer.backend_tokenizer.to_str())
     tokenizer.update(truncation=None, padding=None)
-    plain = _PlainModel(model, prompt).eval()
-    key = plain.key(model)
-    graph_on_disk(openvino.Core(), key, lambda: _traced(plain, model))
+    traceable = _Traceable(model, prompt).eval()
+    key = traceable.key()
+    graph_on_disk(openvino.Core(), key, lambda: _traced(traceable, model))
     window = model.long_transformer.extension.context.original
     encoded = model.encode_with_coverage(PROBES, role="query")
     probes = zip(PROBES, encoded.vectors.tolist(), encoded.coverages, strict=True)
@@ -194,19 +201,22 @@ def _compare(encoder: QueryEncoder, model: LongSentenceTransformer) -> None:
     """Raise an error if encoder and model differ for texts longer than the traced one."""
     text = PROBES[0]
     while (query := encoder.encode(text)) is not None and len(text) < _LONGEST_PROBE:
-        expected = model.encode_with_coverage([text], role="query").vectors[0]
-        cosine = query.vector @ expected / np.linalg.norm(expected)
+        expected = model.encode_query_twice(text)
+        cosine = min(
+            query.vector @ expected.vector / np.linalg.norm(expected.vector),
+            query.plain @ expected.plain,
+        )
         if not cosine >= MIN_COSINE:
             raise ModelError(f"the graph gives other vectors than the model (cosine {cosine:.5f})")
         text = f"{text} {text}"
 
 
-def _traced(plain: _PlainModel, model: LongSentenceTransformer) -> Model:
+def _traced(traceable: _Traceable, model: LongSentenceTransformer) -> Model:
     import openvino
 
     example = model.long_transformer.tokenize_texts([PROBES[0]], None)[0]
     with torch.no_grad(), quiet():
-        graph = openvino.convert_model(plain, example_input=torch.tensor([list(example.ids)]))
+        graph = openvino.convert_model(traceable, example_input=torch.tensor([list(example.ids)]))
     graph.inputs[0].get_node().set_partial_shape(openvino.PartialShape([1, -1]))
     graph.validate_nodes_and_infer_types()
     return graph
