@@ -9,6 +9,7 @@ from typing import Any
 
 import openpyxl
 import pptx
+from pdf_files import written
 
 
 def make_pdf(*lines: str) -> bytes:
@@ -40,19 +41,7 @@ def make_pages(*pages: Sequence[str]) -> bytes:
             b" /Resources << /Font << /F1 3 0 R >> >> >>" % (len(objects) + 2),
             b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
         ]
-    out = io.BytesIO(b"%PDF-1.4\n")
-    out.seek(0, io.SEEK_END)
-    offsets = []
-    for number, body in enumerate(objects, 1):
-        offsets.append(out.tell())
-        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
-    table = out.tell()
-    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
-    out.writelines(b"%010d 00000 n \n" % offset for offset in offsets)
-    out.write(
-        b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, table)
-    )
-    return out.getvalue()
+    return written(objects)
 
 
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"

@@ -60,6 +60,11 @@ def pdf_of(
             b" /Resources << /Font << /F1 3 0 R >> >> >>" % (len(objects) + 2, notes),
             b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
         ]
+    return written(objects, trailer)
+
+
+def written(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
+    """A PDF file of objects, numbered from 1; the first is the catalog."""
     out = io.BytesIO(b"%PDF-1.7\n")
     out.seek(0, io.SEEK_END)
     offsets = []

@@ -45,22 +45,26 @@ THREADS = """
         "gather": asyncio.run(together()) == expected,
     })
 """
+IN_CHILDREN = """
+    def exit_codes(work):
+        fork = multiprocessing.get_context("fork")
+        children = [fork.Process(target=work) for _ in range(4)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(200)
+            child.kill()
+        return [child.exitcode for child in children]
+"""
 FORKS = """
     # Not in threads: one that ends at the moment of the fork may hold a lock of MKL.
     assert sources(map(retriever.invoke, topics)) == topics
-    fork = multiprocessing.get_context("fork")
 
     def work():
         right = in_threads() == expected and sources(retriever.batch(questions)) == expected
         os._exit(0 if right else 1)
 
-    children = [fork.Process(target=work) for _ in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(200)
-        child.kill()
-    answer([child.exitcode for child in children])
+    answer(exit_codes(work))
 """
 
 
@@ -80,7 +84,9 @@ def test_threads(model, kind, tmp_path) -> None:
 @pytest.mark.parametrize("kind", ["sqlite", "chroma"])
 def test_forked_children(model, kind, tmp_path) -> None:
     pytest.importorskip("chromadb" if kind == "chroma" else "langchain_core")
-    found = run_fresh(SETUP + FORKS, tmp_path, given=[model, kind, str(tmp_path / "store")])
+    found = run_fresh(
+        SETUP + IN_CHILDREN + FORKS, tmp_path, given=[model, kind, str(tmp_path / "store")]
+    )
     assert found == [0, 0, 0, 0]
 
 
@@ -93,18 +99,8 @@ LANCE_FORKS = """
         except StoreError as error:
             os._exit(2 if "forked process" in str(error) else 3)
 
-    def exit_codes():
-        fork = multiprocessing.get_context("fork")
-        children = [fork.Process(target=search) for _ in range(4)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join(200)
-            child.kill()
-        return [child.exitcode for child in children]
-
     retriever.invoke("harbour gate")
-    used = exit_codes()
+    used = exit_codes(search)
     # The parent goes on, as nothing was in use when it forked.
     assert in_threads() == expected
     answer(used)
@@ -115,4 +111,4 @@ LANCE_FORKS = """
 def test_forked_children_of_a_process_that_used_lancedb_are_told_at_once(model, tmp_path) -> None:
     pytest.importorskip("lancedb")
     given = [model, "lancedb", str(tmp_path / "store")]
-    assert run_fresh(SETUP + LANCE_FORKS, tmp_path, given=given) == [2, 2, 2, 2]
+    assert run_fresh(SETUP + IN_CHILDREN + LANCE_FORKS, tmp_path, given=given) == [2, 2, 2, 2]

@@ -9,8 +9,10 @@ from pathlib import PurePath
 from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
-_FENCE = re.compile(r" {0,3}(```|~~~)")
+HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
+"""A line that is a heading of Markdown, with its title."""
+FENCE = re.compile(r" {0,3}(```|~~~)")
+"""The beginning of a line at which code begins or ends."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def _heading_above(text: str, position: int) -> str | None:
     line_end = text.find("\n", position)
     heading, in_code = None, False
     for line in text[: len(text) if line_end < 0 else line_end].split("\n"):
-        if _FENCE.match(line):
+        if FENCE.match(line):
             in_code = not in_code
-        elif not in_code and (match := _HEADING.fullmatch(line)):
+        elif not in_code and (match := HEADING.fullmatch(line)):
             heading = match[1] or heading
     return heading

@@ -40,7 +40,7 @@ class Reader:
         """
         with needs_extra("index", *_LIBRARIES):
             module = import_module(f"longembed_index.documents.formats.{self.module}")
-        parsed: Parsed = getattr(module, self.function)(data, **options)
+            parsed: Parsed = getattr(module, self.function)(data, **options)
         return parsed
 
 

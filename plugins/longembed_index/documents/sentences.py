@@ -18,6 +18,7 @@ import sentencex  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from longembed_index.documents.parsed import PAGE_END
+from longembed_index.documents.places import FENCE, HEADING
 from longembed_index.lexical.analyzer import guess_language
 
 LEAST_WORDS = 15
@@ -60,8 +61,6 @@ _END_OR_SPACES = re.compile(rf"{_END.pattern}|\s+")
 _SPACES = re.compile(r"\s+")
 _END_OF_CLAUSE = re.compile(r"[,;:|、，；：]\s*|\s[–—-]\s")
 
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
-_FENCE = re.compile(r" {0,3}(```|~~~)")
 _ITEM = re.compile(r"\s*([-*+•‣◦·–—]|\(?\w{1,3}[.)])\s")
 _SPEAKER = re.compile(r"[^\s:][^:]{0,30}: ")
 _ROW = re.compile(r"\s*\|| \| |\S\t|\S {3,}\S|(,(?![\s\d])[^,]*){2}|(;(?!\s)[^;]*){2}")
@@ -129,9 +128,9 @@ def _blocks(text: str) -> Iterator[list[_Piece]]:
     for line in text.splitlines(keepends=True):
         piece = _piece(text, start, start + len(line))
         start += len(line)
-        if _FENCE.match(line):
+        if FENCE.match(line):
             in_code = not in_code
-        is_heading = not in_code and _HEADING.match(line) is not None
+        is_heading = not in_code and HEADING.match(line) is not None
         if block and (is_heading or piece.start == piece.end):
             yield block
             block = []

@@ -8,7 +8,6 @@ documents and queries can be compared.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_index.documents.places import HEADING
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, words_in
 from longembed_index.lexical.scores import Floats, Integers, length_norms
@@ -39,8 +39,6 @@ AROUND_WORDS = 400
 
 AROUND_WEIGHT = 1 / 3
 """Weight of the text around a run; the run itself has the rest."""
-
-_HEADING = re.compile(r"#{1,6}[ \t]")
 
 
 class Runs(NamedTuple):
@@ -146,7 +144,7 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     borders: list[int] = []
     if suffix_of(PurePath(document.id)) in MARKDOWN:
         starts = ranges[:, 0].tolist()
-        borders = [row for row, start in enumerate(starts) if row and _HEADING.match(text, start)]
+        borders = [row for row, start in enumerate(starts) if row and HEADING.match(text, start)]
     words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
     return Sentences(ranges, words, np.array(borders, dtype=np.int64), sums)
 

@@ -127,9 +127,9 @@ class Package:
         """
         data = self.read(name)
         try:
-            return etree.fromstring(data, _parser())
+            return etree.fromstring(data, safe_parser())
         except etree.XMLSyntaxError:
-            root = etree.fromstring(data, _parser(recover=True))
+            root = etree.fromstring(data, safe_parser(recover=True))
             if root is None:
                 raise
             self._name_damage(name)
@@ -200,7 +200,9 @@ class Package:
     def title(self) -> str:
         """Return the title among its properties; empty without one."""
         with suppress(Exception):
-            return clean_title(etree.fromstring(self.read(_PROPERTIES), _parser()).findtext(_TITLE))
+            return clean_title(
+                etree.fromstring(self.read(_PROPERTIES), safe_parser()).findtext(_TITLE)
+            )
         return ""
 
     def _name_damage(self, name: str) -> None:
@@ -243,7 +245,12 @@ def archive_of(parts: Mapping[str, bytes]) -> io.BytesIO:
     return file
 
 
-def _parser(recover: bool = False) -> Any:
+def safe_parser(recover: bool = False) -> Any:
+    """Return a parser of XML that replaces no entity: they can grow without end, or name files.
+
+    Args:
+        recover: Whether it reads what it can of a damaged file.
+    """
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,

@@ -15,7 +15,7 @@ from longembed_index.documents.formats.office_xml import (
     replace,
     unescaped,
 )
-from longembed_index.documents.parsed import LeftOut
+from longembed_index.documents.parsed import LeftOut, Parsed
 
 _WORD = re.compile(r"[^\W_]+")
 _MARKS = re.compile(r"[*\\`~\u00ad]")
@@ -62,6 +62,17 @@ def lost_words(package: Package, text: str) -> list[LeftOut]:
             if missing:
                 lost.append(LeftOut(name, "words that were not read", missing.total()))
     return lost
+
+
+def parsed_package(package: Package, text: str) -> Parsed:
+    """Return what an office file has become: its text and title, and what is not in the text.
+
+    Args:
+        package: The file.
+        text: All that was read of it.
+    """
+    package.name_embedded_files()
+    return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
 
 
 def _words_in(text: str) -> list[str]:

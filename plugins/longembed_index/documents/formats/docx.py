@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+import mammoth  # type: ignore[import-untyped]
 from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.formats.archives import Package, archive_of
-from longembed_index.documents.formats.census import lost_words
+from longembed_index.documents.formats.census import parsed_package
 from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.html import parse_html
 from longembed_index.documents.formats.office_xml import (
@@ -32,7 +33,6 @@ from longembed_index.documents.formats.office_xml import (
 )
 from longembed_index.documents.parsed import LeftOut, Parsed, read_as
 from longembed_st.errors import InputError
-from longembed_st.extras import needs_extra
 
 _MOST_MEGABYTES = 50
 """Of XML, unpacked."""
@@ -100,8 +100,6 @@ def read_docx(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra("index", "mammoth"):
-        import mammoth  # type: ignore[import-untyped]
     with read_as("DOCX"):
         package = Package(data, _MOST_MEGABYTES)
         converted = mammoth.convert_to_html(
@@ -112,8 +110,7 @@ def read_docx(data: bytes) -> Parsed:
         symbols = sum(message.message.startswith(_SYMBOL) for message in converted.messages)
         if symbols:
             package.left_out.append(LeftOut("", "symbols without a Unicode character", symbols))
-        package.name_embedded_files()
-        return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
+        return parsed_package(package, text)
 
 
 def _rewritten(package: Package) -> io.BytesIO:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from lxml import etree  # type: ignore[import-untyped]
+
+from longembed_index.documents.formats.archives import safe_parser
 from longembed_index.documents.formats.html import read_html
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
 from longembed_st.errors import InputError
-from longembed_st.extras import needs_extra
 
 _MOST_BYTES = 200_000_000
 """What package file and chapters may unfold to."""
@@ -137,16 +139,10 @@ class _Book:
 
     def _elements(self, name: str, kind: str = "") -> Iterator[Any]:
         """Yield the elements of an XML file, damaged or not; nothing if there is no such file."""
-        with needs_extra("index", "lxml"):
-            from lxml import etree  # type: ignore[import-untyped]
         found = self._find(name)
         if found is None:
             return
-        # No entity is replaced: they can unfold without end, or name other files.
-        parser = etree.XMLParser(
-            recover=True, resolve_entities=False, no_network=True, load_dtd=False
-        )
-        root = etree.fromstring(self._content(found), parser)
+        root = etree.fromstring(self._content(found), safe_parser(recover=True))
         for element in () if root is None else root.iter(etree.Element):
             if not kind or _local(element.tag) == kind:
                 yield element

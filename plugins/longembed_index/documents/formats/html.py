@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from lxml import etree  # type: ignore[import-untyped]
+
 from longembed_index.documents.formats.encodings import decode
 from longembed_index.documents.formats.tables import Table
 from longembed_index.documents.parsed import Parsed, clean_title, read_as
-from longembed_st.extras import needs_extra
 
 _DECLARED = re.compile(
     rb"""<meta[^>]{0,500}?charset\s*=\s*["']?\s*([-\w.:]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([-\w.]+)""",
@@ -91,8 +92,6 @@ def parse_html(page: str) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra("index", "lxml"):
-        from lxml import etree  # type: ignore[import-untyped]
     writer = _MarkdownWriter()
     with read_as("HTML"):
         parser = etree.HTMLParser(target=writer, encoding="utf-8", huge_tree=True)

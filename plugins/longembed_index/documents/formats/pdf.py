@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,13 +10,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
 from longembed_index.documents.formats.ocr import SCANNED, convert_file, read_page
 from longembed_index.documents.formats.pdf_layout import insert, lines_of, paragraphs
 from longembed_index.documents.formats.pdf_lines import join_hyphens, repeated_lines
 from longembed_index.documents.formats.pdf_pieces import Piece, main_turns, read_rows, turned
 from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, clean_title, read_as
 from longembed_st.errors import InputError
-from longembed_st.extras import needs_extra
 
 UNMAPPED = "characters without a Unicode map"
 
@@ -62,8 +65,6 @@ def read_pdf(data: bytes, ocr: str = "") -> Parsed:
     Raises:
         InputError: If it cannot be read, for example because it is encrypted.
     """
-    with needs_extra("index", "pypdfium2"):
-        import pypdfium2  # type: ignore[import-untyped]  # noqa: F401
     with read_as("PDF"):
         return _read(data, ocr)
 
@@ -93,9 +94,6 @@ def _read(data: bytes, ocr: str) -> Parsed:
 
 
 def _opened(data: bytes) -> Any:
-    import pypdfium2
-    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
-
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -107,8 +105,6 @@ def _opened(data: bytes) -> Any:
 
 
 def _read_page(document: Any, number: int) -> _Page:
-    import pypdfium2
-
     try:
         page = document[number]
     except pypdfium2.PdfiumError:
@@ -132,8 +128,6 @@ def _read_page(document: Any, number: int) -> _Page:
 
 
 def _is_picture(page: Any, is_blank: bool) -> bool:
-    import pypdfium2.raw as pdfium
-
     segments = 0
     page_area = page.get_width() * page.get_height()
     for item in islice(page.get_objects(max_depth=5), _OBJECTS):
@@ -148,8 +142,6 @@ def _is_picture(page: Any, is_blank: bool) -> bool:
 
 def _notes(page: Any, form: Any, turns: int) -> Iterator[Piece]:
     """Yield the values of form fields, and what people wrote on a page."""
-    import pypdfium2.raw as pdfium
-
     box = pdfium.FS_RECTF()
     for index in range(pdfium.FPDFPage_GetAnnotCount(page)):
         annotation = pdfium.FPDFPage_GetAnnot(page, index)
@@ -173,8 +165,6 @@ def _notes(page: Any, form: Any, turns: int) -> Iterator[Piece]:
 
 def _value(annotation: Any, form: Any) -> str:
     """Return what a form field is filled in with; nothing of buttons and passwords."""
-    import pypdfium2.raw as pdfium
-
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
     if kind in (pdfium.FPDF_FORMFIELD_CHECKBOX, pdfium.FPDF_FORMFIELD_RADIOBUTTON):
         return "[x]" if pdfium.FPDFAnnot_IsChecked(form, annotation) else ""
@@ -191,10 +181,6 @@ def _value(annotation: Any, form: Any) -> str:
 
 def _string(function: Any, *arguments: Any) -> str:
     """Return a string that PDFium writes into a buffer."""
-    import ctypes
-
-    import pypdfium2.raw as pdfium
-
     length = function(*arguments, None, 0)
     buffer = ctypes.create_string_buffer(length)
     function(*arguments, ctypes.cast(buffer, ctypes.POINTER(pdfium.FPDF_WCHAR)), length)
@@ -210,8 +196,6 @@ def _title(document: Any) -> str:
 
 def _outline(document: Any) -> dict[int, list[Heading]]:
     """Return the entries of the outline by their page, counted from 0."""
-    import pypdfium2
-
     headings: dict[int, list[Heading]] = {}
     for entry in document.get_toc(max_depth=6):
         with suppress(pypdfium2.PdfiumError, UnicodeError):

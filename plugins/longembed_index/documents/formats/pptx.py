@@ -7,10 +7,11 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pptx
 from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.formats.archives import Package, archive_of, is_xml
-from longembed_index.documents.formats.census import lost_words
+from longembed_index.documents.formats.census import parsed_package
 from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.office_xml import (
     alternative_text,
@@ -24,7 +25,6 @@ from longembed_index.documents.formats.office_xml import (
     table_lines,
 )
 from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, read_as
-from longembed_st.extras import needs_extra
 
 _MAIN = "ppt/presentation.xml"
 _TYPES = "[Content_Types].xml"
@@ -43,15 +43,12 @@ def read_pptx(data: bytes) -> Parsed:
     Raises:
         InputError: If it cannot be read.
     """
-    with needs_extra("index", "pptx"):
-        import pptx
     with read_as("PPTX"):
         package = Package(data)
         show = pptx.Presentation(_rewritten(package))
         slides = ["\n".join(_slide_lines(package, slide)) for slide in show.slides]
         text = "".join(f"{slide}\n{PAGE_END}\n" for slide in slides)
-        package.name_embedded_files()
-        return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
+        return parsed_package(package, text)
 
 
 def _rewritten(package: Package) -> io.BytesIO:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from longembed_index.documents.formats.archives import Package
-from longembed_index.documents.formats.census import lost_words
+from longembed_index.documents.formats.census import parsed_package
 from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.number_formats import (
     BUILT_IN,
@@ -66,9 +66,7 @@ def read_xlsx(data: bytes) -> Parsed:
             for part in package.names
             if part.startswith("xl/worksheets/sheet") and part not in read
         ]
-        package.name_embedded_files()
-        text = "\n".join(lines)
-        return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
+        return parsed_package(package, "\n".join(lines))
 
 
 @dataclass(frozen=True)
