@@ -61,7 +61,13 @@ def any_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[chrom
         client = chromadb.PersistentClient(str(tmp_path / "chroma"))
     else:
         client = chromadb.EphemeralClient()
+    delete_collections(client)
     yield client
+    delete_collections(client)
+    client.close()
+
+
+def delete_collections(client: chromadb.ClientAPI) -> None:
+    """Delete all collections: every in-memory client of a process has the same ones."""
     for collection in client.list_collections():
         client.delete_collection(collection.name)
-    client.close()

@@ -173,6 +173,7 @@ def test_chroma_refuses_a_change_of_method(minilm, minilm_folder) -> None:
         other = LongEmbedEmbeddingFunction(str(minilm_folder), "pi", max_seq_length=512)
         with pytest.raises(ConfigError, match="method is 'pcw' in the store, 'pi' now"):
             collection.modify(configuration={"embedding_function": other})
+        client.delete_collection("changing")
 
 
 def test_importing_the_package_alone_lets_chroma_reopen_a_collection(small_model, tmp_path) -> None:

@@ -104,6 +104,7 @@ def test_passages_go_into_another_vector_store(store, minilm_folder) -> None:
         embedding_function=LongEmbedEmbeddings(model=str(minilm_folder)),
     )
     assert other.add_documents(found) == [one.id for one in found]
+    other.delete_collection()
 
 
 async def test_it_answers_asynchronously(store) -> None:
