@@ -79,7 +79,12 @@ class Package:
             raise InputError(_why_ole(data))
         self._most_megabytes = most_megabytes
         self._archive = zipfile.ZipFile(io.BytesIO(data))
-        entries = [entry for entry in self._archive.infolist() if not entry.is_dir()]
+        entries = [
+            entry
+            for entry in self._archive.infolist()
+            # macOS adds the attributes of each file under a folder of this name.
+            if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
+        ]
         _check_size(entries, most_megabytes)
         # Some programs write the names as those of Windows.
         self._entries = {entry.filename.replace("\\", "/").lstrip("/"): entry for entry in entries}

@@ -90,6 +90,7 @@ def _words(package: Package, name: str) -> list[str]:
     for field in list(root.iter("{*}fld")):
         if field.get("type") == "slidenum":
             replace(field, ())
+    _drop_repeated_categories(root)
     pieces: list[str] = []
     for element in root.iter("{*}*"):
         kind, text = local(element), element.text or ""
@@ -100,6 +101,16 @@ def _words(package: Package, name: str) -> list[str]:
         if kind not in _INSIDE_WORDS:
             pieces.append(" ")
     return _words_in("".join(pieces))
+
+
+def _drop_repeated_categories(chart: Any) -> None:
+    """Keep the categories of a chart once: each of its series repeats them."""
+    seen = set()
+    for categories in list(chart.iter("{*}cat")):
+        text = " ".join(point.text or "" for point in categories.iter("{*}v"))
+        if text in seen:
+            replace(categories, ())
+        seen.add(text)
 
 
 def _is_shown(element: Any, kind: str, text: str) -> bool:

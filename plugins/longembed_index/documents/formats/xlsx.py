@@ -248,8 +248,15 @@ def _comments(book: _Book, sheet: str) -> dict[int, list[str]]:
 
 
 def _margin_lines(element: Any) -> list[str]:
-    """Return the headers and footers that are printed on each page of a sheet, each once."""
-    texts = (" ".join(_MARGIN_CODE.sub(" ", margin.text or "").split()) for margin in element)
+    """Return the headers and footers that are printed on each page of a sheet, each once.
+
+    "Page &P" and "&P of &N", which spreadsheet programs write by themselves, are left out.
+    """
+    texts = []
+    for margin in element:
+        words = _MARGIN_CODE.sub(" ", margin.text or "").split()
+        if "&P" not in (margin.text or "") or len(words) > 1:
+            texts.append(" ".join(words))
     return list(dict.fromkeys(filter(None, texts)))
 
 

@@ -34,6 +34,14 @@ def test_a_package_knows_its_parts_and_what_they_lead_to() -> None:
     assert package.related("ppt/slides/slide1.xml", "slide") == {}
 
 
+@pytest.mark.parametrize("suffix", FILES)
+def test_files_that_macos_adds_to_an_archive_are_no_parts(suffix) -> None:
+    parts = parts_of(FILES[suffix])
+    added = {f"__MACOSX/._{name}": b"\0\5\x16\7Mac OS X" for name in parts}
+    parsed = READERS[suffix](zipped({**parts, **added}))
+    assert parsed == READERS[suffix](FILES[suffix])
+
+
 def test_more_than_the_limit_is_refused_before_it_is_unpacked() -> None:
     parts = {"word/document.xml": bytes(3_000_000), "word/media/picture.png": bytes(9_000_000)}
     with pytest.raises(InputError, match=r"unpacks to 3 MB of XML, more than the 2 MB"):

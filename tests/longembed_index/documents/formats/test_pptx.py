@@ -78,13 +78,15 @@ def test_tables_and_charts_are_markdown_tables() -> None:
     data = CategoryChartData(number_format="0%")
     data.categories = ["Harbour", "Quay"]
     data.add_series("Cost", (0.25, None))
+    data.add_series("Plan", (0.5, 0.75))  # Names the same categories again.
     chart = slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, Inches(3), 9, 9, data).chart
     chart.has_title = True
     chart.chart_title.text_frame.text = "What it costs"
     parsed = read_pptx(saved(show))
     assert "| Harbour |  |\n| --- | --- |\n|  | Quay \\| wall second line |" in parsed.text
     assert (
-        "What it costs\n|  | Cost |\n| --- | --- |\n| Harbour | 25% |\n| Quay |  |" in parsed.text
+        "What it costs\n|  | Cost | Plan |\n| --- | --- | --- |\n| Harbour | 25% | 50% |\n"
+        "| Quay |  | 75% |" in parsed.text
     )
     assert parsed.left_out == ()
 

@@ -156,6 +156,7 @@ def test_threaded_comments_replace_the_text_that_old_programs_show() -> None:
 def test_hidden_sheets_merged_cells_margins_and_charts() -> None:
     book = of_rows(["Harbour", "x"], [3, 4])
     book.active.oddHeader.center.text = "Draft"
+    book.active.oddFooter.center.text = "Seite &P"
     hidden = book.create_sheet("Second")
     hidden.sheet_state = "veryHidden"
     hidden["A1"] = "Quay"
@@ -167,6 +168,7 @@ def test_hidden_sheets_merged_cells_margins_and_charts() -> None:
     parsed = read_xlsx(saved(book))
     for text in ("Draft", "## Second\n\nQuay\n", "## Picture\n\nWhat it costs"):
         assert text in parsed.text
+    assert "Seite" not in parsed.text
     assert parsed.left_out == ()
 
 
