@@ -36,8 +36,7 @@ MethodOption = Annotated[
         "-m",
         metavar="NAME[:K=V,...]",
         help="A method with any keyword arguments of longembed_st.load, for instance "
-        "pcw:window_size=256, and with any of whiten=true, passages=true, hybrid=true and "
-        "rerank=MODEL. Repeatable.",
+        "pcw:window_size=256, and with whiten=true and hybrid=true. Repeatable.",
         show_default="none, auto, and auto:hybrid=true",
     ),
 ]

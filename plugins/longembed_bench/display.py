@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from longembed_bench.calibrate import Choice
-from longembed_bench.index_parts import WEIGHT
 from longembed_bench.weights import Weights
+from longembed_index.search.ranking import WEIGHT
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
 
@@ -55,12 +55,8 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
         table.add_row(f"{weight}{names.get(weight, '')}", f"{100 * score:.1f}")
     console.print(table)
     mean, low, high = (100 * value for value in weights.margin)
-    ranking = weights.ranking
-    advice = f"Search with --weight {ranking.weight}"
-    if ranking.mode != "hybrid":
-        advice = f"Search with --mode {ranking.mode}"
-    elif ranking.weight == WEIGHT:
-        advice = f"Keep the default weight of {WEIGHT}"
+    mode, weight = weights.ranking.mode, weights.ranking.weight
+    advice = f"Use --weight {weight}" if mode == "hybrid" else f"Use --mode {mode}"
     console.say(
         f"{advice}: {weights.best}, the best on every second query, is {mean:+.1f} from the "
         f"default on the others (95% interval {low:+.1f} to {high:+.1f})."

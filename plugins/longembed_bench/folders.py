@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.index_parts import jsonl_rows, read_documents
+from longembed_index.documents.folder import jsonl_rows, read_documents
 from longembed_st.errors import InputError
 
 DOCUMENT_IDS = ("doc_id", "_id", "id")

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from longembed_bench.index_parts import jsonl_rows
 from longembed_bench.retrievers import Cost
 from longembed_bench.runs import label_of
 from longembed_bench.truncation import Hits
+from longembed_index.documents.folder import jsonl_rows
 from longembed_st.errors import InputError
 from longembed_st.files import write_text
 
