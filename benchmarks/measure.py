@@ -19,22 +19,7 @@ Result = TypeVar("Result")
 
 _STATUS = Path("/proc/self/status")
 
-SHORT_WORDS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "a",
-    "is",
-    "that",
-    "for",
-    "it",
-    "was",
-    "on",
-    "as",
-    "with",
-]
+SHORT_WORDS = "the of and to in a is that for it was on as with".split()
 
 
 def minilm() -> str:
