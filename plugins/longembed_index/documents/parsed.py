@@ -12,6 +12,9 @@ from longembed_st.errors import InputError, LongEmbedError
 PAGE_END = "\f"
 """Stands behind each page or slide, where they are known."""
 
+SCANNED = "pages with pictures and no text (scanned? See --ocr)"
+"""What `LeftOut` says of pages that an OCR command could read."""
+
 _LONGEST_TITLE = 200
 _PROGRAM = re.compile(r"^Microsoft (Word|PowerPoint|Excel) - ", re.IGNORECASE)
 _NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "document", "document1")

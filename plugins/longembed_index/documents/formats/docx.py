@@ -34,7 +34,7 @@ from longembed_index.documents.formats.office_xml import (
 from longembed_index.documents.parsed import LeftOut, Parsed, read_as
 from longembed_st.errors import InputError
 
-_MOST_MEGABYTES = 50
+_MAX_MEGABYTES = 50
 """Of XML, unpacked."""
 _MOST_ELEMENTS = 400_000
 """Paragraphs and runs. mammoth takes about a minute for so many, and a gigabyte of memory."""
@@ -101,7 +101,7 @@ def read_docx(data: bytes) -> Parsed:
         InputError: If it cannot be read.
     """
     with read_as("DOCX"):
-        package = Package(data, _MOST_MEGABYTES)
+        package = Package(data, _MAX_MEGABYTES)
         converted = mammoth.convert_to_html(
             _rewritten(package), style_map=_STYLES, include_embedded_style_map=False
         )
