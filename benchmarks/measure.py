@@ -19,7 +19,22 @@ Result = TypeVar("Result")
 
 _STATUS = Path("/proc/self/status")
 
-SHORT_WORDS = "the of and to in a is that for it was on as with".split()
+SHORT_WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "a",
+    "is",
+    "that",
+    "for",
+    "it",
+    "was",
+    "on",
+    "as",
+    "with",
+]
 
 
 def minilm() -> str:
