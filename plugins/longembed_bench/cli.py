@@ -131,12 +131,12 @@ def bench(
     console = terminal(stderr=True)
     console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
+        from longembed_bench.display import show_results
         from longembed_bench.plot import write_plots
         from longembed_bench.results import ResultFile
         from longembed_bench.runner import RESULTS, measure
         from longembed_bench.runs import plan
         from longembed_bench.synthetic import read_haystack
-        from longembed_bench.tables import show_results
         from longembed_bench.tasks import PASSKEY, folder_task, parse_task
 
     if out.exists() and not out.is_dir():
