@@ -24,7 +24,7 @@ from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Normalize
 
 import longembed_st as le
-from longembed_bench.data import read_folder
+from longembed_bench.folders import read_folder
 from longembed_bench.metrics import margin, ndcg_by_query
 from longembed_bench.retrievers import Bm25
 

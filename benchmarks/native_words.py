@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from samples import INFO, record_of, word_index
 
-from longembed_bench.data import RetrievalData, read_folder
+from longembed_bench.data import RetrievalData
+from longembed_bench.folders import read_folder
 from longembed_bench.metrics import ndcg_by_query
 from longembed_index.lexical.protocol import LexicalIndex
 from longembed_index.search.scores import lexical_scores

@@ -13,13 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.data import (
-    RetrievalData,
-    files_of,
-    passages_as_queries,
-    read_corpus,
-    read_folder,
-)
+from longembed_bench.data import RetrievalData, passages_as_queries
+from longembed_bench.folders import files_of, read_corpus, read_folder
 from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
 from longembed_bench.retrievers import Cost, WholeDocuments, find
 from longembed_bench.runner import VECTORS, Watch

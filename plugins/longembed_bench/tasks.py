@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from longembed_bench.data import RetrievalData, read_folder
+from longembed_bench.data import RetrievalData
+from longembed_bench.folders import read_folder
 from longembed_bench.synthetic import needle_data, passkey_data
 from longembed_st.errors import ConfigError, InputError
 from longembed_st.extras import needs_extra
@@ -56,7 +57,7 @@ def folder_task(folder: Path) -> Task:
     """Return the user's own documents and questions as a task.
 
     Args:
-        folder: See `longembed_bench.data.read_folder`.
+        folder: See `longembed_bench.folders.read_folder`.
     """
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-") or "data"
     return Task(name, {None: read_folder(folder)})

@@ -11,7 +11,7 @@ from longembed_bench_data import mteb_task, write_data
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 import longembed_st as le
-from longembed_bench.data import read_folder
+from longembed_bench.folders import read_folder
 from longembed_bench.mteb_models import KNOWN, register
 from longembed_st.errors import ConfigError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from longembed_bench_data import mteb_task, write_data
 
-from longembed_bench.data import RetrievalData, read_folder
+from longembed_bench.data import RetrievalData
+from longembed_bench.folders import read_folder
 from longembed_bench.tasks import data_of, folder_task, parse_task
 from longembed_st.errors import ConfigError, InputError
 

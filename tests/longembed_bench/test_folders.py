@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longembed_bench.data import read_corpus, read_folder
+from longembed_bench.folders import read_corpus, read_folder
 from longembed_st.errors import InputError
 
 CORPUS = [{"doc_id": "a", "text": "first"}, {"doc_id": "b", "text": "second"}]
