@@ -253,7 +253,7 @@ class IndexReader:
             ranking = info.ranking.with_overrides(mode, weight)
             vectors = None
             if ranking.mode != "lexical":
-                vectors = self._resources.query_vector(info.provenance, question.text)
+                vectors = self._resources.query_vectors(info.provenance, question.text)
             try:
                 answer = ask(
                     searcher,
@@ -269,7 +269,9 @@ class IndexReader:
                 continue
             if _has_vectors_of(store, info):
                 if vectors is not None:
-                    vectors.warn_if_cut(3)
+                    self._resources.warn_of_query(
+                        info.provenance, question.text, vectors.coverage, 3
+                    )
                 return answer
 
     def stats(self) -> Stats:
