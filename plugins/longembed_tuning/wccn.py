@@ -33,11 +33,7 @@ LEAST_DOCUMENTS = 20
 
 
 class Scatter:
-    """The covariances of documents that are added one at a time; memory does not grow with them.
-
-    Args:
-        width: Numbers of a vector.
-    """
+    """The covariances of documents that are added one at a time; memory does not grow with them."""
 
     def __init__(self, width: int) -> None:
         self.width = width

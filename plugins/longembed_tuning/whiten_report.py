@@ -83,12 +83,7 @@ def save(model: LongSentenceTransformer, fit: Fit, folder: Path) -> None:
 
 
 def describe(judgement: Judgement, subject: str = "Whitening") -> str:
-    """Return a judgement as one sentence, without its full stop.
-
-    Args:
-        judgement: The judgement.
-        subject: What was judged.
-    """
+    """Return a judgement as one sentence, without its full stop."""
     verdict = "helps" if judgement.gains else "gains nothing"
     return (
         f"{subject} {verdict}: {judgement.queries} passages, each to find its document among "
