@@ -20,11 +20,7 @@ from longembed_st.base.settings import ModelSettings
 
 
 class LexicalScorer:
-    """Score documents by their words.
-
-    Args:
-        documents: The texts.
-    """
+    """Score documents by their words."""
 
     def __init__(self, documents: Sequence[str]) -> None:
         self._ids = [f"{number:09}" for number in range(len(documents))]
@@ -41,11 +37,7 @@ class LexicalScorer:
         self._words.update(store)
 
     def score(self, query: str) -> NDArray[np.float32]:
-        """Return the scores of all documents for a query, shape (documents,), from 0 to 1.
-
-        Args:
-            query: The query.
-        """
+        """Return the scores of all documents for a query, shape (documents,), from 0 to 1."""
         words = self._words.query(query)
         scores = lexical_scores(self._ids, words.scores(self._ids), words.highest)
         return np.asarray(scores.totals, dtype=np.float32)

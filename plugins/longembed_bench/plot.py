@@ -33,11 +33,7 @@ def write_plots(results: Sequence[Result], folder: Path) -> None:
 
 
 def draw(results: Sequence[Result]) -> Figure:
-    """Draw scores by length, or against the time to read a document if there is one length only.
-
-    Args:
-        results: Of one task.
-    """
+    """Draw scores by length, or against the time to read a document if there is one length only."""
     by_length = len({result.length for result in results}) > 1
     runs = {label: list(group) for label, group in groupby(results, key=lambda r: r.label)}
     # The legend stands on the right, and is as high and as wide as its labels.

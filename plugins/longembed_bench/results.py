@@ -89,11 +89,7 @@ class ResultFile:
         return result if is_current else None
 
     def add(self, result: Result) -> None:
-        """Write a result; one of the same line, task and length is replaced.
-
-        Args:
-            result: What was measured.
-        """
+        """Write a result; one of the same line, task and length is replaced."""
         self._results[result.label, result.task, result.length] = result
         lines = (json.dumps(asdict(each)) + "\n" for each in self.all())
         write_text(self._path, "".join(lines))

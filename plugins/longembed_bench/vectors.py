@@ -136,11 +136,7 @@ class VectorFile:
 
 
 def digest(*parts: str) -> str:
-    """Return a hash of some texts together, 64 hexadecimal digits.
-
-    Args:
-        *parts: The texts.
-    """
+    """Return a hash of some texts together, 64 hexadecimal digits."""
     return _key(*parts).hex()
 
 

@@ -92,12 +92,7 @@ def show_report(
 
 
 def show_dry_run(console: Terminal, forecast: DryRun) -> None:
-    """Print what indexing would do.
-
-    Args:
-        console: Where to print.
-        forecast: What would be done.
-    """
+    """Print what indexing would do."""
     table = Table(title="Would be indexed", title_justify="left", show_header=False)
     table.add_row("documents to read", f"{len(forecast.new):,}")
     table.add_row("documents unchanged", f"{forecast.unchanged:,}")
@@ -125,12 +120,7 @@ def _duration(seconds: float) -> str:
 
 
 def show_reindexed(console: Terminal, result: Reindexed) -> None:
-    """Print what a reindexing has done, and where the old vectors are.
-
-    Args:
-        console: Where to print.
-        result: What was done.
-    """
+    """Print what a reindexing has done, and where the old vectors are."""
     counts = result.report.counts
     rows = [
         ("documents embedded", counts["added"]),
@@ -191,12 +181,7 @@ def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str])
 
 
 def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
-    """Print hits without passages, a row each.
-
-    Args:
-        console: Where to print.
-        hits: Best first.
-    """
+    """Print hits without passages, a row each."""
     table = Table()
     for heading in ("rank", "score"):
         table.add_column(heading, justify="right")
@@ -214,12 +199,7 @@ def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
 
 
 def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
-    """Print documents with their passages, the best sentence highlighted.
-
-    Args:
-        console: Where to print.
-        hits: Best first.
-    """
+    """Print documents with their passages, the best sentence highlighted."""
     for rank, hit in enumerate(hits, 1):
         document = hit.document
         details = ", ".join(
@@ -250,11 +230,7 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
 
 
 def left_out_line(left_out: Sequence[LeftOut]) -> str:
-    """Return which parts of a file were not read, in one short line.
-
-    Args:
-        left_out: The parts.
-    """
+    """Return which parts of a file were not read, in one short line."""
     more = f"; {len(left_out) - _NAMES_SHOWN:,} more" if len(left_out) > _NAMES_SHOWN else ""
     return escaped("; ".join(map(str, left_out[:_NAMES_SHOWN])) + more)
 

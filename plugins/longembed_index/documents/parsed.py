@@ -69,11 +69,7 @@ def clean_title(title: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the message of an error in one short line.
-
-    Args:
-        error: The error.
-    """
+    """Return the message of an error in one short line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 

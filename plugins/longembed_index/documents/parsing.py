@@ -60,11 +60,7 @@ class Limits:
             _check_ocr_command(self.ocr)
 
     def can_read(self, left_out: Iterable[LeftOut]) -> bool:
-        """Return whether the command could read some of what was left out of a file.
-
-        Args:
-            left_out: The parts.
-        """
+        """Return whether the command could read some of what was left out of a file."""
         return bool(self.ocr) and any(part.what == SCANNED for part in left_out)
 
 

@@ -139,9 +139,6 @@ class WordIndex:
     def find_phrase(self, phrase: str) -> set[str] | None:
         """Return the documents that have the words of a phrase in a row, stop words included.
 
-        Args:
-            phrase: Any text.
-
         Returns:
             None if the phrase has no words.
         """

@@ -95,9 +95,6 @@ class Package:
     def read(self, name: str) -> bytes:
         """Return a part.
 
-        Args:
-            name: Of the part.
-
         Raises:
             InputError: If it declares entities, as no office program does.
             zipfile.BadZipFile: If it is damaged.
@@ -119,9 +116,6 @@ class Package:
 
     def tree(self, name: str) -> Any:
         """Return the root element of a part; of one that is damaged, what can be read.
-
-        Args:
-            name: Of the part.
 
         Raises:
             etree.XMLSyntaxError: If nothing of it can be read.
@@ -233,11 +227,7 @@ def is_xml(name: str) -> bool:
 
 
 def archive_of(parts: Mapping[str, bytes]) -> io.BytesIO:
-    """Return an archive of parts, for a library to read.
-
-    Args:
-        parts: By name.
-    """
+    """Return an archive of parts, for a library to read."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in parts.items():

@@ -12,11 +12,7 @@ _MOST_POINTS = 10_000
 
 
 def chart_lines(root: Any) -> list[str]:
-    """Return the titles of a chart and the table of its values, as Markdown.
-
-    Args:
-        root: Of the chart's part.
-    """
+    """Return the titles of a chart and the table of its values, as Markdown."""
     if "chartex" in str(root.tag):
         return [
             *shape_lines(root),

@@ -94,9 +94,6 @@ _SYMBOL = "A w:sym element with an unsupported character"
 def read_docx(data: bytes) -> Parsed:
     """Read a Word document as Markdown.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: If it cannot be read.
     """

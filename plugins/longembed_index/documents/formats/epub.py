@@ -23,9 +23,6 @@ _PAGES = (".xhtml", ".html", ".htm", ".xml")
 def read_epub(data: bytes) -> Parsed:
     """Read an e-book as Markdown, its chapters in the order of reading.
 
-    Args:
-        data: The file.
-
     Returns:
         The book; chapters that are missing, damaged or encrypted are in `left_out`.
 

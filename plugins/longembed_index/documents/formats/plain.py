@@ -40,9 +40,6 @@ def read_text(data: bytes) -> Parsed:
 def read_markdown(data: bytes) -> Parsed:
     """Read Markdown as it is, with the title of its front matter.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: As `longembed_index.documents.formats.encodings.decode`.
     """

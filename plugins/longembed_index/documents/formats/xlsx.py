@@ -48,9 +48,6 @@ _MIDNIGHT = re.compile(r"T00:00:00(\.0+)?Z?$")
 def read_xlsx(data: bytes) -> Parsed:
     """Read a workbook: each sheet under its name, each row as a line.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: If it cannot be read.
     """
