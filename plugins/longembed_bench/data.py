@@ -55,7 +55,7 @@ def passages_as_queries(documents: Mapping[str, str], queries: int, seed: int = 
     Args:
         documents: Text by id.
         queries: How many.
-        seed: Of the places and of the words that are dropped.
+        seed: Chooses the places, and the words that are dropped.
 
     Returns:
         The documents with a query for each passage.

@@ -78,11 +78,11 @@ class ResultFile:
         """Return a result, or None if it was not measured on this data in this revision.
 
         Args:
-            label: Of the line.
+            label: The label of the run.
             task: Name of the task.
             length: Tokens of a generated document.
             data: Digest of the data.
-            revision: Of the retriever.
+            revision: The revision of the retriever.
         """
         result = self._results.get((label, task, length))
         is_current = result is not None and (result.data, result.revision) == (data, revision)

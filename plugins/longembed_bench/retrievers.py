@@ -279,7 +279,7 @@ class Hybrid(Retriever):
 
     Args:
         dense: Finds by vectors.
-        weight: Of the vectors, from 0 to 1.
+        weight: The weight of the vectors, from 0 to 1.
     """
 
     def __init__(self, dense: Retriever, weight: float) -> None:

@@ -54,7 +54,7 @@ class MethodChoice:
     """A method with its options.
 
     Attributes:
-        label: As typed, and in tables.
+        label: What the user typed; also shown in tables.
         name: The extension method, or `CHUNKS` or `BM25`.
         settings: The settings of the model, without its name.
         whitening: Options of `longembed_st.fit_whitening`, if a whitening is fitted on the corpus
@@ -138,8 +138,8 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
     """Return a run for every model with every method, and the baselines.
 
     Args:
-        models: As typed, `MODEL` or `NAME=MODEL`.
-        methods: As typed, `pcw:window_size=256`; may include `chunks` and `bm25`.
+        models: What the user typed, `MODEL` or `NAME=MODEL`.
+        methods: What the user typed, `pcw:window_size=256`; may include `chunks` and `bm25`.
         baselines: Whether to add chunks for each model, and BM25.
 
     Raises:

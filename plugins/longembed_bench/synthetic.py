@@ -61,7 +61,7 @@ def passkey_data(
 
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
-        seed: Of names, keys, depths and questions.
+        seed: Chooses names, keys, depths and questions.
         documents: How many documents.
         queries: How many of them are asked for.
 
@@ -98,7 +98,7 @@ def needle_data(
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
         haystack: The long text; its beginning is used.
-        seed: Of facts, depths and questions.
+        seed: Chooses facts, depths and questions.
         documents: How many documents, at most 100.
         queries: How many of them are asked for.
 

@@ -67,9 +67,9 @@ def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], 
     """Read `passkey`, `qmsum` or `qmsum=FOLDER`.
 
     Args:
-        text: As typed behind `--task`.
-        lengths: Of generated documents, in tokens.
-        seed: Of generated documents.
+        text: The value of `--task`.
+        lengths: The lengths of generated documents, in tokens.
+        seed: The seed of generated documents.
         haystack: Returns the text to hide facts in.
 
     Raises:

@@ -100,7 +100,7 @@ class VectorFile:
         """Keep the vectors of a text that were computed elsewhere.
 
         Args:
-            kind: As for `read`.
+            kind: The same as for `read`.
             text: The text.
             vectors: Shape (vectors, width).
             coverage: What was read of the text.

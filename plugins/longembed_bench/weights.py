@@ -13,7 +13,7 @@ from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
 from longembed_index.search.ranking import WEIGHT, Mode, Ranking
 
 WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
-"""Of the vectors: 0 is words alone, 1 vectors alone."""
+"""The weights of the vectors to try: 0 is words alone, 1 vectors alone."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class TuningRecord:
         best_step: The step whose rows were kept.
         scores: By "none", "pi" and "rp" for the untuned model, and "tuned"; empty without held-out
             documents.
-        fingerprint: Of the tuned model.
+        fingerprint: The fingerprint of the tuned model.
     """
 
     model: str

@@ -105,7 +105,7 @@ def fit_map(
     """Return the whitening map of some documents.
 
     Args:
-        scatter: Of the documents.
+        scatter: The scatter of the documents.
         ridge: Added to every eigenvalue of S_w, as a multiple of their mean.
         dimensions: How many dimensions to keep; None for all.
         least: The fewest documents of two windows or more.

@@ -118,7 +118,7 @@ class Survey:
         kept: Numbers of the documents that are fitted on.
         repeated: How many were left out as near-duplicates.
         corpus: A hash of the documents that are fitted on, in whatever order.
-        frequencies: Of the model's tokens, if they were counted.
+        frequencies: The document frequencies of the tokens, if they were counted.
     """
 
     kept: list[int]

@@ -18,8 +18,8 @@ class Fit:
     Attributes:
         whitening: The whitening, to be built into the model.
         variant: Which of the variants that `on_document` was given the whitening is for.
-        judgement: Of the whitening, on documents held out of the fit; None without validation.
-        weighting: Of weighted tokens against equal ones; None if only one of them was tried.
+        judgement: The whitening judged on documents held out of the fit; None without validation.
+        weighting: Weighted tokens against equal ones; None if only one of them was tried.
         documents: How many documents it was fitted on.
         windows: How many windows these documents have.
         differences: Windows less documents: in how many directions they can differ.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 TOKENS_PER_BYTE = 0.25
-"""Of plain English text: assumed until something was measured."""
+"""Plain English text has about so many; used until something was measured."""
 
 
 class Forecast:

@@ -62,7 +62,7 @@ def clean_title(title: object) -> str:
     """Return a title in one line; empty if a program wrote it where nobody gave one.
 
     Args:
-        title: As the file has it; None if it has none.
+        title: The title in the file; None without one.
     """
     line = _PROGRAM.sub("", " ".join(str(title or "").split()))
     return "" if line.lower() in _NO_TITLES else line[:_LONGEST_TITLE]
@@ -78,7 +78,7 @@ def read_as(kind: str) -> Iterator[None]:
     """Turn whatever a library raises on a damaged file into an `InputError`.
 
     Args:
-        kind: Of the file, as people call it.
+        kind: The name of the format, for the message.
     """
     try:
         yield

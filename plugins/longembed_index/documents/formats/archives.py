@@ -66,7 +66,7 @@ class Package:
         max_megabytes: The limit of unpacked XML.
 
     Attributes:
-        names: Of its parts.
+        names: The names of its parts.
         left_out: What of it was not read, added to by whoever reads it.
 
     Raises:
@@ -134,8 +134,8 @@ class Package:
         """Yield elements of a large part, which are emptied afterwards.
 
         Args:
-            name: Of the part.
-            *tags: Of the elements, without namespaces.
+            name: The name of the part.
+            *tags: The tags of the elements, without namespaces.
         """
         events = etree.iterparse(
             io.BytesIO(self.read(name)),
@@ -183,8 +183,8 @@ class Package:
         """Return the parts that a part leads to, by the ids of its relations.
 
         Args:
-            name: Of the part.
-            *kinds: Of the relations; all without any.
+            name: The name of the part.
+            *kinds: The kinds of the relations; all kinds if none is named.
         """
         return {
             relation.id: relation.target

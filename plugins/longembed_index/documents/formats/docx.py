@@ -35,7 +35,7 @@ from longembed_index.documents.parsed import LeftOut, Parsed, read_as
 from longembed_st.errors import InputError
 
 _MAX_MEGABYTES = 50
-"""Of XML, unpacked."""
+"""The limit of unpacked XML."""
 _MOST_ELEMENTS = 400_000
 """Paragraphs and runs. mammoth takes about a minute for so many, and a gigabyte of memory."""
 
@@ -69,7 +69,7 @@ _KEPT = {
 """The properties that change the text; the others cost mammoth most of its time."""
 
 _LEVELS = ("0", "1", "2", "3", "4", "5")
-"""Of headings; what lies deeper is text."""
+"""The levels of headings; deeper ones are text."""
 _MOST_STEPS = 20
 """From a style to those it is based on, which may be in a circle."""
 
@@ -228,9 +228,9 @@ def _simplify(root: Any, package: Package, name: str) -> None:
     """Put all text of a part where mammoth reads it.
 
     Args:
-        root: Of the part, changed in place.
+        root: The root element of the part; changed in place.
         package: What it is a part of.
-        name: Of the part.
+        name: The name of the part.
     """
     choose_alternates(root)
     for element in list(root.iter(f"{_W}drawing", f"{_W}pict", f"{_W}object"))[::-1]:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 GENERAL = "General"
 DAY_0 = datetime(1899, 12, 30)
-"""Of the dates of most workbooks."""
+"""The day with the number 0 in most workbooks."""
 DAY_0_OF_1904 = datetime(1904, 1, 1)
-"""Of the dates of the others."""
+"""The day with the number 0 in the others."""
 
 _ISO = "yyyy-mm-dd"
 BUILT_IN = {
@@ -82,9 +82,9 @@ def shown(number: str, code: str, day_0: datetime = DAY_0) -> str:
     """Return a number as its cell shows it.
 
     Args:
-        number: As the file has it.
+        number: The number in the file.
         code: The number format.
-        day_0: Of the dates.
+        day_0: The day with the number 0.
 
     Returns:
         The text; that of the format General if the format shows nothing, or cannot show this. What

@@ -26,7 +26,7 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
     Args:
         command: With `{image}`.
         document: A `pypdfium2.PdfDocument`.
-        number: Of the page, counted from 0.
+        number: The number of the page, counted from 0.
 
     Raises:
         InputError: If the command fails.

@@ -74,7 +74,7 @@ class _Book:
         sheets: The name and the part of each.
         strings: The texts of cells, which share them.
         formats: The number format of each style.
-        day_0: Of the dates.
+        day_0: The day with the number 0.
         authors: The names of those who wrote comments, by their ids.
     """
 
