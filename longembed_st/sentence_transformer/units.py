@@ -120,7 +120,7 @@ def read_units(
 
     Raises:
         ConfigError: If the tokenizer keeps no offsets.
-        InputError: As `preprocess` of the reader.
+        InputError: For the same reasons as `preprocess` of the reader.
     """
     pool = pool or reader.pool
     tokenized = _tokenize(reader, texts, prompt)

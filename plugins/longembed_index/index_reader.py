@@ -168,7 +168,7 @@ class IndexReader:
             passage_words: About the words of a passage.
             where: A filter of the documents; see `longembed_index.store.filters`.
             mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+            weight: The weight of the vectors, from 0 to 1; the index's own without it.
             reranker: Reads the best documents together with the question, and orders them anew.
             candidates: How many documents it reads, at least k.
             on_read: Called while it reads, with how many it has read and is to read.
@@ -219,7 +219,7 @@ class IndexReader:
             count_tokens: Returns how many tokens a text has, of the model that is to read it.
             where: A filter of the documents; see `longembed_index.store.filters`.
             mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+            weight: The weight of the vectors, from 0 to 1; the index's own without it.
 
         Raises:
             ConfigError: If the question is blank, the index is empty, or an argument cannot be
@@ -303,7 +303,7 @@ class IndexReader:
 
         Args:
             *paths: Files and folders.
-            limits: As for `add`.
+            limits: The same as for `add`.
             on_document: Called for each document that was looked at.
             **search: `include`, `exclude` and `follow_links` as for `add`.
         """

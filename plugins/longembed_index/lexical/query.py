@@ -166,10 +166,10 @@ def _weighted(
     """Return the terms of a query with their weights.
 
     Args:
-        edition: Of the file of words.
+        edition: The edition of the file of words.
         counts: The terms that the collection has.
         times: How many times each term of the query is there.
-        totals: Of the collection.
+        totals: The totals of the collection.
         shares: How much of a term counts for the highest score; all of it if it is not named.
     """
     often = np.array([times[count.term] for count in counts], dtype=np.float64)

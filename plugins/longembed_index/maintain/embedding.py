@@ -98,7 +98,7 @@ def warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel:
         model: The model of the index.
         text: The question.
         coverage: How much of the question was read.
-        stacklevel: As that of `warnings.warn`.
+        stacklevel: The same as that of `warnings.warn`.
     """
     overflow, config = Overflow(), model.model.long_transformer.extension
     overflow.count(text, coverage.tokens, coverage.read, config)

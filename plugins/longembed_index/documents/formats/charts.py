@@ -8,7 +8,7 @@ from longembed_index.documents.formats.number_formats import GENERAL, shown
 from longembed_index.documents.formats.office_xml import local, shape_lines, table_lines
 
 _MOST_POINTS = 10_000
-"""The points of a series that are read; nobody can tell more of them apart in a chart."""
+"""The largest number of points that are read of a series."""
 
 
 def chart_lines(root: Any) -> list[str]:
