@@ -97,7 +97,7 @@ def show_choice(console: Terminal, choice: Choice) -> None:
     best, second = choice.candidates[:2]
     mean, low, high = (100 * value for value in choice.margin)
     times = best.cost.seconds_per_document / second.cost.seconds_per_document
-    verdict = "" if choice.is_clear else "; with these queries, the two cannot be told apart"
+    verdict = "" if choice.is_clear else "; these queries do not show which is better"
     console.say(
         f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
         f"{high:+.1f}), at {times:.1f} times its time{verdict}."

@@ -98,7 +98,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class EmbeddingBar:
-    """What a bar of documents is told by an index: outcomes, and the steps after them."""
+    """A bar of documents, with the methods that an index calls while it works."""
 
     def __init__(self, bars: Bars, forecast: Forecast) -> None:
         self._bars, self._forecast = bars, forecast

@@ -65,7 +65,7 @@ _PRECISION = 15
 _MOST_PLACES = 30
 _WIDE = Context(prec=1000)
 _LAST_DAY = 2_958_466
-"""The first day of the year 10000, which is no date any more."""
+"""The first day of the year 10000. Dates end before it."""
 
 
 class Token(NamedTuple):
