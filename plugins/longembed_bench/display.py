@@ -32,10 +32,6 @@ def show_results(console: Terminal, results: Sequence[Result]) -> None:
     """Print one table a task.
 
     What was read, the size of vectors and the time are those of a run's longest documents.
-
-    Args:
-        console: Where to print.
-        results: All results, task by task.
     """
     for task, group in groupby(results, key=lambda result: result.task):
         of_task = list(group)
@@ -77,12 +73,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 
 def show_choice(console: Terminal, choice: Choice) -> None:
-    """Print what each method scored and cost, and which to use.
-
-    Args:
-        console: Where to print.
-        choice: The outcome of a calibration.
-    """
+    """Print what each method scored and cost, and which to use."""
     table = Table(title="nDCG@10 x 100", title_justify="left")
     for heading in ("method", "score", "read", "s/doc"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
@@ -105,13 +96,7 @@ def show_choice(console: Terminal, choice: Choice) -> None:
 
 
 def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> None:
-    """Print the scores of words beside vectors at each weight, and which weight to use.
-
-    Args:
-        console: Where to print.
-        weights: The scores.
-        questions: Whether the queries are questions, not passages.
-    """
+    """Print the scores of words beside vectors at each weight, and which weight to use."""
     table = Table(title="Words beside its vectors, nDCG@10 x 100", title_justify="left")
     table.add_column("weight of the vectors")
     table.add_column("score", justify="right")

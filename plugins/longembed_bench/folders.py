@@ -21,9 +21,6 @@ def read_folder(folder: Path) -> RetrievalData:
     `_id`, `query-id`, `corpus-id`. Without a score, the document is relevant. A `title` is put
     before the text. Queries without a relevant document are left out.
 
-    Args:
-        folder: Where the three files are.
-
     Raises:
         InputError: If a file is missing or a line is malformed; the message names the line.
     """

@@ -18,12 +18,7 @@ INKS = ("#000000", "#1f4e8c", "#8c4a1f", "#5b5b5b", "#2f6f4f", "#6d3a7a")
 
 
 def write_plots(results: Sequence[Result], folder: Path) -> None:
-    """Write a plot of each task, as TASK.png.
-
-    Args:
-        results: All results, task by task.
-        folder: Where to write them.
-    """
+    """Write a plot of each task, as TASK.png."""
     for task, group in groupby(results, key=lambda result: result.task):
         figure = draw(list(group))
         write_atomically(

@@ -75,15 +75,7 @@ class ResultFile:
     def get(
         self, label: str, task: str, length: int | None, *, data: str, revision: str
     ) -> Result | None:
-        """Return a result, or None if it was not measured on this data in this revision.
-
-        Args:
-            label: The label of the run.
-            task: Name of the task.
-            length: Tokens of a generated document.
-            data: Digest of the data.
-            revision: The revision of the retriever.
-        """
+        """Return a result, or None if it was not measured on this data in this revision."""
         result = self._results.get((label, task, length))
         is_current = result is not None and (result.data, result.revision) == (data, revision)
         return result if is_current else None

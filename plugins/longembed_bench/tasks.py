@@ -113,9 +113,6 @@ def data_of(task: AbsTaskRetrieval) -> RetrievalData:
     """Return the documents, queries and grades of a loaded task of mteb.
 
     Documents stay unaltered, behind their title where they have one.
-
-    Args:
-        task: The task; its one evaluation split counts.
     """
     split = task.dataset["default"][task.metadata.eval_splits[0]]
     corpus, queries = split["corpus"], split["queries"]

@@ -115,11 +115,6 @@ def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
 def draw_documents(count: int, most: int, seed: int) -> list[int]:
     """Draw the documents that passages are looked up in.
 
-    Args:
-        count: How many documents there are.
-        most: The most to draw.
-        seed: The seed of the draw.
-
     Returns:
         Their numbers, in order.
     """

@@ -67,11 +67,7 @@ class Scatter:
         self._between += np.outer(before, own - self._centre)
 
     def merged(self, other: Scatter) -> Scatter:
-        """Return the scatter of both sets of documents (Chan, Golub and LeVeque 1979).
-
-        Args:
-            other: The scatter of other documents.
-        """
+        """Return the scatter of both sets of documents (Chan, Golub and LeVeque 1979)."""
         both = Scatter(self.width)
         both.documents = self.documents + other.documents
         both.divided = self.divided + other.divided

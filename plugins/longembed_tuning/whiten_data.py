@@ -91,11 +91,7 @@ def sketch(text: str) -> frozenset[int]:
 
 
 def near_duplicates(sketches: Iterable[frozenset[int]]) -> list[int]:
-    """Return the numbers of the documents that repeat an earlier one.
-
-    Args:
-        sketches: The sketch of each document.
-    """
+    """Return the numbers of the documents that repeat an earlier one."""
     seen: defaultdict[int, list[int]] = defaultdict(list)
     sizes: dict[int, int] = {}
     repeated = []

@@ -43,11 +43,7 @@ _SCORE_LABELS = {
 
 
 def model_line(settings: ModelSettings) -> str:
-    """Return a line that says which model reads how much of each document.
-
-    Args:
-        settings: The settings of a loaded model.
-    """
+    """Return a line that says which model reads how much of each document."""
     limit = settings.max_seq_length
     whitening = f", whitened by {settings.whitening}" if settings.whitening else ""
     extent = f"up to {limit:,} tokens of" if limit else "all of"
@@ -60,14 +56,7 @@ def model_line(settings: ModelSettings) -> str:
 def show_report(
     console: Terminal, report: Report, verbose: bool = False, title: str = "Index"
 ) -> None:
-    """Print what became of the documents, and why some were not stored.
-
-    Args:
-        console: Where to print.
-        report: The report of a run.
-        verbose: Whether to name all documents that failed.
-        title: What was done.
-    """
+    """Print what became of the documents, and why some were not stored."""
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
         rows.append(("of these moved, not embedded again", len(report.moved)))
@@ -144,25 +133,14 @@ def show_reindexed(console: Terminal, result: Reindexed) -> None:
 
 
 def show_dropped(console: Terminal, names: Sequence[str]) -> None:
-    """Print which old vectors were deleted.
-
-    Args:
-        console: Where to print.
-        names: The names under which they were kept.
-    """
+    """Print which old vectors were deleted."""
     console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
 def _show_failed(
     console: Terminal, failed: Sequence[tuple[str, str]], verbose: bool = False
 ) -> None:
-    """Print which documents were not stored, and why.
-
-    Args:
-        console: Where to print.
-        failed: Name and reason.
-        verbose: Whether to name all of them.
-    """
+    """Print which documents were not stored, and why."""
     lines = [f"{short_name(name)}: {why}" for name, why in failed]
     _show_list(console, "Not stored:", lines, verbose)
 

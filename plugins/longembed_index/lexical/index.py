@@ -78,10 +78,6 @@ class WordIndex:
     """The words of one collection; see `longembed_index.lexical.protocol.LexicalIndex`.
 
     Threads may share it, and a forked child may go on using it.
-
-    Args:
-        directory: The folder of the store.
-        collection: The collection in it.
     """
 
     def __init__(self, directory: Path, collection: str) -> None:

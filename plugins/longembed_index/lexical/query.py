@@ -51,12 +51,7 @@ class _QueryTerms(NamedTuple):
 
 
 class WordQuery:
-    """One query; see `longembed_index.lexical.protocol.LexicalQuery`.
-
-    Args:
-        words: The words that it is put to.
-        text: Any text.
-    """
+    """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
 
     def __init__(self, words: Reader, text: str) -> None:
         self._words, self._text = words, text

@@ -61,10 +61,6 @@ class Relation:
 class Package:
     """An office file that has been opened.
 
-    Args:
-        data: The file.
-        max_megabytes: The limit of unpacked XML.
-
     Attributes:
         names: The names of its parts.
         left_out: What of it was not read, added to by whoever reads it.
@@ -131,12 +127,7 @@ class Package:
             return root
 
     def stream(self, name: str, *tags: str) -> Iterator[Any]:
-        """Yield elements of a large part, which are emptied afterwards.
-
-        Args:
-            name: The name of the part.
-            *tags: The tags of the elements, without namespaces.
-        """
+        """Yield elements of a large part, which are emptied afterwards."""
         events = etree.iterparse(
             io.BytesIO(self.read(name)),
             tag=[f"{{*}}{tag}" for tag in tags],
@@ -153,11 +144,7 @@ class Package:
             self._name_damage(name)
 
     def main(self, default: str) -> str:
-        """Return the name of the part that holds the document itself.
-
-        Args:
-            default: If the archive does not name it.
-        """
+        """Return the name of the part that holds the document itself."""
         for relation in self.relations(""):
             if relation.kind == "officeDocument" and self.has(relation.target):
                 return relation.target

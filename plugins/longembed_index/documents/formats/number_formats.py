@@ -81,11 +81,6 @@ _COMMA, _POINT = Token("other", ","), Token("other", ".")
 def shown(number: str, code: str, day_0: datetime = DAY_0) -> str:
     """Return a number as its cell shows it.
 
-    Args:
-        number: The number in the file.
-        code: The number format.
-        day_0: The day with the number 0.
-
     Returns:
         The text; that of the format General if the format shows nothing, or cannot show this. What
         is not a number is returned as it is.
