@@ -26,11 +26,11 @@ from typing import Any
 import bm25s
 import numpy as np
 from langchain_text_splitters import RecursiveCharacterTextSplitter
+from measure import reciprocal_ranks
 from rich.progress import track
 from whitening import read_rows
 
 from longembed_bench.evaluate import BUDGETS, Part, cut
-from longembed_bench.retrievers import reciprocal_ranks
 from longembed_index.document import Document
 from longembed_index.index import Index
 from longembed_index.lexical.analyzer import get_analyzer

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import timed
+from measure import reciprocal_ranks, timed
 from rich.progress import track
 from samples import word_index
 from whitening import Task, load_tasks, ndcg, read_rows
 
-from longembed_bench.retrievers import reciprocal_ranks
 from longembed_index.search.ranking import WEIGHT
 from longembed_index.search.scores import lexical_scores
 from longembed_st.loading.whitening import unit

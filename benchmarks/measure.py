@@ -148,3 +148,15 @@ def mixed_lengths(count: int, shortest: int = 100, longest: int = 8000) -> list[
     draw = random.Random(0)
     ends = np.log10([shortest, longest])
     return [int(10 ** draw.uniform(*ends)) for _ in range(count)]
+
+
+def reciprocal_ranks(scores: Any) -> Any:
+    """Return 1 / (60 + rank) of each document, as in reciprocal rank fusion (Cormack et al. 2009).
+
+    Args:
+        scores: Shape (queries, documents).
+    """
+    import numpy as np
+
+    ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    return np.asarray(1 / (61 + ranks), dtype=np.float32)

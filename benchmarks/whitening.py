@@ -27,9 +27,9 @@ import longembed_st as le
 from longembed_index.documents.folder import jsonl_rows
 from longembed_st.files import write_atomically
 from longembed_st.loading.whitening import Whitening, unit, with_whitening
-from longembed_tuning.frequencies import DocumentFrequencies
 from longembed_tuning.samples import read_windows
 from longembed_tuning.wccn import RIDGE, Scatter, fit_map
+from longembed_tuning.whiten_data import DocumentFrequencies
 
 DIMENSIONS = (384, 256, 128, 64)
 DOCUMENTS = (20, 40, 80, 120, 160, 240)

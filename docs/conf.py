@@ -89,11 +89,12 @@ def write_commands(app: Sphinx) -> None:
     for name, command in sorted(group.commands.items()):  # type: ignore[attr-defined]
         pages += [f"## longembed {name}\n", (command.help or "").strip() + "\n"]
         rows = []
-        for one in command.params:
-            told = " / ".join(f"`{option}`" for option in (*one.opts, *one.secondary_opts))
-            if one.param_type_name == "argument":
-                told = f"`{one.metavar or one.name.upper()}`"
-            rows.append(f"| {told} | {_cell(getattr(one, 'help', '') or '')} |")
+        for parameter in command.params:
+            options = (*parameter.opts, *parameter.secondary_opts)
+            names = " / ".join(f"`{option}`" for option in options)
+            if parameter.param_type_name == "argument":
+                names = f"`{parameter.metavar or parameter.name.upper()}`"
+            rows.append(f"| {names} | {_cell(getattr(parameter, 'help', '') or '')} |")
         pages.append("\n".join(["| | |", "|---|---|", *rows]) + "\n")
     text = "\n".join(pages)
     page = Path(app.srcdir) / COMMANDS
@@ -102,6 +103,6 @@ def write_commands(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """What is made before the pages are read."""
+    """Write the page of the commands before Sphinx reads the pages."""
     app.connect("builder-inited", write_commands)
     app.connect("autodoc-process-docstring", _blocks)

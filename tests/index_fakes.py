@@ -19,7 +19,7 @@ from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import Embed, embedder_of
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
-from longembed_st.base.coverage import Coverage, Encoded
+from longembed_st.base.coverage import Coverage, Encoded, QueryVectors
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, InputError
@@ -81,9 +81,9 @@ class FakeModel:
         coverages = [self._coverage(text) for text in texts]
         return Encoded(np.stack([self.vector(text) for text in texts]), coverages)
 
-    def encode_query_twice(self, text: str) -> SimpleNamespace:
+    def encode_query_twice(self, text: str) -> QueryVectors:
         vector = self.vector(text)
-        return SimpleNamespace(vector=vector, plain=vector, coverage=self._coverage(text))
+        return QueryVectors(vector, vector, self._coverage(text))
 
     def encode_units(
         self, texts: Sequence[str], ranges: Sequence[Sequence[tuple[int, int]]]

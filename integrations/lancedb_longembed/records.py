@@ -51,7 +51,7 @@ def table_of(records: Sequence[Record], language: str, dimensions: int | None) -
     Args:
         records: At least one; each id once.
         language: The language of their words.
-        dimensions: Of the vectors that the table has already; None if it has none.
+        dimensions: The numbers of a vector that the table has already; None if it has none.
 
     Raises:
         InputError: If an id or metadata cannot be stored.

@@ -227,7 +227,7 @@ class Rows:
             with lance_errors("read"):
                 names = [index.name for index in self.table.list_indices()]
                 statistics = [self.table.index_stats(name) for name in names]
-            counts = [one.num_unindexed_rows for one in statistics if one is not None]
+            counts = [index.num_unindexed_rows for index in statistics if index is not None]
             self._unindexed = (version, max(counts, default=0))
         return self._unindexed[1]
 

@@ -123,8 +123,8 @@ class LanceWords:
         if among is not None and self._rows.count_unindexed() > _MOST_UNINDEXED * len(self):
             # Among a few, LanceDB counts the words of unindexed documents in those few only.
             wanted = set(among)
-            found = (pair for pair in self.search(query, _ALL) if pair[0] in wanted)
-            return list(itertools.islice(found, most))
+            pairs = (pair for pair in self.search(query, _ALL) if pair[0] in wanted)
+            return list(itertools.islice(pairs, most))
         keys = None if among is None else list(filter(is_storable, among))
         if keys == []:
             return []

@@ -43,8 +43,8 @@ class LongEmbedReranker(BaseDocumentCompressor):
     def _loaded(self) -> Reranker:
         if self._reranker is None:
             self._reranker = reranker_of(self.model, device=self.device)
-        found: Reranker = self._reranker
-        return found
+        reranker: Reranker = self._reranker
+        return reranker
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -60,20 +60,21 @@ class LongEmbedReranker(BaseDocumentCompressor):
             The best first.
 
         Raises:
-            ModelError: If the model cannot be loaded, or is no reranker.
+            ModelError: If the model cannot be loaded, or is not a reranker.
             InputError: If a text cannot be read.
         """
         if not documents:
             return []
-        found = self._loaded().score_windows(query, [one.page_content for one in documents])
-        order = sorted(range(len(found)), key=lambda index: -found[index].score)
-        return [self._scored(documents[i], found[i]) for i in order[: self.top_n]]
+        texts = [document.page_content for document in documents]
+        scores = self._loaded().score_windows(query, texts)
+        order = sorted(range(len(scores)), key=lambda index: -scores[index].score)
+        return [self._scored(documents[i], scores[i]) for i in order[: self.top_n]]
 
-    def _scored(self, document: Document, found: WindowScores) -> Document:
-        data: dict[str, Any] = {**document.metadata, "relevance_score": found.score}
+    def _scored(self, document: Document, scores: WindowScores) -> Document:
+        data: dict[str, Any] = {**document.metadata, "relevance_score": scores.score}
         text = document.page_content
-        if found.best_span is not None:
-            start, end = found.best_span
+        if scores.best_span is not None:
+            start, end = scores.best_span
             data |= {"start": start, "end": end}
             text = text[start:end] if self.returns == "passages" else text
         return Document(page_content=text, metadata=data, id=document.id)

@@ -66,7 +66,7 @@ def no_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | Non
 
     Args:
         attention_mask: Of four dimensions, or None.
-        **kwargs: As for transformers' `sdpa_mask`.
+        **kwargs: The same as for transformers' `sdpa_mask`.
     """
     return attention_mask
 

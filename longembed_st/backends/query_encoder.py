@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.backends.graph_files import read_graph
+from longembed_st.base.coverage import Coverage, QueryVectors
 from longembed_st.base.unknown_tokens import UNKNOWN_SHARE
 from longembed_st.files import cache_folder
 
@@ -38,20 +38,6 @@ PROBES = (
 
 MIN_COSINE = 0.9999
 """The least cosine between the vectors that the encoder and the model give for a text."""
-
-
-@dataclass(frozen=True)
-class EncodedQuery:
-    """A query as vectors of unit length.
-
-    Attributes:
-        vector: The vector of the model, shape (dimensions,).
-        plain: The vector to compare with runs of sentence units, as `encode_query_twice` gives it:
-            not whitened, tokens not weighted. Shape (width,).
-    """
-
-    vector: NDArray[np.float32]
-    plain: NDArray[np.float32]
 
 
 class QueryEncoder:
@@ -88,8 +74,8 @@ class QueryEncoder:
         self._of_thread = threading.local()
         self._check(settings["probes"])
 
-    def encode(self, text: str) -> EncodedQuery | None:
-        """Encode a query, or return None if the model itself must encode it.
+    def encode(self, text: str) -> QueryVectors | None:
+        """Encode a query as unit vectors, or return None if the model itself must encode it.
 
         It must if the query is longer than the original window, is not valid Unicode, or has many
         tokens that the model does not know: the model refuses or warns of these.
@@ -110,7 +96,7 @@ class QueryEncoder:
         vector, plain = (_unit(row) for row in np.array(output, dtype=np.float32))
         if self._whitening is not None:
             vector = _unit(self._whitening @ vector)
-        return EncodedQuery(vector, plain)
+        return QueryVectors(vector, plain, Coverage(len(ids), len(ids), 1, unknown=unknown))
 
     def _check(self, expected: dict[str, list[float]]) -> None:
         for text, vector in expected.items():

@@ -69,6 +69,21 @@ class Encoded:
         return len(self.coverages)
 
 
+@dataclass(frozen=True)
+class QueryVectors:
+    """A query as a vector for documents, and one for runs of units.
+
+    Attributes:
+        vector: As `encode_query` gives it, shape (dimensions,).
+        plain: A unit vector as units are: not whitened, tokens not weighted. Shape (width,).
+        coverage: How much of the query was read.
+    """
+
+    vector: NDArray[np.float32]
+    plain: NDArray[np.float32]
+    coverage: Coverage
+
+
 @dataclass
 class Overflow:
     """Counts what one call does not read, batch by batch, for one report at its end.

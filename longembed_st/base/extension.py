@@ -227,7 +227,7 @@ class ExtensionConfig(BaseModel):
         """Return the settings with the method's options in full.
 
         Raises:
-            ConfigError: As `build_method`.
+            ConfigError: For the same reasons as `build_method`.
         """
         fields = {name: getattr(self, name) for name in self._names()}
         options = self.build_method().model_dump()

@@ -175,7 +175,7 @@ class TokenizingTransformer(Transformer):
             As `features_of`.
 
         Raises:
-            InputError: As `preprocess`.
+            InputError: For the same reasons as `preprocess`.
         """
         policy = self.extension.on_overflow
         # How much is cut matters only where it is reported.
@@ -235,7 +235,7 @@ class TokenizingTransformer(Transformer):
             that its passes read; none if the tokenizer keeps no offsets.
 
         Raises:
-            InputError: As `preprocess`.
+            InputError: For the same reasons as `preprocess`.
         """
         texts = self.tokenize_texts(inputs, prompt, offsets=True)
         self.check_lengths(inputs, texts)

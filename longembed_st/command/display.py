@@ -53,7 +53,7 @@ class Bars(Progress):
     """Rich's bars; without a terminal, a line every half minute instead.
 
     Args:
-        *columns: As rich's.
+        *columns: The same as for rich.
         console: Where to draw.
     """
 

@@ -92,7 +92,7 @@ def path_argument(path: str | Path) -> Path:
     """Read a path; an empty one, which would mean the working folder, is a mistake.
 
     Args:
-        path: As typed, or the default.
+        path: The path from the command line, or the default.
     """
     text = os.fspath(path)
     if not text or "\0" in text:
@@ -159,8 +159,8 @@ def settings_from_options(
     """Return the settings that a command was given.
 
     Args:
-        query_prompt: As typed.
-        document_prompt: As typed.
+        query_prompt: The value of the option.
+        document_prompt: The value of the option.
         option: Each as `name=value`.
         **options: Fields of `ModelSettings` and options of methods; None counts as not given.
 
@@ -178,7 +178,7 @@ def parse_option(text: str) -> tuple[str, Any]:
     """Read `overlap=16` as a name and a JSON value; what is not JSON is a string.
 
     Args:
-        text: As typed behind `--option`.
+        text: The value of `--option`.
 
     Raises:
         ConfigError: If it is not of the form name=value.

@@ -34,7 +34,7 @@ class Terminal(Console):
 
         Args:
             text: The string.
-            **options: As rich's; those that would interpret it have no effect.
+            **options: The same as for rich; those that would interpret it have no effect.
         """
         options |= {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
         return super().render_str(escaped(text), **options)
@@ -46,7 +46,7 @@ class Terminal(Console):
 
         Args:
             renderable: What to show.
-            options: As rich's.
+            options: The same as for rich.
         """
         for segment in super().render(renderable, options):
             if segment.control or segment.text == "\n" or segment.text.isprintable():
@@ -60,7 +60,7 @@ class Terminal(Console):
 
         Args:
             text: The line.
-            style: As rich's.
+            style: The same as for rich.
         """
         self.print(self.render_str(text), style=style, soft_wrap=True)
 

@@ -120,7 +120,7 @@ def cached_model(settings: ModelSettings) -> CachedModel:
         settings: With a `model_name`. A folder whose files changed is another model.
 
     Raises:
-        LongEmbedError: As `longembed_st.load` does.
+        LongEmbedError: For the same reasons as `longembed_st.load` does.
     """
     key = _key(settings)
     with _lock:
@@ -175,7 +175,7 @@ def _files(name: str) -> Hashable:
     """The name of a hub model; the files of a path with their size and time of the last change.
 
     Args:
-        name: Of a model or of a whitening.
+        name: The name of a model or of a whitening.
     """
     place = Path(name)
     if not name or not place.exists():

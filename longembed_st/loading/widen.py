@@ -30,7 +30,7 @@ def widen(model: BaseModel, settings: ModelSettings) -> None:
 
     Args:
         model: Changed in place.
-        settings: Of the model.
+        settings: The settings of the model.
     """
     first = [*transformers_of(model), model[0]][0]
     narrow = half_precision_of(first)

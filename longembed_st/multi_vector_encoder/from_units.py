@@ -39,7 +39,7 @@ class PartReader(Module):
 
     Args:
         reader: Of an extended model.
-        split: As for `multi_vector`.
+        split: The same as for `multi_vector`.
     """
 
     forward_kwargs = {"task"}  # noqa: RUF012 - as the base class has it

@@ -80,7 +80,7 @@ class LongTokenTransformer(LongReader):
             As `LongReader.preprocess`; for expanded queries the features of sentence-transformers.
 
         Raises:
-            InputError: As `LongReader.preprocess`.
+            InputError: For the same reasons as `LongReader.preprocess`.
         """
         if kwargs.get("task") == "query":
             limit = self._query_limit()

@@ -142,7 +142,7 @@ def mask_of_padded_texts(attention_mask: Tensor | None = None, **kwargs: Any) ->
 
     Args:
         attention_mask: Shape (batch, n), or None if no text was padded.
-        **kwargs: As for transformers' `sdpa_mask`.
+        **kwargs: The same as for transformers' `sdpa_mask`.
     """
     return None if attention_mask is None else sdpa_mask(attention_mask=attention_mask, **kwargs)
 

@@ -14,7 +14,7 @@ from sentence_transformers.util import batch_to_device, truncate_embeddings
 from torch import nn
 
 from longembed_st.base.computing import NOT_FINITE
-from longembed_st.base.coverage import Coverage, Encoded, Overflow
+from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
 from longembed_st.base.pooled import following_modules
 from longembed_st.base.reductions import mean_by_text
@@ -25,7 +25,6 @@ from longembed_st.sentence_transformer.token_states import token_states
 from longembed_st.sentence_transformer.transformer import LongTransformer
 from longembed_st.sentence_transformer.units import (
     PooledText,
-    QueryVectors,
     UnitVectors,
     read_units,
 )

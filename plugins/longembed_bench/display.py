@@ -1,23 +1,79 @@
-"""What `longembed calibrate` prints."""
+"""The tables that `longembed bench` and `longembed calibrate` print."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from longembed_bench.calibrate import Choice
-from longembed_bench.index_parts import WEIGHT
+from longembed_bench.results import Result
+from longembed_bench.runs import WHITEN
+from longembed_bench.tasks import NEEDLE, PASSKEY
 from longembed_bench.weights import Weights
+from longembed_index.search.ranking import WEIGHT
 from longembed_st.command.display import percent
 from longembed_st.command.terminal import Terminal
 
+WHITEN_TRUE = f"{WHITEN}=true"
+NOTES = {
+    PASSKEY: "Passkey hides a number in a text that is the same everywhere. It shows whether a "
+    "model reads to the end, not how well it finds documents by their subject.",
+    NEEDLE: "Needle hides a fact in texts that are alike. It shows what a vector keeps of a "
+    "detail, not how well documents are found by their subject.",
+    WHITEN_TRUE: f"{WHITEN_TRUE}: fitted on the corpus that is searched, no labels.",
+}
+
+
+def show_results(console: Terminal, results: Sequence[Result]) -> None:
+    """Print one table a task.
+
+    What was read, the size of vectors and the time are those of a run's longest documents.
+    """
+    for task, group in groupby(results, key=lambda result: result.task):
+        of_task = list(group)
+        console.print(_table(of_task))
+        methods = " ".join(result.method for result in of_task)
+        for subject in (task, WHITEN_TRUE):
+            if subject in NOTES and (subject == task or subject in methods):
+                console.print(NOTES[subject])
+
+
+def _table(results: Sequence[Result]) -> Table:
+    lengths = sorted({result.length or 0 for result in results})
+    # No rules between columns: five lengths and a method with a setting fit into 80 characters.
+    table = Table(
+        title=f"{results[0].task}, {results[0].metric} x 100",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("run", overflow="fold")
+    columns = [f"{length:,}" if length else "score" for length in lengths]
+    for heading in (*columns, "read", "vecs\n/doc", "kB\n/doc", "s\n/doc"):
+        table.add_column(Text(heading), justify="right")
+    for label, group in groupby(results, key=lambda result: result.label):
+        of_run = list(group)
+        scores = {result.length or 0: f"{100 * result.score:.1f}" for result in of_run}
+        cost = of_run[-1].cost
+        table.add_row(
+            label,
+            *(scores.get(length, "-") for length in lengths),
+            percent(cost.coverage),
+            f"{cost.vectors_per_document:.1f}" if cost.vectors else "-",
+            f"{cost.bytes_per_document / 1000:.1f}" if cost.width else "-",
+            f"{cost.seconds_per_document:.3g}",
+        )
+    return table
+
 
 def show_choice(console: Terminal, choice: Choice) -> None:
-    """Print what each method scored and cost, and which to use.
-
-    Args:
-        console: Where to print.
-        choice: The outcome of a calibration.
-    """
+    """Print what each method scored and cost, and which to use."""
     table = Table(title="nDCG@10 x 100", title_justify="left")
     for heading in ("method", "score", "read", "s/doc"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
@@ -32,7 +88,7 @@ def show_choice(console: Terminal, choice: Choice) -> None:
     best, second = choice.candidates[:2]
     mean, low, high = (100 * value for value in choice.margin)
     times = best.cost.seconds_per_document / second.cost.seconds_per_document
-    verdict = "" if choice.is_clear else "; with these queries, the two cannot be told apart"
+    verdict = "" if choice.is_clear else "; these queries do not show which is better"
     console.say(
         f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
         f"{high:+.1f}), at {times:.1f} times its time{verdict}."
@@ -40,13 +96,7 @@ def show_choice(console: Terminal, choice: Choice) -> None:
 
 
 def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> None:
-    """Print the scores of words beside vectors at each weight, and which weight to use.
-
-    Args:
-        console: Where to print.
-        weights: The scores.
-        questions: Whether the queries are questions, not passages.
-    """
+    """Print the scores of words beside vectors at each weight, and which weight to use."""
     table = Table(title="Words beside its vectors, nDCG@10 x 100", title_justify="left")
     table.add_column("weight of the vectors")
     table.add_column("score", justify="right")
@@ -55,12 +105,8 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
         table.add_row(f"{weight}{names.get(weight, '')}", f"{100 * score:.1f}")
     console.print(table)
     mean, low, high = (100 * value for value in weights.margin)
-    ranking = weights.ranking
-    advice = f"Search with --weight {ranking.weight}"
-    if ranking.mode != "hybrid":
-        advice = f"Search with --mode {ranking.mode}"
-    elif ranking.weight == WEIGHT:
-        advice = f"Keep the default weight of {WEIGHT}"
+    mode, weight = weights.ranking.mode, weights.ranking.weight
+    advice = f"Use --weight {weight}" if mode == "hybrid" else f"Use --mode {mode}"
     console.say(
         f"{advice}: {weights.best}, the best on every second query, is {mean:+.1f} from the "
         f"default on the others (95% interval {low:+.1f} to {high:+.1f})."

@@ -160,25 +160,19 @@ def _question(row: Any) -> Question:
 
 
 def ask(index: Index, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:
-    """Return what an index reaches.
-
-    Args:
-        index: The index.
-        questions: The questions.
-        on_question: Called after each question.
-    """
+    """Return what an index reaches."""
     documents = _Documents(index)
     rows, seconds = [], []
     for question in questions:
         begin = time.perf_counter()
-        found = [hit.document for hit in index.search(question.text, FOUND)]
+        best = [hit.document for hit in index.search(question.text, FOUND)]
         seconds.append(time.perf_counter() - begin)
         contexts = {}
         for budget in BUDGETS:
             cited = index.context(question.text, budget).citations
             parts = [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
             contexts[budget] = question.is_answered(parts, documents)
-        rows.append((question, found, contexts))
+        rows.append((question, best, contexts))
         on_question()
     return _line(rows, seconds)
 
@@ -210,11 +204,7 @@ class Chunks:
         return unit_vectors(self._model.encode_with_coverage(texts, role=role).vectors)
 
     def ask(self, questions: Sequence[Question]) -> Line:
-        """Return what the chunks reach.
-
-        Args:
-            questions: The questions.
-        """
+        """Return what the chunks reach."""
         documents = _Documents(self._index)
         rows, seconds = [], []
         for question in questions:
@@ -319,8 +309,8 @@ def _line(
     rows: Sequence[tuple[Question, list[Document], dict[int, bool]]], seconds: Sequence[float]
 ) -> Line:
     ranks = [
-        next((rank for rank, each in enumerate(found) if question.is_about(each)), FOUND)
-        for question, found, _ in rows
+        next((rank for rank, each in enumerate(best) if question.is_about(each)), FOUND)
+        for question, best, _ in rows
         if question.document is not None
     ]
     return Line(

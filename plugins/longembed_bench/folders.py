@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.index_parts import jsonl_rows, read_documents
+from longembed_index.documents.folder import jsonl_rows, read_documents
 from longembed_st.errors import InputError
 
 DOCUMENT_IDS = ("doc_id", "_id", "id")
@@ -20,9 +20,6 @@ def read_folder(folder: Path) -> RetrievalData:
     Fields are `doc_id`/`text`, `qid`/`text` and `qid`/`doc_id`/`score`, or those of BEIR and mteb:
     `_id`, `query-id`, `corpus-id`. Without a score, the document is relevant. A `title` is put
     before the text. Queries without a relevant document are left out.
-
-    Args:
-        folder: Where the three files are.
 
     Raises:
         InputError: If a file is missing or a line is malformed; the message names the line.

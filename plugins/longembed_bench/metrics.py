@@ -1,4 +1,4 @@
-"""Score the found documents of each query, and compare two ways to find them."""
+"""Score a ranking of documents, and compare two rankings."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
-Found = Mapping[str, Mapping[str, float]]
-"""The scores of documents by query."""
+QueryScores = Mapping[str, Mapping[str, float]]
+"""By query, the score of each document."""
 
 
-def ndcg_by_query(qrels: Mapping[str, Mapping[str, int]], found: Found, k: int) -> dict[str, float]:
+def ndcg_by_query(
+    qrels: Mapping[str, Mapping[str, int]], ranking: QueryScores, k: int
+) -> dict[str, float]:
     """Return nDCG@k of each query, by the library and with the settings of mteb.
 
     Args:
         qrels: By query, the grade of each judged document.
-        found: By query, the score of each document.
+        ranking: By query, the score of each document.
         k: How many documents count.
     """
     evaluator = pytrec_eval.RelevanceEvaluator(
         {query: dict(grades) for query, grades in qrels.items()}, {f"ndcg_cut.{k}"}
     )
-    scores = evaluator.evaluate({query: dict(row) for query, row in found.items()})
+    scores = evaluator.evaluate({query: dict(row) for query, row in ranking.items()})
     return {query: float(row[f"ndcg_cut_{k}"]) for query, row in scores.items()}
 
 
@@ -37,9 +39,9 @@ def margin(
     """Return how much better the first is, with a paired bootstrap interval over the queries.
 
     Args:
-        first: The score of each query, found one way.
-        second: The scores of the same queries, found another way.
-        seed: Of the resampling.
+        first: The score of each query in one ranking.
+        second: The scores of the same queries in the other one.
+        seed: The seed of the bootstrap.
 
     Returns:
         The mean difference, and the ends of its 95% interval.

@@ -92,7 +92,7 @@ def load_extended(
 
     Args:
         name: The model's name in mteb; not used.
-        revision: Of the checkpoint.
+        revision: The revision of the checkpoint.
         device: Where it computes.
         model_name: Folder or hub name of the checkpoint.
         model_prompts: By task or role, from mteb's metadata of the model.

@@ -18,12 +18,7 @@ INKS = ("#000000", "#1f4e8c", "#8c4a1f", "#5b5b5b", "#2f6f4f", "#6d3a7a")
 
 
 def write_plots(results: Sequence[Result], folder: Path) -> None:
-    """Write a plot of each task, as TASK.png.
-
-    Args:
-        results: All results, task by task.
-        folder: Where to write them.
-    """
+    """Write a plot of each task, as TASK.png."""
     for task, group in groupby(results, key=lambda result: result.task):
         figure = draw(list(group))
         write_atomically(
@@ -33,11 +28,7 @@ def write_plots(results: Sequence[Result], folder: Path) -> None:
 
 
 def draw(results: Sequence[Result]) -> Figure:
-    """Draw scores by length, or against the time to read a document if there is one length only.
-
-    Args:
-        results: Of one task.
-    """
+    """Draw scores by length, or against the time to read a document if there is one length only."""
     by_length = len({result.length for result in results}) > 1
     runs = {label: list(group) for label, group in groupby(results, key=lambda r: r.label)}
     # The legend stands on the right, and is as high and as wide as its labels.

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from longembed_bench.index_parts import jsonl_rows
 from longembed_bench.retrievers import Cost
 from longembed_bench.runs import label_of
 from longembed_bench.truncation import Hits
+from longembed_index.documents.folder import jsonl_rows
 from longembed_st.errors import InputError
 from longembed_st.files import write_text
 
@@ -75,25 +75,13 @@ class ResultFile:
     def get(
         self, label: str, task: str, length: int | None, *, data: str, revision: str
     ) -> Result | None:
-        """Return a result, or None if it was not measured on this data in this revision.
-
-        Args:
-            label: Of the line.
-            task: Name of the task.
-            length: Tokens of a generated document.
-            data: Digest of the data.
-            revision: Of the retriever.
-        """
+        """Return a result, or None if it was not measured on this data in this revision."""
         result = self._results.get((label, task, length))
         is_current = result is not None and (result.data, result.revision) == (data, revision)
         return result if is_current else None
 
     def add(self, result: Result) -> None:
-        """Write a result; one of the same line, task and length is replaced.
-
-        Args:
-            result: What was measured.
-        """
+        """Write a result; one of the same line, task and length is replaced."""
         self._results[result.label, result.task, result.length] = result
         lines = (json.dumps(asdict(each)) + "\n" for each in self.all())
         write_text(self._path, "".join(lines))

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 import longembed_st as le
 from longembed_bench.data import RetrievalData
-from longembed_bench.index_parts import WEIGHT, LexicalScorer
+from longembed_bench.lexical import LexicalScorer
 from longembed_bench.vectors import OnText, TextVectors, VectorFile, Vectors, digest
-from longembed_index.rows import encode_passages
 from longembed_st.base.long_model import Role
 from longembed_st.loading.whitening import FITTED_DOCUMENTS, Whitening, with_whitening
 
@@ -27,7 +26,7 @@ Scores = NDArray[np.float32]
 """Shape (queries, documents)."""
 
 QUERIES_AT_ONCE = 256
-MOST_FOUND = 1000
+KEPT_DOCUMENTS = 1000
 """Documents that are kept for a query, as mteb has it."""
 
 
@@ -97,24 +96,25 @@ class Retriever(ABC):
 
 
 def find(
-    retriever: Retriever, data: RetrievalData, most: int = MOST_FOUND
+    retriever: Retriever, data: RetrievalData, k: int = KEPT_DOCUMENTS
 ) -> dict[str, dict[str, float]]:
     """Read the documents and return the best ones of each query with their scores.
 
     Args:
-        retriever: The way to find them.
+        retriever: The retriever.
         data: Documents and queries.
-        most: The most documents to return for a query.
+        k: The largest number of documents to return for a query.
     """
     ids, keys = list(data.documents), list(data.queries)
     retriever.read(list(data.documents.values()))
-    found = {}
+    ranking = {}
     for start in range(0, len(keys), QUERIES_AT_ONCE):
-        chunk = keys[start : start + QUERIES_AT_ONCE]
-        for key, row in zip(chunk, retriever.score([data.queries[k] for k in chunk]), strict=True):
-            best = np.argsort(-row, kind="stable")[:most]
-            found[key] = {ids[place]: float(row[place]) for place in best}
-    return found
+        batch = keys[start : start + QUERIES_AT_ONCE]
+        scores = retriever.score([data.queries[key] for key in batch])
+        for key, row in zip(batch, scores, strict=True):
+            best = np.argsort(-row, kind="stable")[:k]
+            ranking[key] = {ids[place]: float(row[place]) for place in best}
+    return ranking
 
 
 class WholeDocuments(Retriever):
@@ -214,47 +214,6 @@ class WholeDocuments(Retriever):
         return fit.whitening
 
 
-class Passages(Retriever):
-    """One vector a document, and one for each of its passages.
-
-    Args:
-        whole: Reads the documents, and whitens them if it is to.
-        passage_tokens: The most tokens of a passage.
-        score: What the score of a document is: "average" of its vector's and its best passage's,
-            "best" for the best passage's, or "document" for its vector's.
-    """
-
-    def __init__(self, whole: WholeDocuments, passage_tokens: int, score: str) -> None:
-        self._whole, self._tokens, self._score = whole, passage_tokens, score
-        self.revision = digest(whole.revision, f"{passage_tokens} {score}")
-
-    def read(self, documents: Sequence[str]) -> None:
-        """Read the documents and their passages."""
-        self._whole.read(documents)
-        model = self._whole.model
-
-        def compute(group: list[str]) -> Iterable[tuple[Vectors, le.Coverage]]:
-            encoded = (encode_passages(model, text, tokens=self._tokens) for text in group)
-            return ((passages.vectors, passages.coverage) for passages in encoded)
-
-        kind = f"{self._whole.fingerprint} passages {self._tokens}"
-        self._passages = self._whole.vectors.read(kind, documents, compute, self.on_text)
-
-    def score(self, queries: Sequence[str]) -> Scores:
-        """Return the score of each document for each query."""
-        own = self._whole.score(queries)
-        if self._score == "document":
-            return own
-        asked = _stacked(self._whole.embed(queries, "query"))
-        best = _best_of_each(self._whole.model, asked, self._passages)
-        return best if self._score == "best" else (own + best) / np.float32(2)
-
-    def cost(self) -> Cost:
-        """Return the vectors of documents and passages; both come from one reading."""
-        whole, passages = self._whole.cost(), _cost_of(self._passages)
-        return replace(whole, vectors=whole.vectors + passages.vectors, seconds=passages.seconds)
-
-
 class Chunks(WholeDocuments):
     """A vector for each chunk of the original window; the best chunk counts."""
 
@@ -320,13 +279,12 @@ class Hybrid(Retriever):
 
     Args:
         dense: Finds by vectors.
-        weight: Of the vectors, from 0 to 1; True for that of `longembed search`, "ranks" to fuse by
-            reciprocal ranks.
+        weight: The weight of the vectors, from 0 to 1.
     """
 
-    def __init__(self, dense: Retriever, weight: float | str) -> None:
-        self._dense, self._weight = dense, WEIGHT if weight is True else weight
-        self.revision = digest(dense.revision, f"hybrid {self._weight}")
+    def __init__(self, dense: Retriever, weight: float) -> None:
+        self._dense, self._weight = dense, weight
+        self.revision = digest(dense.revision, f"hybrid {weight}")
 
     def read(self, documents: Sequence[str]) -> None:
         """Read the documents, then count their words."""
@@ -337,27 +295,15 @@ class Hybrid(Retriever):
         self._seconds = time.perf_counter() - begin
 
     def score(self, queries: Sequence[str]) -> Scores:
-        """Return the weighted sum, or the fused ranks, of both scores."""
-        dense = self._dense.score(queries)
-        both, alone = (np.array(s) for s in zip(*map(self._lexical.score, queries), strict=True))
-        if isinstance(self._weight, str):
-            return reciprocal_ranks(alone) + reciprocal_ranks(dense)
-        return np.asarray((1 - self._weight) * both + self._weight * dense, dtype=np.float32)
+        """Return the weighted sum of both scores."""
+        words = np.stack([self._lexical.score(query) for query in queries])
+        vectors = self._dense.score(queries)
+        return np.asarray((1 - self._weight) * words + self._weight * vectors, dtype=np.float32)
 
     def cost(self) -> Cost:
         """Return the cost of the vectors, and the time for both."""
         dense = self._dense.cost()
         return replace(dense, seconds=dense.seconds + self._seconds)
-
-
-def reciprocal_ranks(scores: Any) -> Scores:
-    """Return 1 / (60 + rank) of each document, as in reciprocal rank fusion (Cormack et al. 2009).
-
-    Args:
-        scores: Shape (queries, documents).
-    """
-    ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
-    return np.asarray(1 / (61 + ranks), dtype=np.float32)
 
 
 def _best_of_each(

@@ -9,29 +9,16 @@ from typing import Any
 
 import longembed_st as le
 from longembed_bench.data import RetrievalData
-from longembed_bench.late_and_sparse import LateInteraction, Sparse
 from longembed_bench.metrics import ndcg_by_query
-from longembed_bench.reranking import Reranked
 from longembed_bench.results import Result, ResultFile
-from longembed_bench.retrievers import (
-    Bm25,
-    Chunks,
-    Hybrid,
-    Passages,
-    Retriever,
-    WholeDocuments,
-    find,
-)
-from longembed_bench.runs import CHUNKS, SINGLE, MethodChoice, Run, settings_of, settings_to_load
+from longembed_bench.retrievers import Bm25, Chunks, Hybrid, Retriever, WholeDocuments, find
+from longembed_bench.runs import CHUNKS, FLOAT32, Run, loading_settings, run_settings
 from longembed_bench.tasks import PASSKEY, Task
 from longembed_bench.truncation import Hits, refuse_truncation
 from longembed_bench.vectors import OnText, VectorFile
-from longembed_index.rows import PASSAGE_TOKENS
-from longembed_st.base.long_model import LongModel
 from longembed_st.base.settings import ModelSettings
-from longembed_st.errors import ConfigError
 from longembed_st.loading.hub import refuse_unknown_model
-from longembed_st.loading.load import load_any
+from longembed_st.loading.load import load_settings
 
 RESULTS = "results.jsonl"
 VECTORS = "vectors.sqlite3"
@@ -47,7 +34,7 @@ def measure(
     watch: Watch,
     *,
     device: str | None = None,
-    computing: ModelSettings = SINGLE,
+    computing: ModelSettings = FLOAT32,
     allow_truncation: bool = False,
 ) -> None:
     """Measure each run on each task, and skip results that the folder already has.
@@ -98,8 +85,7 @@ def _measure_task(
         result = results.get(run.label, task.name, length, data=digest, revision=revision)
         if result is None:
             with watch(f"{run.label}, {task.name}", len(data.documents)) as retriever.on_text:
-                found = find(retriever, data)
-            scores = ndcg_by_query(data.qrels, found, task.cutoff)
+                scores = ndcg_by_query(data.qrels, find(retriever, data), task.cutoff)
             result = Result(
                 model=run.model.name if run.model else "",
                 method=run.method.label,
@@ -130,60 +116,19 @@ def _build(
 ) -> tuple[Retriever, dict[str, Any]]:
     """Load the model of a run, and return its retriever and its settings."""
     if run.model is None:
-        retriever: Retriever = Bm25()
-        settings: dict[str, Any] = {}
-    else:
-        loaded = settings_of(run.model, run.method, computing)
-        model = load_any(settings_to_load(loaded, device))
-        retriever = _retriever_of(model, run.method, vectors)
-        settings = {
-            "path": run.model.path,
-            "fingerprint": le.fingerprint(model),
-            "device": str(model.device),
-            "dtype": loaded.dtype,
-            "backend": loaded.backend,
-            **model.long_transformer.extension.saved(),
-        }
-    variant = run.method.variant
-    if variant.rerank is not None:
-        # The tables do not show what a reranker reads, so it must not cut a text.
-        reranker = le.reranker_of(
-            variant.rerank, device=device, dtype="float32", on_overflow="error"
-        )
-        retriever = Reranked(retriever, reranker, variant.candidates)
-    return retriever, settings
-
-
-def _retriever_of(model: LongModel, method: MethodChoice, vectors: VectorFile) -> Retriever:
-    variant = method.variant
-    if isinstance(model, le.LongSentenceTransformer):
-        if method.name == CHUNKS:
-            return Chunks(model, vectors)
-        whole = WholeDocuments(model, vectors, method.whitening)
-        retriever: Retriever = whole
-        if variant.passages:
-            tokens = PASSAGE_TOKENS if variant.passages is True else variant.passages
-            retriever = Passages(whole, tokens, variant.score)
-        if variant.hybrid is not False:
-            retriever = Hybrid(retriever, variant.hybrid)
-        return retriever
-    dense_only = {
-        "chunks": method.name == CHUNKS,
-        "whiten": method.whitening is not None,
-        "passages": variant.passages is not False,
-        "hybrid": variant.hybrid is not False,
+        return Bm25(), {}
+    loaded = run_settings(run.model, run.method, computing)
+    model = load_settings(loading_settings(loaded, device))
+    settings = {
+        "path": run.model.path,
+        "fingerprint": le.fingerprint(model),
+        "device": str(model.device),
+        "dtype": loaded.dtype,
+        "backend": loaded.backend,
+        **model.long_transformer.extension.saved(),
     }
-    for option, is_asked in dense_only.items():
-        if is_asked:
-            raise ConfigError(
-                f"--method {method.label!r}: a {model.model_type} cannot use {option}. Leave it "
-                "out. For the baselines, add --no-baselines"
-            )
-    if isinstance(model, le.LongSparseEncoder):
-        return Sparse(model)
-    if isinstance(model, le.LongMultiVectorEncoder):
-        return LateInteraction(model, vectors)
-    raise ConfigError(
-        f"a {model.model_type} cannot compare every query with every document. Use it as a "
-        "reranker: -m bm25:rerank=MODEL"
-    )
+    if run.method.name == CHUNKS:
+        return Chunks(model, vectors), settings
+    whole = WholeDocuments(model, vectors, run.method.whitening)
+    weight = run.method.hybrid
+    return (whole if weight is None else Hybrid(whole, weight)), settings

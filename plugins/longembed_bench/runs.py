@@ -1,37 +1,37 @@
-"""What is measured: a model, and the way in which it reads and finds."""
+"""The models and methods to measure, as typed on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longembed_bench.index_parts import CANDIDATES
+from longembed_index.search.ranking import WEIGHT
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
 
 CHUNKS = "chunks"
-"""The method of today: the unextended model on fixed chunks, the best chunk counts."""
+"""A baseline: the unextended model on chunks of its window. The best chunk of a document counts."""
 
 BM25 = "bm25"
-"""The method that needs no model."""
+"""A baseline without a model."""
 
+HYBRID = "hybrid"
 WHITEN = "whiten"
 WHITEN_OPTIONS = {"dimensions", "ridge", "token_weights", "only_token_weights", "validation"}
-"""What may stand beside `whiten=true`."""
+"""Options that may be given together with `whiten=true`."""
 
-SINGLE = ModelSettings(dtype="float32")
-"""What models are measured in unless something else is asked for."""
+FLOAT32 = ModelSettings(dtype="float32")
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model and what to call it.
+    """A model and its name in tables.
 
     Attributes:
-        name: In tables.
+        name: The name in tables.
         path: Folder, or name on the Hugging Face hub.
     """
 
@@ -50,79 +50,37 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """What may be added to any method.
-
-    Attributes:
-        passages: Whether a document has a vector for each of its passages beside its own, or the
-            most tokens of a passage.
-        score: Of documents with passages: "average", "best" (passage) or "document".
-        hybrid: Whether words count beside vectors, the weight of the vectors from 0 to 1, or
-            "ranks" to fuse by reciprocal ranks.
-        rerank: Folder or hub name of a model that reads the best documents again.
-        candidates: How many documents it reads.
-    """
-
-    passages: bool | int = False
-    score: str = "average"
-    hybrid: bool | float | str = False
-    rerank: str | None = None
-    candidates: int = CANDIDATES
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_weight(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
-
-
-_VALID: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "passages": (lambda v: isinstance(v, bool) or _is_count(v), "true, or a number of tokens"),
-    "score": (("average", "best", "document").__contains__, "average, best or document"),
-    "hybrid": (
-        lambda v: v == "ranks" or _is_weight(v),
-        "true, ranks, or the weight of the vectors from 0 to 1",
-    ),
-    "rerank": (lambda v: isinstance(v, str), "a folder or a hub name"),
-    "candidates": (_is_count, "a number of documents, at least 1"),
-}
-"""For each field of `Variant`: whether a value is valid, and what is."""
-
-
-@dataclass(frozen=True)
 class MethodChoice:
-    """A way to read and find.
+    """A method with its options.
 
     Attributes:
-        label: As typed; in tables.
+        label: What the user typed; also shown in tables.
         name: The extension method, or `CHUNKS` or `BM25`.
-        settings: How the model is to be loaded, without the model.
-        whitening: Options of `longembed_st.fit_whitening`, if a whitening is to be fitted on the
-            corpus that is searched; None if not.
-        variant: What is added.
+        settings: The settings of the model, without its name.
+        whitening: Options of `longembed_st.fit_whitening`, if a whitening is fitted on the corpus
+            that is searched; None if not.
+        hybrid: The weight of the vectors beside words, from 0 to 1; None without words.
     """
 
     label: str
     name: str
     settings: ModelSettings
     whitening: Mapping[str, Any] | None = None
-    variant: Variant = Variant()
+    hybrid: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> MethodChoice:
         """Read `pcw`, `pcw:window_size=256,overlap=16` or `pcw:whiten=true,hybrid=0.6`.
 
         `whiten=true` fits a whitening on the corpus, with the options `WHITEN_OPTIONS`;
-        `whiten=FILE` takes one that was fitted elsewhere. `Variant` says what else may be added.
-        All other options are keyword arguments of `longembed_st.load`.
+        `whiten=FILE` uses one that was fitted before. `hybrid` is true or a weight. All other
+        options are keyword arguments of `longembed_st.load`.
 
         Args:
-            text: As typed behind `--method`.
+            text: The value of `--method`.
 
         Raises:
-            ConfigError: If it is not of this form, or a value is out of range.
+            ConfigError: If it is malformed, or a value is out of range.
         """
 
         def refuse(reason: str) -> ConfigError:
@@ -132,37 +90,34 @@ class MethodChoice:
         if not name:
             raise refuse("write a method, or method:name=value,name=value")
         options = dict(parse_option(part) for part in rest.split(",") if part)
+        if name in (CHUNKS, BM25) and options:
+            raise refuse(f"{name} takes no options: leave them out")
         for fixed in options.keys() & {"model_name", "method"}:
             raise refuse(f"{fixed} is named outside the settings: leave it out")
-        added = {f.name: options.pop(f.name) for f in fields(Variant) if f.name in options}
-        for field, value in added.items():
-            is_valid, valid = _VALID[field]
-            if not is_valid(value):
-                raise refuse(f"{field}={value} is not valid: write {valid}")
-        if "score" in added and not added.get("passages"):
-            raise refuse("score is for documents with passages: add passages=true")
-        if name in (CHUNKS, BM25) and (options or added.keys() - {"rerank", "candidates"}):
-            raise refuse(f"{name} takes only rerank and candidates: leave the other options out")
-        wanted = options.pop(WHITEN, False)
+        hybrid = options.pop(HYBRID, False)
+        if not (isinstance(hybrid, int | float) and 0 <= hybrid <= 1):
+            raise refuse(f"hybrid={hybrid}: write true, or the weight of the vectors from 0 to 1")
+        whiten = options.pop(WHITEN, False)
         whitening = None
-        if wanted is True:
+        if whiten is True:
             whitening = {key: options.pop(key) for key in WHITEN_OPTIONS & options.keys()}
-        elif isinstance(wanted, str):
-            options["whitening"] = wanted
-        elif wanted is not False:
+        elif isinstance(whiten, str):
+            options["whitening"] = whiten
+        elif whiten is not False:
             raise refuse(f"write {WHITEN}=true, or {WHITEN}=FILE")
         method = "none" if name in (CHUNKS, BM25) else name
         settings = ModelSettings.from_keywords(method=method, **options)
-        return cls(text, name, settings, whitening, Variant(**added))
+        weight = WEIGHT if hybrid is True else None if hybrid is False else float(hybrid)
+        return cls(text, name, settings, whitening, weight)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the tables.
+    """A row of the tables: a model with a method.
 
     Attributes:
         model: The model; None for BM25.
-        method: How it reads and finds.
+        method: The method.
     """
 
     model: ModelSource | None
@@ -175,55 +130,55 @@ class Run:
 
 
 def label_of(model: str, method: str) -> str:
-    """Return the name of a line of the tables; the model is empty for BM25."""
-    return f"{model} {method}" if model else f"BM25{method.removeprefix(BM25)}"
+    """Return the label of a row of the tables; the model is empty for BM25."""
+    return f"{model} {method}" if model else "BM25"
 
 
 def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
-    """Return every model with every method, and the baselines that they are compared with.
+    """Return a run for every model with every method, and the baselines.
 
     Args:
-        models: As typed, `MODEL` or `NAME=MODEL`.
-        methods: As typed, `pcw:window_size=256`; `chunks` and `bm25` are among them.
+        models: What the user typed, `MODEL` or `NAME=MODEL`.
+        methods: What the user typed, `pcw:window_size=256`; may include `chunks` and `bm25`.
         baselines: Whether to add chunks for each model, and BM25.
 
     Raises:
-        ConfigError: If one is malformed, or two models have one name.
+        ConfigError: If one is malformed, or two models have the same name.
     """
     sources = [ModelSource.parse(text) for text in models]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two models are called {name!r}: tell them apart by NAME=MODEL")
-    wanted = dict.fromkeys([*methods, *([CHUNKS, BM25] if baselines else [])])
-    parsed = [MethodChoice.parse(text) for text in wanted]
-    of_models = [method for method in parsed if method.name != BM25]
-    # BM25 reads words: it is one line, whatever the models.
-    of_words = [Run(None, method) for method in parsed if method.name == BM25]
-    return [Run(source, method) for source in sources for method in of_models] + of_words
+    labels = dict.fromkeys([*methods, *([CHUNKS, BM25] if baselines else [])])
+    choices = [MethodChoice.parse(text) for text in labels]
+    of_models = [choice for choice in choices if choice.name != BM25]
+    without_model = [Run(None, choice) for choice in choices if choice.name == BM25]
+    return [Run(source, choice) for source in sources for choice in of_models] + without_model
 
 
-def settings_of(
-    source: ModelSource, method: MethodChoice, computing: ModelSettings = SINGLE
+def run_settings(
+    source: ModelSource,
+    method: MethodChoice,
+    computing: ModelSettings = FLOAT32,
 ) -> ModelSettings:
     """Return the settings of a run that change vectors.
 
     Args:
         source: The model.
-        method: How it is to read; chunks are read unextended.
-        computing: `dtype` and `backend`, unless the method's settings say otherwise.
+        method: The method; chunks are read by the unextended model.
+        computing: `dtype` and `backend`, unless the method states others.
     """
-    settings = method.settings
-    model = ModelSettings(model_name=source.path, method=settings.method)
-    return settings.with_defaults(computing.with_defaults(model))
+    model = ModelSettings(model_name=source.path, method=method.settings.method)
+    return method.settings.with_defaults(computing.with_defaults(model))
 
 
-def settings_to_load(settings: ModelSettings, device: str | None) -> ModelSettings:
-    """Return settings by which a model cuts texts beyond its window, as the tables then show.
+def loading_settings(settings: ModelSettings, device: str | None) -> ModelSettings:
+    """Return settings to load a model that cuts texts beyond its window; the tables show it.
 
     Args:
-        settings: From `settings_of`.
-        device: Where to compute; None for the best there is.
+        settings: From `run_settings`.
+        device: The device to compute on; None for the best available one.
     """
     return settings.with_defaults(
         ModelSettings(method=settings.method, on_overflow="truncate", device=device)

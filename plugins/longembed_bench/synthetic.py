@@ -17,10 +17,27 @@ from pathlib import Path
 from typing import TypeVar
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.facts import FACTS, FIRST_NAMES, LAST_NAMES
 from longembed_st.errors import ConfigError, InputError
 
 Item = TypeVar("Item")
+
+FIRST_NAMES = (
+    *("Ada", "Amir", "Bea", "Bruno", "Carla", "Chidi", "Dora", "Emil", "Farah", "Felix", "Greta"),
+    *("Hana", "Hugo", "Ines", "Ivan", "Jonas", "Kemal", "Lena", "Luis", "Mara", "Mina", "Nils"),
+    *("Noor", "Olga", "Omar", "Paula", "Petra", "Rafael", "Rosa", "Sven", "Tara", "Theo", "Vera"),
+    *("Viktor", "Wanda", "Yara", "Yusuf", "Zoe"),
+)
+LAST_NAMES = (
+    *("Abbott", "Almeida", "Bauer", "Becker", "Castro", "Cole", "Dahl", "Duarte", "Ekman", "Farr"),
+    *("Fischer", "Gallo", "Haddad", "Holt", "Ito", "Jansen", "Kaya", "Keller", "Lindgren", "Lopez"),
+    *("Marsh", "Mendes", "Novak", "Okafor", "Olsen", "Park", "Quinn", "Reyes", "Rossi", "Sato"),
+    *("Silva", "Stone", "Tanaka", "Urban", "Vogel", "Walsh", "Young", "Zhang"),
+)
+
+_LINES = Path(__file__).with_name("facts.tsv").read_text(encoding="utf8").splitlines()
+
+FACTS = tuple((fact, question) for fact, question in (line.split("\t") for line in _LINES))
+"""A fact and the question that it answers, over many domains."""
 
 DOCUMENTS = 100
 QUERIES = 50
@@ -44,7 +61,7 @@ def passkey_data(
 
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
-        seed: Of names, keys, depths and questions.
+        seed: Chooses names, keys, depths and questions.
         documents: How many documents.
         queries: How many of them are asked for.
 
@@ -81,7 +98,7 @@ def needle_data(
     Args:
         length: Tokens of a document, at 0.75 words each; no document has more words.
         haystack: The long text; its beginning is used.
-        seed: Of facts, depths and questions.
+        seed: Chooses facts, depths and questions.
         documents: How many documents, at most 100.
         queries: How many of them are asked for.
 

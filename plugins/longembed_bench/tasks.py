@@ -67,9 +67,9 @@ def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], 
     """Read `passkey`, `qmsum` or `qmsum=FOLDER`.
 
     Args:
-        text: As typed behind `--task`.
-        lengths: Of generated documents, in tokens.
-        seed: Of generated documents.
+        text: The value of `--task`.
+        lengths: The lengths of generated documents, in tokens.
+        seed: The seed of generated documents.
         haystack: Returns the text to hide facts in.
 
     Raises:
@@ -113,9 +113,6 @@ def data_of(task: AbsTaskRetrieval) -> RetrievalData:
     """Return the documents, queries and grades of a loaded task of mteb.
 
     Documents stay unaltered, behind their title where they have one.
-
-    Args:
-        task: The task; its one evaluation split counts.
     """
     split = task.dataset["default"][task.metadata.eval_splits[0]]
     corpus, queries = split["corpus"], split["queries"]

@@ -2,8 +2,8 @@
 
 A model that reads only the first w tokens finds a needle at a random depth of an n-token document
 with probability w / n. A curve that is flat up to a window and then falls like that, with hardly a
-needle found behind the window, is no property of the method: the documents were cut before the
-model saw them. Many published rows have it unnoticed.
+needle found behind the window, does not come from the method: the documents were cut before
+the model saw them. Many published results have it unnoticed.
 
 The curve alone does not prove it: a method that finds few needles anywhere can have it by chance.
 """

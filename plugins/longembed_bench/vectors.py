@@ -100,7 +100,7 @@ class VectorFile:
         """Keep the vectors of a text that were computed elsewhere.
 
         Args:
-            kind: As for `read`.
+            kind: The same as for `read`.
             text: The text.
             vectors: Shape (vectors, width).
             coverage: What was read of the text.
@@ -136,11 +136,7 @@ class VectorFile:
 
 
 def digest(*parts: str) -> str:
-    """Return a hash of some texts together, 64 hexadecimal digits.
-
-    Args:
-        *parts: The texts.
-    """
+    """Return a hash of some texts together, 64 hexadecimal digits."""
     return _key(*parts).hex()
 
 

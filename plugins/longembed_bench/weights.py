@@ -1,18 +1,19 @@
-"""How much vectors should count beside words, on the user's own questions."""
+"""Choose the weight of vectors beside words by the user's own questions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.index_parts import WEIGHT, LexicalScorer, Mode, Ranking
-from longembed_bench.metrics import Found, margin, ndcg_by_query
+from longembed_bench.lexical import LexicalScorer
+from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
+from longembed_index.search.ranking import WEIGHT, Mode, Ranking
 
 WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
-"""Of the vectors: 0 is words alone, 1 vectors alone."""
+"""The weights of the vectors to try: 0 is words alone, 1 vectors alone."""
 
 
 @dataclass(frozen=True)
@@ -31,53 +32,37 @@ class Weights:
     margin: tuple[float, float, float]
 
     @property
-    def advised(self) -> float:
-        """The best weight if it is better beyond doubt, or else the default."""
-        return self.best if self.margin[1] > 0 else WEIGHT
-
-    @property
     def ranking(self) -> Ranking:
-        """The advised weight as a setting of a store."""
+        """The best weight if it is significantly better than the default; or else the default."""
+        weight = self.best if self.margin[1] > 0 else WEIGHT
         modes: dict[float, Mode] = {0.0: "lexical", 1.0: "dense"}
-        return Ranking(mode=modes.get(self.advised, "hybrid"), weight=self.advised)
+        return Ranking(mode=modes.get(weight, "hybrid"), weight=weight)
 
 
-def try_weights(data: RetrievalData, dense: Found, seed: int = 0) -> Weights:
+def try_weights(data: RetrievalData, dense: QueryScores, seed: int = 0) -> Weights:
     """Score words beside vectors at every weight.
 
     Args:
         data: Documents and queries; at least two.
         dense: By query, the score of each document by vectors.
-        seed: Of the bootstrap.
+        seed: The seed of the bootstrap.
     """
     lexical = LexicalScorer(list(data.documents.values()))
-    words = {query: lexical.score(text)[0] for query, text in data.queries.items()}
-    vectors = {
-        query: np.array([dense[query][document] for document in data.documents])
-        for query in data.queries
-    }
+    words = {query: lexical.score(text) for query, text in data.queries.items()}
 
-    def ndcg(weight: float) -> dict[str, float]:
-        found = {}
+    def ndcg(weight: float) -> list[float]:
+        ranking = {}
         for query in data.queries:
-            scores = (1 - weight) * words[query] + weight * vectors[query]
-            found[query] = dict(zip(data.documents, scores.tolist(), strict=True))
-        return ndcg_by_query(data.qrels, found, 10)
+            vectors = np.array([dense[query][document] for document in data.documents])
+            scores = (1 - weight) * words[query] + weight * vectors
+            ranking[query] = dict(zip(data.documents, scores.tolist(), strict=True))
+        by_query = ndcg_by_query(data.qrels, ranking, 10)
+        return [by_query[query] for query in data.queries]
 
-    by_weight = {weight: ndcg(weight) for weight in WEIGHTS}
-    queries = list(data.queries)
-    chosen_on, others = queries[::2], queries[1::2]
-    best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight], chosen_on))
+    by_weight = {weight: np.array(ndcg(weight)) for weight in WEIGHTS}
+    best = max(WEIGHTS, key=lambda weight: by_weight[weight][::2].mean())
     return Weights(
-        {weight: _mean(scores, queries) for weight, scores in by_weight.items()},
+        {weight: float(scores.mean()) for weight, scores in by_weight.items()},
         best,
-        margin(
-            [by_weight[best][query] for query in others],
-            [by_weight[WEIGHT][query] for query in others],
-            seed,
-        ),
+        margin(by_weight[best][1::2], by_weight[WEIGHT][1::2], seed),
     )
-
-
-def _mean(scores: Mapping[str, float], queries: Sequence[str]) -> float:
-    return sum(scores[query] for query in queries) / len(queries)

@@ -87,7 +87,7 @@ class Entry:
         id: The document's id.
         title: The document's title.
         metadata: The document's metadata.
-        content_hash: As in `Record`.
+        content_hash: The same as in `Record`.
         characters: The length of the text.
         tokens: The length of the text, in tokens.
         tokens_read: The number of tokens that the vector was computed from.
@@ -196,7 +196,7 @@ class Citation:
     """A passage of a context.
 
     Attributes:
-        number: As it stands before the passage in the context's text, from 1.
+        number: The number before the passage in the text of the context, from 1.
         document_id: The document that it is from.
         title: The document's title.
         passage: The passage.

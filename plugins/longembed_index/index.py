@@ -90,7 +90,7 @@ class Index(IndexReader):
                 method reads texts of any length.
             language: The language of the words of a new index; guessed from the first documents.
             wait: The seconds to wait for another writer, in each method that writes.
-            **settings: As for `longembed_st.load`: method, max_seq_length, device and others.
+            **settings: Arguments of `longembed_st.load`: method, max_seq_length, device and others.
 
         Raises:
             ConfigError: If settings are wrong, or would give other vectors than the stored ones.
@@ -205,8 +205,8 @@ class Index(IndexReader):
 
         Args:
             documents: Documents, or mappings with `id`, `text`, and perhaps `metadata` and `title`.
-            on_outcome: As for `add`.
-            on_step: As for `add`.
+            on_outcome: The same as for `add`.
+            on_step: The same as for `add`.
 
         Returns:
             What became of every document.
@@ -245,7 +245,7 @@ class Index(IndexReader):
         Args:
             *paths: Files and folders.
             changes: Sets of paths that have changed; by default what the system reports.
-            **options: As for `add`, except `whiten`.
+            **options: The same as for `add`, except `whiten`.
 
         Yields:
             A report after each change.
@@ -285,10 +285,10 @@ class Index(IndexReader):
             drop_old: Delete the old vectors after the switch, and others kept earlier.
             allow_missing: Switch even if some documents cannot be embedded.
             restart: Discard what an unfinished reindexing with other settings has left.
-            on_outcome: As for `add`.
-            on_step: As for `add`.
-            on_message: As for `add`.
-            **settings: As for `longembed_st.load`; those that are not given take their defaults.
+            on_outcome: The same as for `add`.
+            on_step: The same as for `add`.
+            on_message: The same as for `add`.
+            **settings: Arguments of `longembed_st.load`; those not given take their defaults.
 
         Returns:
             What was done.
@@ -350,7 +350,7 @@ class Index(IndexReader):
         Other writers are kept out meanwhile. A new store is created.
 
         Args:
-            on_step: As for `add`.
+            on_step: The same as for `add`.
             wait: The seconds to wait for another writer; as the index was opened without it.
         """
         return self._resources.writing(on_step, wait)

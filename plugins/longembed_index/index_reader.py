@@ -168,7 +168,7 @@ class IndexReader:
             passage_words: About the words of a passage.
             where: A filter of the documents; see `longembed_index.store.filters`.
             mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+            weight: The weight of the vectors, from 0 to 1; the index's own without it.
             reranker: Reads the best documents together with the question, and orders them anew.
             candidates: How many documents it reads, at least k.
             on_read: Called while it reads, with how many it has read and is to read.
@@ -219,7 +219,7 @@ class IndexReader:
             count_tokens: Returns how many tokens a text has, of the model that is to read it.
             where: A filter of the documents; see `longembed_index.store.filters`.
             mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: Of the vectors in a hybrid search, from 0 to 1; the index's own without it.
+            weight: The weight of the vectors, from 0 to 1; the index's own without it.
 
         Raises:
             ConfigError: If the question is blank, the index is empty, or an argument cannot be
@@ -253,7 +253,7 @@ class IndexReader:
             ranking = info.ranking.with_overrides(mode, weight)
             vectors = None
             if ranking.mode != "lexical":
-                vectors = self._resources.query_vector(info.provenance, question.text)
+                vectors = self._resources.query_vectors(info.provenance, question.text)
             try:
                 answer = ask(
                     searcher,
@@ -269,7 +269,9 @@ class IndexReader:
                 continue
             if _has_vectors_of(store, info):
                 if vectors is not None:
-                    vectors.warn_if_cut(3)
+                    self._resources.warn_of_query(
+                        info.provenance, question.text, vectors.coverage, 3
+                    )
                 return answer
 
     def stats(self) -> Stats:
@@ -301,7 +303,7 @@ class IndexReader:
 
         Args:
             *paths: Files and folders.
-            limits: As for `add`.
+            limits: The same as for `add`.
             on_document: Called for each document that was looked at.
             **search: `include`, `exclude` and `follow_links` as for `add`.
         """

@@ -14,12 +14,13 @@ from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
-    QueryVector,
     check_makes_units,
+    encode_query,
     makes_units,
     model_of_store,
     settings_on_top,
     storable_model,
+    warn_of_query,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.search.ranking import Ranking
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.store.protocol import Store
     from longembed_st.backends.query_encoder import QueryEncoder
+    from longembed_st.base.coverage import Coverage, QueryVectors
     from longembed_st.base.provenance import Provenance
     from longembed_st.loading.cache import CachedModel
 
@@ -253,8 +255,8 @@ class Resources:
                     self._model = model_of_store(provenance, settings, self.directory)
             return self._model
 
-    def query_vector(self, provenance: Provenance, text: str) -> QueryVector:
-        """Return a question as vectors, by the query encoder if there is one.
+    def query_vectors(self, provenance: Provenance, text: str) -> QueryVectors:
+        """Return a question as unit vectors, by the query encoder if there is one.
 
         Args:
             provenance: How the vectors of the store were made.
@@ -266,9 +268,14 @@ class Resources:
         """
         encoder = self._query_encoder(provenance)
         encoded = None if encoder is None else encoder.encode(text)
-        if encoded is not None:
-            return QueryVector(encoded.vector, encoded.plain)
-        return QueryVector.by_model(self.model(provenance), text)
+        return encode_query(self.model(provenance), text) if encoded is None else encoded
+
+    def warn_of_query(
+        self, provenance: Provenance, text: str, coverage: Coverage, stacklevel: int
+    ) -> None:
+        """Warn as `encode` does if not all of a question was read, or is known to the model."""
+        if coverage.read < coverage.tokens or coverage.is_unknown:
+            warn_of_query(self.model(provenance), text, coverage, stacklevel + 1)
 
     @property
     def needs_model(self) -> bool:

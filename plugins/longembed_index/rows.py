@@ -35,7 +35,7 @@ class Row:
 
     Attributes:
         id: The document's id; of a passage, with `#` and its number. The same whenever it is made.
-        text: Of a passage, its text; of a document, nothing or all of its text.
+        text: The text of a passage; for a document, nothing or all of its text.
         vector: Shape (dimensions,).
         metadata: `document`, the document's id; `part`, "document" or "passage"; of a passage
             `start` and `end`, its characters in the document.

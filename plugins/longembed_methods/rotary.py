@@ -167,11 +167,7 @@ def ntk_frequencies(inverse: Tensor, multiple: float) -> Tensor:
 
 
 def paper_lambda(scale: float) -> float:
-    """Return LongEmbed's lambda for s, log-linear around the three values of its table 6.
-
-    Args:
-        scale: s, at least 1.
-    """
+    """Return LongEmbed's lambda for s, log-linear around the three values of its table 6."""
     known = sorted(PAPER_LAMBDA)
     lower = max((s for s in known[:-1] if s <= scale), default=known[0])
     upper = known[known.index(lower) + 1]

@@ -59,7 +59,7 @@ class EmbedWithAttempts:
     """Embed as `EmbedDocuments` does; a batch that has ended a process is embedded row by row.
 
     Args:
-        attempts: Of the run.
+        attempts: The attempts of the run.
         threads: How many threads compute.
         **arguments: For `EmbedDocuments`.
     """

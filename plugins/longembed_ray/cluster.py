@@ -15,7 +15,7 @@ from longembed_st.extras import needs_extra
 
 LOCAL = "local"
 _CORES = 4
-"""Of an actor on a CPU: more make a small model little faster."""
+"""Cores of an actor on a CPU. More would make a small model little faster."""
 _ENVIRONMENT = {
     # No usage statistics are sent unless the user asks for that.
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -107,11 +107,11 @@ def embed_to_parquet(
         inputs: From `find_inputs`.
         folder: A folder that all workers see, or its URL in an object store.
         provenance: The model and its settings.
-        address: As for `index_with_ray`.
+        address: The same as for `index_with_ray`.
         units: Whether to compute the sentence units of each document, too.
-        actors: As for `index_with_ray`.
-        limits: As for `index_with_ray`.
-        on_outcome: As for `index_with_ray`.
+        actors: The same as for `index_with_ray`.
+        limits: The same as for `index_with_ray`.
+        on_outcome: The same as for `index_with_ray`.
 
     Returns:
         What became of every document.

@@ -97,12 +97,12 @@ def find_inputs(
     local = [Path(path) for path in paths if not is_url(str(path))]
     excluded = str(exclude_folder or "")
     local_exclude = Path(excluded) if excluded and not is_url(excluded) else None
-    found = find_files(
+    listing = find_files(
         local, local_exclude, include=include, exclude=exclude, follow_links=follow_links
     )
-    inputs = {Input(file.id, file.size) for file in found.files}
+    inputs = {Input(file.id, file.size) for file in listing.files}
     # `find_files` looks for documents, and a table is not one.
-    tables = [path for path in found.skipped if _is_table(path.name) and path.is_file()]
+    tables = [path for path in listing.skipped if _is_table(path.name) and path.is_file()]
     inputs |= {Input(str(path.resolve()), path.stat().st_size) for path in tables}
     for url in (str(path) for path in paths if is_url(str(path))):
         below = _list_url(url)
@@ -111,7 +111,7 @@ def find_inputs(
     with ThreadPoolExecutor(_THREADS) as threads:
         damages = dict(zip(files, threads.map(_damage_of, files), strict=True))
     damaged = [(file.name, reason) for file, reason in damages.items() if reason]
-    return [file for file in files if not damages[file]], found.unreadable + damaged
+    return [file for file in files if not damages[file]], listing.unreadable + damaged
 
 
 def _is_parquet(name: str) -> bool:

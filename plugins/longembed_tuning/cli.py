@@ -80,9 +80,9 @@ def tune(
     warmup_steps: Annotated[int, typer.Option(min=0, help="Steps until the peak.")] = 100,
     epochs: Annotated[float, typer.Option(help="Rounds over the data, unless --steps.")] = 3.0,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of epochs.")] = None,
-    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.01,
+    temperature: Annotated[float, typer.Option(help="Temperature of the contrastive loss.")] = 0.01,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of held-out documents, passages, order and offsets.")
+        int, typer.Option(min=0, help="Seed of held-out documents, passages, order and offsets.")
     ] = 0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     gradient_checkpointing: Annotated[
@@ -222,7 +222,7 @@ def whiten(
         bool, typer.Option("--force", help="Write the model even if nothing is gained.")
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the sample and of the documents held out.")
+        int, typer.Option(min=0, help="Seed of the sample and of the documents held out.")
     ] = 0,
 ) -> None:
     """Shrink the directions in which passages of one document differ, without labels.

@@ -54,9 +54,6 @@ class Sentences:
 def split_sentences(text: str) -> list[str]:
     """Cut a text behind its sentences and paragraphs.
 
-    Args:
-        text: Any text.
-
     Returns:
         Pieces that are not empty, at most `LONGEST_SENTENCE` characters each.
     """
@@ -67,12 +64,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def tokenize_sentences(text: str, tokenizer: PreTrainedTokenizerBase) -> Sentences:
-    """Cut a text into sentences and count their tokens.
-
-    Args:
-        text: Any text.
-        tokenizer: The model's own.
-    """
+    """Cut a text into sentences and count their tokens."""
     texts = split_sentences(text)
     if not texts:
         return Sentences([], [])
@@ -96,11 +88,7 @@ def without_repeats(sentences: Sentences, seen: set[str]) -> Sentences:
 
 
 def repeat_keys(text: str) -> set[str]:
-    """Return the sentences of a text by which repetitions are recognised.
-
-    Args:
-        text: Any text.
-    """
+    """Return the sentences of a text by which repetitions are recognised."""
     keys = map(_repeat_key, split_sentences(text))
     return {key for key in keys if key is not None}
 

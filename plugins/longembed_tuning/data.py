@@ -16,7 +16,7 @@ from longembed_tuning.cloze import held_out_examples, repeat_keys, training_exam
 from longembed_tuning.sources import SHORTEST_DOCUMENT, Document, Example, read_source
 
 HELD_OUT_SHARE = 0.1
-"""Of the documents that are longer than the original window."""
+"""The share of the documents longer than the original window that is held out."""
 
 LEAST_HELD_OUT = 2
 """Documents. With one alone, every query finds it."""

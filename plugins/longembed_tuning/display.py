@@ -15,11 +15,7 @@ from longembed_tuning.record import TuningRecord
 
 
 class ProgressBar(TrainerCallback):
-    """Show a bar with the last loss and the last validation score.
-
-    Args:
-        console: Where to draw.
-    """
+    """Show a bar with the last loss and the last validation score."""
 
     def __init__(self, console: Terminal) -> None:
         self._progress = Bars(
@@ -75,12 +71,7 @@ class ProgressBar(TrainerCallback):
 
 
 def show_record(console: Terminal, record: TuningRecord) -> None:
-    """Print the data, the steps and the scores of a run.
-
-    Args:
-        console: Where to print.
-        record: The run.
-    """
+    """Print the data, the steps and the scores of a run."""
     table = Table(show_header=False, box=None)
     for name, count in record.counts.items():
         table.add_row(name, f"{count:,}")

@@ -35,11 +35,7 @@ class Scores:
 
 
 class HeldOut:
-    """Held-out queries and documents that models are scored on.
-
-    Args:
-        examples: The held-out pairs.
-    """
+    """Held-out queries and documents that models are scored on."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         documents = list(dict.fromkeys(example.document for example in examples))
@@ -85,12 +81,6 @@ class TunedEvaluator(BaseEvaluator):
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
         """Score the model as it is now.
-
-        Args:
-            model: The model in training.
-            output_path: Not used.
-            epoch: Not used.
-            steps: Not used.
 
         Returns:
             nDCG@10 and accuracy@1 by name.

@@ -70,7 +70,7 @@ def compare(before: Vectors, after: Vectors, trial: Trial, seed: int = 0) -> Jud
         before: nDCG@10 of each query before, from 0 to 1, shape (queries,).
         after: nDCG@10 of each query after, shape (queries,).
         trial: The questions.
-        seed: Of the bootstrap, which draws documents, as passages of one document are not
+        seed: The seed of the bootstrap. It draws documents, as passages of one document are not
             independent.
     """
     groups = [np.flatnonzero(trial.answers == answer) for answer in np.unique(trial.answers)]
@@ -114,11 +114,6 @@ def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
 
 def draw_documents(count: int, most: int, seed: int) -> list[int]:
     """Draw the documents that passages are looked up in.
-
-    Args:
-        count: How many documents there are.
-        most: The most to draw.
-        seed: Of the draw.
 
     Returns:
         Their numbers, in order.

@@ -46,11 +46,7 @@ def load_base(
 
 
 def refuse_unless_absolute(family: le.Family) -> None:
-    """Raise `ModelError` unless a family has position vectors that can be trained.
-
-    Args:
-        family: The model's family.
-    """
+    """Raise `ModelError` unless a family has position vectors that can be trained."""
     if family.encoding == "absolute":
         return
     if family.encoding == "rotary":

@@ -1,12 +1,21 @@
-"""The record of a tuning run, and its model card."""
+"""The record of a tuning run: written beside the tuned model, with a model card and a plot."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
-from longembed_tuning.evaluation import Scores
+from matplotlib.figure import Figure
+
+import longembed_st as le
+from longembed_st.files import atomic_folder
+from longembed_tuning.evaluation import SCORE, Scores
 from longembed_tuning.settings import TuningSettings
 from longembed_tuning.table import Layout
+from longembed_tuning.training import Log
+
+RECORD = "tuning.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class TuningRecord:
         best_step: The step whose rows were kept.
         scores: By "none", "pi" and "rp" for the untuned model, and "tuned"; empty without held-out
             documents.
-        fingerprint: Of the tuned model.
+        fingerprint: The fingerprint of the tuned model.
     """
 
     model: str
@@ -38,11 +47,7 @@ class TuningRecord:
 
 
 def model_card(record: TuningRecord) -> str:
-    """Return the model card of a tuned model, in Markdown.
-
-    Args:
-        record: The run.
-    """
+    """Return the model card of a tuned model, in Markdown."""
     layout = record.layout
     rule = (
         f"Row {layout.stride}i of its position table is row i of the original one. Inputs of up "
@@ -98,3 +103,52 @@ def _scores(scores: dict[str, Scores]) -> str:
             *lines,
         ]
     )
+
+
+def write_checkpoint(
+    model: le.LongSentenceTransformer, record: TuningRecord, log: Log, out: Path
+) -> None:
+    """Write a tuned model with its card, its log and the plot of its loss.
+
+    Args:
+        model: The tuned model.
+        record: The run that it is from.
+        log: The trainer's log.
+        out: A folder that is new or empty.
+    """
+    with atomic_folder(out) as unfinished:
+        model.save_pretrained(str(unfinished))
+        with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
+            card.write(model_card(record))
+        content = {
+            "model": record.model,
+            "data": record.data,
+            "counts": record.counts,
+            "settings": record.settings.model_dump(),
+            "scores": {name: vars(scores) for name, scores in record.scores.items()},
+            "fingerprint": record.fingerprint,
+            "log": log,
+        }
+        Path(unfinished, RECORD).write_text(json.dumps(content, indent=2), encoding="utf8")
+        plot_log(log, unfinished)
+
+
+def curve(log: Log, key: str) -> tuple[list[float], list[float]]:
+    """Return the steps at which a value was logged, and the values."""
+    entries = [entry for entry in log if key in entry]
+    return [entry["step"] for entry in entries], [entry[key] for entry in entries]
+
+
+def plot_log(log: Log, folder: Path) -> None:
+    """Draw the loss, and the validation score if there is one, as loss.png."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(*curve(log, "loss"), color="tab:blue", linewidth=1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("training loss", color="tab:blue")
+    steps, scores = curve(log, f"eval_{SCORE}")
+    if steps:
+        right = axes.twinx()
+        right.plot(steps, scores, color="tab:orange", marker="o", markersize=3)
+        right.set_ylabel("validation nDCG@10", color="tab:orange")
+    figure.savefig(folder / "loss.png", dpi=150)

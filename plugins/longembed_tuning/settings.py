@@ -30,7 +30,7 @@ class TuningSettings(BaseModel):
         epochs: Rounds over the training data, unless `steps` is given.
         steps: Optimizer steps; None to count epochs.
         temperature: Divides the cosine similarities in the contrastive loss.
-        seed: Of the held-out documents, the passages, the order and the offsets.
+        seed: Chooses the held-out documents, the passages, the order and the offsets.
         bf16: Compute in bfloat16 where that is safe; weights stay in float32.
         gradient_checkpointing: Compute activations twice instead of keeping them.
         eval_steps: Steps between two checkpoints, each with a validation score.

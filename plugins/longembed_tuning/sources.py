@@ -79,7 +79,7 @@ def documents_of(rows: Sequence[Example | Document], most: int, seed: int) -> li
     Args:
         rows: From `read_source`.
         most: The most texts.
-        seed: Of the sample.
+        seed: The seed of the sample.
     """
     texts = list(dict.fromkeys(r.document if isinstance(r, Example) else r.text for r in rows))
     return texts if len(texts) <= most else random.Random(seed).sample(texts, most)

@@ -159,13 +159,7 @@ def contrastive_loss(
     settings: TuningSettings,
     arguments: SentenceTransformerTrainingArguments,
 ) -> nn.Module:
-    """Return the InfoNCE loss over the batch and the given negatives (LongEmbed, appendix B).
-
-    Args:
-        model: The model.
-        settings: The settings of the run.
-        arguments: The arguments of the trainer.
-    """
+    """Return the InfoNCE loss over the batch and the given negatives (LongEmbed, appendix B)."""
     scale, gather = 1 / settings.temperature, arguments.world_size > 1
     if arguments.per_device_train_batch_size <= settings.mini_batch_size:
         # The same loss, without the second forward pass that caching gradients costs.
@@ -206,11 +200,7 @@ def prompts_by_column(model: SentenceTransformer, columns: Sequence[str]) -> dic
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the last complete checkpoint, or None.
-
-    Args:
-        folder: Where a run keeps its checkpoints.
-    """
+    """Return the last complete checkpoint, or None."""
     while folder.is_dir() and (last := get_last_checkpoint(str(folder))):
         if _is_complete(Path(last)):
             return Path(last)

@@ -15,12 +15,10 @@ from transformers import TrainerCallback
 import longembed_st as le
 from longembed_st.errors import ConfigError
 from longembed_st.files import refuse_existing, write_text
-from longembed_tuning.checkpoint import write_checkpoint
 from longembed_tuning.data import TuningData, prepare
 from longembed_tuning.evaluation import SCORE, HeldOut, Scores
 from longembed_tuning.model import layout_of, load_base, trainable_model, tuned_model
-from longembed_tuning.plots import curve
-from longembed_tuning.record import TuningRecord
+from longembed_tuning.record import TuningRecord, curve, write_checkpoint
 from longembed_tuning.settings import TuningSettings
 from longembed_tuning.table import Layout
 from longembed_tuning.training import Log, train
@@ -162,11 +160,7 @@ def _start(folder: Path, identity: dict[str, Any], resume: bool) -> None:
 
 
 def kept_step(log: Log) -> tuple[int, int]:
-    """Return the step whose rows were kept, and the last step.
-
-    Args:
-        log: The trainer's log.
-    """
+    """Return the step whose rows were kept, and the last step."""
     last = int(max(entry["step"] for entry in log))
     steps, scores = curve(log, f"eval_{SCORE}")
     return (int(steps[scores.index(max(scores))]), last) if scores else (last, last)

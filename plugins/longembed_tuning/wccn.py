@@ -33,11 +33,7 @@ LEAST_DOCUMENTS = 20
 
 
 class Scatter:
-    """The covariances of documents that are added one at a time; memory does not grow with them.
-
-    Args:
-        width: Numbers of a vector.
-    """
+    """The covariances of documents that are added one at a time; memory does not grow with them."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -71,11 +67,7 @@ class Scatter:
         self._between += np.outer(before, own - self._centre)
 
     def merged(self, other: Scatter) -> Scatter:
-        """Return the scatter of both sets of documents (Chan, Golub and LeVeque 1979).
-
-        Args:
-            other: The scatter of other documents.
-        """
+        """Return the scatter of both sets of documents (Chan, Golub and LeVeque 1979)."""
         both = Scatter(self.width)
         both.documents = self.documents + other.documents
         both.divided = self.divided + other.divided
@@ -109,7 +101,7 @@ def fit_map(
     """Return the whitening map of some documents.
 
     Args:
-        scatter: Of the documents.
+        scatter: The scatter of the documents.
         ridge: Added to every eigenvalue of S_w, as a multiple of their mean.
         dimensions: How many dimensions to keep; None for all.
         least: The fewest documents of two windows or more.

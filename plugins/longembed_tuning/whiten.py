@@ -104,12 +104,12 @@ def fit_whitening(
     Args:
         model: An extended model.
         documents: The texts. Each is taken from the sequence twice, and none is kept.
-        dimensions: As for `whiten`.
-        ridge: As for `whiten`.
-        token_weights: As for `whiten`.
-        only_token_weights: As for `whiten`.
+        dimensions: The same as for `whiten`.
+        ridge: The same as for `whiten`.
+        token_weights: The same as for `whiten`.
+        only_token_weights: The same as for `whiten`.
         validation: Whether to judge it.
-        seed: Of the documents held out and of the passages.
+        seed: Chooses the documents held out and the passages.
         on_document: Called with each document that was read.
         split: Gives the units of a document, for `on_document`; None to leave them out.
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longembed_st.base.texts import has_text
+from longembed_st.base.tokens import CONTENT
 from longembed_st.errors import InputError
 from longembed_st.loading.whitening import unit
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
-from longembed_st.sentence_transformer.transformer import long_transformer
-from longembed_tuning.duplicates import near_duplicates, sketch
-from longembed_tuning.frequencies import DocumentFrequencies
+from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
 from longembed_tuning.judging import FOLDS, Trial
 from longembed_tuning.samples import Windows
 from longembed_tuning.wccn import Scatter
@@ -26,6 +29,82 @@ PASSAGES = 3
 PASSAGE_WORDS = 100
 """A paragraph. Hardly any 30 words of talk tell what it is about (docs/WHITENING.md)."""
 
+SHINGLE = 8
+"""Words of a run that is hashed."""
+
+SKETCH = 64
+"""How many of the smallest hashes stand for a text (Broder 1997)."""
+
+ALIKE = 0.5
+"""The share of their hashes that near-duplicates have in common, at least."""
+
+
+class DocumentFrequencies:
+    """The document frequencies of tokens; memory does not grow with the documents.
+
+    Args:
+        reader: The model whose tokens are counted.
+    """
+
+    def __init__(self, reader: LongTransformer) -> None:
+        self._reader = reader
+        self._counts = np.zeros(len(reader.token_table))
+        self.documents = 0
+
+    def add(self, text: str) -> None:
+        """Count a document.
+
+        Args:
+            text: The whole text; neither prompt nor special tokens are counted.
+        """
+        (tokens,) = self._reader.tokenize_texts([text], None)
+        ids = np.asarray(tokens.ids)[np.asarray(tokens.parts) == CONTENT]
+        self._counts[np.unique(ids)] += 1
+        self.documents += 1
+
+    def idf(self) -> NDArray[np.float32]:
+        """Return the inverse document frequency of each token, as in BM25; it is never negative.
+
+        idf(t) = ln(1 + (N - n(t) + 0.5) / (n(t) + 0.5)), with n(t) of N documents that have t
+        (Robertson and Zaragoza 2009, section 3.1, with Lucene's 1 +). A token that no document has
+        weighs the most. Special tokens count as if every document had them: they weigh next to
+        nothing.
+
+        Returns:
+            Shape (vocabulary,).
+        """
+        counts = self._counts.copy()
+        counts[self._reader.text_tokenizer.all_special_ids] = self.documents
+        return np.log1p((self.documents - counts + 0.5) / (counts + 0.5)).astype(np.float32)
+
+
+def sketch(text: str) -> frozenset[int]:
+    """Return the smallest hashes of the runs of words of a text.
+
+    Args:
+        text: The text; case, punctuation and white space do not count.
+    """
+    words = re.findall(r"\w+", text.lower())
+    runs = {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+    hashes = (int.from_bytes(blake2b(run.encode(), digest_size=8).digest(), "big") for run in runs)
+    return frozenset(sorted(hashes)[:SKETCH])
+
+
+def near_duplicates(sketches: Iterable[frozenset[int]]) -> list[int]:
+    """Return the numbers of the documents that repeat an earlier one."""
+    seen: defaultdict[int, list[int]] = defaultdict(list)
+    sizes: dict[int, int] = {}
+    repeated = []
+    for index, hashes in enumerate(sketches):
+        shared = Counter(other for value in hashes for other in seen[value])
+        if any(n >= ALIKE * min(len(hashes), sizes[other]) for other, n in shared.items()):
+            repeated.append(index)
+            continue
+        sizes[index] = len(hashes)
+        for value in hashes:
+            seen[value].append(index)
+    return repeated
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -35,7 +114,7 @@ class Survey:
         kept: Numbers of the documents that are fitted on.
         repeated: How many were left out as near-duplicates.
         corpus: A hash of the documents that are fitted on, in whatever order.
-        frequencies: Of the model's tokens, if they were counted.
+        frequencies: The document frequencies of the tokens, if they were counted.
     """
 
     kept: list[int]
@@ -118,9 +197,6 @@ class Variant:
 
     def trial(self, seed: int) -> Trial:
         """Return passages as questions, which their own documents should answer.
-
-        Args:
-            seed: Of the passages.
 
         Raises:
             InputError: If too few documents have several windows.

@@ -18,8 +18,8 @@ class Fit:
     Attributes:
         whitening: The whitening, to be built into the model.
         variant: Which of the variants that `on_document` was given the whitening is for.
-        judgement: Of the whitening, on documents held out of the fit; None without validation.
-        weighting: Of weighted tokens against equal ones; None if only one of them was tried.
+        judgement: The whitening judged on documents held out of the fit; None without validation.
+        weighting: Weighted tokens against equal ones; None if only one of them was tried.
         documents: How many documents it was fitted on.
         windows: How many windows these documents have.
         differences: Windows less documents: in how many directions they can differ.
@@ -83,12 +83,7 @@ def save(model: LongSentenceTransformer, fit: Fit, folder: Path) -> None:
 
 
 def describe(judgement: Judgement, subject: str = "Whitening") -> str:
-    """Return a judgement as one sentence, without its full stop.
-
-    Args:
-        judgement: The judgement.
-        subject: What was judged.
-    """
+    """Return a judgement as one sentence, without its full stop."""
     verdict = "helps" if judgement.gains else "gains nothing"
     return (
         f"{subject} {verdict}: {judgement.queries} passages, each to find its document among "

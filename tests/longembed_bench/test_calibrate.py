@@ -15,7 +15,7 @@ from small_models import WORDS
 
 import longembed_st as le
 from longembed_bench.calibrate import candidate_methods, sample_data
-from longembed_bench.passages import PASSAGE_WORDS, passages_as_queries
+from longembed_bench.data import PASSAGE_WORDS, passages_as_queries
 from longembed_st.errors import ConfigError, InputError
 
 

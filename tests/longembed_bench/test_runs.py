@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_bench.runs import MethodChoice, ModelSource, Run, Variant, plan
+from longembed_bench.runs import MethodChoice, ModelSource, Run, plan
+from longembed_index.search.ranking import WEIGHT
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 
@@ -22,22 +23,16 @@ def test_plan() -> None:
             "pcw:window_size=256", "pcw", ModelSettings.from_keywords(method="pcw", window_size=256)
         ),
     )
-    alone = plan(["a"], ["bm25:rerank=c/d", "none", "bm25"], baselines=False)
-    assert [run.label for run in alone] == ["a none", "BM25:rerank=c/d", "BM25"]
+    alone = plan(["a"], ["bm25", "none"], baselines=False)
+    assert [run.label for run in alone] == ["a none", "BM25"]
 
 
 @pytest.mark.parametrize(
-    ("text", "variant"),
-    [
-        ("pcw:passages=128,score=best", Variant(passages=128, score="best")),
-        ("pcw:hybrid=true", Variant(hybrid=True)),
-        ("pcw:hybrid=0", Variant(hybrid=0)),
-        ("pcw:hybrid=ranks", Variant(hybrid="ranks")),
-        ("bm25:rerank=a/b,candidates=7", Variant(rerank="a/b", candidates=7)),
-    ],
+    ("text", "weight"),
+    [("pcw", None), ("pcw:hybrid=false", None), ("pcw:hybrid=true", WEIGHT), ("pcw:hybrid=0", 0)],
 )
-def test_variants(text, variant) -> None:
-    assert MethodChoice.parse(text).variant == variant
+def test_weight_of_the_vectors_beside_words(text, weight) -> None:
+    assert MethodChoice.parse(text).hybrid == weight
 
 
 def test_whitening_by_a_fit_or_from_a_file() -> None:
@@ -54,15 +49,11 @@ def test_whitening_by_a_fit_or_from_a_file() -> None:
         (":a=1", "write a method"),
         ("pcw:window", "write name=value"),
         ("pcw:method=pi", "method is named outside the settings"),
-        ("bm25:k1=2", "bm25 takes only rerank and candidates"),
-        ("chunks:window_size=3", "chunks takes only"),
-        ("chunks:whiten=true", "chunks takes only"),
+        ("bm25:k1=2", "bm25 takes no options"),
+        ("chunks:window_size=3", "chunks takes no options"),
         ("pcw:whiten=3", "whiten=true, or whiten=FILE"),
-        ("pcw:score=best", "passages=true"),
-        ("pcw:passages=few", "passages=few is not valid: write true, or a number"),
-        ("pcw:passages=true,score=worst", "average, best or document"),
         ("pcw:hybrid=2", "weight of the vectors from 0 to 1"),
-        ("pcw:rerank=a,candidates=0", "at least 1"),
+        ("pcw:hybrid=ranks", "write true, or the weight"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(text, reason) -> None:

@@ -13,8 +13,14 @@ from pathlib import Path
 import pytest
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.facts import FACTS, FIRST_NAMES, LAST_NAMES
-from longembed_bench.synthetic import needle_data, passkey_data, read_haystack
+from longembed_bench.synthetic import (
+    FACTS,
+    FIRST_NAMES,
+    LAST_NAMES,
+    needle_data,
+    passkey_data,
+    read_haystack,
+)
 from longembed_st.errors import ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from reference.ndcg import ndcg
 from small_models import WORDS
 
 from longembed_bench.data import RetrievalData
-from longembed_bench.index_parts import WEIGHT, LexicalScorer
+from longembed_bench.lexical import LexicalScorer
 from longembed_bench.weights import WEIGHTS, Weights, try_weights
+from longembed_index.search.ranking import WEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -33,34 +34,34 @@ def all_right(data: RetrievalData) -> dict[str, dict[str, float]]:
 def test_scores_are_those_of_the_sum(data) -> None:
     draw = random.Random(1)
     dense = {query: {key: draw.random() for key in data.documents} for query in data.queries}
-    found = try_weights(data, dense)
-    assert tuple(found.scores) == WEIGHTS
+    weights = try_weights(data, dense)
+    assert tuple(weights.scores) == WEIGHTS
     lexical = LexicalScorer(list(data.documents.values()))
     # By words alone, many documents have one score.
     for weight in (0.3, 1.0):
         total = 0.0
         for query, text in data.queries.items():
-            words = dict(zip(data.documents, lexical.score(text)[0], strict=True))
+            words = dict(zip(data.documents, lexical.score(text), strict=True))
             scores = {
                 key: (1 - weight) * words[key] + weight * dense[query][key]
                 for key in data.documents
             }
             total += ndcg(data.qrels[query], scores, 10)
-        assert found.scores[weight] == pytest.approx(total / len(data.queries), abs=1e-6)
+        assert weights.scores[weight] == pytest.approx(total / len(data.queries), abs=1e-6)
 
 
 def test_vectors_that_know_the_answers_are_advised(data) -> None:
-    found = try_weights(data, all_right(data))
-    assert found.scores[1.0] == 1
-    assert found.best > WEIGHT
-    assert found.advised == found.best
-    assert found.margin[0] > 0
+    weights = try_weights(data, all_right(data))
+    assert weights.scores[1.0] == 1
+    assert weights.best > WEIGHT
+    assert weights.ranking.weight == weights.best
+    assert weights.margin[0] > 0
 
 
 def test_doubt_keeps_the_default() -> None:
     scores = dict.fromkeys(WEIGHTS, 0.5)
-    assert Weights(scores, 0.9, (0.1, -0.01, 0.2)).advised == WEIGHT
-    assert Weights(scores, 0.9, (0.1, 0.01, 0.2)).advised == 0.9
+    assert Weights(scores, 0.9, (0.1, -0.01, 0.2)).ranking.weight == WEIGHT
+    assert Weights(scores, 0.9, (0.1, 0.01, 0.2)).ranking.weight == 0.9
 
 
 def test_calibrate_says_which_weight_suits(data, tmp_path, small_model, monkeypatch) -> None:

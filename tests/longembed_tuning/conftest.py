@@ -70,7 +70,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes as long as training."""
-    monkeypatch.setattr("longembed_tuning.checkpoint.plot_log", lambda log, folder: None)
+    monkeypatch.setattr("longembed_tuning.record.plot_log", lambda log, folder: None)
 
 
 @pytest.fixture(scope="session")

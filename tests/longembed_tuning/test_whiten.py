@@ -17,10 +17,10 @@ import longembed_st as le
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.loading.whitening import unit
 from longembed_tuning import whiten as module
-from longembed_tuning.duplicates import near_duplicates, sketch
 from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, draw_documents, ndcg
 from longembed_tuning.samples import read_windows
 from longembed_tuning.whiten import fit_whitening, whiten
+from longembed_tuning.whiten_data import near_duplicates, sketch
 
 SETTINGS = {
     "pcw": {"method": "pcw"},

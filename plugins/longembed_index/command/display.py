@@ -43,11 +43,7 @@ _SCORE_LABELS = {
 
 
 def model_line(settings: ModelSettings) -> str:
-    """Return a line that says which model reads how much of each document.
-
-    Args:
-        settings: The settings of a loaded model.
-    """
+    """Return a line that says which model reads how much of each document."""
     limit = settings.max_seq_length
     whitening = f", whitened by {settings.whitening}" if settings.whitening else ""
     extent = f"up to {limit:,} tokens of" if limit else "all of"
@@ -60,14 +56,7 @@ def model_line(settings: ModelSettings) -> str:
 def show_report(
     console: Terminal, report: Report, verbose: bool = False, title: str = "Index"
 ) -> None:
-    """Print what became of the documents, and why some were not stored.
-
-    Args:
-        console: Where to print.
-        report: The report of a run.
-        verbose: Whether to name all documents that failed.
-        title: What was done.
-    """
+    """Print what became of the documents, and why some were not stored."""
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
         rows.append(("of these moved, not embedded again", len(report.moved)))
@@ -92,12 +81,7 @@ def show_report(
 
 
 def show_dry_run(console: Terminal, forecast: DryRun) -> None:
-    """Print what indexing would do.
-
-    Args:
-        console: Where to print.
-        forecast: What would be done.
-    """
+    """Print what indexing would do."""
     table = Table(title="Would be indexed", title_justify="left", show_header=False)
     table.add_row("documents to read", f"{len(forecast.new):,}")
     table.add_row("documents unchanged", f"{forecast.unchanged:,}")
@@ -125,12 +109,7 @@ def _duration(seconds: float) -> str:
 
 
 def show_reindexed(console: Terminal, result: Reindexed) -> None:
-    """Print what a reindexing has done, and where the old vectors are.
-
-    Args:
-        console: Where to print.
-        result: What was done.
-    """
+    """Print what a reindexing has done, and where the old vectors are."""
     counts = result.report.counts
     rows = [
         ("documents embedded", counts["added"]),
@@ -154,25 +133,14 @@ def show_reindexed(console: Terminal, result: Reindexed) -> None:
 
 
 def show_dropped(console: Terminal, names: Sequence[str]) -> None:
-    """Print which old vectors were deleted.
-
-    Args:
-        console: Where to print.
-        names: The names under which they were kept.
-    """
+    """Print which old vectors were deleted."""
     console.print(f"Deleted: {', '.join(names)}" if names else "There are no old vectors.")
 
 
 def _show_failed(
     console: Terminal, failed: Sequence[tuple[str, str]], verbose: bool = False
 ) -> None:
-    """Print which documents were not stored, and why.
-
-    Args:
-        console: Where to print.
-        failed: Name and reason.
-        verbose: Whether to name all of them.
-    """
+    """Print which documents were not stored, and why."""
     lines = [f"{short_name(name)}: {why}" for name, why in failed]
     _show_list(console, "Not stored:", lines, verbose)
 
@@ -191,12 +159,7 @@ def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str])
 
 
 def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
-    """Print hits without passages, a row each.
-
-    Args:
-        console: Where to print.
-        hits: Best first.
-    """
+    """Print hits without passages, a row each."""
     table = Table()
     for heading in ("rank", "score"):
         table.add_column(heading, justify="right")
@@ -214,12 +177,7 @@ def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
 
 
 def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
-    """Print documents with their passages, the best sentence highlighted.
-
-    Args:
-        console: Where to print.
-        hits: Best first.
-    """
+    """Print documents with their passages, the best sentence highlighted."""
     for rank, hit in enumerate(hits, 1):
         document = hit.document
         details = ", ".join(
@@ -250,11 +208,7 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
 
 
 def left_out_line(left_out: Sequence[LeftOut]) -> str:
-    """Return which parts of a file were not read, in one short line.
-
-    Args:
-        left_out: The parts.
-    """
+    """Return which parts of a file were not read, in one short line."""
     more = f"; {len(left_out) - _NAMES_SHOWN:,} more" if len(left_out) > _NAMES_SHOWN else ""
     return escaped("; ".join(map(str, left_out[:_NAMES_SHOWN])) + more)
 

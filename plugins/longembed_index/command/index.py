@@ -84,7 +84,7 @@ def index(
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Of folders, only files whose name or path from there is like this: `*.md`, "
+            help="In folders, read only files whose name or path below it matches: `*.md`, "
             "`2019/*`. Repeatable.",
             show_default=False,
         ),
@@ -93,7 +93,7 @@ def index(
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Of folders, no files that are like this. Repeatable.",
+            help="In folders, leave out files that match. Repeatable.",
             show_default=False,
         ),
     ] = None,

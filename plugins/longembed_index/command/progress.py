@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 TOKENS_PER_BYTE = 0.25
-"""Of plain English text: assumed until something was measured."""
+"""Plain English text has about so many; used until something was measured."""
 
 
 class Forecast:
@@ -98,12 +98,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class EmbeddingBar:
-    """What a bar of documents is told by an index: outcomes, and the steps after them.
-
-    Args:
-        bars: The bars.
-        forecast: Estimates what is left.
-    """
+    """A bar of documents, with the methods that an index calls while it works."""
 
     def __init__(self, bars: Bars, forecast: Forecast) -> None:
         self._bars, self._forecast = bars, forecast
@@ -137,9 +132,6 @@ class EmbeddingBar:
 def embedding_bar(console: Console) -> Iterator[EmbeddingBar]:
     """Show how far the embedding of documents is.
 
-    Args:
-        console: Where to draw.
-
     Yields:
         What the index is to call: `on_outcome`, `on_step`.
     """
@@ -159,9 +151,6 @@ def embedding_bar(console: Console) -> Iterator[EmbeddingBar]:
 @contextmanager
 def reranking_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Show how many documents a reranker has read.
-
-    Args:
-        console: Where to draw.
 
     Yields:
         To be called with how many documents it has read and is to read.

@@ -79,10 +79,10 @@ def find_files(
     Raises:
         InputError: If a path does not exist.
     """
-    found = FoundFiles()
+    result = FoundFiles()
     files: dict[Path, FileSource] = {}
     paths = list(paths)
-    walk = _Walk(found, [_real(path) for path in paths], exclude_folder, follow_links)
+    walk = _Walk(result, [_real(path) for path in paths], exclude_folder, follow_links)
     for path in paths:
         # What cannot be looked at is reported below; what does not exist is a typing error.
         if not os.path.lexists(path):
@@ -96,18 +96,18 @@ def find_files(
                 status = target.stat()
             except (OSError, RuntimeError) as error:
                 reason = getattr(error, "strerror", None) or "is a loop of symbolic links"
-                found.unreadable.append((str(file), f"cannot be read: {reason}"))
+                result.unreadable.append((str(file), f"cannot be read: {reason}"))
                 continue
             if is_folder and not follow_links and walk.leads_out(target):
-                found.links.append(file)
+                result.links.append(file)
                 continue
             # Opening a pipe or a device would wait for ever.
             if not stat.S_ISREG(status.st_mode) or (is_folder and suffix_of(target) not in READERS):
-                found.skipped.append(file)
+                result.skipped.append(file)
             else:
                 files.setdefault(target, FileSource(target, status.st_size, parser))
-    found.files = [files[path] for path in sorted(files)]
-    return found
+    result.files = [files[path] for path in sorted(files)]
+    return result
 
 
 def is_missing(document_id: str) -> bool:
@@ -131,12 +131,7 @@ def is_missing(document_id: str) -> bool:
 
 
 def is_gone(document_id: str, roots: Iterable[Path]) -> bool:
-    """Return whether a document was a file below one of some places and does not exist any more.
-
-    Args:
-        document_id: The document's id.
-        roots: Files and folders.
-    """
+    """Return whether a document was a file below one of some places and does not exist any more."""
     return _is_below(document_id, [_real(root) for root in roots]) and is_missing(document_id)
 
 
@@ -181,16 +176,16 @@ class _Walk:
     """A search of folders.
 
     Args:
-        found: Takes what cannot be listed, and links that are not followed.
+        result: Takes what cannot be listed, and links that are not followed.
         roots: All paths of the search, without symbolic links.
         exclude: A folder not to look into.
         follow_links: Whether to follow links that lead out of the roots.
     """
 
     def __init__(
-        self, found: FoundFiles, roots: list[Path], exclude: Path | None, follow_links: bool
+        self, result: FoundFiles, roots: list[Path], exclude: Path | None, follow_links: bool
     ) -> None:
-        self._found, self._roots, self._follow_links = found, roots, follow_links
+        self._result, self._roots, self._follow_links = result, roots, follow_links
         self._excluded = exclude and _real(exclude)
 
     def leads_out(self, target: Path) -> bool:
@@ -217,7 +212,7 @@ class _Walk:
             try:
                 entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             except OSError as error:
-                self._found.unreadable.append((str(path), f"cannot be listed: {error.strerror}"))
+                self._result.unreadable.append((str(path), f"cannot be listed: {error.strerror}"))
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
@@ -229,7 +224,7 @@ class _Walk:
                 elif self._follow_links:
                     waiting.append((below, True, True))
                 elif not self._is_searched(_real(below)):
-                    self._found.links.append(below)
+                    self._result.links.append(below)
 
     def _is_searched(self, folder: Path) -> bool:
         """Return whether a folder is looked through without the link, or must not be."""

@@ -33,11 +33,11 @@ def read_documents(
     """
     if not folder.is_dir():
         raise InputError(f"{escaped(folder)} is not a folder")
-    found = find_files([folder], follow_links=True)
+    listing = find_files([folder], follow_links=True)
     root = folder.resolve()
-    failed = [(_name(Path(path), folder), reason) for path, reason in found.unreadable]
+    failed = [(_name(Path(path), folder), reason) for path, reason in listing.unreadable]
     documents: dict[str, str] = {}
-    for file in found.files:
+    for file in listing.files:
         name = _name(file.path, root)
         try:
             text = _text(file)

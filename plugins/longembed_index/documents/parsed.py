@@ -12,6 +12,9 @@ from longembed_st.errors import InputError, LongEmbedError
 PAGE_END = "\f"
 """Stands behind each page or slide, where they are known."""
 
+SCANNED = "pages with pictures and no text (scanned? See --ocr)"
+"""What `LeftOut` says of pages that an OCR command could read."""
+
 _LONGEST_TITLE = 200
 _PROGRAM = re.compile(r"^Microsoft (Word|PowerPoint|Excel) - ", re.IGNORECASE)
 _NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "document", "document1")
@@ -59,18 +62,14 @@ def clean_title(title: object) -> str:
     """Return a title in one line; empty if a program wrote it where nobody gave one.
 
     Args:
-        title: As the file has it; None if it has none.
+        title: The title in the file; None without one.
     """
     line = _PROGRAM.sub("", " ".join(str(title or "").split()))
     return "" if line.lower() in _NO_TITLES else line[:_LONGEST_TITLE]
 
 
 def first_line(error: BaseException) -> str:
-    """Return the message of an error in one short line.
-
-    Args:
-        error: The error.
-    """
+    """Return the message of an error in one short line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
@@ -79,7 +78,7 @@ def read_as(kind: str) -> Iterator[None]:
     """Turn whatever a library raises on a damaged file into an `InputError`.
 
     Args:
-        kind: Of the file, as people call it.
+        kind: The name of the format, for the message.
     """
     try:
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -20,9 +21,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-from longembed_index.documents.formats.ocr import SCANNED, check_ocr_command
-from longembed_index.documents.parsed import LeftOut, Parsed
-from longembed_st.errors import InputError
+from longembed_index.documents.parsed import SCANNED, LeftOut, Parsed
+from longembed_st.errors import ConfigError, InputError
 from longembed_st.extras import MissingExtraError
 
 TEXT, REFUSED, NOT_INSTALLED, OUT_OF_MEMORY = b"T", b"R", b"I", b"M"
@@ -42,7 +42,9 @@ class Limits:
         seconds: Wall-clock time, with that of the command.
         megabytes: Memory of the process that does it; enforced on Linux.
         characters: Text that it gives.
-        ocr: A command for pages of PDF without text; see `longembed_index.documents.formats.ocr`.
+        ocr: A command for pages of PDF without text, as in a shell; no shell runs it. With
+            `{image}`, it gets each page as a PNG file and prints the text. With `{pdf}` and
+            `{output}`, it gets the whole file and writes one with text.
 
     Raises:
         ConfigError: If the command does not say where the files go.
@@ -55,15 +57,24 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.ocr:
-            check_ocr_command(self.ocr)
+            _check_ocr_command(self.ocr)
 
     def can_read(self, left_out: Iterable[LeftOut]) -> bool:
-        """Return whether the command could read some of what was left out of a file.
-
-        Args:
-            left_out: The parts.
-        """
+        """Return whether the command could read some of what was left out of a file."""
         return bool(self.ocr) and any(part.what == SCANNED for part in left_out)
+
+
+def _check_ocr_command(command: str) -> None:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"--ocr {command!r} is not a command: {error}") from None
+    names = {name for name in ("image", "pdf", "output") if f"{{{name}}}" in command}
+    if not words or names not in ({"image"}, {"pdf", "output"}):
+        raise ConfigError(
+            f"--ocr {command!r} does not say where the files go. Give it {{image}}, as in "
+            "'tesseract {image} -', or {pdf} and {output}, as in 'ocrmypdf {pdf} {output}'"
+        )
 
 
 class Parser:

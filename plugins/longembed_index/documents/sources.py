@@ -237,9 +237,6 @@ def to_document(value: Document | Mapping[str, Any]) -> Document:
 def json_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return metadata as a dictionary that JSON keeps as it is.
 
-    Args:
-        metadata: Any mapping.
-
     Raises:
         InputError: If it has a value that JSON does not keep, such as NaN, a date or a tuple.
     """

@@ -78,10 +78,6 @@ class WordIndex:
     """The words of one collection; see `longembed_index.lexical.protocol.LexicalIndex`.
 
     Threads may share it, and a forked child may go on using it.
-
-    Args:
-        directory: The folder of the store.
-        collection: The collection in it.
     """
 
     def __init__(self, directory: Path, collection: str) -> None:
@@ -138,9 +134,6 @@ class WordIndex:
 
     def find_phrase(self, phrase: str) -> set[str] | None:
         """Return the documents that have the words of a phrase in a row, stop words included.
-
-        Args:
-            phrase: Any text.
 
         Returns:
             None if the phrase has no words.

@@ -54,7 +54,7 @@ class DocumentTerms(NamedTuple):
     """The terms of a document, as numbers.
 
     Attributes:
-        number: Of the document.
+        number: The number of the document.
         terms: In the order of the text, shape (terms,).
         length: How many of them stand in the row that a reader sees.
     """

@@ -51,12 +51,7 @@ class _QueryTerms(NamedTuple):
 
 
 class WordQuery:
-    """One query; see `longembed_index.lexical.protocol.LexicalQuery`.
-
-    Args:
-        words: The words that it is put to.
-        text: Any text.
-    """
+    """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
 
     def __init__(self, words: Reader, text: str) -> None:
         self._words, self._text = words, text
@@ -166,10 +161,10 @@ def _weighted(
     """Return the terms of a query with their weights.
 
     Args:
-        edition: Of the file of words.
+        edition: The edition of the file of words.
         counts: The terms that the collection has.
         times: How many times each term of the query is there.
-        totals: Of the collection.
+        totals: The totals of the collection.
         shares: How much of a term counts for the highest score; all of it if it is not named.
     """
     often = np.array([times[count.term] for count in counts], dtype=np.float64)

@@ -27,7 +27,7 @@ from longembed_index.lexical.postings import (
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
 
 VERSION = 3
-"""Of the tables and of the analysis: a file of another version is built again."""
+"""The version of the tables and of the analysis. A file of another version is built again."""
 
 _TABLES = (
     "CREATE TABLE settings (edition TEXT NOT NULL, generation INTEGER, language TEXT)",
@@ -154,7 +154,7 @@ def read_pairs_with(connection: sqlite3.Connection, character: str) -> list[Term
 
     Args:
         connection: To the file.
-        character: Of a script whose characters are paired.
+        character: A character of a script whose characters are paired.
     """
     query = (
         "SELECT number, term, documents, passages FROM terms WHERE documents > 0 "
@@ -352,7 +352,7 @@ def _count(
 
     Args:
         connection: To the file.
-        lengths: Of the documents, shape (documents,).
+        lengths: The lengths of the documents, shape (documents,).
         owners: The document of each occurrence of a term, shape (occurrences,).
         terms: The term, shape (occurrences,).
         positions: Which term of the document it is, shape (occurrences,).

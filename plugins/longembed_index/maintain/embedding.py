@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from longembed_index.documents.parsed import LeftOut
     from longembed_index.store.protocol import Store
-    from longembed_st.base.coverage import Coverage
+    from longembed_st.base.coverage import Coverage, QueryVectors
     from longembed_st.loading.cache import CachedModel
     from longembed_st.sentence_transformer.units import UnitVectors
 
@@ -80,30 +80,26 @@ def embedder_of(model: CachedModel, units: bool) -> Embed:
     return one_by_one_on_error(lambda texts: _with_units(model, texts))
 
 
-@dataclass(frozen=True)
-class QueryVector:
-    """A question as unit vectors.
+def encode_query(model: CachedModel, text: str) -> QueryVectors:
+    """Return a question as unit vectors.
 
-    Attributes:
-        vector: Compared with vectors of documents, shape (dimensions,).
-        plain: Compared with runs of sentence units: not whitened, shape (width,).
-        warn_if_cut: Warns as `encode` does if not all of the question was read, or is known.
+    Args:
+        model: The model of the index.
+        text: The question.
     """
-
-    vector: NDArray[np.float32]
-    plain: NDArray[np.float32]
-    warn_if_cut: Callable[[int], None] = lambda stacklevel: None
-
-    @classmethod
-    def by_model(cls, model: CachedModel, text: str) -> QueryVector:
-        """Encode a question by the model of the index."""
-        encoded = model.model.encode_query_twice(text)
-        vector = unit_vectors(np.asarray(encoded.vector))
-        warn = partial(_warn_of_query, model, text, encoded.coverage)
-        return cls(vector, encoded.plain, warn)
+    encoded = model.model.encode_query_twice(text)
+    return replace(encoded, vector=unit_vectors(np.asarray(encoded.vector)))
 
 
-def _warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel: int) -> None:
+def warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel: int) -> None:
+    """Warn as `encode` does if not all of a question was read, or is known to the model.
+
+    Args:
+        model: The model of the index.
+        text: The question.
+        coverage: How much of the question was read.
+        stacklevel: The same as that of `warnings.warn`.
+    """
     overflow, config = Overflow(), model.model.long_transformer.extension
     overflow.count(text, coverage.tokens, coverage.read, config)
     words = partial(unknown_words, model.model.tokenizer, text)

@@ -60,7 +60,7 @@ def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
 
     Args:
         document_id: The document.
-        size: As in `Outcome`.
+        size: The same as in `Outcome`.
         entry: What the store tells of it; None if it was read whole.
     """
     if entry is None:

@@ -148,8 +148,8 @@ def whiten_new(
     Args:
         resources: Of the index; gets the whitened model.
         sources: The documents.
-        on_step: As for `whiten`.
-        on_message: As for `whiten`.
+        on_step: The same as for `whiten`.
+        on_message: The same as for `whiten`.
 
     Returns:
         What embeds with it; None if the index exists and is whitened already.
@@ -193,10 +193,10 @@ def whiten_stored(
         store: The store.
         directory: Its folder.
         model: With the new settings, not whitened.
-        units: As for `whiten`.
+        units: The same as for `whiten`.
         restart: Fit anew even if a reindexing was cut off, which has a whitening already.
-        on_step: As for `whiten`.
-        on_message: As for `whiten`.
+        on_step: The same as for `whiten`.
+        on_message: The same as for `whiten`.
 
     Returns:
         As `whiten`.

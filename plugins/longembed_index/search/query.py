@@ -69,7 +69,7 @@ class Query:
         plain: The question's vector for runs of sentences; None for words alone.
         words: The words of the store; None for vectors alone.
         lexical: The question's words, put to them.
-        weight: Of the vectors, from 0 to 1; the words have the rest.
+        weight: The weight of the vectors, from 0 to 1; the words have the rest.
         documents: How many the store has.
         few: All of them, sorted, if they are so few that all are scored; None otherwise.
         where: A filter of the documents.

@@ -26,7 +26,7 @@ class Ranking(BaseModel):
 
     Attributes:
         mode: One of `MODES`.
-        weight: Of the vectors in a hybrid search, from 0 to 1; the words have the rest.
+        weight: The weight of the vectors in a hybrid search, from 0 to 1; the words have the rest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

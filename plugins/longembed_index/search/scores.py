@@ -78,7 +78,7 @@ def hybrid_scores(dense: Scores, lexical: Scores, weight: float) -> Scores:
     Args:
         dense: By vectors.
         lexical: By words, of the same documents.
-        weight: Of the vectors, from 0 to 1; the words have the rest.
+        weight: The weight of the vectors, from 0 to 1; the words have the rest.
     """
     totals = weight * dense.totals + (1 - weight) * lexical.totals
     return Scores(totals, {**dense.parts, **lexical.parts})
@@ -92,7 +92,7 @@ def with_best_runs(scores: Scores, words: Floats, vectors: Floats, weight: float
         words: The shares of the documents' best runs by words, shape (documents,); NaN if there are
             none, and such a document is ranked by what else it has.
         vectors: The cosines of their best runs, shape (documents,).
-        weight: Of the vectors.
+        weight: The weight of the vectors.
     """
     parts = {**scores.parts, "best_run_words": words, "best_run": vectors}
     totals = weight * _mean(parts, ("document_vector", "best_run"))

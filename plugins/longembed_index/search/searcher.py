@@ -124,15 +124,15 @@ class Searcher:
 
         Args:
             question: What is asked.
-            vector: As for `search`.
+            vector: The same as for `search`.
             measure: The budget.
-            plain: As for `search`.
-            where: As for `search`.
-            ranking: As for `search`.
+            plain: The same as for `search`.
+            where: The same as for `search`.
+            ranking: The same as for `search`.
 
         Raises:
-            ConfigError: As `search`.
-            StoreError: As `search`.
+            ConfigError: For the same reasons as `search`.
+            StoreError: For the same reasons as `search`.
         """
         query = self._query(question, vector, plain, where, ranking or Ranking())
         if query is None:

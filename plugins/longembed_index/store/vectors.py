@@ -32,7 +32,7 @@ def record_vectors(records: Sequence[Record], dimensions: int | None = None) -> 
 
     Args:
         records: At least one.
-        dimensions: Of the vectors that a store has already; None if it has none.
+        dimensions: The numbers of a vector that a store has already; None if it has none.
 
     Raises:
         StoreError: If a vector is not finite, or has other dimensions.

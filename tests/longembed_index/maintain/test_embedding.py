@@ -9,14 +9,15 @@ from index_fakes import FakeModel, embed_with
 
 from longembed_index.maintain.embedding import (
     Embedded,
-    QueryVector,
     batches,
     embed_distinct,
     embedder_of,
+    encode_query,
     makes_units,
     note_place,
     settings_on_top,
     storable_model,
+    warn_of_query,
     with_whitening_beside,
 )
 from longembed_index.store.memory import MemoryStore
@@ -91,16 +92,18 @@ def test_a_model_without_offsets_makes_no_units() -> None:
 
 
 def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
-    question = QueryVector.by_model(short_minilm, "who approved the budget? " * 100)
+    text = "who approved the budget? " * 100
+    question = encode_query(short_minilm, text)
     assert np.linalg.norm(question.vector) == pytest.approx(1, abs=1e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # The policy of this model is "truncate".
-        question.warn_if_cut(1)
-        QueryVector.by_model(short_minilm, "who?").warn_if_cut(1)
+        warn_of_query(short_minilm, text, question.coverage, 1)
+        warn_of_query(short_minilm, "who?", encode_query(short_minilm, "who?").coverage, 1)
+    text = "a question of five words"
     cut = FakeModel(ModelSettings(model_name="a", max_seq_length=4, on_overflow="warn"))
     with pytest.warns(TextNotReadWarning, match="1 tokens of 1 text were not read") as caught:
-        QueryVector.by_model(cut, "a question of five words").warn_if_cut(1)
+        warn_of_query(cut, text, encode_query(cut, text).coverage, 1)
     assert caught[0].filename == __file__
 
 

@@ -21,8 +21,8 @@ from lxml import etree  # type: ignore[import-untyped]
 from longembed_index.documents.parsed import LeftOut, clean_title
 from longembed_st.errors import InputError
 
-MOST_MEGABYTES = 200
-"""Of XML that is read from one file. It is text many times over: books have about 10."""
+MAX_MEGABYTES = 200
+"""The limit of XML that is read from one file. Books have about 10."""
 
 _MOST_PARTS = 50_000
 _MEGABYTE = 1_000_000
@@ -61,12 +61,8 @@ class Relation:
 class Package:
     """An office file that has been opened.
 
-    Args:
-        data: The file.
-        most_megabytes: Of XML, unpacked.
-
     Attributes:
-        names: Of its parts.
+        names: The names of its parts.
         left_out: What of it was not read, added to by whoever reads it.
 
     Raises:
@@ -74,10 +70,10 @@ class Package:
         zipfile.BadZipFile: If it is not an archive.
     """
 
-    def __init__(self, data: bytes, most_megabytes: int = MOST_MEGABYTES) -> None:
+    def __init__(self, data: bytes, max_megabytes: int = MAX_MEGABYTES) -> None:
         if data.startswith(_OLE):
             raise InputError(_why_ole(data))
-        self._most_megabytes = most_megabytes
+        self._max_megabytes = max_megabytes
         self._archive = zipfile.ZipFile(io.BytesIO(data))
         entries = [
             entry
@@ -85,7 +81,7 @@ class Package:
             # macOS adds the attributes of each file under a folder of this name.
             if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
         ]
-        _check_size(entries, most_megabytes)
+        _check_size(entries, max_megabytes)
         # Some programs write the names as those of Windows.
         self._entries = {entry.filename.replace("\\", "/").lstrip("/"): entry for entry in entries}
         self._by_lower_case = {name.lower(): name for name in self._entries}
@@ -100,22 +96,20 @@ class Package:
     def read(self, name: str) -> bytes:
         """Return a part.
 
-        Args:
-            name: Of the part.
-
         Raises:
             InputError: If it declares entities, as no office program does.
             zipfile.BadZipFile: If it is damaged.
         """
         entry = self._entries[name]
-        if entry.file_size > self._most_megabytes * _MEGABYTE:
+        if entry.file_size > self._max_megabytes * _MEGABYTE:
             # Not XML by its name, and therefore not counted at the beginning.
-            raise InputError(_too_large(entry.file_size, self._most_megabytes))
+            raise too_large(entry.file_size, self._max_megabytes)
         data = self._archive.read(entry)
         if is_xml(name):
             if any(mark in data for mark in _DOCTYPES):
                 raise InputError(
-                    f"declares a document type in {name}, which may harm. Save it again"
+                    f"has a document type declaration in {name}, which is not allowed. Save "
+                    "it again"
                 )
             if _STRICT.search(data):
                 data = _STRICT.sub(_COMMON, data)
@@ -123,9 +117,6 @@ class Package:
 
     def tree(self, name: str) -> Any:
         """Return the root element of a part; of one that is damaged, what can be read.
-
-        Args:
-            name: Of the part.
 
         Raises:
             etree.XMLSyntaxError: If nothing of it can be read.
@@ -141,12 +132,7 @@ class Package:
             return root
 
     def stream(self, name: str, *tags: str) -> Iterator[Any]:
-        """Yield elements of a large part, which are emptied afterwards.
-
-        Args:
-            name: Of the part.
-            *tags: Of the elements, without namespaces.
-        """
+        """Yield elements of a large part, which are emptied afterwards."""
         events = etree.iterparse(
             io.BytesIO(self.read(name)),
             tag=[f"{{*}}{tag}" for tag in tags],
@@ -163,11 +149,7 @@ class Package:
             self._name_damage(name)
 
     def main(self, default: str) -> str:
-        """Return the name of the part that holds the document itself.
-
-        Args:
-            default: If the archive does not name it.
-        """
+        """Return the name of the part that holds the document itself."""
         for relation in self.relations(""):
             if relation.kind == "officeDocument" and self.has(relation.target):
                 return relation.target
@@ -193,8 +175,8 @@ class Package:
         """Return the parts that a part leads to, by the ids of its relations.
 
         Args:
-            name: Of the part.
-            *kinds: Of the relations; all without any.
+            name: The name of the part.
+            *kinds: The kinds of the relations; all kinds if none is named.
         """
         return {
             relation.id: relation.target
@@ -237,11 +219,7 @@ def is_xml(name: str) -> bool:
 
 
 def archive_of(parts: Mapping[str, bytes]) -> io.BytesIO:
-    """Return an archive of parts, for a library to read.
-
-    Args:
-        parts: By name.
-    """
+    """Return an archive of parts, for a library to read."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in parts.items():
@@ -270,7 +248,7 @@ def _resolved(folder: str, target: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, unquote(target))).lstrip("/")
 
 
-def _check_size(entries: list[zipfile.ZipInfo], most_megabytes: int) -> None:
+def _check_size(entries: list[zipfile.ZipInfo], max_megabytes: int) -> None:
     if any(entry.flag_bits & 1 for entry in entries):
         raise InputError("is encrypted with a password. Save it without one")
     if len(entries) > _MOST_PARTS:
@@ -279,13 +257,14 @@ def _check_size(entries: list[zipfile.ZipInfo], most_megabytes: int) -> None:
         )
     # Pictures are not read. `zipfile` unpacks no more of a part than is stated here.
     size = sum(entry.file_size for entry in entries if is_xml(entry.filename))
-    if size > most_megabytes * _MEGABYTE:
-        raise InputError(_too_large(size, most_megabytes))
+    if size > max_megabytes * _MEGABYTE:
+        raise too_large(size, max_megabytes)
 
 
-def _too_large(size: int, most_megabytes: int) -> str:
-    return (
-        f"unpacks to {size / _MEGABYTE:,.0f} MB of XML, more than the {most_megabytes} MB that are "
+def too_large(size: int, max_megabytes: int = MAX_MEGABYTES) -> InputError:
+    """Return the error for a file that unpacks to too many bytes of XML."""
+    return InputError(
+        f"unpacks to {size / _MEGABYTE:,.0f} MB of XML, more than the {max_megabytes} MB that are "
         "read. Split it"
     )
 

@@ -48,12 +48,7 @@ _THREADED = "[Threaded comment]"
 
 
 def lost_words(package: Package, text: str) -> list[LeftOut]:
-    """Return the parts of an office file with words that are not in its text.
-
-    Args:
-        package: The file.
-        text: What was made of it.
-    """
+    """Return the parts of an office file with words that are not in its text."""
     read = Counter(_words_in(text))
     lost = []
     for name in package.names:
@@ -65,12 +60,7 @@ def lost_words(package: Package, text: str) -> list[LeftOut]:
 
 
 def parsed_package(package: Package, text: str) -> Parsed:
-    """Return what an office file has become: its text and title, and what is not in the text.
-
-    Args:
-        package: The file.
-        text: All that was read of it.
-    """
+    """Return what an office file has become: its text and title, and what is not in the text."""
     package.name_embedded_files()
     return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
 

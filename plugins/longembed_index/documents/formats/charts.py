@@ -8,15 +8,11 @@ from longembed_index.documents.formats.number_formats import GENERAL, shown
 from longembed_index.documents.formats.office_xml import local, shape_lines, table_lines
 
 _MOST_POINTS = 10_000
-"""Of one series; a chart of more shows no single one."""
+"""The largest number of points that are read of a series."""
 
 
 def chart_lines(root: Any) -> list[str]:
-    """Return the titles of a chart and the table of its values, as Markdown.
-
-    Args:
-        root: Of the chart's part.
-    """
+    """Return the titles of a chart and the table of its values, as Markdown."""
     if "chartex" in str(root.tag):
         return [
             *shape_lines(root),

@@ -34,8 +34,8 @@ from longembed_index.documents.formats.office_xml import (
 from longembed_index.documents.parsed import LeftOut, Parsed, read_as
 from longembed_st.errors import InputError
 
-_MOST_MEGABYTES = 50
-"""Of XML, unpacked."""
+_MAX_MEGABYTES = 50
+"""The limit of unpacked XML."""
 _MOST_ELEMENTS = 400_000
 """Paragraphs and runs. mammoth takes about a minute for so many, and a gigabyte of memory."""
 
@@ -69,7 +69,7 @@ _KEPT = {
 """The properties that change the text; the others cost mammoth most of its time."""
 
 _LEVELS = ("0", "1", "2", "3", "4", "5")
-"""Of headings; what lies deeper is text."""
+"""The levels of headings; deeper ones are text."""
 _MOST_STEPS = 20
 """From a style to those it is based on, which may be in a circle."""
 
@@ -94,14 +94,11 @@ _SYMBOL = "A w:sym element with an unsupported character"
 def read_docx(data: bytes) -> Parsed:
     """Read a Word document as Markdown.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: If it cannot be read.
     """
     with read_as("DOCX"):
-        package = Package(data, _MOST_MEGABYTES)
+        package = Package(data, _MAX_MEGABYTES)
         converted = mammoth.convert_to_html(
             _rewritten(package), style_map=_STYLES, include_embedded_style_map=False
         )
@@ -231,9 +228,9 @@ def _simplify(root: Any, package: Package, name: str) -> None:
     """Put all text of a part where mammoth reads it.
 
     Args:
-        root: Of the part, changed in place.
+        root: The root element of the part; changed in place.
         package: What it is a part of.
-        name: Of the part.
+        name: The name of the part.
     """
     choose_alternates(root)
     for element in list(root.iter(f"{_W}drawing", f"{_W}pict", f"{_W}object"))[::-1]:

@@ -11,13 +11,11 @@ from urllib.parse import unquote
 
 from lxml import etree  # type: ignore[import-untyped]
 
-from longembed_index.documents.formats.archives import safe_parser
+from longembed_index.documents.formats.archives import MAX_MEGABYTES, safe_parser, too_large
 from longembed_index.documents.formats.html import read_html
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
 from longembed_st.errors import InputError
 
-_MOST_BYTES = 200_000_000
-"""What package file and chapters may unfold to."""
 _NOT_TEXT = ("image/", "audio/", "video/", "font/")
 _PAGES = (".xhtml", ".html", ".htm", ".xml")
 
@@ -25,14 +23,11 @@ _PAGES = (".xhtml", ".html", ".htm", ".xml")
 def read_epub(data: bytes) -> Parsed:
     """Read an e-book as Markdown, its chapters in the order of reading.
 
-    Args:
-        data: The file.
-
     Returns:
         The book; chapters that are missing, damaged or encrypted are in `left_out`.
 
     Raises:
-        InputError: If it cannot be read, or unfolds to too much.
+        InputError: If it cannot be read, or unpacks to too much.
     """
     with read_as("EPUB"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         return _Book(archive).read()
@@ -42,7 +37,7 @@ class _Book:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._names = {_folded(name): name for name in archive.namelist()}
-        self._unfolded = 0
+        self._unpacked_bytes = 0
         self._encrypted = {
             _folded(unquote(element.get("URI", "")))
             for element in self._elements("META-INF/encryption.xml", "CipherReference")
@@ -113,19 +108,20 @@ class _Book:
         try:
             page = read_html(self._content(name))
         except (InputError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-            if self._unfolded > _MOST_BYTES:
+            if self._is_too_large:
                 raise
             reason = str(error) or type(error).__name__
             return Parsed(""), (LeftOut(where, f"chapters that cannot be read: {reason}"),)
         return page, tuple(LeftOut(where, part.what, part.count) for part in page.left_out)
 
+    @property
+    def _is_too_large(self) -> bool:
+        return self._unpacked_bytes > MAX_MEGABYTES * 1_000_000
+
     def _content(self, name: str) -> bytes:
-        self._unfolded += self._archive.getinfo(name).file_size
-        if self._unfolded > _MOST_BYTES:
-            raise InputError(
-                f"unfolds to more than the {_MOST_BYTES // 1_000_000} MB of text that a book may "
-                "have"
-            )
+        self._unpacked_bytes += self._archive.getinfo(name).file_size
+        if self._is_too_large:
+            raise too_large(self._unpacked_bytes)
         return self._archive.read(name)
 
     def _find(self, address: str, beside: str = "") -> str | None:
@@ -139,10 +135,10 @@ class _Book:
 
     def _elements(self, name: str, kind: str = "") -> Iterator[Any]:
         """Yield the elements of an XML file, damaged or not; nothing if there is no such file."""
-        found = self._find(name)
-        if found is None:
+        file = self._find(name)
+        if file is None:
             return
-        root = etree.fromstring(self._content(found), safe_parser(recover=True))
+        root = etree.fromstring(self._content(file), safe_parser(recover=True))
         for element in () if root is None else root.iter(etree.Element):
             if not kind or _local(element.tag) == kind:
                 yield element

@@ -86,9 +86,6 @@ def html_to_markdown(page: str) -> str:
 def parse_html(page: str) -> Parsed:
     """Read a decoded web page as Markdown; see `read_html`.
 
-    Args:
-        page: The page.
-
     Raises:
         InputError: If it cannot be read.
     """

@@ -32,9 +32,6 @@ _WORD = re.compile(r"\w+")
 def read_mail(data: bytes) -> Parsed:
     """Read an e-mail: its headers, all of its texts, and the mails that it forwards.
 
-    Args:
-        data: The file, as RFC 5322 has it.
-
     Returns:
         The mail; attachments that are not text are named in the text and in `left_out`.
 

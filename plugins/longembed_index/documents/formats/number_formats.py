@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 GENERAL = "General"
 DAY_0 = datetime(1899, 12, 30)
-"""Of the dates of most workbooks."""
+"""The day with the number 0 in most workbooks."""
 DAY_0_OF_1904 = datetime(1904, 1, 1)
-"""Of the dates of the others."""
+"""The day with the number 0 in the others."""
 
 _ISO = "yyyy-mm-dd"
 BUILT_IN = {
@@ -65,7 +65,7 @@ _PRECISION = 15
 _MOST_PLACES = 30
 _WIDE = Context(prec=1000)
 _LAST_DAY = 2_958_466
-"""The first day of the year 10000, which is no date any more."""
+"""The first day of the year 10000. Dates end before it."""
 
 
 class Token(NamedTuple):
@@ -80,11 +80,6 @@ _COMMA, _POINT = Token("other", ","), Token("other", ".")
 
 def shown(number: str, code: str, day_0: datetime = DAY_0) -> str:
     """Return a number as its cell shows it.
-
-    Args:
-        number: As the file has it.
-        code: The number format.
-        day_0: Of the dates.
 
     Returns:
         The text; that of the format General if the format shows nothing, or cannot show this. What

@@ -12,38 +12,12 @@ from typing import Any
 
 from longembed_index.documents.formats.pdf_pieces import Piece
 from longembed_index.documents.parsed import first_line
-from longembed_st.errors import ConfigError, InputError
-
-SCANNED = "pages with pictures and no text (scanned? See --ocr)"
-"""How pages are named that a command could read."""
+from longembed_st.errors import InputError
 
 _DOTS_PER_INCH = 300
 _PIXELS = 60_000_000
 """A larger page is drawn smaller."""
 _LINE_HEIGHT = 12.0
-
-
-def check_ocr_command(command: str) -> None:
-    """Refuse a command without places for the files.
-
-    Args:
-        command: Of the program and its arguments, as in a shell; no shell runs it. With `{image}`,
-            it gets each page as a PNG file and prints the text. With `{pdf}` and `{output}`, it
-            gets the whole file and writes one with text.
-
-    Raises:
-        ConfigError: If it cannot be used.
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ConfigError(f"--ocr {command!r} is not a command: {error}") from None
-    names = {name for name in ("image", "pdf", "output") if f"{{{name}}}" in command}
-    if not words or names not in ({"image"}, {"pdf", "output"}):
-        raise ConfigError(
-            f"--ocr {command!r} does not say where the files go. Give it {{image}}, as in "
-            "'tesseract {image} -', or {pdf} and {output}, as in 'ocrmypdf {pdf} {output}'"
-        )
 
 
 def read_page(command: str, document: Any, number: int) -> list[Piece]:
@@ -52,7 +26,7 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
     Args:
         command: With `{image}`.
         document: A `pypdfium2.PdfDocument`.
-        number: Of the page, counted from 0.
+        number: The number of the page, counted from 0.
 
     Raises:
         InputError: If the command fails.

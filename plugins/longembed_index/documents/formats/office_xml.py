@@ -31,11 +31,7 @@ def unescaped(text: str) -> str:
 
 
 def choose_alternates(root: Any) -> None:
-    """Replace what is stored in two ways, for old and new programs, by the first that has text.
-
-    Args:
-        root: Changed in place.
-    """
+    """Replace what is stored in two ways, for old and new programs, by the first that has text."""
     for element in list(root.iter(f"{_COMPATIBILITY}AlternateContent")):
         branches = list(
             element.iterchildren(f"{_COMPATIBILITY}Choice", f"{_COMPATIBILITY}Fallback")
@@ -177,11 +173,7 @@ def alternative_text(properties: Any) -> str:
 
 
 def diagram_lines(root: Any) -> list[str]:
-    """Return the texts of a diagram (SmartArt), each before those under it.
-
-    Args:
-        root: Of its data part.
-    """
+    """Return the texts of a diagram (SmartArt), each before those under it."""
     points = {p.get("modelId"): p for p in root.iter("{*}pt") if p.get("modelId")}
     children: dict[Any, list[tuple[int, Any]]] = {}
     for link in root.iter("{*}cxn"):

@@ -13,11 +13,18 @@ from typing import Any
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from longembed_index.documents.formats.ocr import SCANNED, convert_file, read_page
+from longembed_index.documents.formats.ocr import convert_file, read_page
 from longembed_index.documents.formats.pdf_layout import insert, lines_of, paragraphs
 from longembed_index.documents.formats.pdf_lines import join_hyphens, repeated_lines
 from longembed_index.documents.formats.pdf_pieces import Piece, main_turns, read_rows, turned
-from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed, clean_title, read_as
+from longembed_index.documents.parsed import (
+    PAGE_END,
+    SCANNED,
+    LeftOut,
+    Parsed,
+    clean_title,
+    read_as,
+)
 from longembed_st.errors import InputError
 
 UNMAPPED = "characters without a Unicode map"

@@ -51,9 +51,6 @@ def lines_of(rows: list[Row]) -> list[Piece]:
 
     This is almost always the drawing order. Rows are sorted by position if that order jumps up and
     down on the page. Columns of prose that are drawn line by line across the page are separated.
-
-    Args:
-        rows: The rows in drawing order.
     """
     if _is_disordered(rows):
         rows = _sorted(rows)

@@ -37,9 +37,6 @@ def repeated_lines(pages: Sequence[Sequence[Piece]]) -> tuple[list[set[int]], li
     They are lines at the top or bottom that most pages from one to another have at the same
     height: the same text, or one that differs in nothing but the page number.
 
-    Args:
-        pages: The lines of each page.
-
     Returns:
         Of each page the places of such lines, and those of them that an earlier page has, too.
     """
@@ -101,10 +98,6 @@ def _at_one_height(same: list[tuple[int, int, float]]) -> Iterator[list[tuple[in
 
 def join_hyphens(pages: list[list[str]], begins: list[list[bool]]) -> list[list[str]]:
     """Join words that are cut at the end of a line, and leave hyphens that belong to a word.
-
-    Args:
-        pages: The lines of each page.
-        begins: Whether a paragraph begins with a line.
 
     Returns:
         As many lines; a line whose only word was joined to the line before is empty.

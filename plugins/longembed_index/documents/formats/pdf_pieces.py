@@ -24,7 +24,7 @@ class Piece:
         text: The words, parted by single spaces.
         left: In points, like the other three; as if the page were turned so that the text is
             upright.
-        bottom: Of the line, not of its letters.
+        bottom: The lower edge of the line, not of its letters.
         right: See `left`.
         top: See `bottom`.
         turns: By how many quarters of a circle the text is turned.

@@ -32,7 +32,7 @@ def read_text(data: bytes) -> Parsed:
         data: The file, in UTF-8 or in the encoding that one of its first two lines declares.
 
     Raises:
-        InputError: As `longembed_index.documents.formats.encodings.decode`.
+        InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
     """
     return decode(data, _declared(data))
 
@@ -40,11 +40,8 @@ def read_text(data: bytes) -> Parsed:
 def read_markdown(data: bytes) -> Parsed:
     """Read Markdown as it is, with the title of its front matter.
 
-    Args:
-        data: The file.
-
     Raises:
-        InputError: As `longembed_index.documents.formats.encodings.decode`.
+        InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
     """
     page = decode(data)
     return Parsed(page.text, clean_title(_front_matter(page.text).get("title")), page.left_out)
@@ -57,7 +54,7 @@ def read_json(data: bytes) -> Parsed:
         data: The file; what is not valid JSON is read as it is.
 
     Raises:
-        InputError: As `longembed_index.documents.formats.encodings.decode`.
+        InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
     """
     return _read_values(data, lambda text: [json.loads(text)])
 
@@ -69,7 +66,7 @@ def read_json_lines(data: bytes) -> Parsed:
         data: The file; what is not valid JSON is read as it is.
 
     Raises:
-        InputError: As `longembed_index.documents.formats.encodings.decode`.
+        InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
     """
     # Other line ends than "\n" may stand inside a line's strings.
     return _read_values(

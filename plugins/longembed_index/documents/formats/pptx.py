@@ -37,9 +37,6 @@ _ONE_ROW = 200_000
 def read_pptx(data: bytes) -> Parsed:
     """Read a presentation as Markdown; each slide ends with a form feed.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: If it cannot be read.
     """

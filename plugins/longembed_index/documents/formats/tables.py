@@ -15,7 +15,7 @@ class Table:
         is_layout: Whether the table only arranges the page; its cells are not collected.
 
     Attributes:
-        is_layout: As above; tables turn out to be one when a heading stands in a cell.
+        is_layout: Whether the table only arranges the page, as one with a heading in a cell does.
     """
 
     def __init__(self, *, is_layout: bool = False) -> None:
@@ -37,7 +37,7 @@ class Table:
         """Begin a cell, and end the one before.
 
         Args:
-            attributes: Of the element.
+            attributes: The attributes of the element.
             is_header: Whether it is a heading of its column or row.
         """
         self.end_cell()

@@ -48,9 +48,6 @@ _MIDNIGHT = re.compile(r"T00:00:00(\.0+)?Z?$")
 def read_xlsx(data: bytes) -> Parsed:
     """Read a workbook: each sheet under its name, each row as a line.
 
-    Args:
-        data: The file.
-
     Raises:
         InputError: If it cannot be read.
     """
@@ -77,7 +74,7 @@ class _Book:
         sheets: The name and the part of each.
         strings: The texts of cells, which share them.
         formats: The number format of each style.
-        day_0: Of the dates.
+        day_0: The day with the number 0.
         authors: The names of those who wrote comments, by their ids.
     """
 

@@ -45,8 +45,8 @@ def test_files_that_macos_adds_to_an_archive_are_no_parts(suffix) -> None:
 def test_more_than_the_limit_is_refused_before_it_is_unpacked() -> None:
     parts = {"word/document.xml": bytes(3_000_000), "word/media/picture.png": bytes(9_000_000)}
     with pytest.raises(InputError, match=r"unpacks to 3 MB of XML, more than the 2 MB"):
-        Package(zipped(parts), most_megabytes=2)
-    Package(zipped(parts), most_megabytes=3)
+        Package(zipped(parts), max_megabytes=2)
+    Package(zipped(parts), max_megabytes=3)
 
 
 def test_too_many_parts_are_refused(monkeypatch) -> None:
@@ -78,7 +78,7 @@ def test_entities_are_refused(encoding, declared) -> None:
     parts = parts_of(make_word(word_paragraph("Intro &x;")))
     text = f"<!DOCTYPE d [{declared}]>{parts['word/document.xml'].decode()}"
     parts["word/document.xml"] = text.encode(encoding)
-    with pytest.raises(InputError, match=r"declares a document type in word/document\.xml"):
+    with pytest.raises(InputError, match=r"has a document type declaration in word/document\.xml"):
         READERS[".docx"](zipped(parts))
 
 

@@ -80,9 +80,9 @@ def test_a_book_of_which_nothing_can_be_read_is_refused() -> None:
         read_epub(changed(BOOK, **{"OPS/0.xhtml": None, "OPS/1.xhtml": None}))
 
 
-def test_what_unfolds_to_too_much_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(epub, "_MOST_BYTES", 2000)
-    with pytest.raises(InputError, match=r"unfolds to more than"):
+def test_a_book_that_unpacks_to_too_much_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(epub, "MAX_MEGABYTES", 0.002)
+    with pytest.raises(InputError, match=r"unpacks to 0 MB of XML, more than"):
         read_epub(changed(BOOK, **{"OPS/1.xhtml": b"<p>" + b"a" * 2000}))
 
 

@@ -9,7 +9,6 @@ import pytest
 from office_files import make_pages
 from pdf_files import PICTURE, at, pdf_of
 
-from longembed_index.documents.formats.ocr import check_ocr_command
 from longembed_index.documents.formats.pdf import read_pdf
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_st.errors import ConfigError, InputError
@@ -61,7 +60,7 @@ def test_its_failure_is_that_of_the_file(tmp_path) -> None:
 @pytest.mark.parametrize("text", [" ", "tesseract", "a {image} {pdf}", "a {pdf}", "a '{image}"])
 def test_a_command_that_does_not_say_where_files_go_is_refused(text) -> None:
     with pytest.raises(ConfigError, match="--ocr"):
-        check_ocr_command(text)
+        Limits(ocr=text)
 
 
 def test_the_parser_hands_it_over_and_ends_it_in_time(tmp_path) -> None:

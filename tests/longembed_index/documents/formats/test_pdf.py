@@ -8,8 +8,8 @@ import pytest
 from office_files import make_pages, make_pdf
 from pdf_files import HELVETICA, PICTURE, at, column, mapped_font, pdf_of
 
-from longembed_index.documents.formats.pdf import SCANNED, UNMAPPED, read_pdf
-from longembed_index.documents.parsed import LeftOut
+from longembed_index.documents.formats.pdf import UNMAPPED, read_pdf
+from longembed_index.documents.parsed import SCANNED, LeftOut
 from longembed_index.documents.places import place_in
 from longembed_st.errors import InputError
 

@@ -43,8 +43,8 @@ class LongEmbedReranker(BaseNodePostprocessor):
     def _loaded(self) -> Reranker:
         if self._reranker is None:
             self._reranker = reranker_of(self.model, device=self.device)
-        found: Reranker = self._reranker
-        return found
+        reranker: Reranker = self._reranker
+        return reranker
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -60,21 +60,21 @@ class LongEmbedReranker(BaseNodePostprocessor):
 
         Raises:
             ConfigError: If there is no query.
-            ModelError: If the model cannot be loaded, or is no reranker.
+            ModelError: If the model cannot be loaded, or is not a reranker.
             InputError: If a text cannot be read.
         """
         if query_bundle is None:
             raise ConfigError("a reranker needs the query: give query_bundle or query_str")
         if not nodes:
             return []
-        texts = [one.node.get_content(MetadataMode.NONE) for one in nodes]
-        found = self._loaded().score_windows(query_bundle.query_str, texts)
+        texts = [item.node.get_content(MetadataMode.NONE) for item in nodes]
+        scores = self._loaded().score_windows(query_bundle.query_str, texts)
         scored = []
-        for given, one in zip(nodes, found, strict=True):
-            node = given.node.model_copy(deep=True)
-            node.metadata["retrieval_score"] = given.score
-            if one.best_span is not None:
-                start, end = one.best_span
+        for item, windows in zip(nodes, scores, strict=True):
+            node = item.node.model_copy(deep=True)
+            node.metadata["retrieval_score"] = item.score
+            if windows.best_span is not None:
+                start, end = windows.best_span
                 node.metadata |= {"window_start": start, "window_end": end}
-            scored.append(NodeWithScore(node=node, score=one.score))
-        return sorted(scored, key=lambda one: -(one.score or 0.0))[: self.top_n]
+            scored.append(NodeWithScore(node=node, score=windows.score))
+        return sorted(scored, key=lambda item: -(item.score or 0.0))[: self.top_n]

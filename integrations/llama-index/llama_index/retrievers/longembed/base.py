@@ -45,10 +45,10 @@ class LongEmbedRetriever(BaseRetriever):
         passages: The most passages of a document.
         where: Filter of documents by their metadata: `{"year": 2019}`, `{"title": "*.pdf"}`,
             `{"year": {"gte": 2018}}`.
-        mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words; None as the
-            index was told, or "hybrid".
-        weight: Weight of the vectors in a hybrid search, from 0 to 1; None as the index was told,
-            or 0.2.
+        mode: "hybrid", by words and vectors; "dense", by vectors; "lexical", by words; None for
+            the setting of the index, or "hybrid".
+        weight: Weight of the vectors in a hybrid search, from 0 to 1; None for the setting of
+            the index, or 0.2.
         returns: What becomes a node: each passage, each document whole, or the context: the
             passages of all documents that fill `max_words`, as one text for a prompt.
         max_words: The most words of a context.

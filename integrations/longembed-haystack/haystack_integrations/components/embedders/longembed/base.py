@@ -133,8 +133,8 @@ class LongEmbedDocumentEmbedder(_Embedder):
 
     Args:
         model: The name of the model on the Hugging Face hub, or its folder.
-        settings: As for `LongEmbedTextEmbedder`. Use equal settings for both, so that their vectors
-            can be compared.
+        settings: The same as for `LongEmbedTextEmbedder`. Use equal settings for both, so that
+            their vectors can be compared.
         meta_fields_to_embed: The metadata fields whose values are put before the text.
         embedding_separator: The string between these values and the text.
 

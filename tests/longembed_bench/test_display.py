@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
+from longembed_bench.display import show_results
 from longembed_bench.results import Result
 from longembed_bench.retrievers import Cost
-from longembed_bench.tables import show_results
 
 LENGTHS = (256, 512, 1024, 2048, 4096)
 

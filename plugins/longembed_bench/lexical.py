@@ -1,4 +1,4 @@
-"""All that the bench needs of `longembed_index`, in one place."""
+"""Scores by words, as `longembed search` computes them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_index.document import Document, Record
-from longembed_index.documents.folder import jsonl_rows, read_documents
 from longembed_index.lexical.index import WordIndex
-from longembed_index.search.ranking import CANDIDATES, WEIGHT, Mode, Ranking
 from longembed_index.search.scores import lexical_scores
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
@@ -20,23 +18,9 @@ from longembed_st.base.coverage import Coverage
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
 
-__all__ = [
-    "CANDIDATES",
-    "WEIGHT",
-    "LexicalScorer",
-    "Mode",
-    "Ranking",
-    "jsonl_rows",
-    "read_documents",
-]
-
 
 class LexicalScorer:
-    """Score documents by their words, as `longembed search` does.
-
-    Args:
-        documents: The texts.
-    """
+    """Score documents by their words."""
 
     def __init__(self, documents: Sequence[str]) -> None:
         self._ids = [f"{number:09}" for number in range(len(documents))]
@@ -52,19 +36,8 @@ class LexicalScorer:
         self._words = WordIndex(Path(self._folder.name), "documents")
         self._words.update(store)
 
-    def score(self, query: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the scores of all documents for a query.
-
-        Args:
-            query: The query.
-
-        Returns:
-            By whole document and best passage, and by whole document alone: each of shape
-            (documents,), from 0 to 1.
-        """
+    def score(self, query: str) -> NDArray[np.float32]:
+        """Return the scores of all documents for a query, shape (documents,), from 0 to 1."""
         words = self._words.query(query)
         scores = lexical_scores(self._ids, words.scores(self._ids), words.highest)
-        return (
-            np.asarray(scores.totals, dtype=np.float64),
-            np.asarray(scores.parts["document_words"], dtype=np.float64),
-        )
+        return np.asarray(scores.totals, dtype=np.float32)
