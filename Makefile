@@ -36,6 +36,7 @@ bench: $(INSTALLED)  ## Speed and memory against stock sentence-transformers.
 	$(BIN)/python benchmarks/adapters.py
 	$(BIN)/python benchmarks/ingestion.py
 	$(BIN)/python benchmarks/backends.py --texts 20 --cosines 100
+	$(BIN)/python benchmarks/gpu.py
 
 docs: $(INSTALLED)  ## The site, in docs/_build/html; warnings are errors.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
