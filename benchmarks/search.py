@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ CHARACTERS = 60_000
 """About 10,000 words."""
 QUERIES, COLD_RUNS, THREADS = 40, 5, 8
 SHORT, SHORT_COUNT = 2_000, 1_000
-LARGE_CHARACTERS, BATCH = 8_000, 500
+LARGE_CHARACTERS, UNITS, BATCH = 8_000, 50, 500
 
 
 def main() -> None:
@@ -163,12 +164,18 @@ def show_large(folder: Path, books: Books, count: int) -> None:
     """Print the times of each mode in a large store, without the model."""
     draw = np.random.default_rng(0)
     if not folder.is_dir():
-        store = open_store(folder, create=INFO, write=True)
+        store = open_store(folder, create=replace(INFO, units=True), write=True)
         for numbers in batches(range(count), BATCH):
             vectors = unit_vectors(draw, len(numbers))
             store.write(
                 [
-                    record_of(f"{number:09}", books.part(LARGE_CHARACTERS), vector)
+                    record_of(
+                        f"{number:09}",
+                        books.part(LARGE_CHARACTERS),
+                        vector,
+                        unit_vectors(draw, UNITS),
+                        {"year": 1900 + number % 100},
+                    )
                     for number, vector in zip(numbers, vectors, strict=True)
                 ]
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -72,7 +72,7 @@ class WordQuery:
         """Return what a document comes near to that holds every term of the query many times."""
         return self.weights.highest
 
-    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+    def candidates(self, most: int, among: Collection[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
 
         def work(connection: sqlite3.Connection) -> list[str]:

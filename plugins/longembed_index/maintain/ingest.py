@@ -139,7 +139,8 @@ class _Run:
         """Embed what waits, and write it in one commit."""
         batch, self._batch, self._batch_size = self._batch, [], 0
         batch = self._with_stored_vectors(batch)
-        results = embed_distinct(self._embed, [p.document.text for p in batch if p.record is None])
+        texts = [pending.document.text for pending in batch if pending.record is None]
+        results = embed_distinct(self._embed, texts) if texts else {}
         ready: list[tuple[_Pending, Record]] = []
         for pending in batch:
             result = results.get(pending.document.text)

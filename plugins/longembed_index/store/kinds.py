@@ -28,6 +28,8 @@ WHITENINGS = "whitening-*.safetensors"
 _LOCK = "longembed.lock"
 _OURS = (_LOCK, WHITENINGS, "longembed.words.*")
 """Files that can be in a folder before the store itself is written."""
+_DEFAULT_FILES = "longembed.sqlite3*"
+"""The files of a store of the default kind."""
 _VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
 """Files by which a store of version 0.2 is recognised."""
 
@@ -84,18 +86,21 @@ def parse_address(text: str, kind: str | None = None) -> Address:
     return Address(Path(place), kind)
 
 
-def kinds() -> dict[str, StoreKind]:
+def kinds(name: str | None = None) -> dict[str, StoreKind]:
     """Return all installed kinds of stores by name, the default last.
+
+    Args:
+        name: The only kind to load, because loading all takes time.
 
     Raises:
         ConfigError: If an installed package has registered something that is not a store kind.
     """
     installed: dict[str, StoreKind] = {}
-    for name, where, loaded in load_entry_points(GROUP, "store kind"):
+    for own_name, where, loaded in load_entry_points(GROUP, "store kind", name):
         kind = loaded() if callable(loaded) else loaded
         if not isinstance(kind, StoreKind):
             raise ConfigError(f"{where} is not a longembed_index.store.protocol.StoreKind")
-        installed[name] = kind
+        installed[own_name] = kind
     # The default is recognised last: the folder of another kind can hold its file, too.
     return dict(sorted(installed.items(), key=lambda item: item[0] == DEFAULT_KIND))
 
@@ -111,6 +116,8 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         StoreError: If the folder has other files, or a store that must be converted.
         ConfigError: If no installed kind has this name, or there is a store of another kind.
     """
+    if wanted in (None, DEFAULT_KIND) and _is_plainly_default(directory):
+        return kinds(DEFAULT_KIND)[DEFAULT_KIND]
     installed = kinds()
     if wanted is not None and wanted not in installed:
         raise ConfigError(
@@ -144,6 +151,16 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
             f"({', '.join(sorted(installed))}) recognises its files. Name an empty or a new folder"
         )
     return new
+
+
+def _is_plainly_default(directory: Path) -> bool:
+    """Return whether a folder has the file of the default kind, and no file of another kind."""
+    if not directory.is_dir():
+        return False
+    ours = (*_OURS, _DEFAULT_FILES)
+    if not all(any(map(entry.match, ours)) for entry in directory.iterdir()):
+        return False
+    return kinds(DEFAULT_KIND)[DEFAULT_KIND].recognises(directory)
 
 
 def read_info(
