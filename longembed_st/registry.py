@@ -74,15 +74,12 @@ class Registry(Generic[T]):
         return items
 
 
-def load_entry_points(
-    group: str, kind: str, name: str | None = None
-) -> Iterator[tuple[str, str, Any]]:
+def load_entry_points(group: str, kind: str) -> Iterator[tuple[str, str, Any]]:
     """Load the objects that installed packages have registered.
 
     Args:
         group: The entry-point group.
         kind: What the group holds, for messages.
-        name: The only object to load; None for all.
 
     Yields:
         The name of an object, its kind and place for messages, and the object; sorted by name.
@@ -90,8 +87,7 @@ def load_entry_points(
     Raises:
         ConfigError: If an object cannot be imported.
     """
-    wanted = {"group": group} if name is None else {"group": group, "name": name}
-    for entry_point in sorted(entry_points(**wanted), key=lambda e: e.name):
+    for entry_point in sorted(entry_points(group=group), key=lambda e: e.name):
         where = f"{kind} {entry_point.name!r} ({entry_point.value})"
         try:
             loaded = entry_point.load()

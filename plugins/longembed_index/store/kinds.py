@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from longembed_index.errors import StoreError
 from longembed_index.store.protocol import Store, StoreInfo, StoreKind
+from longembed_index.store.sqlite import FILE, SqliteStores
 from longembed_st.base.texts import escaped, is_url
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -28,8 +29,6 @@ WHITENINGS = "whitening-*.safetensors"
 _LOCK = "longembed.lock"
 _OURS = (_LOCK, WHITENINGS, "longembed.words.*")
 """Files that can be in a folder before the store itself is written."""
-_DEFAULT_FILES = "longembed.sqlite3*"
-"""The files of a store of the default kind."""
 _VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
 """Files by which a store of version 0.2 is recognised."""
 
@@ -86,21 +85,18 @@ def parse_address(text: str, kind: str | None = None) -> Address:
     return Address(Path(place), kind)
 
 
-def kinds(name: str | None = None) -> dict[str, StoreKind]:
+def kinds() -> dict[str, StoreKind]:
     """Return all installed kinds of stores by name, the default last.
-
-    Args:
-        name: The only kind to load, because loading all takes time.
 
     Raises:
         ConfigError: If an installed package has registered something that is not a store kind.
     """
     installed: dict[str, StoreKind] = {}
-    for own_name, where, loaded in load_entry_points(GROUP, "store kind", name):
+    for name, where, loaded in load_entry_points(GROUP, "store kind"):
         kind = loaded() if callable(loaded) else loaded
         if not isinstance(kind, StoreKind):
             raise ConfigError(f"{where} is not a longembed_index.store.protocol.StoreKind")
-        installed[own_name] = kind
+        installed[name] = kind
     # The default is recognised last: the folder of another kind can hold its file, too.
     return dict(sorted(installed.items(), key=lambda item: item[0] == DEFAULT_KIND))
 
@@ -116,8 +112,9 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         StoreError: If the folder has other files, or a store that must be converted.
         ConfigError: If no installed kind has this name, or there is a store of another kind.
     """
-    if wanted in (None, DEFAULT_KIND) and _is_plainly_default(directory):
-        return kinds(DEFAULT_KIND)[DEFAULT_KIND]
+    # Loading the other kinds takes time.
+    if wanted in (None, DEFAULT_KIND) and _has_only_our_files(directory):
+        return SqliteStores()
     installed = kinds()
     if wanted is not None and wanted not in installed:
         raise ConfigError(
@@ -153,14 +150,12 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
     return new
 
 
-def _is_plainly_default(directory: Path) -> bool:
-    """Return whether a folder has the file of the default kind, and no file of another kind."""
+def _has_only_our_files(directory: Path) -> bool:
+    """Return whether a folder does not exist, or has only files that a SQLite store can have."""
     if not directory.is_dir():
-        return False
-    ours = (*_OURS, _DEFAULT_FILES)
-    if not all(any(map(entry.match, ours)) for entry in directory.iterdir()):
-        return False
-    return kinds(DEFAULT_KIND)[DEFAULT_KIND].recognises(directory)
+        return not directory.exists()
+    ours = (*_OURS, f"{FILE}*")
+    return all(any(map(entry.match, ours)) for entry in directory.iterdir())
 
 
 def read_info(

@@ -68,11 +68,7 @@ def installed(monkeypatch) -> dict[str, object]:
     entries = [
         (name, f"store kind {name!r}", lambda kind=kind: kind) for name, kind in known.items()
     ]
-
-    def load(group: str, kind: str, name: str | None = None):
-        return iter([entry for entry in entries if name in (None, entry[0])])
-
-    monkeypatch.setattr(kinds_module, "load_entry_points", load)
+    monkeypatch.setattr(kinds_module, "load_entry_points", lambda group, kind: iter(entries))
     return known
 
 
@@ -174,7 +170,7 @@ def test_a_store_of_version_0_2_is_to_be_converted(tmp_path, names) -> None:
 @pytest.mark.parametrize("named", [object, dict])
 def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch, named) -> None:
     broken = [("odd", "store kind 'odd' (some_package:Thing)", named)]
-    monkeypatch.setattr(kinds_module, "load_entry_points", lambda *names: iter(broken))
+    monkeypatch.setattr(kinds_module, "load_entry_points", lambda group, kind: iter(broken))
     with pytest.raises(ConfigError, match=r"'odd' \(some_package:Thing\) is not a .*StoreKind"):
         kinds()
 
