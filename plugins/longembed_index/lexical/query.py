@@ -20,6 +20,7 @@ from longembed_index.lexical.scores import (
     idf,
 )
 from longembed_index.lexical.tables import (
+    Settings,
     TermCount,
     Totals,
     find_candidates,
@@ -50,6 +51,12 @@ class _QueryTerms(NamedTuple):
     weights: QueryWeights
 
 
+class _Kept(NamedTuple):
+    settings: Settings
+    documents: Integers
+    occurrences: Occurrences
+
+
 class WordQuery:
     """One query; see `longembed_index.lexical.protocol.LexicalQuery`.
 
@@ -61,6 +68,7 @@ class WordQuery:
     def __init__(self, words: Reader, text: str) -> None:
         self._words, self._text = words, text
         self._known: _QueryTerms | None = None
+        self._kept: _Kept | None = None
 
     @property
     def weights(self) -> QueryWeights:
@@ -130,8 +138,17 @@ class WordQuery:
         return self._words.read(work)
 
     def _occurrences(self, connection: sqlite3.Connection, numbers: Integers) -> Occurrences:
+        """Return the places of the query's terms; those read last are not read again."""
         terms = self._terms(connection).weights.numbers.tolist()
-        return read_occurrences(connection, terms, numbers)
+        settings, kept = read_settings(connection), self._kept
+        # Without a generation, the words are being changed.
+        if kept is not None and settings.generation is not None and kept.settings == settings:
+            if np.isin(numbers, kept.documents).all():
+                inside = np.isin(kept.occurrences.documents, numbers)
+                return Occurrences(*(column[inside] for column in kept.occurrences))
+        occurrences = read_occurrences(connection, terms, numbers)
+        self._kept = _Kept(settings, numbers, occurrences)
+        return occurrences
 
     def _terms(self, connection: sqlite3.Connection) -> _QueryTerms:
         """Return what is needed of the collection; read once, and again of another file."""
