@@ -142,10 +142,10 @@ class WordQuery:
         terms = self._terms(connection).weights.numbers.tolist()
         settings, kept = read_settings(connection), self._kept
         # Without a generation, the words are being changed.
-        if kept is not None and settings.generation is not None and kept.settings == settings:
-            if np.isin(numbers, kept.documents).all():
-                inside = np.isin(kept.occurrences.documents, numbers)
-                return Occurrences(*(column[inside] for column in kept.occurrences))
+        is_same = kept and settings.generation is not None and kept.settings == settings
+        if kept and is_same and np.isin(numbers, kept.documents).all():
+            inside = np.isin(kept.occurrences.documents, numbers)
+            return Occurrences(*(column[inside] for column in kept.occurrences))
         occurrences = read_occurrences(connection, terms, numbers)
         self._kept = _Kept(settings, numbers, occurrences)
         return occurrences

@@ -47,11 +47,12 @@ _TABLES = (
     "INSERT INTO totals VALUES (0, 0, 0, 0)",
     *STATEMENTS,
 )
+LOOKED_UP = 1_000
+"""So many documents of a filter are looked up; of more, the best are looked for among all."""
+
 _VALUES_AT_ONCE = 500
 """Values in one statement."""
 _MOST_TERMS = 256
-_LOOKED_UP = 1_000
-"""So many documents of a filter are looked up; of more, the best are looked for among all."""
 _LISTS = 2
 """Candidates are found by the rarest terms of a query: by at most 256, whose lists are together no
 longer than two lists of all documents; the frequent terms cost the time and decide little."""
@@ -219,7 +220,7 @@ def find_candidates(
     numbers, scores = score(rare)
     if len(numbers) < most and len(rare) < len(terms):
         numbers, scores = score(by_rarity)
-    if among is not None and len(among) <= _LOOKED_UP:
+    if among is not None and len(among) <= LOOKED_UP:
         query = "SELECT number FROM documents"
         inside = [number for (number,) in select(connection, query, "id", list(among))]
         kept = np.isin(numbers, inside)

@@ -21,7 +21,7 @@ _KEPT = 32
 """Filters whose documents are remembered until the store changes."""
 
 _SCANS = 3
-"""After so many filters of one generation, the fields are kept: reading all takes as long as these."""
+"""After so many filters of a generation, all fields are kept: reading them takes about as long."""
 
 _UNIQUE = frozenset({"id", "source", "content_hash"})
 """Fields in which every document has another value: they are left to the store."""
@@ -81,7 +81,7 @@ class FilteredDocuments:
 
 
 class Fields:
-    """The fields of documents, a column for each: its different values, and which document has which.
+    """The fields of documents, a column for each: different values, and which document has which.
 
     Args:
         entries: The documents.
