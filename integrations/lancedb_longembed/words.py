@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -115,7 +115,7 @@ class LanceWords:
         }
 
     def search(
-        self, query: Any, most: int, among: Sequence[str] | None = None
+        self, query: Any, most: int, among: Collection[str] | None = None
     ) -> list[tuple[str, float]]:
         """Return ids and scores, best first; a document once for each passage that matches."""
         if self._rows is None or most < 1:
@@ -143,7 +143,7 @@ class LanceQuery:
         self._words = words
         self._terms = words.analyse(text).scoring()
 
-    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+    def candidates(self, most: int, among: Collection[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
         return [key for key, _ in self._search(WORDS, most, among)]
 
@@ -162,7 +162,7 @@ class LanceQuery:
         }
 
     def _search(
-        self, column: str, most: int, among: Sequence[str] | None
+        self, column: str, most: int, among: Collection[str] | None
     ) -> list[tuple[str, float]]:
         if not self._terms:
             return []

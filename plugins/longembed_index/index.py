@@ -18,7 +18,6 @@ from longembed_index.index_reader import IndexReader
 from longembed_index.maintain.embedding import (
     Embed,
     embedder_of,
-    note_place,
     storable_model,
 )
 from longembed_index.maintain.ingest import ingest
@@ -154,7 +153,8 @@ class Index(IndexReader):
                 of which such pages were left out are read again.
             on_outcome: Called for every document as soon as its fate is settled.
             on_step: Called with the name of a step, how much is done, and how much there is (of
-                "documents" in bytes), or 0 if that is not known.
+                "documents" in bytes), or 0 if that is not known. The step "model" comes before the
+                model of an existing index is loaded: if a document is new or has changed.
             on_message: Called with sentences that say how a whitening was judged.
 
         Returns:
@@ -383,13 +383,14 @@ class Index(IndexReader):
         on_step: OnStep = _ignore,
         **options: Any,
     ) -> Report:
-        model = self.model
+        model = None if embed is None else self.model
         total = sum(s.size for s in sources) if isinstance(sources, Sequence) else 0
         on_outcome = with_steps(on_outcome, on_step, total)
         with self._resources.writing(on_step, wait) as store:
-            model.refuse_incompatible(store.info.provenance, "the store")
-            note_place(store, model)
-            embed = embed or embedder_of(model, store.info.units)
+            if embed is None:
+                embed = self._resources.embedder(store, on_step)
+            elif model is not None:
+                model.refuse_incompatible(store.info.provenance, "the store")
             report = ingest(sources, store, embed, on_outcome=on_outcome, **options)
         self._resources.keep_query_encoder(report.tokens)
         return report

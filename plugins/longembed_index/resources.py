@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,15 @@ from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
     check_makes_units,
+    embedder_of,
     encode_query,
     makes_units,
     model_of_store,
+    note_place,
     settings_on_top,
     storable_model,
     warn_of_query,
+    with_absolute_paths,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.search.ranking import Ranking
@@ -34,6 +37,7 @@ from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from longembed_index.lexical.protocol import LexicalIndex
+    from longembed_index.maintain.embedding import Embed
     from longembed_index.store.protocol import Store
     from longembed_st.backends.query_encoder import QueryEncoder
     from longembed_st.base.coverage import Coverage, QueryVectors
@@ -276,6 +280,33 @@ class Resources:
         """Warn as `encode` does if not all of a question was read, or is known to the model."""
         if coverage.read < coverage.tokens or coverage.is_unknown:
             warn_of_query(self.model(provenance), text, coverage, stacklevel + 1)
+
+    def embedder(self, store: Store, on_step: OnStep) -> Embed:
+        """Return what embeds documents for a store, and loads the model with the first of them.
+
+        A model that the settings name otherwise than the store is loaded and compared at once.
+
+        Args:
+            store: Open for writing.
+            on_step: Called with the step "model" before the model is loaded.
+
+        Raises:
+            ConfigError: If the settings would change the vectors.
+            ModelError: If the model is loaded at once, and cannot be.
+        """
+
+        @cache
+        def embed_by_model() -> Embed:
+            if not self.is_model_loaded:
+                on_step("model", 0, 1)
+            model = self.model(store.info.provenance)
+            note_place(store, model)
+            return embedder_of(model, store.info.units)
+
+        named = with_absolute_paths(self.settings).model_name
+        if named not in (None, store.info.provenance.settings.model_name):
+            embed_by_model()
+        return lambda texts: embed_by_model()(texts)
 
     @property
     def needs_model(self) -> bool:

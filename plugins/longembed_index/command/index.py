@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -277,8 +278,17 @@ def index(
                 display.show_dry_run(out, forecast)
             return
         options = {"prune": prune, "prune_empty_root": prune_empty_root, **files}
-        with loading(console, index.model_name), _say_if_interrupted(index, console):
+        with ExitStack() as stack, _say_if_interrupted(index, console):
+            say_loading = partial(loading, console, index.model_name)
+            if ray is not None or not index.exists:
+                stack.enter_context(say_loading())
             with embedding_bar(console) as bar:
+
+                def on_step(step: str, done: int, total: int) -> None:
+                    if step == "model":
+                        stack.enter_context(say_loading())
+                    bar.on_step(step, done, total)
+
                 if ray is not None:
                     report = le.index_files_with_ray(
                         index, paths, ray, actors, bar.on_outcome, **files
@@ -288,11 +298,11 @@ def index(
                         *paths,
                         whiten=whiten,
                         on_outcome=bar.on_outcome,
-                        on_step=bar.on_step,
+                        on_step=on_step,
                         on_message=console.say,
                         **options,
                     )
-            console.say(display.model_line(index.model.settings))
+            console.say(display.model_line(index.info.provenance.settings))
             finish(report)
         if verify:
             (console if as_json else out).say(

@@ -108,7 +108,10 @@ def words_in(text: str) -> int:
 
     In scripts without spaces between words, two characters count as a word.
     """
-    words = sum(1 + len(word) // _LONG_WORD for word in text.split())
+    parts = text.split()
+    words = len(parts)
+    if max(map(len, parts), default=0) >= _LONG_WORD:
+        words += sum(len(part) // _LONG_WORD for part in parts)
     if text.isascii():
         return words
     return words + len(_UNSPACED.findall(text)) // 2

@@ -14,7 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -359,6 +361,21 @@ def _language_tools(language: str) -> tuple[frozenset[str], Any]:
         return frozenset(), str
     with needs_extra("index", "bm25s", "Stemmer"):
         import Stemmer  # type: ignore[import-not-found]
-        from bm25s import stopwords  # type: ignore[import-untyped]
+
+        stopwords = _import_alone("bm25s", "stopwords")
     words = frozenset(str(word).casefold() for word in getattr(stopwords, _STOP_WORDS[language]))
     return words, Stemmer.Stemmer(language).stemWord
+
+
+def _import_alone(package: str, name: str) -> Any:
+    """Import a module of a package without the package, which imports libraries for its rest."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    file = Path(found.origin).with_name(f"{name}.py")
+    spec = spec_from_file_location(f"{package}.{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

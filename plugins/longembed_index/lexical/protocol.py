@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
@@ -19,7 +19,7 @@ class LexicalQuery(Protocol):
     def highest(self) -> WordScores:
         """Return what `scores` come near to for a document that has every term many times."""
 
-    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+    def candidates(self, most: int, among: Collection[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first.
 
         Args:

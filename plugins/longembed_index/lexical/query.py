@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from longembed_index.lexical.scores import (
     idf,
 )
 from longembed_index.lexical.tables import (
+    Settings,
     TermCount,
     Totals,
     find_candidates,
@@ -50,12 +51,19 @@ class _QueryTerms(NamedTuple):
     weights: QueryWeights
 
 
+class _Kept(NamedTuple):
+    settings: Settings
+    documents: Integers
+    occurrences: Occurrences
+
+
 class WordQuery:
     """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
 
     def __init__(self, words: Reader, text: str) -> None:
         self._words, self._text = words, text
         self._known: _QueryTerms | None = None
+        self._kept: _Kept | None = None
 
     @property
     def weights(self) -> QueryWeights:
@@ -67,7 +75,7 @@ class WordQuery:
         """Return what a document comes near to that holds every term of the query many times."""
         return self.weights.highest
 
-    def candidates(self, most: int, among: Sequence[str] | None = None) -> list[str]:
+    def candidates(self, most: int, among: Collection[str] | None = None) -> list[str]:
         """Return ids of documents with words of the query, the likeliest first."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
@@ -125,8 +133,17 @@ class WordQuery:
         return self._words.read(work)
 
     def _occurrences(self, connection: sqlite3.Connection, numbers: Integers) -> Occurrences:
+        """Return the places of the query's terms; those read last are not read again."""
         terms = self._terms(connection).weights.numbers.tolist()
-        return read_occurrences(connection, terms, numbers)
+        settings, kept = read_settings(connection), self._kept
+        # Without a generation, the words are being changed.
+        is_same = kept and settings.generation is not None and kept.settings == settings
+        if kept and is_same and np.isin(numbers, kept.documents).all():
+            inside = np.isin(kept.occurrences.documents, numbers)
+            return Occurrences(*(column[inside] for column in kept.occurrences))
+        occurrences = read_occurrences(connection, terms, numbers)
+        self._kept = _Kept(settings, numbers, occurrences)
+        return occurrences
 
     def _terms(self, connection: sqlite3.Connection) -> _QueryTerms:
         """Return what is needed of the collection; read once, and again of another file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +47,9 @@ _TABLES = (
     "INSERT INTO totals VALUES (0, 0, 0, 0)",
     *STATEMENTS,
 )
+LOOKED_UP = 1_000
+"""So many documents of a filter are looked up; of more, the best are looked for among all."""
+
 _VALUES_AT_ONCE = 500
 """Values in one statement."""
 _MOST_TERMS = 256
@@ -193,7 +196,7 @@ def find_candidates(
     terms: Sequence[TermCount],
     weights: Floats,
     most: int,
-    among: Sequence[str] | None,
+    among: Collection[str] | None,
 ) -> list[str]:
     """Return ids of documents that contain some of the terms, the likeliest first.
 
@@ -202,7 +205,7 @@ def find_candidates(
         terms: The terms.
         weights: The idf of each, times its count in the query, shape (terms,).
         most: How many documents.
-        among: Only these documents; all without it.
+        among: Only these documents; all without it. Many should be a set.
     """
     totals = read_totals(connection)
     by_rarity = np.argsort([term.documents for term in terms], kind="stable")
@@ -217,20 +220,33 @@ def find_candidates(
     numbers, scores = score(rare)
     if len(numbers) < most and len(rare) < len(terms):
         numbers, scores = score(by_rarity)
-    if among is not None:
+    if among is not None and len(among) <= LOOKED_UP:
         query = "SELECT number FROM documents"
-        inside = [number for (number,) in select(connection, query, "id", among)]
+        inside = [number for (number,) in select(connection, query, "id", list(among))]
         kept = np.isin(numbers, inside)
         numbers, scores = numbers[kept], scores[kept]
-    if len(numbers) > most > 0:
-        # Of equal scores all are kept, so that ids decide and not the order of writing.
-        best = scores >= np.partition(scores, -most)[-most]
-        numbers, scores = numbers[best], scores[best]
-    ids = dict(select(connection, "SELECT number, id FROM documents", "number", numbers.tolist()))
-    by_score = sorted(
-        (-score, ids[number]) for number, score in zip(numbers.tolist(), scores, strict=True)
-    )
-    return [document_id for _, document_id in by_score[:most]]
+        among = None
+    size = most
+    while True:
+        best = _highest(scores, size)
+        ids = dict(
+            select(connection, "SELECT number, id FROM documents", "number", numbers[best].tolist())
+        )
+        by_score = sorted(
+            (-score, ids[number])
+            for number, score in zip(numbers[best].tolist(), scores[best].tolist(), strict=True)
+            if among is None or ids[number] in among
+        )
+        if among is None or len(by_score) >= most or size >= len(numbers):
+            return [document_id for _, document_id in by_score[:most]]
+        size *= 4
+
+
+def _highest(scores: Floats, most: int) -> Integers:
+    """Return the places of the highest scores; all of equal ones, so that ids can decide."""
+    if not 0 < most < len(scores):
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, -most)[-most])
 
 
 def insert_documents(

@@ -185,7 +185,17 @@ def storable_model(settings: ModelSettings) -> CachedModel:
         ModelError: If the model cannot be loaded or cannot take the method.
     """
     refuse_unless_storable(settings)
-    # A relative path would mean another folder to whoever opens the store elsewhere.
+    from longembed_st.loading.cache import cached_model
+
+    return cached_model(with_absolute_paths(settings))
+
+
+def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
+    """Return settings as they are stored: a relative path would mean another folder elsewhere.
+
+    Args:
+        settings: With paths or names of a model and a whitening.
+    """
     paths = {
         name: Path(value)
         for name in ("model_name", "whitening")
@@ -196,9 +206,7 @@ def storable_model(settings: ModelSettings) -> CachedModel:
         for name, path in paths.items()
         if path.is_dir() or (name == "whitening" and path.is_file())
     }
-    from longembed_st.loading.cache import cached_model
-
-    return cached_model(settings.model_copy(update=absolute))
+    return settings.model_copy(update=absolute)
 
 
 def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path) -> CachedModel:

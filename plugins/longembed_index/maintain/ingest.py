@@ -6,18 +6,18 @@ finished by running it again. The loop knows neither readers nor models nor any 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from longembed_index.document import Document, Entry, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
-from longembed_index.documents.sources import content_of, readable_of
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
+from longembed_index.maintain.read_ahead import SourceReader, Reading
 from longembed_index.maintain.report import Outcome, Report, Status, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
@@ -46,7 +46,7 @@ def ingest(
     """Bring a store up to date with some documents.
 
     Args:
-        sources: The documents; read one at a time.
+        sources: The documents; a sequence is read ahead while those before are embedded.
         store: Open for writing.
         embed: Makes the vectors, with units if the store is to have them.
         roots: Files and folders that were looked through: stored documents from there whose file
@@ -65,8 +65,9 @@ def ingest(
     """
     began = time.perf_counter()
     run = _Run(store, embed, is_outdated, on_outcome, batch_characters)
-    for source in sources:
-        run.take(source)
+    with closing(run.reader.readings(sources)) as readings:
+        for source, reading in readings:
+            run.take(source, reading)
     run.flush()
     run.look_for_gone(roots, prune, prune_empty_root)
     run.compare_with_store()
@@ -116,15 +117,20 @@ class _Run:
         self._ids_by_hash: dict[str, set[str]] = {}
         for document_id, content_hash in self._hashes.items():
             self._ids_by_hash.setdefault(content_hash, set()).add(document_id)
+        self.reader = SourceReader(
+            content_hash
+            for document_id, content_hash in self._hashes.items()
+            if document_id not in self._outdated
+        )
         self._seen: set[str] = set()
         self._written: dict[str, str] = {}
         self._batch: list[_Pending] = []
         self._batch_size = 0
 
-    def take(self, source: Source) -> None:
+    def take(self, source: Source, reading: Reading | Exception) -> None:
         """Settle a document that is unchanged; let the others wait for their batch."""
         try:
-            pending = self._pending(source)
+            pending = self._pending(source, reading)
         except InputError as error:
             self._fail(source, str(error))
             return
@@ -139,7 +145,8 @@ class _Run:
         """Embed what waits, and write it in one commit."""
         batch, self._batch, self._batch_size = self._batch, [], 0
         batch = self._with_stored_vectors(batch)
-        results = embed_distinct(self._embed, [p.document.text for p in batch if p.record is None])
+        texts = [pending.document.text for pending in batch if pending.record is None]
+        results = embed_distinct(self._embed, texts) if texts else {}
         ready: list[tuple[_Pending, Record]] = []
         for pending in batch:
             result = results.get(pending.document.text)
@@ -192,13 +199,14 @@ class _Run:
                 "failed. Run again"
             )
 
-    def _pending(self, source: Source) -> _Pending | None:
+    def _pending(self, source: Source, reading: Reading | Exception) -> _Pending | None:
         if source.id in self._seen:
             raise InputError("has the id of an earlier document of this run")
         self._seen.add(source.id)
         _check_id(source.id)
-        content = content_of(source)
-        content_hash = hashlib.sha256(content).hexdigest()
+        if isinstance(reading, Exception):
+            raise reading
+        content_hash, parsed = reading
         if self._hashes.get(source.id) == content_hash and source.id not in self._outdated:
             self._written[source.id] = content_hash
             self._settle(unchanged(source.id, source.size, self._partly_read.get(source.id)))
@@ -206,7 +214,9 @@ class _Run:
         copy = self._copy_of_equal(source, content_hash)
         if copy is not None:
             return copy
-        parsed = readable_of(source, content)
+        if parsed is None:
+            # Only a type of file that is read in another way has this content, or its own batch.
+            content_hash, parsed = self.reader.read(source)
         title = parsed.title or source.title
         document = Document(source.id, parsed.text, source.metadata, title)
         return _Pending(source, content_hash, document, parsed.left_out)

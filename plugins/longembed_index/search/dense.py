@@ -5,7 +5,7 @@ All are compared, exactly, if they fit into `BUDGET`. A larger store names those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 BUDGET = 2**30
 """Bytes of vectors that are kept in memory: 700,000 vectors of 384 numbers."""
 
+MANY = 1_000
+"""Of more documents that meet a filter, the best are looked for among the best of all."""
+
 Vectors = NDArray[np.float32]
 
 
 class DenseQuery(Protocol):
     """One query's vector, put to the vectors of documents."""
 
-    def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
+    def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
         """Return ids of the nearest documents.
 
         Args:
@@ -93,12 +96,23 @@ class _MemoryQuery:
         own = memory.vectors @ vector if memory.ids else empty
         self._cosines = np.append(own, np.float32(np.nan))
 
-    def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
-        memory = self._memory
+    def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
+        memory, cosines = self._memory, self._cosines
         if among is None:
-            return [memory.ids[row] for row in best_first(self._cosines, most)]
+            return [memory.ids[row] for row in best_first(cosines, most)]
+        if len(among) > MANY:
+            return self._best_inside(most, among)
         rows = np.array([memory.rows[key] for key in among if key in memory.rows], dtype=np.int64)
-        return [memory.ids[row] for row in rows[best_first(self._cosines[rows], most)]]
+        return [memory.ids[row] for row in rows[best_first(cosines[rows], most)]]
+
+    def _best_inside(self, most: int, among: Set[str]) -> list[str]:
+        size, ids = most, self._memory.ids
+        while True:
+            size *= 4
+            best = [ids[row] for row in best_first(self._cosines, size).tolist()]
+            inside = [document_id for document_id in best if document_id in among]
+            if len(inside) >= most or size >= len(ids):
+                return inside[:most]
 
     def cosines(self, ids: Sequence[str]) -> Floats:
         missing = len(self._memory.ids)
@@ -117,7 +131,7 @@ class StoreQuery:
     def __init__(self, store: Store, vector: Vectors) -> None:
         self._store, self._vector = store, vector
 
-    def candidates(self, most: int, among: Sequence[str] | None, where: Where | None) -> list[str]:
+    def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
         """Return ids of the documents whose vectors are nearest."""
         return [document_id for document_id, _ in self._store.nearest(self._vector, most, where)]
 

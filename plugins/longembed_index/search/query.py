@@ -21,7 +21,7 @@ from longembed_index.search.scores import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from longembed_index.document import Passage, Record
     from longembed_index.lexical.protocol import LexicalIndex, LexicalQuery
@@ -73,7 +73,7 @@ class Query:
         documents: How many the store has.
         few: All of them, sorted, if they are so few that all are scored; None otherwise.
         where: A filter of the documents.
-        among: The documents that meet it, sorted; None without a filter.
+        among: The documents that meet it, in their order; None without a filter.
         sentences: Those of the store's documents.
     """
 
@@ -87,7 +87,7 @@ class Query:
     documents: int
     few: list[str] | None
     where: Where | None
-    among: list[str] | None
+    among: Set[str] | None
     sentences: SentenceCache
     _runs: dict[str, RunScores] = field(default_factory=dict)
 
@@ -150,8 +150,8 @@ class Query:
             having = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
             known = [ids for ids in having if ids is not None]
             if known:
-                inside = known if self.among is None else [*known, set(self.among)]
-                return sorted(set.intersection(*inside)), True
+                inside = known if self.among is None else [*known, self.among]
+                return sorted(set(inside[0]).intersection(*inside[1:])), True
         if self.few is not None:
             return self.few, True
         among = self.among
@@ -167,8 +167,7 @@ class Query:
         Those of the best are, whose runs of sentences were compared; others have no total.
         """
         if self.among is not None:
-            wanted = set(self.among)
-            ids = [key for key in ids if key in wanted]
+            ids = [key for key in ids if key in self.among]
         lexical = None
         if self.lexical is not None:
             lexical = lexical_scores(ids, self.lexical.scores(ids), self.lexical.highest)

@@ -117,7 +117,9 @@ class Sentences:
         if self.sums is None:
             return None
         before = np.zeros((len(self) + 1, self.sums.shape[1]))
-        np.cumsum(self.sums, axis=0, out=before[1:])
+        # `np.cumsum` along the first axis takes seven times as long.
+        for row, own in enumerate(self.sums):
+            np.add(before[row], own, out=before[row + 1])
         lengths = np.linalg.norm(before[ends] - before[firsts], axis=1)
         return np.where(lengths > 0, lengths, 1.0)
 

@@ -12,12 +12,12 @@ import numpy as np
 from longembed_index.search.cache import SentenceCache
 from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
+from longembed_index.search.filtered import FilteredDocuments
 from longembed_index.search.query import Query
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
 from longembed_index.search.runs import PASSAGE_WORDS
-from longembed_index.store.filters import check_where
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 FEW = 1_000
 """Of so many documents, the words of all are scored."""
-
-_FILTERS = 32
-"""Filters whose documents are remembered until the store changes."""
 
 
 class Searcher:
@@ -52,7 +49,7 @@ class Searcher:
     ) -> None:
         self._store, self._words, self._budget = store, words, budget
         self._sentences = SentenceCache(store, budget)
-        self._selected: tuple[int, dict[str, list[str]]] | None = None
+        self._filtered = FilteredDocuments(store)
         self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
         self._lock, self._lock_process = threading.Lock(), os.getpid()
@@ -157,9 +154,9 @@ class Searcher:
         """Return a query that can be asked; None if no document meets the filter."""
         if vector is None and ranking.mode != "lexical":
             raise ConfigError(f"mode {ranking.mode!r} needs the question as a vector, too")
-        among = self._select(where) if where else None
+        among = self._filtered.select(where) if where else None
         if where and not among:
-            self._check_keys(where)
+            self._filtered.check_keys(where)
             return None
         documents = len(self._store)
         dense, words = None, None
@@ -178,31 +175,11 @@ class Searcher:
             lexical=None if words is None else words.query(question.text),
             weight={"hybrid": ranking.weight, "dense": 1.0, "lexical": 0.0}[ranking.mode],
             documents=documents,
-            few=self._select({}) if documents <= FEW else None,
+            few=list(self._filtered.select({})) if documents <= FEW else None,
             where=where,
             among=among,
             sentences=self._sentences,
         )
-
-    def _select(self, where: Where) -> list[str]:
-        """Return ids of the documents that meet a filter, sorted; of all with an empty one."""
-        check_where(where)
-        generation, key = self._store.generation, repr(where)
-        kept = self._selected
-        if kept is None or kept[0] != generation or len(kept[1]) >= _FILTERS:
-            kept = self._selected = (generation, {})
-        if key not in kept[1]:
-            kept[1][key] = [entry.id for entry in self._store.entries(where)]
-        return kept[1][key]
-
-    def _check_keys(self, where: Where) -> None:
-        """Raise `ConfigError` if no document has a key of a filter: a typing error, mostly."""
-        known = {key for entry in self._store.entries() for key in entry.fields}
-        unknown = sorted(where.keys() - known)
-        if unknown and known:
-            raise ConfigError(
-                f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
-            )
 
     def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         fits = documents * vector.nbytes <= self._budget

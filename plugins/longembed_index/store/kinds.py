@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from longembed_index.errors import StoreError
 from longembed_index.store.protocol import Store, StoreInfo, StoreKind
+from longembed_index.store.sqlite import FILE, SqliteStores
 from longembed_st.base.texts import escaped, is_url
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -111,6 +112,9 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
         StoreError: If the folder has other files, or a store that must be converted.
         ConfigError: If no installed kind has this name, or there is a store of another kind.
     """
+    # Loading the other kinds takes time.
+    if wanted in (None, DEFAULT_KIND) and _has_only_our_files(directory):
+        return SqliteStores()
     installed = kinds()
     if wanted is not None and wanted not in installed:
         raise ConfigError(
@@ -144,6 +148,14 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
             f"({', '.join(sorted(installed))}) recognises its files. Name an empty or a new folder"
         )
     return new
+
+
+def _has_only_our_files(directory: Path) -> bool:
+    """Return whether a folder does not exist, or has only files that a SQLite store can have."""
+    if not directory.is_dir():
+        return not directory.exists()
+    ours = (*_OURS, f"{FILE}*")
+    return all(any(map(entry.match, ours)) for entry in directory.iterdir())
 
 
 def read_info(

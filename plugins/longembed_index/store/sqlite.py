@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from longembed_index.document import Entry, Record, Units
 from longembed_index.errors import StoreError
@@ -21,7 +21,6 @@ from longembed_index.store.sqlite_rows import (
     read_record,
 )
 from longembed_index.store.sqlite_tables import (
-    ALL,
     RECORDS,
     UNITS,
     VECTORS,
@@ -37,9 +36,11 @@ from longembed_index.store.sqlite_tables import (
     has_schema,
     insert_record,
     next_generation,
+    read_all_vectors,
     read_vectors,
     select,
     select_entries,
+    vector_parts,
 )
 from longembed_index.store.vectors import nearest_vectors, record_vectors, unit_vectors
 from longembed_st.base.texts import escaped
@@ -56,14 +57,6 @@ MATRIX_BYTES = 1 << 30
 _PAGE_BYTES = 8192
 """With 4096, 20,000 documents of 300 words and 384 numbers take 104 MB instead of 76."""
 _UNITS_AT_ONCE = 64
-_VECTORS_AT_ONCE = 10_000
-
-
-class _Matrix(NamedTuple):
-    number: int
-    generation: int
-    ids: list[str]
-    vectors: NDArray[np.float32]
 
 
 class SqliteStore:
@@ -79,7 +72,8 @@ class SqliteStore:
         self._connections = connections
         self._name = collection
         self._state = state
-        self._matrix: _Matrix | None = None
+        self._matrix: tuple[int, int, list[str], NDArray[np.float32]] | None = None
+        self._count: tuple[int, int, int] | None = None
         self._info: tuple[str, StoreInfo] | None = None
 
     # Reading.
@@ -102,7 +96,11 @@ class SqliteStore:
 
     def __len__(self) -> int:
         with self._read() as (connection, collection):
-            return count_documents(connection, collection.number)
+            kept = self._count
+            if kept is None or kept[:2] != collection[:2]:
+                documents = count_documents(connection, collection.number)
+                self._count = kept = (*collection[:2], documents)
+        return kept[2]
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in their order, without units."""
@@ -123,6 +121,8 @@ class SqliteStore:
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and unit vectors, shape (documents, dimensions); of all without `ids`."""
         with self._read() as (connection, collection):
+            if ids is None:
+                return read_all_vectors(connection, collection.number, collection.dimensions)
             rows = select(connection, VECTORS, collection.number, ids)
         return [row[0] for row in rows], read_vectors(rows, collection.dimensions)
 
@@ -315,18 +315,18 @@ class SqliteStore:
         """Yield ids and vectors, sorted by id: from memory, or part by part if they are many."""
         matrix = self._matrix
         if matrix is not None and matrix[:2] == collection[:2]:
-            yield matrix.ids, matrix.vectors
+            yield matrix[2:]
             return
         self._matrix = matrix = None
-        rows = connection.execute(f"{VECTORS} {ALL}", (collection.number,))
-        values = count_documents(connection, collection.number) * (collection.dimensions or 0)
-        fits = 4 * values <= MATRIX_BYTES
-        while part := rows.fetchall() if fits else rows.fetchmany(_VECTORS_AT_ONCE):
-            ids = [row[0] for row in part]
-            vectors = unit_vectors(read_vectors(part, collection.dimensions))
-            if fits:
-                self._matrix = _Matrix(collection.number, collection.generation, ids, vectors)
+        number, dimensions = collection.number, collection.dimensions
+        if 4 * count_documents(connection, number) * (dimensions or 0) <= MATRIX_BYTES:
+            ids, vectors = read_all_vectors(connection, number, dimensions)
+            vectors = unit_vectors(vectors)
+            self._matrix = (number, collection.generation, ids, vectors)
             yield ids, vectors
+            return
+        for ids, vectors in vector_parts(connection, number, dimensions):
+            yield ids, unit_vectors(vectors)
 
 
 class SqliteStores:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
 from longembed_index.store.filters import check_where, matches
@@ -26,12 +28,12 @@ from longembed_index.store.sqlite_rows import (
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from longembed_index.store.protocol import Where
 
 _IDS_AT_ONCE = 500
+_VECTORS_AT_ONCE = 10_000
 
 VECTORS = (
     "SELECT id, vector, checksum FROM documents LEFT JOIN vectors ON document = documents.number"
@@ -195,6 +197,27 @@ def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDA
         if vector is None or zlib.crc32(vector) != checksum:
             raise damaged("vector", document_id)
     return unpack_vectors(b"".join(row[1] for row in rows), dimensions or 0)
+
+
+def read_all_vectors(
+    connection: sqlite3.Connection, number: int, dimensions: int | None
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Return ids, sorted, and vectors of all documents; the rows are not in memory together."""
+    vectors = np.empty((count_documents(connection, number), dimensions or 0), dtype=np.float32)
+    ids: list[str] = []
+    for part_ids, part in vector_parts(connection, number, dimensions):
+        vectors[len(ids) : len(ids) + len(part)] = part
+        ids += part_ids
+    return ids, vectors
+
+
+def vector_parts(
+    connection: sqlite3.Connection, number: int, dimensions: int | None
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Yield ids and vectors of all documents, sorted by id."""
+    rows = connection.execute(f"{VECTORS} {ALL}", (number,))
+    while part := rows.fetchmany(_VECTORS_AT_ONCE):
+        yield [row[0] for row in part], read_vectors(part, dimensions)
 
 
 def insert_record(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.search.dense import StoreQuery, load_vectors
+from longembed_index.search import dense
+from longembed_index.search.dense import StoreQuery, VectorsInMemory, load_vectors
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -46,7 +47,20 @@ def test_cosines_by_hand(query) -> None:
 def test_the_nearest_among_some(query) -> None:
     assert query.candidates(2, None, None) == ["b", "a"]
     where = {"id": ["c", "a", "nobody"]}
-    assert query.candidates(9, ["a", "c", "nobody"], where) == ["a", "c"]
+    assert query.candidates(9, dict.fromkeys(["a", "c", "nobody"]).keys(), where) == ["a", "c"]
+
+
+@pytest.mark.parametrize("selected", [1, 3, 20, 40])
+def test_the_nearest_of_many_that_meet_a_filter(monkeypatch, selected) -> None:
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((40, 3)).astype(np.float32)
+    ids = [f"{number:02}" for number in range(40)]
+    query = VectorsInMemory(ids, vectors).query(QUERY)
+    among = dict.fromkeys(sorted(draw.choice(ids, selected, replace=False).tolist())).keys()
+    expected = query.candidates(5, among, None)
+    monkeypatch.setattr(dense, "MANY", 0)
+    assert query.candidates(5, among, None) == expected
+    assert len(expected) == min(5, selected)
 
 
 def test_vectors_beyond_the_budget_are_not_kept(store) -> None:

@@ -16,6 +16,7 @@ from longembed_index.search.dense import BUDGET
 from longembed_index.search.question import Question
 from longembed_index.search.ranking import MODES, Ranking
 from longembed_index.search.searcher import Searcher
+from longembed_index.store.filters import matches
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.coverage import Coverage
@@ -106,19 +107,36 @@ def assert_equal(hits, expected) -> None:
             assert passage.start <= passage.sentence[0] < passage.sentence[1] <= passage.end
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(6))
-def test_candidates_grow_until_there_are_enough(monkeypatch, seed) -> None:
+def test_candidates_grow_until_there_are_enough(tmp_path, monkeypatch, seed, mode) -> None:
     monkeypatch.setattr(searcher, "FEW", 0)
     monkeypatch.setattr("longembed_index.search.query._LEAST", 1)
     monkeypatch.setattr("longembed_index.search.query._LEAST_READ", 1)
+    # Also the ways for filters that many documents meet.
+    monkeypatch.setattr("longembed_index.search.dense.MANY", 1)
+    monkeypatch.setattr("longembed_index.lexical.tables.LOOKED_UP", 1)
     draw = random.Random(seed)
     records = random_records(draw)
-    store = MemoryStore(INFO)
+    store, words = MemoryStore(INFO), WordIndex(tmp_path, "documents")
     store.write(records)
+    words.update(store)
     vector = unit(draw, DIMENSIONS)
-    for k in (1, 3, 20):
-        expected = search(records, "", [], vector, k, "dense", 1.0, lambda record: True)
-        hits = Searcher(store, lambda: pytest.fail("no words")).search(
-            Question("w00"), vector, k, ranking=Ranking(mode="dense")
-        )
-        assert_equal(hits, expected)
+    question = " ".join(draw.choices(WORDS, k=4))
+    # In a hybrid search, one document can be behind the first of both sides and yet be the best.
+    for k in (1, 3, 20) if mode == "dense" else (20,):
+        for where in ({}, {"year": {"lt": 2020}}, {"year": 2018, "read": "9"}):
+            expected = search(
+                records,
+                question,
+                [],
+                vector,
+                k,
+                mode,
+                0.5,
+                lambda record, where=where: matches({**record.document.metadata, "read": 9}, where),
+            )
+            hits = Searcher(store, lambda: words).search(
+                Question(question), vector, k, where=where, ranking=Ranking(mode=mode, weight=0.5)
+            )
+            assert_equal(hits, expected)

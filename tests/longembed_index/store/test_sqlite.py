@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from longembed_index.document import Document
 from longembed_index.errors import StoreError
-from longembed_index.store import connections, sqlite
+from longembed_index.store import connections, sqlite, sqlite_tables
 from longembed_index.store.conformance import (
     INFO,
     OTHER_INFO,
@@ -304,7 +304,7 @@ def test_a_reader_in_the_middle_goes_on_with_what_is_replaced(store, tmp_path, m
 @pytest.mark.parametrize("most", [0, 1 << 30])
 def test_nearest_is_exact_in_memory_and_from_the_file(store, monkeypatch, most) -> None:
     monkeypatch.setattr(sqlite, "MATRIX_BYTES", most)
-    monkeypatch.setattr(sqlite, "_VECTORS_AT_ONCE", 7)
+    monkeypatch.setattr(sqlite_tables, "_VECTORS_AT_ONCE", 7)
     vectors = np.random.default_rng(0).normal(size=(100, 3))
     store.write([record(f"{n:03}", *vector) for n, vector in enumerate(vectors)])
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
