@@ -26,7 +26,7 @@ from longembed_index.lexical.postings import (
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
 
-VERSION = 3
+VERSION = 4
 """Of the tables and of the analysis: a file of another version is built again."""
 
 _TABLES = (
@@ -36,7 +36,7 @@ _TABLES = (
     "documents INTEGER NOT NULL, passages INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX terms_by_term ON terms (term)",
     "CREATE TABLE documents (number INTEGER PRIMARY KEY, id TEXT NOT NULL, "
-    "content_hash TEXT NOT NULL, length INTEGER NOT NULL)",
+    "revision TEXT NOT NULL, length INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX documents_by_id ON documents (id)",
     # Apart from the documents, so that listing them reads no terms. `terms` are those to remove
     # a document by: each once.
@@ -73,7 +73,7 @@ class DocumentTokens(NamedTuple):
     """What is stored of a document."""
 
     id: str
-    content_hash: str
+    revision: str
     tokens: Tokens
 
 
@@ -132,11 +132,11 @@ def read_totals(connection: sqlite3.Connection) -> Totals:
     return Totals(*connection.execute("SELECT * FROM totals").fetchone())
 
 
-def read_content_hashes(
+def read_revisions(
     connection: sqlite3.Connection, ids: Sequence[str] | None = None
 ) -> dict[str, str]:
-    """Return the content hashes of documents by id; of all without `ids`."""
-    query = "SELECT id, content_hash FROM documents"
+    """Return the revisions of documents by id; of all without `ids`."""
+    query = "SELECT id, revision FROM documents"
     if ids is None:
         return dict(connection.execute(query).fetchall())
     return dict(select(connection, query, "id", ids))
@@ -248,10 +248,10 @@ def insert_documents(
     terms = {term for document in documents for term in document.tokens.terms}
     term_numbers = _term_numbers(connection, sorted(terms))
     stored = []
-    for document_id, content_hash, tokens in documents:
+    for document_id, revision, tokens in documents:
         number = connection.execute(
-            "INSERT INTO documents (number, id, content_hash, length) VALUES (?, ?, ?, ?)",
-            (numbers.get(document_id), document_id, content_hash, tokens.row),
+            "INSERT INTO documents (number, id, revision, length) VALUES (?, ?, ?, ?)",
+            (numbers.get(document_id), document_id, revision, tokens.row),
         ).lastrowid
         assert number is not None
         text = np.array([term_numbers[term] for term in tokens.terms], dtype="<i4")
