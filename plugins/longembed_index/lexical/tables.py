@@ -248,7 +248,8 @@ def insert_documents(
     terms = {term for document in documents for term in document.tokens.terms}
     term_numbers = _term_numbers(connection, sorted(terms))
     stored = []
-    for document_id, revision, tokens in documents:
+    # A new document must not get the number of one that comes later and had it before.
+    for document_id, revision, tokens in sorted(documents, key=lambda d: d.id not in numbers):
         number = connection.execute(
             "INSERT INTO documents (number, id, revision, length) VALUES (?, ?, ?, ?)",
             (numbers.get(document_id), document_id, revision, tokens.row),

@@ -60,6 +60,13 @@ def test_an_index_that_followed_equals_a_fresh_one(tmp_path, texts) -> None:
     assert words.query(QUERY).candidates(5) == []
 
 
+def test_a_new_document_and_the_last_of_the_old_ones_are_written_together(words, store) -> None:
+    changed = records({"a new one": "first", max(entry.id for entry in store.entries()): "second"})
+    store.write(changed)
+    words.update(store)
+    assert words.query("first second").candidates(5) == [r.document.id for r in changed]
+
+
 def test_what_is_read_in_another_way_from_the_same_file_is_found(words, store) -> None:
     """Scanned pages that were left out and are read now: the file's hash stays."""
     (scanned, *_) = records({"id 00": "zebra"})
