@@ -175,6 +175,8 @@ class _Run:
         if not prune_empty_root:
             emptied = emptied_folders(roots, self._hashes.keys() | self._seen)
             removed = [i for i in gone if not is_gone(i, [root for root, _ in emptied])]
+            # A drive may have come back while they were looked for.
+            removed = [i for i in removed if is_missing(i)]
             self.report.kept_because = _why_kept(emptied)
         if removed:
             self._store.write([], delete=removed)
