@@ -40,13 +40,14 @@ from longembed_index.lexical.tables import (
     create_schema,
     delete_documents,
     insert_documents,
-    read_revisions,
     read_pairs_with,
+    read_revisions,
     read_settings,
     read_term_counts,
     read_totals,
     write_settings,
 )
+from longembed_index.store.connections import DiskError
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -131,6 +132,9 @@ class WordIndex:
             except DamagedError as error:
                 self._start_again(error)
                 self._bring_up_to_date(store, generation, on_document)
+            except DiskError:
+                self._file = self._stand_in()
+                self._bring_up_to_date(store, generation, on_document)
 
     def query(self, text: str) -> WordQuery:
         """Put a query; any text, nothing in it is an operator."""
@@ -191,12 +195,16 @@ class WordIndex:
             return stand_in
         if self._own_file.is_writable() or self._own_file.settings.generation == generation:
             return self._own_file
+        return self._stand_in()
+
+    def _stand_in(self) -> WordFile:
         warnings.warn(
             f"{escaped(self._own_file.path)} cannot be written. This process builds the words in a "
             "temporary folder",
             StoreWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
+        stand_in = temporary_file(self._own_file)
         if stand_in is None:
             stand_in = create_temporary_file(self._own_file)
             self._own_file.copy_to(stand_in.path)

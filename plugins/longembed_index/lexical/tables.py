@@ -25,6 +25,7 @@ from longembed_index.lexical.postings import (
     score_postings,
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
+from longembed_index.store.schema import read_schema
 
 VERSION = 4
 """Of the tables and of the analysis: a file of another version is built again."""
@@ -109,12 +110,17 @@ def has_schema(connection: sqlite3.Connection) -> bool:
     """Return whether a file has tables; False if it is empty.
 
     Raises:
-        sqlite3.DatabaseError: If they are those of another version.
+        sqlite3.DatabaseError: If they are those of another version, or not ours.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != VERSION and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    objects = read_schema(connection)
+    if not objects and not version:
+        return False
+    if version != VERSION:
         raise sqlite3.DatabaseError(f"it has the format {version} instead of {VERSION}")
-    return bool(version == VERSION)
+    if objects != sorted(s for s in _TABLES if s.startswith("CREATE")):
+        raise sqlite3.DatabaseError("it has other tables than longembed-st makes")
+    return True
 
 
 def read_settings(connection: sqlite3.Connection) -> Settings:
