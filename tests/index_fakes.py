@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import sys
@@ -27,11 +28,18 @@ from longembed_st.errors import ConfigError, InputError
 DIMENSIONS = 256
 
 
+@functools.cache
+def _word_vector(word: str) -> np.ndarray:
+    seed = hashlib.sha256(word.encode("utf-8", "replace")).digest()
+    return np.random.default_rng(int.from_bytes(seed[:8], "little")).normal(size=DIMENSIONS)
+
+
 class FakeModel:
     """Stands for a `CachedModel`: words are tokens, and texts with common words are similar.
 
     Args:
-        settings: Models of one name (the last part of a path), method and window are equal.
+        settings: Models of one name (the last part of a path), method, window and whitening are
+            equal.
         fails_at: A word that no vector can be made of.
         has_offsets: Whether it can make units.
     """
@@ -42,7 +50,9 @@ class FakeModel:
         self.settings = settings or ModelSettings(model_name="some/one")
         self.fails_at, self.has_offsets = fails_at, has_offsets
         name = Path(self.settings.model_name or "").name
-        self.fingerprint = f"{name} {self.settings.method} {self.settings.max_seq_length}"
+        whitening = Path(self.settings.whitening or "").name
+        parts = (name, self.settings.method, self.settings.max_seq_length, whitening)
+        self.fingerprint = " ".join(str(part) for part in parts if part != "")
         self.long_transformer = SimpleNamespace(extension=self.settings)
         self.tokenizer = None
         self.calls: list[list[str]] = []
@@ -70,9 +80,7 @@ class FakeModel:
     def vector(self, text: str) -> np.ndarray:
         total = np.full(DIMENSIONS, 1e-3)
         for word in re.findall(r"\w+", text.lower())[: self.settings.max_seq_length]:
-            seed = hashlib.sha256(f"{self.fingerprint} {word}".encode("utf-8", "replace")).digest()
-            draw = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-            total += draw.normal(size=DIMENSIONS)
+            total += _word_vector(f"{self.fingerprint} {word}")
         return (total / np.linalg.norm(total)).astype(np.float32)
 
     def encode_with_coverage(self, texts: Sequence[str], *, role: str | None = None) -> Encoded:

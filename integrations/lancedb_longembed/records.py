@@ -12,8 +12,15 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb_longembed.tables import KEY
 from lancedb_longembed.words import WORD_FIELDS, word_columns
 from longembed_index.document import Document, Entry, Record, Units
-from longembed_index.store.sqlite_rows import entry_values, is_storable, left_out_from_json
-from longembed_index.store.units import pack_units, unpack_units
+from longembed_index.store.sqlite_rows import entry_values, is_storable
+from longembed_index.store.stored_values import (
+    checked_units,
+    checked_vectors,
+    damaged,
+    make_entry,
+    read_json,
+)
+from longembed_index.store.units import pack_units
 from longembed_index.store.vectors import record_vectors
 
 if TYPE_CHECKING:
@@ -21,7 +28,8 @@ if TYPE_CHECKING:
 
 TEXT, VECTOR, EXACT = "text", "vector", "exact"
 """`EXACT` has title and text as JSON if they are not valid Unicode, which LanceDB does not keep."""
-_COUNTS = ("characters", "tokens", "tokens_read", "windows", "unknown")
+CHARACTERS = "characters"
+_COUNTS = (CHARACTERS, "tokens", "tokens_read", "windows", "unknown")
 _LEFT_OUT = "left_out"
 ENTRY_COLUMNS = (KEY, "title", "metadata", "content_hash", *_COUNTS, _LEFT_OUT, EXACT)
 UNIT_COLUMNS = ("unit_places", "unit_vectors")
@@ -74,17 +82,13 @@ def table_of(records: Sequence[Record], language: str, dimensions: int | None) -
 def read_entries(batch: pa.RecordBatch) -> list[Entry]:
     """Return the entries in a batch that has `ENTRY_COLUMNS`."""
     return [
-        Entry(
+        make_entry(
             row[KEY],
             _read_exact(row, "title"),
-            json.loads(row["metadata"]),
+            row["metadata"],
             row["content_hash"],
-            row["characters"],
-            row["tokens"],
-            row["tokens_read"],
-            row["windows"],
-            row["unknown"],
-            left_out_from_json(row[_LEFT_OUT]),
+            [row[name] for name in _COUNTS],
+            row[_LEFT_OUT],
         )
         for row in batch.select(ENTRY_COLUMNS).to_pylist()
     ]
@@ -92,25 +96,31 @@ def read_entries(batch: pa.RecordBatch) -> list[Entry]:
 
 def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
     """Yield the records in a batch that has `RECORD_COLUMNS`, without units."""
-    texts = batch.select([TEXT, EXACT]).to_pylist()
+    texts = batch.select([TEXT, EXACT, KEY]).to_pylist()
     for entry, row, vector in zip(read_entries(batch), texts, read_vectors(batch), strict=True):
-        document = Document(entry.id, _read_exact(row, TEXT), entry.metadata, entry.title)
+        text = _read_exact(row, TEXT)
+        if len(text) != entry.characters:
+            raise damaged("text", entry.id)
+        document = Document(entry.id, text, entry.metadata, entry.title)
         yield Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
 
 
 def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
-    """Return the vectors in a batch, shape (rows, dimensions)."""
+    """Return the vectors in a batch that has keys, shape (rows, dimensions)."""
     column = batch[VECTOR]
-    vectors: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(column), -1)
-    return vectors
+    vectors: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+    # A vector that is missing takes no numbers.
+    if len(vectors) != len(column) * column.type.list_size:
+        raise damaged("vector", batch[KEY][column.is_null().to_pylist().index(True)].as_py())
+    return checked_vectors(batch[KEY].to_pylist(), vectors.reshape(len(column), -1))
 
 
 def read_units(batch: pa.RecordBatch) -> Iterator[tuple[str, Units]]:
-    """Yield the sentence units in a batch that has keys and `UNIT_COLUMNS`."""
-    for row in batch.select([KEY, *UNIT_COLUMNS]).to_pylist():
+    """Yield the sentence units in a batch that has keys, `characters` and `UNIT_COLUMNS`."""
+    for row in batch.select([KEY, CHARACTERS, *UNIT_COLUMNS]).to_pylist():
         places, vectors = (row[name] for name in UNIT_COLUMNS)
         if vectors is not None:
-            yield row[KEY], unpack_units(places, vectors)
+            yield row[KEY], checked_units(row[KEY], row[CHARACTERS], places, vectors)
 
 
 def _unit_columns(records: Sequence[Record]) -> dict[str, list[bytes | None]]:
@@ -136,5 +146,9 @@ def _exact(document: Document) -> str | None:
 
 
 def _read_exact(row: dict[str, Any], name: str) -> str:
-    exact = json.loads(row[EXACT])[name] if row[EXACT] else row[name]
-    return str(exact)
+    if not row[EXACT]:
+        return str(row[name])
+    try:
+        return str(read_json(row[EXACT])[name])
+    except (KeyError, TypeError, ValueError):
+        raise damaged(name, row[KEY]) from None

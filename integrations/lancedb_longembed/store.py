@@ -6,15 +6,16 @@ index scores. A search compares all vectors, unless somebody has made an index o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from lancedb_longembed.collections import Collections, Entry
 from lancedb_longembed.filters import narrow
 from lancedb_longembed.records import (
+    CHARACTERS,
     ENTRY_COLUMNS,
     RECORD_COLUMNS,
     UNIT_COLUMNS,
@@ -26,7 +27,7 @@ from lancedb_longembed.records import (
     table_of,
     table_schema,
 )
-from lancedb_longembed.tables import KEY, Database, Rows, lance_errors, one_of
+from lancedb_longembed.tables import KEY, Database, Rows, one_of
 from lancedb_longembed.words import INDICES, LanceWords
 from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import guess_language
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_index import document
+
+T = TypeVar("T")
 
 _UNITS_AT_ONCE = 200
 """The number of documents whose units are read together."""
@@ -129,7 +132,7 @@ class LanceStore:
         records = {
             record.document.id: record
             for batch in self._read(RECORD_COLUMNS, ids)
-            for record in read_records(batch)
+            for record in self._decode(read_records, batch)
         }
         return [records[key] for key in ids if key in records]
 
@@ -141,7 +144,7 @@ class LanceStore:
         if rows is None:
             return
         parts = rows.read(*ENTRY_COLUMNS, where=narrow(where))
-        entries = [entry for part in parts for entry in read_entries(part)]
+        entries = [entry for part in parts for entry in self._decode(read_entries, part)]
         entries.sort(key=lambda entry: entry.id)
         yield from (entry for entry in entries if matches(entry.fields, where))
 
@@ -151,7 +154,7 @@ class LanceStore:
         parts: list[NDArray[np.float32]] = []
         for batch in self._read((KEY, VECTOR), ids):
             stored_ids += batch[KEY].to_pylist()
-            parts.append(read_vectors(batch))
+            parts += self._decode(lambda batch: [read_vectors(batch)], batch)
         if not stored_ids:
             return [], np.zeros((0, self._dimensions() or 0), dtype=np.float32)
         vectors = np.concatenate(parts)
@@ -161,13 +164,17 @@ class LanceStore:
 
     def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, document.Units]]:
         """Yield the units of documents that have units; of all documents without `ids`."""
-        columns = (KEY, *UNIT_COLUMNS)
+        columns = (KEY, CHARACTERS, *UNIT_COLUMNS)
         if ids is None:
             for batch in self._read(columns, None):
-                yield from read_units(batch)
+                yield from self._decode(read_units, batch)
             return
         for part in batches(ids, _UNITS_AT_ONCE):
-            units = dict(pair for batch in self._read(columns, part) for pair in read_units(batch))
+            units = dict(
+                pair
+                for batch in self._read(columns, part)
+                for pair in self._decode(read_units, batch)
+            )
             yield from ((key, units[key]) for key in part if key in units)
 
     def _read(self, columns: Sequence[str], ids: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
@@ -175,6 +182,13 @@ class LanceStore:
         if rows is None:
             return iter(())
         return rows.read(*columns) if ids is None else rows.read_keys(ids, *columns)
+
+    def _decode(
+        self, read: Callable[[pa.RecordBatch], Iterable[T]], batch: pa.RecordBatch
+    ) -> list[T]:
+        """Return what a function reads from a batch; an error names the store."""
+        with self._database.errors("read"):
+            return list(read(batch))
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None
@@ -187,7 +201,7 @@ class LanceStore:
         query, limit = np.asarray(vector, dtype=np.float32), k
         while True:
             limit += 1
-            with lance_errors("read"):
+            with self._database.errors("read"):
                 search = rows.table.search(query, vector_column_name=VECTOR)
                 search = search.distance_type("cosine").limit(limit).select([KEY, "_distance"])
                 if ids is not None:
@@ -230,7 +244,7 @@ class LanceStore:
         entry = self._entry()
         language = entry.language or entry.read_info().language
         language = language or guess_language(r.document.text for r in latest.values())
-        with lance_errors("write"):
+        with self._database.errors("write"):
             data = table_of(list(latest.values()), language, self._dimensions())
         if entry.language is None:
             self._collections.put(replace(entry, language=language))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ from lancedb.index import BTree
 
 from longembed_index.errors import StoreError
 from longembed_index.store.sqlite_rows import is_storable
+from longembed_index.store.stored_values import StoredValueError
 from longembed_st.base.fork_gate import fork_gate
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
 
 KEY = "id"
+_ERRORS = (RuntimeError, ValueError, OSError, pa.ArrowException)
+_PLACES_IN_SOURCE = re.compile(r",? *\(?/\S+\.rs:\d+(:\d+)?\)?")
 _OLD = timedelta(minutes=10)
 """Old versions are kept so long: a search that began on one has ended by then."""
 _KEYS_AT_ONCE = 1000
@@ -30,21 +35,6 @@ _LEAST_WRITES = 100
 
 _connected_in: int | None = None
 """The process that has used LanceDB first; a forked child inherits the number."""
-
-
-@contextmanager
-def lance_errors(action: str) -> Iterator[None]:
-    """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks.
-
-    Args:
-        action: What is being done, for the message: "read", "write".
-    """
-    try:
-        with fork_gate.use():
-            yield
-    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise StoreError(f"cannot {action} the store: {reason}") from error
 
 
 class Database:
@@ -62,6 +52,31 @@ class Database:
         self._opened: tuple[DBConnection, dict[str, Any]] | None = None
         fork_gate.add(self)
 
+    @contextmanager
+    def errors(self, action: str) -> Iterator[None]:
+        """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks.
+
+        Args:
+            action: What is being done, for the message: "read", "write".
+        """
+        try:
+            with fork_gate.use():
+                yield
+        except StoredValueError as error:
+            raise StoreError(f"{escaped(self.address)}: {error}") from error
+        except StoreError:
+            raise
+        except BaseException as error:
+            # A panic in Rust is no `Exception`.
+            is_panic = type(error).__name__ == "PanicException"
+            if not (is_panic or isinstance(error, _ERRORS)):
+                raise
+            raise StoreError(
+                f"cannot {action} the store in {escaped(self.address)}: {_reason(error)}. If its "
+                "files are damaged, restore them from a copy, or index the documents into a new "
+                "folder"
+            ) from error
+
     def _connect(self) -> tuple[DBConnection, dict[str, Any]]:
         global _connected_in
         opened = self._opened
@@ -73,21 +88,21 @@ class Database:
                     "LanceDB. Start processes by 'spawn' or 'forkserver', or use the store only "
                     "after the fork; a SQLite store can be used on both sides"
                 )
-            with lance_errors("open"):
+            with self.errors("open"):
                 connection = lancedb.connect(self.address, read_consistency_interval=timedelta(0))
                 self._opened = opened = (connection, {})
         return opened
 
     @property
     def connection(self) -> DBConnection:
-        """Return the connection; only for use within `lance_errors`."""
+        """Return the connection; only for use within `errors`."""
         return self._connect()[0]
 
     def table_names(self) -> set[str]:
         """Return the names of all tables."""
         names: set[str] = set()
         page = None
-        with lance_errors("read"):
+        with self.errors("read"):
             while True:
                 response = self.connection.list_tables(page_token=page)
                 names.update(response.tables)
@@ -97,7 +112,7 @@ class Database:
 
     def table(self, name: str) -> Any:
         """Return LanceDB's table of a name; `StoreError` if there is none."""
-        with lance_errors("read"):
+        with self.errors("read"):
             connection, tables = self._connect()
             if name not in tables:
                 tables[name] = connection.open_table(name)
@@ -105,13 +120,13 @@ class Database:
 
     def create(self, name: str, schema: pa.Schema) -> None:
         """Create an empty table unless it exists."""
-        with lance_errors("write"):
+        with self.errors("write"):
             self.connection.create_table(name, schema=schema, exist_ok=True)
 
     def drop(self, name: str) -> None:
         """Delete a table if it exists."""
         if name in self.table_names():
-            with lance_errors("write"):
+            with self.errors("write"):
                 self.connection.drop_table(name)
 
     def close_idle(self) -> None:
@@ -133,25 +148,29 @@ class Rows:
         self._writes = 0
         self._unindexed = (0, 0)
 
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """Do something with the table; see `Database.errors`."""
+        return self._database.errors(action)
+
     @property
     def table(self) -> Any:
-        """Return LanceDB's table; only for use within `lance_errors`."""
+        """Return LanceDB's table; only for use within `errors`."""
         return self._database.table(self._name)
 
     @property
     def schema(self) -> pa.Schema:
         """Return the columns of the table."""
-        with lance_errors("read"):
+        with self.errors("read"):
             return self.table.schema
 
     @property
     def version(self) -> int:
         """Return the number of the last commit."""
-        with lance_errors("read"):
+        with self.errors("read"):
             return int(self.table.version)
 
     def __len__(self) -> int:
-        with lance_errors("read"):
+        with self.errors("read"):
             return int(self.table.count_rows())
 
     def index(self, indices: Mapping[str, Any] | None = None) -> None:
@@ -160,7 +179,7 @@ class Rows:
         Args:
             indices: LanceDB's configurations, by column.
         """
-        with lance_errors("write"):
+        with self.errors("write"):
             existing = {index.columns[0] for index in self.table.list_indices()}
             for column, config in {self._key: BTree(), **(indices or {})}.items():
                 if column not in existing:
@@ -168,12 +187,12 @@ class Rows:
 
     def read(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Yield columns of all rows, or of those that meet a condition, in batches."""
-        with lance_errors("read"):
+        with self.errors("read"):
             query = self.table.search().select(list(columns))
             batches = (query if where is None else query.where(where)).to_batches()
         # Not held while the caller has a batch: it may be in no hurry, and a fork waits.
         while True:
-            with lance_errors("read"):
+            with self.errors("read"):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -197,7 +216,7 @@ class Rows:
         if data is None and not gone:
             return
         condition = one_of(gone, self._key) if gone else None
-        with lance_errors("write"):
+        with self.errors("write"):
             if data is None:
                 self.table.delete(condition)
             else:
@@ -215,7 +234,7 @@ class Rows:
 
         A run that was killed has left rows out of the indices, so the table is asked, too.
         """
-        with lance_errors("write"):
+        with self.errors("write"):
             if self._writes or self.count_unindexed():
                 self.table.optimize(cleanup_older_than=_OLD)
         self._writes = 0
@@ -224,12 +243,19 @@ class Rows:
         """Return how many rows are not in every index yet."""
         version = self.version
         if self._unindexed[0] != version:
-            with lance_errors("read"):
+            with self.errors("read"):
                 names = [index.name for index in self.table.list_indices()]
                 statistics = [self.table.index_stats(name) for name in names]
             counts = [index.num_unindexed_rows for index in statistics if index is not None]
             self._unindexed = (version, max(counts, default=0))
         return self._unindexed[1]
+
+
+def _reason(error: BaseException) -> str:
+    """Return what LanceDB says of an error, in one line and without places in its own source."""
+    if "panic" in f"{type(error).__name__} {error}".lower():
+        return "LanceDB cannot make sense of its files"
+    return " ".join(_PLACES_IN_SOURCE.sub("", str(error)).split())[:300].rstrip(".,: ")
 
 
 def one_of(values: Sequence[str], column: str = KEY) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from lancedb.index import FTS
 from lancedb.query import DocumentGranularity, MatchQuery, PhraseQuery
 
-from lancedb_longembed.tables import KEY, Rows, lance_errors, one_of
+from lancedb_longembed.tables import KEY, Rows, one_of
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, get_analyzer
 from longembed_index.lexical.scores import (
     STEP,
@@ -128,7 +128,7 @@ class LanceWords:
         keys = None if among is None else list(filter(is_storable, among))
         if keys == []:
             return []
-        with lance_errors("read"):
+        with self._rows.errors("read"):
             search = self._rows.table.search(query, query_type="fts").limit(most)
             if keys is not None:
                 search = search.where(one_of(keys), prefilter=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -78,6 +79,11 @@ class Record:
     units: Units | None = None
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def revision(self) -> str:
+        """Return what changes with the text, as `Entry.revision`."""
+        return _revision(self.content_hash, len(self.document.text), self.left_out)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -111,6 +117,11 @@ class Entry:
     def coverage(self) -> Coverage:
         """Return how much of the text the vector was computed from."""
         return Coverage(self.tokens, self.tokens_read, self.windows, unknown=self.tokens_unknown)
+
+    @property
+    def revision(self) -> str:
+        """Return what changes with the text, also where the same file was read in another way."""
+        return _revision(self.content_hash, self.characters, self.left_out)
 
     @property
     def share_read(self) -> float:
@@ -150,6 +161,13 @@ class Entry:
             "read": self.tokens_read,
             "windows": self.windows,
         }
+
+
+def _revision(content_hash: str, characters: int, left_out: tuple[LeftOut, ...]) -> str:
+    if not left_out:
+        return content_hash
+    # A command for scanned pages reads parts that were left out before.
+    return hashlib.sha256(repr((content_hash, characters, left_out)).encode()).hexdigest()
 
 
 def plain_left_out(left_out: Iterable[LeftOut]) -> list[dict[str, Any]]:

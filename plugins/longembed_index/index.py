@@ -28,7 +28,7 @@ from longembed_index.resources import Resources, of_this_machine
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.kinds import COLLECTION, parse_address
 from longembed_st.base.settings import ModelSettings
-from longembed_st.errors import ConfigError
+from longembed_st.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -256,7 +256,11 @@ class Index(IndexReader):
         search = {name: options.pop(name) for name in names}
         for changed in changes_of(roots, self.directory) if changes is None else changes:
             present = [root for root in roots if os.path.lexists(root)]
-            found = find_files(present, self.directory, parser, **search).among(changed)
+            try:
+                found = find_files(present, self.directory, parser, **search).among(changed)
+            except InputError:
+                # A path has vanished meanwhile, which is a change of its own.
+                continue
             yield self._add_found(found, roots, wait=float("inf"), **options)
 
     def reindex(

@@ -26,7 +26,7 @@ from longembed_index.documents.files import find_files
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.documents.readers import READERS, suffix_of
 from longembed_index.documents.sources import FileSource, TextSource, content_of, readable_of
-from longembed_index.store.sqlite_rows import left_out_to_json
+from longembed_index.store.stored_values import left_out_to_json
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, read_bytes
 from longembed_st.base.texts import escaped, is_url

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from longembed_index.document import Document, Record, Units
 from longembed_index.errors import StoreError
 from longembed_index.maintain.report import Outcome, Status, unchanged
-from longembed_index.store.sqlite_rows import left_out_from_json
+from longembed_index.store.stored_values import left_out_from_json
 from longembed_index.store.vectors import unit_vectors
 from longembed_ray import columns
 from longembed_ray.files import file_system_of, write_bytes

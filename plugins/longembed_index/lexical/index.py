@@ -40,13 +40,14 @@ from longembed_index.lexical.tables import (
     create_schema,
     delete_documents,
     insert_documents,
-    read_content_hashes,
     read_pairs_with,
+    read_revisions,
     read_settings,
     read_term_counts,
     read_totals,
     write_settings,
 )
+from longembed_index.store.connections import DiskError
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def missing_and_stale(
     A document that has changed is among both.
 
     Args:
-        stored: The content hashes of the store's documents by id.
-        indexed: The content hashes of the index's documents by id.
+        stored: The revisions of the store's documents by id.
+        indexed: The revisions of the index's documents by id.
     """
     missing = [key for key in sorted(stored) if indexed.get(key) != stored[key]]
     stale = [key for key in sorted(indexed) if stored.get(key) != indexed[key]]
@@ -127,6 +128,9 @@ class WordIndex:
             except DamagedError as error:
                 self._start_again(error)
                 self._bring_up_to_date(store, generation, on_document)
+            except DiskError:
+                self._file = self._stand_in()
+                self._bring_up_to_date(store, generation, on_document)
 
     def query(self, text: str) -> WordQuery:
         """Put a query; any text, nothing in it is an operator."""
@@ -184,12 +188,16 @@ class WordIndex:
             return stand_in
         if self._own_file.is_writable() or self._own_file.settings.generation == generation:
             return self._own_file
+        return self._stand_in()
+
+    def _stand_in(self) -> WordFile:
         warnings.warn(
             f"{escaped(self._own_file.path)} cannot be written. This process builds the words in a "
             "temporary folder",
             StoreWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
+        stand_in = temporary_file(self._own_file)
         if stand_in is None:
             stand_in = create_temporary_file(self._own_file)
             self._own_file.copy_to(stand_in.path)
@@ -216,18 +224,18 @@ class WordIndex:
         edition, _, language = file.write(read_settings)
         language = language or wanted
         # Before the store is listed: what is committed meanwhile must not look left over.
-        hashes = file.read(read_content_hashes)
-        entries = [(entry.id, entry.content_hash, entry.characters) for entry in store.entries()]
-        stored = {document_id: content_hash for document_id, content_hash, _ in entries}
-        missing, stale = missing_and_stale(stored, hashes)
+        indexed_before = file.read(read_revisions)
+        entries = [(entry.id, entry.revision, entry.characters) for entry in store.entries()]
+        stored = {document_id: revision for document_id, revision, _ in entries}
+        missing, stale = missing_and_stale(stored, indexed_before)
         characters = {document_id: count for document_id, _, count in entries}
         for ids in _batches(missing, characters):
-            indexed = file.read(partial(read_content_hashes, ids=ids))
-            records = [r for r in store.get(ids) if indexed.get(r.document.id) != r.content_hash]
+            indexed = file.read(partial(read_revisions, ids=ids))
+            records = [r for r in store.get(ids) if indexed.get(r.document.id) != r.revision]
             language = language or guess_language(record.document.text for record in records)
             analyzer = get_analyzer(language)
             documents = [
-                DocumentTokens(r.document.id, r.content_hash, analyzer.tokens(r.document.text))
+                DocumentTokens(r.document.id, r.revision, analyzer.tokens(r.document.text))
                 for r in records
             ]
             reached = Settings(edition, None, language)
@@ -250,8 +258,8 @@ def _replace(
     edition, _, language = read_settings(connection)
     if edition != settings.edition or language not in (None, settings.language):
         raise StoreError("the words were built again by another process meanwhile. Try again")
-    indexed = read_content_hashes(connection, [document.id for document in documents])
-    changed = [d for d in documents if indexed.get(d.id) != d.content_hash]
+    indexed = read_revisions(connection, [document.id for document in documents])
+    changed = [d for d in documents if indexed.get(d.id) != d.revision]
     numbers = delete_documents(connection, [*delete, *(document.id for document in changed)])
     insert_documents(connection, changed, numbers)
     write_settings(connection, settings)

@@ -25,8 +25,9 @@ from longembed_index.lexical.postings import (
     score_postings,
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
+from longembed_index.store.schema import read_schema
 
-VERSION = 3
+VERSION = 4
 """The version of the tables and of the analysis. A file of another version is built again."""
 
 _TABLES = (
@@ -36,7 +37,7 @@ _TABLES = (
     "documents INTEGER NOT NULL, passages INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX terms_by_term ON terms (term)",
     "CREATE TABLE documents (number INTEGER PRIMARY KEY, id TEXT NOT NULL, "
-    "content_hash TEXT NOT NULL, length INTEGER NOT NULL)",
+    "revision TEXT NOT NULL, length INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX documents_by_id ON documents (id)",
     # Apart from the documents, so that listing them reads no terms. `terms` are those to remove
     # a document by: each once.
@@ -76,7 +77,7 @@ class DocumentTokens(NamedTuple):
     """What is stored of a document."""
 
     id: str
-    content_hash: str
+    revision: str
     tokens: Tokens
 
 
@@ -112,12 +113,17 @@ def has_schema(connection: sqlite3.Connection) -> bool:
     """Return whether a file has tables; False if it is empty.
 
     Raises:
-        sqlite3.DatabaseError: If they are those of another version.
+        sqlite3.DatabaseError: If they are those of another version, or not ours.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != VERSION and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    objects = read_schema(connection)
+    if not objects and not version:
+        return False
+    if version != VERSION:
         raise sqlite3.DatabaseError(f"it has the format {version} instead of {VERSION}")
-    return bool(version == VERSION)
+    if objects != sorted(s for s in _TABLES if s.startswith("CREATE")):
+        raise sqlite3.DatabaseError("it has other tables than longembed-st makes")
+    return True
 
 
 def read_settings(connection: sqlite3.Connection) -> Settings:
@@ -135,11 +141,11 @@ def read_totals(connection: sqlite3.Connection) -> Totals:
     return Totals(*connection.execute("SELECT * FROM totals").fetchone())
 
 
-def read_content_hashes(
+def read_revisions(
     connection: sqlite3.Connection, ids: Sequence[str] | None = None
 ) -> dict[str, str]:
-    """Return the content hashes of documents by id; of all without `ids`."""
-    query = "SELECT id, content_hash FROM documents"
+    """Return the revisions of documents by id; of all without `ids`."""
+    query = "SELECT id, revision FROM documents"
     if ids is None:
         return dict(connection.execute(query).fetchall())
     return dict(select(connection, query, "id", ids))
@@ -264,10 +270,11 @@ def insert_documents(
     terms = {term for document in documents for term in document.tokens.terms}
     term_numbers = _term_numbers(connection, sorted(terms))
     stored = []
-    for document_id, content_hash, tokens in documents:
+    # A new document must not get the number of one that comes later and had it before.
+    for document_id, revision, tokens in sorted(documents, key=lambda d: d.id not in numbers):
         number = connection.execute(
-            "INSERT INTO documents (number, id, content_hash, length) VALUES (?, ?, ?, ?)",
-            (numbers.get(document_id), document_id, content_hash, tokens.row),
+            "INSERT INTO documents (number, id, revision, length) VALUES (?, ?, ?, ?)",
+            (numbers.get(document_id), document_id, revision, tokens.row),
         ).lastrowid
         assert number is not None
         text = np.array([term_numbers[term] for term in tokens.terms], dtype="<i4")

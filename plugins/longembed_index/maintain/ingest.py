@@ -17,7 +17,7 @@ from longembed_index.document import Document, Entry, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
-from longembed_index.maintain.read_ahead import SourceReader, Reading
+from longembed_index.maintain.read_ahead import Reading, SourceReader
 from longembed_index.maintain.report import Outcome, Report, Status, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
@@ -182,6 +182,8 @@ class _Run:
         if not prune_empty_root:
             emptied = emptied_folders(roots, self._hashes.keys() | self._seen)
             removed = [i for i in gone if not is_gone(i, [root for root, _ in emptied])]
+            # A drive may have come back while they were looked for.
+            removed = [i for i in removed if is_missing(i)]
             self.report.kept_because = _why_kept(emptied)
         if removed:
             self._store.write([], delete=removed)

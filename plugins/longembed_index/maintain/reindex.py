@@ -144,7 +144,7 @@ class _Run:
     ) -> None:
         self.report = Report()
         self.failed: dict[str, str] = {}
-        """Content hashes by id."""
+        """Revisions by id."""
         self._old, self._new, self._embed = old, new, embed
         self._on_outcome = on_outcome
         self._settled: set[str] = set()
@@ -152,16 +152,16 @@ class _Run:
     def bring_up_to_date(self) -> bool:
         """Make one pass, and return whether there was anything to do."""
         entries = {entry.id: entry for entry in self._old.entries()}
-        embedded = {entry.id: entry.content_hash for entry in self._new.entries()}
+        embedded = {entry.id: entry.revision for entry in self._new.entries()}
         left_over = embedded.keys() - entries.keys()
         if left_over:
             self._new.write([], delete=left_over)
         self.failed = {i: h for i, h in self.failed.items() if i in entries}
         stale = []
         for entry in entries.values():
-            if embedded.get(entry.id) == entry.content_hash:
+            if embedded.get(entry.id) == entry.revision:
                 self._settle(entry.id, "unchanged", entry.characters)
-            elif self.failed.get(entry.id) != entry.content_hash:
+            elif self.failed.get(entry.id) != entry.revision:
                 stale.append(entry)
         return self._embed_all(stale) or bool(left_over)
 
@@ -187,7 +187,7 @@ class _Run:
                 )
                 self.failed.pop(document_id, None)
             else:
-                self.failed[document_id] = record.content_hash
+                self.failed[document_id] = record.revision
                 self._settle(document_id, "failed", characters, reason=str(result))
         if embedded:
             self._new.write(embedded)

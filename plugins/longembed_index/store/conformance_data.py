@@ -126,7 +126,8 @@ def record(
     values /= np.linalg.norm(values)
     # Neither of unit length nor as wide as the document's vector.
     vectors = np.stack([[*values, 2], [*values[::-1], 0]]).astype(np.float32)
-    units = Units(np.array([[0, 2], [3, max(4, len(text))]]), np.array([1, 300]), vectors)
+    ranges = np.minimum([[0, 2], [3, len(text)]], len(text))
+    units = Units(ranges, np.array([1, 300]), vectors)
     document = Document(key, text, metadata)
     coverage = Coverage(7, 6, 1, unknown=2)
     return Record(document, values, f"hash of {key}", coverage, units, left_out)

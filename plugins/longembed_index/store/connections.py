@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from longembed_index.errors import StoreError
+from longembed_index.store.stored_values import StoredValueError
 from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.texts import escaped
 
@@ -24,17 +25,34 @@ _WAYS_OUT = {
     "not a database": "is not a SQLite file, or its beginning is damaged. Restore it from a copy, "
     "or name another folder",
     "unable to open": "cannot be opened. Check that it exists, and the permissions of its folder",
-    "disk I/O": "cannot be read or written: the system reports an error of the disk. Check the "
-    "disk, and run it again",
+    "interrupted": "takes more steps to read than its size explains: it is damaged, or was made to "
+    "take for ever. Restore it from a copy, or index the documents into a new folder",
+    "disk I/O": "cannot be read or written: the disk is full, or reports an error. Make room or "
+    "check the disk, and run it again",
 }
 """By a part of SQLite's message: Python 3.10 does not give the error's code."""
+
+
+_STEPS_AT_ONCE = 1_000_000
+_STEPS_PER_BYTE, _LEAST_STEPS = 20, 100_000_000
+"""So many steps SQLite may take for one use of a connection, by the size of the file: reading all
+of it takes fewer, and a page of a crafted file can name itself again and again."""
+
+
+_NO_ROOM = ("disk I/O", "disk is full")
+"""Without room for the files beside the one that is read or written, the first is reported."""
+
+
+class DiskError(StoreError):
+    """A disk is full, or reports an error."""
 
 
 def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the error of ours that says what an error of SQLite means for a file."""
     for part, meaning in _WAYS_OUT.items():
         if part in str(error):
-            return StoreError(f"{escaped(path)} {meaning}")
+            kind = DiskError if part in _NO_ROOM else StoreError
+            return kind(f"{escaped(path)} {meaning}")
     return StoreError(f"cannot read or write {escaped(path)}: {error}")
 
 
@@ -71,11 +89,13 @@ class Connections:
         What is not committed in the block is rolled back.
 
         Raises:
-            StoreError: In place of any error of SQLite.
+            StoreError: In place of any error of SQLite; and with the name of the file if a value
+                in it is damaged.
         """
         with fork_gate.use():
             try:
                 connection = self._take()
+                self._limit_steps(connection)
             except sqlite3.Error as error:
                 raise store_error(error, self.path) from error
             try:
@@ -83,6 +103,9 @@ class Connections:
             except sqlite3.Error as error:
                 connection.close()
                 raise store_error(error, self.path) from error
+            except StoredValueError as error:
+                connection.close()
+                raise StoreError(f"{escaped(self.path)}: {error}") from error
             except BaseException:
                 connection.close()
                 raise
@@ -117,6 +140,18 @@ class Connections:
         except IndexError:
             return self._open()
 
+    def _limit_steps(self, connection: sqlite3.Connection) -> None:
+        """Let SQLite give up when it has taken more steps than a file of this size needs."""
+        size = _size(self.path) + self._log_size()
+        left = (_LEAST_STEPS + _STEPS_PER_BYTE * size) // _STEPS_AT_ONCE
+
+        def count() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        connection.set_progress_handler(count, _STEPS_AT_ONCE)
+
     def _look_at_file(self) -> None:
         """Refuse a file that is not the one that was opened first."""
         identity = self._find_identity()
@@ -146,11 +181,28 @@ class Connections:
     def _open(self) -> sqlite3.Connection:
         self._unchanged = None
         is_writable = os.access(self.path.parent, os.W_OK)
-        mode = "rwc" if self.write else "ro"
-        if not self.write and not is_writable and not self._log_size():
-            # SQLite cannot make the files here that readers share with a writer.
-            mode = "ro&immutable=1"
-            self._unchanged = self._contents()
+        if not (self.write or is_writable or self._log_size()):
+            return self._open_as_unchanging()
+        try:
+            return self._connect("rwc" if self.write else "ro")
+        except sqlite3.OperationalError as error:
+            if self.write:
+                raise
+            if any(part in str(error) for part in _NO_ROOM) and not self._log_size():
+                return self._open_as_unchanging()
+            if is_writable:
+                raise
+            raise StoreError(
+                f"{escaped(self.path)} cannot be read: a write to it was cut off, and finishing it "
+                "needs a folder that can be written. Copy the folder, and open the copy"
+            ) from error
+
+    def _open_as_unchanging(self) -> sqlite3.Connection:
+        """Connect where SQLite cannot make the files that readers share with a writer."""
+        self._unchanged = self._contents()
+        return self._connect("ro&immutable=1")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
@@ -163,14 +215,8 @@ class Connections:
             connection.execute("PRAGMA synchronous = FULL")
             self._prepare(connection)
             self._look_at_file()
-        except BaseException as error:
+        except BaseException:
             connection.close()
-            if isinstance(error, sqlite3.OperationalError) and not (self.write or is_writable):
-                raise StoreError(
-                    f"{escaped(self.path)} cannot be read: a write to it was cut off, and "
-                    "finishing it needs a folder that can be written. Copy the folder, and open "
-                    "the copy"
-                ) from error
             raise
         return connection
 
@@ -180,7 +226,11 @@ class Connections:
         return (status.st_mtime_ns, status.st_size, self._log_size())
 
     def _log_size(self) -> int:
-        try:
-            return Path(f"{self.path}-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size(Path(f"{self.path}-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from longembed_index.errors import StoreError
+from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.protocol import StoreInfo
+from longembed_index.store.stored_values import StoredValueError, read_json
+from longembed_st.base.fields import one_line
 from longembed_st.base.provenance import Provenance
+from longembed_st.base.texts import escaped
+from longembed_st.errors import ConfigError
 
 
 def info_to_json(info: StoreInfo) -> str:
@@ -27,22 +35,49 @@ def info_to_json(info: StoreInfo) -> str:
     )
 
 
+class _Stored(BaseModel):
+    """What `info_to_json` writes, apart from the model's settings, which check themselves."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    provenance: dict[str, Any]
+    units: bool
+    language: str | None
+    ranking: Ranking
+
+
 def info_from_json(text: str) -> StoreInfo:
     """Read what `info_to_json` returned.
 
     Raises:
-        StoreError: If it cannot be read.
+        StoredValueError: If it cannot be read.
         ConfigError: If it has settings that must not be acted on.
     """
     try:
-        stored = json.loads(text)
-        if "spans" in stored:
+        values = read_json(text)
+        if isinstance(values, dict) and "spans" in values:
             raise StoreError(
                 "the store is from before documents had sentence units. Index the documents into "
                 "a new folder"
             )
-        provenance = stored.pop("provenance")
-        ranking = Ranking(**stored.pop("ranking"))
-        return StoreInfo(Provenance.from_dict(provenance), ranking=ranking, **stored)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise StoreError(f"the description of the store cannot be read: {text[:80]}") from error
+        stored = _Stored.model_validate(values)
+    except ValidationError as error:
+        raise _damaged(one_line(error)) from None
+    except (TypeError, ValueError) as error:
+        raise _damaged(str(error)) from None
+    if stored.language not in (None, *LANGUAGES):
+        raise _damaged(f"there is no language {escaped(stored.language)}")
+    provenance = Provenance.from_dict(stored.provenance)
+    if (provenance.settings.device, provenance.settings.cache_folder) != (None, None):
+        raise ConfigError(
+            "the description of the store names a device or a folder for models, which we never "
+            "write: somebody else has. Index the documents into a new folder"
+        )
+    return StoreInfo(provenance, stored.units, stored.language, stored.ranking)
+
+
+def _damaged(reason: str) -> StoredValueError:
+    return StoredValueError(
+        f"the description of the store is damaged ({reason[:200]}). Restore the store from a copy, "
+        "or index the documents into a new folder"
+    )

@@ -143,9 +143,13 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
     if remote_url(directory) is None and not all(
         any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):
+        stray = (
+            f" A file {REMOTE} counts in the cache only." if (directory / REMOTE).exists() else ""
+        )
         raise StoreError(
             f"{escaped(directory)} is not a store: no installed kind "
-            f"({', '.join(sorted(installed))}) recognises its files. Name an empty or a new folder"
+            f"({', '.join(sorted(installed))}) recognises its files.{stray} Name an empty or a new "
+            "folder"
         )
     return new
 

@@ -19,6 +19,7 @@ from longembed_index.store.sqlite_rows import (
     entry_values,
     read_entry,
     read_record,
+    read_vectors,
 )
 from longembed_index.store.sqlite_tables import (
     RECORDS,
@@ -37,7 +38,6 @@ from longembed_index.store.sqlite_tables import (
     insert_record,
     next_generation,
     read_all_vectors,
-    read_vectors,
     select,
     select_entries,
     vector_parts,
@@ -82,10 +82,9 @@ class SqliteStore:
     def info(self) -> StoreInfo:
         """Return the description of the store, as it is stored now."""
         with self._read() as (_, collection):
-            stored = collection.info
-        kept = self._info
-        if kept is None or kept[0] != stored:
-            self._info = kept = (stored, info_from_json(stored))
+            kept = self._info
+            if kept is None or kept[0] != collection.info:
+                self._info = kept = (collection.info, info_from_json(collection.info))
         return kept[1]
 
     @property
@@ -106,11 +105,11 @@ class SqliteStore:
         """Return the records with these ids, in their order, without units."""
         with self._read() as (connection, collection):
             rows = select(connection, RECORDS, collection.number, ids)
-        vectors = read_vectors(rows, collection.dimensions)
-        return [
-            read_record(read_entry(tuple(entry)), text, digest, vector)
-            for (_, _, _, text, digest, *entry), vector in zip(rows, vectors, strict=True)
-        ]
+            vectors = read_vectors(rows, collection.dimensions)
+            return [
+                read_record(read_entry(tuple(entry)), text, digest, vector)
+                for (_, _, _, text, digest, *entry), vector in zip(rows, vectors, strict=True)
+            ]
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id, no texts."""
@@ -124,7 +123,7 @@ class SqliteStore:
             if ids is None:
                 return read_all_vectors(connection, collection.number, collection.dimensions)
             rows = select(connection, VECTORS, collection.number, ids)
-        return [row[0] for row in rows], read_vectors(rows, collection.dimensions)
+            return [row[0] for row in rows], read_vectors(rows, collection.dimensions)
 
     def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
         """Yield the units of documents that have any; of all without `ids`."""
@@ -141,8 +140,8 @@ class SqliteStore:
                     rows = select(connection, UNITS, number, ids[start : start + _UNITS_AT_ONCE])
                 if not has_collection(connection, number):
                     raise self._replaced()
-            for document_id, *stored in rows:
-                yield document_id, decode_units(document_id, *stored)
+                units = [(row[0], decode_units(*row)) for row in rows]
+            yield from units
             if ids is None and not rows:
                 return
             # The first string after the last id.
@@ -228,10 +227,8 @@ class SqliteStore:
         This object shows the new documents from then on.
         """
         with self._transaction() as connection:
-            old, new = (
-                self._collection(connection),
-                find_collection(connection, self._name, "staged"),
-            )
+            old = self._collection(connection)
+            new = find_collection(connection, self._name, "staged")
             if new is None:
                 raise StoreError(f"no store is staged for the collection {self._name!r}")
             name = f"replaced-{old.number}"
@@ -340,9 +337,10 @@ class SqliteStores:
         """Return what a collection holds; None if it does not exist."""
         if not self.recognises(directory):
             return None
-        with closing(_connections(directory / FILE)) as connections:
-            row = _find_in_file(connections, collection)
-        return None if row is None else info_from_json(row.info)
+        path = directory / FILE
+        with closing(_connections(path)) as connections, connections.borrow() as connection:
+            row = _find_current(connection, path, collection)
+            return None if row is None else info_from_json(row.info)
 
     def open(
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
@@ -354,8 +352,13 @@ class SqliteStores:
         try:
             if create is not None:
                 _create(connections, collection, info_to_json(create))
-            elif _find_in_file(connections, collection) is None:
-                raise StoreError(f"there is no collection {collection!r} in {escaped(directory)}")
+            else:
+                with connections.borrow() as connection:
+                    row = _find_current(connection, connections.path, collection)
+                if row is None:
+                    raise StoreError(
+                        f"there is no collection {collection!r} in {escaped(directory)}"
+                    )
         except BaseException:
             connections.close()
             raise
@@ -393,7 +396,5 @@ def _create(connections: Connections, collection: str, info: str) -> None:
         connection.execute("COMMIT")
 
 
-def _find_in_file(connections: Connections, name: str) -> Collection | None:
-    with connections.borrow() as connection:
-        has_tables = has_schema(connection, connections.path)
-        return find_collection(connection, name, "current") if has_tables else None
+def _find_current(connection: sqlite3.Connection, path: Path, name: str) -> Collection | None:
+    return find_collection(connection, name, "current") if has_schema(connection, path) else None

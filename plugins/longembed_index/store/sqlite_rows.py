@@ -7,16 +7,21 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.document import Document, Entry, Record, Units, plain_left_out
-from longembed_index.documents.parsed import LeftOut
-from longembed_index.errors import StoreError
+from longembed_index.document import Document, Entry, Record, Units
 from longembed_index.patterns import plain_prefix
-from longembed_index.store.units import pack_units, unpack_units
+from longembed_index.store.stored_values import (
+    checked_units,
+    checked_vectors,
+    damaged,
+    left_out_to_json,
+    make_entry,
+)
+from longembed_index.store.units import pack_units
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 
@@ -70,25 +75,12 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
     """Return the entry whose values of `ENTRY_COLUMNS` these are.
 
     Raises:
-        StoreError: If they are damaged.
+        StoredValueError: If they are damaged.
     """
-    document_id, title, metadata, content_hash, characters, *counts, left_out = values
-    tokens, read, windows, unknown = counts
-    try:
-        return Entry(
-            document_id,
-            decode_text(title),
-            json.loads(metadata),
-            content_hash,
-            characters,
-            tokens,
-            read,
-            windows,
-            unknown,
-            left_out_from_json(left_out),
-        )
-    except (TypeError, ValueError):
-        raise damaged("metadata", document_id) from None
+    document_id, title, metadata, content_hash, *counts, left_out = values
+    return make_entry(
+        document_id, _decode(title, "title", document_id), metadata, content_hash, counts, left_out
+    )
 
 
 def read_record(
@@ -97,22 +89,14 @@ def read_record(
     """Return a record from its entry, text and vector.
 
     Raises:
-        StoreError: If the text is damaged.
+        StoredValueError: If the text is damaged.
     """
-    if text is None or text_digest(text) != digest:
+    if not isinstance(text, bytes) or text_digest(text) != digest:
         raise damaged("text", entry.id)
-    document = Document(entry.id, decode_text(text), entry.metadata, entry.title)
+    document = Document(entry.id, _decode(text, "text", entry.id), entry.metadata, entry.title)
+    if len(document.text) != entry.characters:
+        raise damaged("text", entry.id)
     return Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
-
-
-def left_out_to_json(left_out: Iterable[LeftOut]) -> str | None:
-    """Return parts that were left out as JSON; None if there are none."""
-    return json.dumps(plain_left_out(left_out)) if left_out else None
-
-
-def left_out_from_json(stored: str | None) -> tuple[LeftOut, ...]:
-    """Return the parts that `left_out_to_json` made JSON of."""
-    return tuple(LeftOut(**part) for part in json.loads(stored)) if stored else ()
 
 
 def is_storable(document_id: str) -> bool:
@@ -125,9 +109,11 @@ def encode_text(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def decode_text(text: bytes) -> str:
-    """Return the text that `encode_text` made bytes of."""
-    return text.decode("utf-8", "surrogatepass")
+def _decode(text: bytes, what: str, document_id: str) -> str:
+    try:
+        return text.decode("utf-8", "surrogatepass")
+    except (AttributeError, UnicodeDecodeError):
+        raise damaged(what, document_id) from None
 
 
 def text_digest(text: bytes) -> bytes:
@@ -140,10 +126,20 @@ def pack_vectors(vectors: NDArray[np.float32]) -> bytes:
     return np.asarray(vectors).astype("<f2").tobytes()
 
 
-def unpack_vectors(data: bytes, dimensions: int) -> NDArray[np.float32]:
-    """Return the vectors of `pack_vectors`, shape (vectors, dimensions)."""
-    rows = len(data) // (2 * dimensions) if dimensions else 0
-    return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(rows, dimensions)
+def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
+    """Return the vectors of rows that begin with id, vector and checksum.
+
+    Raises:
+        StoredValueError: If one is damaged.
+    """
+    width = dimensions or 0
+    for document_id, vector, checksum, *_ in rows:
+        is_ours = isinstance(vector, bytes) and len(vector) == 2 * width
+        if not is_ours or zlib.crc32(vector) != checksum:
+            raise damaged("vector", document_id)
+    data = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
+    vectors = data.astype(np.float32).reshape(len(rows), width)
+    return checked_vectors([row[0] for row in rows], vectors)
 
 
 def encode_units(units: Units) -> tuple[bytes, bytes, int]:
@@ -152,24 +148,18 @@ def encode_units(units: Units) -> tuple[bytes, bytes, int]:
     return places, vectors, zlib.crc32(vectors, zlib.crc32(places))
 
 
-def decode_units(document_id: str, places: bytes, vectors: bytes, checksum: int) -> Units:
+def decode_units(
+    document_id: str, characters: int, places: bytes, vectors: bytes, checksum: int
+) -> Units:
     """Return the units of `encode_units`.
 
     Raises:
-        StoreError: If they are damaged.
+        StoredValueError: If they are damaged.
     """
-    if zlib.crc32(vectors, zlib.crc32(places)) != checksum:
+    is_ours = isinstance(places, bytes) and isinstance(vectors, bytes)
+    if not is_ours or zlib.crc32(vectors, zlib.crc32(places)) != checksum:
         raise damaged("units", document_id)
-    return unpack_units(places, vectors)
-
-
-def damaged(what: str, document_id: str) -> StoreError:
-    """Return the error that something of a document is damaged."""
-    return StoreError(
-        f"of the document {escaped(document_id)}, the {what} in the store cannot be read: the file "
-        "is damaged there. Delete this document and index it again, or restore the store from a "
-        "copy"
-    )
+    return checked_units(document_id, characters, places, vectors)
 
 
 def narrow(where: Where) -> tuple[str, list[str | bytes | float]]:

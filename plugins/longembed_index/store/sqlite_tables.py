@@ -14,17 +14,18 @@ import numpy as np
 from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
 from longembed_index.store.filters import check_where, matches
+from longembed_index.store.schema import read_schema
 from longembed_index.store.sqlite_rows import (
     ENTRY_COLUMNS,
-    damaged,
     encode_units,
     is_storable,
     narrow,
     pack_vectors,
     read_entry,
+    read_vectors,
     text_digest,
-    unpack_vectors,
 )
+from longembed_index.store.stored_values import StoredValueError
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ RECORDS = (
     "LEFT JOIN texts ON texts.number = documents.text"
 )
 UNITS = (
-    "SELECT id, places, vectors, checksum FROM documents JOIN units ON document = documents.number"
+    "SELECT id, characters, places, vectors, checksum FROM documents "
+    "JOIN units ON document = documents.number"
 )
 ALL = "WHERE collection = ? ORDER BY id"
 
@@ -88,11 +90,7 @@ def has_schema(connection: sqlite3.Connection, path: Path) -> bool:
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    objects = {
-        sql
-        for name, sql in connection.execute("SELECT name, sql FROM sqlite_master")
-        if not name.startswith("sqlite_")
-    }
+    objects = read_schema(connection)
     if not objects and not version and not application:
         return False
     if application != _APPLICATION_ID:
@@ -107,7 +105,7 @@ def has_schema(connection: sqlite3.Connection, path: Path) -> bool:
             f"{escaped(path)} has format {version}, from before documents had sentence units; this "
             f"version reads {VERSION}. Index the documents into a new folder"
         )
-    if objects != set(_STATEMENTS):
+    if objects != sorted(_STATEMENTS):
         raise StoreError(
             f"{escaped(path)} has other tables than longembed-st makes. Restore it from a copy, or "
             "index the documents into a new folder"
@@ -143,7 +141,16 @@ def find_collection(connection: sqlite3.Connection, name: str, state: str) -> Co
         "SELECT number, generation, dimensions, info FROM collections WHERE name = ? AND state = ?",
         (name, state),
     ).fetchone()
-    return None if row is None else Collection(*row)
+    if row is None:
+        return None
+    collection = Collection(*row)
+    numbers = (collection.number, collection.generation, collection.dimensions or 0)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise StoredValueError(
+            f"the collection {escaped(name)} is damaged. Restore the store from a copy, or index "
+            "the documents into a new folder"
+        )
+    return collection
 
 
 def has_collection(connection: sqlite3.Connection, number: int) -> bool:
@@ -189,14 +196,6 @@ def select(
         query = f"{select} WHERE collection = ? AND id IN ({marks})"
         rows.update((row[0], row) for row in connection.execute(query, (number, *part)))
     return [rows[key] for key in ids if key in rows]
-
-
-def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
-    """Return the vectors of rows that begin with id, vector and checksum."""
-    for document_id, vector, checksum, *_ in rows:
-        if vector is None or zlib.crc32(vector) != checksum:
-            raise damaged("vector", document_id)
-    return unpack_vectors(b"".join(row[1] for row in rows), dimensions or 0)
 
 
 def read_all_vectors(

@@ -94,8 +94,8 @@ def _unpack_vectors(data: bytes, number: int) -> NDArray[np.float32]:
     spreads = np.frombuffer(data, np.uint8, width, start + width) * np.float32(spread_step)
     scales = np.frombuffer(data, "<f2", number, start + 2 * width).astype(np.float32)
     pairs = np.frombuffer(data, np.uint8, offset=start + 2 * width + 2 * number)
-    pairs = pairs.reshape(number, -1)
-    half = pairs.shape[1]
+    half = (width + 1) // 2
+    pairs = pairs.reshape(number, half)
     vectors = np.empty((number, width), dtype=np.float32)
     vectors[:, :half] = pairs >> 4
     vectors[:, half:] = (pairs & 15)[:, : width - half]

@@ -13,6 +13,7 @@ import pytest
 from word_stores import QUERY, in_child, records, scores_of, store_of, updated
 from zipf import text
 
+from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.file import WordFile
 from longembed_index.lexical.index import WordIndex, missing_and_stale
@@ -57,6 +58,24 @@ def test_an_index_that_followed_equals_a_fresh_one(tmp_path, texts) -> None:
     words.update(store)
     assert len(words) == 0
     assert words.query(QUERY).candidates(5) == []
+
+
+def test_a_new_document_and_the_last_of_the_old_ones_are_written_together(words, store) -> None:
+    changed = records({"a new one": "first", max(entry.id for entry in store.entries()): "second"})
+    store.write(changed)
+    words.update(store)
+    assert words.query("first second").candidates(5) == [r.document.id for r in changed]
+
+
+def test_what_is_read_in_another_way_from_the_same_file_is_found(words, store) -> None:
+    """Scanned pages that were left out and are read now: the file's hash stays."""
+    (scanned, *_) = records({"id 00": "zebra"})
+    (before,) = store.get(["id 00"])
+    left_out = replace(before, left_out=(LeftOut("page 2", "pages without text"),))
+    for record in (left_out, replace(scanned, content_hash=before.content_hash)):
+        store.write([record])
+        words.update(store)
+    assert words.query("zebra").candidates(5) == ["id 00"]
 
 
 def test_a_current_index_reads_nothing_of_the_store(words, store, monkeypatch) -> None:

@@ -19,10 +19,11 @@ from index_fakes import (
 )
 
 from longembed_index.document import Document
-from longembed_index.documents.files import find_files
+from longembed_index.documents.files import emptied_folders, find_files
 from longembed_index.documents.parsed import LeftOut, Parsed
 from longembed_index.documents.sources import TextSource
 from longembed_index.errors import StoreError
+from longembed_index.maintain import ingest as ingesting
 from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.ingest import ingest
 from longembed_index.store.memory import MemoryStore
@@ -316,6 +317,18 @@ def test_files_that_are_gone_are_named_and_removed_on_demand(store, embed, docs,
     assert report.gone == report.removed == [str(gone)]
     assert texts_of(store).keys() >= {str(elsewhere), "contract"}
     assert len(store) == report.in_store == 7
+
+
+def test_a_drive_that_comes_back_meanwhile_loses_nothing(store, embed, docs, monkeypatch) -> None:
+    def come_back(*arguments):
+        docs.with_name("elsewhere").rename(docs)
+        return emptied_folders(*arguments)
+
+    ingest_files(docs, store, embed)
+    docs.rename(docs.with_name("elsewhere"))
+    monkeypatch.setattr(ingesting, "emptied_folders", come_back)
+    report = ingest([], store, embed, roots=[docs], prune=True)
+    assert (len(report.gone), report.removed, len(store)) == (6, [], 6)
 
 
 @pytest.mark.parametrize("vanish", [shutil.rmtree, lambda path: path.rename(path.parent / "x")])

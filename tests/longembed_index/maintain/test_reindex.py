@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from index_fakes import FakeModel, LossyStore, embed_with, records_of, sources, texts_of
 
+from longembed_index.document import Document
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
 from longembed_index.maintain import reindex as reindexing
@@ -117,6 +118,18 @@ def test_an_interrupted_run_embeds_nothing_twice(filled, model, other) -> None:
     assert result.report.counts == {"added": 2, "replaced": 0, "unchanged": 2, "failed": 0}
     assert sorted(other.embedded) == sorted(DOCUMENTS.values())
     assert texts_of(filled) == DOCUMENTS
+    assert_made_by(other, filled)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_what_is_read_in_another_way_between_two_runs_is_embedded_again(filled, other) -> None:
+    (rain,) = filled.get(["rain"])
+    filled.write([replace(rain, left_out=(LeftOut("page 2", "pages without text"),))])
+    with pytest.raises(CutError):
+        reindex(filled, other, on_outcome=cut_after(4))
+    filled.write([replace(rain, document=Document("rain", "sun, as page 2 says"))])
+    reindex(filled, other)
+    assert texts_of(filled)["rain"] == "sun, as page 2 says"
     assert_made_by(other, filled)
 
 

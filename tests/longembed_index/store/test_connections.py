@@ -214,7 +214,7 @@ def test_what_is_not_committed_is_rolled_back(tmp_path) -> None:
         ("database disk image is malformed", "is damaged. Restore it"),
         ("file is not a database", "is not a SQLite file"),
         ("unable to open database file", "cannot be opened"),
-        ("disk I/O error", "an error of the disk"),
+        ("disk I/O error", "the disk is full, or reports an error"),
         ("something new", "something new"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from word_stores import in_child
 
 from longembed_index.document import Document
 from longembed_index.errors import StoreError
@@ -31,6 +33,8 @@ from longembed_index.store.filters import matches
 from longembed_index.store.sqlite import FILE, SqliteStore, SqliteStores
 from longembed_st.errors import InputError
 
+NAN, DEEP = "x'007e007e007e'", '{"a": ' + "[" * 90_000
+ENDLESS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers)"
 QUERY = np.array([1, 0, 0], dtype=np.float32)
 
 
@@ -48,6 +52,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 def execute(folder: Path, statement: str, *values: object) -> list[tuple]:
     """What another program does to the file."""
     with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        connection.create_function("crc32", -1, lambda *parts: zlib.crc32(b"".join(parts)))
         return connection.execute(statement, values).fetchall()
 
 
@@ -133,13 +138,25 @@ def test_a_dropped_store_gives_its_room_back(store, tmp_path) -> None:
         "UPDATE documents SET metadata = '{' WHERE number = 1",
         "DELETE FROM vectors WHERE document = 1",
         "DELETE FROM texts WHERE number = 1",
+        # With the right checksum, as somebody writes them who means it.
+        f"UPDATE vectors SET vector = {NAN}, checksum = crc32({NAN}) WHERE document = 1",
+        "UPDATE vectors SET vector = 'text', checksum = 7 WHERE document = 1",
+        "UPDATE vectors SET vector = zeroblob(4), checksum = crc32(zeroblob(4)) WHERE document = 1",
+        f"UPDATE units SET vectors = {NAN}, checksum = crc32(places, {NAN}) WHERE document = 1",
+        "UPDATE documents SET characters = 3 WHERE number = 1",
+        "UPDATE documents SET read = 50000068 WHERE number = 1",
+        "UPDATE documents SET tokens = 'many' WHERE number = 1",
+        "UPDATE documents SET title = x'ff' WHERE number = 1",
+        f"UPDATE documents SET metadata = '{DEEP}' WHERE number = 1",
+        """UPDATE documents SET metadata = '{"score": NaN}' WHERE number = 1""",
+        "UPDATE documents SET left_out = '[7]' WHERE number = 1",
     ],
 )
 def test_what_is_damaged_is_named_and_can_be_written_again(store, tmp_path, statement) -> None:
     records = [record("/reports/a", text="first"), record("/reports/b", text="second")]
     store.write(records)
     execute(tmp_path, statement)
-    with pytest.raises(StoreError, match=r"/reports/a.*index it again"):
+    with pytest.raises(StoreError, match=rf"{FILE}.*/reports/a.*index it again"):
         contents(store)
     store.write([], delete=["/reports/a"])
     store.write(records[:1])
@@ -177,6 +194,7 @@ def test_another_file_of_the_name_is_refused(tmp_path, content, reason) -> None:
         ("PRAGMA user_version = 99", "newer version of longembed-st.*Update"),
         ("PRAGMA application_id = 7", "another program"),
         ("CREATE TABLE more (x)", "other tables"),
+        (f"CREATE VIEW v AS {ENDLESS} SELECT n FROM numbers", "other tables"),
         ("CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END", "other tables"),
         ("DROP TABLE units", "other tables"),
     ],
@@ -189,6 +207,53 @@ def test_other_tables_are_refused(store, tmp_path, statement, reason) -> None:
             open_store(tmp_path, write)
     with pytest.raises(StoreError, match=reason):
         SqliteStores().read_info(tmp_path, "documents")
+
+
+def test_a_trigger_with_a_name_like_those_of_sqlite_is_refused(store, tmp_path) -> None:
+    trigger = "CREATE TRIGGER sqlite_t AFTER INSERT ON texts BEGIN DELETE FROM documents; END"
+    store.close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        row = ("trigger", "sqlite_t", "texts", trigger)
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, 0, ?)", row)
+    with pytest.raises(StoreError, match="other tables"):
+        open_store(tmp_path)
+
+
+def test_what_takes_for_ever_is_stopped(store, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "_LEAST_STEPS", 10_000_000)
+    with (
+        pytest.raises(StoreError, match=f"{FILE} takes more steps"),
+        store._connections.borrow() as connection,
+    ):
+        connection.execute(f"{ENDLESS} SELECT max(n) FROM numbers").fetchall()
+    store.write([record("a")])
+    assert contents(store) == expected(record("a"))
+
+
+@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'"])
+def test_a_damaged_collection_is_named(store, tmp_path, value) -> None:
+    store.write([record("a")])
+    execute(tmp_path, f"UPDATE collections SET dimensions = {value}")
+    with pytest.raises(StoreError, match=f"{FILE}: the collection documents is damaged"):
+        contents(store)
+
+
+def test_a_full_disk_is_read(store, tmp_path) -> None:
+    """Not even the files fit on it that SQLite makes beside its own."""
+    store.write([record("a")])
+    store.close()
+
+    resource = pytest.importorskip("resource")
+
+    def read() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        assert contents(open_store(tmp_path)) == expected(record("a"))
+        with pytest.raises(StoreError, match=r"disk is full.* Make room"):
+            open_store(tmp_path, write=True)
+
+    assert in_child(read) == 0
+    assert contents(open_store(tmp_path)) == expected(record("a"))
 
 
 def test_an_empty_file_of_a_killed_run_becomes_a_store(tmp_path) -> None:
