@@ -203,7 +203,7 @@ def _core() -> Core:
 
 
 def _key(model: PreTrainedModel, inputs: GraphInputs) -> str:
-    """A hash of everything that a graph is made of."""
+    """Return a hash of everything that a graph is made of."""
     import openvino
 
     made_of = {
