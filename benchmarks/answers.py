@@ -28,7 +28,7 @@ import numpy as np
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 from measure import reciprocal_ranks
 from rich.progress import track
-from whitening import read_rows
+from samples import read_rows
 
 from longembed_bench.evaluate import BUDGETS, Part, cut
 from longembed_index.document import Document

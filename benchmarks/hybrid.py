@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from measure import reciprocal_ranks, timed
 from rich.progress import track
-from samples import word_index
-from whitening import Task, load_tasks, ndcg, read_rows
+from samples import ndcg, read_rows, word_index
+from whitening import Task, load_tasks
 
 from longembed_index.search.ranking import WEIGHT
 from longembed_index.search.scores import lexical_scores

@@ -32,6 +32,19 @@ def read_texts(path: Path, longer_than: int = 0) -> list[str]:
     return [text for text in texts if len(text) > longer_than]
 
 
+def read_rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of NAME.jsonl or NAME.jsonl.gz in a folder."""
+    (file,) = sorted(folder.glob(f"{name}.jsonl*"))[:1]
+    return [row for _, row in jsonl_rows(file)]
+
+
+def ndcg(scores: np.ndarray, right: np.ndarray) -> float:
+    """Return the mean nDCG@10, in percent, of scores of shape (queries, documents)."""
+    own = scores[np.arange(len(scores)), right]
+    ranks = (scores > own[:, None]).sum(axis=1)
+    return float(100 * np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
+
+
 class Books:
     """Long texts from which parts are drawn at random.
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import track
+from samples import ndcg, read_rows
 
 import longembed_st as le
-from longembed_index.documents.folder import jsonl_rows
 from longembed_st.files import write_atomically
 from longembed_st.loading.whitening import Whitening, unit, with_whitening
 from longembed_tuning.samples import read_windows
@@ -81,19 +81,6 @@ class Task:
         if average:
             scores = (scores + queries @ map_(self.documents).T) / 2
         return ndcg(scores, self.right)
-
-
-def ndcg(scores: np.ndarray, right: np.ndarray) -> float:
-    """Return the mean nDCG@10, in percent, of scores of shape (queries, documents)."""
-    own = scores[np.arange(len(scores)), right]
-    ranks = (scores > own[:, None]).sum(axis=1)
-    return float(100 * np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
-
-
-def read_rows(folder: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of one of the three files."""
-    (file,) = sorted(folder.glob(f"{name}.jsonl*"))[:1]
-    return [row for _, row in jsonl_rows(file)]
 
 
 def first(row: dict[str, str], *names: str) -> str:

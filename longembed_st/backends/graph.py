@@ -33,12 +33,7 @@ _MASK = "attention_mask"
 
 
 class GraphInputs:
-    """The inputs of a model's graph.
-
-    Args:
-        model: The extended model.
-        family: Its family.
-    """
+    """The inputs of a model's graph."""
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
         self.masking: Masking = masking_of(model, family)
@@ -140,12 +135,7 @@ def quiet() -> Iterator[None]:
 
 
 def masking_of(model: PreTrainedModel, family: Family) -> Masking:
-    """Return how the graph of a model masks padding.
-
-    Args:
-        model: The extended model.
-        family: Its family.
-    """
+    """Return how the graph of a model masks padding."""
     # Where logits can be scaled, the attention function can be replaced.
     if "logn" not in family.capabilities:
         return "stock"

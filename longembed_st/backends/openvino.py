@@ -84,11 +84,7 @@ class OpenVino:
             self._compiled = None
 
     def refuse_inside(self, reason: str) -> None:
-        """Raise `ModelError` for what acts inside the attention, which a graph does not expose.
-
-        Args:
-            reason: What acts there.
-        """
+        """Raise `ModelError` for what acts inside the attention, which a graph does not expose."""
         raise ModelError(
             f"OpenVINO cannot compute {reason}: it acts inside the attention, which is one sealed "
             "operation of the compiled graph. Use backend='torch', or another method"
@@ -203,7 +199,7 @@ def _core() -> Core:
 
 
 def _key(model: PreTrainedModel, inputs: GraphInputs) -> str:
-    """A hash of everything that a graph is made of."""
+    """Return a hash of everything that a graph is made of."""
     import openvino
 
     made_of = {

@@ -63,11 +63,7 @@ class NoPositionInput:
 
 
 class TableInput(nn.Module):
-    """Takes the place of a learned position embedding.
-
-    Args:
-        family: Of the model.
-    """
+    """Takes the place of a learned position embedding."""
 
     names: tuple[str, ...] = ("position_vectors",)
 

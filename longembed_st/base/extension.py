@@ -163,7 +163,7 @@ class ExtensionConfig(BaseModel):
 
     @classmethod
     def _names(cls) -> list[str]:
-        """The fields of the settings themselves: an adapter that inherits them has more."""
+        """Return the fields of the settings themselves: an adapter that inherits them has more."""
         return list(ExtensionConfig.model_fields)
 
     def with_defaults(self, base: ExtensionConfig) -> Self:

@@ -59,11 +59,7 @@ def setting(
 
 
 def takes_settings(kind: type[ExtensionConfig]) -> Callable[[CallableT], CallableT]:
-    """Show the settings in the signature of a function that takes them as keywords.
-
-    Args:
-        kind: Whose fields these are.
-    """
+    """Show the settings in the signature of a function that takes them as keywords."""
 
     def decorate(function: CallableT) -> CallableT:
         own = inspect.signature(function)

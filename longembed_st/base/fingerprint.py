@@ -145,7 +145,7 @@ def _adapters(model: BaseModel) -> dict[str, Any]:
 
 
 def _class_settings(model: BaseModel, reader: LongReader) -> dict[str, Any]:
-    """Settings that only models of one class have."""
+    """Return the settings that only models of one class have."""
     if isinstance(model, SentenceTransformer):
         settings: dict[str, Any] = {"truncate_dim": model.truncate_dim}
     else:

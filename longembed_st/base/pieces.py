@@ -192,9 +192,6 @@ class _Inseparable:
 
     Byte-pair encoding joins neighbours one by one: two characters that stand side by side in no
     token are never joined, whatever surrounds them. Other models choose for a word as a whole.
-
-    Args:
-        tokenizer: A fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:

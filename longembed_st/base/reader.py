@@ -156,7 +156,7 @@ class LongReader(ComputingTransformer):
             model_config.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf8")
 
     def _in_stored_precision(self) -> Self:
-        """The module itself, or a copy with weights of the precision that they were stored in."""
+        """Return the module, or a copy with weights of the precision that they were stored in."""
         narrow = self.widened_from
         weights = [t for t in self.model.state_dict().values() if t.dtype == torch.float32]
         if narrow is None or not all(is_widened(tensor, narrow) for tensor in weights):

@@ -31,9 +31,6 @@ class SettingsFile:
     def read(cls, path: Path) -> SettingsFile:
         """Read a file; without the key "model", all of it belongs under that key.
 
-        Args:
-            path: The file.
-
         Raises:
             ConfigError: If it cannot be read, or has an unknown setting.
         """

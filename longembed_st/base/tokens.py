@@ -29,7 +29,7 @@ class Offsets(Protocol):
     """Which characters each token was made of, as `tokenizers.Encoding` knows it."""
 
     def token_to_chars(self, token_index: int, /) -> tuple[int, int] | None:
-        """The half-open range of characters of a token, or None of a special token."""
+        """Return the half-open range of characters of a token, or None of a special token."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ class _Ranges:
         return int(self.tokens.starts[index]), int(self.tokens.ends[index])
 
     def ends(self, places: range) -> NDArray[np.int64]:
-        """The ends of tokens that are not special."""
+        """Return the ends of tokens that are not special."""
         first, last = places.start - self.leading, places.stop - self.leading
         return np.asarray(self.tokens.ends[first:last], dtype=np.int64)
 

@@ -115,7 +115,7 @@ def _report_error(error: Exception) -> int:
 
 
 def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """The arguments without `--traceback`, and whether it was among them."""
+    """Return the arguments without `--traceback`, and whether it was among them."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != TRACEBACK]
     return [*options, *arguments[end:]], len(options) < end
@@ -137,7 +137,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _exit_code(code: int, out: SafeStream) -> int:
-    """The exit code of a command whose output may have been lost."""
+    """Return the exit code of a command whose output may have been lost."""
     # The reader of a pipe closes it when it has read enough.
     if out.problem is None or isinstance(out.problem, BrokenPipeError):
         return code

@@ -18,11 +18,7 @@ _SPEED_SECONDS = 300.0
 
 
 def percent(share: float) -> str:
-    """Write a share in percent; almost all is never rounded to all.
-
-    Args:
-        share: From 0 to 1.
-    """
+    """Write a share in percent; almost all is never rounded to all."""
     return "100%" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
@@ -96,11 +92,6 @@ class Bars(Progress):
 @contextmanager
 def document_bar(console: Console, count: int, doing: str = "") -> Iterator[Callable[[], None]]:
     """Show a bar that counts documents, and moves while a long one is read.
-
-    Args:
-        console: Where to draw.
-        count: How many there are.
-        doing: What is done with them.
 
     Yields:
         A function to call after each document.

@@ -113,7 +113,7 @@ def _linear_layers(model: LongModel) -> tuple[int, int]:
 
 
 def _item(model: LongModel, text: str) -> Any:
-    """A text as the model takes it: for a cross-encoder with a short query."""
+    """Return a text as the model takes it: for a cross-encoder with a short query."""
     return (WORD, text) if isinstance(model, CrossEncoder) else text
 
 

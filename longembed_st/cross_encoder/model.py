@@ -65,7 +65,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
     def _score_windows(
         self, flat: dict[str, Any], kwargs: dict[str, Any]
     ) -> tuple[Tensor, list[int]]:
-        """The raw scores of all windows, shape (windows, labels), and the pair of each."""
+        """Return the raw scores of all windows, shape (windows, labels), and the pair of each."""
         return self.long_transformer.read_reduced(
             flat,
             lambda outputs: self.apply_following_modules(outputs, kwargs)["scores"],

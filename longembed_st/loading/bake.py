@@ -100,7 +100,7 @@ def changes_short_texts(reader: LongTransformer) -> bool:
 
 
 def _plain_transformer(reader: LongTransformer) -> Transformer:
-    """A stock Transformer whose own table or configuration holds the extension."""
+    """Return a stock Transformer whose own table or configuration holds the extension."""
     if reader.extension.logn_scaling:
         raise ModelError(
             "log-n scaling needs longembed-st at run time and cannot be baked; use "
@@ -117,7 +117,7 @@ def _plain_transformer(reader: LongTransformer) -> Transformer:
 
 
 def _plain_weights(reader: LongTransformer) -> list[WordWeights]:
-    """The stock module that weighs tokens by their names, if there are weights."""
+    """Return the stock module that weighs tokens by their names, if there are weights."""
     if reader.token_weights is None:
         return []
     weights = reader.token_weights.weights.tolist()

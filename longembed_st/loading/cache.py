@@ -172,7 +172,7 @@ def _has_saved_settings(name: str) -> bool:
 
 
 def _files(name: str) -> Hashable:
-    """The name of a hub model; the files of a path with their size and time of the last change.
+    """Return the name of a hub model, or the files of a path with their sizes and times of change.
 
     Args:
         name: The name of a model or of a whitening.
@@ -198,7 +198,7 @@ class _Itself:
 
 
 def _frozen(value: Any) -> Hashable:
-    """A hashable stand-in for a value, in which 1, 1.0 and True differ."""
+    """Return a hashable stand-in for a value, in which 1, 1.0 and True differ."""
     if isinstance(value, Mapping):
         return frozenset((k, _frozen(v)) for k, v in value.items())
     if isinstance(value, list | tuple):

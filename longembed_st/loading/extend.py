@@ -144,7 +144,7 @@ def _extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
 
 
 def _common(model: BaseModel, modules: Modules) -> dict[str, Any]:
-    """The arguments that models of every class are made with."""
+    """Return the arguments that models of every class are made with."""
     return {
         # An OrderedDict is as good as a list here, and keeps the modules' names.
         "modules": modules,
@@ -175,14 +175,14 @@ def _transformer(children: Modules, kind: str) -> Transformer:
 
 
 def _token_modules(children: Modules, settings: ExtensionConfig) -> Modules:
-    """The modules of a late-interaction model."""
+    """Return the modules of a late-interaction model."""
     transformer = _transformer(children, "MultiVectorEncoder")
     settings = _with_windows(transformer, settings)
     return _replaced_first(children, LongTokenTransformer.extended_copy(transformer, settings))
 
 
 def _pair_modules(children: Modules, settings: ExtensionConfig) -> Modules:
-    """The modules of a cross-encoder."""
+    """Return the modules of a cross-encoder."""
     transformer = _transformer(children, "CrossEncoder")
     settings = _with_windows(transformer, settings)
     if settings.combine is None:
@@ -204,7 +204,7 @@ def _pooled(children: Modules, settings: ExtensionConfig) -> Modules:
 
 
 def _sparse_modules(children: Modules, settings: ExtensionConfig) -> Modules:
-    """The modules of a sparse encoder, or those of a route of one."""
+    """Return the modules of a sparse encoder, or those of a route of one."""
     names = list(children)
     first = children[names[0]]
     if isinstance(first, Router):
@@ -221,7 +221,7 @@ def _sparse_modules(children: Modules, settings: ExtensionConfig) -> Modules:
 
 
 def _routed(router: Router, settings: ExtensionConfig) -> Router:
-    """A router whose routes through a transformer read long texts; the others stay as they are."""
+    """Return a router whose routes through a transformer read long texts; others stay as is."""
     result = copy_sharing_weights(router)
     routes = cast("dict[str, nn.Sequential]", result.sub_modules)
     reads_long = False
@@ -240,7 +240,7 @@ def _routed(router: Router, settings: ExtensionConfig) -> Router:
 
 
 def _with_windows(transformer: Transformer, settings: ExtensionConfig) -> ExtensionConfig:
-    """The settings with a method and windows."""
+    """Return the settings with a method and windows."""
     family = family_of(transformer.config)
     original = settings.original_max_seq_length
     if original is None:
@@ -258,7 +258,7 @@ def _with_windows(transformer: Transformer, settings: ExtensionConfig) -> Extens
 
 
 def _take_apart(children: Modules) -> tuple[Transformer, Pooling, Modules]:
-    """The transformer, its pooling, and copies of the modules after them."""
+    """Return the transformer, its pooling, and copies of the modules after them."""
     names = list(children)
     first = children[names[0]]
     if isinstance(first, LongTransformer):
@@ -311,7 +311,7 @@ def refuse_other_method(tied: str, method: str) -> NoReturn:
 
 
 def _choose(family: Family, original: int, extended: int | None) -> str:
-    """The affordable method of highest rank for the family's position encoding."""
+    """Return the affordable method of highest rank for the family's position encoding."""
     candidates = []
     for name, method in methods().items():
         if family.encoding in method.recommended_for and family.takes(method):

@@ -267,7 +267,7 @@ def _long_class(model_type: ModelType) -> type[LongModel]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong while loading, in one line and without advice that we would not give."""
+    """Return what went wrong while loading, in one line, without advice that does not fit."""
     if isinstance(error, UnpicklingError):
         return (
             "its weights are a pickle that is damaged, or that would run code. Take it from its "

@@ -41,7 +41,7 @@ def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
 
 
 def _json(name: str, file: str, where: dict[str, Any]) -> Any:
-    """A file of the checkpoint; empty if there is none, or if it is damaged."""
+    """Return a file of the checkpoint; empty if there is none, or if it is damaged."""
     # Loading the model itself names the damage.
     with suppress(ValueError):
         return checkpoint_json(name, file, where) or {}

@@ -26,12 +26,7 @@ def transformers_of(model: BaseModel) -> list[Transformer]:
 
 
 def widen(model: BaseModel, settings: ModelSettings) -> None:
-    """Compute in single precision on a CPU, or where the settings ask for it.
-
-    Args:
-        model: Changed in place.
-        settings: The settings of the model.
-    """
+    """Compute in single precision on a CPU, or where the settings ask for it."""
     first = [*transformers_of(model), model[0]][0]
     narrow = half_precision_of(first)
     arguments = settings.model_kwargs.get("model_kwargs") or {}

@@ -62,7 +62,7 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
     def _read_windows(
         self, flat: dict[str, Any], kwargs: dict[str, Any]
     ) -> tuple[list[Tensor], list[int]]:
-        """The vectors of all windows, each of shape (its vectors, width), and the text of each."""
+        """Return the vectors of all windows, shape (vectors, width) each, and each text's index."""
         reader = self.long_transformer
         passes = reader.passes_of(flat)
         token_masks = unique_token_masks(passes)

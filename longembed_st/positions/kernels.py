@@ -60,11 +60,7 @@ class SelfExtendRotations(NamedTuple):
     grouped: Rotation
 
     def to(self, dtype: torch.dtype) -> SelfExtendRotations:
-        """Convert the rotations to another precision.
-
-        Args:
-            dtype: That of queries and keys.
-        """
+        """Convert the rotations to another precision."""
         return SelfExtendRotations(
             *(Rotation(rotation.cos.to(dtype), rotation.sin.to(dtype)) for rotation in self)
         )

@@ -67,11 +67,7 @@ _rotation: ContextVar[RotaryPositions | None] = ContextVar("longembed_rotation",
 
 @contextmanager
 def rotating(rotation: RotaryPositions) -> Iterator[None]:
-    """Set what every `MethodRotary` uses inside the block, in this thread.
-
-    Args:
-        rotation: What to use.
-    """
+    """Set what every `MethodRotary` uses inside the block, in this thread."""
     token = _rotation.set(rotation)
     try:
         yield
@@ -80,11 +76,7 @@ def rotating(rotation: RotaryPositions) -> Iterator[None]:
 
 
 class MethodRotary(nn.Module):
-    """Replaces a model's rotary embedding; it computes the same, except inside `rotating`.
-
-    Args:
-        original: The model's own.
-    """
+    """Replaces a model's rotary embedding; it computes the same, except inside `rotating`."""
 
     def __init__(self, original: nn.Module) -> None:
         super().__init__()
@@ -111,12 +103,7 @@ class MethodRotary(nn.Module):
 
 
 def own_frequencies(rotary: nn.Module, config: PretrainedConfig) -> Frequencies:
-    """Return the frequencies that a model was trained with, in its global layers.
-
-    Args:
-        rotary: The model's rotary embedding.
-        config: The model's configuration.
-    """
+    """Return the frequencies that a model was trained with, in its global layers."""
     parameters = config.rope_parameters
     prefix = ""
     if GLOBAL_LAYERS in parameters:

@@ -166,7 +166,7 @@ class LongTransformer(LongReader):
         return self.with_result(features, "sentence_embedding", vectors, flat, owners)
 
     def _all_layers(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """The embeddings of all layers, for losses over layers, of texts that fit."""
+        """Return the embeddings of all layers, for losses over layers, of texts that fit."""
         longest = int(features["attention_mask"].sum(1).max())
         fit = self.method.reads_originally(longest, self.extension.context)
         if not fit or self.token_weights is not None:

@@ -212,7 +212,7 @@ class _Sums:
 
 
 def _unit_of_each(tokens: TokenizedText, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The unit of each content token; none at all if there are no units."""
+    """Return the unit of each content token; none at all if there are no units."""
     if not len(ranges):
         return np.empty(0, dtype=np.int64)
     ends = tokens.content_ends()
@@ -239,7 +239,7 @@ def _tokenize(
 def _parts(
     reader: LongTransformer, number: int, tokens: TokenizedText, beyond_window: bool
 ) -> Iterator[_Part]:
-    """The document's own part, and overlapping ones for what the window does not hold."""
+    """Return the document's own part, and overlapping ones for what the window does not hold."""
     limit = reader.max_seq_length
     room = tokens.content if limit is None else limit - tokens.header - tokens.footer
     if tokens.content <= room:
@@ -260,7 +260,7 @@ def _parts(
 
 
 def _shared_out(reader: LongTransformer, item: Pass) -> list[tuple[int, int]]:
-    """The windows of a pass, as ranges of content tokens: one, unless it is a long one."""
+    """Return the windows of a pass, as ranges of content tokens: one, unless it is a long one."""
     original = reader.extension.context.original
     length = item.last - item.first
     count = 1 if len(item.tokens) <= original else -(-length // original)
@@ -271,7 +271,7 @@ def _shared_out(reader: LongTransformer, item: Pass) -> list[tuple[int, int]]:
 def _pool_slices(
     pool: Pool, outputs: dict[str, Any], row: int, item: Pass, edges: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """The vectors of parts of a pass, without its special tokens, shape (parts, width)."""
+    """Return the vectors of parts of a pass, without its special tokens, shape (parts, width)."""
     vectors = []
     for first, last in edges:
         part = slice(item.header + first - item.first, item.header + last - item.first)
@@ -285,7 +285,7 @@ def _pool_slices(
 def _characters(
     ranges: Sequence[tuple[int, int]], tokens: TokenizedText, text: str
 ) -> list[tuple[int, int]]:
-    """The characters of ranges of tokens; what lies between two belongs to the first of them."""
+    """Return the characters of ranges of tokens; a gap between two belongs to the first."""
 
     def begin(token: int) -> int:
         if token == 0:

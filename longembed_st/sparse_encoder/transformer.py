@@ -153,7 +153,7 @@ class LongSpladeTransformer(LongReader):
         return self.with_result(features, "sentence_embedding", result, flat, owners)
 
     def _pooled(self, head: torch.nn.Module, states: Tensor) -> Tensor:
-        """The pooled scores of some tokens, shape (vocabulary,)."""
+        """Return the pooled scores of some tokens, shape (vocabulary,)."""
         scores = head(inputs_embeds=states[None]).logits
         mask = torch.ones(scores.shape[:2], dtype=torch.int64, device=scores.device)
         pooled = self.pooling({"token_embeddings": scores, "attention_mask": mask})

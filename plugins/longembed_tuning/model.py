@@ -111,13 +111,13 @@ def trainable_model(
 
 
 def tunable_table(model: SentenceTransformer) -> TunableTable:
-    """The table of a model that `trainable_model` returned."""
+    """Return the table of a model that `trainable_model` returned."""
     transformer = cast(Transformer, model[0])
     return cast(TunableTable, transformer.model.get_submodule(_table_path(model)))
 
 
 def tuned_model(model: SentenceTransformer, layout: Layout) -> le.LongSentenceTransformer:
-    """The model as it is now, reading by the rule of tuned checkpoints.
+    """Return the model as it is now, reading by the rule of tuned checkpoints.
 
     Args:
         model: What `trainable_model` returned; it stays as it is.

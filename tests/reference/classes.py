@@ -91,8 +91,3 @@ def colbert_vectors(states: Tensor, projection: Tensor) -> Tensor:
     """A vector a token, shape (tokens, width): projected, and divided by its length."""
     projected = states @ projection.T
     return torch.stack([vector / vector.norm() for vector in projected])
-
-
-def maxsim(query: Tensor, document: Tensor) -> float:
-    """`sum_i max_j q_i . d_j`."""
-    return sum(max(float(one @ other) for other in document) for one in query)

@@ -13,10 +13,12 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
+
+import numpy as np
 
 from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.analyzer import (
@@ -32,8 +34,9 @@ from longembed_index.lexical.file import (
     create_temporary_file,
     temporary_file,
 )
-from longembed_index.lexical.phrases import find_phrase
+from longembed_index.lexical.postings import read_occurrences, read_postings
 from longembed_index.lexical.query import WordQuery
+from longembed_index.lexical.scores import Integers, distinct
 from longembed_index.lexical.tables import (
     DocumentTokens,
     Settings,
@@ -45,6 +48,7 @@ from longembed_index.lexical.tables import (
     read_settings,
     read_term_counts,
     read_totals,
+    select,
     write_settings,
 )
 from longembed_index.store.connections import DiskError
@@ -163,7 +167,7 @@ class WordIndex:
                 for pair in read_pairs_with(connection, row[-1])
                 if len(row) == 1 or not pair.term.startswith(LAST_CHARACTER)
             ]
-        return find_phrase(connection, numbers) if all(numbers) else set()
+        return _documents_with_row(connection, numbers) if all(numbers) else set()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what a function reads from the file; a damaged file is built again first."""
@@ -276,3 +280,33 @@ def _batches(ids: Sequence[str], characters: Mapping[str, int]) -> Iterator[list
             batch, together = [], 0
     if batch:
         yield batch
+
+
+def _documents_with_row(connection: sqlite3.Connection, row: Sequence[Sequence[int]]) -> set[str]:
+    """Return ids of documents that have some terms in a row, one of those given for each place."""
+    terms = sorted({term for alternatives in row for term in alternatives})
+    lists = dict(zip(terms, read_postings(connection, terms), strict=True))
+    having = [
+        distinct(np.concatenate([lists[term].documents for term in alternatives]))
+        for alternatives in row
+    ]
+    documents = reduce(partial(np.intersect1d, assume_unique=True), having)
+    # The rarest term first, so that few documents are left to look at for the others.
+    beginnings: Integers | None = None
+    for place in sorted(range(len(row)), key=lambda place: len(having[place])):
+        if not len(documents):
+            return set()
+        occurrences = read_occurrences(connection, row[place], documents)
+        # Document and place of the row's first term as one number.
+        keys = np.sort((occurrences.documents << 32) + occurrences.positions - place)
+        beginnings = keys if beginnings is None else _in_both(beginnings, keys)
+        documents = distinct((beginnings + len(row)) >> 32)
+    query = "SELECT id FROM documents"
+    ids = select(connection, query, "number", documents.tolist())
+    return {document_id for (document_id,) in ids}
+
+
+def _in_both(some: Integers, others: Integers) -> Integers:
+    """Return the numbers that are in both of two ascending arrays."""
+    places = np.searchsorted(others, some)
+    return some[np.append(others, -1)[places] == some]

@@ -81,12 +81,7 @@ def embedder_of(model: CachedModel, units: bool) -> Embed:
 
 
 def encode_query(model: CachedModel, text: str) -> QueryVectors:
-    """Return a question as unit vectors.
-
-    Args:
-        model: The model of the index.
-        text: The question.
-    """
+    """Return a question as unit vectors."""
     encoded = model.model.encode_query_twice(text)
     return replace(encoded, vector=unit_vectors(np.asarray(encoded.vector)))
 
@@ -131,12 +126,7 @@ def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
 
 
 def embed_distinct(embed: Embed, texts: Iterable[str]) -> dict[str, Embedded | LongEmbedError]:
-    """Embed texts, equal ones once, and return the results by text.
-
-    Args:
-        embed: Makes the vectors.
-        texts: The texts.
-    """
+    """Embed texts, equal ones once, and return the results by text."""
     distinct = list(dict.fromkeys(texts))
     return dict(zip(distinct, embed(distinct), strict=True))
 

@@ -58,11 +58,7 @@ class LazyTexts(Sequence[str]):
 
     @classmethod
     def from_store(cls, store: Store) -> LazyTexts:
-        """Return a sample of the documents of a store.
-
-        Args:
-            store: Open.
-        """
+        """Return a sample of the documents of a store."""
         ids = [entry.id for entry in store.entries()]
         return cls([partial(_stored_text, store, document_id) for document_id in _sample(ids)])
 

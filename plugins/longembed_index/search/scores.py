@@ -103,7 +103,7 @@ def with_best_runs(scores: Scores, words: Floats, vectors: Floats, weight: float
 
 
 def _mean(parts: Mapping[str, Floats], names: Sequence[str]) -> Floats:
-    """The mean of those parts that a document has."""
+    """Return the mean of those parts that a document has."""
     values = np.stack([parts[name] for name in names])
     having = ~np.isnan(values)
     with np.errstate(invalid="ignore"):

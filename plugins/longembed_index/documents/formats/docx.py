@@ -18,11 +18,11 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.formats.archives import Package, archive_of
 from longembed_index.documents.formats.census import parsed_package
-from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.html import parse_html
 from longembed_index.documents.formats.office_xml import (
     MATH,
     alternative_text,
+    chart_lines,
     choose_alternates,
     diagram_lines,
     local,

@@ -12,9 +12,9 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from longembed_index.documents.formats.archives import Package, archive_of, is_xml
 from longembed_index.documents.formats.census import parsed_package
-from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.office_xml import (
     alternative_text,
+    chart_lines,
     choose_alternates,
     diagram_lines,
     not_a_heading,

@@ -15,7 +15,6 @@ from typing import Any
 
 from longembed_index.documents.formats.archives import Package
 from longembed_index.documents.formats.census import parsed_package
-from longembed_index.documents.formats.charts import chart_lines
 from longembed_index.documents.formats.number_formats import (
     BUILT_IN,
     DAY_0,
@@ -25,6 +24,7 @@ from longembed_index.documents.formats.number_formats import (
 )
 from longembed_index.documents.formats.office_xml import (
     alternative_text,
+    chart_lines,
     choose_alternates,
     diagram_lines,
     local,

@@ -108,7 +108,7 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex stores."""
+        """Return the name that LlamaIndex stores."""
         return "LongEmbedEmbedding"
 
     def _get_query_embedding(self, query: str) -> Embedding:

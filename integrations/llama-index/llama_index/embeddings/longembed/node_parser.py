@@ -15,7 +15,7 @@ _NODE_IDS = UUID("7f2b6d0a-9c1e-5c54-8a43-0d8a5b1c6e2f")
 
 
 def whole_document_id(i: int, doc: BaseNode) -> str:
-    """The id of the only node of a document: the same whenever the document's is.
+    """Return the id of the only node of a document; equal ids of documents give equal ids.
 
     Args:
         i: Not used; there is one node.
@@ -51,13 +51,13 @@ class WholeDocumentParser(NodeParser):
     @field_validator("id_func", mode="before")
     @classmethod
     def _restore_id_func(cls, value: Any) -> Any:
-        """A function is stored by its name; the default can be found again."""
+        """Restore the default function, which is stored by its name."""
         stored = isinstance(value, dict) and value.get("id_func_name")
         return whole_document_id if stored == whole_document_id.__name__ else value
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex stores."""
+        """Return the name that LlamaIndex stores."""
         return "WholeDocumentParser"
 
     def _parse_nodes(

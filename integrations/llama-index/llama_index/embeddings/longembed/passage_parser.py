@@ -42,7 +42,7 @@ class PassageNodeParser(NodeParser):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex stores."""
+        """Return the name that LlamaIndex stores."""
         return "PassageNodeParser"
 
     def _parse_nodes(
