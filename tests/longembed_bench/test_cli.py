@@ -33,7 +33,7 @@ def bench(tmp_path, small_model, monkeypatch):
     folder = small_model("bert")
 
     def call(*arguments: str):
-        words = [word.replace("MODEL", str(folder)) for word in arguments]
+        words = [str(word).replace("MODEL", str(folder)) for word in arguments]
         return longembed("bench", *words, "--device", "cpu")
 
     return call
@@ -162,17 +162,12 @@ def test_a_truncated_model_is_stopped(bench, tmp_path, monkeypatch) -> None:
     ("arguments", "message"),
     [
         (("MODEL", "-t", "nothing"), "--task 'nothing' is unknown: choose among passkey, needle"),
-        (("MODEL", "-t", "qmsum=nowhere"), "nowhere is not a folder"),
-        (("MODEL", "-m", "nothing"), "unknown method 'nothing'"),
         (("MODEL", "-m", "pcw:windows=3"), "windows"),
         (("MODEL", "-m", "ntk"), "which model type 'bert' does not offer"),
         (("MODEL", "-m", "pi:max_seq_length=many"), "max_seq_length='many'"),
-        (("MODEL", "-l", "8"), "length 8"),
         (("MODEL", "MODEL"), "two models are called 'bert'"),
         (("MODEL", "--out", "file"), "--out file is a file"),
-        (("nowhere/at/all",), "nowhere/at/all"),
         (("MODEL", "-t", "passkey", "-t", "passkey"), "two tasks have one name"),
-        (("MODEL", "-t", "needle", "--haystack", "nowhere"), "no .txt file"),
     ],
 )
 def test_mistakes_end_in_one_line(bench, arguments, message) -> None:
@@ -182,19 +177,6 @@ def test_mistakes_end_in_one_line(bench, arguments, message) -> None:
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert message in line
     assert "Traceback" not in result.stderr
-
-
-def test_missing_extra() -> None:
-    code = (
-        "import sys; sys.modules['bm25s'] = None\n"
-        "from pathlib import Path\n"
-        "from longembed_bench.cli import bench\n"
-        "from longembed_st.errors import LongEmbedError\n"
-        "try: bench(['m'], Path('out'))\n"
-        "except LongEmbedError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert 'pip install "longembed-st[bench]"' in done.stdout, done.stderr
 
 
 def test_importing_the_commands_is_light() -> None:
@@ -285,10 +267,8 @@ def test_every_class_has_its_line(bench, tmp_path) -> None:
     assert lines == ["late", "sparse", f"BM25:rerank={pairs('bert')},candidates=3"]
 
 
-@pytest.mark.parametrize("method", ["pcw:passages=true", "chunks"])
-def test_what_a_class_cannot_do_is_refused(bench, tmp_path, method) -> None:
+def test_what_a_class_cannot_do_is_refused(bench, tmp_path) -> None:
     write_data(tmp_path / "data")
-    line = (str(late("bert")), "--no-baselines", "-m", method, "--data", "data", "--out", "out")
-    ended = bench(*line)
+    ended = bench(late("bert"), "--no-baselines", "-m", "chunks", "--data", "data", "--out", "out")
     assert ended.exit_code == 1
     assert "a MultiVectorEncoder cannot use" in " ".join(ended.stderr.split())
