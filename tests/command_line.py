@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
@@ -33,8 +34,14 @@ class Ended:
 
 def longembed(*arguments: object) -> Ended:
     """Run one command line."""
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        code = run([str(argument) for argument in arguments])
+    # Commands silence transformers, which is not undone when a process ends with its command.
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    try:
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = run([str(argument) for argument in arguments])
+    finally:
+        logger.setLevel(level)
     return Ended(code, out.getvalue(), err.getvalue())
 
 

@@ -31,7 +31,7 @@ def bench(tmp_path, small_model, monkeypatch):
     folder = small_model("bert")
 
     def call(*arguments: str):
-        words = [word.replace("MODEL", str(folder)) for word in arguments]
+        words = [str(word).replace("MODEL", str(folder)) for word in arguments]
         return longembed("bench", *words, "--device", "cpu")
 
     return call
@@ -160,17 +160,12 @@ def test_a_truncated_model_is_stopped(bench, tmp_path, monkeypatch) -> None:
     ("arguments", "message"),
     [
         (("MODEL", "-t", "nothing"), "--task 'nothing' is unknown: choose among passkey, needle"),
-        (("MODEL", "-t", "qmsum=nowhere"), "nowhere is not a folder"),
-        (("MODEL", "-m", "nothing"), "unknown method 'nothing'"),
         (("MODEL", "-m", "pcw:windows=3"), "windows"),
         (("MODEL", "-m", "ntk"), "which model type 'bert' does not offer"),
         (("MODEL", "-m", "pi:max_seq_length=many"), "max_seq_length='many'"),
-        (("MODEL", "-l", "8"), "length 8"),
         (("MODEL", "MODEL"), "two models are called 'bert'"),
         (("MODEL", "--out", "file"), "--out file is a file"),
-        (("nowhere/at/all",), "nowhere/at/all"),
         (("MODEL", "-t", "passkey", "-t", "passkey"), "two tasks have one name"),
-        (("MODEL", "-t", "needle", "--haystack", "nowhere"), "no .txt file"),
     ],
 )
 def test_mistakes_end_in_one_line(bench, arguments, message) -> None:
@@ -180,19 +175,6 @@ def test_mistakes_end_in_one_line(bench, arguments, message) -> None:
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert message in line
     assert "Traceback" not in result.stderr
-
-
-def test_missing_extra() -> None:
-    code = (
-        "import sys; sys.modules['bm25s'] = None\n"
-        "from pathlib import Path\n"
-        "from longembed_bench.cli import bench\n"
-        "from longembed_st.errors import LongEmbedError\n"
-        "try: bench(['m'], Path('out'))\n"
-        "except LongEmbedError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert 'pip install "longembed-st[bench]"' in done.stdout, done.stderr
 
 
 def test_importing_the_commands_is_light() -> None:

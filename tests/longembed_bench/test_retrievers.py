@@ -159,8 +159,8 @@ def test_margin_is_paired() -> None:
     assert high - low == pytest.approx(2 * 1.96 * noise.std() / 20, rel=0.1)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
-def test_hybrid_scores_are_the_weighted_sum(model, data, vectors, weight) -> None:
+def test_hybrid_scores_are_the_weighted_sum(model, data, vectors) -> None:
+    weight = 0.4
     whole = WholeDocuments(model, vectors)
     dense = find(whole, data)
     hybrid = Hybrid(whole, weight)

@@ -59,8 +59,8 @@ def test_each_passkey_query_names_the_person_of_its_document() -> None:
         assert [key for key, body in data.documents.items() if f"{name}'s" in body] == [document]
 
 
-@pytest.mark.parametrize("length", [64, 512])
-def test_needle_documents_differ_by_their_needle_alone(length) -> None:
+def test_needle_documents_differ_by_their_needle_alone() -> None:
+    length = 512
     data = needle_data(length, HAYSTACK)
     facts = dict(FACTS)
     seen = set()
