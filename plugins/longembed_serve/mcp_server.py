@@ -177,8 +177,9 @@ def _call(tool: _Tool, index: Index, arguments: Mapping[str, Any]) -> CallToolRe
     except Exception as error:
         _log.exception("a tool for agents failed")
         return _failed(f"{type(error).__name__}. This is an error of longembed-st. See its log")
-    content = TextContent(text=json.dumps(result, ensure_ascii=False))
-    return CallToolResult(content=[content], structured_content=result)
+    # Metadata may have half of a character, which cannot be sent.
+    text = json.dumps(result, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return CallToolResult(content=[TextContent(text=text)], structured_content=json.loads(text))
 
 
 def _complaint(error: Mapping[str, Any]) -> str:

@@ -74,16 +74,16 @@ def test_a_search_is_filtered(index) -> None:
 def test_what_a_search_has_no_room_for_is_named(index) -> None:
     whole = search(index, query="the crane of the council", k=9, passages=9)
     for max_words in range(120, words_of(whole), 40):
-        part = search(
-            index, query="the crane of the council", k=9, passages=9, max_words=max_words
-        )
+        part = search(index, query="the crane of the council", k=9, passages=9, max_words=max_words)
         assert words_of(part) <= max_words
         assert [hit.source for hit in part.hits] == [
             hit.source for hit in whole.hits[: len(part.hits)]
         ]
         missing = len(whole.hits) - len(part.hits)
-        assert part.not_shown == [] if missing == 0 else f"{missing} more documents" in (
-            part.not_shown[0]
+        assert (
+            part.not_shown == []
+            if missing == 0
+            else f"{missing} more documents" in (part.not_shown[0])
         )
         for hit, all_of_it in zip(part.hits, whole.hits, strict=False):
             fewer = len(all_of_it.passages) - len(hit.passages)
