@@ -181,6 +181,7 @@ class CitedDocument(Result):
     source: str
     title: str
     passages: list[CitedPassage]
+    left_out: list[str] = []
 
 
 class ContextResult(Result):

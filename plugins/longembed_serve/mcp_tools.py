@@ -80,7 +80,7 @@ def search(index: Index, arguments: SearchArguments) -> SearchResult:
         return SearchResult(
             is_answered=any(document.is_answer for document in documents),
             hits=shown,
-            not_shown=[f"{len(titles)} more documents: {_names(titles)}"] if titles else [],
+            not_shown=[f"documents ({len(titles)}): {_names(titles)}"] if titles else [],
         )
 
     return _largest_that_fits(build, len(steps), arguments.max_words)
@@ -105,7 +105,7 @@ def get_context(index: Index, arguments: ContextArguments) -> ContextResult:
         result = ContextResult(
             is_answered=context.is_answered,
             text=context.text,
-            documents=_cited(context.citations),
+            documents=_cited(index, context.citations),
         )
         excess = words_of(result) - arguments.max_words
         if excess <= 0:
@@ -137,7 +137,7 @@ def get_document(index: Index, arguments: DocumentArguments) -> DocumentResult:
     not_shown = []
     if words > arguments.max_words // 2:
         metadata = {}
-        not_shown = [f"metadata of {words:,} words: ask with max_words={2 * words + 100}"]
+        not_shown = [f"metadata ({words:,} words): ask with max_words={2 * words + 100}"]
 
     def build(size: int) -> DocumentResult:
         stop = start + size
@@ -238,7 +238,7 @@ def _beside(metadata: Mapping[str, Any], left_out: Iterable[LeftOut]) -> dict[st
     return {
         "metadata": dict(metadata) if is_short else {},
         "left_out": _short_list(left_out),
-        "not_shown": [] if is_short else [f"metadata of {words:,} words: see get_document"],
+        "not_shown": [] if is_short else [f"metadata ({words:,} words): see get_document"],
     }
 
 
@@ -269,15 +269,19 @@ def _found(hit: Hit) -> FoundDocument:
     )
 
 
-def _cited(citations: Iterable[Citation]) -> list[CitedDocument]:
+def _cited(index: Index, citations: Iterable[Citation]) -> list[CitedDocument]:
     documents: dict[str, CitedDocument] = {}
     for citation in citations:
-        document = documents.setdefault(
-            citation.document_id,
-            CitedDocument(source=citation.document_id, title=citation.title, passages=[]),
-        )
-        passage = citation.passage
-        document.passages.append(
+        passage, source = citation.passage, citation.document_id
+        if source not in documents:
+            record = index.record(source)
+            documents[source] = CitedDocument(
+                source=source,
+                title=citation.title,
+                passages=[],
+                left_out=_short_list(record.left_out if record else ()),
+            )
+        documents[source].passages.append(
             CitedPassage(
                 number=citation.number, page=passage.page, start=passage.start, end=passage.end
             )
@@ -286,7 +290,7 @@ def _cited(citations: Iterable[Citation]) -> list[CitedDocument]:
 
 
 def _with_fewer_passages(document: FoundDocument, count: int) -> FoundDocument:
-    more = f"{len(document.passages) - count} more passages"
+    more = f"passages ({len(document.passages) - count})"
     changes = {"passages": document.passages[:count], "not_shown": [*document.not_shown, more]}
     return document.model_copy(update=changes)
 

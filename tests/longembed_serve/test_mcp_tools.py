@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from index_fakes import use_fake_models
 
 from longembed_index import Document, Index
+from longembed_index.documents.parsed import LeftOut
 from longembed_serve import mcp_tools
 from longembed_serve.mcp_schemas import (
     ContextArguments,
@@ -79,15 +82,14 @@ def test_what_a_search_has_no_room_for_is_named(index) -> None:
         assert [hit.source for hit in part.hits] == [
             hit.source for hit in whole.hits[: len(part.hits)]
         ]
-        missing = len(whole.hits) - len(part.hits)
-        assert (
-            part.not_shown == []
-            if missing == 0
-            else f"{missing} more documents" in (part.not_shown[0])
+        missing = whole.hits[len(part.hits) :]
+        assert [f"documents ({len(missing)})" in line for line in part.not_shown] == [True] * bool(
+            missing
         )
+        assert all(hit.title in part.not_shown[0] for hit in missing)
         for hit, all_of_it in zip(part.hits, whole.hits, strict=False):
             fewer = len(all_of_it.passages) - len(hit.passages)
-            assert (f"{fewer} more passages" in hit.not_shown) is (fewer > 0)
+            assert (f"passages ({fewer})" in hit.not_shown) is (fewer > 0)
 
 
 def test_long_metadata_is_named_among_others_and_shown_with_the_document(index) -> None:
@@ -96,7 +98,23 @@ def test_long_metadata_is_named_among_others_and_shown_with_the_document(index) 
     assert "see get_document" in hit.not_shown[0]
     document = read(index, hit.source, max_words=400)
     assert document.metadata["note"].startswith("x x")
-    assert "metadata of" in read(index, hit.source, max_words=100).not_shown[0]
+    assert "metadata (" in read(index, hit.source, max_words=100).not_shown[0]
+
+
+def test_every_tool_tells_which_parts_of_a_file_were_not_read(index) -> None:
+    index.add_documents([Document("scan.pdf", "The mill has a wheel.")])
+    parts = tuple(LeftOut(f"pages {n}-{n + 1}", "scanned pages", 2) for n in range(1, 15, 2))
+    with index.writing() as store:
+        store.write([replace(index.record("scan.pdf"), left_out=parts)])
+    only = {"source": "scan.pdf"}
+    (hit,) = search(index, query="wheel", where=only).hits
+    (entry,) = listed(index, where=only).documents
+    context = mcp_tools.get_context(index, ContextArguments(question="wheel", where=only))
+    named = [str(part) for part in parts]
+    for result in (hit, entry, context.documents[0]):
+        assert result.left_out == [*named[:5], "2 more"]
+    assert read(index, "scan.pdf").left_out == named
+    index.delete(["scan.pdf"])
 
 
 def test_a_context_fits_its_budget_with_its_citations(index) -> None:
