@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,6 +72,47 @@ async def test_a_client_searches_while_others_write_and_after_the_store_is_gone(
         assert "was deleted while it was open" in gone.content[0].text
         # The process lives: it still says what it can do.
         assert len((await client.list_tools()).tools) == 4
+
+
+def test_only_the_protocol_is_on_standard_output_whatever_comes_in(place) -> None:
+    def message(number: int, method: str, **params: object) -> bytes:
+        body = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        return json.dumps(body).encode() + b"\n"
+
+    client = {"name": "test", "version": "1"}
+    sent = [
+        b"not JSON\n",
+        b"\xff\xfe\x00\n",
+        b"[" * 100_000 + b"\n",
+        message(1, "initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo=client),
+        b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n',
+        message(2, "no/such/method"),
+        message(3, "tools/call", name="search", arguments=["crane"]),
+        b'{"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {"name": "search", '
+        b'"arguments": {"query": "half of a character \\ud83d"}}}\n',
+        message(5, "tools/call", name="search", arguments={"query": "who paid for the crane?"}),
+    ]
+    start = command(place)
+    with subprocess.Popen(
+        [start.command, *start.args],
+        env=start.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdin.write(b"".join(sent))
+        process.stdin.flush()
+        answers = {}
+        while 5 not in answers:
+            # Raises if a line is not of the protocol.
+            answer = json.loads(process.stdout.readline())
+            answers[answer.get("id")] = answer
+        rest, messages = process.communicate(timeout=120)
+    assert rest == b""
+    assert b"not of the protocol" in messages
+    assert {"error"} <= answers[2].keys() & answers[3].keys()
+    assert answers[5]["result"]["structuredContent"]["hits"][0]["source"] == "harbour"
+    assert process.returncode == 0
 
 
 def test_a_store_that_is_not_there_ends_the_command_with_the_reason(tmp_path) -> None:
