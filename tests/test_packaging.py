@@ -36,7 +36,7 @@ PARTS = {
     "longembed_index": ("plugins/longembed_index", ["index", "parquet", "testing"]),
     "longembed_ray": ("plugins/longembed_ray", ["ray"]),
     "longembed_bench": ("plugins/longembed_bench", ["bench", "index"]),
-    "longembed_serve": ("plugins/longembed_serve", ["serve"]),
+    "longembed_serve": ("plugins/longembed_serve", ["mcp", "serve"]),
     "longembed_tuning": ("plugins/longembed_tuning", ["train", "index"]),
     "chroma_longembed": ("integrations/chroma_longembed", ["chroma", "index"]),
     "lancedb_longembed": ("integrations/lancedb_longembed", ["lancedb"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from longembed_index.document import Context, Document, Entry, Hit
+from longembed_index.document import Context, Document, Entry, Hit, Record
 from longembed_index.documents.files import find_files, is_missing
 from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.maintain.dry_run import DryRun, dry_run
@@ -123,9 +123,14 @@ class IndexReader:
 
     def get(self, document_id: str) -> Document | None:
         """Return a document with its text; None if there is none with this id."""
+        record = self.record(document_id)
+        return None if record is None else record.document
+
+    def record(self, document_id: str) -> Record | None:
+        """Return a document as the store keeps it, without units; None if there is none."""
         store = self._resources.store()
         records = [] if store is None else store.get([document_id])
-        return records[0].document if records else None
+        return records[0] if records else None
 
     def documents(
         self, patterns: Sequence[str] = (), where: Where | None = None, *, gone: bool = False

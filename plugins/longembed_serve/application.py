@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -22,6 +23,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from longembed_index.errors import StoreError
 from longembed_serve.batching import BusyError, Read
 from longembed_serve.limits import Limits, error_body
+from longembed_serve.mcp_server import http_sessions
 from longembed_serve.schemas import (
     MAX_TEXTS,
     ContextRequest,
@@ -59,10 +61,12 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         key: The API key that requests must send; None if they need none.
         hosts: The host names that requests may use; "*" for any.
     """
+    sessions = http_sessions(service.index, hosts, max_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with sessions.run():
+            yield
         await run_in_threadpool(service.close)
 
     app = FastAPI(
@@ -72,6 +76,7 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
     )
     _answer_errors(app)
     _routes(app, service)
+    app.router.add_route("/mcp", StreamableHTTPASGIApp(sessions))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     documentation = tuple(str(path) for path in (app.docs_url, app.redoc_url) if path)
     return Limits(app, max_bytes, key, documentation)

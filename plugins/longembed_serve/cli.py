@@ -93,8 +93,9 @@ def serve(
         raise ConfigError(
             f"at {host}, other machines could search the store: set {KEY}, or say --without-key"
         )
-    with needs_extra("serve", "fastapi", "uvicorn"):
+    with needs_extra("serve", "fastapi", "mcp", "uvicorn"):
         import fastapi  # noqa: F401 - of the same extra
+        import mcp  # noqa: F401 - of the same extra
         import uvicorn  # noqa: F401 - of the same extra
     from longembed_serve.application import application, server_config
     from longembed_serve.service import Service
