@@ -11,11 +11,11 @@ from torch import Tensor
 from longembed_st.base.passes import unique_token_masks
 
 if TYPE_CHECKING:
-    from longembed_st.sentence_transformer.transformer import LongTransformer
+    from longembed_st.base.reader import LongReader
 
 
 @torch.inference_mode()
-def token_states(reader: LongTransformer, features: dict[str, Any]) -> Tensor:
+def token_states(reader: LongReader, features: dict[str, Any]) -> Tensor:
     """Return the embeddings of the tokens of a text, each once, in the order of the text.
 
     Where a text is read in windows, its leading special tokens are those of the first window, the
