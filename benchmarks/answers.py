@@ -7,8 +7,8 @@ as this package had them before; and by `Index.context`.
 
     python benchmarks/answers.py MODEL DATA [--documents 50] [--keep FOLDER]
 
-DATA has corpus, queries or questions, and evidence as .jsonl.gz. Where evidence is a page, the
-share is that of questions of which some page is touched.
+DATA has corpus, queries or questions, and evidence as .jsonl.gz. Where evidence is a page (counted
+from 0), the share is that of questions of which some page is touched.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_data(folder: Path, most: int | None) -> tuple[dict[str, str], list[Ques
         text, places = texts[key], visible[key]
         if "page" in rows[0]:
             pages = [match.span() for match in re.finditer(r"[^\f]*\f?", text)]
-            ranges = [pages[row["page"] - 1] for row in rows]
+            ranges = [pages[row["page"]] for row in rows]
         else:
             ranges = [located("".join(text.split()), places, piece["text"]) for piece in rows]
         is_page = "page" in rows[0]
