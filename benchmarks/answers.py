@@ -1,14 +1,13 @@
 """Is the answer among the words that a prompt gets? Runs of sentences beside chunks.
 
-The share of the evidence that is handed over at several budgets, inside the right document and
-over all documents: by chunks of 1,000 characters, as LangChain's splitter cuts them, ranked by
+What is handed over of the evidence and of the answer at several budgets, inside the right document
+and over all documents: by chunks of 1,000 characters, as LangChain's splitter cuts them, ranked by
 vectors, by BM25, and by reciprocal ranks; by windows of the model's length with words and vectors,
 as this package had them before; and by `Index.context`.
 
     python benchmarks/answers.py MODEL DATA [--documents 50] [--keep FOLDER]
 
-DATA has corpus, queries or questions, and evidence as .jsonl.gz. Where evidence is a page, the
-share is that of questions of which some page is touched.
+DATA has corpus, queries or questions, and evidence as .jsonl.gz: texts, or pages counted from 0.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import bm25s
 import numpy as np
@@ -38,6 +37,22 @@ from longembed_index.lexical.analyzer import get_analyzer
 OLD_WEIGHT = 0.4
 """Of the vectors, in the version that searched by windows."""
 
+RUNS = "runs of sentences"
+
+
+class Measured(NamedTuple):
+    """What is handed over for a question.
+
+    Attributes:
+        hit: Whether it is something of the evidence.
+        share: The share of the evidence, in characters.
+        answer: Whether it is the text of the answer; None if that is not in the document.
+    """
+
+    hit: bool
+    share: float
+    answer: bool | None
+
 
 @dataclass(frozen=True)
 class Question:
@@ -46,15 +61,22 @@ class Question:
     text: str
     document: str
     evidence: list[tuple[int, int]]
-    is_page: bool
     answer: str
 
-    def share(self, parts: Sequence[Part]) -> float:
-        """Return the share of the evidence that some parts of documents hold."""
-        own = [range(part.start, part.end) for part in parts if part.document_id == self.document]
+    def measure(self, parts: Sequence[Part], texts: dict[str, str]) -> Measured:
+        """Return what of the evidence and of the answer some parts of documents hold."""
+        own = [(part.start, part.end) for part in parts if part.document_id == self.document]
         wanted = {place for start, end in self.evidence for place in range(start, end)}
-        common = len(wanted.intersection(set().union(*own)))
-        return float(common > 0) if self.is_page else common / len(wanted)
+        common = len(wanted.intersection(set().union(*(range(*each) for each in own))))
+        text, answer = texts[self.document], None
+        if self.answer and self.answer in normal(text):
+            answer = any(self.answer in normal(text[start:end]) for start, end in own)
+        return Measured(common > 0, common / len(wanted), answer)
+
+
+def normal(text: str) -> str:
+    """Return a text in lower case, with single spaces."""
+    return " ".join(text.casefold().split())
 
 
 def read_data(folder: Path, most: int | None) -> tuple[dict[str, str], list[Question]]:
@@ -76,11 +98,10 @@ def read_data(folder: Path, most: int | None) -> tuple[dict[str, str], list[Ques
         text, places = texts[key], visible[key]
         if "page" in rows[0]:
             pages = [match.span() for match in re.finditer(r"[^\f]*\f?", text)]
-            ranges = [pages[row["page"] - 1] for row in rows]
+            ranges = [pages[row["page"]] for row in rows]
         else:
             ranges = [located("".join(text.split()), places, piece["text"]) for piece in rows]
-        is_page = "page" in rows[0]
-        questions.append(Question(row["text"], key, ranges, is_page, row.get("answer", "")))
+        questions.append(Question(row["text"], key, ranges, normal(row.get("answer", ""))))
     return texts, questions
 
 
@@ -137,10 +158,12 @@ def chunks_of(index: Index, texts: dict[str, str], keep: Path) -> Pieces:
     return Pieces(texts, parts, np.load(file))
 
 
-def windows_of(index: Index, texts: dict[str, str], store: Any, size: int) -> Pieces:
+def windows_of(index: Index, texts: dict[str, str], size: int) -> Pieces:
     """Return windows of so many tokens, made of whole sentence units."""
     parts, vectors = [], []
-    for key, units in store.units():
+    with index.writing() as store:
+        stored = list(store.units())
+    for key, units in stored:
         windows = (np.cumsum(units.counts) - 1) // size
         for number in np.unique(windows):
             rows = windows == number
@@ -192,15 +215,14 @@ def main() -> None:
 
 
 def measure(index: Index, texts: dict[str, str], questions: list[Question], keep: Path) -> None:
-    """Print the table, and how often the highlighted sentence holds the answer."""
+    """Print the tables, and how often the highlighted sentence holds the answer."""
     model = index.model.model
-    size = model.long_transformer.extension.context.original
     pieces = {
-        "windows": windows_of(index, texts, index._resources.existing_store(), size),
+        "windows": windows_of(index, texts, model.long_transformer.extension.context.original),
         "chunks": chunks_of(index, texts, keep),
     }
     documents = {key: Document(key, text) for key, text in texts.items()}
-    shares: dict[tuple[str, bool, int], list[float]] = defaultdict(list)
+    measured: dict[tuple[str, bool, int], list[Measured]] = defaultdict(list)
     highlighted, seconds = [], []
     for question in track(questions):
         vector = model.encode_query([question.text])[0]
@@ -210,30 +232,42 @@ def measure(index: Index, texts: dict[str, str], questions: list[Question], keep
                 ranked = list(pieces[kind].ranked(question, vector, inside, fuse))
                 for budget in BUDGETS:
                     parts = cut(ranked, documents.__getitem__, budget)
-                    shares[name, inside, budget].append(question.share(parts))
+                    measured[name, inside, budget].append(question.measure(parts, texts))
             where = {"id": question.document} if inside else None
             for budget in BUDGETS:
                 began = time.perf_counter()
                 citations = index.context(question.text, budget, where=where).citations
                 seconds.append(time.perf_counter() - began)
                 parts = [Part(c.document_id, c.passage.start, c.passage.end) for c in citations]
-                shares["runs of sentences", inside, budget].append(question.share(parts))
-        answer = " ".join(question.answer.casefold().split())
-        text = documents[question.document].text
-        if answer and answer in " ".join(text.casefold().split()):
+                measured[RUNS, inside, budget].append(question.measure(parts, texts))
+        text = texts[question.document]
+        if question.answer and question.answer in normal(text):
             (hit,) = index.search(question.text, 1, where={"id": question.document})
             start, end = hit.passages[0].sentence or (0, 0)
-            highlighted.append(answer in " ".join(text[start:end].casefold().split()))
-    print(f"{len(questions)} questions; inside the document, over all:")
-    for name in [*FUSIONS, "runs of sentences"]:
-        cells = [
-            " ".join(f"{100 * np.mean(shares[name, inside, budget]):5.1f}" for budget in BUDGETS)
-            for inside in (True, False)
-        ]
-        print(f"{name:36} {'  |  '.join(cells)}")
+            highlighted.append(question.answer in normal(text[start:end]))
+    for name in Measured._fields:
+        print_table(name, measured)
     if highlighted:
         print(f"the sentence holds the answer: {np.sum(highlighted)} of {len(highlighted)}")
     print(f"a context takes {1_000 * np.median(seconds):.0f} ms")
+
+
+def print_table(field: str, measured: dict[tuple[str, bool, int], list[Measured]]) -> None:
+    """Print one of the measures in percent, of the questions that it can be computed for."""
+    values = {
+        key: [getattr(row, field) for row in rows if getattr(row, field) is not None]
+        for key, rows in measured.items()
+    }
+    (count,) = {len(rows) for rows in values.values()}
+    if not count:
+        return
+    print(f"{field}, {count} questions; inside the document, over all:")
+    for name in [*FUSIONS, RUNS]:
+        cells = [
+            " ".join(f"{100 * np.mean(values[name, inside, budget]):5.1f}" for budget in BUDGETS)
+            for inside in (True, False)
+        ]
+        print(f"{name:36} {'  |  '.join(cells)}")
 
 
 if __name__ == "__main__":
