@@ -17,7 +17,7 @@ from longembed_index.document import Document, Entry, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
-from longembed_index.maintain.read_ahead import SourceReader, Reading
+from longembed_index.maintain.read_ahead import Reading, SourceReader
 from longembed_index.maintain.report import Outcome, Report, Status, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
