@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+VERSION = 2
+"""Raise it when a change gives another graph for the same model, or other files: the encoders of
+other versions are left alone, as their programs may still be used."""
+
 SETTINGS, TOKENIZER, WHITENING = "query.json", "tokenizer.json", "whitening.npy"
 """The files of a query encoder; its graph is kept with the other graphs."""
 
@@ -122,7 +126,7 @@ def query_encoder(fingerprint: str | None) -> QueryEncoder | None:
 
 def encoder_folder(fingerprint: str) -> Path:
     """Return the folder for the query encoder of a model, whether it exists or not."""
-    return cache_folder() / "queries" / fingerprint.removeprefix("sha256:")
+    return cache_folder() / "queries" / f"version-{VERSION}" / fingerprint.removeprefix("sha256:")
 
 
 def forget_encoder(fingerprint: str) -> None:

@@ -24,6 +24,7 @@ from longembed_st.backends.query_encoder import (
     PROBES,
     SETTINGS,
     TOKENIZER,
+    VERSION,
     WHITENING,
     QueryEncoder,
     encoder_folder,
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 logger = logging.getLogger(__name__)
-
-VERSION = 2
-"""Raise it when a change of this code gives another graph for the same model."""
 
 MAX_PARAMETERS = 700_000_000
 """Larger models get no encoder, because their graphs would take gigabytes."""

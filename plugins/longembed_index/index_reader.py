@@ -250,9 +250,10 @@ class IndexReader:
         """Ask the searcher; again if other vectors took the place of the store's meanwhile."""
         question = parse_question(query)
         check_query(question.text)
-        if not len(self):
+        searcher = self._resources.searcher() if self.exists else None
+        if searcher is None or not searcher.documents:
             raise ConfigError(f"the index in {escaped(self.directory)} is empty. Add documents")
-        store, searcher = self._resources.existing_store(), self._resources.searcher()
+        store = self._resources.existing_store()
         while True:
             info = store.info
             ranking = info.ranking.with_overrides(mode, weight)

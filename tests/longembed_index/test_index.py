@@ -109,6 +109,39 @@ def test_what_does_not_go_with_the_stored_index_is_refused(index, place) -> None
     assert Index.open(place).model_name == "moved/one"
 
 
+def test_the_model_is_loaded_for_new_documents_only(index, place, documents) -> None:
+    steps: list[str] = []
+
+    def note(step: str, done: int, total: int) -> None:
+        steps.append(step)
+
+    with Index.open(place) as again:
+        assert again.add_documents(documents, on_step=note).counts["unchanged"] == 3
+        assert not again.is_model_loaded
+        again.add_documents([Document("new", "a new text")], on_step=note)
+        again.add_documents([Document("newer", "a newer text")], on_step=note)
+        assert again.is_model_loaded
+        assert steps.count("model") == 1
+    with Index.open(place, "another/model") as other, pytest.raises(ConfigError, match="different"):
+        other.add_documents(documents)
+
+
+def test_unchanged_files_need_no_libraries_of_models(index, docs, place) -> None:
+    index.add(docs)
+    code = """
+        import io
+        from contextlib import redirect_stdout
+        from longembed_st.command.app import run
+        with redirect_stdout(io.StringIO()) as output:
+            code = run(["index", given[0], "--store", given[1]])
+        answer([code, " ".join(output.getvalue().split())])
+    """
+    heavy = ("torch", "transformers", "sentence_transformers", "chromadb", "lancedb", "scipy")
+    code, output = run_fresh(code, docs.parent, given=[str(docs), str(place)], blocked=heavy)
+    assert code == 0
+    assert "documents unchanged │ 3" in output
+
+
 def test_language_and_ranking_are_set_before_the_first_document(place, fake_models) -> None:
     with Index.open(place, "some/one", language="german", units=False) as index:
         index.ranking = Ranking(mode="lexical", weight=0.7)
@@ -167,7 +200,7 @@ def test_words_alone_need_no_torch(index, place, tmp_path) -> None:
             hits = index.search("budget of the bridge", mode="lexical", where={"words": 13})
             answer([hit.to_dict() for hit in hits])
     """
-    heavy = ("torch", "transformers", "sentence_transformers")
+    heavy = ("torch", "transformers", "sentence_transformers", "chromadb", "lancedb", "scipy")
     (hit,) = run_fresh(code, tmp_path, given=str(place), blocked=heavy)
     assert (hit["source"], hit["passages"][0]["text"]) == ("budget", TEXTS["budget"])
 

@@ -305,13 +305,16 @@ def index(
             console.say(display.model_line(index.info.provenance.settings))
             finish(report)
         if verify:
+            with loading(console, None if index.is_model_loaded else index.model_name):
+                count = index.verify()
             (console if as_json else out).say(
-                f"Verified: {index.verify()} stored vectors are those of the model."
+                f"Verified: {count} stored vectors are those of the model."
             )
         if watch:
             console.say("Watching for changes; Ctrl-C ends.", style="dim")
-            for report in index.watch(*paths, **options):
-                finish(report)
+            with loading(console):
+                for report in index.watch(*paths, **options):
+                    finish(report)
     if strict and not is_complete:
         raise typer.Exit(1)
 

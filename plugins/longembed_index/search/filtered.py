@@ -23,6 +23,9 @@ _KEPT = 32
 _SCANS = 3
 """After so many filters of a generation, all fields are kept: reading them takes about as long."""
 
+MOST_DOCUMENTS = 500_000
+"""The fields of more documents are not kept: they would take hundreds of megabytes."""
+
 _UNIQUE = frozenset({"id", "source", "content_hash"})
 """Fields in which every document has another value: they are left to the store."""
 
@@ -73,7 +76,7 @@ class FilteredDocuments:
             return [entry.id for entry in self._store.entries(where)]
         if fields is None or fields[0] != generation:
             scans = self._scans[1] if self._scans[0] == generation else 0
-            if scans < _SCANS:
+            if scans < _SCANS or len(self._store) > MOST_DOCUMENTS:
                 self._scans = (generation, scans + 1)
                 return [entry.id for entry in self._store.entries(where)]
             self._fields = fields = (generation, Fields(self._store.entries()))

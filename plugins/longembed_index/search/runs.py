@@ -41,6 +41,9 @@ AROUND_WEIGHT = 1 / 3
 """Weight of the text around a run; the run itself has the rest."""
 
 
+_LAST = np.iinfo(np.int64).max
+
+
 class Runs(NamedTuple):
     """Runs of about the same number of words, one from each sentence of a document.
 
@@ -269,7 +272,7 @@ def _counts_before(
     sentences: Sentences, places: TermPlaces, terms: int
 ) -> tuple[NDArray[np.float64], Integers]:
     """Count the occurrences of each query term, and all terms, before each sentence and the end."""
-    bounds = np.append(sentences.ranges[:, 0], np.iinfo(np.int64).max)
+    bounds = np.append(sentences.ranges[:, 0], _LAST)
     owners = np.searchsorted(bounds, places.characters, side="right")
     pairs = owners * max(terms, 1) + places.terms
     # Row 0 counts the terms before the first sentence.

@@ -50,9 +50,18 @@ class Searcher:
         self._store, self._words, self._budget = store, words, budget
         self._sentences = SentenceCache(store, budget)
         self._filtered = FilteredDocuments(store)
+        self._counted: tuple[int, int] = (-1, 0)
         self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
         self._lock, self._lock_process = threading.Lock(), os.getpid()
+
+    @property
+    def documents(self) -> int:
+        """Return how many documents the store has; counted once for each generation."""
+        generation, counted = self._store.generation, self._counted
+        if counted[0] != generation:
+            self._counted = counted = (generation, len(self._store))
+        return counted[1]
 
     def search(
         self,
@@ -158,7 +167,7 @@ class Searcher:
         if where and not among:
             self._filtered.check_keys(where)
             return None
-        documents = len(self._store)
+        documents = self.documents
         dense, words = None, None
         if vector is not None and ranking.mode != "lexical":
             vector = _unit(vector)

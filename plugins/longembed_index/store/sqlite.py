@@ -73,7 +73,6 @@ class SqliteStore:
         self._name = collection
         self._state = state
         self._matrix: tuple[int, int, list[str], NDArray[np.float32]] | None = None
-        self._count: tuple[int, int, int] | None = None
         self._info: tuple[str, StoreInfo] | None = None
 
     # Reading.
@@ -95,11 +94,7 @@ class SqliteStore:
 
     def __len__(self) -> int:
         with self._read() as (connection, collection):
-            kept = self._count
-            if kept is None or kept[:2] != collection[:2]:
-                documents = count_documents(connection, collection.number)
-                self._count = kept = (*collection[:2], documents)
-        return kept[2]
+            return count_documents(connection, collection.number)
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in their order, without units."""

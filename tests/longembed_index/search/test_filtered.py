@@ -95,6 +95,14 @@ def test_fields_are_read_once_after_some_filters_and_again_of_another_generation
         expected[5].sort()
 
 
+def test_fields_of_too_many_documents_are_not_kept(store, monkeypatch) -> None:
+    monkeypatch.setattr(filtered, "MOST_DOCUMENTS", 59)
+    documents = FilteredDocuments(store)
+    for number in range(9):
+        documents.select({"a": number})
+    assert store.lists == 9
+
+
 def test_ids_are_asked_of_the_store(store) -> None:
     documents = FilteredDocuments(store)
     assert list(documents.select({"id": "0*"})) == [f"0{number}" for number in range(10)]
