@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 FEW = 1_000
 """Of so many documents, the words of all are scored."""
 
-_FILTERS = 32
-"""Filters whose documents are remembered until the store changes."""
+_FILTERS, _FILTERED = 32, 500_000
+"""The most filters whose documents are remembered until the store changes, and the most ids of
+these: about 100 MB."""
 
 
 class Searcher:
@@ -191,9 +192,12 @@ class Searcher:
         kept = self._selected
         if kept is None or kept[0] != generation or len(kept[1]) >= _FILTERS:
             kept = self._selected = (generation, {})
-        if key not in kept[1]:
-            kept[1][key] = [entry.id for entry in self._store.entries(where)]
-        return kept[1][key]
+        ids = kept[1].get(key)
+        if ids is None:
+            ids = [entry.id for entry in self._store.entries(where)]
+            if len(ids) + sum(map(len, list(kept[1].values()))) <= _FILTERED:
+                kept[1][key] = ids
+        return ids
 
     def _check_keys(self, where: Where) -> None:
         """Raise `ConfigError` if no document has a key of a filter: a typing error, mostly."""
