@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -67,6 +68,12 @@ def own_code(folder: Path) -> None:
     (folder / "modules.json").write_text(json.dumps(modules))
 
 
+def pipe(folder: Path) -> None:
+    """A configuration that whoever reads it waits for."""
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+
+
 def no_tokenizer(folder: Path) -> None:
     """A folder without any of the tokenizer's files."""
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
@@ -95,6 +102,15 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no tokenizer": (no_tokenizer, "knows no words"),
     "a malicious pickle": (malicious_pickle, "safetensors"),
     "a module of its own": (own_code, "evil"),
+    "a kernel of the hub": (
+        changed("config.json", _attn_implementation="kernels-community/flash-attn2"),
+        "kernels-community/flash-attn2.*would run here",
+    ),
+    "a kernel of the hub, for a module": (
+        changed("sentence_bert_config.json", model_args={"attn_implementation": {"": "a/b"}}),
+        "sentence_bert_config.json .*kernel of the hub",
+    ),
+    "a pipe": (pipe, "config.json' is not a regular file"),
 }
 """Each damage, and a regular expression for what is said of it."""
 

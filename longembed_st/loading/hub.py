@@ -22,7 +22,7 @@ _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
 
 
 def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) -> None:
-    """Raise `ModelError` if there is neither such a folder nor such a model.
+    """Raise `ModelError` if there is neither such a folder nor such a model, or a pipe in it.
 
     Loading itself would retry every file for minutes when the hub is out of reach.
 
@@ -31,6 +31,7 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
         model_kwargs: Arguments of `SentenceTransformer` that say where to look.
     """
     if os.path.isdir(model_name_or_path):
+        _refuse_pipes(Path(model_name_or_path))
         return
     if not _NAME.fullmatch(model_name_or_path) or os.path.exists(model_name_or_path):
         raise ModelError(f"{model_name_or_path!r} is not a folder. {_WAY_OUT}")
@@ -61,6 +62,13 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
                 reason = f"it is not in the local cache, and the hub cannot be reached ({error})"
                 break
     raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}. {_WAY_OUT}")
+
+
+def _refuse_pipes(folder: Path) -> None:
+    """Raise `ModelError` for what is not a file: whoever reads a pipe may wait for ever."""
+    for path in [*folder.glob("*"), *folder.glob("*/*")]:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ModelError(f"{str(path)!r} is not a regular file. {_WAY_OUT}")
 
 
 def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

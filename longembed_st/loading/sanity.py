@@ -30,6 +30,9 @@ _SIZES = {
 STANFORD = "HF_ColBERT"
 """The architecture of the first late-interaction checkpoints, whose projection has no module."""
 
+_SETTINGS = ("config.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+"""Files whose settings transformers gets."""
+
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
 
@@ -60,7 +63,9 @@ def refuse_random_weights(model: BaseModel, name: str, where: dict[str, Any]) ->
 
 
 def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> None:
-    """Raise `ModelError` if a size in a model's configuration is impossible, before it is built.
+    """Raise `ModelError` if a configuration cannot be used, before the model is built.
+
+    A size may be impossible, or it may name code of the hub that transformers would run.
 
     Args:
         model_name_or_path: What the user named.
@@ -80,6 +85,39 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
                 f"the configuration of {model_name_or_path!r} says {name}={str(value)[:20]}, where "
                 f"a number from 1 to {most:,} is expected. {_WAY_OUT}"
             )
+    _refuse_kernels(model_name_or_path, where)
+
+
+def _refuse_kernels(name: str, where: dict[str, Any]) -> None:
+    """Raise `ModelError` if a configuration names code of the hub that transformers would run."""
+    folders = [""]
+    for module in checkpoint_json(name, "modules.json", where) or []:
+        folders.append(module["path"])
+        routes = checkpoint_json(name, "router_config.json", where, module["path"]) or {}
+        folders += [f"{module['path']}/{route}" for route in routes.get("types", {})]
+    for folder in dict.fromkeys(folders):
+        for file in _SETTINGS:
+            kernel = _kernel_of(checkpoint_json(name, file, where, folder))
+            if kernel is not None:
+                raise ModelError(
+                    f"{file} of {name!r} says that a kernel of the hub is used ({kernel}), whose "
+                    "code would run here. Remove that; to use a kernel all the same, pass "
+                    "model_kwargs={'attn_implementation': ...}"
+                )
+
+
+def _kernel_of(value: Any, is_implementation: bool = False) -> str | None:
+    """Return what in some settings stands for code of the hub; None without it."""
+    if isinstance(value, str):
+        return value if is_implementation and "/" in value else None
+    items = value.items() if isinstance(value, dict) else ()
+    for name, inner in enumerate(value) if isinstance(value, list) else items:
+        if name in ("use_kernels", "kernel_config") and inner:
+            return str(name)
+        kernel = _kernel_of(inner, is_implementation or str(name).endswith("_implementation"))
+        if kernel is not None:
+            return kernel
+    return None
 
 
 def refuse_meaningless(

@@ -21,9 +21,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from longembed_index.errors import StoreError
-from longembed_serve.batching import BusyError, Read
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.mcp_server import http_sessions
+from longembed_serve.protocol import TimedProtocol
+from longembed_serve.queues import BusyError
 from longembed_serve.schemas import (
     MAX_TEXTS,
     ContextRequest,
@@ -37,6 +38,12 @@ from longembed_st.errors import LongEmbedError, ModelError
 
 _MAX_HEADERS = 64_000
 """The size limit of a request's headers, in bytes."""
+
+_MAX_CONNECTIONS = 512
+"""The most connections at the same time; beyond, requests get 503."""
+
+GRACE_SECONDS = 8
+"""How long requests may go on when the server is to stop: `docker stop` waits for 10 seconds."""
 
 CLIENT_LEFT = 499
 """The status that nginx logs when a client closes its connection before the answer."""
@@ -82,21 +89,24 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
     return Limits(app, max_bytes, key, documentation)
 
 
-def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
+def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) -> uvicorn.Config:
     """Return the configuration of uvicorn.
 
     Args:
         app: The application.
         host: The address to listen at.
         port: The port to listen at; 0 for any free port.
+        grace: How long requests may go on when the server is to stop, in seconds.
     """
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        # Only this parser can limit the size of the headers.
-        http="h11",
+        http=TimedProtocol,
+        ws="none",
         h11_max_incomplete_event_size=_MAX_HEADERS,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=grace,
         log_level="warning",
         server_header=False,
     )
@@ -116,7 +126,7 @@ def _routes(app: FastAPI, service: Service) -> None:
         if not texts or len(texts) > MAX_TEXTS:
             raise HTTPException(400, f"input: give 1 to {MAX_TEXTS:,} texts, not {len(texts):,}")
         futures = service.batcher.submit(texts, body.input_type)
-        read = await _results_while_connected(request, futures)
+        read = await _results(request, futures)
         as_base64 = body.encoding_format == "base64"
         data = [
             {
@@ -153,25 +163,27 @@ def _routes(app: FastAPI, service: Service) -> None:
         return _described(service)
 
     @app.post("/search")
-    async def search(body: SearchRequest) -> Response:
+    async def search(request: Request, body: SearchRequest) -> Response:
         """Return the best documents for a question, with their best passages."""
-        hits = await run_in_threadpool(lambda: service.search(body))
+        (hits,) = await _results(request, [service.queued(service.search, body)])
         return JSONResponse({"hits": hits})
 
     @app.post("/context")
-    async def context(body: ContextRequest) -> Response:
+    async def context(request: Request, body: ContextRequest) -> Response:
         """Return the passages that answer a question, as one text for a prompt."""
-        return JSONResponse(await run_in_threadpool(lambda: service.context(body)))
+        (found,) = await _results(request, [service.queued(service.context, body)])
+        return JSONResponse(found)
 
     @app.post("/document")
-    async def document(body: DocumentRequest) -> Response:
+    async def document(request: Request, body: DocumentRequest) -> Response:
         """Return the text of a document of the index."""
-        return JSONResponse(await run_in_threadpool(lambda: service.document(body.source)))
+        (found,) = await _results(request, [service.queued(service.document, body)])
+        return JSONResponse(found)
 
     @app.post("/v1/rerank")
-    async def rerank(body: RerankRequest) -> Response:
+    async def rerank(request: Request, body: RerankRequest) -> Response:
         """Order documents by their scores for a query."""
-        results = await run_in_threadpool(lambda: service.rerank(body))
+        (results,) = await _results(request, [service.queued(service.rerank, body)])
         return JSONResponse({"results": results, "model": "reranker"})
 
     @app.get("/healthz")
@@ -184,7 +196,7 @@ def _routes(app: FastAPI, service: Service) -> None:
                 "model": service.model_name,
                 "dimensions": service.dimensions,
                 "documents": documents,
-                "waiting": service.batcher.waiting,
+                "waiting": service.waiting,
                 "reranker": service.reranker is not None,
             }
         )
@@ -255,20 +267,23 @@ def _encoded(vector: Any, width: int, as_base64: bool) -> str | list[float]:
     return numbers
 
 
-async def _results_while_connected(request: Request, futures: Sequence[Future[Read]]) -> list[Read]:
-    """Return the results of futures; cancel them if the client disconnects."""
-    results = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+async def _results(request: Request, futures: Sequence[Future[Any]]) -> list[Any]:
+    """Return the results of futures; cancel them if the client disconnects, or the server stops."""
+    # With the errors as results: nobody may come to ask for them.
+    results = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
     disconnect = asyncio.ensure_future(_disconnected(request))
     awaited: list[asyncio.Future[Any]] = [results, disconnect]
     try:
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         if not results.done():
             raise ClientLeftError
+        for result in results.result():
+            if isinstance(result, BaseException):
+                raise result
         return list(results.result())
     finally:
         for future in futures:
             future.cancel()
-        results.cancel()
         disconnect.cancel()
 
 

@@ -14,6 +14,7 @@ from longembed_index.command.options import (
     StoreOption,
     open_index,
 )
+from longembed_st.command.app import INTERRUPTED
 from longembed_st.command.display import loading
 from longembed_st.command.options import (
     BackendOption,
@@ -66,6 +67,12 @@ def serve(
         ),
     ] = 20,
     most_body: Annotated[int, typer.Option(min=1, metavar="MB", help="The longest request.")] = 20,
+    grace: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long requests may go on after SIGTERM or Ctrl-C."
+        ),
+    ] = 8,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,7 +91,8 @@ def serve(
     clients send, texts of any length, and says of each what was read; `POST /search` answers from
     the store, `POST /v1/rerank` orders documents. Requests that come together are read together.
     Texts are never logged. With the environment variable LONGEMBED_API_KEY set, requests must bring
-    it as a bearer token. SIGTERM ends the server when it has answered what it accepted.
+    it as a bearer token. SIGTERM ends the server when it has answered what it accepted, after
+    --grace seconds at the latest.
 
     Example: `longembed serve --store ./store --port 8080`
     """
@@ -113,8 +121,14 @@ def serve(
         service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000, name=name)
     hosts = ["*"] if not _is_loopback(host) and not allow_host else _names(host, allow_host)
     app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
-    server = _server(server_config(app, host, port), lambda address: console.say(f"Open {address}"))
-    server.run()
+    config = server_config(app, host, port, grace)
+    server = _server(config, lambda address: console.say(f"Open {address}"))
+    try:
+        server.run()
+    finally:
+        if service.is_working:
+            # The interpreter must not end while a thread computes: the libraries might crash.
+            os._exit(INTERRUPTED)
 
 
 def _server(config: Any, on_start: Any) -> Any:

@@ -1,9 +1,11 @@
-"""Limits on every request: its size, its key, and what browsers may do with the answer."""
+"""Limits on requests: their size, time and key, and what browsers may do with the answers."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+from contextlib import suppress
 from typing import Any
 
 Scope = dict[str, Any]
@@ -23,6 +25,20 @@ HEADERS = [
 OPEN = ("/", "/page.js", "/page.css", "/healthz")
 """Paths that need no key: they tell nothing of the documents."""
 
+BODY_SECONDS = 60.0
+"""How long the body of a request may take."""
+
+BODIES_AT_ONCE = 10
+"""Bodies of the largest size whose bytes are held at the same time, of all requests together."""
+
+_DRAINED_SECONDS = 10.0
+_DRAINED_BYTES = 200_000_000
+"""After a refusal the rest of a body is received and dropped, up to these limits: if the connection
+were closed before, clients that are still sending would not see the answer."""
+
+
+_END = {"type": "http.response.body", "body": b""}
+
 
 class Limits:
     """Wrap an ASGI application in limits.
@@ -39,6 +55,7 @@ class Limits:
     ) -> None:
         self._app, self._max_bytes, self._key = app, max_bytes, key
         self._documentation = api_documentation
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle a request.
@@ -51,72 +68,157 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = _Body(self, receive)
+        is_started = False
+
+        async def with_headers(message: Any) -> None:
+            nonlocal is_started
+            if message["type"] == "http.response.start":
+                is_started = True
+                if scope["path"] not in self._documentation:
+                    message = {**message, "headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        try:
+            await self._answer_or_refuse(scope, body, with_headers)
+        except asyncio.CancelledError:
+            # The time for the stop of the server is over.
+            if not is_started:
+                await _refuse(with_headers, _RefusedError(503, "the server stops"))
+                await send(_END)
+        finally:
+            self._held -= body.held
+
+    async def _answer_or_refuse(self, scope: Scope, body: _Body, send: Any) -> None:
+        try:
+            await self._answer(scope, body, send)
+        except _RefusedError as refused:
+            await _refuse(send, refused)
+            await body.drain()
+            await send(_END)
+
+    async def _answer(self, scope: Scope, body: _Body, send: Any) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}
         if self._key is not None and scope["path"] not in OPEN:
-            header = headers.get(b"authorization", b"")
-            expected = b"Bearer " + self._key.encode()
-            if not hmac.compare_digest(header, expected):
-                await _refuse(send, 401, "give the key: Authorization: Bearer KEY")
-                return
+            kind, _, key = headers.get(b"authorization", b"").partition(b" ")
+            is_right = hmac.compare_digest(key.strip(), self._key.encode())
+            if kind.lower() != b"bearer" or not is_right:
+                raise _RefusedError(401, "give the key: Authorization: Bearer KEY")
         length = headers.get(b"content-length", b"0")
-        too_long = f"the body is longer than {self._max_bytes:,} bytes: send fewer texts at once"
-        if length.isdigit() and int(length) > self._max_bytes:
-            await _refuse(send, 413, too_long)
-            return
-        body = await _collect(receive, self._max_bytes)
-        if body is None:
-            await _refuse(send, 413, too_long)
+        if length.isdigit():
+            self.check_length(int(length[:20]))
+        try:
+            await asyncio.wait_for(body.collect(), BODY_SECONDS)
+        except asyncio.TimeoutError:
+            raise _RefusedError(
+                408, f"the body did not come within {BODY_SECONDS:.0f} s: send it quicker"
+            ) from None
+        if body.is_cut_off:
+            # Nobody is there to be answered.
             return
         if b"origin" not in headers:
             # Not from a browser: curl and others send JSON without saying so. A page of another
             # site could send other types without being asked for permission first.
             others = [pair for pair in scope["headers"] if pair[0].lower() != b"content-type"]
             scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
-        is_documentation = scope["path"] in self._documentation
+        await self._app(scope, body.receive, send)
 
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start" and not is_documentation:
-                message = {**message, "headers": [*message["headers"], *HEADERS]}
-            await send(message)
+    def check_length(self, length: int) -> None:
+        """Refuse a body that is too long."""
+        if length > self._max_bytes:
+            raise _RefusedError(
+                413, f"the body is longer than {self._max_bytes:,} bytes: send fewer texts at once"
+            )
 
-        await self._app(scope, _replay(body, receive), with_headers)
-
-
-async def _collect(receive: Any, max_bytes: int) -> bytes | None:
-    """Return the body; None if it is too long, or if the client has gone."""
-    parts = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        part = message.get("body", b"")
-        size += len(part)
-        if size > max_bytes:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+    def hold(self, size: int) -> None:
+        """Count bytes that are held in memory, or refuse them."""
+        self._held += size
+        if self._held > BODIES_AT_ONCE * self._max_bytes:
+            raise _RefusedError(429, "too many long requests are here at once; try again in 5 s")
 
 
-def _replay(body: bytes, receive: Any) -> Any:
-    is_sent = False
+class _Body:
+    """The body of a request.
 
-    async def replay() -> Any:
-        nonlocal is_sent
-        if is_sent:
-            return await receive()
-        is_sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
+    Args:
+        limits: The limits on it.
+        receive: Returns its parts.
 
-    return replay
+    Attributes:
+        held: The number of bytes that are counted as held in memory.
+        is_cut_off: Whether the client left before the end.
+    """
+
+    def __init__(self, limits: Limits, receive: Any) -> None:
+        self._limits, self._receive = limits, receive
+        self._parts: list[bytes] = []
+        self._is_complete = self._is_read = False
+        self.held = 0
+        self.is_cut_off = False
+
+    async def collect(self) -> None:
+        """Receive the body to its end."""
+        while not self._is_complete:
+            part = await self._next()
+            self.held += len(part)
+            self._limits.hold(len(part))
+            self._limits.check_length(self.held)
+            self._parts.append(part)
+
+    async def receive(self) -> Any:
+        """Return the body as one message, and then what comes after it."""
+        if self._is_read:
+            return await self._receive()
+        self._is_read = True
+        content = b"".join(self._parts)
+        self._parts.clear()
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def drain(self) -> None:
+        """Receive and drop what is left of the body, up to a limit."""
+        self._parts.clear()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._drop(), _DRAINED_SECONDS)
+
+    async def _drop(self) -> None:
+        dropped = 0
+        while not self._is_complete and dropped < _DRAINED_BYTES:
+            dropped += len(await self._next())
+
+    async def _next(self) -> bytes:
+        """Receive a part of the body."""
+        message = await self._receive()
+        self.is_cut_off = message["type"] != "http.request"
+        self._is_complete = self.is_cut_off or not message.get("more_body")
+        part: bytes = message.get("body", b"")
+        return part
 
 
-async def _refuse(send: Any, status: int, reason: str) -> None:
-    content = json.dumps(error_body(reason, status)).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+class _RefusedError(Exception):
+    """Raised when a request is not let in.
+
+    Args:
+        status: The status code.
+        reason: What is wrong, and what to do.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+async def _refuse(send: Any, refused: _RefusedError) -> None:
+    """Send the answer, but not its end."""
+    content = json.dumps(error_body(str(refused), refused.status)).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"connection", b"close"),
+    ]
+    if refused.status in (429, 503):
+        headers.append((b"retry-after", b"5"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
 def error_body(reason: str, status: int, parameter: str | None = None) -> dict[str, Any]:

@@ -55,6 +55,15 @@ class _Body(BaseModel):
         return {name: value for name, value in data.items() if value is not None}
 
 
+class CostlyRequest(_Body):
+    """A request whose answer takes some time."""
+
+    @property
+    def cost(self) -> int:
+        """Return about how many characters are read for it."""
+        return 1_000
+
+
 class EmbeddingsRequest(_Body):
     """Texts to embed, as OpenAI's clients send them; `input_type` is the role of the texts."""
 
@@ -69,7 +78,7 @@ class EmbeddingsRequest(_Body):
     )
 
 
-class SearchRequest(_Body):
+class SearchRequest(CostlyRequest):
     """A question to the index."""
 
     model_config = ConfigDict(extra="forbid")
@@ -83,8 +92,13 @@ class SearchRequest(_Body):
     rerank: bool = False
     candidates: Annotated[Integer, Field(ge=1, le=1000)] = 50
 
+    @property
+    def cost(self) -> int:
+        """Return about how many characters are read for it."""
+        return 1_000 + len(self.query) + (10_000 * self.candidates if self.rerank else 0)
 
-class ContextRequest(_Body):
+
+class ContextRequest(CostlyRequest):
     """Hold a question whose answer is to be put into a prompt."""
 
     query: str
@@ -93,8 +107,13 @@ class ContextRequest(_Body):
     mode: Literal["hybrid", "dense", "lexical"] | None = None
     weight: Annotated[float, Field(ge=0, le=1)] | None = None
 
+    @property
+    def cost(self) -> int:
+        """Return about how many characters are read for it."""
+        return 1_000 + len(self.query)
 
-class RerankRequest(_Body):
+
+class RerankRequest(CostlyRequest):
     """Documents to rerank, as the clients of other services send them."""
 
     query: str
@@ -105,8 +124,13 @@ class RerankRequest(_Body):
     )
     return_documents: bool = False
 
+    @property
+    def cost(self) -> int:
+        """Return about how many characters are read for it."""
+        return sum(len(str(document)) + len(self.query) for document in self.documents)
 
-class DocumentRequest(_Body):
+
+class DocumentRequest(CostlyRequest):
     """The id of a document of the index."""
 
     model_config = ConfigDict(extra="forbid")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from longembed_serve.batching import Batcher
+from longembed_serve.queues import Job, Queue
+from longembed_serve.schemas import CostlyRequest
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +22,14 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 20_000_000
 """Characters of texts that may wait to be embedded."""
+
+_QUICK_THREADS = max(2, min(8, os.cpu_count() or 1))
+_SLOW_THREADS = 2
+_SLOW_COST = 5_000
+"""The cost of requests from which on they are slow."""
+
+Request = TypeVar("Request", bound=CostlyRequest)
+Answer = TypeVar("Answer")
 
 
 class NotFoundError(Exception):
@@ -56,6 +69,9 @@ class Service:
             lambda texts, role: index.model.model.encode_with_coverage(texts, role=role),
             max_waiting,
         )
+        self._quick = Queue(_call, _QUICK_THREADS, max_waiting)
+        self._slow = Queue(_call, _SLOW_THREADS, max_waiting)
+        self._queues = (self.batcher, self._quick, self._slow)
 
     @property
     def model_name(self) -> str:
@@ -76,6 +92,27 @@ class Service:
     def dimensions(self) -> int:
         """Return the length of a vector."""
         return int(self.index.model.model.get_embedding_dimension() or 0)
+
+    def queued(self, answer: Callable[[Request], Answer], request: Request) -> Future[Answer]:
+        """Return the answer to a request, in its turn.
+
+        Slow requests have threads of their own, so that no quick one waits for one.
+
+        Args:
+            answer: A method of this class.
+            request: What it is called with.
+
+        Raises:
+            BusyError: If too much is waiting.
+        """
+        job = Job(partial(answer, request), request.cost)
+        (self._slow if job.cost > _SLOW_COST else self._quick).put([job])
+        return job.future
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of texts and requests that wait for their turns."""
+        return self.batcher.waiting + len(self._quick) + len(self._slow)
 
     def search(self, request: SearchRequest) -> list[dict[str, Any]]:
         """Return the documents that answer a question, best first, as plain data.
@@ -162,10 +199,28 @@ class Service:
             raise ConfigError("there is no reranker: start the server with --rerank MODEL")
         return self.reranker
 
-    def close(self) -> None:
-        """Embed what was accepted, and end."""
-        self.batcher.close()
+    @property
+    def is_working(self) -> bool:
+        """Return whether a thread has not ended, which all do when the service is closed."""
+        return any(queue.is_working for queue in self._queues)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Cancel what waits, and release files, connections and the model.
+
+        Args:
+            seconds: How long to wait for what has begun.
+        """
+        for queue in self._queues:
+            queue.close(seconds)
         self.index.close()
+
+
+def _call(jobs: list[Job]) -> None:
+    (job,) = jobs
+    try:
+        job.future.set_result(job.task())
+    except BaseException as error:
+        job.future.set_exception(error)
 
 
 def _text_of(document: str | dict[str, Any]) -> str:

@@ -12,11 +12,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from class_models import late_minilm
-from integrations.answering import indexed
 from serving import running
 
-import longembed_st as le
 from longembed_index import Index
 from longembed_serve.application import application
 from longembed_serve.service import Service
@@ -24,12 +21,18 @@ from longembed_serve.service import Service
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory, minilm_folder) -> Path:
+    from integrations.answering import indexed
+
     return indexed(tmp_path_factory.mktemp("served"), minilm_folder)
 
 
 @pytest.fixture(scope="session")
 def serve(store, minilm_folder) -> Callable[..., Any]:
     """Serves the store, with a reranker, under some limits."""
+
+    from class_models import late_minilm
+
+    import longembed_st as le
 
     @contextmanager
     def serving(max_bytes: int = 20_000_000, key: str | None = None, **settings: Any):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from longembed_serve import batching
-from longembed_serve.batching import Batcher, BusyError
+from longembed_serve.batching import Batcher
+from longembed_serve.queues import BusyError
 from longembed_st.base.coverage import Coverage, Encoded
 from longembed_st.errors import InputError
 
@@ -43,7 +44,7 @@ def batcher(model):
     one = Batcher(model, max_characters=1000)
     yield one
     model.may.set()
-    one.close()
+    one.close(10)
 
 
 def hold(model: Model, batcher: Batcher):
@@ -72,13 +73,20 @@ def test_requests_that_come_together_are_read_together_and_answered_in_order(mod
     ]
 
 
-def test_a_batch_has_an_end(model, batcher, monkeypatch):
+def test_a_batch_has_an_end_and_long_texts_keep_no_short_one_waiting(model, monkeypatch):
     monkeypatch.setattr(batching, "BATCH_CHARACTERS", 25)
-    hold(model, batcher)
-    futures = batcher.submit(["x" * 10] * 4 + ["y" * 60], None)
+    batcher = Batcher(model, max_characters=1000)
+    model.may.clear()
+    (long,) = batcher.submit(["y" * 60], None)
+    assert model.reading.wait(10)
     model.may.set()
-    assert [int(one.result(10)[0][0]) for one in futures] == [10, 10, 10, 10, 60]
-    assert [len(texts) for texts, _ in model.batches] == [1, 2, 2, 1]
+    assert int(long.result(10)[0][0]) == 60
+    hold(model, batcher)
+    futures = batcher.submit(["x" * 10] * 2 + ["y" * 60] + ["x" * 10] * 2, None)
+    model.may.set()
+    assert [int(one.result(10)[0][0]) for one in futures] == [10, 10, 60, 10, 10]
+    assert sorted(len(texts) for texts, _ in model.batches) == [1, 1, 1, 2, 2]
+    batcher.close(10)
 
 
 def test_a_text_that_cannot_be_read_costs_no_other(model, batcher):
@@ -110,14 +118,16 @@ def test_too_much_is_refused_and_a_long_text_alone_is_not(model, batcher):
     assert batcher.waiting == 1
 
 
-def test_closing_reads_what_was_accepted_and_takes_nothing_more(model):
+def test_closing_cancels_what_waits(model):
     batcher = Batcher(model, max_characters=1000)
-    hold(model, batcher)
-    futures = batcher.submit(["a", "bb"], None)
-    closing = threading.Thread(target=batcher.close)
-    closing.start()
-    model.may.set()
-    closing.join(10)
-    assert [int(one.result(0)[0][0]) for one in futures] == [1, 2]
+    first = hold(model, batcher)
+    waiting = batcher.submit(["a", "bb"], None)
+    batcher.close(0)
+    assert all(future.cancelled() for future in waiting)
+    assert batcher.is_working
     with pytest.raises(BusyError):
         batcher.submit(["late"], None)
+    model.may.set()
+    assert first.result(10)[0] == 5
+    batcher.close(10)
+    assert not batcher.is_working

@@ -84,7 +84,8 @@ _SAME_LETTERS = str.maketrans(
 STOP, LAST_CHARACTER = "_", "~"
 """How terms begin that phrases need, and that do not score: stop words, and the last character of
 several in a row. `STOP` alone separates terms that do not stand in a row."""
-_CACHED_WORDS = 500_000
+_CACHED_WORDS, _CACHED_LENGTH = 250_000, 64
+"""The most words whose terms are kept, and the longest: about 60 MB."""
 _COMPOSITE = " "
 """In the cache, stands for a word that is not one term."""
 _GUESS_CHARACTERS = 20_000
@@ -205,11 +206,13 @@ class Analyzer:
             # Numbers and misspelt words would fill it without end; other threads keep the old one.
             self._term_of_word = {}
         known = self._term_of_word
+        long: dict[str, str] = {}
         for word in set(words).difference(known):
-            if self._patterns.composite.search(word):
-                known[word] = _COMPOSITE
-            else:
-                known[word] = self._term(self._folded(word))
+            is_composite = self._patterns.composite.search(word)
+            term = _COMPOSITE if is_composite else self._term(self._folded(word))
+            (known if len(word) <= _CACHED_LENGTH else long)[word] = term
+        if long:
+            return [long[word] if word in long else known[word] for word in words]
         return list(map(known.__getitem__, words))
 
     def _composite(

@@ -37,6 +37,10 @@ T = TypeVar("T")
 _TERMS_AT_ONCE = 20_000_000
 """Terms of documents that are scored together."""
 
+_MOST_TERMS, _MOST_CHARACTERS = 512, 32
+"""The most terms by which documents are scored, the rarest of a long query, and the most lone
+characters whose pairs are looked for: memory and time grow with them, the scores hardly change."""
+
 
 class Reader(Protocol):
     """What reads a file of words; `longembed_index.lexical.index.WordIndex` is one."""
@@ -153,9 +157,10 @@ class WordQuery:
             times = Counter(analyzer.tokens(self._text).scoring())
             counts = {count.term: count for count in read_term_counts(connection, times)}
             shares: dict[str, float] = {}
-            for character in filter(analyzer.is_character, list(times)):
+            characters = list(filter(analyzer.is_character, times))[:_MOST_CHARACTERS]
+            for character in characters:
                 # All pairs of a lone character together are as rare as it.
-                pairs = read_pairs_with(connection, character)
+                pairs = read_pairs_with(connection, character)[: _MOST_TERMS // len(characters)]
                 documents, passages = np.sum([pair[2:] for pair in pairs] or [(0, 0)], axis=0)
                 both = min(documents, totals.documents), min(passages, totals.passages)
                 shares |= {pair.term: 1 / len(pairs) for pair in pairs if pair.term not in times}
@@ -164,7 +169,11 @@ class WordQuery:
                 for pair in pairs:
                     times.setdefault(pair.term, times[character])
                     counts[pair.term] = pair._replace(documents=both[0], passages=both[1])
-            self._known = _weighted(edition, sorted(counts.values()), times, totals, shares)
+            by_rarity = sorted(counts.values(), key=lambda count: (count.documents, count.number))
+            for count in by_rarity[_MOST_TERMS:]:
+                del times[count.term]
+            rarest = sorted(by_rarity[:_MOST_TERMS])
+            self._known = _weighted(edition, rarest, times, totals, shares)
         return self._known
 
 

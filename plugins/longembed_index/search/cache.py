@@ -50,7 +50,8 @@ class SentenceCache:
                 document = record.document
                 kept[document.id] = read_sentences(document, stored.get(document.id), language)
         sentences = {key: kept[key] for key in ids if key in kept}
-        if sum(each.bytes for each in kept.values()) > self._budget:
+        # A copy of the values: other threads may add to them.
+        if sum(each.bytes for each in list(kept.values())) > self._budget:
             self._kept = (generation, {})
         if units:
             return {key: each for key, each in sentences.items() if each.sums is not None}

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError
 
+MAX_CHARACTERS = 20_000
+"""The longest query, of every search: a few pages. Its words and its vector take about a second."""
+
+MAX_PHRASES = 32
+"""The most phrases in a query: each is looked for in the words of all documents."""
+
 _CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
 """The quotation marks that end a phrase, by those that begin it."""
 _OPENING = re.compile(f"[{''.join(_CLOSING)}]")
@@ -31,7 +37,11 @@ def parse_question(query: str) -> Question:
 
     Args:
         query: Any text; a quote that is not closed means nothing.
+
+    Raises:
+        ConfigError: If it is too long, or has too many phrases.
     """
+    check_length(query)
     phrases: list[str] = []
     parts: list[str] = []
     unclosed: set[str] = set()
@@ -48,7 +58,22 @@ def parse_question(query: str) -> Question:
             parts += [query[end : opening.start()], query[start:close]]
             phrases.append(" ".join(query[start:close].split()))
             end = close + 1
-    return Question("".join([*parts, query[end:]]), tuple(filter(None, phrases)))
+    distinct = tuple(filter(None, dict.fromkeys(phrases)))
+    if len(distinct) > MAX_PHRASES:
+        raise ConfigError(
+            f"the query has {len(distinct):,} phrases in quotes; at most {MAX_PHRASES} can be "
+            "looked for. Leave quotes out"
+        )
+    return Question("".join([*parts, query[end:]]), distinct)
+
+
+def check_length(query: str) -> None:
+    """Raise `ConfigError` for a query that is too long."""
+    if len(query) > MAX_CHARACTERS:
+        raise ConfigError(
+            f"the query has {len(query):,} characters; at most {MAX_CHARACTERS:,} can be searched "
+            "for. Shorten it"
+        )
 
 
 def check_query(query: str) -> None:

@@ -81,7 +81,8 @@ class Sentences:
     @property
     def bytes(self) -> int:
         """Return the approximate memory of the sentences, in bytes."""
-        return (0 if self.sums is None else self.sums.nbytes) + 64 * len(self)
+        vectors = 0 if self.sums is None else self.sums.nbytes
+        return vectors + (64 + 16 * len(self._runs)) * len(self)
 
     def runs(self, words: int) -> Runs:
         """Return the runs of about so many words, which are computed once."""

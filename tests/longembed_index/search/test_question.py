@@ -21,13 +21,6 @@ def test_phrases_stand_in_quotes(query, text, phrases) -> None:
     assert parse_question(query) == Question(text, phrases)
 
 
-@pytest.mark.parametrize("query", ["“", "„«", '"“'])
-def test_quotes_that_are_not_closed_take_no_square_time(query) -> None:
-    """Square time would take minutes."""
-    question = parse_question(query * 200_000)
-    assert len(question.text) + 2 * len(question.phrases) <= len(query) * 200_000
-
-
 @pytest.mark.parametrize("query", ["", " \n\t", "\0\u200b\u00ad"])
 def test_a_query_without_anything_to_see_is_refused(query) -> None:
     with pytest.raises(ConfigError, match="blank"):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.utils import get_tqdm_iterable
 from pydantic import Field
 
 from longembed_st.adapter import AdapterSettings, plain_floats
@@ -134,7 +135,7 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[Embedding]:
-        """Embed documents without blocking the event loop.
+        """Embed documents without blocking the event loop, and use the cache asynchronously.
 
         One batch after the other: side by side, as the base class has it, they would be no faster
         and take the memory of all.
@@ -147,9 +148,12 @@ class LongEmbedEmbedding(AdapterSettings, BaseEmbedding):
         Returns:
             One vector per document.
         """
-        return await asyncio.to_thread(
-            self.get_text_embedding_batch, texts, show_progress, **kwargs
-        )
+        vectors: list[Embedding] = []
+        starts = range(0, len(texts), self.embed_batch_size)
+        for start in get_tqdm_iterable(starts, show_progress, "Generating embeddings"):
+            batch = texts[start : start + self.embed_batch_size]
+            vectors += await super().aget_text_embedding_batch(batch, **kwargs)
+        return vectors
 
     def _arguments(self, instruction: str | None) -> dict[str, Any]:
         prompt = {} if instruction is None else {"prompt": instruction}
