@@ -37,7 +37,9 @@ def test_no_search_is_refused_and_all_ask_the_new_model(tmp_path, small_model, k
     searcher = Index.open(place)
     langchain = LongEmbedRetriever(store=str(place), k=1, mode="dense")
     llama_index = LlamaIndexRetriever(store=str(place), k=1, mode="dense")
-    served = application(Service(Index.open(place)), max_bytes=100_000, hosts=["127.0.0.1"])
+    served = application(
+        Service(Index.open(place)), max_bytes=100_000, key=None, hosts=["127.0.0.1"]
+    )
 
     with running(served) as address:
 
