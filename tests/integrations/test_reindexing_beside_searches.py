@@ -21,7 +21,7 @@ QUESTION = "the court of the green river"
 TEXTS = {topic: f"The {topic} by the green river. " * 30 for topic in TOPICS} | {"court": QUESTION}
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "lancedb"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("lancedb", marks=pytest.mark.slow)])
 def test_no_search_is_refused_and_all_ask_the_new_model(tmp_path, small_model, kind) -> None:
     pytest.importorskip("lancedb" if kind == "lancedb" else "sqlite3")
     from langchain_longembed import LongEmbedRetriever
@@ -35,8 +35,8 @@ def test_no_search_is_refused_and_all_ask_the_new_model(tmp_path, small_model, k
     with Index.open(place, first, kind=kind, method="pcw") as index:
         index.add_documents([Document(key, text) for key, text in TEXTS.items()])
     searcher = Index.open(place)
-    langchain = LongEmbedRetriever(store=str(place), k=1, mode="dense")
-    llama_index = LlamaIndexRetriever(store=str(place), k=1, mode="dense")
+    langchain = LongEmbedRetriever(store=str(place), k=1, mode="dense", returns="documents")
+    llama_index = LlamaIndexRetriever(store=str(place), k=1, mode="dense", returns="documents")
     served = application(
         Service(Index.open(place)), max_bytes=100_000, key=None, hosts=["127.0.0.1"]
     )
@@ -47,7 +47,7 @@ def test_no_search_is_refused_and_all_ask_the_new_model(tmp_path, small_model, k
             body = {"query": QUESTION, "k": 1, "mode": "dense"}
             answer = httpx.post(f"{address}/search", json=body, timeout=120)
             assert answer.status_code == 200, answer.text
-            return answer.json()["results"][0]["source"]
+            return answer.json()["hits"][0]["source"]
 
         ways: dict[str, Callable[[], str]] = {
             "Index": lambda: searcher.search(QUESTION, k=1, mode="dense")[0].document.id,
