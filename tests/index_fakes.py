@@ -6,6 +6,7 @@ import functools
 import hashlib
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,7 +81,9 @@ class FakeModel:
     def vector(self, text: str) -> np.ndarray:
         total = np.full(DIMENSIONS, 1e-3)
         for word in re.findall(r"\w+", text.lower())[: self.settings.max_seq_length]:
-            total += _word_vector(f"{self.fingerprint} {word}")
+            total += _word_vector(word)
+        # Another model has other vectors.
+        total = np.roll(total, zlib.crc32(self.fingerprint.encode()) % DIMENSIONS)
         return (total / np.linalg.norm(total)).astype(np.float32)
 
     def encode_with_coverage(self, texts: Sequence[str], *, role: str | None = None) -> Encoded:

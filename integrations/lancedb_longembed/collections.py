@@ -18,7 +18,10 @@ TABLE = "longembed.collections"
 OLD_COLUMN = "settings"
 """A column that the table had in version 0.2."""
 _SCHEMA = pa.schema(
-    [pa.field(name, pa.string()) for name in ("table", "collection", "state", "info", "language")]
+    [
+        *(pa.field(n, pa.string()) for n in ("table", "collection", "state", "info", "language")),
+        pa.field("indexed", pa.int64()),
+    ]
 )
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -35,6 +38,7 @@ class Entry:
         state: Whether it answers searches, is going to, or did.
         info: The description of the store, as JSON.
         language: The language of its words; None before its first documents.
+        indexed: The version of the table up to which its indices are complete; None without any.
     """
 
     table: str
@@ -42,6 +46,7 @@ class Entry:
     state: State
     info: str
     language: str | None = None
+    indexed: int | None = None
 
     @classmethod
     def create(cls, table: str, collection: str, state: State, info: StoreInfo) -> Entry:

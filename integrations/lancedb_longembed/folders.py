@@ -5,10 +5,12 @@ Importing this needs no LanceDB: it is asked about folders of other kinds, too.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longembed_index.store.kinds import remote_url
+from longembed_index.errors import StoreError
+from longembed_index.store.kinds import remote_url, writer_lock
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -53,7 +55,10 @@ class LanceFolders:
             from lancedb_longembed.store import LanceStore
             from lancedb_longembed.tables import Database
         database = Database(self.address(directory))
-        return LanceStore(database, collection, create=create, write=write or create is not None)
+        store = LanceStore(database, collection, create=create, write=write or create is not None)
+        if not write and not store.is_indexed:
+            _finish_killed_run(store, directory)
+        return store
 
     def address(self, directory: Path) -> str:
         """Return where the tables are: the folder, or the URL for which it stands."""
@@ -78,3 +83,14 @@ class LanceFolders:
     def _url(self, directory: Path) -> str | None:
         url = remote_url(directory)
         return url if url is not None and self.accepts_url(url) else None
+
+
+def _finish_killed_run(store: LanceStore, directory: Path) -> None:
+    """Complete the indices, by which words are scored, unless somebody is writing."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(writer_lock(directory))
+        except StoreError:
+            # The writer completes them; or this process may not write.
+            return
+        store.complete_indices()

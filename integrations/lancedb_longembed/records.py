@@ -107,12 +107,17 @@ def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
 
 def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
     """Return the vectors in a batch that has keys, shape (rows, dimensions)."""
+    return checked_vectors(batch[KEY].to_pylist(), vector_column(batch))
+
+
+def vector_column(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """Return vectors that anybody may have written, shape (rows, dimensions)."""
     column = batch[VECTOR]
     vectors: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
     # A vector that is missing takes no numbers.
     if len(vectors) != len(column) * column.type.list_size:
         raise damaged("vector", batch[KEY][column.is_null().to_pylist().index(True)].as_py())
-    return checked_vectors(batch[KEY].to_pylist(), vectors.reshape(len(column), -1))
+    return vectors.reshape(len(column), column.type.list_size)
 
 
 def read_units(batch: pa.RecordBatch) -> Iterator[tuple[str, Units]]:

@@ -86,7 +86,7 @@ class LanceStore:
             self._collections.put(Entry.create(name, collection, "current", create))
         rows = self._find_rows()
         if write and rows is not None:
-            # A run that was killed may have left a table without indices.
+            # A run that was killed may have left a table without indices, which is not searched.
             rows.index(INDICES)
 
     def _entry(self) -> Entry:
@@ -292,12 +292,24 @@ class LanceStore:
         self._check_is_for_writing()
         return self._collections.drop("replaced")
 
+    @property
+    def is_indexed(self) -> bool:
+        """Return whether the indices are complete: a run that was killed leaves them behind."""
+        rows = self._find_rows()
+        return rows is None or self._entry().indexed == rows.version
+
+    def complete_indices(self) -> None:
+        """Bring the indices up to date with the documents."""
+        rows = self._find_rows()
+        if rows is not None and not self.is_indexed:
+            rows.index(INDICES)
+            rows.tidy()
+            self._collections.put(replace(self._entry(), indexed=rows.version))
+
     def close(self) -> None:
         """Bring the indices up to date with what was written, and release the connection."""
-        # A switch may have replaced the table that was written.
-        rows = self._find_rows() if self._write else None
-        if rows is not None:
-            rows.tidy()
+        if self._write:
+            self.complete_indices()
         self._database.close_idle()
 
     def _check_is_for_writing(self) -> None:

@@ -230,13 +230,9 @@ class Rows:
             self.tidy()
 
     def tidy(self) -> None:
-        """Join small files, complete the indices and delete old versions, if there is need.
-
-        A run that was killed has left rows out of the indices, so the table is asked, too.
-        """
+        """Join small files, complete the indices and delete old versions."""
         with self.errors("write"):
-            if self._writes or self.count_unindexed():
-                self.table.optimize(cleanup_older_than=_OLD)
+            self.table.optimize(cleanup_older_than=_OLD)
         self._writes = 0
 
     def count_unindexed(self) -> int:

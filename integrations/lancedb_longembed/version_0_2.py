@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lancedb_longembed.collections import OLD_COLUMN, TABLE
-from lancedb_longembed.records import read_vectors
+from lancedb_longembed.records import vector_column
 from lancedb_longembed.tables import KEY, Database, Rows
 from longembed_index.document import Record
 from longembed_index.maintain.convert import (
@@ -56,7 +56,7 @@ class OldLanceStore:
         for part in batches(sorted(keys), _AT_ONCE):
             for batch in self._documents.read_keys(part, KEY, "text", "metadata", "vector"):
                 rows = batch.select([KEY, "text", "metadata"]).to_pylist()
-                for row, vector in zip(rows, read_vectors(batch), strict=True):
+                for row, vector in zip(rows, vector_column(batch), strict=True):
                     metadata = json.loads(row["metadata"])
                     if is_ours(metadata):
                         yield old_record(metadata, row["text"], vector)

@@ -269,11 +269,11 @@ class IndexReader:
                     ranking=ranking,
                 )
             except Exception:
-                if _has_vectors_of(store, info):
+                if _is_made_like(store, info):
                     raise
                 # Another process has put other vectors in their place: ask those.
                 continue
-            if _has_vectors_of(store, info):
+            if _is_made_like(store, info):
                 if vectors is not None:
                     self._resources.warn_of_query(
                         info.provenance, question.text, vectors.coverage, 3
@@ -338,5 +338,7 @@ class IndexReader:
         return verify(store, embedder_of(self.model, store.info.units), size)
 
 
-def _has_vectors_of(store: Store, info: StoreInfo) -> bool:
-    return store.info.provenance.fingerprint == info.provenance.fingerprint
+def _is_made_like(store: Store, info: StoreInfo) -> bool:
+    """Return whether no reindexing has put other vectors or units into the store since."""
+    now = store.info
+    return (now.provenance.fingerprint, now.units) == (info.provenance.fingerprint, info.units)

@@ -224,8 +224,13 @@ def test_what_others_reindex_is_asked_for_with_the_new_model(index, place, fake_
     assert index.model is fake_models["two auto 50"]
 
 
-def test_vectors_that_are_replaced_during_a_search_are_asked_again(
-    index, place, fake_models, monkeypatch
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "some/two", "max_seq_length": 50}, {"units": False}],
+    ids=["model", "units"],
+)
+def test_what_is_reindexed_during_a_search_is_asked_again(
+    index, place, fake_models, monkeypatch, change
 ) -> None:
     searcher = index._resources.searcher()
     search, calls = searcher.search, []
@@ -234,13 +239,15 @@ def test_vectors_that_are_replaced_during_a_search_are_asked_again(
         calls.append(arguments)
         if len(calls) == 1:
             with Index.open(place) as other:
-                other.reindex("some/two", max_seq_length=50)
+                other.reindex(**change)
+            if "units" in change:
+                raise StoreError("what was read is not there any more")
         return search(*arguments, **options)
 
     monkeypatch.setattr(searcher, "search", search_while_replaced)
     assert ids(index.search("pets", mode="dense"))[0] == "pets"
     assert len(calls) == 2
-    assert index.model is fake_models["two auto 50"]
+    assert index.model is fake_models[index.info.provenance.fingerprint]
 
 
 def test_threads_search_while_one_writes(index, place) -> None:

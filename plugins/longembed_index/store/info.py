@@ -66,7 +66,7 @@ def info_from_json(text: str) -> StoreInfo:
     except (TypeError, ValueError) as error:
         raise _damaged(str(error)) from None
     if stored.language not in (None, *LANGUAGES):
-        raise _damaged(f"there is no language {escaped(stored.language)}")
+        raise _damaged(f"there is no language {escaped(str(stored.language))}")
     provenance = Provenance.from_dict(stored.provenance)
     if (provenance.settings.device, provenance.settings.cache_folder) != (None, None):
         raise ConfigError(

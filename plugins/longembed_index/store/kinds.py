@@ -29,8 +29,10 @@ WHITENINGS = "whitening-*.safetensors"
 _LOCK = "longembed.lock"
 _OURS = (_LOCK, WHITENINGS, "longembed.words.*")
 """Files that can be in a folder before the store itself is written."""
-_VERSION_0_2 = ("chroma.sqlite3", "longembed.spans.sqlite3", "longembed.search.*.json")
+_VERSION_0_2 = ("longembed.spans.sqlite3", "longembed.search.*.json")
 """Files by which a store of version 0.2 is recognised."""
+_CHROMA = "chroma.sqlite3"
+"""Of version 0.2, if no kind recognises its folder."""
 
 
 @runtime_checkable
@@ -126,20 +128,21 @@ def find_kind(directory: Path, wanted: str | None = None) -> StoreKind:
     if not directory.is_dir():
         raise StoreError(f"{escaped(directory)} is a file, not the folder of a store")
     entries = list(directory.iterdir())
+    recognised = {name: kind for name, kind in installed.items() if kind.recognises(directory)}
     is_old = any(entry.match(pattern) for entry in entries for pattern in _VERSION_0_2)
-    if is_old and not installed[DEFAULT_KIND].recognises(directory):
+    is_old_chroma = (directory / _CHROMA).exists() and not recognised
+    if is_old_chroma or (is_old and DEFAULT_KIND not in recognised):
         raise StoreError(
             f"the store in {escaped(directory)} was made by version 0.2. Convert it with "
             "`longembed convert OLD NEW`"
         )
-    for name, kind in installed.items():
-        if kind.recognises(directory):
-            if wanted not in (None, name):
-                raise ConfigError(
-                    f"the store in {escaped(directory)} is of kind {name!r}, not {wanted!r}. Leave "
-                    "the kind out, or name a new folder"
-                )
-            return kind
+    for name, kind in recognised.items():
+        if wanted not in (None, name):
+            raise ConfigError(
+                f"the store in {escaped(directory)} is of kind {name!r}, not {wanted!r}. Leave the "
+                "kind out, or name a new folder"
+            )
+        return kind
     if remote_url(directory) is None and not all(
         any(entry.match(pattern) for pattern in _OURS) for entry in entries
     ):

@@ -89,7 +89,7 @@ def make_entry(
     """
     try:
         values, parts = read_json(metadata), left_out_from_json(left_out)
-        entry = Entry(document_id, title, values, content_hash, *counts, parts)
+        characters, tokens, tokens_read, windows, unknown = counts
     except (TypeError, ValueError):
         raise damaged("metadata", document_id) from None
     texts = (document_id, title, content_hash, *(p.where for p in parts), *(p.what for p in parts))
@@ -97,11 +97,22 @@ def make_entry(
         isinstance(values, dict)
         and all(isinstance(text, str) for text in texts)
         and all(type(count) is int and count >= 0 for count in (*counts, *(p.count for p in parts)))
-        and max(entry.tokens_read, entry.tokens_unknown) <= entry.tokens
+        and max(tokens_read, unknown) <= tokens
     )
     if not is_ours:
         raise damaged("metadata", document_id)
-    return entry
+    return Entry(
+        document_id,
+        title,
+        values,
+        content_hash,
+        characters,
+        tokens,
+        tokens_read,
+        windows,
+        unknown,
+        parts,
+    )
 
 
 def left_out_to_json(left_out: Iterable[LeftOut]) -> str | None:

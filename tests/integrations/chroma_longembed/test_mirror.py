@@ -25,10 +25,10 @@ from longembed_index.store.conformance import (
     StoreTests,
     record,
 )
-from longembed_index.store.kinds import find_kind, open_store
+from longembed_index.store.kinds import find_kind, open_store, read_info
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store
-from longembed_index.store.sqlite import SqliteStores
+from longembed_index.store.sqlite import FILE, SqliteStores
 from longembed_st.errors import ConfigError
 
 pytestmark = [
@@ -116,6 +116,18 @@ def test_a_run_is_mirrored_when_it_ends(tmp_path) -> None:
         store.write([record("a", text="changed")], delete=["b"])
         store.write([record("c")])
     assert_mirrors(tmp_path, record("a", text="changed"), record("c"))
+
+
+def test_a_first_run_that_was_killed_before_the_store_was_made_goes_on(tmp_path) -> None:
+    open_to_write(tmp_path).close()
+    # Chroma's files come first.
+    for file in tmp_path.glob(f"{FILE}*"):
+        file.unlink()
+    assert isinstance(find_kind(tmp_path), ChromaFolders)
+    assert read_info(tmp_path) is None
+    with closing(open_to_write(tmp_path)) as store:
+        store.write([record("a")])
+    assert_mirrors(tmp_path, record("a"))
 
 
 def test_only_what_has_changed_is_copied(tmp_path, monkeypatch) -> None:

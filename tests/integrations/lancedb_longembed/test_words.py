@@ -15,6 +15,7 @@ from lancedb_longembed.store import LanceStore
 from longembed_index.lexical.index import WordIndex
 from longembed_index.lexical.scores import STEP, WINDOW
 from longembed_index.store.conformance import INFO, record
+from longembed_index.store.kinds import writer_lock
 from longembed_index.store.memory import MemoryStore
 
 QUERY = "w0 w3 w50 w299 unknown"
@@ -41,6 +42,31 @@ LENGTHS = [1, 5, 174, 176, 350, 351, 524, 526, 700, 2_000, 60, 61, 62, 63]
 def tidy(store: LanceStore) -> None:
     """Complete the indices, as closing does."""
     store.close()
+
+
+def test_a_reader_finishes_what_a_killed_run_has_left(create, tmp_path) -> None:
+    """LanceDB counts words of deleted documents until its indices are completed."""
+    texts = {f"id{n}": text(n, length) for n, length in enumerate(LENGTHS)}
+    left = dict(list(texts.items())[6:])
+    store = create("none")
+    write(store, **texts)
+    store.close()
+    store.write([], delete=texts.keys() - left.keys())
+    killed = LanceFolders().open(tmp_path, "documents", create=None, write=False)
+    fresh = LanceFolders().open(
+        tmp_path, "fresh", create=replace(INFO, language="none"), write=True
+    )
+    write(fresh, **left)
+    scores, expected = (s.lexical().query(QUERY).scores(list(left)) for s in (killed, fresh))
+    assert scores == {key: pytest.approx(score) for key, score in expected.items()}
+
+
+def test_a_reader_leaves_a_writer_alone(create, tmp_path) -> None:
+    store = create("none")
+    with writer_lock(tmp_path):
+        write(store, a="w0 w3")
+        assert not LanceFolders().open(tmp_path, "documents", create=None, write=False).is_indexed
+    assert LanceFolders().open(tmp_path, "documents", create=None, write=False).is_indexed
 
 
 @pytest.mark.parametrize("is_tidy", [True, False])

@@ -124,6 +124,9 @@ def test_a_whitening_is_found_beside_its_index(create, docs, place, tmp_path) ->
         assert [hit.score for hit in index.search(WORDS[0])] == pytest.approx(scores, abs=1e-4)
         index.add(docs)
         assert Path(whitening_of(index)).parent == moved
+    other.write(moved / file.name)
+    with Index.open(moved) as index, pytest.raises(ConfigError, match="made differently"):
+        _ = index.model
     (moved / file.name).unlink()
     with Index.open(moved) as index, pytest.raises(ConfigError, match="no whitening in"):
         _ = index.model
