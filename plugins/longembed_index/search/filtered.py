@@ -53,13 +53,12 @@ class FilteredDocuments:
             ConfigError: If a condition cannot be understood.
         """
         check_where(where)
-        generation, key = self._store.generation, repr(where)
-        if self._kept[0] != generation or len(self._kept[1]) >= _KEPT:
-            self._kept = (generation, {})
-        kept = self._kept[1]
-        if key not in kept:
-            kept[key] = dict.fromkeys(self._find(where, generation)).keys()
-        return kept[key]
+        generation, key, kept = self._store.generation, repr(where), self._kept
+        if kept[0] != generation or len(kept[1]) >= _KEPT:
+            kept = self._kept = (generation, {})
+        if key not in kept[1]:
+            kept[1][key] = dict.fromkeys(self._find(where, generation)).keys()
+        return kept[1][key]
 
     def check_keys(self, where: Where) -> None:
         """Raise `ConfigError` if no document has a key of a filter: a typing error, mostly."""
