@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chromadb.errors import ChromaError, InvalidArgumentError
 
 from chroma_longembed.embedding_function import Described, LongEmbedEmbeddingFunction
-from chroma_longembed.switching import find_collection, metadata_of
+from chroma_longembed.switching import WAITS_FOR, find_collection, metadata_of, staging_name
 from longembed_index.errors import StoreError
 from longembed_st.base.provenance import Provenance
 from longembed_st.errors import ConfigError
@@ -123,6 +123,29 @@ def create_collection(
             ) from error
         stored = stored_provenance(client, name)
     return stored or provenance
+
+
+def stage_collection(
+    client: ClientAPI, old: Collection, provenance: Provenance, metadata: Mapping[str, Any]
+) -> Collection:
+    """Create an empty collection that is going to replace another; discard an earlier one.
+
+    Args:
+        client: Any Chroma client.
+        old: The collection to replace, whose index settings are taken over.
+        provenance: How the new vectors are going to be made.
+        metadata: Other metadata of the new collection.
+    """
+    name = staging_name(old.name)
+    if find_collection(client, name) is not None:
+        client.delete_collection(name)
+    configuration: Any = {"hnsw": old.configuration_json.get("hnsw")}
+    return client.create_collection(
+        name,
+        embedding_function=Described(provenance),
+        configuration=configuration,
+        metadata={**metadata, **stamp(provenance), WAITS_FOR: old.name},
+    )
 
 
 def stamp(provenance: Provenance) -> dict[str, str]:

@@ -14,18 +14,11 @@ from chroma_longembed.collection import (
     FINGERPRINT,
     create_collection,
     provenance_of,
+    stage_collection,
     stamp,
 )
-from chroma_longembed.embedding_function import Described
 from chroma_longembed.records import ChromaRecord, delete_records, put_records, read_metadata
-from chroma_longembed.switching import (
-    WAITS_FOR,
-    drop_kept,
-    find_collection,
-    metadata_of,
-    staging_name,
-    switch,
-)
+from chroma_longembed.switching import drop_kept, find_collection, metadata_of, switch
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.memory import entry_of
@@ -113,17 +106,8 @@ class Mirror:
         self, client: ClientAPI, collection: Collection, store: Store, generation: int
     ) -> None:
         """Fill another collection and put it in the place of the one that there is."""
-        provenance, name = store.info.provenance, staging_name(self._name)
-        configuration: Any = {"hnsw": collection.configuration_json.get("hnsw")}
-        if find_collection(client, name) is not None:
-            client.delete_collection(name)
-        marks = {**self._marks(generation), WAITS_FOR: self._name}
-        staged = client.create_collection(
-            name,
-            embedding_function=Described(provenance),
-            configuration=configuration,
-            metadata={**stamp(provenance), **marks},
-        )
+        marks = self._marks(generation)
+        staged = stage_collection(client, collection, store.info.provenance, marks)
         _copy(staged, store, [entry.id for entry in store.entries()])
         switch(client, self._name)
         drop_kept(client, self._name)

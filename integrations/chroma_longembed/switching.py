@@ -63,9 +63,9 @@ def switch(client: ClientAPI, name: str) -> str:
 def drop_kept(client: ClientAPI, name: str) -> list[str]:
     """Delete the collections that a name has belonged to before, and return their names."""
     collections = client.list_collections()
-    kept = [one.name for one in collections if metadata_of(one).get(KEPT_FROM) == name]
-    for old in kept:
-        client.delete_collection(old)
+    kept = [old.name for old in collections if metadata_of(old).get(KEPT_FROM) == name]
+    for old_name in kept:
+        client.delete_collection(old_name)
     return kept
 
 

@@ -67,20 +67,20 @@ def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> 
     return min(fitting, key=lambda window: _misfit(accuracy, window), default=None)
 
 
-def found_behind(hits: Mapping[int, Hits], window: int) -> float:
+def share_found_beyond(hits: Mapping[int, Hits], window: int) -> float:
     """Return the share found of the needles that a cut at a window would have hidden.
 
     Args:
         hits: By document length in tokens.
         window: In tokens.
     """
-    behind = [
+    beyond = [
         hit
         for length, row in hits.items()
         for depth, hit in row
         if depth * length > BEYOND * window
     ]
-    return float(np.mean(behind)) if behind else 0.0
+    return float(np.mean(beyond)) if beyond else 0.0
 
 
 def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -> None:
@@ -99,8 +99,8 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     window = truncation_window(accuracy)
     if window is None:
         return
-    behind = found_behind(hits, window)
-    if behind > CHANCE_FINDS:
+    share = share_found_beyond(hits, window)
+    if share > CHANCE_FINDS:
         return
     curve = ", ".join(f"{length:,}: {accuracy[length]:.2f}" for length in sorted(accuracy))
     reading = (
@@ -111,7 +111,7 @@ def refuse_truncation(label: str, hits: Mapping[int, Hits], share_read: float) -
     )
     raise TruncationError(
         f"{label}: the passkey curve ({curve}) is that of documents cut at about {window:,} "
-        f"tokens ({behind:.0%} of the needles behind them were found), {reading}. Its scores "
+        f"tokens ({share:.0%} of the needles behind them were found), {reading}. Its scores "
         "on longer documents would say nothing about the method. Measure it all the same with "
         "--allow-truncation"
     )

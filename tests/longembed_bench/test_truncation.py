@@ -8,8 +8,8 @@ import pytest
 
 from longembed_bench.truncation import (
     TruncationError,
-    found_behind,
     refuse_truncation,
+    share_found_beyond,
     truncation_window,
 )
 
@@ -82,7 +82,7 @@ def test_finds_at_all_depths_are_no_truncation() -> None:
     refuse_truncation("gte", hits, 1.0)
 
 
-def test_the_share_found_behind_a_window() -> None:
+def test_the_share_share_found_beyond_a_window() -> None:
     hits = {100: [(0.1, True), (0.5, False)], 1000: [(0.05, True), (0.5, True), (0.9, False)]}
-    assert found_behind(hits, 100) == 0.5
-    assert found_behind(hits, 1000) == 0.0
+    assert share_found_beyond(hits, 100) == 0.5
+    assert share_found_beyond(hits, 1000) == 0.0

@@ -135,3 +135,13 @@ def test_missing_and_foreign_collections_are_refused(client, papers, minilm) -> 
         reindex(client, "theirs", minilm)
     assert stored_provenance(client, "papers").fingerprint == minilm.fingerprint
     assert sorted(c.name for c in client.list_collections()) == ["papers", "theirs"]
+
+
+def test_a_record_without_text_prevents_the_switch(client, papers, unextended) -> None:
+    papers.add(ids=["bare"], embeddings=[[0.1] * 384])
+    refused = reindex(client, "papers", unextended)
+    assert refused.replaced is None
+    assert refused.report.failed == [("bare", "has a vector and no text")]
+    done = reindex(client, "papers", unextended, allow_missing=True)
+    assert done.report.counts == {"added": 0, "replaced": 0, "unchanged": 4, "failed": 1}
+    assert vectors(open_collection(client, "papers", unextended)).keys() == DOCUMENTS.keys()
