@@ -19,6 +19,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
 
 from longembed_index.errors import StoreError
 from longembed_serve.batching import BusyError, Read
@@ -76,7 +77,7 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
     )
     _answer_errors(app)
     _routes(app, service)
-    app.router.add_route("/mcp", StreamableHTTPASGIApp(sessions))
+    app.router.routes.append(Route("/mcp", StreamableHTTPASGIApp(sessions)))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     documentation = tuple(str(path) for path in (app.docs_url, app.redoc_url) if path)
     return Limits(app, max_bytes, key, documentation)
