@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-K1, B, AROUND_WORDS, AROUND_WEIGHT = 1.5, 0.75, 400, 1 / 3
+K1, B = 1.5, 0.75
 
 
 def run_end(words: Sequence[int], borders: Sequence[int], first: int, length: int) -> int:
@@ -19,12 +19,16 @@ def run_end(words: Sequence[int], borders: Sequence[int], first: int, length: in
     return end
 
 
-def around(words: Sequence[int], borders: Sequence[int], first: int, length: int) -> int:
-    """Return the sentence at which the part around a run begins."""
+def around(
+    words: Sequence[int], borders: Sequence[int], first: int, length: int, around_words: int
+) -> int:
+    """Return the sentence at which the text around a run begins."""
     end = run_end(words, borders, first, length)
     middle = (sum(words[:first]) + sum(words[:end])) / 2
-    begin = next((n for n in range(len(words) + 1) if sum(words[:n]) >= middle - 200), 0)
-    last = next(n for n in range(len(words) + 1) if sum(words[:n]) >= sum(words) - AROUND_WORDS)
+    begin = next(
+        (n for n in range(len(words) + 1) if sum(words[:n]) >= middle - around_words / 2), 0
+    )
+    last = next(n for n in range(len(words) + 1) if sum(words[:n]) >= sum(words) - around_words)
     return min(begin, last, first)
 
 

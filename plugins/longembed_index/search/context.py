@@ -14,7 +14,7 @@ from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.places import place_in
 from longembed_index.documents.sentences import words_in
 from longembed_index.search.passages import joined_runs, passage_of
-from longembed_index.search.runs import RUN_WORDS, RunScores
+from longembed_index.search.runs import RUN_WORDS, Around, RunScores
 from longembed_index.search.scores import DECIMALS, best_first
 from longembed_st.errors import ConfigError
 
@@ -26,6 +26,15 @@ DOCUMENTS = 30
 
 DOCUMENT_WEIGHT = 0.5
 """Weight of the document's score, which is added to the score of a run."""
+
+LONG_SHARE = 0.6
+"""Long runs are chosen until they fill this share of the budget; then short runs."""
+
+LONG_AROUND = Around(800, 2 / 3)
+"""The text around a long run, which shows whether an answer is discussed there."""
+
+LONG_VECTORS = 2
+"""By what the weight of the vectors is multiplied for long runs."""
 
 _RUNS = 40
 """The most runs, approximately, in a context: larger budgets are filled with longer runs."""
@@ -97,14 +106,12 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
         The context. The document with the best run is first, and the passages of a document are in
         the order of its text.
     """
-    words = max(RUN_WORDS, measure.most // _RUNS)
     selection = _Selection(candidates, measure)
-    runs = _runs_best_first(candidates, words)
-    misses = 0
-    for number, first, end in runs:
-        misses += not selection.add(number, range(first, end))
-        if misses == _MISSES:
-            break
+    least = measure.most // _RUNS
+    long_words = max(min(80 + measure.most // 5, measure.most * 3 // 4, 400), RUN_WORDS, least)
+    runs = _runs_best_first(candidates, long_words, LONG_AROUND, LONG_VECTORS)
+    selection.add_all(runs, LONG_SHARE * measure.most)
+    selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.most)
     if runs and not selection.chosen:
         selection.add_beginning(*runs[0][:2])
     text = selection.text()
@@ -116,11 +123,14 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     )
 
 
-def _runs_best_first(candidates: Sequence[Candidate], words: int) -> list[tuple[int, int, int]]:
+def _runs_best_first(
+    candidates: Sequence[Candidate], words: int, around: Around | None = None, vectors: float = 1
+) -> list[tuple[int, int, int]]:
     """Return the index of a document, the first sentence and the one after the last of each run."""
     runs: list[tuple[float, int, int, int]] = []
     for number, (_, scores, document_score) in enumerate(candidates):
-        totals = np.round(scores.runs(words) + DOCUMENT_WEIGHT * document_score, DECIMALS)
+        of_runs = scores.runs(words, around, vectors)
+        totals = np.round(of_runs + DOCUMENT_WEIGHT * document_score, DECIMALS)
         ends = scores.sentences.runs(words).ends
         runs += [
             (-float(totals[first]), number, int(first), int(ends[first]))
@@ -135,10 +145,24 @@ class _Selection:
     def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
         self._candidates, self._measure = candidates, measure
         self.chosen: dict[int, list[int]] = {}
+        self._size = 0
         self._stop: int | None = None
         self._headers: dict[tuple[int, int], str] = {}
 
-    def add(self, number: int, rows: Iterable[int]) -> bool:
+    def add_all(self, runs: Iterable[tuple[int, int, int]], most: float) -> None:
+        """Add runs until the text has a size, or several runs in it did not fit.
+
+        Args:
+            runs: The index of a document, the first sentence and the one after the last of each.
+            most: The size at which no other run is begun.
+        """
+        misses = 0
+        for number, first, end in runs:
+            if self._size >= most or misses == _MISSES:
+                break
+            misses += not self._add(number, range(first, end))
+
+    def _add(self, number: int, rows: Iterable[int]) -> bool:
         """Add as many sentences of a run as fit, and return whether all of them do.
 
         Args:
@@ -149,7 +173,9 @@ class _Selection:
         new = [row for row in rows if row not in before]
         for count in range(len(new), 0, -1):
             self.chosen[number] = sorted([*before, *new[:count]])
-            if self._measure.holds(self.text()):
+            size = self._measure.count(self.text())
+            if size <= self._measure.most:
+                self._size = size
                 return count == len(new)
         self.chosen[number] = before
         if not before:
@@ -198,7 +224,7 @@ class _Selection:
         citations: list[Citation] = []
         for number, first, end in self._passages():
             document, scores, document_score = self._candidates[number]
-            run_score = float(scores.runs(RUN_WORDS)[first:end].max())
+            run_score = float(scores.runs(RUN_WORDS, None)[first:end].max())
             score = run_score + DOCUMENT_WEIGHT * document_score
             passage = passage_of(document, scores, first, end, score)
             start, stop = self._characters(number, first, end)

@@ -1,9 +1,9 @@
 """Runs of neighbouring sentences of a document, scored by words and vectors.
 
-A run begins at each sentence. Its score has two parts: that of the run itself, and that of the text
-around it, because the text around an answer is mostly about the same subject. The score by words is
-BM25 as a share of what a text with every term of the query would get. So scores of different
-documents and queries can be compared.
+A run begins at each sentence. Its score may have two parts: that of the run itself, and that of the
+text around it, because the text around an answer is mostly about the same subject. The score by
+words is BM25 as a share of what a text with every term of the query would get. So scores of
+different documents and queries can be compared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from longembed_index.lexical.scores import QueryWeights, TermPlaces
 
 RUN_WORDS = 30
-"""Words of a run: short runs find the place, long ones hold more of it (docs/PASSAGES.md)."""
+"""Words of a short run, which finds a fact (docs/PASSAGES.md)."""
 
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run in the score of a document."""
@@ -34,11 +34,21 @@ PASSAGE_WORDS = 60
 ANSWER_WORDS = 0.12
 """The least score by words of a run that seems to answer (docs/PASSAGES.md)."""
 
-AROUND_WORDS = 400
-"""Words of the text around a run, with the run itself."""
 
-AROUND_WEIGHT = 1 / 3
-"""Weight of the text around a run; the run itself has the rest."""
+class Around(NamedTuple):
+    """How much the text around a run counts.
+
+    Attributes:
+        words: The words of this text, with the run itself.
+        weight: Its weight; the run itself has the rest.
+    """
+
+    words: int
+    weight: float
+
+
+AROUND = Around(400, 1 / 3)
+"""The text around a passage that is shown."""
 
 
 _LAST = np.iinfo(np.int64).max
@@ -91,18 +101,18 @@ class Sentences:
             self._runs[words] = Runs(ends, self._lengths(np.arange(len(self)), ends))
         return self._runs[words]
 
-    def around(self, words: int) -> Integers:
+    def around(self, words: int, around_words: int) -> Integers:
         """Return the sentence at which the text around each run begins, shape (sentences,).
 
-        The text around a run has about `AROUND_WORDS` words, with the run in the middle, unless the
-        document begins or ends before.
+        The run is in the middle of this text, unless the document begins or ends before.
 
         Args:
             words: The number of words of the runs.
+            around_words: About the number of words of the text around each.
         """
         middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
-        firsts = np.searchsorted(self.words, middles - AROUND_WORDS / 2)
-        last = np.searchsorted(self.words, self.words[-1] - AROUND_WORDS)
+        firsts = np.searchsorted(self.words, middles - around_words / 2)
+        last = np.searchsorted(self.words, self.words[-1] - around_words)
         return np.minimum(np.minimum(firsts, last), np.arange(len(self)))
 
     def _ends(self, words: int) -> Integers:
@@ -190,14 +200,25 @@ class RunScores:
             self._products = np.concatenate([np.zeros(1), np.cumsum(products)])
         self._weight = weight
 
-    def runs(self, words: int = RUN_WORDS) -> Floats:
-        """Return the scores of the runs of about so many words, shape (sentences,)."""
+    def runs(
+        self, words: int = RUN_WORDS, around: Around | None = AROUND, vectors: float = 1
+    ) -> Floats:
+        """Return the scores of the runs of about so many words, shape (sentences,).
+
+        Args:
+            words: The number of words of a run.
+            around: How much the text around each run counts; None if it does not.
+            vectors: By what the weight of the vectors is multiplied.
+        """
+        weight = min(vectors * self._weight, 1)
         firsts, own = np.arange(len(self.sentences)), self.sentences.runs(words)
-        around = self.sentences.runs(AROUND_WORDS)
-        parts = self.of(firsts, own.ends, words, own.lengths)
-        context = self.of(firsts, around.ends, AROUND_WORDS, around.lengths)
-        context = context[self.sentences.around(words)]
-        return np.asarray((1 - AROUND_WEIGHT) * parts + AROUND_WEIGHT * context)
+        scores = self.of(firsts, own.ends, words, own.lengths, weight)
+        if around is None:
+            return scores
+        wide = self.sentences.runs(around.words)
+        more = self.of(firsts, wide.ends, around.words, wide.lengths, weight)
+        more = more[self.sentences.around(words, around.words)]
+        return np.asarray((1 - around.weight) * scores + around.weight * more)
 
     @property
     def is_answer(self) -> bool:
@@ -232,7 +253,14 @@ class RunScores:
         of_rows = None if lengths is None else lengths[rows]
         return first + int(np.argmax(self.of(rows, rows + 1, RUN_WORDS / 2, of_rows)))
 
-    def of(self, firsts: Integers, ends: Integers, words: float, lengths: Floats | None) -> Floats:
+    def of(
+        self,
+        firsts: Integers,
+        ends: Integers,
+        words: float,
+        lengths: Floats | None,
+        weight: float | None = None,
+    ) -> Floats:
         """Return the scores of ranges of sentences, shape (ranges,).
 
         Args:
@@ -240,13 +268,15 @@ class RunScores:
             ends: The sentence after the last of each.
             words: The usual number of words in such a range.
             lengths: The norm of the sum of each range's token states; None without vectors.
+            weight: The weight of the vectors; that of the query without it.
         """
+        weight = self._weight if weight is None else weight
         by_words = self._words(firsts, ends, words)
         cosines = self._cosines(firsts, ends, lengths)
         if by_words is None or cosines is None:
             alone = cosines if by_words is None else by_words
             return np.zeros(len(firsts)) if alone is None else alone
-        return np.asarray((1 - self._weight) * by_words + self._weight * cosines)
+        return np.asarray((1 - weight) * by_words + weight * cosines)
 
     def _words(self, firsts: Integers, ends: Integers, words: float) -> Floats | None:
         """Return BM25 as a share of what a text with every term of the query gets."""

@@ -85,8 +85,8 @@ def test_a_large_budget_takes_everything_in_the_order_of_the_text(parts) -> None
 
 def test_passages_of_all_documents_compete() -> None:
     tail = "on that long and rainy day in the old town hall beside the river, as people say."
-    both, one = f"The budget was approved {tail}", f"The budget was a matter of talk {tail}"
-    first = candidate("first.txt", f"{both} {one} Nothing happened {tail}")
+    both = f"The budget was approved {tail}"
+    first = candidate("first.txt", f"{both} Nobody spoke {tail} Nothing happened {tail}")
     second = candidate("second.txt", both)
     context = fill([first, second], measure_of(60, None, None))
     assert [c.passage.text for c in context.citations] == [both, both]

@@ -6,11 +6,11 @@ import random
 
 import numpy as np
 import pytest
-from reference.runs import AROUND_WEIGHT, AROUND_WORDS, around, cosine, run_end, share
+from reference.runs import around, cosine, run_end, share
 
 from longembed_index.document import Document, Units
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
-from longembed_index.search.runs import RunScores, Sentences, read_sentences
+from longembed_index.search.runs import Around, RunScores, Sentences, read_sentences
 
 VOCABULARY = [f"w{number}" for number in range(12)]
 DIMENSIONS = 5
@@ -78,15 +78,29 @@ def test_runs_have_the_scores_that_loops_give(seed) -> None:
     rows = range(len(case.words))
     ends = [run_end(case.words, case.borders, row, length) for row in rows]
     assert case.sentences().runs(length).ends.tolist() == ends
-    begins = [around(case.words, case.borders, row, length) for row in rows]
-    assert case.sentences().around(length).tolist() == begins
+    wide = Around(random.Random(seed).choice([100, 400]), 0.4)
+    begins = [around(case.words, case.borders, row, length, wide.words) for row in rows]
+    assert case.sentences().around(length, wide.words).tolist() == begins
     expected = []
     for row, end, begin in zip(rows, ends, begins, strict=True):
-        wide = run_end(case.words, case.borders, begin, AROUND_WORDS)
-        own = 0.7 * case.by_words(row, end, length) + 0.3 * case.by_vectors(row, end)
-        more = 0.7 * case.by_words(begin, wide, AROUND_WORDS) + 0.3 * case.by_vectors(begin, wide)
-        expected.append((1 - AROUND_WEIGHT) * own + AROUND_WEIGHT * more)
-    assert case.scores(weight).runs(length) == pytest.approx(expected, abs=1e-5)
+        last = run_end(case.words, case.borders, begin, wide.words)
+        own = 0.4 * case.by_words(row, end, length) + 0.6 * case.by_vectors(row, end)
+        more = 0.4 * case.by_words(begin, last, wide.words) + 0.6 * case.by_vectors(begin, last)
+        expected.append(0.6 * own + 0.4 * more)
+    assert case.scores(weight).runs(length, wide, vectors=2) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_text_around_a_run_need_not_count() -> None:
+    case = Case(4)
+    ends = case.sentences().runs(30).ends
+    expected = [
+        0.7 * case.by_words(row, end, 30) + 0.3 * case.by_vectors(row, end)
+        for row, end in enumerate(ends)
+    ]
+    assert case.scores(0.3).runs(30, None) == pytest.approx(expected, abs=1e-5)
+    vectors = [case.by_vectors(row, end) for row, end in enumerate(ends)]
+    alone = case.scores(0.7).runs(30, None, vectors=2)
+    assert alone == pytest.approx(vectors, abs=1e-5), "no weight is above 1"
 
 
 def test_one_of_both_counts_alone() -> None:
