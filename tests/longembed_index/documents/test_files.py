@@ -150,21 +150,18 @@ def test_only_files_can_be_missing(tmp_path) -> None:
     assert not is_missing("/\0")
 
 
-@pytest.mark.parametrize(
-    ("include", "exclude", "expected"),
-    [
+def test_patterns_choose_files_of_folders(tree) -> None:
+    for include, exclude, expected in (
         (["*.md"], [], ["b.md"]),
         (["sub/*"], [], ["sub/LICENSE", "sub/deep/c.HTML"]),
         (["sub/*", "*.md"], ["*/deep/*"], ["b.md", "sub/LICENSE"]),
         ([], ["*.txt", "sub/*"], ["b.md"]),
         (["nothing"], [], []),
-    ],
-)
-def test_patterns_choose_files_of_folders(tree, include, exclude, expected) -> None:
-    found = find_files([tree], include=include, exclude=exclude)
-    assert names(found, tree) == expected
-    named = find_files([tree / "a.txt", tree], include=include, exclude=exclude)
-    assert names(named, tree) == sorted({"a.txt", *expected})
+    ):
+        found = find_files([tree], include=include, exclude=exclude)
+        assert names(found, tree) == expected
+        named = find_files([tree / "a.txt", tree], include=include, exclude=exclude)
+        assert names(named, tree) == sorted({"a.txt", *expected})
 
 
 def test_what_has_changed_is_chosen_with_all_below_it(tree) -> None:

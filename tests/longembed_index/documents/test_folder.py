@@ -8,7 +8,6 @@ import pytest
 from office_files import make_docx, make_pdf
 
 from longembed_index.documents.folder import jsonl_rows, read_documents
-from longembed_st.base.texts import has_text
 from longembed_st.errors import InputError
 
 
@@ -74,8 +73,7 @@ def test_a_place_that_is_not_a_folder_is_refused(folder) -> None:
 ROWS = [{"text": "one\u2028line\u0085still"}, {"text": "zwölf"}]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("suffix", "end"), [(".jsonl", "\r\n"), (".jsonl.gz", "\n")])
 def test_rows_come_with_their_places(tmp_path, suffix, end) -> None:
     path = tmp_path / f"rows{suffix}"
     data = (end + end.join(json.dumps(row, ensure_ascii=False) for row in ROWS) + end).encode()
@@ -93,7 +91,6 @@ def test_rows_come_with_their_places(tmp_path, suffix, end) -> None:
         ("a.jsonl", b"{}\n\n[1]\n", r"a\.jsonl, line 3: a JSON object is expected, not a list"),
         ("a.jsonl", b'{"a": "\xe9"}', r"a\.jsonl cannot be read"),
         ("a.jsonl.gz", b"no gzip", r"a\.jsonl\.gz cannot be read"),
-        ("a.jsonl.gz", gzip.compress(b"{}" * 999, mtime=0)[:-9], r"a\.jsonl\.gz cannot be read"),
         ("a.jsonl.gz", gzip.compress(b"{}\n" * 99, mtime=0)[:15] + b"\0" * 20, r"cannot be read"),
     ],
 )
@@ -107,10 +104,3 @@ def test_lines_and_files_that_cannot_be_read_are_named(tmp_path, name, data, rea
 def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.jsonl cannot be read"):
         list(jsonl_rows(tmp_path / "nowhere.jsonl"))
-
-
-@pytest.mark.parametrize(
-    ("text", "has"), [("a", True), (" \n\t\u200b\ufeff\0", False), ("", False)]
-)
-def test_what_cannot_be_seen_is_no_text(text, has) -> None:
-    assert has_text(text) is has

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from office_files import make_pages
 
 from longembed_index.documents.formats.html import read_html
@@ -41,9 +40,9 @@ def test_the_heading_is_the_nearest_above() -> None:
     assert heading(GUIDE, "ridges and") == "Bridges and `fords`"
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "README", "script.py", ""])
-def test_only_markdown_has_headings(name) -> None:
-    assert heading(GUIDE, "last", name) is None
+def test_only_markdown_has_headings() -> None:
+    for name in ("notes.txt", "README", "script.py", ""):
+        assert heading(GUIDE, "last", name) is None
 
 
 def test_a_web_page_has_the_headings_of_its_markdown() -> None:

@@ -16,14 +16,12 @@ def zip_of_nothing() -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    "data", [b"%PDF-1.4 cut off", b"\x00\x01junk", b"PK\x03\x04", zip_of_nothing()]
-)
 @pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx", ".xlsx", ".epub"])
-def test_damaged_files_are_one_line_errors(suffix, data) -> None:
-    with pytest.raises(InputError, match=f"cannot be read as {suffix[1:].upper()}: ") as caught:
-        READERS[suffix](data)
-    assert "\n" not in str(caught.value)
+def test_damaged_files_are_one_line_errors(suffix) -> None:
+    for data in (b"", b"%PDF-1.4 cut off", b"\x00\x01junk", b"PK\x03\x04", zip_of_nothing()):
+        with pytest.raises(InputError, match=f"cannot be read as {suffix[1:].upper()}: ") as caught:
+            READERS[suffix](data)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,11 @@ def test_long_sentences_are_cut_at_the_end_of_a_clause() -> None:
     assert all(" " not in part[-1:] for part in parts_of("word " * 1000))
 
 
-@pytest.mark.parametrize("border", ["\n\n", "\n \t\n", "\f", "\n\f", "\n# A heading\n", "\r\n\r\n"])
-def test_no_unit_goes_beyond_a_border(border) -> None:
-    parts = parts_of(f"{SHORT}{border}{SHORT}")
-    assert (parts[0], parts[-1]) == (SHORT.strip(), SHORT.strip())
-    heading = ["# A heading"] if "#" in border else []
-    assert parts[1:-1] == heading
+def test_no_unit_goes_beyond_a_border() -> None:
+    for border in ("\n\n", "\n \t\n", "\f", "\n\f", "\r\n\r\n"):
+        assert parts_of(f"{SHORT}{border}{SHORT}") == [SHORT.strip(), SHORT.strip()]
+    headed = parts_of(f"{SHORT}\n# A heading\n{SHORT}")
+    assert headed == [SHORT.strip(), "# A heading", SHORT.strip()]
 
 
 def test_lines_that_are_wrapped_belong_together() -> None:
@@ -125,12 +124,9 @@ def test_scripts_without_spaces() -> None:
 HOSTILE = {
     "no space": "a" * 1_000_000,
     "no stop": "word " * 200_000,
-    "stops": "." * 1_000_000,
     "quotes": '"' * 1_000_000,
-    "lines": "a\n" * 50_000,
     "blank lines": "\n" * 200_000,
     "bars": "| " * 500_000,
-    "commas": ",a" * 500_000,
     "spaces": "a" + " " * 1_000_000 + "b",
     "abbreviations": "Mr. " * 250_000,
     "ideographs": "他说。" * 60_000,

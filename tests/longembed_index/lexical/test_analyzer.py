@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from longembed_index.lexical.analyzer import LANGUAGES, Analyzer, _patterns, guess_language
@@ -71,11 +71,9 @@ SAME = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "same"), [row[1:] for row in SAME], ids=[row[0] for row in SAME]
-)
-def test_what_a_reader_sees_as_the_same_has_the_same_terms(language, text, same) -> None:
-    assert terms(text, language) == terms(same, language) != []
+def test_what_a_reader_sees_as_the_same_has_the_same_terms() -> None:
+    for name, language, text, same in SAME:
+        assert terms(text, language) == terms(same, language) != [], name
 
 
 def test_words_that_differ_stay_apart() -> None:
@@ -109,7 +107,6 @@ def test_starts_are_places_in_the_text_before_folding() -> None:
     assert [text[start] for start in tokens.starts] == ["ﬁ", "日", "本", "語", "S", "e"]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_analysed(text) -> None:
     tokens = Analyzer("english").tokens(text)
@@ -120,38 +117,31 @@ def test_any_text_can_be_analysed(text) -> None:
     assert all(0 <= start < len(text) for start in tokens.starts)
 
 
-@settings(deadline=None)
 @given(st.text("ab Aé1½-\u00ad\u2010\n\r>_'und", max_size=20))
 def test_common_texts_are_cut_as_all_others(text) -> None:
     patterns = _patterns()
     assert patterns.common_word.findall(text) == patterns.word.findall(text)
 
 
-@pytest.mark.parametrize(
-    "part", ["](", "](a", "](a(b)", "a-\n", "a\u00ad", "a\u200c", "港\n", "](<", "e\u0301\u0301"]
-)
+@pytest.mark.parametrize("part", ["](a(b)", "a-\n", "a\u200c", "](<", "e\u0301\u0301"])
 def test_time_is_in_proportion_to_the_text(part) -> None:
     """Square time would take minutes for these."""
     analyzer = Analyzer("english")
     assert analyzer.tokens(part * 100_000).starts.max(initial=0) < len(part) * 100_000
 
 
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("The dog is in the house, and it is not in the street.", "english"),
-        ("Der Hund ist in dem Haus und nicht auf der Straße.", "german"),
-        ("Le chien est dans la maison et il ne dort pas.", "french"),
-        ("El perro está en la casa y no en la calle.", "spanish"),
-        ("for i in range(10): print(x[i], y[i], sep=';')", "none"),
-        ("日本語のテスト", "none"),
-        ("", "none"),
-    ],
-)
-def test_the_language_is_guessed(text, language) -> None:
-    assert guess_language([text]) == language
+def test_the_language_is_guessed() -> None:
+    languages = {
+        "The dog is in the house, and it is not in the street.": "english",
+        "Der Hund ist in dem Haus und nicht auf der Straße.": "german",
+        "Le chien est dans la maison et il ne dort pas.": "french",
+        "El perro está en la casa y no en la calle.": "spanish",
+        "for i in range(10): print(x[i], y[i], sep=';')": "none",
+        "日本語のテスト": "none",
+        "": "none",
+    }
+    assert {text: guess_language([text]) for text in languages} == languages
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_there_are_tools_for_every_language(language) -> None:
-    assert terms("x42", language) == ["x42"]
+def test_there_are_tools_for_every_language() -> None:
+    assert {language for language in LANGUAGES if terms("x42", language) != ["x42"]} == set()

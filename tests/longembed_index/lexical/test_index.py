@@ -190,9 +190,8 @@ def damage_terms(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda path: path.write_bytes(b"junk" * 5_000), damage_pages, damage_terms]
+    ("damage", "is_opened"), [(damage_pages, False), (damage_pages, True), (damage_terms, False)]
 )
-@pytest.mark.parametrize("is_opened", [False, True])
 def test_a_damaged_file_is_built_again_with_a_warning(
     words, store, texts, damage, is_opened
 ) -> None:

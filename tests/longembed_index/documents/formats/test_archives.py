@@ -48,23 +48,23 @@ def test_too_many_parts_are_refused(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("suffix", FILES)
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
+def test_other_files_under_these_names_are_refused_with_what_to_do(suffix) -> None:
+    for data, reason in (
         (OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted with a password"),
         (OLE, "used before 2007"),
         (b"PK\x05\x06", "cannot be read as"),
         (b"<html>", "cannot be read as"),
-    ],
-)
-def test_other_files_under_these_names_are_refused_with_what_to_do(suffix, data, reason) -> None:
-    with pytest.raises(InputError, match=reason):
-        READERS[suffix](data)
+    ):
+        with pytest.raises(InputError, match=reason):
+            READERS[suffix](data)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize(
-    "declared", ['<!ENTITY x SYSTEM "file:///etc/passwd">', '<!ENTITY x "a"><!ENTITY y "&x;&x;">']
+    ("encoding", "declared"),
+    [
+        ("utf-8", '<!ENTITY x SYSTEM "file:///etc/passwd">'),
+        ("utf-16", '<!ENTITY x "a"><!ENTITY y "&x;&x;">'),
+    ],
 )
 def test_entities_are_refused(encoding, declared) -> None:
     parts = parts_of(make_word(word_paragraph("Intro &x;")))

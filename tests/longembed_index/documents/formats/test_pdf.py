@@ -152,11 +152,10 @@ def test_the_title() -> None:
     assert read_pdf(info).title == "Road plan"
 
 
-@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
-def test_passwords(algorithm) -> None:
+def test_passwords() -> None:
     def locked(password: str) -> bytes:
         writer = pypdf.PdfWriter(io.BytesIO(make_pdf("The quay")))
-        writer.encrypt(password, "secret", algorithm=algorithm)
+        writer.encrypt(password, "secret", algorithm="AES-256")
         out = io.BytesIO()
         writer.write(out)
         return out.getvalue()
@@ -174,12 +173,6 @@ def test_attached_files_are_named() -> None:
     assert read_pdf(out.getvalue()).left_out == (LeftOut("", "attached files", 1),)
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", b"%PDF-1.4 cut off", make_pdf("a")[:200]])
-def test_what_is_not_a_pdf_is_refused(data) -> None:
-    with pytest.raises(InputError, match="cannot be read as PDF"):
-        read_pdf(data)
-
-
 def test_damaged_files_are_read_or_refused() -> None:
     draw = random.Random(0)
     whole = pdf_of(column(72, ["a line", "and another"]), PICTURE, at(72, 20, "a foot"))
@@ -195,3 +188,5 @@ def test_damaged_files_are_read_or_refused() -> None:
             refused.append(str(error))
     assert 0 < len(refused) < 150
     assert not any("\n" in reason for reason in refused)
+    with pytest.raises(InputError, match="cannot be read as PDF"):
+        read_pdf(whole[:200])

