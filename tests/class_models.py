@@ -26,6 +26,8 @@ WINDOW = 64
 KINDS = ("bert", "roberta", "distilbert", "gte")
 """Model types: learned positions with and without an offset, another head, rotary positions."""
 
+_folders = tempfile.TemporaryDirectory(prefix="classes-", ignore_cleanup_errors=True)
+
 HEADS = {
     "mlm": AutoModelForMaskedLM,
     "pairs": AutoModelForSequenceClassification,
@@ -43,7 +45,7 @@ def checkpoint(kind: str, head: str, labels: int = 1) -> Path:
         labels: Of a model for pairs.
     """
     torch.manual_seed(0)
-    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{head}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{head}-", dir=_folders.name))
     tokenizer = build_tokenizer("bert" if kind == "gte" else kind, WINDOW, "right")
     mask = "[MASK]" if kind in ("bert", "distilbert", "gte") else "<mask>"
     tokenizer.add_special_tokens({"mask_token": mask})
@@ -133,7 +135,7 @@ def pairs(kind: str, labels: int = 1) -> Path:
 
 
 def _saved(model) -> Path:
-    folder = tempfile.mkdtemp(prefix=f"{type(model).__name__}-")
+    folder = tempfile.mkdtemp(prefix=f"{type(model).__name__}-", dir=_folders.name)
     model.save_pretrained(folder)
     return Path(folder)
 

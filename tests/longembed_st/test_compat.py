@@ -48,10 +48,9 @@ def test_head_alone(kind):
         assert difference(model(input_ids=ids).logits, expected) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["eager", "sdpa"])
-def test_attention_implementation(small_model, name):
-    model = AutoModel.from_pretrained(small_model("bert"), attn_implementation=name)
-    assert compat.attention_implementation(model.config) == name
+def test_attention_implementation(small_model):
+    model = AutoModel.from_pretrained(small_model("bert"), attn_implementation="eager")
+    assert compat.attention_implementation(model.config) == "eager"
     model.set_attn_implementation("longembed")
     assert compat.attention_implementation(model.config) == "longembed"
 
@@ -71,16 +70,13 @@ def test_load_with_modules(small_model, tmp_path):
     assert type(model[0]) is Ours
 
 
-@pytest.mark.parametrize(("kind", "special"), [("bert", 1), ("mpnet", 1)])
-def test_prompt_length(small_model, kind, special):
-    model = le.load(str(small_model(kind)), method="pcw")
-    reader = model.long_transformer
+def test_prompt_length(small_model):
+    reader = le.load(str(small_model("mpnet")), method="pcw").long_transformer
     tokens = len(reader.tokenizer.tokenize("query banban: "))
-    assert compat.prompt_length(reader, "query banban: ") == tokens + special
+    assert compat.prompt_length(reader, "query banban: ") == 1 + tokens
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("masked", "causal"), [(False, False), (False, True), (True, False)])
 def test_fused_attention_on_cpu(masked, causal):
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, 3, 9, 8) for _ in range(3))
@@ -90,7 +86,6 @@ def test_fused_attention_on_cpu(masked, causal):
         # With a mask, the kernel is never asked to be causal too.
         mask = hidden = torch.zeros(9, 9).masked_fill(torch.rand(9, 9) < 0.3, float("-inf"))
         mask.fill_diagonal_(0)
-        causal = False
     if causal:
         hidden = torch.full((9, 9), float("-inf")).triu(1)
     scores = 0.3 * query @ key.mT + hidden

@@ -48,21 +48,18 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path, exists: bool) -> None
     assert names(folder.parent) == ["folder"]
 
 
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path, exists: bool) -> None:
-    folder = tmp_path / "folder"
-    if exists:
-        folder.mkdir()
-
-    def half() -> None:
+def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def half(folder: Path) -> None:
         with atomic_folder(folder) as unfinished:
             (unfinished / "one").write_text("1")
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        half()
-    assert names(tmp_path) == (["folder"] if exists else [])
-    assert not exists or names(folder) == []
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new"):
+        with pytest.raises(KeyboardInterrupt):
+            half(tmp_path / name)
+    assert names(tmp_path) == ["empty"]
+    assert names(tmp_path / "empty") == []
 
 
 def test_an_empty_folder_is_filled_where_none_is_renamed_over_another(

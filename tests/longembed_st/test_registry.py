@@ -72,11 +72,3 @@ def test_a_wrong_registration_is_an_error_that_names_it(words, install, entry_po
 def test_the_same_one_installed_twice_is_fine(words, install) -> None:
     install(GROUP, "z = brought_along:WORD", "WORD = 'zebra'")
     assert words.all() == {"z": "zebra"}
-
-
-@pytest.mark.parametrize("wrong", ["no method", le.Context])
-def test_what_is_no_method_or_family_is_not_registered(wrong) -> None:
-    with pytest.raises(le.ConfigError, match=r"not a longembed_st\.Method"):
-        le.register_method(wrong)
-    with pytest.raises(le.ConfigError, match=r"not a longembed_st\.Family"):
-        le.register_family(wrong)

@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from small_models import text_of
 
 import longembed_st as le
+from longembed_st.base.coverage import warn_truncated_queries
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def folder(small_model):
     return small_model("bert", prompts={"query": "query: ", "document": "passage: "})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(folder):
     return le.load(str(folder), method="rp", max_seq_length=128)
 
@@ -48,12 +49,11 @@ def test_one_warning_per_call_counts_all_batches(model):
         assert part in message
 
 
-@pytest.mark.parametrize("encode", ["encode_query", "encode_document"])
-def test_the_prompt_is_counted_in_each_call(model, encode):
+def test_the_prompt_is_counted_in_each_call(model):
     texts = texts_of(model, [126, 127, 128])
-    for _ in range(2):
+    for encode in (model.encode_query, model.encode_document, model.encode_query):
         with pytest.warns(le.TextNotReadWarning) as caught:
-            getattr(model, encode)(texts)
+            encode(texts)
         assert the_warning(caught)[:2] == (1 + 2, 2)
 
 
@@ -129,7 +129,6 @@ def test_stock_sentence_transformers_warns_too(folder, tmp_path):
             [(64, 1), (65, 2), (126, 2), (127, 3), (500, 9)],
         ),
         ({"method": "pcw", "max_seq_length": 127}, (127, 128), [(127, 3), (127, 3)]),
-        ({"method": "pcw", "window_size": 12}, (64, 65), [(64, 1), (65, 7)]),
         ({"method": "pcw", "overlap": 32}, (64, 65, 126), [(64, 1), (65, 2), (126, 4)]),
     ],
 )
@@ -187,7 +186,6 @@ TEXT = (
     [
         ("bert", OVERLAPPING, None),
         ("roberta", OVERLAPPING, "query: "),
-        ("xlm-roberta", {"method": "pcw"}, "query: "),
         ("mpnet", {"method": "pi", "max_seq_length": 512}, "query: "),
     ],
     ids=str,
@@ -238,19 +236,17 @@ def test_coverage_holds_for_any_text(folder, text, size):
 # Vectors and coverage together.
 
 
-@pytest.mark.parametrize("role", [None, "document"])
-def test_vectors_and_coverages_come_together_in_the_callers_order(model, role):
+def test_vectors_and_coverages_come_together_in_the_callers_order(model):
     texts = texts_of(model, [200, 10, 64, 65, 10, 128, 500])
     texts.append(texts[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = model.encode_with_coverage(texts, role=role)
-    encode = {"query": model.encode_query, "document": model.encode_document}
+        result = model.encode_with_coverage(texts, role="document")
     with pytest.warns(le.TextNotReadWarning):
-        expected = encode.get(role, model.encode)(texts)
+        expected = model.encode_document(texts)
     assert result.vectors.dtype == np.float32
     assert difference(result.vectors, expected) < 1e-6
-    counted = le.coverage(model, texts, prompt_name=role)
+    counted = le.coverage(model, texts, prompt_name="document")
     assert [(coverage.tokens, coverage.read, coverage.passes) for coverage in result.coverages] == [
         (coverage.tokens, coverage.read, coverage.passes) for coverage in counted
     ]
@@ -266,24 +262,20 @@ def test_a_prompt_of_ones_own_takes_the_place_of_the_roles(model):
     assert [coverage.tokens for coverage in bare.coverages] == [10, 200]
 
 
-@pytest.mark.parametrize(
-    ("prompts", "role", "chosen"),
-    [
+def test_the_prompt_of_a_role_is_the_one_of_sentence_transformers(folder):
+    stock = SentenceTransformer(str(folder))
+    model = le.extend(stock, "pcw")
+    encode = {"query": stock.encode_query, "document": stock.encode_document, None: stock.encode}
+    for prompts, role, chosen in (
         ({"query": "q: ", "document": "d: ", "passage": "p: "}, "query", "q: "),
         ({"query": "q: ", "document": "d: ", "passage": "p: "}, "document", "d: "),
         ({"query": "q: ", "passage": "p: ", "corpus": "c: "}, "document", "p: "),
         ({"title": "t: "}, None, None),
-    ],
-)
-def test_the_prompt_of_a_role_is_the_one_of_sentence_transformers(folder, prompts, role, chosen):
-    stock = SentenceTransformer(str(folder))
-    model = le.extend(stock, "pcw")
-    stock.prompts = model.prompts = prompts
-    assert model.prompt_of(role) == chosen
-    encode = {"query": stock.encode_query, "document": stock.encode_document}
-    expected = encode.get(role, stock.encode)("ban")
-    vectors = model.encode_with_coverage(["ban"], role=role).vectors
-    assert difference(vectors[0], expected) < 1e-6
+    ):
+        stock.prompts = model.prompts = prompts
+        assert model.prompt_of(role) == chosen
+        vectors = model.encode_with_coverage(["ban"], role=role).vectors
+        assert difference(vectors[0], encode[role]("ban")) < 1e-6
 
 
 def test_a_default_prompt_holds_where_the_role_has_none(folder):
@@ -320,3 +312,12 @@ def test_what_is_too_long_or_no_text_is_refused_here_too(folder, model):
         model.encode_with_coverage(["ban", None])
     with pytest.raises(le.InputError, match="list"):
         model.encode_with_coverage("ban ban")
+
+
+def test_queries_that_fit_exactly_are_not_reported():
+    config = le.ExtensionConfig(method="pcw", original_max_seq_length=64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_truncated_queries([3, 16], 16, config)
+    with pytest.warns(le.TextNotReadWarning, match="1 of 2 queries are longer than the 16 tokens"):
+        warn_truncated_queries([17, 16], 16, config)

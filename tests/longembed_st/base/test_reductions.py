@@ -15,8 +15,8 @@ def test_each_text_gets_the_mean_of_its_own_passes():
     assert means.tolist() == [[8.0, 0.0], [3.0, 4.0]]
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_rounded_once(dtype):
+def test_half_precision_is_rounded_once():
+    dtype = torch.bfloat16
     torch.manual_seed(0)
     vectors = (torch.randn(500, 16) + 3).to(dtype)
     exact = vectors.double().mean(0)

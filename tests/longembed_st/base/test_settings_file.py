@@ -40,7 +40,6 @@ def test_a_file_of_the_model_alone(tmp_path) -> None:
     ("content", "named"),
     [
         ("{", "cannot read"),
-        ("[1]", "not a mapping"),
         ('{"model": 1}', "not a mapping"),
         ('{"model": {}, "serch": {}}', "serch"),
         ('{"model": {"token_budget": -1}}', "token_budget"),

@@ -17,16 +17,7 @@ def tokenizer(request):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "text"),
-    [
-        ("", "ban bar bast"),
-        ("", ""),
-        ("query: ", "Ban, BAR!"),
-        ("query: ", " "),
-        ("query:", "\n\nban"),
-        ("title", "ban bar"),
-        ("represent title query: ", "xyz"),
-    ],
+    ("prompt", "text"), [("", ""), ("query: ", "Ban, BAR!"), ("query:", "\n\nban")]
 )
 def test_header_content_and_footer_are_the_tokens_of_the_whole(tokenizer, prompt, text):
     (tokens,) = tokenize(tokenizer, [text], prompt or None)
@@ -49,8 +40,7 @@ def test_what_stands_before_a_text_is_found_for_each_text_of_a_batch(tokenizer):
     assert [tokens.header for tokens in together] == [tokens.header for tokens in alone]
 
 
-@pytest.mark.parametrize("limit", [3, 20])
-@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(("side", "limit"), [("right", 20), ("left", 20), ("left", 3)])
 def test_shortening_equals_the_tokenizers_own_truncation(side, limit):
     tokenizer = build_tokenizer("bert", 64, "right")
     tokenizer.truncation_side = side
@@ -85,12 +75,10 @@ def test_a_tokenizer_that_does_not_know_latin_letters_keeps_its_special_tokens_a
     assert (tokens.header, tokens.content, tokens.footer) == (1, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("bad", "kind"), [(None, "NoneType"), (b"ban", "bytes"), (("a", "b"), "tuple"), (1.5, "float")]
-)
-def test_what_is_no_string_is_refused_with_its_place_and_kind(bad, kind):
-    with pytest.raises(le.InputError, match=rf"input 1 is a {kind}"):
-        checked_texts(["fine", bad])
+def test_what_is_no_string_is_refused_with_its_place_and_kind():
+    for bad, kind in ((None, "NoneType"), (b"ban", "bytes"), (("a", "b"), "tuple")):
+        with pytest.raises(le.InputError, match=rf"input 1 is a {kind}"):
+            checked_texts(["fine", bad])
 
 
 def test_lone_surrogates_are_refused_with_their_place():
@@ -98,6 +86,5 @@ def test_lone_surrogates_are_refused_with_their_place():
         checked_texts(["fine", "ban \udfff bar"])
 
 
-@pytest.mark.parametrize("good", ["", "\x00", "🗼", np.str_("ban")])
-def test_every_valid_string_passes(good):
-    assert checked_texts([good]) == [str(good)]
+def test_every_valid_string_passes():
+    assert checked_texts(["", "\x00", "🗼", np.str_("ban")]) == ["", "\x00", "🗼", "ban"]

@@ -131,12 +131,6 @@ def test_its_code_is_never_run(tmp_path):
     assert type(model[0].model).__module__.startswith("transformers.models.")
 
 
-def test_the_code_would_leave_a_trace(folder):
-    with pytest.raises(SystemExit):
-        exec(CODE, {"__file__": str(folder / "modeling_e5rope.py")})
-    (folder / "code-was-run").unlink()
-
-
 def test_it_is_extended_like_any_rotary_model(folder):
     model = le.load(str(folder))
     assert model[0].extension.method == "self_extend"
@@ -147,8 +141,8 @@ def test_it_is_extended_like_any_rotary_model(folder):
     assert difference(model.encode(long), plain) > 1e-3
 
 
-@pytest.mark.parametrize("prefix", ["e5rope.", "bert."])
-def test_checkpoints_with_a_language_modelling_head_are_read_too(tmp_path, prefix):
+def test_checkpoints_with_a_language_modelling_head_are_read_too(tmp_path):
+    prefix = "e5rope."
     head = {
         "cls.predictions.bias": torch.randn(1000),
         "cls.predictions.transform.dense.weight": torch.randn(48, 48),
@@ -255,11 +249,6 @@ def test_rotated_values_are_refused(tmp_path):
     change_config(folder, rotary_value=True)
     with pytest.raises(le.ModelError, match="rotary_value"):
         le.load(str(folder))
-
-
-def test_another_activation_is_computed_as_it_says(tmp_path):
-    folder = write_checkpoint(tmp_path / "model", hidden_act="relu")
-    assert le.load(str(folder), "pcw")[0].config.hidden_act == "relu"
 
 
 def test_an_incomplete_checkpoint_is_refused(tmp_path):

@@ -18,12 +18,11 @@ from longembed_st.loading.cache import CachedModel
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-@pytest.fixture(params=HALVES)
-def half(request, small_model, tmp_path) -> str:
-    folder = str(tmp_path / request.param)
-    SentenceTransformer(str(small_model("bert")), device="cpu").to(HALVES[request.param]).save(
-        folder
-    )
+@pytest.fixture(scope="module", params=HALVES)
+def half(request, small_model, tmp_path_factory) -> str:
+    folder = str(tmp_path_factory.mktemp(request.param) / "model")
+    stock = SentenceTransformer(str(small_model("bert")), device="cpu")
+    stock.to(HALVES[request.param]).save(folder)
     return folder
 
 
@@ -99,21 +98,17 @@ def test_what_is_saved_has_the_precision_that_was_stored(half, tmp_path) -> None
     assert le.fingerprint(again) == le.fingerprint(model)
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "emulated"),
-    [
+def test_half_precision_without_instructions_for_it_is_said(half, monkeypatch, caplog) -> None:
+    for capabilities, emulated in (
         ({"architecture": "x86_64", "avx512_bf16": True, "avx512_fp16": True}, False),
-        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_fp16": False}, True),
         ({"architecture": "aarch64"}, False),
-    ],
-)
-def test_half_precision_without_instructions_for_it_is_said(
-    half, capabilities, emulated, monkeypatch, caplog
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    with caplog.at_level(logging.WARNING):
-        le.load(half, "pcw", device="cpu")
-    assert "emulated" not in caplog.text
-    with caplog.at_level(logging.WARNING):
-        le.load(half, "pcw", device="cpu", dtype="auto")
-    assert ("emulated" in caplog.text) == emulated
+        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_fp16": False}, True),
+    ):
+        monkeypatch.setattr(
+            torch.cpu, "get_capabilities", lambda of=capabilities: of, raising=False
+        )
+        with caplog.at_level(logging.WARNING):
+            le.load(half, "pcw", device="cpu")
+            assert "emulated" not in caplog.text
+            le.load(half, "pcw", device="cpu", dtype="auto")
+        assert ("emulated" in caplog.text) == emulated

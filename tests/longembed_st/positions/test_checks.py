@@ -26,13 +26,13 @@ def copied(small_model, tmp_path):
 # Weights.
 
 
-@pytest.mark.parametrize("method", ["pcw", "pi"])
-def test_a_checkpoint_with_a_weight_missing_is_refused_by_its_name(copied, method):
+def test_a_checkpoint_with_a_weight_missing_is_refused_by_its_name(copied):
     folder = copied()
     drop_weight(folder, LOST)
-    with pytest.raises(le.ModelError, match=LOST) as refusal:
-        le.load(str(folder), method=method)
-    assert str(folder) in str(refusal.value)
+    for method in ("pcw", "pi"):
+        with pytest.raises(le.ModelError, match=LOST) as refusal:
+            le.load(str(folder), method=method)
+        assert str(folder) in str(refusal.value)
 
 
 @pytest.mark.parametrize(

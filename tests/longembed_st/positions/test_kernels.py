@@ -17,7 +17,7 @@ from longembed_st.positions.kernels import (
 )
 
 # The paper's settings for a trained length of 512, and uneven ones.
-SETTINGS = [(3, 256), (9, 64), (2, 4), (7, 33), (4, 1)]
+SETTINGS = [(3, 256), (7, 33), (4, 1)]
 
 
 def angles(positions: Tensor, width: int) -> Tensor:
@@ -79,20 +79,15 @@ def test_equals_dense(group_size, window, causal):
     assert difference(*inputs(4, 2, 331, 32), group_size, window, causal) < 1e-5
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("width", "kv_heads"), [(64, 4), (128, 1)])
+@pytest.mark.parametrize(("width", "kv_heads", "causal"), [(64, 4, True), (128, 1, False)])
 def test_any_heads_equal_dense(width, kv_heads, causal):
     assert difference(*inputs(4, kv_heads, 331, width), 9, 64, causal) < 1e-5
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("length", [1, 63, 64, 65, 128, 129])
-def test_lengths_around_the_window(length, causal):
-    assert difference(*inputs(4, 2, length, 32), 9, 64, causal) < 1e-5
-
-
-def test_long_text():
-    assert difference(*inputs(2, 1, 1999, 64), 9, 64) < 1e-5
+def test_lengths_around_the_window(causal):
+    for length in (1, 63, 64, 65, 128, 129, 1999):
+        assert difference(*inputs(4, 2, length, 32), 9, 64, causal) < 1e-5, length
 
 
 def test_transposed_texts_of_a_batch_with_values_of_another_width():
@@ -106,10 +101,9 @@ def test_bfloat16():
     assert difference(*inputs(4, 2, 701, 64, dtype=torch.bfloat16), 9, 64) < 0.05
 
 
-@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
-    ("dtype", "length"),
-    [(torch.float32, 65), (torch.float32, 1100), (torch.bfloat16, 701)],
+    ("dtype", "length", "causal"),
+    [(torch.float32, 65, True), (torch.float32, 1100, False), (torch.bfloat16, 701, True)],
 )
 def test_portable_route(monkeypatch, dtype, length, causal):
     monkeypatch.setattr(kernels, "_attend", attend_portably)
@@ -146,7 +140,7 @@ def test_a_gradient_is_refused():
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("window", "kv_heads"), [(1, 4), (7, 1), (64, 4), (129, 1), (400, 4)])
+@pytest.mark.parametrize(("window", "kv_heads"), [(1, 4), (64, 1), (129, 4), (400, 1)])
 def test_banded_attention_equals_a_dense_mask(window, kv_heads, causal):
     q, k, v = inputs(4, kv_heads, 301, 32, batch=2)
     output = banded_attention(q, k, v, sliding_window=window, causal=causal, scaling=0.2)

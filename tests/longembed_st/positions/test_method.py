@@ -108,10 +108,10 @@ def test_what_is_no_usable_method_is_an_error_that_names_it(install, entry_point
         le.methods()
 
 
-@pytest.mark.parametrize("name", ["PI", "", None, ["pi"]])
-def test_an_unknown_method_is_an_error_that_lists_the_known_ones(name):
-    with pytest.raises(le.ConfigError, match=r"installed methods: .*pi"):
-        get_method(name)
+def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
+    for name in ("PI", "", None, ["pi"]):
+        with pytest.raises(le.ConfigError, match=r"installed methods: .*pi"):
+            get_method(name)
 
 
 def test_a_method_that_answers_nothing_reads_as_the_model_does():

@@ -18,7 +18,6 @@ import longembed_st as le
     [
         ("nomic_bert", "pi", True),
         ("modernbert", "yarn", False),
-        ("llama", "ntk", False),
     ],
 )
 def test_gradients_equal_those_of_the_dense_reference(kind, method, logn):

@@ -20,10 +20,8 @@ EXTENSIONS = [
     {"method": "none"},
     {"method": "pcw"},
     {"method": "pcw", "window_size": 16, "overlap": 3},
-    {"method": "gp", "max_seq_length": 256},
-    {"method": "rp", "max_seq_length": 256},
-    PI,
     {**PI, "factor": "dynamic"},
+    {"method": "gp", "max_seq_length": 256, "logn_scaling": True},
 ]
 
 
@@ -94,23 +92,11 @@ def test_short_texts_of_a_real_model_keep_their_vectors(minilm_folder):
     assert difference(together, expected) < 1e-6
 
 
-def test_log_n_scaling_leaves_short_texts_alone(small_model):
-    folder = small_model("roberta")
-    stock = SentenceTransformer(str(folder))
-    model = load(folder, method="gp", max_seq_length=256, logn_scaling=True)
-    short = mixed(stock.tokenizer, (5, 64))
-    expected = torch.stack([stock.encode(text, convert_to_tensor=True) for text in short])
-    together = model.encode([*short, text_of(200, stock.tokenizer)])[:-1]
-    assert difference(together, expected) < 1e-6
-
-
 @pytest.mark.parametrize(
     ("pooling", "include_prompt", "prompt"),
     [
-        ("mean", False, "query: "),
         ("lasttoken", False, "title"),
         ("weightedmean", False, "query: "),
-        ("mean_sqrt_len_tokens", True, "query: "),
         (("cls", "mean"), True, None),
     ],
     ids=str,
@@ -129,9 +115,8 @@ def test_short_texts_keep_their_vectors_with_every_pooling_and_prompt(
         assert difference(together, torch.stack(expected)) < 1e-6
 
 
-@pytest.mark.parametrize(("model_type", "pooling"), [("bert", "mean"), ("gpt2", "lasttoken")])
-def test_a_tokenizer_that_pads_on_the_left_changes_no_vector(small_model, model_type, pooling):
-    folder = small_model(model_type, pooling=pooling, padding_side="left")
+def test_a_tokenizer_that_pads_on_the_left_changes_no_vector(small_model):
+    folder = small_model("gpt2", pooling="lasttoken", padding_side="left")
     stock = SentenceTransformer(str(folder))
     model = load(folder, method="pcw")
     texts = mixed(stock.tokenizer, (5, 9, 30, 33, 40, 61, 64))
@@ -142,11 +127,10 @@ def test_a_tokenizer_that_pads_on_the_left_changes_no_vector(small_model, model_
 # Per text, never per batch.
 
 
-@pytest.fixture(scope="module", params=["pcw", "pi dynamic", "gp logn"])
+@pytest.fixture(scope="module", params=["pcw", "gp logn"])
 def invariant_model(request, small_model):
     extension = {
         "pcw": {"method": "pcw"},
-        "pi dynamic": {"method": "pi", "max_seq_length": 256, "factor": "dynamic"},
         "gp logn": {"method": "gp", "max_seq_length": 256, "logn_scaling": True},
     }[request.param]
     model = load(small_model("roberta"), token_budget=256, **extension)
@@ -177,13 +161,13 @@ def test_one_batch_may_hold_any_texts_in_any_order(invariant_model, data):
     assert difference(features["sentence_embedding"], alone[chosen]) < 1e-6
 
 
-@pytest.mark.parametrize("budget", [1, 100])
-def test_the_token_budget_changes_no_vector(small_model, budget):
+def test_the_token_budget_changes_no_vector(small_model):
     folder = small_model("bert")
     texts = mixed(load(folder).tokenizer, (5, 6, 64, 64, 70, 128, 128, 200))
     usual = load(folder, method="pi", max_seq_length=256).encode(texts)
-    budgeted = load(folder, method="pi", max_seq_length=256, token_budget=budget).encode(texts)
-    assert difference(usual, budgeted) < 1e-6
+    for budget in (1, 100):
+        budgeted = load(folder, method="pi", max_seq_length=256, token_budget=budget).encode(texts)
+        assert difference(usual, budgeted) < 1e-6
 
 
 # What goes through the model.
@@ -191,7 +175,7 @@ def test_the_token_budget_changes_no_vector(small_model, budget):
 
 @pytest.mark.parametrize(
     ("model_type", "extension"),
-    [("bert", {"method": "pcw"}), ("bert", PI), ("roberta", PI), ("mpnet", PI)],
+    [("bert", {"method": "pcw"}), ("roberta", PI), ("mpnet", PI)],
     ids=str,
 )
 def test_texts_alone_or_of_one_length_are_neither_padded_nor_masked(

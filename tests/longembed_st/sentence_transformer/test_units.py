@@ -107,8 +107,10 @@ def test_the_mean_of_all_units_is_the_document_without_its_special_tokens(folder
     np.testing.assert_allclose(run_of(result, 0, 30), states[1:-1].mean(axis=0), atol=1e-5)
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("settings", [{"method": "none"}, {"method": "pi", "max_seq_length": 128}])
+@pytest.mark.parametrize(
+    ("side", "settings"),
+    [("left", {"method": "none"}), ("right", {"method": "pi", "max_seq_length": 128})],
+)
 def test_what_the_window_does_not_hold_has_units_too(folder, side, settings) -> None:
     model = le.load(
         folder, **settings, on_overflow="truncate", processor_kwargs={"truncation_side": side}

@@ -45,21 +45,19 @@ def test_windows_are_pooled_as_their_scores_would_be(kind, strategy, activation)
     )
 
 
-@pytest.mark.parametrize("kind", ["bert", "gte"])
-def test_one_pass_at_interpolated_positions(kind):
-    plain = reference(kind)
+def test_one_pass_at_interpolated_positions():
+    plain = reference("gte")
     text = text_of(LONG, plain.tokenizer)
     ids = plain.tokenizer(text, verbose=False)["input_ids"]
     expected = splade_weights(plain.stretched(4).output(ids, "logits"), "max", twice=False)
-    model = le.load(splade(kind), "pi", max_seq_length=EXTENDED)
+    model = le.load(splade("gte"), "pi", max_seq_length=EXTENDED)
     torch.testing.assert_close(
         dense(model, [text])[0], torch.tensor(expected), atol=2e-5, rtol=1e-5
     )
 
 
-@pytest.mark.parametrize("kind", ["bert", "gte"])
-def test_short_texts_are_those_of_the_stock_class_alone_and_in_a_batch(kind):
-    stock = SparseEncoder(str(splade(kind)), device="cpu")
+def test_short_texts_are_those_of_the_stock_class_alone_and_in_a_batch():
+    stock = SparseEncoder(str(splade("bert")), device="cpu")
     model = le.extend(stock)
     texts = [text_of(n, stock.tokenizer) for n in (5, 30, WINDOW, 9)]
     expected = torch.stack([dense(stock, [text])[0] for text in texts])
