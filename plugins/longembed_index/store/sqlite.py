@@ -19,7 +19,6 @@ from longembed_index.store.sqlite_rows import (
     entry_values,
     read_entry,
     read_record,
-    read_vectors,
 )
 from longembed_index.store.sqlite_tables import (
     ALL,
@@ -38,6 +37,7 @@ from longembed_index.store.sqlite_tables import (
     has_schema,
     insert_record,
     next_generation,
+    read_vectors,
     select,
     select_entries,
 )

@@ -231,7 +231,7 @@ def test_what_takes_for_ever_is_stopped(store, monkeypatch) -> None:
     assert contents(store) == expected(record("a"))
 
 
-@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'"])
+@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'", 1 << 60])
 def test_a_damaged_collection_is_named(store, tmp_path, value) -> None:
     store.write([record("a")])
     execute(tmp_path, f"UPDATE collections SET dimensions = {value}")
