@@ -86,8 +86,8 @@ def test_a_damaged_table_is_a_store_error(rows, tmp_path) -> None:
 def test_a_panic_in_rust_is_a_store_error_with_a_way_out(tmp_path, name, base) -> None:
     panic = type(name, (base,), {})("rust future panicked: this should not have happened")
     with (
-        pytest.raises(StoreError, match=f"{tmp_path}.*make sense.*from a copy") as caught,
+        pytest.raises(StoreError, match=r"make sense of its files.*from a copy") as caught,
         Database(str(tmp_path)).errors("read"),
     ):
         raise panic
-    assert "panic" not in str(caught.value)
+    assert "should not have happened" not in str(caught.value)
