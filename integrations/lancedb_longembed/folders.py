@@ -46,7 +46,7 @@ class LanceFolders:
         if entry is None:
             collections.refuse_foreign()
             return None
-        return entry.read_info()
+        return entry.read_info(self.address(directory))
 
     def open(
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool

@@ -121,7 +121,7 @@ class LanceStore:
     @property
     def info(self) -> StoreInfo:
         """Return the description of the store, as it is stored now."""
-        return self._entry().read_info()
+        return self._entry().read_info(self._database.address)
 
     @property
     def generation(self) -> int:
@@ -248,7 +248,7 @@ class LanceStore:
                 rows.write(None, deleted)
             return
         entry = self._entry()
-        language = entry.language or entry.read_info().language
+        language = entry.language or entry.read_info(self._database.address).language
         language = language or guess_language(r.document.text for r in latest.values())
         with self._database.errors("write"):
             data = table_of(list(latest.values()), language, self._dimensions())
