@@ -59,7 +59,9 @@ def open_collection(
         stored = stored_provenance(client, name)
         if stored is None:
             raise ConfigError(f"there is no collection {name!r}")
-        embedding_function = LongEmbedEmbeddingFunction.build_from_config(stored.to_dict())
+        # A device or a folder for models that the collection names is not ours.
+        config = stored.portable().to_dict()
+        embedding_function = LongEmbedEmbeddingFunction.build_from_config(config)
     now = embedding_function.provenance
     stored = create_collection(client, name, now)
     embedding_function.loaded.refuse_incompatible(stored, f"the collection {name!r}")

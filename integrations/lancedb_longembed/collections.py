@@ -53,9 +53,9 @@ class Entry:
         """Return an entry with the description of a store."""
         return cls(table, collection, state, info_to_json(info))
 
-    def read_info(self) -> StoreInfo:
-        """Return the description of the store."""
-        return info_from_json(self.info)
+    def read_info(self, address: str) -> StoreInfo:
+        """Return the description of the store, which is at an address."""
+        return info_from_json(self.info, address)
 
 
 class Collections:

@@ -5,11 +5,12 @@ Importing this needs no LanceDB: it is asked about folders of other kinds, too.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longembed_index.errors import StoreError
+from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.store.kinds import remote_url, writer_lock
 from longembed_st.extras import needs_extra
 
@@ -45,7 +46,7 @@ class LanceFolders:
         if entry is None:
             collections.refuse_foreign()
             return None
-        return entry.read_info()
+        return entry.read_info(self.address(directory))
 
     def open(
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool
@@ -93,4 +94,12 @@ def _finish_killed_run(store: LanceStore, directory: Path) -> None:
         except StoreError:
             # The writer completes them; or this process may not write.
             return
-        store.complete_indices()
+        try:
+            store.complete_indices()
+        except StoreError as error:
+            warnings.warn(
+                f"words of deleted documents count in the scores of others until a run completes "
+                f"the index of words, which has failed now: {error}",
+                StoreWarning,
+                stacklevel=2,
+            )

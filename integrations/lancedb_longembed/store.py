@@ -35,6 +35,7 @@ from longembed_index.maintain.embedding import batches
 from longembed_index.store.filters import check_where, matches
 from longembed_index.store.info import info_to_json
 from longembed_index.store.protocol import StoreInfo, Where
+from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -84,7 +85,12 @@ class LanceStore:
                 raise StoreError(f"there is no collection {collection!r} in {database.address}")
             name = self._collections.new_table()
             self._collections.put(Entry.create(name, collection, "current", create))
-        rows = self._find_rows()
+        indexed, rows = self._entry().indexed, self._find_rows()
+        if rows is not None and rows.version < (indexed or 0):
+            raise StoreError(
+                f"the newest version of the documents in {escaped(database.address)} is missing. "
+                "Restore the store from a copy, or index the documents into a new folder"
+            )
         if write and rows is not None:
             # A run that was killed may have left a table without indices, which is not searched.
             rows.index(INDICES)
@@ -115,7 +121,7 @@ class LanceStore:
     @property
     def info(self) -> StoreInfo:
         """Return the description of the store, as it is stored now."""
-        return self._entry().read_info()
+        return self._entry().read_info(self._database.address)
 
     @property
     def generation(self) -> int:
@@ -242,7 +248,7 @@ class LanceStore:
                 rows.write(None, deleted)
             return
         entry = self._entry()
-        language = entry.language or entry.read_info().language
+        language = entry.language or entry.read_info(self._database.address).language
         language = language or guess_language(r.document.text for r in latest.values())
         with self._database.errors("write"):
             data = table_of(list(latest.values()), language, self._dimensions())

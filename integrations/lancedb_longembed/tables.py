@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 KEY = "id"
 _ERRORS = (RuntimeError, ValueError, OSError, pa.ArrowException)
+_PANICS = ("PanicException", "RustPanic")
+"""What a panic in Rust raises, on this thread or another; the classes cannot be imported."""
 _PLACES_IN_SOURCE = re.compile(r",? *\(?/\S+\.rs:\d+(:\d+)?\)?")
 _OLD = timedelta(minutes=10)
 """Old versions are kept so long: a search that began on one has ended by then."""
@@ -67,8 +69,7 @@ class Database:
         except StoreError:
             raise
         except BaseException as error:
-            # A panic in Rust is no `Exception`.
-            is_panic = type(error).__name__ == "PanicException"
+            is_panic = type(error).__name__ in _PANICS
             if not (is_panic or isinstance(error, _ERRORS)):
                 raise
             raise StoreError(
@@ -249,7 +250,7 @@ class Rows:
 
 def _reason(error: BaseException) -> str:
     """Return what LanceDB says of an error, in one line and without places in its own source."""
-    if "panic" in f"{type(error).__name__} {error}".lower():
+    if type(error).__name__ in _PANICS:
         return "LanceDB cannot make sense of its files"
     return " ".join(_PLACES_IN_SOURCE.sub("", str(error)).split())[:300].rstrip(".,: ")
 

@@ -145,7 +145,7 @@ class Provenance:
         """
         try:
             stored = json.loads(text)
-        except ValueError:
+        except (RecursionError, ValueError):
             stored = None
         if not isinstance(stored, dict):
             raise ConfigError(f"the stored settings cannot be read: {text[:80]!r}")

@@ -14,7 +14,7 @@ from longembed_index import Document, Index
 from longembed_index.errors import StoreError
 from longembed_index.maintain.reindex import reindex
 from longembed_index.search.ranking import Ranking
-from longembed_index.store.kinds import writer_lock
+from longembed_index.store.kinds import open_store, writer_lock
 from longembed_st.errors import ConfigError, InputError, TextNotReadWarning
 
 TEXTS = {
@@ -79,6 +79,21 @@ def test_a_new_index_is_written_with_its_first_documents(place, documents, fake_
     with Index.open(place) as again:
         assert again.get("pets") == documents[1]
         assert (again.get("absent"), again.model_name) == (None, "some/one")
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_a_first_run_that_was_killed_goes_on_as_it_was_meant(
+    place, documents, fake_models, units
+) -> None:
+    """The description is in the first commit, before any document."""
+    with Index.open(place, "some/one", units=units, language="english") as index:
+        info = index._resources.new_info()
+    open_store(place, create=info, write=True).close()
+    with Index.open(place, "some/one") as index:
+        index.add_documents(documents)
+        assert index.info == info
+        assert (index.info.units, index.info.language) == (units, "english")
+        assert bool(dict(index._resources.existing_store().units())) == units
 
 
 def test_without_a_model_there_must_be_an_index(place, tmp_path) -> None:

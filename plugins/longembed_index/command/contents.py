@@ -19,6 +19,7 @@ from longembed_index.command.options import (
     open_index,
     parse_where,
 )
+from longembed_index.errors import StoreError
 from longembed_st.base.texts import escaped
 from longembed_st.command.display import percent
 from longembed_st.command.options import path_argument
@@ -127,8 +128,14 @@ def delete(
         raise ConfigError("nothing to remove was named. Give names of documents, --where or --gone")
     out, console = terminal(), terminal(stderr=True)
     with open_index(store, collection, wait=wait) as index:
-        entries = index.documents(names or (), parse_where(where), gone=gone)
-        ids = [entry.id for entry in entries]
+        try:
+            entries = index.documents(names or (), parse_where(where), gone=gone)
+            ids = [entry.id for entry in entries]
+        except StoreError:
+            # A document that cannot be read is deleted by its exact name.
+            if not names or where or gone or any(set(name) & set("*?") for name in names):
+                raise
+            ids = names
         if not ids:
             console.say("No documents matched.")
             return

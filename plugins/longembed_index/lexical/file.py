@@ -58,7 +58,7 @@ class WordFile:
             with self._damage(), readers.borrow() as connection, _transaction(connection):
                 if has_schema(connection):
                     return work(connection)
-        with closing(sqlite3.connect(":memory:")) as connection:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             create_schema(connection)
             return work(connection)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from longembed_index.documents.places import HEADING
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, words_in
+from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import Floats, Integers, length_norms
 
 if TYPE_CHECKING:
@@ -196,6 +197,12 @@ class RunScores:
         if places is not None and weights is not None:
             self._counts, self._terms = _counts_before(sentences, places, len(weights.numbers))
         if vector is not None and sentences.sums is not None:
+            if sentences.sums.shape[1] != len(vector):
+                raise StoreError(
+                    f"sentence units in the store have {sentences.sums.shape[1]} numbers, and "
+                    f"questions {len(vector)}: the store is damaged. Run `longembed reindex`, or "
+                    "restore it from a copy"
+                )
             products = (sentences.sums @ vector).astype(np.float64)
             self._products = np.concatenate([np.zeros(1), np.cumsum(products)])
         self._weight = weight

@@ -213,12 +213,24 @@ class Connections:
         try:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA synchronous = FULL")
+            self._refuse_cut(connection)
             self._prepare(connection)
             self._look_at_file()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _refuse_cut(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file whose end is missing: SQLite would read zeros there."""
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("BEGIN")
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        # Without a log, all pages of this transaction are in the file.
+        is_cut = not self._log_size() and _size(self.path) < pages * page_size
+        connection.execute("COMMIT")
+        if is_cut:
+            raise sqlite3.DatabaseError("database disk image is malformed: its end is missing")
 
     def _contents(self) -> tuple[int, ...]:
         """Return what changes when a file that was opened as immutable is written after all."""

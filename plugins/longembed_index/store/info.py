@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,7 +12,7 @@ from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.protocol import StoreInfo
-from longembed_index.store.stored_values import StoredValueError, read_json
+from longembed_index.store.stored_values import read_json
 from longembed_st.base.fields import one_line
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.texts import escaped
@@ -46,38 +47,42 @@ class _Stored(BaseModel):
     ranking: Ranking
 
 
-def info_from_json(text: str) -> StoreInfo:
+def info_from_json(text: str, place: Path | str) -> StoreInfo:
     """Read what `info_to_json` returned.
 
+    Args:
+        text: The JSON.
+        place: Where it is stored, for messages.
+
     Raises:
-        StoredValueError: If it cannot be read.
+        StoreError: If it cannot be read.
         ConfigError: If it has settings that must not be acted on.
     """
+    where = f"the description of the store in {escaped(place)}"
+    damaged = (
+        f"{where} is damaged. Restore it from a copy, or index the documents into a new folder"
+    )
     try:
         values = read_json(text)
         if isinstance(values, dict) and "spans" in values:
             raise StoreError(
-                "the store is from before documents had sentence units. Index the documents into "
-                "a new folder"
+                f"{where} is from before documents had sentence units. Index the documents into a "
+                "new folder"
             )
         stored = _Stored.model_validate(values)
     except ValidationError as error:
-        raise _damaged(one_line(error)) from None
+        raise StoreError(f"{damaged} ({one_line(error)[:200]})") from None
     except (TypeError, ValueError) as error:
-        raise _damaged(str(error)) from None
+        raise StoreError(f"{damaged} ({str(error)[:200]})") from None
     if stored.language not in (None, *LANGUAGES):
-        raise _damaged(f"there is no language {escaped(str(stored.language))}")
-    provenance = Provenance.from_dict(stored.provenance)
+        raise StoreError(f"{damaged} (there is no language {escaped(str(stored.language))})")
+    try:
+        provenance = Provenance.from_dict(stored.provenance)
+    except ConfigError as error:
+        raise ConfigError(f"{where} cannot be used: {error}") from None
     if (provenance.settings.device, provenance.settings.cache_folder) != (None, None):
         raise ConfigError(
-            "the description of the store names a device or a folder for models, which we never "
-            "write: somebody else has. Index the documents into a new folder"
+            f"{where} names a device or a folder for models, which we never write: somebody else "
+            "has. Index the documents into a new folder"
         )
     return StoreInfo(provenance, stored.units, stored.language, stored.ranking)
-
-
-def _damaged(reason: str) -> StoredValueError:
-    return StoredValueError(
-        f"the description of the store is damaged ({reason[:200]}). Restore the store from a copy, "
-        "or index the documents into a new folder"
-    )

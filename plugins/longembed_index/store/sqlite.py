@@ -19,7 +19,6 @@ from longembed_index.store.sqlite_rows import (
     entry_values,
     read_entry,
     read_record,
-    read_vectors,
 )
 from longembed_index.store.sqlite_tables import (
     RECORDS,
@@ -38,6 +37,7 @@ from longembed_index.store.sqlite_tables import (
     insert_record,
     next_generation,
     read_all_vectors,
+    read_vectors,
     select,
     select_entries,
     vector_parts,
@@ -81,9 +81,10 @@ class SqliteStore:
     def info(self) -> StoreInfo:
         """Return the description of the store, as it is stored now."""
         with self._read() as (_, collection):
-            kept = self._info
-            if kept is None or kept[0] != collection.info:
-                self._info = kept = (collection.info, info_from_json(collection.info))
+            stored = collection.info
+        kept = self._info
+        if kept is None or kept[0] != stored:
+            self._info = kept = (stored, info_from_json(stored, self._connections.path))
         return kept[1]
 
     @property
@@ -335,7 +336,7 @@ class SqliteStores:
         path = directory / FILE
         with closing(_connections(path)) as connections, connections.borrow() as connection:
             row = _find_current(connection, path, collection)
-            return None if row is None else info_from_json(row.info)
+        return None if row is None else info_from_json(row.info, path)
 
     def open(
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool

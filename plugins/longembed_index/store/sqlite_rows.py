@@ -7,7 +7,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from longembed_index.document import Document, Entry, Record, Units
 from longembed_index.patterns import plain_prefix
 from longembed_index.store.stored_values import (
     checked_units,
-    checked_vectors,
     damaged,
     left_out_to_json,
     make_entry,
@@ -126,20 +125,10 @@ def pack_vectors(vectors: NDArray[np.float32]) -> bytes:
     return np.asarray(vectors).astype("<f2").tobytes()
 
 
-def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
-    """Return the vectors of rows that begin with id, vector and checksum.
-
-    Raises:
-        StoredValueError: If one is damaged.
-    """
-    width = dimensions or 0
-    for document_id, vector, checksum, *_ in rows:
-        is_ours = isinstance(vector, bytes) and len(vector) == 2 * width
-        if not is_ours or zlib.crc32(vector) != checksum:
-            raise damaged("vector", document_id)
-    data = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
-    vectors = data.astype(np.float32).reshape(len(rows), width)
-    return checked_vectors([row[0] for row in rows], vectors)
+def unpack_vectors(data: bytes, dimensions: int) -> NDArray[np.float32]:
+    """Return the vectors of `pack_vectors`, shape (vectors, dimensions)."""
+    rows = len(data) // (2 * dimensions) if dimensions else 0
+    return np.frombuffer(data, dtype="<f2").astype(np.float32).reshape(rows, dimensions)
 
 
 def encode_units(units: Units) -> tuple[bytes, bytes, int]:

@@ -22,10 +22,10 @@ from longembed_index.store.sqlite_rows import (
     narrow,
     pack_vectors,
     read_entry,
-    read_vectors,
     text_digest,
+    unpack_vectors,
 )
-from longembed_index.store.stored_values import StoredValueError
+from longembed_index.store.stored_values import StoredValueError, checked_vectors, damaged
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ UNITS = (
     "JOIN units ON document = documents.number"
 )
 ALL = "WHERE collection = ? ORDER BY id"
+
+_MOST_DIMENSIONS = 1 << 20
+"""Far more than any model has."""
 
 VERSION = 2
 _APPLICATION_ID = 0x6C6F6E67
@@ -145,7 +148,8 @@ def find_collection(connection: sqlite3.Connection, name: str, state: str) -> Co
         return None
     collection = Collection(*row)
     numbers = (collection.number, collection.generation, collection.dimensions or 0)
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    are_ours = all(type(number) is int and number >= 0 for number in numbers)
+    if not are_ours or numbers[-1] > _MOST_DIMENSIONS:
         raise StoredValueError(
             f"the collection {escaped(name)} is damaged. Restore the store from a copy, or index "
             "the documents into a new folder"
@@ -217,6 +221,17 @@ def vector_parts(
     rows = connection.execute(f"{VECTORS} {ALL}", (number,))
     while part := rows.fetchmany(_VECTORS_AT_ONCE):
         yield [row[0] for row in part], read_vectors(part, dimensions)
+
+
+def read_vectors(rows: Sequence[tuple[Any, ...]], dimensions: int | None) -> NDArray[np.float32]:
+    """Return the vectors of rows that begin with id, vector and checksum."""
+    size = 2 * (dimensions or 0)
+    for document_id, vector, checksum, *_ in rows:
+        is_ours = isinstance(vector, bytes) and len(vector) == size
+        if not is_ours or zlib.crc32(vector) != checksum:
+            raise damaged("vector", document_id)
+    vectors = unpack_vectors(b"".join(row[1] for row in rows), dimensions or 0)
+    return checked_vectors([row[0] for row in rows], vectors)
 
 
 def insert_record(

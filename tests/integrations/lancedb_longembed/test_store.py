@@ -62,6 +62,18 @@ class TestLanceFolders(StoreKindTests):
         return LanceFolders()
 
 
+def test_a_store_without_its_newest_version_is_refused(tmp_path) -> None:
+    """LanceDB shows the version before."""
+    store = LanceFolders().open(tmp_path, "documents", create=INFO, write=True)
+    store.write([record("a")])
+    store.close()
+    # The later a version is, the smaller is its number.
+    min((tmp_path / "documents.lance" / "_versions").glob("*.manifest")).unlink()
+    for write in (False, True):
+        with pytest.raises(StoreError, match=r"newest version .* is missing\. Restore"):
+            open_store(tmp_path, write)
+
+
 def test_a_write_with_deletions_is_one_commit(store, tmp_path) -> None:
     store.write([record("a"), record("b")])
     before = store.generation

@@ -12,6 +12,8 @@ from zipf import text
 
 from lancedb_longembed.folders import LanceFolders
 from lancedb_longembed.store import LanceStore
+from lancedb_longembed.tables import Rows
+from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.index import WordIndex
 from longembed_index.lexical.scores import STEP, WINDOW
 from longembed_index.store.conformance import INFO, record
@@ -59,6 +61,17 @@ def test_a_reader_finishes_what_a_killed_run_has_left(create, tmp_path) -> None:
     write(fresh, **left)
     scores, expected = (s.lexical().query(QUERY).scores(list(left)) for s in (killed, fresh))
     assert scores == {key: pytest.approx(score) for key, score in expected.items()}
+
+
+def test_a_reader_that_cannot_finish_it_says_so_and_reads(create, tmp_path, monkeypatch) -> None:
+    def refuse(rows: Rows) -> None:
+        raise StoreError("cannot write the store: no space left on device")
+
+    write(create("none"), a="w0 w3")
+    monkeypatch.setattr(Rows, "tidy", refuse)
+    with pytest.warns(StoreWarning, match=r"until a run completes .* no space left"):
+        reader = LanceFolders().open(tmp_path, "documents", create=None, write=False)
+    assert reader.lexical().query("w3").candidates(5) == ["a"]
 
 
 def test_a_reader_leaves_a_writer_alone(create, tmp_path) -> None:

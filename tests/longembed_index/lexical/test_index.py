@@ -19,6 +19,7 @@ from longembed_index.lexical.file import WordFile
 from longembed_index.lexical.index import WordIndex, missing_and_stale
 from longembed_index.lexical.tables import create_schema
 from longembed_index.store.conformance import INFO
+from longembed_index.store.connections import DiskError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -65,6 +66,20 @@ def test_a_new_document_and_the_last_of_the_old_ones_are_written_together(words,
     store.write(changed)
     words.update(store)
     assert words.query("first second").candidates(5) == [r.document.id for r in changed]
+
+
+def test_words_that_do_not_fit_on_the_disk_are_made_elsewhere(tmp_path, store, monkeypatch) -> None:
+    words, write = WordIndex(tmp_path, "documents"), WordFile.write
+
+    def refuse(file: WordFile, work):
+        if file.path.parent == tmp_path:
+            raise DiskError(f"{file.path} cannot grow: the disk is full")
+        return write(file, work)
+
+    monkeypatch.setattr(WordFile, "write", refuse)
+    with pytest.warns(StoreWarning, match="temporary folder"):
+        words.update(store)
+    assert scores_of(words) == scores_of(updated(tmp_path / "other", store))
 
 
 def test_what_is_read_in_another_way_from_the_same_file_is_found(words, store) -> None:

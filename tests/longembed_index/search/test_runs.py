@@ -9,6 +9,7 @@ import pytest
 from reference.runs import around, cosine, run_end, share
 
 from longembed_index.document import Document, Units
+from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
 from longembed_index.search.runs import Around, RunScores, Sentences, read_sentences
 
@@ -149,3 +150,10 @@ def test_a_text_without_sentences_has_no_runs() -> None:
     scores = RunScores(sentences, None, None, None, 0.2)
     assert len(scores.runs(30)) == 0
     assert np.isnan(scores.best()).all()
+
+
+def test_units_of_another_model_are_an_error() -> None:
+    sums = np.ones((1, 3), dtype=np.float32)
+    sentences = Sentences(np.array([[0, 5]]), np.array([0, 1]), np.array([], dtype=np.int64), sums)
+    with pytest.raises(StoreError, match="have 3 numbers, and questions 4"):
+        RunScores(sentences, None, None, np.ones(4, dtype=np.float32), 0.2)

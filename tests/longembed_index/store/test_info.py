@@ -9,10 +9,12 @@ from longembed_index.store.conformance import INFO, OTHER_INFO
 from longembed_index.store.info import info_from_json, info_to_json
 from longembed_st.errors import ConfigError
 
+PLACE = "some/folder"
+
 
 @pytest.mark.parametrize("info", [INFO, OTHER_INFO])
 def test_a_description_is_read_as_it_was_written(info) -> None:
-    assert info_from_json(info_to_json(info)) == info
+    assert info_from_json(info_to_json(info), PLACE) == info
 
 
 @pytest.mark.parametrize(
@@ -40,11 +42,13 @@ def test_what_we_never_write_is_refused(change, error, reason) -> None:
     for name, value in change.items():
         is_part = isinstance(value, dict) and name in stored
         stored[name] = {**stored[name], **value} if is_part else value
-    with pytest.raises(error, match=reason):
-        info_from_json(json.dumps(stored))
+    with pytest.raises(error, match=f"{PLACE}.*{reason}"):
+        info_from_json(json.dumps(stored), PLACE)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "[" * 90_000, "{}"])
 def test_other_json_is_refused(text) -> None:
-    with pytest.raises(StoreError, match=r"description of the store is damaged.*from a copy"):
-        info_from_json(text)
+    with pytest.raises(
+        StoreError, match=rf"description of the store in {PLACE} is damaged.*from a copy"
+    ):
+        info_from_json(text, PLACE)

@@ -174,6 +174,17 @@ def test_a_damaged_page_is_an_error_of_ours(store, tmp_path) -> None:
         contents(open_store(tmp_path))
 
 
+@pytest.mark.parametrize("missing", [1, 3000, 8192, 20_000])
+def test_a_file_whose_end_is_missing_is_refused(store, tmp_path, missing) -> None:
+    store.write([record(str(number), text=str(number) * 9_000) for number in range(5)])
+    store.close()
+    path = tmp_path / FILE
+    os.truncate(path, path.stat().st_size - missing)
+    for write in (False, True):
+        with pytest.raises(StoreError, match=f"{FILE}.*damaged"):
+            open_store(tmp_path, write)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -231,7 +242,7 @@ def test_what_takes_for_ever_is_stopped(store, monkeypatch) -> None:
     assert contents(store) == expected(record("a"))
 
 
-@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'"])
+@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'", 1 << 60])
 def test_a_damaged_collection_is_named(store, tmp_path, value) -> None:
     store.write([record("a")])
     execute(tmp_path, f"UPDATE collections SET dimensions = {value}")

@@ -109,6 +109,7 @@ def test_the_form_that_is_stored():
     ("stored", "part"),
     [
         ("{", "cannot be read: '{'"),
+        ("[" * 90_000, "cannot be read"),
         ('{"model_name": "m", "modle": 1}', "unknown setting 'modle'"),
         ('{"model_name": "m", "model_kwargs": {}}', "unknown setting 'model_kwargs'"),
         ('{"model_name": "m", "options": [1]}', "options must be a mapping"),
