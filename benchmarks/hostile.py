@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -97,9 +98,23 @@ def write_store(place: Path, model: str) -> Path:
     """Index some documents, a long one among them."""
     draw, documents = random.Random(1), place / "documents"
     documents.mkdir()
-    words = (
-        "the budget of council was approved in spring by a committee that met 人木水 été".split()
-    )
+    words = [
+        "the",
+        "budget",
+        "of",
+        "council",
+        "was",
+        "approved",
+        "in",
+        "spring",
+        "by",
+        "a",
+        "committee",
+        "that",
+        "met",
+        "人木水",
+        "été",
+    ]
     for number in range(40):
         size = 20_000 if number == 0 else 400
         sentences = [" ".join(draw.choices(words, k=12)) + "." for _ in range(size // 12)]
@@ -142,7 +157,7 @@ async def run_requests(address: str, count: int, process: subprocess.Popen) -> N
             if not is_cut:
                 writer.write_eof()
                 answer = await asyncio.wait_for(reader.read(), LIMIT)
-        except ConnectionError:
+        except OSError:
             answer = b"- reset"
         finally:
             writer.close()
@@ -209,6 +224,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         process, address = start_server(write_store(Path(place), arguments.model))
+        log: list[str] = []
+        threading.Thread(target=log.extend, args=(process.stderr,), daemon=True).start()
         try:
             print(f"memory of the server at its start: {memory(process)} MB", flush=True)
             run_queries(address, arguments.queries, process)
@@ -220,9 +237,10 @@ def main() -> None:
             process.terminate()
             code = process.wait(60)
         print(f"ended with {code}, {time.perf_counter() - begin:.1f} s after SIGTERM")
-    log = process.stderr.read()
-    print(f"{log.count('Traceback')} tracebacks, {log.count('never retrieved')} 'never retrieved'")
-    print("\n".join(line for line in log.splitlines() if "Invalid HTTP" not in line)[-3000:])
+    lines = Counter(line.strip() for line in log)
+    print(f"{sum('Traceback' in line for line in log)} tracebacks; the log:")
+    for line, times in lines.most_common(20):
+        print(f"    {times} times: {line[:200]}")
 
 
 if __name__ == "__main__":
