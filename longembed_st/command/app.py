@@ -1,7 +1,8 @@
 """The `longembed` command: its own commands, those of other packages, and the exit codes.
 
 Exit codes: 0 done; 1 failed, with the reason in one line; 2 a mistake on the command line; 3 an
-unexpected error; 4 done, but the output could not be written; 130 interrupted.
+unexpected error; 4 done, but the output could not be written; 130 interrupted; 143 ended by
+SIGTERM.
 
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from longembed_index.document import Context, Document, Entry, Hit, Record
 from longembed_index.documents.files import find_files, is_missing
 from longembed_index.documents.parsing import Limits, Parser
+from longembed_index.exit_gate import exit_gate
 from longembed_index.maintain.dry_run import DryRun, dry_run
 from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
 from longembed_index.search.context import WORDS, measure_of
-from longembed_index.search.question import check_query, parse_question
+from longembed_index.search.question import Question, check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.store.filters import matches
@@ -250,6 +251,16 @@ class IndexReader:
         """Ask the searcher; again if other vectors took the place of the store's meanwhile."""
         question = parse_question(query)
         check_query(question.text)
+        with exit_gate.use():
+            return self._ask_until_current(question, mode, weight, ask)
+
+    def _ask_until_current(
+        self,
+        question: Question,
+        mode: Mode | None,
+        weight: float | None,
+        ask: Callable[..., Answer],
+    ) -> Answer:
         searcher = self._resources.searcher() if self.exists else None
         if searcher is None or not searcher.documents:
             raise ConfigError(f"the index in {escaped(self.directory)} is empty. Add documents")

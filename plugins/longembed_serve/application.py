@@ -178,7 +178,8 @@ def _routes(app: FastAPI, service: Service) -> None:
     @app.post("/document")
     async def document(request: Request, body: DocumentRequest) -> Response:
         """Return the text of a document of the index."""
-        (found,) = await _results(request, [service.queued(service.document, body)])
+        queued = service.queued(lambda body: service.document(body.source), body)
+        (found,) = await _results(request, [queued])
         return JSONResponse(found)
 
     @app.post("/v1/rerank")

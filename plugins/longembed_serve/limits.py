@@ -31,6 +31,10 @@ BODY_SECONDS = 60.0
 BODIES_AT_ONCE = 10
 """Bodies of the largest size whose bytes are held at the same time, of all requests together."""
 
+_MAX_STRINGS, _MAX_OUTSIDE = 50_000, 1_000_000
+"""The most strings of a body, and the most bytes that are not in strings: as Python objects,
+numbers and empty lists take twenty times the bytes that they have as JSON."""
+
 _DRAINED_SECONDS = 10.0
 _DRAINED_BYTES = 200_000_000
 """After a refusal the rest of a body is received and dropped, up to these limits: if the connection
@@ -116,6 +120,10 @@ class Limits:
         if body.is_cut_off:
             # Nobody is there to be answered.
             return
+        if body.has_too_many_values:
+            raise _RefusedError(
+                400, "the body has too many values: send texts, not tokens, and fewer at once"
+            )
         if b"origin" not in headers:
             # Not from a browser: curl and others send JSON without saying so. A page of another
             # site could send other types without being asked for permission first.
@@ -164,6 +172,17 @@ class _Body:
             self._limits.hold(len(part))
             self._limits.check_length(self.held)
             self._parts.append(part)
+
+    @property
+    def has_too_many_values(self) -> bool:
+        """Return whether the body, if it is JSON, would take far more memory than it has bytes."""
+        if self.held <= _MAX_OUTSIDE:
+            return False
+        # Quotes and backslashes in strings have a backslash before them.
+        plain = b"".join(self._parts).replace(rb"\\", b"").replace(rb"\"", b"")
+        if plain.count(b'"') > 2 * _MAX_STRINGS:
+            return True
+        return sum(map(len, plain.split(b'"')[::2])) > _MAX_OUTSIDE
 
     async def receive(self) -> Any:
         """Return the body as one message, and then what comes after it."""

@@ -90,6 +90,28 @@ def test_forked_children(model, kind, tmp_path) -> None:
     assert found == [0, 0, 0, 0]
 
 
+ENDS = """
+    searched = threading.Event()
+
+    def search_for_ever():
+        while True:
+            retriever.invoke("harbour gate")
+            searched.set()
+
+    for _ in range(4):
+        threading.Thread(target=search_for_ever, daemon=True).start()
+    assert searched.wait(200)
+    answer("the end comes while all four search")
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "lancedb", "chroma"])
+def test_an_interpreter_may_end_while_daemon_threads_search(model, kind, tmp_path) -> None:
+    """Python ends them in the middle; libraries in C++ would abort the process."""
+    pytest.importorskip("chromadb" if kind == "chroma" else "lancedb")
+    run_fresh(SETUP + ENDS, tmp_path, given=[model, kind, str(tmp_path / "store")])
+
+
 LANCE_FORKS = """
     from longembed_index.errors import StoreError
 

@@ -139,6 +139,22 @@ def test_many_long_bodies_at_once_are_refused(index, monkeypatch) -> None:
         assert ask("again").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ([[]] * 600_000, 400),
+        ([1] * 600_000, 400),
+        (["ab"] * 200_000, 400),
+        (['a "[]" \\ ' * 60_000] * 5, 200),
+    ],
+)
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(index, values, status) -> None:
+    with serving(index, max_bytes=20_000_000) as address:
+        answer = httpx.post(f"{address}/v1/embeddings", json={"input": values}, timeout=60)
+        assert answer.status_code == status
+        assert ("too many values" in answer.text) == (status == 400)
+
+
 def test_searches_of_clients_that_left_are_not_run_and_nothing_is_logged(index, caplog) -> None:
     def waiting() -> int:
         return httpx.get(f"{address}/healthz", timeout=60).json()["waiting"]

@@ -19,6 +19,7 @@ pytest.importorskip("llama_index.core")
 
 from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.schema import TextNode
+from llama_index.core.storage.kvstore.types import BaseKVStore
 
 import longembed_st as le
 from llama_index.embeddings.longembed import LongEmbedEmbedding
@@ -187,6 +188,49 @@ def test_async_gives_the_same_vectors(bert) -> None:
         return await embed_model.aget_text_embedding_batch(TEXTS)
 
     assert asyncio.run(embed()) == embed_model.get_text_embedding_batch(TEXTS)
+
+
+class AsyncCache(BaseKVStore):
+    """A cache that can only be awaited, as those of databases."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict] = {}
+
+    async def aput(self, key, val, collection="embeddings"):
+        self.kept[key] = val
+
+    async def aget(self, key, collection="embeddings"):
+        return self.kept.get(key)
+
+    def put(self, *arguments, **options):
+        raise NotImplementedError
+
+    get = get_all = delete = aget_all = adelete = put
+
+
+class AsyncLimiter:
+    """Counts how often somebody waited."""
+
+    def __init__(self) -> None:
+        self.waited = 0
+
+    async def async_acquire(self) -> None:
+        self.waited += 1
+
+
+def test_async_batches_await_the_cache_and_the_limiter(bert) -> None:
+    options = {"model_name": bert, "method": "pcw", "embed_batch_size": 2}
+    expected = LongEmbedEmbedding(**options).get_text_embedding_batch(TEXTS)
+    cached = LongEmbedEmbedding(**options, embeddings_cache=AsyncCache())
+    for show_progress in (False, True):
+        vectors = asyncio.run(cached.aget_text_embedding_batch(TEXTS, show_progress))
+        assert difference(vectors, expected) < 1e-6
+    assert set(cached.embeddings_cache.kept) == set(TEXTS)
+    limiter = AsyncLimiter()
+    limited = LongEmbedEmbedding(**options, rate_limiter=limiter)
+    assert difference(asyncio.run(limited.aget_text_embedding_batch(TEXTS)), expected) < 1e-6
+    assert limiter.waited == 2
+    assert asyncio.run(limited.aget_text_embedding_batch([])) == []
 
 
 def test_importing_the_package_is_light_and_a_missing_extra_named(tmp_path) -> None:
