@@ -47,7 +47,7 @@ class _Stored(BaseModel):
     ranking: Ranking
 
 
-def info_from_json(text: str, place: Path | str) -> StoreInfo:
+def info_from_json(text: str, place: Path | str | None = None) -> StoreInfo:
     """Read what `info_to_json` returned.
 
     Args:
@@ -58,7 +58,7 @@ def info_from_json(text: str, place: Path | str) -> StoreInfo:
         StoreError: If it cannot be read.
         ConfigError: If it has settings that must not be acted on.
     """
-    where = f"the description of the store in {escaped(place)}"
+    where = "the description of the store" + (f" in {escaped(place)}" if place else "")
     damaged = (
         f"{where} is damaged. Restore it from a copy, or index the documents into a new folder"
     )

@@ -352,9 +352,8 @@ class SqliteStores:
                 with connections.borrow() as connection:
                     row = _find_current(connection, connections.path, collection)
                 if row is None:
-                    raise StoreError(
-                        f"there is no collection {collection!r} in {escaped(directory)}"
-                    )
+                    place = escaped(directory)
+                    raise StoreError(f"there is no collection {collection!r} in {place}")
         except BaseException:
             connections.close()
             raise
