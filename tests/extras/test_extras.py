@@ -27,7 +27,7 @@ LIBRARIES = {
     "search": ["regex", "Stemmer"],
     "delete": ["filelock"],
     "chroma": ["chromadb"],
-    "serve": ["fastapi", "uvicorn"],
+    "serve": ["fastapi", "prometheus_client", "uvicorn"],
     "lancedb": ["lancedb"],
     "ray": ["ray"],
     # What is compiled cannot be imported twice, so it comes last.
