@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from longembed_st.command.options import (
     settings_from_options,
 )
 from longembed_st.command.terminal import terminal
-from longembed_st.errors import ConfigError
+from longembed_st.errors import ConfigError, TextNotReadWarning, UnknownTokensWarning
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -134,7 +135,11 @@ def serve(
     if log_requests:
         log_to(sys.stderr)
     try:
-        server.run()
+        with warnings.catch_warnings():
+            # They quote texts, and Python keeps each for ever.
+            warnings.simplefilter("ignore", UnknownTokensWarning)
+            warnings.simplefilter("ignore", TextNotReadWarning)
+            server.run()
     finally:
         if service.is_working:
             # The interpreter must not end while a thread computes: the libraries might crash.
