@@ -26,7 +26,7 @@ import numpy as np
 from measure import minilm
 from serving import start_server
 
-LIMIT = 60.0
+LIMIT, PATIENCE = 60.0, 5.0
 PIECES = (
     *("“", "„", "«", "「", '"', '"a b" ', "'", "[", "](", "](<", "(", "{", "\\", "\\u0000", "$("),
     *("e\u0301", "\u0301" * 9, "\u200b", "\u00ad", "\u202e", "\ud800", "\udfff", "\0", "\x7f"),
@@ -139,8 +139,10 @@ async def run_requests(address: str, count: int, process: subprocess.Popen) -> N
         try:
             writer.write(request[: len(request) // 2] if is_cut else request)
             if not is_cut:
-                writer.write_eof()
-                answer = await asyncio.wait_for(reader.read(), LIMIT)
+                answer = await asyncio.wait_for(reader.read(65536), PATIENCE)
+        except asyncio.TimeoutError:
+            # The rest of the body is waited for.
+            answer = b"- given-up"
         except OSError:
             answer = b"- reset"
         finally:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from longembed_index.errors import StoreError
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.mcp_server import http_sessions
+from longembed_serve.metrics import Metrics, Observed
 from longembed_serve.protocol import TimedProtocol
 from longembed_serve.queues import BusyError
 from longembed_serve.schemas import (
@@ -83,11 +84,13 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         lifespan=lifespan,
     )
     _answer_errors(app)
-    _routes(app, service)
+    metrics = Metrics(service)
+    _routes(app, service, metrics)
     app.router.routes.append(Route("/mcp", StreamableHTTPASGIApp(sessions)))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     documentation = tuple(str(path) for path in (app.docs_url, app.redoc_url) if path)
-    return Limits(app, max_bytes, key, documentation)
+    paths = {path for route in app.routes if "{" not in (path := getattr(route, "path", "{"))}
+    return Observed(Limits(app, max_bytes, key, documentation), metrics, paths)
 
 
 def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) -> uvicorn.Config:
@@ -113,7 +116,7 @@ def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) ->
     )
 
 
-def _routes(app: FastAPI, service: Service) -> None:
+def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
     @app.post("/v1/embeddings")
     async def embeddings(request: Request, body: EmbeddingsRequest) -> Response:
         """Embed texts of any length, and return how much of each was read."""
@@ -128,6 +131,7 @@ def _routes(app: FastAPI, service: Service) -> None:
             raise HTTPException(400, f"input: give 1 to {MAX_TEXTS:,} texts, not {len(texts):,}")
         futures = service.batcher.submit(texts, body.input_type)
         read = await _results(request, futures)
+        metrics.count_texts(coverage for _, coverage in read)
         as_base64 = body.encoding_format == "base64"
         data = [
             {
@@ -166,12 +170,14 @@ def _routes(app: FastAPI, service: Service) -> None:
     @app.post("/search")
     async def search(request: Request, body: SearchRequest) -> Response:
         """Return the best documents for a question, with their best passages."""
+        metrics.count_search(body.mode)
         (hits,) = await _results(request, [service.queued(service.search, body)])
         return JSONResponse({"hits": hits})
 
     @app.post("/context")
     async def context(request: Request, body: ContextRequest) -> Response:
         """Return the passages that answer a question, as one text for a prompt."""
+        metrics.count_search(body.mode)
         (found,) = await _results(request, [service.queued(service.context, body)])
         return JSONResponse(found)
 
@@ -187,6 +193,11 @@ def _routes(app: FastAPI, service: Service) -> None:
         """Order documents by their scores for a query."""
         (results,) = await _results(request, [service.queued(service.rerank, body)])
         return JSONResponse({"results": results, "model": "reranker"})
+
+    @app.get("/metrics")
+    async def numbers() -> Response:
+        """Return counts and times in the text format of Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/healthz")
     async def healthz() -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +25,7 @@ from longembed_st.command.options import (
     settings_from_options,
 )
 from longembed_st.command.terminal import terminal
-from longembed_st.errors import ConfigError
+from longembed_st.errors import ConfigError, TextNotReadWarning, UnknownTokensWarning
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -80,6 +82,12 @@ def serve(
             help="A name by which the server may be called, beside its address. Repeatable.",
         ),
     ] = None,
+    log_requests: Annotated[
+        bool,
+        typer.Option(
+            "--log-requests", help="Print a line of JSON for each request, without its texts."
+        ),
+    ] = False,
     without_key: Annotated[
         bool,
         typer.Option("--without-key", help=f"Listen to other machines though {KEY} is not set."),
@@ -101,11 +109,13 @@ def serve(
         raise ConfigError(
             f"at {host}, other machines could search the store: set {KEY}, or say --without-key"
         )
-    with needs_extra("serve", "fastapi", "mcp", "uvicorn"):
+    with needs_extra("serve", "fastapi", "mcp", "prometheus_client", "uvicorn"):
         import fastapi  # noqa: F401 - of the same extra
         import mcp  # noqa: F401 - of the same extra
+        import prometheus_client  # noqa: F401 - of the same extra
         import uvicorn  # noqa: F401 - of the same extra
     from longembed_serve.application import application, server_config
+    from longembed_serve.metrics import log_to
     from longembed_serve.service import Service
 
     console = terminal(stderr=True)
@@ -123,8 +133,14 @@ def serve(
     app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
     config = server_config(app, host, port, grace)
     server = _server(config, lambda address: console.say(f"Open {address}"))
+    if log_requests:
+        log_to(sys.stderr)
     try:
-        server.run()
+        with warnings.catch_warnings():
+            # They quote texts, and Python keeps each for ever.
+            warnings.simplefilter("ignore", UnknownTokensWarning)
+            warnings.simplefilter("ignore", TextNotReadWarning)
+            server.run()
     finally:
         if service.is_working:
             # The interpreter must not end while a thread computes: the libraries might crash.

@@ -28,7 +28,7 @@ LIBRARIES = {
     "search": ["regex", "Stemmer"],
     "delete": ["filelock"],
     "chroma": ["chromadb"],
-    "serve": ["fastapi", "mcp", "uvicorn"],
+    "serve": ["fastapi", "mcp", "prometheus_client", "uvicorn"],
     "mcp": ["mcp"],
     "lancedb": ["lancedb"],
     "ray": ["ray"],

@@ -57,6 +57,9 @@ def test_killed_clients_and_a_signal_cost_no_accepted_answer(process) -> None:
                 linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         assert begun.result().status_code == 200
+        # The model does not know the word; the warning that a command prints would quote it.
+        unknown = {"input": "ﷺcommittee " * 9}
+        assert httpx.post(f"{address}/v1/embeddings", json=unknown, timeout=120).status_code == 200
         accepted = [threads.submit(ask, n) for n in range(1, 6)]
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
