@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class LongPairTransformer(LongReader):
         Raises:
             ModelError: If a score is not finite.
         """
-        labels = self.model.config.num_labels
+        labels = cast(int, self.model.config.num_labels)
         flat = flattened(features)
         scores, owners = self.read_reduced(flat, itemgetter("scores"), labels, **kwargs)
         return self.with_scores(features, scores, flat, owners)
