@@ -60,6 +60,12 @@ def malicious_pickle(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": _Runs(folder / MARK)}))
 
 
+def welcome_pickle(folder: Path) -> None:
+    """The same, and a setting that lets it run."""
+    malicious_pickle(folder)
+    changed("sentence_bert_config.json", model_args={"weights_only": False})(folder)
+
+
 def own_code(folder: Path) -> None:
     """A module whose code lies in the folder."""
     (folder / "evil.py").write_text(f"open({str(folder / MARK)!r}, 'w')\nclass Evil: pass\n")
@@ -101,6 +107,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "no tokenizer": (no_tokenizer, "knows no words"),
     "a malicious pickle": (malicious_pickle, "safetensors"),
+    "a pickle that is let in": (welcome_pickle, "lets a pickle run code"),
+    "another place to write": (
+        changed("sentence_bert_config.json", model_kwargs={"offload_folder": "/tmp/there"}),
+        "chooses where files are written",
+    ),
     "a module of its own": (own_code, "evil"),
     "a kernel of the hub": (
         changed("config.json", _attn_implementation="kernels-community/flash-attn2"),

@@ -135,7 +135,15 @@ model = le.load("MODEL")  # this folder, or its name on the hub
 {_KINDS[model.model_type][3]}
 ```
 
-With the package installed, `{model.model_type}("MODEL", trust_remote_code=True)` loads it, too:
-the flag lets it use the package's module. A folder that needs no package is written by
+{_stock_loading(model)}A folder that needs no package is written by
 `longembed bake`, if the method can be written into a plain model.
 """
+
+
+def _stock_loading(model: LongModel) -> str:
+    """Say how the stock class loads the model, if it would give the same results."""
+    if model.long_transformer.refusal_of_stock(model) is not None:
+        return ""
+    call = f'{model.model_type}("MODEL", trust_remote_code=True)'
+    return f"""With the package installed, `{call}` loads it, too:
+the flag lets it use the package's module. """

@@ -171,7 +171,8 @@ class ComputingTransformer(TokenizingTransformer):
         features[name] = result
         if not self.training and "token_counts" in flat:
             passes = Counter(owners)
-            counts, starts = flat["token_counts"].tolist(), flat[STARTS].tolist()
+            counts, lost = flat["token_counts"].tolist(), flat["query_lost"].tolist()
+            starts = flat[STARTS].tolist()
             ids = flat["input_ids"][0].cpu().numpy()
             features["coverages"] = [
                 Coverage(
@@ -179,6 +180,7 @@ class ComputingTransformer(TokenizingTransformer):
                     end - start,
                     passes[text],
                     unknown=count_unknown(self.text_tokenizer, ids[start:end]),
+                    query_lost=lost[text],
                 )
                 for text, (tokens, (start, end)) in enumerate(
                     zip(counts, pairwise(starts), strict=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from longembed_st.base.unknown_tokens import UNKNOWN_SHARE, advice_on_unknown
 from longembed_st.errors import InputError, TextNotReadWarning, UnknownTokensWarning
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_st.base.extension import ExtensionConfig
+
+
+Role = Literal["query", "document"]
+"""The role of a text in a search."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Coverage:
             read; empty if they were not requested, or the tokenizer keeps no offsets.
         unknown: How many of the tokens that were read the model does not know: they look the same
             to it.
+        query_lost: Tokens of the query that were not read: of the query of a pair, or of a text in
+            the role of a query.
 
     Example:
         >>> from longembed_st import Coverage
@@ -41,6 +49,12 @@ class Coverage:
     passes: int
     spans: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     unknown: int = 0
+    query_lost: int = 0
+
+    @property
+    def document_lost(self) -> int:
+        """The number of tokens of the document that were not read."""
+        return self.tokens - self.read - self.query_lost
 
     @property
     def share(self) -> float:
@@ -91,6 +105,9 @@ class Overflow:
     Attributes:
         texts: Texts that were not read to their end.
         tokens: Their tokens that were not read.
+        queries: Queries that were not read to their end.
+        query_tokens: Their tokens that were not read.
+        longest_query: The tokens of the longest of them, and how many of these were read.
         exact: Whether the caller needs the exact count, whatever the policy.
         unknown_texts: Texts with too many tokens that the model does not know.
         unknown_share: The greatest share of such tokens in a text.
@@ -99,6 +116,9 @@ class Overflow:
 
     texts: int = 0
     tokens: int = 0
+    queries: int = 0
+    query_tokens: int = 0
+    longest_query: tuple[int, int] = (0, 0)
     exact: bool = True
     unknown_texts: int = 0
     unknown_share: float = 0.0
@@ -130,6 +150,28 @@ class Overflow:
         self.texts += 1
         self.tokens += tokens - limit
 
+    def count_query(self, tokens: int, read: int, config: ExtensionConfig) -> None:
+        """Count what is not read of a query.
+
+        Args:
+            tokens: Its tokens, special ones counted.
+            read: How many of them are read.
+            config: The extension whose policy applies.
+
+        Raises:
+            InputError: If not all are read and the policy is "error".
+        """
+        if read >= tokens:
+            return
+        if config.on_overflow == "error":
+            raise InputError(
+                f"a query of {tokens} tokens is longer than the {read} that are read of it. "
+                f"{_QUERY_ADVICE}"
+            )
+        self.queries += 1
+        self.query_tokens += tokens - read
+        self.longest_query = max(self.longest_query, (tokens, read))
+
     def count_unknown(self, unknown: int, read: int, words: Callable[[], Sequence[str]]) -> None:
         """Count the tokens of a text that the model does not know.
 
@@ -158,6 +200,14 @@ class Overflow:
                 f"{_advice(config)}"
             )
             warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
+        if self.queries and config.on_overflow == "warn":
+            tokens, read = self.longest_query
+            message = (
+                f"{self.query_tokens} tokens of {self.queries} "
+                f"{'queries' if self.queries > 1 else 'query'} were not read (of the longest, "
+                f"{read} of {tokens} tokens were). {_QUERY_ADVICE}"
+            )
+            warnings.warn(message, TextNotReadWarning, stacklevel=stacklevel + 1)
         if self.unknown_texts:
             others = self.unknown_texts - 1
             more = f", and more than {UNKNOWN_SHARE:.0%} of {others} others" if others else ""
@@ -168,29 +218,29 @@ class Overflow:
             warnings.warn(message, UnknownTokensWarning, stacklevel=stacklevel + 1)
 
 
-def warn_truncated_queries(lengths: Sequence[int], limit: int, config: ExtensionConfig) -> None:
-    """Report queries that are too long, as the overflow policy says.
+_of_this_call: ContextVar[Overflow | None] = ContextVar("overflow of this call", default=None)
+
+
+def overflow_of_this_call() -> Overflow | None:
+    """Return what the running call of `encode` or `predict` counts with; None outside of one."""
+    return _of_this_call.get()
+
+
+@contextmanager
+def counting(overflow: Overflow) -> Iterator[None]:
+    """Let `preprocess` count with an overflow, instead of warning itself.
 
     Args:
-        lengths: Tokens of each query.
-        limit: Most tokens that are read of a query.
-        config: The extension whose policy applies.
-
-    Raises:
-        InputError: If one is longer and the policy is "error".
+        overflow: Of the running call.
     """
-    longer = [length for length in lengths if length > limit]
-    if not longer:
-        return
-    message = (
-        f"{len(longer)} of {len(lengths)} queries are longer than the {limit} tokens that this "
-        f"model reads of one (the longest has {max(longer)}). Ask in fewer words, or accept the "
-        "loss with on_overflow='truncate'"
-    )
-    if config.on_overflow == "error":
-        raise InputError(message)
-    if config.on_overflow == "warn":
-        warnings.warn(message, TextNotReadWarning, stacklevel=2)
+    token = _of_this_call.set(overflow)
+    try:
+        yield
+    finally:
+        _of_this_call.reset(token)
+
+
+_QUERY_ADVICE = "Ask in fewer words, or accept the loss with on_overflow='truncate'"
 
 
 def _advice(config: ExtensionConfig) -> str:

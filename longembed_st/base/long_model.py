@@ -7,19 +7,17 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
 from sentence_transformers.base.model import BaseModel
 
 from longembed_st.base.card import write_card
-from longembed_st.base.coverage import Coverage, Overflow
+from longembed_st.base.coverage import Coverage, Overflow, counting
+from longembed_st.base.coverage import Role as Role  # Adapters import it from here.
 from longembed_st.base.reader import LongReader, long_reader
-from longembed_st.errors import ConfigError, InputError
+from longembed_st.errors import ConfigError, InputError, ModelError
 
 _SAVE = inspect.signature(BaseModel.save)
-
-Role = Literal["query", "document"]
-"""The role of a text in a search."""
 
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """The prompt names of each role in sentence-transformers; the first that the model has is used."""
@@ -86,7 +84,9 @@ class LongModel(BaseModel):
                 The pool, for `encode(..., pool=...)` or `predict(..., pool=...)`.
             """
             # The base class moves the weights to shared memory on the CPU, so it gets a copy.
-            return BaseModel.start_multi_process_pool(copy.deepcopy(self), target_devices)
+            model = copy.deepcopy(self)
+            model.long_transformer.is_in_worker = True
+            return BaseModel.start_multi_process_pool(model, target_devices)
 
     def encode_and_report(
         self,
@@ -107,27 +107,29 @@ class LongModel(BaseModel):
             args: The arguments of the call.
             kwargs: The keyword arguments of the call.
         """
-        arguments = self.bound_arguments(signature, args, kwargs)
+        bound = self.bound(signature, args, kwargs)
+        arguments = bound.arguments
         items = checked(self.as_list(arguments["inputs"]))
+        arguments["inputs"] = items[0] if self.is_singular_input(arguments["inputs"]) else items
         # Text that is cut silently need not be counted.
         overflow = Overflow(exact=False)
-        passed = overflow
         if arguments.get("pool") is not None or isinstance(arguments.get("device"), list):
             # Worker processes do not return their counts, so count here.
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
-            self._count(items, prompt, overflow)
-            passed = Overflow(exact=False)
-        result = call(*args, **kwargs, overflow=passed)
+            role: Role | None = "query" if arguments.get("task") == "query" else None
+            self._count(items, prompt, overflow, role)
+        with counting(overflow):
+            result = call(*bound.args[1:], **bound.kwargs)
         overflow.warn(self.long_transformer.extension, stacklevel=3)
         return result
 
-    def bound_arguments(
+    def bound(
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return the arguments of a call by name."""
+    ) -> inspect.BoundArguments:
+        """Return the arguments of a call, bound to a signature with `self`."""
         if "sentences" in kwargs:  # The name before sentence-transformers 6, which still takes it.
             kwargs.setdefault("inputs", kwargs.pop("sentences"))
-        return signature.bind(self, *args, **kwargs).arguments
+        return signature.bind(self, *args, **kwargs)
 
     def as_list(self, inputs: Any) -> list[Any]:
         """Return inputs as a list; a single input becomes a list of one.
@@ -137,15 +139,19 @@ class LongModel(BaseModel):
         """
         return [inputs] if self.is_singular_input(inputs) else list(inputs)
 
-    def _count(self, items: list[Any], prompt: str | None, overflow: Overflow) -> None:
+    def _count(
+        self, items: list[Any], prompt: str | None, overflow: Overflow, role: Role | None
+    ) -> None:
         """Count what worker processes will not read."""
         reader = self.long_transformer
         policy = reader.extension.on_overflow
-        if reader.max_seq_length is None or policy == "truncate":
+        if policy == "truncate" or not reader.may_cut(role):
+            return
+        if role == "query" and _looks_queries_up(self):
             return
         for group in in_groups(items):
             texts = reader.tokenize_texts(group, prompt, whole=False, count=policy == "warn")
-            reader.check_lengths(group, texts, overflow)
+            reader.check_lengths(group, texts, overflow, role)
 
     def prompt_of(self, role: Role | None) -> str | None:
         """Return the prompt of queries or documents, as sentence-transformers finds it.
@@ -153,8 +159,7 @@ class LongModel(BaseModel):
         Args:
             role: "query" or "document"; None for the model's default prompt.
         """
-        names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in self.prompts]
-        return resolve_prompt(self, None, names[0] if names else None)
+        return resolve_prompt(self, None, prompt_name_of(self, role))
 
     def apply_following_modules(
         self, features: dict[str, Any], kwargs: dict[str, Any]
@@ -172,6 +177,23 @@ class LongModel(BaseModel):
             }
             features = module(features, **{k: v for k, v in kwargs.items() if k in accepted})
         return features
+
+
+def refuse_stock_class(model: BaseModel, reason: str | None) -> None:
+    """Raise `ModelError` for a stock model that would not read as the extended one does.
+
+    Args:
+        model: A model that is loaded.
+        reason: What `LongReader.refusal_of_stock` returned.
+    """
+    if reason is not None and not isinstance(model, LongModel):
+        raise ModelError(f"{reason}. Load it with longembed_st.load, not {model.model_type}")
+
+
+def prompt_name_of(model: BaseModel, role: Role | None) -> str | None:
+    """Return the name of the prompt of queries or documents; None if the model has none."""
+    names = [name for name in _PROMPT_NAMES.get(role or "", ()) if name in model.prompts]
+    return names[0] if names else None
 
 
 def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
@@ -202,6 +224,7 @@ def coverage(
     *,
     prompt: str | None = None,
     prompt_name: str | None = None,
+    role: Role | None = None,
 ) -> list[Coverage]:
     """Count the tokens of each text that the model would read, without computing vectors.
 
@@ -210,6 +233,8 @@ def coverage(
         texts: The texts; for a CrossEncoder the pairs.
         prompt: The prompt before each text, as in `model.encode`.
         prompt_name: The name of one of the model's prompts, as in `model.encode`.
+        role: "query" to count as `model.encode_query` reads, "document" as `encode_document`;
+            None for `encode`.
 
     Returns:
         One coverage for each text, in order, with the characters that each pass reads.
@@ -219,12 +244,23 @@ def coverage(
         ModelError: If the model was not extended.
     """
     reader = long_reader(model)
+    if prompt is None and prompt_name is None:
+        prompt_name = prompt_name_of(model, role)
     prompt = resolve_prompt(model, prompt, prompt_name)
-    return [
-        reader.coverage_of(text, spans=True)
+    tokenized = (
+        text
         for group in in_groups(texts)
         for text in reader.tokenize_texts(group, prompt, offsets=True)
-    ]
+    )
+    if role == "query" and _looks_queries_up(model):
+        return [Coverage(text.counted, text.counted, 1) for text in tokenized]
+    return [reader.coverage_of(text, spans=True, role=role) for text in tokenized]
+
+
+def _looks_queries_up(model: BaseModel) -> bool:
+    """Whether queries go to a module without a window, as in inference-free sparse models."""
+    routes = cast("dict[str, Any]", getattr(model[0], "sub_modules", {}))
+    return "query" in routes and not isinstance(routes["query"][0], LongReader)
 
 
 def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:

@@ -98,6 +98,7 @@ class Provenance:
         """
         refuse_unless_storable(self.settings)
         fields = {name: getattr(self.settings, name) for name in ModelSettings.model_fields}
+        fields["cache_folder"] = None  # Whoever reads the collection has a place of their own.
         options = {key: value for name in _UNDER_OPTIONS for key, value in fields.pop(name).items()}
         for newer in ("whitening", "dtype", "backend", "model_type", "combine"):
             if fields[newer] is None:
@@ -107,8 +108,8 @@ class Provenance:
 
     def portable(self) -> Provenance:
         """Return a copy without the settings of this machine."""
-        local = {"device": None, "cache_folder": None}
-        return replace(self, settings=self.settings.model_copy(update=local))
+        settings = self.settings.model_copy(update={"device": None, "cache_folder": None})
+        return replace(self, settings=settings)
 
     def to_json(self) -> str:
         """Return one canonical string: equal settings give equal strings."""
@@ -118,10 +119,13 @@ class Provenance:
     def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
         """Read what `to_dict` returned, in this version or an earlier one.
 
+        A stored `cache_folder` is ignored: a collection must not choose where models are written.
+
         Raises:
             ConfigError: If it is something else, or holds a setting that must not be stored.
         """
-        fields = {name: stored[name] for name in stored.keys() - {_OPTIONS, FINGERPRINT}}
+        others = {_OPTIONS, FINGERPRINT, "cache_folder"}
+        fields = {name: stored[name] for name in stored.keys() - others}
         known = [name for name in ModelSettings.model_fields if name not in _UNDER_OPTIONS]
         for name in fields:
             if name not in known:
@@ -129,6 +133,7 @@ class Provenance:
         options = stored.get(_OPTIONS) or {}
         if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
             raise ConfigError(f"options must be a mapping of names to values, not {options!r}")
+        options = {name: value for name, value in options.items() if name != "cache_folder"}
         settings = ModelSettings.from_keywords(**{**options, **fields})
         refuse_unless_storable(settings)
         fingerprint = stored.get(FINGERPRINT)

@@ -53,9 +53,6 @@ class LongReader(ComputingTransformer):
     widened_from: torch.dtype | None = None
     """The half precision that weights were stored in, if they are computed with in single."""
 
-    # Arguments that `encode` accepts, too, and passes on to preprocess and forward.
-    forward_kwargs = Transformer.forward_kwargs | {"overflow"}
-
     def __init__(
         self, model_name_or_path: str, *, extension: ExtensionConfig | dict[str, Any], **kwargs: Any
     ) -> None:
@@ -145,6 +142,17 @@ class LongReader(ComputingTransformer):
     def get_config_dict(self) -> dict[str, Any]:
         """Return the settings that are saved with the weights."""
         return {**super().get_config_dict(), "extension": self.extension.saved()}
+
+    def refusal_of_stock(self, model: BaseModel) -> str | None:
+        """Say why a model of the stock class with this module would give other results.
+
+        Args:
+            model: An extended or a stock model that this module is the first of.
+
+        Returns:
+            The reason; None if it gives the same results.
+        """
+        return None
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Save the original model and the extension's settings."""

@@ -1,4 +1,4 @@
-"""The embedding of every token of a text, for those who pool for themselves."""
+"""The embedding of every token of some texts, each once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from longembed_st.base.reader import LongReader
 
 
-@torch.inference_mode()
-def token_states(reader: LongReader, features: dict[str, Any]) -> Tensor:
-    """Return the embeddings of the tokens of a text, each once, in the order of the text.
+def token_states(reader: LongReader, features: dict[str, Any], **kwargs: Any) -> Tensor:
+    """Return the embeddings of the tokens of texts, each once, in the order of the texts.
 
     Where a text is read in windows, its leading special tokens are those of the first window, the
     trailing ones those of the last, and a token that two windows share is that of the earlier one:
@@ -24,7 +23,8 @@ def token_states(reader: LongReader, features: dict[str, Any]) -> Tensor:
 
     Args:
         reader: The module that reads.
-        features: One text, as `flat_features` of the reader returns it.
+        features: The texts, as `flat_features` of the reader returns them.
+        **kwargs: Passed on to the transformers model.
 
     Returns:
         Shape (tokens, width).
@@ -33,7 +33,7 @@ def token_states(reader: LongReader, features: dict[str, Any]) -> Tensor:
     passes = reader.passes_of(features)
     masks = unique_token_masks(passes)
     rows: dict[int, Tensor] = {}
-    for indices, outputs in reader.read_batches(passes, features):
+    for indices, outputs in reader.read_batches(passes, features, **kwargs):
         for row, index in enumerate(indices):
             states = outputs["token_embeddings"][row, : len(masks[index])]
             rows[index] = states[masks[index].to(states.device)]

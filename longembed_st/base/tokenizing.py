@@ -13,7 +13,7 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from longembed_st.base.coverage import Coverage, Overflow
+from longembed_st.base.coverage import Coverage, Overflow, Role, overflow_of_this_call
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import STARTS, padded
 from longembed_st.base.tokens import TokenizedText, TokenizeOptions, checked_texts, tokenize
@@ -29,6 +29,9 @@ class TokenizingTransformer(Transformer):
     extension: ExtensionConfig
     method: Method
 
+    is_in_worker: bool = False
+    """Whether a worker process reads for a call that counts what is not read."""
+
     @property
     def text_tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer, which every model that can be extended has."""
@@ -43,6 +46,10 @@ class TokenizingTransformer(Transformer):
     def keeps_end(self) -> bool:
         """Whether the tokenizer is set to cut a long text at its beginning."""
         return bool(self.text_tokenizer.truncation_side == "left")
+
+    def checked_inputs(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return the inputs in the form that all other methods take; see `checked_texts`."""
+        return checked_texts(inputs)
 
     def tokenize_texts(
         self,
@@ -89,15 +96,36 @@ class TokenizingTransformer(Transformer):
         room = self.method.tokens_per_window(context) - header - footer
         return self.method.windows(content, room)
 
-    def coverage_of(self, text: TokenizedText, spans: bool = False) -> Coverage:
+    @property
+    def query_limit(self) -> int | None:
+        """Most tokens that are read of a query; None for the limit of documents."""
+        return None
+
+    def limit_of(self, role: Role | None) -> int | None:
+        """Return the most tokens that are read of a text; None for all.
+
+        Args:
+            role: Of the text; None for any text.
+        """
+        limits = [self.max_seq_length, self.query_limit if role == "query" else None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def may_cut(self, role: Role | None) -> bool:
+        """Return whether there are inputs that are not read to their end."""
+        return self.limit_of(role) is not None
+
+    def coverage_of(
+        self, text: TokenizedText, spans: bool = False, role: Role | None = None
+    ) -> Coverage:
         """Count what is read of a tokenized text.
 
         Args:
             text: The text.
             spans: Whether to find the characters that each pass reads.
+            role: Of the text.
         """
-        tokens = text.counted
-        cut = max(tokens - (self.max_seq_length or tokens), 0)
+        tokens = text.counted - text.dropped_header
+        cut = max(tokens - (self.limit_of(role) or tokens), 0)
         first = cut if self.keeps_end else 0
         content = text.content + text.dropped - cut
         passes = self.cut_windows(content, text.header, text.footer) or [(0, content)]
@@ -106,11 +134,12 @@ class TokenizingTransformer(Transformer):
         start = text.header if self.keeps_end else max(len(text) - text.footer - beyond, 0)
         ids = np.delete(text.ids, slice(start, start + beyond))
         return Coverage(
-            tokens=tokens,
+            tokens=text.counted,
             read=tokens - cut,
             passes=len(passes),
             spans=tuple(span for span in characters if span is not None),
             unknown=count_unknown(self.text_tokenizer, ids),
+            query_lost=cut if role == "query" else text.dropped_header,
         )
 
     def preprocess(
@@ -118,19 +147,18 @@ class TokenizingTransformer(Transformer):
         inputs: Sequence[Any],
         prompt: str | None = None,
         processing_kwargs: Any = None,
-        overflow: Overflow | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Tokenize texts into rows, as sentence-transformers' trainers and losses take them.
+
+        Inside a call that reports what is not read, return the features of `flat_features`.
 
         Args:
             inputs: Strings.
             prompt: Put before each text, or None.
             processing_kwargs: Refused: it could cut texts without a warning.
-            overflow: Counts what is not read, for a caller that reports it and gets features of
-                `flat_features`; None to warn here.
-            **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; anything
-                else that sentence-transformers passes has no effect.
+            **kwargs: `max_length`, a smaller limit in tokens that the trainer may set; `task`,
+                "query" for queries; anything else that sentence-transformers passes has no effect.
 
         Returns:
             `input_ids`, `attention_mask`, `token_parts` and perhaps `token_type_ids`, each of shape
@@ -145,7 +173,9 @@ class TokenizingTransformer(Transformer):
                 "processing_kwargs are not supported: longembed-st tokenizes the whole text. Leave "
                 "them out"
             )
-        flat = self.flat_features(inputs, prompt, overflow, kwargs.get("max_length"))
+        role: Role | None = "query" if kwargs.get("task") == "query" else None
+        overflow = self.overflow_of_this_call()
+        flat = self.flat_features(inputs, prompt, overflow, kwargs.get("max_length"), role)
         if overflow is not None:
             # `encode` reads them at once; rows padded to a long text could fill the memory.
             return flat
@@ -156,12 +186,17 @@ class TokenizingTransformer(Transformer):
         }
         return padded(flat, padding)
 
+    def overflow_of_this_call(self) -> Overflow | None:
+        """Return what counts that which is not read, for a report; None if there is no report."""
+        return overflow_of_this_call() or (Overflow(exact=False) if self.is_in_worker else None)
+
     def flat_features(
         self,
         inputs: Sequence[Any],
         prompt: str | None = None,
         overflow: Overflow | None = None,
         max_length: int | None = None,
+        role: Role | None = None,
     ) -> dict[str, Any]:
         """Tokenize texts into one flat sequence, which takes no memory for padding.
 
@@ -170,6 +205,7 @@ class TokenizingTransformer(Transformer):
             prompt: Put before each text, or None.
             overflow: Counts what is not read, for a caller that reports it; None to warn here.
             max_length: A smaller limit in tokens than the extended window, or None.
+            role: Of the texts.
 
         Returns:
             As `features_of`.
@@ -177,15 +213,19 @@ class TokenizingTransformer(Transformer):
         Raises:
             InputError: For the same reasons as `preprocess`.
         """
+        inputs = self.checked_inputs(inputs)
         policy = self.extension.on_overflow
         # How much is cut matters only where it is reported.
         count = policy == "warn" or (policy == "truncate" and (overflow or Overflow()).exact)
         texts = self.tokenize_texts(inputs, prompt, whole=False, count=count)
-        self.check_lengths(inputs, texts, overflow)
-        limits = [n for n in (self.max_seq_length, max_length) if n is not None]
+        self.check_lengths(inputs, texts, overflow, role)
+        limits = [n for n in (self.limit_of(role), max_length) if n is not None]
         if limits:
             texts = [text.shortened(min(limits), self.keeps_end) for text in texts]
-        return self.features_of(texts, prompt)
+        features = self.features_of(texts, prompt)
+        if role == "query" and "token_counts" in features:
+            features["query_lost"] = features["token_counts"] - features[STARTS].diff()
+        return features
 
     def features_of(self, texts: Sequence[TokenizedText], prompt: str | None) -> dict[str, Any]:
         """Put tokenized texts into one flat, unpadded sequence of tokens.
@@ -197,7 +237,7 @@ class TokenizingTransformer(Transformer):
         Returns:
             `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
             `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
-            of each whole text, if they were counted; perhaps `prompt_length`.
+            of each whole text, and `query_lost`, if they were counted; perhaps `prompt_length`.
 
         Raises:
             ModelError: If the model has no vector for a token.
@@ -214,6 +254,8 @@ class TokenizingTransformer(Transformer):
         if all(text.complete for text in texts):
             counts = [text.counted for text in texts]
             features["token_counts"] = torch.tensor(counts, dtype=torch.int64)
+            lost = [text.dropped_header for text in texts]
+            features["query_lost"] = torch.tensor(lost, dtype=torch.int64)
         types = [text.type_ids for text in texts if text.type_ids is not None]
         if types:
             features["token_type_ids"] = _flat(types, np.int64)
@@ -250,6 +292,7 @@ class TokenizingTransformer(Transformer):
         inputs: Sequence[str],
         texts: Sequence[TokenizedText],
         overflow: Overflow | None = None,
+        role: Role | None = None,
     ) -> None:
         """Raise `InputError` for a text that is empty, or too long under the policy "error".
 
@@ -258,14 +301,20 @@ class TokenizingTransformer(Transformer):
             texts: The same, tokenized.
             overflow: Counts what is not read or not known, for a caller that reports it; None to
                 warn here.
+            role: Of the texts.
         """
         if not all(map(len, texts)):
             raise InputError("a text is empty or blank, so that it has no tokens; leave it out")
         counted = overflow or Overflow()
-        limit = self.max_seq_length
+        limit = self.limit_of(role)
         for text, tokenized in zip(inputs, texts, strict=True):
-            tokens = tokenized.counted
-            counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
+            tokens = tokenized.counted - tokenized.dropped_header
+            if role == "query" and self.query_limit is not None:
+                counted.count_query(tokens, min(tokens, limit or tokens), self.extension)
+            else:
+                counted.count(text, tokens, limit or tokens, self.extension, tokenized.complete)
+            header, lost = tokenized.header, tokenized.dropped_header
+            counted.count_query(header + lost, header, self.extension)
             unknown = count_unknown(self.text_tokenizer, tokenized.ids)
             words = partial(unknown_words, self.text_tokenizer, text)
             counted.count_unknown(unknown, len(tokenized), words)

@@ -47,6 +47,8 @@ class TokenizedText:
         prompt_characters: Characters of the prompt that stands before the text.
         offsets: The characters of each token, if requested; None from a slow tokenizer.
         dropped: Content tokens that were counted and not kept.
+        dropped_header: Tokens of the header, which are those of a query, that were counted and not
+            kept.
         complete: Whether all tokens were counted: False where it was enough to know that the text
             is too long.
     """
@@ -58,6 +60,7 @@ class TokenizedText:
     prompt_characters: int
     offsets: Offsets | None = None
     dropped: int = 0
+    dropped_header: int = 0
     complete: bool = True
 
     def __len__(self) -> int:
@@ -66,7 +69,7 @@ class TokenizedText:
     @property
     def counted(self) -> int:
         """Tokens of the text, kept or not, header and footer included."""
-        return len(self.ids) + self.dropped
+        return len(self.ids) + self.dropped + self.dropped_header
 
     @property
     def content(self) -> int:
@@ -168,13 +171,17 @@ class TokenizedText:
 
 
 def checked_texts(inputs: Sequence[Any]) -> list[str]:
-    """Check that each input is a string that can be tokenized.
+    """Check that each input is a string that can be tokenized, or a dict with nothing but a "text".
+
+    Returns:
+        The strings.
 
     Raises:
         InputError: Naming the first input that is not.
     """
     texts: list[str] = []
-    for index, text in enumerate(inputs):
+    for index, item in enumerate(inputs):
+        text = item["text"] if isinstance(item, dict) and item.keys() == {"text"} else item
         if not isinstance(text, str):
             raise InputError(
                 f"input {index} is a {type(text).__name__}, not a string; longembed-st embeds "

@@ -13,7 +13,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.base.computing import NOT_FINITE
-from longembed_st.base.layout import STARTS, flattened
+from longembed_st.base.layout import flattened
 from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
 from longembed_st.base.reductions import combined_by_text
 from longembed_st.base.reranking import WindowScores
@@ -56,11 +56,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
         """
         flat = flattened(input)
         scores, owners = self._score_windows(flat, kwargs)
-        how = self.long_transformer.extension.combine or "max"
-        pairs = len(flat[STARTS]) - 1
-        if len(owners) > pairs:
-            scores = combined_by_text(scores, owners, pairs, how)
-        return self.long_transformer.with_result(input, "scores", scores, flat, owners)
+        return self.long_transformer.with_scores(input, scores, flat, owners)
 
     def _score_windows(
         self, flat: dict[str, Any], kwargs: dict[str, Any]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from sentence_transformers.base.model import BaseModel
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from longembed_st.base.coverage import Overflow, warn_truncated_queries
+from longembed_st.base.coverage import Overflow, Role
+from longembed_st.base.layout import STARTS, flattened
+from longembed_st.base.long_model import refuse_stock_class
 from longembed_st.base.reader import LongReader
+from longembed_st.base.reductions import combined_by_text
 from longembed_st.base.tokens import (
     PROBES,
     Offsets,
@@ -43,6 +49,68 @@ class LongPairTransformer(LongReader):
 
     outputs = ("scores", "token_embeddings")
 
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Score each pair: what a stock model calls that has loaded a saved one.
+
+        Args:
+            features: What `preprocess` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            As `LongCrossEncoder.forward`.
+
+        Raises:
+            ModelError: If a score is not finite.
+        """
+        labels = cast(int, self.model.config.num_labels)
+        flat = flattened(features)
+        scores, owners = self.read_reduced(flat, itemgetter("scores"), labels, **kwargs)
+        return self.with_scores(features, scores, flat, owners)
+
+    def with_scores(
+        self,
+        features: dict[str, Any],
+        scores: Tensor,
+        flat: dict[str, Any],
+        owners: Sequence[int],
+    ) -> dict[str, Any]:
+        """Combine the scores of windows, and add them to the features.
+
+        Args:
+            features: What `preprocess` returned; added to.
+            scores: Of the windows, shape (windows, labels).
+            flat: The features as one flat sequence.
+            owners: The pair of each window.
+
+        Raises:
+            ModelError: If a score is not finite, outside training.
+        """
+        pairs = len(flat[STARTS]) - 1
+        if len(owners) > pairs:
+            how = self.extension.combine or "max"
+            scores = combined_by_text(scores, owners, pairs, how)
+        return self.with_result(features, "scores", scores, flat, owners)
+
+    def refusal_of_stock(self, model: BaseModel) -> str | None:
+        """Say why a stock model would give other results; see `LongReader.refusal_of_stock`."""
+        if self.module_output_name == "scores" and len(model) == 1:
+            return None
+        return (
+            "the score of a pair is computed by several modules of this model, once for each "
+            "window, and a stock CrossEncoder would do so once for a pair"
+        )
+
+    def on_model_ready(self, model: BaseModel) -> None:
+        """Refuse a stock model that would give other results."""
+        refuse_stock_class(model, self.refusal_of_stock(model))
+
+    def checked_inputs(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return pairs of strings, or texts alone, to be counted."""
+        if inputs and all(isinstance(item, str) for item in inputs):
+            # Cards of trained models count the tokens of queries and documents alone.
+            return checked_texts(inputs)
+        return checked_pairs(inputs)
+
     def tokenize_texts(
         self,
         inputs: Sequence[Any],
@@ -63,13 +131,11 @@ class LongPairTransformer(LongReader):
             offsets: Whether to keep the characters of each token of the document.
 
         Raises:
-            InputError: If an input is not a pair of valid strings, or a query is too long under the
-                policy "error".
+            InputError: If an input is not a pair of valid strings.
         """
-        if inputs and all(isinstance(item, str) for item in inputs):
-            # Cards of trained models count the tokens of queries and documents alone.
-            return super().tokenize_texts(inputs, prompt, whole=whole, count=count, offsets=offsets)
-        pairs = checked_pairs(inputs)
+        pairs = self.checked_inputs(inputs)
+        if pairs and isinstance(pairs[0], str):
+            return super().tokenize_texts(pairs, prompt, whole=whole, count=count, offsets=offsets)
         tokenizer = self.text_tokenizer
         need = TokenizeOptions(
             None if whole else self.max_seq_length, self.keeps_end, count, offsets
@@ -81,13 +147,11 @@ class LongPairTransformer(LongReader):
             for (query, _), document in zip(pairs, documents, strict=True)
         ]
         room, original = self._window_tokens(), self.extension.context.original
-        shorter = [
-            text if text.counted <= original else shorten_query(text, room) for text in texts
-        ]
-        pairs_cut = zip(texts, shorter, strict=True)
-        headers = [text.header for text, kept in pairs_cut if kept.header < text.header]
-        warn_truncated_queries(headers, room // 2, self.extension)
-        return shorter
+        return [text if text.counted <= original else shorten_query(text, room) for text in texts]
+
+    def may_cut(self, role: Role | None) -> bool:
+        """Return True: long queries are cut."""
+        return True
 
     def _window_tokens(self) -> int:
         """Tokens of the window, or of the one pass, that a long pair is read in."""
@@ -102,10 +166,11 @@ class LongPairTransformer(LongReader):
         inputs: Sequence[Any],
         texts: Sequence[TokenizedText],
         overflow: Overflow | None = None,
+        role: Role | None = None,
     ) -> None:
-        """Check the documents; see `LongReader.check_lengths`."""
+        """Check queries and documents; see `LongReader.check_lengths`."""
         documents = [item if isinstance(item, str) else item[1] for item in inputs]
-        super().check_lengths(documents, texts, overflow)
+        super().check_lengths(documents, texts, overflow, role)
 
     def set_engine(self, engine: Any) -> None:
         """Let torch compute, the only engine for pairs.
@@ -233,6 +298,7 @@ def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
         ids=np.delete(np.asarray(text.ids), cut),
         type_ids=None if text.type_ids is None else np.delete(np.asarray(text.type_ids), cut),
         header=text.header - excess,
+        dropped_header=excess,
         offsets=None if text.offsets is None else _ShiftedOffsets(text.offsets, -excess),
     )
 

@@ -150,7 +150,10 @@ def _key(settings: ModelSettings) -> Hashable:
         reading["method_options"] = settings.build_method().model_dump()
     if not _has_saved_settings(name):
         reading = _without_defaults(reading, vars(ExtensionConfig()))
-    stock = _frozen(_without_defaults(settings.loading_arguments(), _STOCK))
+    arguments = _without_defaults(settings.loading_arguments(), _STOCK)
+    # Stored settings do not say where a model of the hub lies; it is the same model everywhere.
+    arguments.pop("cache_folder", None)
+    stock = _frozen(arguments)
     computed = (settings.backend or "torch", settings.dtype)
     return _files(name), _files(settings.whitening or ""), _frozen(reading), stock, computed
 

@@ -36,6 +36,7 @@ from longembed_st.loading.sanity import (
     refuse_meaningless,
     refuse_random_weights,
 )
+from longembed_st.loading.stored_arguments import refuse_unsafe_arguments
 from longembed_st.loading.whitening import Whitening, attach_whitening
 from longembed_st.loading.widen import transformers_of, widen
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
@@ -224,6 +225,7 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     arguments = settings.loading_arguments()
     where = hub_arguments(arguments)
     refuse_impossible_config(name, where)
+    refuse_unsafe_arguments(name, where)
     model_type = settings.model_type or model_type_of(name, arguments)
     if was_saved_extended(name, arguments):
         with without_half_precision_advice():

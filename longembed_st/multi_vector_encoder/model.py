@@ -10,6 +10,7 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
@@ -42,8 +43,9 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
             **kwargs: `task`, and whatever else modules take.
 
         Returns:
-            The features with `token_embeddings`, shape (texts, most vectors, width), and
-            `attention_mask`, true where there is one.
+            The features with `token_embeddings`, shape (texts, most vectors, width),
+            `attention_mask`, true where there is one, and `input_ids`, the token of each, unless
+            tokens were pooled.
 
         Raises:
             ModelError: If a vector is not finite.
@@ -51,22 +53,26 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
         if "query_expansion_positions" in input:
             return super().forward(input, **kwargs)
         flat = flattened(input)
-        windows, owners = self._read_windows(flat, kwargs)
-        texts: list[list[Tensor]] = [[] for _ in flat[STARTS][1:]]
-        for vectors, text in zip(windows, owners, strict=True):
-            texts[text].append(vectors)
-        joined = join_tokens([torch.cat(vectors) for vectors in texts])
+        windows, ids, owners = self._read_windows(flat, kwargs)
+        texts = len(flat[STARTS]) - 1
+        joined = join_tokens(_joined_by_text(windows, owners, texts))
+        if all(len(own) == len(vectors) for own, vectors in zip(ids, windows, strict=True)):
+            joined["input_ids"] = pad_sequence(_joined_by_text(ids, owners, texts), True)
         others = {name: input[name] for name in input.keys() - {*TOKEN_WISE, STARTS}}
         return {**others, **joined}
 
     def _read_windows(
         self, flat: dict[str, Any], kwargs: dict[str, Any]
-    ) -> tuple[list[Tensor], list[int]]:
-        """Return the vectors of all windows, shape (vectors, width) each, and each text's index."""
+    ) -> tuple[list[Tensor], list[Tensor], list[int]]:
+        """Return the vectors of all windows, shape (vectors, width) each, their tokens and texts.
+
+        The tokens are fewer than the vectors if tokens were pooled.
+        """
         reader = self.long_transformer
         passes = reader.passes_of(flat)
         token_masks = unique_token_masks(passes)
         vectors: dict[int, Tensor] = {}
+        ids: dict[int, Tensor] = {}
         for indices, outputs in reader.read_batches(passes, flat):
             states = outputs["token_embeddings"]
             mask = torch.zeros(states.shape[:2], dtype=torch.int64, device=states.device)
@@ -76,9 +82,13 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
             scored = outputs["attention_mask"].bool()
             for row, index in enumerate(indices):
                 vectors[index] = outputs["token_embeddings"][row][scored[row]]
+                tokens = outputs["input_ids"][row]
+                ids[index] = tokens[scored[row]] if len(tokens) == scored.shape[1] else tokens[:0]
         if not self.training and not all(torch.isfinite(v).all() for v in vectors.values()):
             raise ModelError(NOT_FINITE)
-        return [vectors[index] for index in range(len(passes))], [item.text for item in passes]
+        order = range(len(passes))
+        owners = [item.text for item in passes]
+        return [vectors[index] for index in order], [ids[index] for index in order], owners
 
     @torch.inference_mode()
     def score_windows(
@@ -111,7 +121,7 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
         for group in in_groups(list(documents)):
             flat, spans = self.long_transformer.features_and_spans(group, prompt)
             flat = batch_to_device(flat, self.device)
-            windows, owners = self._read_windows(flat, {"task": "document"})
+            windows, _, owners = self._read_windows(flat, {"task": "document"})
             # A window whose tokens are all masked gets the lowest similarity.
             lowest = query_vectors.new_full([count, 1], -1.0)
             best = torch.stack(
@@ -135,3 +145,11 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
                     "error".
             """
             return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
+
+
+def _joined_by_text(windows: Sequence[Tensor], owners: Sequence[int], count: int) -> list[Tensor]:
+    """The rows of the windows of each text, one behind the other."""
+    texts: list[list[Tensor]] = [[] for _ in range(count)]
+    for rows, text in zip(windows, owners, strict=True):
+        texts[text].append(rows)
+    return [torch.cat(rows) for rows in texts]

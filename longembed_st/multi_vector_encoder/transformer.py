@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Transformer
+from sentence_transformers.multi_vector_encoder.modules import BaseTokenPooling
 
-from longembed_st.base.coverage import Overflow, warn_truncated_queries
 from longembed_st.base.extension import ExtensionConfig
+from longembed_st.base.layout import STARTS, flattened, padded
+from longembed_st.base.long_model import refuse_stock_class
 from longembed_st.base.reader import LongReader
+from longembed_st.base.token_states import token_states
 from longembed_st.base.tokens import checked_texts
 
 logger = logging.getLogger(__name__)
@@ -20,9 +24,9 @@ logger = logging.getLogger(__name__)
 class LongTokenTransformer(LongReader):
     """A transformer that reads texts as an extension method says, and keeps the token vectors.
 
-    The modules behind it are applied pass by pass; see `LongMultiVectorEncoder.forward`. Queries
-    with an expansion (ColBERT: Khattab and Zaharia 2020, section 3.2) are read by
-    sentence-transformers itself.
+    `LongMultiVectorEncoder.forward` applies the modules behind it pass by pass; a stock model gets
+    the token vectors of whole texts. Queries with an expansion (ColBERT: Khattab and Zaharia 2020,
+    section 3.2) are read by sentence-transformers itself.
 
     Args:
         model_name_or_path: Folder or hub name of the underlying model.
@@ -64,7 +68,6 @@ class LongTokenTransformer(LongReader):
         inputs: Sequence[Any],
         prompt: str | None = None,
         processing_kwargs: Any = None,
-        overflow: Overflow | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Tokenize texts: documents whole, queries as the model is set to.
@@ -73,7 +76,6 @@ class LongTokenTransformer(LongReader):
             inputs: Strings.
             prompt: Put before each text, or None.
             processing_kwargs: Refused: it could cut texts without a warning.
-            overflow: As `LongReader.preprocess`.
             **kwargs: `task`, "query" for queries; otherwise as `LongReader.preprocess`.
 
         Returns:
@@ -82,21 +84,48 @@ class LongTokenTransformer(LongReader):
         Raises:
             InputError: For the same reasons as `LongReader.preprocess`.
         """
-        if kwargs.get("task") == "query":
-            limit = self._query_limit()
-            if limit is not None:
-                kwargs.setdefault("max_length", limit)
-                texts = self.tokenize_texts(inputs, prompt)
-                warn_truncated_queries([len(text) for text in texts], limit, self.extension)
-            if self.query_expansion is not None:
-                queries = checked_texts(inputs)
-                return Transformer.preprocess(
-                    self, queries, prompt, processing_kwargs, task="query"
-                )
-        return super().preprocess(inputs, prompt, processing_kwargs, overflow, **kwargs)
+        if kwargs.get("task") == "query" and self.query_expansion is not None:
+            queries = checked_texts(inputs)
+            texts = self.tokenize_texts(queries, prompt)
+            self.check_lengths(queries, texts, self.overflow_of_this_call(), "query")
+            return Transformer.preprocess(self, queries, prompt, processing_kwargs, task="query")
+        return super().preprocess(inputs, prompt, processing_kwargs, **kwargs)
 
-    def _query_limit(self) -> int | None:
-        """Most tokens of a query; None for the limit of documents."""
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Read each text: what a stock model calls that has loaded a saved one.
+
+        Args:
+            features: What `preprocess` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            The features in rows, with `token_embeddings`, shape (texts, longest, width).
+        """
+        if "query_expansion_positions" in features:
+            return super().forward(features, **kwargs)
+        rows = padded(features, {}) if STARTS in features else features
+        mask = rows["attention_mask"].bool()
+        states = token_states(self, flattened(rows), **kwargs)
+        embeddings = states.new_zeros(*mask.shape, states.shape[1])
+        embeddings[mask] = states
+        return {**rows, "token_embeddings": embeddings}
+
+    def refusal_of_stock(self, model: BaseModel) -> str | None:
+        """Say why a stock model would give other results; see `LongReader.refusal_of_stock`."""
+        if not any(isinstance(module, BaseTokenPooling) for module in model):
+            return None
+        return (
+            "this model pools the tokens of one window at a time, and a stock MultiVectorEncoder "
+            "those of a whole text"
+        )
+
+    def on_model_ready(self, model: BaseModel) -> None:
+        """Refuse a stock model that would give other results."""
+        refuse_stock_class(model, self.refusal_of_stock(model))
+
+    @property
+    def query_limit(self) -> int | None:
+        """Most tokens that are read of a query; None for the limit of documents."""
         expansion = self.query_expansion
         if expansion is None:
             return self.query_length

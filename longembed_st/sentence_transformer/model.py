@@ -15,6 +15,7 @@ from torch import nn
 
 from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
+from longembed_st.base.layout import padded
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
 from longembed_st.base.pooled import following_modules
 from longembed_st.base.reductions import mean_by_text
@@ -48,26 +49,52 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
 
             With `output_value="token_embeddings"`, return a tensor a text, a row for each token
             that is read, special ones included; see `token_states`. Unlike vectors, these take
-            memory by the length of the text.
+            memory by the length of the text. With `output_value=None`, return the features of each
+            text, with `token_embeddings` if it fits the original window.
 
             Raises:
                 InputError: If an input is not a valid string, or is too long under the policy
                     "error".
             """
-            arguments = self.bound_arguments(_ENCODE, args, kwargs)
-            if arguments.get("output_value") != "token_embeddings":
+            arguments = self.bound(_ENCODE, args, kwargs).arguments
+            output = arguments.get("output_value", "sentence_embedding")
+            by_workers = arguments.get("pool") is not None or isinstance(
+                arguments.get("device"), list
+            )
+            if output == "sentence_embedding" or (output is None and by_workers):
                 return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
             texts = checked_texts(self.as_list(arguments["inputs"]))
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
+            width = arguments.get("truncate_dim") or self.truncate_dim
             overflow = Overflow(exact=False)
             self.eval()
             reader = self.long_transformer
-            states = [
-                token_states(reader, reader.flat_features([text], prompt, overflow))
-                for text in texts
-            ]
+            results: list[Any] = []
+            for text in texts:
+                features = reader.flat_features([text], prompt, overflow)
+                with torch.inference_mode():
+                    if output == "token_embeddings":
+                        results.append(token_states(reader, features))
+                    else:
+                        results.append(self._features(features, width))
             overflow.warn(reader.extension, stacklevel=2)
-            return states[0] if self.is_singular_input(arguments["inputs"]) else states
+            return results[0] if self.is_singular_input(arguments["inputs"]) else results
+
+    def _features(self, flat: dict[str, Any], width: int | None) -> dict[str, Any]:
+        """The features of one text as a stock model returns them."""
+        reader = self.long_transformer
+        flat = batch_to_device(flat, self.device)
+        features = padded(self.forward(dict(flat)), {})
+        for own in ("token_parts", "token_counts", "query_lost", "coverages"):
+            features.pop(own, None)
+        tokens = features["input_ids"].shape[1]
+        if reader.method.reads_originally(tokens, reader.extension.context):
+            features["token_embeddings"] = token_states(reader, flat)[None]
+        features["sentence_embedding"] = truncate_embeddings(features["sentence_embedding"], width)
+        return {
+            name: value[0] if isinstance(value, torch.Tensor) and value.ndim else value
+            for name, value in features.items()
+        }
 
     @torch.inference_mode()
     def encode_with_coverage(
@@ -96,7 +123,9 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         vectors = [np.empty((0, self.get_embedding_dimension() or 0), dtype=np.float32)]
         coverages: list[Coverage] = []
         for group in in_groups(texts):
-            features = self.long_transformer.flat_features(group, prompt, overflow=Overflow())
+            features = self.long_transformer.flat_features(
+                group, prompt, overflow=Overflow(), role=role
+            )
             features = self(batch_to_device(features, self.device))
             embeddings = truncate_embeddings(features["sentence_embedding"], self.truncate_dim)
             vectors.append(embeddings.float().cpu().numpy())
@@ -195,7 +224,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             prompt = self.prompt_of("query")
         self.eval()
         reader = self.long_transformer
-        features = reader.flat_features([text], prompt, overflow=Overflow())
+        features = reader.flat_features([text], prompt, overflow=Overflow(), role="query")
         features = batch_to_device(features, self.device)
         width = reader.get_embedding_dimension()
 

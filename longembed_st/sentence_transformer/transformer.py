@@ -13,7 +13,6 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor
 from typing_extensions import Self
 
-from longembed_st.base.coverage import Overflow
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import STARTS, flattened
 from longembed_st.base.pooled import PooledPasses
@@ -138,14 +137,11 @@ class LongTransformer(LongReader):
             )
         self.token_weights = TokenWeights(weights).to(table.device)
 
-    def forward(
-        self, features: dict[str, Any], overflow: Overflow | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Read and pool each text.
 
         Args:
             features: What `preprocess` returned.
-            overflow: Not used here.
             **kwargs: Passed on to the transformers model.
 
         Returns:

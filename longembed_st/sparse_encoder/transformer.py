@@ -10,7 +10,6 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor
 from typing_extensions import Self
 
-from longembed_st.base.coverage import Overflow
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import flattened
 from longembed_st.base.reader import LongReader
@@ -117,14 +116,11 @@ class LongSpladeTransformer(LongReader):
         """Return the settings that are saved with the weights."""
         return {**super().get_config_dict(), "pooling": self.pooling.get_config_dict()}
 
-    def forward(
-        self, features: dict[str, Any], overflow: Overflow | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Read and pool each text.
 
         Args:
             features: What `preprocess` returned.
-            overflow: Not used here.
             **kwargs: Passed on to the transformers model.
 
         Returns:

@@ -149,6 +149,20 @@ def test_coverage_counts_the_prompt(folder):
         assert (coverage.tokens, coverage.read) == (129, 128)
 
 
+@pytest.mark.parametrize("role", [None, "query", "document"])
+def test_coverage_counts_by_role(model, role):
+    texts = texts_of(model, [127, 10])
+    coverages = le.coverage(model, texts, role=role)
+    with_vectors = model.encode_with_coverage(texts, role=role).coverages
+    prompt = 0 if role is None else 2
+    assert [each.tokens for each in coverages] == [127 + prompt, 10 + prompt]
+    lost = max(prompt - 1, 0)
+    for long in (coverages[0], with_vectors[0]):
+        assert long.read == 127 + prompt - lost
+        expected = (lost, 0) if role == "query" else (0, lost)
+        assert (long.query_lost, long.document_lost) == expected
+
+
 def test_coverage_says_nothing_and_computes_nothing(model, monkeypatch):
     monkeypatch.setattr(type(model[0].model), "forward", None)
     with warnings.catch_warnings():

@@ -32,7 +32,7 @@ HARMLESS = [
     {"default_prompt_name": "query", "similarity_fn_name": "dot"},
     {"model_kwargs": {"dtype": "bfloat16", "attn_implementation": "eager"}},
     {"processor_kwargs": {"padding_side": "left", "truncation_side": "left"}},
-    {"cache_folder": "/models", "device": "cpu", "prompts": {"query": "q"}},
+    {"device": "cpu", "prompts": {"query": "q"}},
 ]
 
 
@@ -85,6 +85,15 @@ def test_what_is_harmless_comes_back():
         assert again.settings.keywords().items() >= settings.keywords().items(), arguments
         assert again.to_json() == stored.to_json()
         assert le.Provenance.from_dict(stored.to_dict()).to_json() == stored.to_json()
+
+
+def test_a_collection_does_not_choose_where_models_are_written():
+    settings = ModelSettings.from_keywords(**PCW, cache_folder="/models")
+    assert le.Provenance(settings, None).to_dict()["cache_folder"] is None
+    for stored in ({"cache_folder": "/etc"}, {"options": {"cache_folder": "/etc"}}):
+        read = le.Provenance.from_dict({**PCW, **stored}).settings
+        assert read.cache_folder is None
+        assert "cache_folder" not in read.loading_arguments()
 
 
 def test_the_form_that_is_stored():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,7 +116,7 @@ def test_a_long_query_leaves_half_of_the_window_to_the_document():
     assert model.predict((query, short)) == expected
     assert le.load(pairs("bert"), "pcw", window_size=32).predict((query, short)) == expected
     text = text_of(LONG, plain.tokenizer)
-    with pytest.warns(le.TextNotReadWarning, match="1 of 1 queries are longer than the 32 tokens"):
+    with pytest.warns(le.TextNotReadWarning, match="12 tokens of 1 query were not .* 32 of 44"):
         scored = model.score_windows(query, [text])[0]
     words = plain.tokenizer(query, add_special_tokens=False)["input_ids"]
     content = plain.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -123,8 +125,35 @@ def test_a_long_query_leaves_half_of_the_window_to_the_document():
     types = plain.windows([0] * 32 + [1] * (len(content) + 1), 32, 1)
     expected = [plain.output(w, "logits", t).sigmoid() for w, t in zip(windows, types, strict=True)]
     np.testing.assert_allclose(scored.scores, torch.cat(expected), atol=1e-5)
-    with pytest.raises(le.InputError, match="1 of 1 queries"):
+    with pytest.raises(le.InputError, match="query of 44 tokens is longer than the 32"):
         le.load(pairs("bert"), on_overflow="error").predict((query, text))
+
+
+@pytest.mark.parametrize("policy", ["warn", "truncate", "error"])
+def test_coverage_counts_what_each_side_lost(policy):
+    model = le.load(pairs("bert"), "pi", max_seq_length=2 * WINDOW, on_overflow=policy)
+    query, document = text_of(101, model.tokenizer), text_of(202, model.tokenizer)
+    (both,) = le.coverage(model, [(query, document)])
+    # Special tokens stand at the start, between the two and at the end.
+    assert (both.tokens, both.read) == (99 + 200 + 3, 2 * WINDOW)
+    assert both.query_lost == 101 - WINDOW
+    assert both.document_lost == 200 - (WINDOW - 1)
+    (short,) = le.coverage(model, [(query, "ban")])
+    assert (short.read, short.query_lost, short.document_lost) == (short.tokens, 0, 0)
+
+
+def test_the_warning_names_how_much_of_the_query_was_read():
+    model = le.load(pairs("bert"), "pcw")
+    query = text_of(101, model.tokenizer)
+    (coverage,) = le.coverage(model, [(query, "ban bar")])
+    # The document takes two tokens of the window, and the last special token one.
+    assert (coverage.read, coverage.query_lost) == (WINDOW, 101 - (WINDOW - 3))
+    with pytest.warns(le.TextNotReadWarning, match=f"{WINDOW - 3} of 101 tokens were") as caught:
+        model.predict([(query, "ban bar"), ("ban", "den")])
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(le.TextNotReadWarning):
+        features = model(model.preprocess([(query, "ban bar")]))
+    assert features["coverages"] == [replace(coverage, spans=())]
 
 
 def test_documents_beyond_the_window_are_reported():

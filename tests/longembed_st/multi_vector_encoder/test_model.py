@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import pytest
 import torch
@@ -89,6 +90,16 @@ def test_short_texts_are_those_of_the_stock_class():
             torch.testing.assert_close(encode(text), expected, atol=1e-5, rtol=0)
 
 
+def test_features_of_a_text_say_which_token_each_vector_is_of():
+    model = le.load(late("bert"), "pcw")
+    text = text_of(LONG, model.tokenizer) + " . end"
+    features = model.encode_document(text, output_value=None)
+    assert features["input_ids"].shape == features["attention_mask"].shape
+    ids = model.tokenizer(PROMPT + text, verbose=False)["input_ids"]
+    skipped = model.tokenizer.convert_tokens_to_ids([".", ","])
+    assert features["input_ids"].tolist() == [word for word in ids if word not in skipped]
+
+
 EXPANSION = {"strategy": "fixed", "length": 16, "attend": False, "token": None}
 
 
@@ -119,9 +130,9 @@ def test_queries_are_expanded_as_by_the_stock_class(strategy, attend):
 def test_a_query_that_its_expansion_cuts_is_reported():
     folder = expanded(query_expansion=EXPANSION)
     query = text_of(30, le.load(folder).tokenizer)
-    with pytest.warns(le.TextNotReadWarning, match="1 of 2 queries are longer than the 16 tokens"):
+    with pytest.warns(le.TextNotReadWarning, match="16 tokens of 1 query were not .* 16 of 32"):
         le.load(folder).encode_query([query, "a"])
-    with pytest.raises(le.InputError, match="1 of 1 queries are longer than the 16"):
+    with pytest.raises(le.InputError, match="query of 32 tokens is longer than the 16"):
         le.load(folder, on_overflow="error").encode_query([query])
 
 
@@ -134,7 +145,7 @@ def test_saved_caps_are_lifted_for_documents_and_kept_for_queries(caplog):
     text = text_of(40, stock.tokenizer)
     assert len(stock.encode_document(text)) == 20
     assert len(model.encode_document(text)) == 42
-    with pytest.warns(le.TextNotReadWarning, match="longer than the 12 tokens"):
+    with pytest.warns(le.TextNotReadWarning, match="30 tokens of 1 query .* 12 of 42"):
         query = model.encode_query(text)
     torch.testing.assert_close(query, stock.encode_query(text), atol=1e-5, rtol=0)
 
@@ -171,6 +182,29 @@ def test_coverage_counts_documents_and_overflow_is_reported():
     assert (coverage.tokens, coverage.read) == (LONG + 2, 2 * WINDOW)
     with pytest.warns(le.TextNotReadWarning, match=f"{LONG + 2 - 2 * WINDOW} tokens of 1 text"):
         assert len(model.encode_document(text)) == 2 * WINDOW
+
+
+@pytest.mark.parametrize("policy", ["warn", "truncate", "error"])
+def test_coverage_counts_what_is_cut_from_queries(policy):
+    model = le.load(late("bert", query_length=16), "pcw", on_overflow=policy)
+    text = text_of(LONG, model.tokenizer)
+    (query,) = le.coverage(model, [text], role="query")
+    assert (query.tokens, query.read, query.query_lost) == (LONG + 2, 16, LONG + 2 - 16)
+    assert (query.passes, query.document_lost) == (1, 0)
+    (document,) = le.coverage(model, [text], role="document")
+    assert (document.tokens, document.read, document.query_lost) == (LONG + 2, LONG + 2, 0)
+
+
+def test_one_warning_a_call_counts_what_is_cut_from_queries():
+    model = le.load(late("bert", query_length=16), "pcw")
+    queries = [text_of(n, model.tokenizer) for n in (10, 20, 30)]
+    lost = sum(each.query_lost for each in le.coverage(model, queries, role="query"))
+    with pytest.warns(le.TextNotReadWarning, match=f"{lost} tokens of 2 queries") as caught:
+        model.encode_query(queries, batch_size=1)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.encode_document(queries)
 
 
 def test_a_projection_that_was_made_up_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +13,7 @@ from compare import difference
 from reference import absolute
 from reference.plain import PlainModel
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
 from small_models import WORDS, text_of
 
 import longembed_st as le
@@ -105,6 +107,33 @@ def test_the_forms_of_a_result(model, texts, expected):
     assert difference(first["sentence_embedding"], expected[""][0]) < 1e-5
 
 
+def test_a_dict_with_a_text_is_a_text(model, texts, expected):
+    assert difference(model.encode([{"text": text} for text in texts]), expected[""]) < 1e-5
+    assert difference(model.encode({"text": texts[0]}), expected[""][0]) < 1e-5
+    assert model.preprocess([{"text": texts[0]}])["input_ids"].ndim == 2
+    with pytest.raises(le.InputError, match="input 0 is a dict, not a string"):
+        model.encode([{"text": texts[0], "image": "a.png"}])
+
+
+def test_features_of_short_texts_are_those_of_the_stock_class(folder):
+    stock = SentenceTransformer(str(folder), device="cpu")
+    model = le.load(str(folder), "pcw", device="cpu")
+    assert model.get_model_kwargs() == stock.get_model_kwargs() == []
+    short = text_of(20, model.tokenizer)
+    for settings in ({}, {"prompt": "query: ", "truncate_dim": 8}):
+        (expected,) = stock.encode([short], output_value=None, **settings)
+        features, long = model.encode(
+            [short, text_of(300, model.tokenizer)], output_value=None, **settings
+        )
+        assert features.keys() == expected.keys()
+        assert long.keys() == expected.keys() - {"token_embeddings"}
+        for name, value in expected.items():
+            if isinstance(value, torch.Tensor):
+                torch.testing.assert_close(features[name], value, atol=1e-5, rtol=0)
+            else:
+                assert features[name] == value
+
+
 def test_vectors_can_be_cut_and_normalized(model, folder, texts, expected):
     cut = expected[""][:, :8]
     assert difference(model.encode(texts, truncate_dim=8), cut) < 1e-5
@@ -155,23 +184,34 @@ def test_threads_encode_while_a_pool_starts_and_runs(strict, texts):
     assert [(n, p, p.data_ptr()) for n, p in strict.named_parameters()] == weights
 
 
-def test_what_worker_processes_do_not_read_is_counted_here_once(folder, monkeypatch):
-    overflows = []
-
+@pytest.mark.parametrize("where", [{"device": ["cpu", "cpu"]}, {"pool": {}}], ids=str)
+def test_what_worker_processes_do_not_read_is_counted_here_once(folder, monkeypatch, where):
     def work(self, inputs, **arguments):
-        overflows.append(arguments["overflow"])
         return torch.zeros(len(inputs), 32)
 
     monkeypatch.setattr(SentenceTransformer, "_multi_process", work)
     model = le.load(str(folder), method="rp", max_seq_length=128)
     texts = [text_of(n, model.tokenizer) for n in (100, 127, 200)]
     unread = sum(item.tokens - item.read for item in le.coverage(model, texts, prompt="query: "))
-    for where in ({"device": ["cpu", "cpu"]}, {"pool": {}}):
-        with pytest.warns(le.TextNotReadWarning, match=f"{unread} tokens of 2 texts") as caught:
-            model.encode(texts, prompt="query: ", **where)
-        assert len(caught) == 1
-    # The workers have somebody to count for, and so do not warn themselves.
-    assert [type(item).__name__ for item in overflows] == ["Overflow", "Overflow"]
+    with pytest.warns(le.TextNotReadWarning, match=f"{unread} tokens of 2 texts") as caught:
+        model.encode(texts, prompt="query: ", **where)
+    assert len(caught) == 1
+
+
+def test_worker_processes_do_not_warn_themselves(folder, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        BaseModel, "start_multi_process_pool", lambda model, devices: started.append(model)
+    )
+    model = le.load(str(folder), method="rp", max_seq_length=128)
+    model.start_multi_process_pool(["cpu"])
+    (worker,) = started
+    text = text_of(200, model.tokenizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        worker(worker.preprocess([text]))
+    with pytest.warns(le.TextNotReadWarning):
+        model.preprocess([text])
 
 
 def test_token_embeddings_are_those_of_the_tokens(small_model):
@@ -203,7 +243,7 @@ def test_settings_that_would_cut_unseen_are_refused(model):
 
 
 def test_what_is_no_text_is_refused_by_its_kind_and_place(model):
-    for bad in (None, ("a", "b"), {"text": "ban"}):
+    for bad in (None, b"ban", ("a", "b"), {"image": "ban"}):
         with pytest.raises(le.InputError, match=f"input 2 is a {type(bad).__name__}"):
             model.encode(["ban", "ban bar bast", bad, "ban " * 20], batch_size=1)
     for bad in (None, 7):

@@ -110,6 +110,15 @@ def test_documents_of_a_router_are_read_in_windows():
     assert (coverage.tokens, coverage.read, coverage.passes) == (LONG, LONG, 4)
 
 
+def test_queries_that_are_looked_up_lose_nothing():
+    model = le.load(inference_free("bert"), "pi", max_seq_length=2 * WINDOW)
+    text = text_of(LONG, model.tokenizer)
+    (query,) = le.coverage(model, [text], role="query")
+    (document,) = le.coverage(model, [text], role="document")
+    assert (query.tokens, query.read, query.query_lost) == (LONG, LONG, 0)
+    assert (document.read, document.document_lost) == (2 * WINDOW, LONG - 2 * WINDOW)
+
+
 def test_an_autoencoder_gets_the_mean_of_the_windows(tmp_path):
     backbone = SentenceTransformer(str(checkpoint("bert", "bare")), device="cpu")
     torch.manual_seed(5)
