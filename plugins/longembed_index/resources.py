@@ -24,6 +24,7 @@ from longembed_index.maintain.embedding import (
     storable_model,
     warn_of_query,
     with_absolute_paths,
+    with_whitening_beside,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.search.ranking import Ranking
@@ -284,7 +285,8 @@ class Resources:
     def embedder(self, store: Store, on_step: OnStep) -> Embed:
         """Return what embeds documents for a store, and loads the model with the first of them.
 
-        A model that the settings name otherwise than the store is loaded and compared at once.
+        If the settings name the model otherwise than the store, or its whitening was moved with the
+        store, it is loaded and compared at once.
 
         Args:
             store: Open for writing.
@@ -303,8 +305,10 @@ class Resources:
             note_place(store, model)
             return embedder_of(model, store.info.units)
 
+        stored = store.info.provenance
         named = with_absolute_paths(self.settings).model_name
-        if named not in (None, store.info.provenance.settings.model_name):
+        is_elsewhere = named not in (None, stored.settings.model_name)
+        if is_elsewhere or with_whitening_beside(stored, self.directory) != stored:
             embed_by_model()
         return lambda texts: embed_by_model()(texts)
 

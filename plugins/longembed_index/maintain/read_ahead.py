@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +31,10 @@ class Reading(NamedTuple):
     parsed: Parsed | None
 
 
+Readings = Generator[tuple["Source", Reading | Exception], None, None]
+"""Documents in their order, each with what was read of it, or the error of reading."""
+
+
 class SourceReader:
     """Reads documents, but not the text of those whose content is known.
 
@@ -41,7 +45,7 @@ class SourceReader:
     def __init__(self, known: Iterable[str]) -> None:
         self._known = set(known)
 
-    def readings(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Reading | Exception]]:
+    def readings(self, sources: Iterable[Source]) -> Readings:
         """Yield documents in their order, each with what was read of it, or the error of reading.
 
         A sequence is read ahead. Documents that are made one by one are not asked for before those
@@ -56,18 +60,16 @@ class SourceReader:
         for source in sources:
             yield source, self._reading(source)
 
-    def read(self, source: Source) -> Reading:
-        """Read a document.
+    def read(self, source: Source) -> tuple[str, Parsed]:
+        """Return the hash of a document's content, and its text.
 
         Raises:
             InputError: If it has no text.
         """
         content = content_of(source)
-        return Reading(_hash(content), readable_of(source, content))
+        return _hash(content), readable_of(source, content)
 
-    def _read_ahead(
-        self, sources: Sequence[Source]
-    ) -> Iterator[tuple[Source, Reading | Exception]]:
+    def _read_ahead(self, sources: Sequence[Source]) -> Readings:
         requests: SimpleQueue[Source | None] = SimpleQueue()
         readings: SimpleQueue[Reading | Exception] = SimpleQueue()
         is_over = Event()
