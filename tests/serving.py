@@ -32,5 +32,5 @@ def running(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(timeout=60)
+        thread.join(timeout=300)
         assert not thread.is_alive()
