@@ -91,22 +91,20 @@ def saved(extended, tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize(
-    "load", [langchain, llama_index, llama_index_local, chroma, reopened_chroma]
-)
-def test_a_baked_folder_works_unmodified(load, baked, expected) -> None:
-    assert cosine(load(baked)(TEXT), expected) > 0.999999
-
-
 @pytest.mark.parametrize("load", [langchain, llama_index, chroma, reopened_chroma])
-def test_a_saved_model_works_with_the_trust_flag(load, saved, expected) -> None:
+def test_a_baked_folder_works_unmodified_and_a_saved_one_with_the_trust_flag(
+    load, baked, saved, expected
+) -> None:
+    assert cosine(load(baked)(TEXT), expected) > 0.999999
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        load(saved)
     assert cosine(load(saved, **TRUST)(TEXT), expected) > 0.999999
 
 
-@pytest.mark.parametrize("load", [langchain, llama_index, llama_index_local, chroma])
-def test_a_saved_model_is_refused_without_the_flag(load, saved) -> None:
+def test_llama_index_takes_local_folders_by_name(baked, saved, expected) -> None:
+    assert cosine(llama_index_local(baked)(TEXT), expected) > 0.999999
     with pytest.raises(ValueError, match="trust_remote_code=True"):
-        load(saved)
+        llama_index_local(saved)
 
 
 def test_llama_index_itself_needs_an_upper_length(minilm_folder, tmp_path) -> None:

@@ -61,20 +61,15 @@ def test_the_fields_of_llama_index_are_those_tried_here() -> None:
     assert own - {"self"} == LLAMA_INDEX.keys()
 
 
-@pytest.mark.parametrize("name", sorted(LLAMA_INDEX.keys() - {"model_name", "callback_manager"}))
-def test_a_field_of_llama_index_works_or_is_told(name, bert, tmp_path) -> None:
+def test_fields_of_llama_index_work_or_are_refused_by_name(bert, tmp_path) -> None:
     module = pytest.importorskip("llama_index.embeddings.longembed")
-    value = str(tmp_path) if LLAMA_INDEX[name] == "CACHE" else LLAMA_INDEX[name]
-    if name in LLAMA_INDEX_REFUSES:
+    for name in LLAMA_INDEX_REFUSES:
         with pytest.raises(le.ConfigError, match=f"^{name}: "):
-            module.LongEmbedEmbedding(model_name=bert, method="pcw", **{name: value})
-        return
-    made = module.LongEmbedEmbedding(model_name=bert, method="pcw", **{name: value})
-    assert len(made.get_text_embedding("ban cor")) == 32
-
-
-def test_what_says_nothing_is_taken(bert) -> None:
-    module = pytest.importorskip("llama_index.embeddings.longembed")
+            module.LongEmbedEmbedding(model_name=bert, method="pcw", **{name: LLAMA_INDEX[name]})
+    for name in LLAMA_INDEX.keys() - LLAMA_INDEX_REFUSES - {"model_name", "callback_manager"}:
+        value = str(tmp_path) if LLAMA_INDEX[name] == "CACHE" else LLAMA_INDEX[name]
+        embed_model = module.LongEmbedEmbedding(model_name=bert, method="pcw", **{name: value})
+        assert len(embed_model.get_text_embedding("ban cor")) == 32, name
     silent = {"max_length": None, "pooling": "deprecated", "parallel_process": False}
     module.LongEmbedEmbedding(model_name=bert, method="pcw", **silent)
 
@@ -102,15 +97,11 @@ def test_the_fields_of_langchain_are_those_tried_here() -> None:
     assert module.HuggingFaceEmbeddings.model_fields.keys() == LANGCHAIN.keys()
 
 
-@pytest.mark.parametrize("name", sorted(LANGCHAIN.keys() - {"model_name"}))
-def test_a_field_of_langchain_works(name, bert, tmp_path) -> None:
+def test_fields_of_langchain_work(small_model, tmp_path) -> None:
     module = pytest.importorskip("langchain_longembed")
-    value = str(tmp_path) if LANGCHAIN[name] == "CACHE" else LANGCHAIN[name]
-    made = module.LongEmbedEmbeddings(model=bert, method="pcw", **{name: value})
-    assert len(made.embed_query("ban cor")) == 32
-
-
-def test_a_path_is_a_name(small_model) -> None:
-    module = pytest.importorskip("langchain_longembed")
-    path = small_model("bert")
-    assert module.LongEmbedEmbeddings(model=path, method="pcw").model_name == str(path)
+    folder = small_model("bert")
+    for name in LANGCHAIN.keys() - {"model_name"}:
+        value = str(tmp_path) if LANGCHAIN[name] == "CACHE" else LANGCHAIN[name]
+        embeddings = module.LongEmbedEmbeddings(model=folder, method="pcw", **{name: value})
+        assert len(embeddings.embed_query("ban cor")) == 32, name
+        assert embeddings.model_name == str(folder)

@@ -22,12 +22,11 @@ TEXT = "The committee met on Tuesday.\n\tIt discussed the budget,  and the weath
 @pytest.mark.parametrize(
     "settings",
     [
-        {"method": "none"},
         {"method": "pcw", "window_size": 128, "overlap": 16},
         {"method": "pi", "max_seq_length": 4096, "logn_scaling": True},
         {"method": "pcw", "backend": "openvino", "dtype": "bfloat16"},
     ],
-    ids=["none", "pcw", "pi", "openvino"],
+    ids=["pcw", "pi", "openvino"],
 )
 @pytest.mark.filterwarnings("ignore::longembed_st.TextNotReadWarning")
 def test_every_adapter_gives_the_vector_of_the_core(minilm_folder, settings) -> None:

@@ -55,14 +55,3 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm_folder: Path) ->
     monkeypatch.setenv("COLUMNS", "200")
     folders = {"MODEL": str(minilm_folder), "STORE": str(tmp_path / "store")}
     return lambda *line: longembed(*(folders.get(str(word), word) for word in line))
-
-
-@pytest.fixture
-def run_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_model: Callable) -> Callable:
-    """Runs `longembed`; "MODEL" stands for a small model's folder, "STORE" for a store's."""
-    from command_line import longembed
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    folders = {"MODEL": str(small_model("bert", positions=64)), "STORE": str(tmp_path / "store")}
-    return lambda *line: longembed(*(folders.get(str(word), word) for word in line))

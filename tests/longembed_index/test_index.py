@@ -188,10 +188,10 @@ def test_documents_are_found_with_their_passages(index, mode) -> None:
     assert index.search("pets", k=1, passages=0, mode=mode)[0].passages == ()
 
 
-@pytest.mark.parametrize("query", ["", " \n\u200b", '""'])
-def test_a_blank_query_is_refused(index, query) -> None:
-    with pytest.raises(ConfigError, match="query is blank"):
-        index.search(query)
+def test_a_blank_query_is_refused(index) -> None:
+    for query in ("", " \n\u200b", '""'):
+        with pytest.raises(ConfigError, match="query is blank"):
+            index.search(query)
 
 
 def test_an_unknown_key_is_named(index) -> None:

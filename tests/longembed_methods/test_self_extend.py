@@ -77,12 +77,10 @@ def test_a_model_sees_the_worked_example(kind):
 # Group size and neighbour window.
 
 
-@pytest.mark.parametrize(
-    ("scale", "size", "part"), [(2, 3, 2), (4, 5, 4), (8, 9, 8)], ids=["s=2", "s=4", "s=8"]
-)
-@pytest.mark.parametrize("original", [512, 4096])
-def test_the_defaults_are_the_pairs_of_table_6(original, scale, size, part):
-    assert pair(original, scale * original) == (size, original // part)
+def test_the_defaults_are_the_pairs_of_table_6():
+    pairs = {scale: pair(512, scale * 512) for scale in (2, 4, 8)}
+    assert pairs == {2: (3, 256), 4: (5, 128), 8: (9, 64)}
+    assert pair(4096, 2 * 4096) == (3, 2048)
 
 
 @given(st.integers(4, 10_000), st.integers(2, 100), st.data())
@@ -114,29 +112,15 @@ def refused(match, **options):
         config.build_method()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"group_size": 8},
-        {"neighbor_window": 128},
-        {"neighbor_window": 513},
-        {"group_size": 10**6, "neighbor_window": 10**6},
-    ],
-    ids=str,
-)
-def test_a_pair_that_leads_beyond_the_original_window_is_refused(options):
-    refused(r"group_size|neighbor_window", **options)
-
-
-@pytest.mark.parametrize("option", ["group_size", "neighbor_window"])
-@pytest.mark.parametrize("value", [0, 2.5, "4"])
-def test_what_is_no_number_of_tokens_is_refused(option, value):
-    refused(option, **{option: value})
-
-
-def test_a_group_of_one_is_refused_because_it_extends_nothing():
-    refused("group_size", group_size=1)
-
-
-def test_the_message_names_the_defaults():
+def test_a_pair_that_leads_beyond_the_original_window_is_refused_with_the_defaults():
     refused(r"1071.*512.*\(9, 64\)", group_size=4)
+    for options in ({"group_size": 8}, {"neighbor_window": 128}, {"neighbor_window": 513}):
+        refused(r"group_size|neighbor_window", **options)
+
+
+def test_what_is_no_number_of_tokens_is_refused():
+    for option in ("group_size", "neighbor_window"):
+        for value in (0, 2.5, "4"):
+            refused(option, **{option: value})
+    # A group of one extends nothing.
+    refused("group_size", group_size=1)

@@ -16,8 +16,6 @@ from small_models import BERT_LIKE, ROBERTA_LIKE, text_of
 import longembed_st as le
 from longembed_methods.windows import parallel_windows
 
-POOLINGS = ["lasttoken", "weightedmean", ("mean", "cls", "max")]
-
 
 def test_vectors_of_a_real_model_equal_the_reference(minilm_folder):
     reference = PlainModel(minilm_folder, window=256)
@@ -58,7 +56,7 @@ def test_a_model_of_unknown_kind_with_a_causal_attention_equals_the_reference(sm
 
 @pytest.mark.parametrize(
     ("pooling", "prompt"),
-    [*[(pooling, "query: ") for pooling in POOLINGS], ("mean", ""), ("mean", "title")],
+    [("lasttoken", "query: "), (("mean", "cls", "max"), "query: "), ("mean", "")],
     ids=str,
 )
 def test_each_window_is_pooled_by_the_models_own_pooling(small_model, pooling, prompt):
@@ -73,7 +71,7 @@ def test_each_window_is_pooled_by_the_models_own_pooling(small_model, pooling, p
 @pytest.mark.parametrize(
     ("model_type", "pooling", "prompt"),
     [
-        *[("bert", pooling, "query: ") for pooling in ("cls", "weightedmean")],
+        ("bert", "weightedmean", "query: "),
         ("xlm-roberta", "mean", ""),
         ("xlm-roberta", "mean", "query: "),
     ],
@@ -91,7 +89,7 @@ def test_windows_leave_the_prompt_out_of_the_pooling_if_the_model_does(
 
 @pytest.mark.parametrize(
     ("window", "overlap", "prompt"),
-    [(64, 61, ""), (32, 0, "query: "), (32, 10, ""), (32, 10, "query: "), (20, 15, "query: ")],
+    [(64, 61, ""), (32, 0, "query: "), (20, 15, "query: ")],
 )
 def test_smaller_and_overlapping_windows_equal_the_reference(small_model, window, overlap, prompt):
     folder = small_model("mpnet")
@@ -152,10 +150,10 @@ def test_no_window_could_be_left_out(cut):
     assert len(parallel_windows(n, size, overlap)) == fewest
 
 
-@pytest.mark.parametrize(("size", "overlap"), [(0, 0), (5, 5), (-3, 0)])
-def test_windows_that_never_advance_are_refused(size, overlap):
-    with pytest.raises(le.ConfigError, match=f"{overlap}|{size}"):
-        parallel_windows(100, size, overlap)
+def test_windows_that_never_advance_are_refused():
+    for size, overlap in ((0, 0), (5, 5), (-3, 0)):
+        with pytest.raises(le.ConfigError, match=f"{overlap}|{size}"):
+            parallel_windows(100, size, overlap)
 
 
 def test_the_last_window_is_moved_back():
@@ -170,23 +168,13 @@ def method_of(**options):
     return le.ExtensionConfig(**settings).build_method()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"window_size": 513},
-        {"window_size": 3},
-        {"window_size": 64.0},
-        {"window_size": "64"},
-        {"overlap": -1},
-        {"overlap": None},
-        {"window_size": 64, "overlap": 64},
-    ],
-)
-def test_settings_that_make_no_sense_are_refused_by_name_and_value(options):
-    with pytest.raises(le.ConfigError) as refusal:
-        method_of(**options)
-    message = str(refusal.value)
-    assert any(name in message and str(value) in message for name, value in options.items())
+def test_settings_that_make_no_sense_are_refused_by_name_and_value():
+    for name, value in (
+        *(("window_size", value) for value in (513, 3, 64.0, "64")),
+        *(("overlap", value) for value in (-1, None, 512)),
+    ):
+        with pytest.raises(le.ConfigError, match=rf"{name}.*{value}"):
+            method_of(**{name: value})
 
 
 def test_none_reads_what_the_unmodified_model_reads(small_model):

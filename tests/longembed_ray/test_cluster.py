@@ -8,18 +8,15 @@ from longembed_ray.cluster import Actors, actors_for
 from longembed_st.errors import ConfigError
 
 
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "count", "expected"),
-    [
-        (2, 0, None, Actors(1, 2, 0)),
-        (2, 0, 2, Actors(2, 1, 0)),
-        (64, 0, None, Actors(16, 4, 0)),
-        (16, 2, None, Actors(2, 4, 1)),
-        (1, 0, None, Actors(1, 1, 0)),
-    ],
-)
-def test_an_actor_has_a_gpu_or_a_group_of_cores(cpus, gpus, count, expected) -> None:
-    assert actors_for(cpus, gpus, count) == expected
+def test_an_actor_has_a_gpu_or_a_group_of_cores() -> None:
+    expected = {
+        (2, 0, None): Actors(1, 2, 0),
+        (2, 0, 2): Actors(2, 1, 0),
+        (64, 0, None): Actors(16, 4, 0),
+        (16, 2, None): Actors(2, 4, 1),
+        (1, 0, None): Actors(1, 1, 0),
+    }
+    assert {machine: actors_for(*machine) for machine in expected} == expected
 
 
 def test_more_actors_than_cores_are_refused() -> None:

@@ -39,11 +39,11 @@ def test_a_document_has_the_id_and_hash_that_an_index_without_ray_gives(folder) 
     assert rows(folder / "page.html")[0].title == "A page"
 
 
-@pytest.mark.parametrize("name", ["empty.md", "absent.txt", "absent.jsonl"])
-def test_what_cannot_be_read_is_a_row_with_the_reason(folder, name) -> None:
-    (row,) = rows(folder / name)
-    assert (row.id, row.text) == (str(folder / name), None)
-    assert row.error
+def test_what_cannot_be_read_is_a_row_with_the_reason(folder) -> None:
+    for name in ("empty.md", "absent.txt", "absent.jsonl"):
+        (row,) = rows(folder / name)
+        assert (row.id, row.text) == (str(folder / name), None)
+        assert row.error
 
 
 @pytest.mark.parametrize("by_url", [False, True])
@@ -69,10 +69,10 @@ def test_what_is_written_is_not_read_again(folder, by_url) -> None:
     assert left_out == {"longembed.json", "part-x.parquet"}
 
 
-@pytest.mark.parametrize("path", ["absent", "file:///absent/x", "s9://bucket/x"])
-def test_a_path_that_does_not_exist_is_an_error(path) -> None:
-    with pytest.raises(InputError):
-        find_inputs([path])
+def test_a_path_that_does_not_exist_is_an_error() -> None:
+    for path in ("absent", "file:///absent/x", "s9://bucket/x"):
+        with pytest.raises(InputError):
+            find_inputs([path])
 
 
 def test_a_parquet_file_that_would_end_the_run_is_found_before(tmp_path) -> None:
@@ -86,8 +86,7 @@ def test_a_parquet_file_that_would_end_the_run_is_found_before(tmp_path) -> None
     assert other == (str(tmp_path / "other.parquet"), "has no column 'text'")
 
 
-@pytest.mark.parametrize("by_url", [False, True])
-@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize(("suffix", "by_url"), [("jsonl", False), ("jsonl.gz", True)])
 def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
     items = [
         {"text": "one\u2028line", "source": "s", "title": "T", "metadata": {"year": 2019}},
@@ -105,9 +104,9 @@ def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
     assert three.id.startswith(f"{name}#")
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
+def test_a_bad_line_fails_alone(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    for line, reason in (
         (b'{"text": ', "is not valid JSON"),
         (b"\xff", "is not valid JSON"),
         (b"[1]", "is not a JSON object, but a list"),
@@ -115,15 +114,12 @@ def test_each_json_line_is_a_document(tmp_path, suffix, by_url) -> None:
         (b'{"text": null, "id": "x"}', "has no text in the column 'text'"),
         (b'{"text": "t", "metadata": [1]}', "has a list as metadata"),
         (b'{"text": "t", "metadata": {"a": NaN}}', "not JSON"),
-    ],
-)
-def test_a_bad_line_fails_alone(tmp_path, line, reason) -> None:
-    path = tmp_path / "t.jsonl"
-    path.write_bytes(b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
-    before, bad, after = rows(path)
-    assert (before.text, bad.text, after.text) == ("before", None, "after")
-    assert reason in bad.error
-    assert bad.id in ("x", f"{path}, line 2")
+    ):
+        path.write_bytes(b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
+        before, bad, after = rows(path)
+        assert (before.text, bad.text, after.text) == ("before", None, "after")
+        assert reason in bad.error
+        assert bad.id in ("x", f"{path}, line 2")
 
 
 def test_half_a_character_fails_alone(tmp_path) -> None:
@@ -152,8 +148,8 @@ def test_rows_come_in_small_tables_of_one_schema(tmp_path) -> None:
     assert {table.schema for table in [*tables, empty]} == {empty.schema}
 
 
-@pytest.mark.parametrize("known", ["", "b", "acz"])
-def test_what_is_known_has_no_text(tmp_path, known) -> None:
+def test_what_is_known_has_no_text(tmp_path) -> None:
+    known = "ac"
     (tmp_path / "t.jsonl").write_text(
         "".join(f'{{"text": "{letter}", "id": "{letter}"}}\n' for letter in "abc")
     )

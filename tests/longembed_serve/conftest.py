@@ -53,5 +53,5 @@ def server(serve) -> Iterator[tuple[str, Service]]:
 
 @pytest.fixture
 def client(server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server[0], timeout=120) as one:
+    with httpx.Client(base_url=server[0], timeout=300) as one:
         yield one

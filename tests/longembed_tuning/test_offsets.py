@@ -25,14 +25,7 @@ def test_offsets_are_uniform_over_every_start_that_leaves_room():
     assert set(drawn) == set(range(11))
     # 1,000 each are expected, with a standard deviation of about 30.
     assert all(850 < count < 1150 for count in drawn.values())
-
-
-def test_a_text_that_fills_the_original_window_has_the_range_of_the_paper():
-    drawn = draw_offsets(torch.full((5_000,), 4), 12, np.random.default_rng(0))
-    assert (int(drawn.min()), int(drawn.max())) == (0, 12 - 4)
-
-
-def test_a_text_that_fills_the_extended_window_stays_where_it_is():
+    # A text that fills the extended window stays where it is.
     assert draw_offsets(torch.tensor([12, 12]), 12, np.random.default_rng(0)).tolist() == [0, 0]
 
 

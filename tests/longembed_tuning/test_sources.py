@@ -42,18 +42,15 @@ def test_pairs_are_read_from_parquet(tmp_path):
     assert read_source(str(file)) == [Example("q", LONG, ("n one", "n two"))]
 
 
-@pytest.mark.parametrize(
-    ("columns", "negatives"),
-    [
+def test_negatives_come_in_the_usual_columns(tmp_path):
+    for columns, negatives in (
         ({"negatives": ["x", "y"]}, ("x", "y")),
         ({"negatives": "x"}, ("x",)),
         ({"negative": "x"}, ("x",)),
         ({"negative_1": "x", "negative_2": "y"}, ("x", "y")),
-    ],
-)
-def test_negatives_come_in_the_usual_columns(tmp_path, columns, negatives):
-    source = jsonl(tmp_path, {"anchor": "q", "positive": LONG, **columns})
-    assert read_source(source) == [Example("q", LONG, negatives)]
+    ):
+        source = jsonl(tmp_path, {"anchor": "q", "positive": LONG, **columns})
+        assert read_source(source) == [Example("q", LONG, negatives)]
 
 
 def test_documents_are_read_from_a_folder_and_from_a_text_column(tmp_path):
@@ -120,16 +117,13 @@ GOOD = {"query": "q", "document": LONG}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"query": "", "document": LONG}, r"line 2: 'query' is empty"),
         ({"query": "q", "document": " \n"}, r"line 2: 'document' is empty"),
         ({"query": "q", "document": "short"}, r"line 2: 'document' is shorter than a sentence"),
         ({"query": "q"}, r"line 2 has no column 'document'"),
-        ({"query": None, "document": LONG}, r"line 2: 'query' is a NoneType"),
         ({"query": ["q"], "document": LONG}, r"line 2: 'query' is a list"),
         ({**GOOD, "negatives": ["x"]}, r"line 2 has 1 negatives, the first row has 0"),
         ({**GOOD, "negatives": [""]}, r"line 2: 'negatives\[0\]' is empty"),
         ("{not json", r"line 2: no valid JSON"),
-        ("[1, 2]", r"line 2: a JSON object is expected, not a list"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, row, message):

@@ -78,7 +78,14 @@ def rows_of(model):
 
 @pytest.mark.parametrize(
     ("model_type", "method"),
-    [*((name, "pi") for name in (*BERT_LIKE, *ROBERTA_LIKE, "mpnet")), ("bert", "rp")],
+    [
+        *((name, "pi") for name in ("bert", "roberta", "mpnet")),
+        ("bert", "rp"),
+        *(
+            pytest.param(name, "pi", marks=pytest.mark.slow)
+            for name in (*BERT_LIKE[1:], *ROBERTA_LIKE[1:])
+        ),
+    ],
 )
 def test_only_added_rows_change_and_each_of_them(
     small_model, examples, tmp_path, model_type, method
@@ -111,12 +118,9 @@ def test_only_added_rows_change_and_each_of_them(
 @pytest.mark.parametrize(
     ("model_type", "table", "method"),
     [
-        ("bert", WINDOW, "pi"),
-        ("bert", WINDOW, "rp"),
         # As MiniLM: the table has rows that the model does not read.
         ("bert", 2 * WINDOW, "pi"),
         ("roberta", WINDOW, "rp"),
-        ("mpnet", WINDOW, "pi"),
     ],
 )
 def test_short_texts_keep_their_vectors_and_long_ones_do_not(

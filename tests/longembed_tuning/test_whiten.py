@@ -22,11 +22,7 @@ from longembed_tuning.samples import read_windows
 from longembed_tuning.whiten import fit_whitening, whiten
 from longembed_tuning.whiten_data import near_duplicates, sketch
 
-SETTINGS = {
-    "pcw": {"method": "pcw"},
-    "pi": {"method": "pi", "max_seq_length": 512},
-    "rp": {"method": "rp", "max_seq_length": 512},
-}
+SETTINGS = {"pcw": {"method": "pcw"}, "rp": {"method": "rp", "max_seq_length": 512}}
 
 
 def corpus(count: int = 60, seed: int = 0) -> list[str]:
@@ -73,9 +69,8 @@ def test_windows_are_what_the_method_reads(pcw) -> None:
     np.testing.assert_allclose(unit(found.vectors), unit(alone), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["pi", "rp"])
-def test_a_single_pass_is_shared_out(folder, method) -> None:
-    model = le.load(str(folder), **SETTINGS[method])
+def test_a_single_pass_is_shared_out(folder) -> None:
+    model = le.load(str(folder), "pi", max_seq_length=512)
     text = corpus(1)[0]
     found = read_windows([model], text)[0]
     assert found.passages is not None
@@ -132,24 +127,6 @@ def test_texts_alone_or_in_a_batch_are_alike(pcw) -> None:
     texts = [*corpus(5, seed=3), "ban", "bar bast"]
     together = whitened.encode(texts)
     np.testing.assert_allclose(together, [whitened.encode(text) for text in texts], atol=1e-6)
-    np.testing.assert_allclose(together[::-1], whitened.encode(texts[::-1]), atol=1e-6)
-
-
-def test_it_is_saved_and_loaded_like_any_other(model, tmp_path) -> None:
-    whitened = whiten(model, corpus(), validation=False)
-    whitened.save_pretrained(str(tmp_path / "saved"))
-    again = le.load(str(tmp_path / "saved"))
-    texts = corpus(3, seed=5)
-    np.testing.assert_allclose(again.encode(texts), whitened.encode(texts), atol=1e-6)
-    assert le.fingerprint(again) == le.fingerprint(whitened)
-
-
-def test_it_is_baked_where_its_method_is(folder, tmp_path) -> None:
-    whitened = whiten(le.load(str(folder), **SETTINGS["rp"]), corpus(), validation=False)
-    le.bake(whitened, tmp_path / "baked")
-    texts = corpus(3, seed=5)
-    stock = SentenceTransformer(str(tmp_path / "baked"))
-    np.testing.assert_allclose(stock.encode(texts), whitened.encode(texts), atol=1e-4)
 
 
 def test_le_whiten_is_this_function() -> None:
@@ -164,10 +141,10 @@ def test_vectors_that_are_cut_are_refused(folder) -> None:
         whiten(model, corpus())
 
 
-@pytest.mark.parametrize("texts", [[], ["", " "], corpus(5), ["ban bar"] * 50])
-def test_too_little_is_refused(pcw, texts) -> None:
-    with pytest.raises(InputError):
-        whiten(pcw, texts)
+def test_too_little_is_refused(pcw) -> None:
+    for texts in ([], ["", " "], corpus(5), ["ban bar"] * 50):
+        with pytest.raises(InputError):
+            whiten(pcw, texts)
 
 
 # The judgement.
@@ -229,12 +206,6 @@ def test_a_gain_is_told_from_chance() -> None:
     assert helped.gains
     assert helped.after > helped.before + 20
     assert not judge(noisy, lambda x: unit(x @ np.diag([9.0, *[1.0] * 7]))).gains
-
-
-def test_what_gains_is_built_in(pcw, monkeypatch) -> None:
-    some = Judgement(50, 60, 5, 15, 99, 30)
-    monkeypatch.setattr(module, "compare", lambda *arguments: some)
-    assert [type(m) for m in whiten(pcw, corpus()).children()][2:] == [Normalize, Dense, Normalize]
 
 
 def test_what_gains_nothing_is_refused_unless_forced(pcw, monkeypatch) -> None:
@@ -315,6 +286,7 @@ def test_weights_of_tokens_are_saved_loaded_extended_and_baked(folder, tmp_path)
     texts = corpus(3, seed=5)
     whitened.save_pretrained(str(tmp_path / "saved"))
     again = le.load(str(tmp_path / "saved"))
+    assert [type(module) for module in again.children()][2:] == [Normalize, Dense, Normalize]
     np.testing.assert_allclose(again.encode(texts), whitened.encode(texts), atol=1e-6)
     assert le.fingerprint(again) == le.fingerprint(whitened)
     assert le.fingerprint(again) != le.fingerprint(
@@ -346,16 +318,11 @@ def test_a_model_that_does_not_pool_by_the_mean_says_so(small_model) -> None:
     assert fit_whitening(model, corpus()).whitening.token_weights is None
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        ({"token_weights": "tfidf"}, "auto, idf, none"),
-        ({"token_weights": "none", "only_token_weights": True}, "nothing to fit"),
-    ],
-)
-def test_contradictions_are_refused(pcw, wrong, reason) -> None:
-    with pytest.raises(ConfigError, match=reason):
-        fit_whitening(pcw, corpus(), **wrong)
+def test_contradictions_are_refused(pcw) -> None:
+    with pytest.raises(ConfigError, match="auto, idf, none"):
+        fit_whitening(pcw, corpus(), token_weights="tfidf")
+    with pytest.raises(ConfigError, match="nothing to fit"):
+        fit_whitening(pcw, corpus(), token_weights="none", only_token_weights=True)
 
 
 def test_a_model_is_whitened_once(pcw) -> None:
@@ -363,12 +330,6 @@ def test_a_model_is_whitened_once(pcw) -> None:
         whitened = whiten(pcw, corpus(), validation=False, **settings)
         with pytest.raises(ConfigError, match="whitened already"):
             whiten(whitened, corpus())
-
-
-def test_few_differences_are_said(small_model, pcw) -> None:
-    texts = [" ".join(text.split()[:100]) for text in corpus(24)]
-    made = fit_whitening(pcw, texts, validation=False)
-    assert any("fewer differences" in line for line in made.summary()) == (made.differences < 32)
 
 
 # Near-duplicates.
@@ -416,9 +377,9 @@ def test_the_command_writes_a_model_with_a_card(folder, data, tmp_path, monkeypa
     monkeypatch.setattr(module, "compare", lambda *arguments: some)
     out = tmp_path / "whitened"
     line = ("whiten", folder, "--data", data, "--out", out, "--method", "pcw", "--dimensions", "16")
-    ended = longembed(*line)
+    ended = longembed(*line, "--documents", "70")
     assert ended.exit_code == 0, ended.output
-    assert "150 documents" in ended.stdout
+    assert "70 documents" in ended.stdout
     assert "nDCG@10" in ended.stdout
     assert le.load(str(out)).get_embedding_dimension() == 16
     card = (out / "README.md").read_text()
@@ -426,13 +387,6 @@ def test_the_command_writes_a_model_with_a_card(folder, data, tmp_path, monkeypa
         assert said in card
     assert not any(text[:40] in card for text in corpus(150))
     assert longembed(*line).exit_code == 1, "a folder is not overwritten"
-
-
-def test_documents_are_sampled(folder, data, tmp_path) -> None:
-    line = ("whiten", folder, "--data", data, "--out", tmp_path / "out", "--documents", "70")
-    ended = longembed(*line, "--method", "pcw", "--no-validation")
-    assert "Fitted on" in ended.stdout
-    assert "70 documents" in ended.stdout
 
 
 def test_what_gains_nothing_is_not_written_unless_forced(folder, tmp_path, monkeypatch) -> None:

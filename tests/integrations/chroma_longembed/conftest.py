@@ -39,17 +39,19 @@ def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
         )
         try:
-            for _ in range(300):
+            for _ in range(3000):
                 assert process.poll() is None, (folder / "log").read_text()
                 try:
-                    httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=1)
+                    httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=60)
                     break
                 except httpx.HTTPError:
                     time.sleep(0.1)
+            else:
+                pytest.fail("Chroma's server does not answer")
             yield port
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(300)
 
 
 @pytest.fixture(params=["in memory", "persistent", "over HTTP"])

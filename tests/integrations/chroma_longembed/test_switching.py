@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import chromadb
 import numpy as np
 import pytest
 from compare import cosine
@@ -19,6 +20,12 @@ DOCUMENTS = {
 @pytest.fixture
 def client(any_client):
     return any_client
+
+
+@pytest.fixture
+def persistent(tmp_path):
+    with chromadb.PersistentClient(str(tmp_path / "own")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,8 @@ def test_a_collection_is_reindexed_and_the_old_one_kept(client, papers, minilm, 
     assert vectors(open_collection(client, "papers", minilm)).keys() == DOCUMENTS.keys()
 
 
-def test_distance_and_own_metadata_of_a_collection_stay(client, minilm, unextended) -> None:
+def test_distance_and_own_metadata_of_a_collection_stay(persistent, minilm, unextended) -> None:
+    client = persistent
     client.create_collection(
         "papers",
         embedding_function=minilm,
@@ -127,7 +135,9 @@ def test_a_switch_that_was_cut_off_is_finished_by_whoever_opens_the_name(
     assert sorted(c.name for c in client.list_collections()) == ["papers", "papers.old"]
 
 
-def test_missing_and_foreign_collections_are_refused(client, papers, minilm) -> None:
+def test_missing_and_foreign_collections_are_refused(persistent, minilm) -> None:
+    client = persistent
+    open_collection(client, "papers", minilm)
     with pytest.raises(ConfigError, match="no collection 'paper'"):
         reindex(client, "paper", minilm)
     client.create_collection("theirs", embedding_function=None)

@@ -131,10 +131,8 @@ def test_what_was_written_last_is_found_before_it_is_indexed(create) -> None:
 @pytest.mark.parametrize(
     ("language", "written", "asked"),
     [
-        ("english", "they were running late", "runs"),
         ("german", "die Häuser der Stadt", "haus"),
         ("none", "日本語の長い文書", "文書"),
-        ("none", "x_y=1; DROP TABLE", "drop"),
         # Folded, it has spaces.
         ("none", "before \ufdfa after", "\ufdfa"),
     ],
@@ -166,14 +164,14 @@ def test_a_phrase_stands_word_by_word(create) -> None:
     assert words.find_phrase("***") is None
 
 
-@pytest.mark.parametrize("query", ["", "the of and", "🙂", '"', "a AND (b OR", "x" * 10_000])
-def test_nothing_in_a_query_is_an_operator(create, query) -> None:
+def test_nothing_in_a_query_is_an_operator(create) -> None:
     store = create("english")
     write(store, a="the first document")
-    asked = store.lexical().query(query)
-    assert asked.candidates(3) == []
-    assert asked.scores(["a"]) == {}
-    assert len(asked.places(["a"])["a"].terms) == 0
+    for question in ("", "the of and", "🙂", '"', "a AND (b OR", "x" * 10_000):
+        query = store.lexical().query(question)
+        assert query.candidates(3) == []
+        assert query.scores(["a"]) == {}
+        assert len(query.places(["a"])["a"].terms) == 0
 
 
 def test_an_empty_store_has_no_words(create) -> None:

@@ -8,16 +8,11 @@ pytest.importorskip("langchain_core")
 pytest.importorskip("chromadb")
 
 from class_models import late_minilm
-from integrations.answering import ANSWERS, QUESTIONS, indexed
+from integrations.answering import ANSWERS, QUESTIONS
 from langchain_core.documents import Document
 
 from langchain_longembed import LongEmbedReranker, LongEmbedRetriever
 from longembed_st.errors import ModelError
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory, minilm_folder):
-    return indexed(tmp_path_factory.mktemp("answers"), minilm_folder)
 
 
 def documents_of(store) -> list[Document]:
@@ -27,10 +22,10 @@ def documents_of(store) -> list[Document]:
     ]
 
 
-@pytest.mark.parametrize("topic", ["orchard"])
 def test_the_document_that_answers_is_first_and_its_best_window_holds_the_answer(
-    store, topic, minilm_folder
+    store, minilm_folder
 ) -> None:
+    topic = "orchard"
     given = documents_of(store)
     reranker = LongEmbedReranker(model=late_minilm(minilm_folder), top_n=2, returns="passages")
     first, second = reranker.compress_documents(given, QUESTIONS[topic])

@@ -8,17 +8,12 @@ pytest.importorskip("llama_index.core")
 pytest.importorskip("chromadb")
 
 from class_models import late_minilm
-from integrations.answering import ANSWERS, QUESTIONS, indexed
+from integrations.answering import ANSWERS, QUESTIONS
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from llama_index.postprocessor.longembed import LongEmbedReranker
 from llama_index.retrievers.longembed import LongEmbedRetriever
 from longembed_st.errors import ConfigError
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory, minilm_folder):
-    return indexed(tmp_path_factory.mktemp("answers"), minilm_folder)
 
 
 def test_nodes_are_read_whole_and_ordered(store, minilm_folder) -> None:

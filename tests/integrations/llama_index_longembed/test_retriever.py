@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("llama_index.core")
 pytest.importorskip("chromadb")
 
-from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel, indexed
+from integrations.answering import ANSWERS, QUESTIONS, FakeLanguageModel
 from llama_index.core.schema import MetadataMode, NodeRelationship
 
 from llama_index.retrievers.longembed import LongEmbedRetriever
@@ -19,14 +19,8 @@ from longembed_index.errors import StoreError
 from longembed_st.errors import ConfigError
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory, minilm_folder) -> Path:
-    return indexed(tmp_path_factory.mktemp("answers"), minilm_folder)
-
-
-@pytest.mark.parametrize("topic", QUESTIONS)
-def test_a_node_is_the_passage_that_answers(store, topic) -> None:
-    model = FakeLanguageModel()
+def test_a_node_is_the_passage_that_answers(store) -> None:
+    topic, model = "harbour", FakeLanguageModel()
     (found,) = LongEmbedRetriever(store, k=1).retrieve(QUESTIONS[topic])
     node = found.node
     assert model.answer(QUESTIONS[topic], node.text) == ANSWERS[topic]
@@ -64,7 +58,7 @@ async def test_asynchronous_calls_let_the_event_loop_run(store, monkeypatch) -> 
     monkeypatch.setattr(
         retriever._index,
         "search",
-        lambda *words, **more: signal.wait(60) and search(*words, **more),
+        lambda *words, **more: signal.wait(300) and search(*words, **more),
     )
     retrieving = asyncio.create_task(retriever.aretrieve(QUESTIONS["railway"]))
     await asyncio.sleep(0)
@@ -80,12 +74,6 @@ def test_only_documents_with_some_metadata(store) -> None:
     assert 0 <= found.node.metadata["share"] < 1
     # A plain text knows neither.
     assert not {"page", "heading"} & found.node.metadata.keys()
-
-
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
-def test_by_words_by_vectors_and_by_both(store, mode) -> None:
-    (found,) = LongEmbedRetriever(store, k=1, mode=mode).retrieve(QUESTIONS["orchard"])
-    assert ANSWERS["orchard"] in found.node.metadata["sentence"]
 
 
 def test_mistakes_are_named(store, tmp_path, minilm_folder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -102,15 +101,6 @@ def test_a_second_ingestion_embeds_only_what_changed(embed_model, documents, emb
     after = store.data.embedding_dict
     assert after.keys() == before.keys()
     assert sum(after[key] != before[key] for key in after) == 1
-
-
-def test_ingestion_without_waiting(embed_model, documents) -> None:
-    pipeline = IngestionPipeline(
-        transformations=[WholeDocumentParser(), embed_model], disable_cache=True
-    )
-    nodes = asyncio.run(pipeline.arun(documents=documents))
-    expected = embed_model.sentence_transformer.encode_document([CAT, BANK])
-    assert cosine([node.embedding for node in nodes], expected) > 0.999999
 
 
 def test_a_chroma_store_keeps_whole_documents(embed_model, documents, tmp_path) -> None:

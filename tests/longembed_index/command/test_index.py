@@ -121,20 +121,6 @@ def test_a_document_that_is_too_long_is_refused_or_named(run, docs, tmp_path) ->
     assert float(row(result, "share of tokens read").rstrip("%")) < 50
 
 
-def test_files_that_are_gone_are_listed_and_pruned(run, docs) -> None:
-    run("index", docs, "--store", "STORE", "--model", "MODEL")
-    (docs / "pets.md").unlink()
-    result = run("index", docs, "--store", "STORE")
-    assert row(result, "documents whose file is gone") == "1"
-    assert "docs/pets.md" in result.stdout
-    assert row(result, "documents in the store") == "5"
-    result = run("index", docs / "bank.html", "--store", "STORE", "--prune")
-    assert row(result, "documents in the store") == "5"
-    result = run("index", docs, "--store", "STORE", "--prune")
-    assert row(result, "documents removed") == "1"
-    assert row(result, "documents in the store") == "4"
-
-
 def test_a_folder_that_is_empty_now_is_not_pruned_unless_that_is_confirmed(run, docs) -> None:
     """Its drive may not be mounted."""
     run("index", docs, "--store", "STORE", "--model", "MODEL")
@@ -236,21 +222,3 @@ def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
     result = run("search", "q", "--store", "STORE")
     assert result.exit_code == 1
     assert "is empty" in result.stderr
-
-
-@pytest.mark.parametrize(("library", "extra"), [("lxml", "index"), ("filelock", "index")])
-def test_without_the_extra_the_command_to_install_it_is_printed(
-    run, docs, monkeypatch, tmp_path, library, extra
-) -> None:
-    # Web pages are read in another process, which does not have this one's modules.
-    (tmp_path / "missing").mkdir()
-    missing = tmp_path / "missing" / f"{library}.py"
-    missing.write_text(f"raise ModuleNotFoundError('none', name={library!r})")
-    monkeypatch.syspath_prepend(missing.parent)
-    for name in list(sys.modules):
-        if name.split(".")[0] == library:
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
-    result = run("index", docs / "bank.html", "--store", "STORE", "--model", "MODEL")
-    assert f'pip install "longembed-st[{extra}]"' in result.output
-    assert "Traceback" not in result.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from command_line import hits, row
 
 
@@ -28,32 +27,16 @@ def test_reindex_changes_the_settings_of_a_store(run, docs) -> None:
     assert run("reindex", "--store", "STORE", "--drop-old").stdout == "There are no old vectors.\n"
 
 
-def test_reindex_keeps_the_old_vectors_if_a_document_does_not_fit(run, docs) -> None:
+def test_mistakes_with_reindex_end_in_one_line(run, docs) -> None:
     run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
-    result = run("reindex", "--store", "STORE", "--method", "none", "--on-overflow", "error")
-    assert result.exit_code == 1
-    assert row(result, "documents failed") == "1"
-    assert "budget.txt: a text of" in result.stdout
-    assert "keeps its old vectors" in result.stdout
-    assert "method pcw" in run("index", docs, "--store", "STORE").stderr
-    command = ("reindex", "--store", "STORE", "--method", "none", "--on-overflow", "error")
-    assert run(*command, "--allow-missing").exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+    for arguments, message in (
         (("--store", "STORE"), "name what is to change"),
-        (("--store", "nowhere", "--method", "pi"), "no index in"),
         (("--store", "STORE", "--method", "pcw"), "have these settings already"),
         (("--store", "STORE", "--collection", "papers", "--method", "pi"), "no index in"),
         (("--store", "STORE", "--method", "ntk"), "ntk"),
-    ],
-)
-def test_mistakes_with_reindex_end_in_one_line(run, docs, arguments, message) -> None:
-    run("index", docs, "--store", "STORE", "--model", "MODEL", "--method", "pcw")
-    result = run("reindex", *arguments)
-    assert result.exit_code == 1
-    assert message in result.stderr
-    assert "Traceback" not in result.output
+    ):
+        result = run("reindex", *arguments)
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert "Traceback" not in result.output
     assert hits(run("search", "animals", "--store", "STORE", "--json"))[0] == "pets.md"

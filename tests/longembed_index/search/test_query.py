@@ -108,7 +108,7 @@ def assert_equal(hits, expected) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_candidates_grow_until_there_are_enough(tmp_path, monkeypatch, seed, mode) -> None:
     monkeypatch.setattr(searcher, "FEW", 0)
     monkeypatch.setattr("longembed_index.search.query._LEAST", 1)

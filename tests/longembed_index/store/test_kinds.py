@@ -119,11 +119,11 @@ def test_collections_are_opened_by_name(tmp_path) -> None:
         open_store(tmp_path)
 
 
-@pytest.mark.parametrize("write", [True, False])
-def test_nothing_is_created_unless_asked(tmp_path, write) -> None:
+def test_nothing_is_created_unless_asked(tmp_path) -> None:
     for folder in (tmp_path, tmp_path / "new"):
-        with pytest.raises(StoreError, match="there is no store in"):
-            open_store(folder, write=write)
+        for write in (True, False):
+            with pytest.raises(StoreError, match="there is no store in"):
+                open_store(folder, write=write)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,9 +167,8 @@ def test_a_store_of_version_0_2_is_to_be_converted(tmp_path, names) -> None:
     find_kind(tmp_path)
 
 
-@pytest.mark.parametrize("named", [object, dict])
-def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch, named) -> None:
-    broken = [("odd", "store kind 'odd' (some_package:Thing)", named)]
+def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch) -> None:
+    broken = [("odd", "store kind 'odd' (some_package:Thing)", object)]
     monkeypatch.setattr(kinds_module, "load_entry_points", lambda group, kind: iter(broken))
     with pytest.raises(ConfigError, match=r"'odd' \(some_package:Thing\) is not a .*StoreKind"):
         kinds()
@@ -178,9 +177,9 @@ def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch, named
 # Addresses.
 
 
-@pytest.mark.parametrize("text", ["store", "/a/b", "a:b/c", "C:\\store", "./twin:x"])
-def test_a_folder_is_itself(text) -> None:
-    assert parse_address(text) == Address(Path(text))
+def test_a_folder_is_itself() -> None:
+    for text in ("store", "/a/b", "a:b/c", "C:\\store", "./twin:x"):
+        assert parse_address(text) == Address(Path(text))
 
 
 def test_a_kind_goes_before_the_folder(tmp_path) -> None:
@@ -193,9 +192,8 @@ def test_a_kind_goes_before_the_folder(tmp_path) -> None:
         parse_address(f"twin:{tmp_path}")
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "reason"),
-    [
+def test_a_wrong_address_is_explained() -> None:
+    for text, kind, reason in (
         ("twin:", None, "does not name a folder"),
         ("twin:folder", "cloud", "is of kind 'twin', not 'cloud'"),
         ("cloud://place", None, "Put the name of the kind before the URL: cloud:cloud://place"),
@@ -203,12 +201,10 @@ def test_a_kind_goes_before_the_folder(tmp_path) -> None:
         ("sqlite:cloud://place", None, "'sqlite' cannot be at cloud://place"),
         ("cloud:s3://bucket", None, "'cloud' cannot be at s3://bucket"),
         ("folder", "disk", "no store kind 'disk'"),
-    ],
-)
-def test_a_wrong_address_is_explained(text, kind, reason) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_address(text, kind)
-    assert reason in str(caught.value)
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse_address(text, kind)
+        assert reason in str(caught.value)
 
 
 def test_a_folder_of_the_cache_stands_for_a_store_elsewhere(cache, installed) -> None:

@@ -22,9 +22,10 @@ def least_cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(((first * second).sum(axis=1) / lengths).min())
 
 
-@pytest.mark.parametrize("number", [1, 2, 7, 500])
-@pytest.mark.parametrize("width", [7, 384])
-@pytest.mark.parametrize("common", [0, 1, 30])
+@pytest.mark.parametrize(
+    ("number", "width", "common"),
+    [(1, 384, 1), (2, 7, 0), (7, 384, 30), (500, 384, 1), (500, 7, 30)],
+)
 def test_vectors_keep_their_directions(number, width, common) -> None:
     """However much the units of a document have in common, and however the numbers are spread."""
     draw = np.random.default_rng(0)
