@@ -249,7 +249,7 @@ class RunScores:
         return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
-        """Return the best of some neighbouring sentences.
+        """Return the best of some neighbouring sentences; a long one is not worse for its length.
 
         Args:
             first: The first sentence.
@@ -258,7 +258,7 @@ class RunScores:
         lengths = self.sentences.lengths
         rows = np.arange(first, end)
         of_rows = None if lengths is None else lengths[rows]
-        return first + int(np.argmax(self.of(rows, rows + 1, RUN_WORDS / 2, of_rows)))
+        return first + int(np.argmax(self.of(rows, rows + 1, np.inf, of_rows)))
 
     def of(
         self,

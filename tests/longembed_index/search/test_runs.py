@@ -128,6 +128,15 @@ def units_of(text: str, *parts: str, vectors=None) -> Units:
     return Units(ranges, np.arange(1, len(parts) + 1), np.asarray(vectors, dtype=np.float32))
 
 
+def test_a_long_sentence_with_more_of_the_query_is_the_best_one() -> None:
+    case = Case(0)
+    case.query, case.idf = ["w1", "w2"], {"w1": 1.0, "w2": 1.0}
+    case.terms = [["w1", *["w5"] * 4], ["w1", "w2", *["w5"] * 38]]
+    case.words, case.borders = [5, 40], []
+    case.vectors, case.counts = case.vectors[:1] * 2, [5, 40]
+    assert case.scores(0.2).sentence(0, 2) == 1
+
+
 def test_sentences_have_the_sums_of_their_tokens() -> None:
     text = "The board met in May. It agreed."
     units = units_of(text, "The board met in May.", "It agreed.")
