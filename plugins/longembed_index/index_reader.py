@@ -280,7 +280,7 @@ class IndexReader:
                 continue
             if _has_vectors_of(store, info):
                 if vectors is not None:
-                    vectors.warn_if_cut(3)
+                    vectors.warn_if_cut(4)
                 return answer
 
     def stats(self) -> Stats:
