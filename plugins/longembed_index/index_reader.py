@@ -287,7 +287,7 @@ class IndexReader:
             if _is_made_like(store, info):
                 if vectors is not None:
                     self._resources.warn_of_query(
-                        info.provenance, question.text, vectors.coverage, 3
+                        info.provenance, question.text, vectors.coverage, 4
                     )
                 return answer
 
