@@ -48,7 +48,9 @@ def refuse_unsafe_arguments(name: str, where: dict[str, Any]) -> None:
 def _check(name: str, file: str, settings: dict[str, Any]) -> None:
     for field in _FIELDS:
         arguments = settings.get(field)
-        for argument, effect in _UNSAFE.items() if isinstance(arguments, dict) else ():
+        if not isinstance(arguments, dict):
+            continue
+        for argument, effect in _UNSAFE.items():
             if arguments.get(argument) not in (None, True):
                 raise ModelError(
                     f"{file} of {name!r} {effect} (in {field}), which a model may not do. Fetch "
