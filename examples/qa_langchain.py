@@ -24,7 +24,7 @@ def main() -> None:
     """Index, retrieve, answer."""
     with TemporaryDirectory() as folder:
         store = indexed_packages(Path(folder) / "store")
-        retriever = LongEmbedRetriever(store=str(store), k=1, passages=5)
+        retriever = LongEmbedRetriever(store=str(store), k=1, passages=5, returns="documents")
         answering = PROMPT | ParrotFakeChatModel()
         for question in QUESTIONS:
             (document,) = retriever.invoke(question)

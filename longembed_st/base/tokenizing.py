@@ -1,4 +1,4 @@
-"""From texts to the features that sentence-transformers hands from module to module."""
+"""Turn texts into the features that sentence-transformers passes from module to module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from longembed_st.positions.method import Method
 
 
 class TokenizingTransformer(Transformer):
-    """A transformer that counts all tokens of its texts, and cuts none without saying so."""
+    """A transformer that counts all tokens of its texts and reports each text that it cuts."""
 
     extension: ExtensionConfig
     method: Method
@@ -60,12 +60,12 @@ class TokenizingTransformer(Transformer):
         count: bool = True,
         offsets: bool = False,
     ) -> list[TokenizedText]:
-        """Tokenize texts, each behind the prompt.
+        """Tokenize texts, each after the prompt.
 
         Args:
             inputs: Strings.
             prompt: Put before each text, or None.
-            whole: Whether to keep all tokens; otherwise those within the extended window at least.
+            whole: Whether to keep all tokens; False keeps at least those in the extended window.
             count: Whether to count the tokens that are not kept.
             offsets: Whether to keep the characters of each token.
 
@@ -85,7 +85,7 @@ class TokenizingTransformer(Transformer):
         Args:
             content: Its content tokens.
             header: Tokens before them, repeated in every window.
-            footer: Tokens behind them, repeated in every window.
+            footer: Tokens after them, repeated in every window.
 
         Returns:
             Half-open ranges of content tokens; None for one pass.
@@ -266,14 +266,14 @@ class TokenizingTransformer(Transformer):
     def features_and_spans(
         self, inputs: Sequence[Any], prompt: str | None
     ) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
-        """Tokenize inputs, and say which characters each of their passes reads.
+        """Tokenize inputs, and find the characters that each of their passes reads.
 
         Args:
             inputs: As `tokenize_texts` takes them.
             prompt: As `tokenize_texts` takes it.
 
         Returns:
-            What `flat_features` would give, and for each input the half-open ranges of characters
+            What `flat_features` returns, and for each input the half-open ranges of characters
             that its passes read; none if the tokenizer keeps no offsets.
 
         Raises:
@@ -298,7 +298,7 @@ class TokenizingTransformer(Transformer):
 
         Args:
             inputs: The texts.
-            texts: The same, tokenized.
+            texts: The same texts, tokenized.
             overflow: Counts what is not read or not known, for a caller that reports it; None to
                 warn here.
             role: Of the texts.
@@ -331,6 +331,6 @@ class TokenizingTransformer(Transformer):
 
 
 def _flat(rows: Sequence[ArrayLike], dtype: type[np.integer[Any]]) -> Tensor:
-    """All rows behind each other, shape (1, total)."""
+    """Return all rows in one, shape (1, total)."""
     parts = [np.empty(0, dtype=dtype), *(np.asarray(row, dtype=dtype) for row in rows)]
     return torch.from_numpy(np.concatenate(parts))[None]

@@ -1,1 +1,1 @@
-"""Scores of pairs of a query and a document of any length."""
+"""Score pairs of a query and a document of any length."""

@@ -1,4 +1,4 @@
-"""Scores by words, as `longembed search` computes them."""
+"""Score documents by words, as `longembed search` does."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Choose the positions of training texts: documents stand anywhere in the table.
+"""Choose the positions of training texts: a document can begin at any row of the table.
 
-A document of n tokens is read at positions u, ..., u + n - 1 with u drawn anew each time, so that
-texts far shorter than the extended window train every row of it (LongEmbed, appendix B, after PoSE,
-Zhu et al. 2023).
+A document of n tokens is read at positions u, ..., u + n - 1. The offset u is drawn again in each
+batch. So texts that are much shorter than the extended window train all of its rows (LongEmbed,
+appendix B, after PoSE, Zhu et al. 2023).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 from longembed_tuning.table import Layout
 
 QUERY = "query"
-"""The column whose texts are read as at inference."""
+"""The column of the queries, whose positions are those of inference."""
 
 
 def draw_offsets(lengths: Tensor, extended: int, rng: np.random.Generator) -> Tensor:
     """Draw the first position of each text uniformly from 0, ..., extended - n.
 
-    For a text that fills the original window this is the paper's range. A shorter one may start
-    later, or the last rows of the table would never be trained on it.
+    For a text that fills the original window, this is the range of the paper. A shorter text can
+    start later, so that it trains the last rows of the table, too.
 
     Args:
         lengths: Shape (texts,): tokens n of each text.
@@ -39,24 +39,26 @@ def draw_offsets(lengths: Tensor, extended: int, rng: np.random.Generator) -> Te
 
 
 def moved_positions(mask: Tensor, offsets: Tensor) -> Tensor:
-    """Return the positions of texts that are read from an offset on.
+    """Return the positions of texts, each of which begins at its offset.
 
     Args:
         mask: Shape (texts, tokens): 1 for tokens, 0 for padding.
         offsets: Shape (texts,).
 
     Returns:
-        Shape (texts, tokens), int64; those of padding are positions of the text, too.
+        Shape (texts, tokens), int64. Padding repeats a position of its text.
     """
     return offsets.unsqueeze(1) + _index(mask)
 
 
 def query_positions(mask: Tensor, layout: Layout) -> Tensor:
-    """Return positions by the rule of the tuned model: with strides up to the original window.
+    """Return the positions that the tuned model gives to texts at inference.
+
+    A text that fits the original window uses the original rows; a longer one uses all rows in turn.
 
     Args:
         mask: Shape (texts, tokens): 1 for tokens, 0 for padding.
-        layout: Where the original rows stand.
+        layout: The places of the original rows in the extended table.
 
     Returns:
         Shape (texts, tokens), int64.
@@ -66,7 +68,7 @@ def query_positions(mask: Tensor, layout: Layout) -> Tensor:
 
 
 def _index(mask: Tensor) -> Tensor:
-    """Return the place of each token in its text, from 0, on whichever side the padding is."""
+    """Return the place of each token in its text, from 0, with padding on either side."""
     return (mask.cumsum(1) - 1).clamp(min=0)
 
 
@@ -74,14 +76,14 @@ def _index(mask: Tensor) -> Tensor:
 class OffsetCollator(SentenceTransformerDataCollator):
     """Tokenize a batch and choose the positions of its texts.
 
-    The offsets of a batch follow from the seed, the device and the number of the batch alone, so
-    that a run that was cut off draws the same ones again.
+    The offsets of a batch depend only on the seed, the device and the number of the batch. So a
+    resumed run draws the same offsets as one that was not interrupted.
 
     Attributes:
-        layout: Where the original rows stand.
+        layout: The places of the original rows in the extended table.
         seed: The run's seed.
-        device_index: Which of several devices the batch is for.
-        batches: Batches drawn so far; a resumed run begins with those that it had.
+        device_index: The number of the device that the batch is for, from 0.
+        batches: The number of batches so far; a resumed run goes on from its number.
     """
 
     layout: Layout = field(kw_only=True)
@@ -93,7 +95,7 @@ class OffsetCollator(SentenceTransformerDataCollator):
         """Turn rows of the data set into the model's inputs.
 
         Args:
-            features: One row an example, its columns in the order of the loss.
+            features: One row for each example, with its columns in the order of the loss.
 
         Returns:
             The inputs by column and name; `position_ids` of shape (examples, tokens) among them.

@@ -1,4 +1,4 @@
-"""What a fit of a whitening sees of the documents."""
+"""Collect from the documents what a whitening is fitted on."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from longembed_tuning.samples import Windows
 from longembed_tuning.wccn import Scatter
 
 PASSAGES = 3
-"""Passages of a document that are looked up."""
+"""The most passages of a document that serve as questions."""
 
 PASSAGE_WORDS = 100
-"""A paragraph. Hardly any 30 words of talk tell what it is about (docs/WHITENING.md)."""
+"""About a paragraph. Thirty words of talk are too few to show the subject (docs/WHITENING.md)."""
 
 SHINGLE = 8
-"""Words of a run that is hashed."""
+"""The words of each run that is hashed."""
 
 SKETCH = 64
-"""How many of the smallest hashes stand for a text (Broder 1997)."""
+"""The number of smallest hashes that represent a text (Broder 1997)."""
 
 ALIKE = 0.5
-"""The share of their hashes that near-duplicates have in common, at least."""
+"""The least share of hashes that two near-duplicates have in common."""
 
 
 class DocumentFrequencies:
-    """The document frequencies of tokens; memory does not grow with the documents.
+    """Count in how many documents each token occurs, in memory of constant size.
 
     Args:
         reader: The model whose tokens are counted.
@@ -65,10 +65,10 @@ class DocumentFrequencies:
     def idf(self) -> NDArray[np.float32]:
         """Return the inverse document frequency of each token, as in BM25; it is never negative.
 
-        idf(t) = ln(1 + (N - n(t) + 0.5) / (n(t) + 0.5)), with n(t) of N documents that have t
-        (Robertson and Zaragoza 2009, section 3.1, with Lucene's 1 +). A token that no document has
-        weighs the most. Special tokens count as if every document had them: they weigh next to
-        nothing.
+        idf(t) = ln(1 + (N - n(t) + 0.5) / (n(t) + 0.5)), where n(t) of N documents have the token t
+        (Robertson and Zaragoza 2009, section 3.1, with the 1 that Lucene adds). A token that no
+        document has gets the highest weight. Special tokens count as if every document had them,
+        so that their weight is almost zero.
 
         Returns:
             Shape (vocabulary,).
@@ -108,12 +108,12 @@ def near_duplicates(sketches: Iterable[frozenset[int]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the documents before any is read.
+    """What is known of the documents before the model reads them.
 
     Attributes:
         kept: Numbers of the documents that are fitted on.
         repeated: How many were left out as near-duplicates.
-        corpus: A hash of the documents that are fitted on, in whatever order.
+        corpus: A hash of the documents that are fitted on; it does not depend on their order.
         frequencies: The document frequencies of the tokens, if they were counted.
     """
 
@@ -126,12 +126,12 @@ class Survey:
     def of(
         cls, model: LongSentenceTransformer, documents: Sequence[str], *, count_tokens: bool
     ) -> Survey:
-        """Look at all documents.
+        """Choose the documents to fit on, and count their tokens.
 
         Args:
-            model: Whose tokens are counted.
+            model: The model whose tokens are counted.
             documents: The texts; those without any visible character are left out.
-            count_tokens: Whether to count them.
+            count_tokens: Whether to count the document frequencies of tokens.
 
         Raises:
             InputError: If there is no document with a text.
@@ -156,12 +156,12 @@ class Survey:
 
 @dataclass
 class Variant:
-    """A model with equal or other weights of tokens, and its vectors of the documents.
+    """A model with its weights of tokens, and its vectors of the documents.
 
     Attributes:
         model: The model.
-        token_weights: Its weights; None for equal ones.
-        judged: The documents that passages are looked up in.
+        token_weights: The weight of each token; None if all are equal.
+        judged: The documents in which the passages are searched.
     """
 
     model: LongSentenceTransformer
@@ -171,7 +171,7 @@ class Variant:
     def __post_init__(self) -> None:
         width = self.model.get_embedding_dimension()
         assert width is not None
-        # One for each fold of the judged documents, and one for all others.
+        # A scatter for each fold of the judged documents, and one for all other documents.
         self._parts = [Scatter(width) for _ in range(FOLDS + 1)]
 
     def add(self, windows: Windows, number: int | None) -> None:
@@ -188,7 +188,7 @@ class Variant:
             self.judged.append(windows)
 
     def scatter(self, without: int | None = None) -> Scatter:
-        """Return the scatter of all documents, or of all outside a fold.
+        """Return the scatter of all documents, or of those outside a fold.
 
         Args:
             without: The fold, or None.
@@ -196,36 +196,38 @@ class Variant:
         return reduce(Scatter.merged, [p for i, p in enumerate(self._parts) if i != without])
 
     def trial(self, seed: int) -> Trial:
-        """Return passages as questions, which their own documents should answer.
+        """Return passages as questions, each of which should find its own document.
+
+        The vector of this document is computed without the window of the passage.
 
         Raises:
             InputError: If too few documents have several windows.
         """
-        draw = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         passages: list[str] = []
         answers: list[int] = []
-        without: list[np.ndarray] = []
+        vectors_without: list[np.ndarray] = []
         for index, windows in enumerate(self.judged):
             if len(windows.vectors) < 2:
                 continue
-            for chosen in draw.permutation(len(windows.vectors))[:PASSAGES]:
+            for chosen in rng.permutation(len(windows.vectors))[:PASSAGES]:
                 words = windows.passages[chosen].split()
-                start = int(draw.integers(max(1, len(words) - PASSAGE_WORDS)))
+                start = int(rng.integers(max(1, len(words) - PASSAGE_WORDS)))
                 passage = " ".join(words[start : start + PASSAGE_WORDS])
                 if has_text(passage):
                     passages.append(passage)
                     answers.append(index)
                     others = np.delete(windows.vectors, chosen, axis=0)
-                    without.append(unit(others).mean(axis=0))
+                    vectors_without.append(unit(others).mean(axis=0))
         if len(set(answers)) < 5:
             raise InputError(
                 f"only {len(set(answers))} documents have two windows or more: too few to judge a "
-                "whitening. Give more documents, or validation=False"
+                "whitening. Give more documents, or do not judge it: validation=False"
             )
         encoded = self.model.encode_with_coverage(passages, role="query")
         return Trial(
             encoded.vectors,
             np.array(answers),
-            np.array(without),
+            np.array(vectors_without),
             np.array([windows.document for windows in self.judged]),
         )

@@ -1,4 +1,4 @@
-"""What the commands print at their end: reports and hits."""
+"""Print the results of commands: reports and hits."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 _NAMES_SHOWN = 3
 _LISTED = 20
-"""Lines of a list, which may have thousands."""
+"""The most lines that are printed of a list."""
 _SHOWN_AROUND = 200
-"""Characters before and behind the best sentence."""
+"""The most characters before the best sentence, and after it."""
 NOT_ANSWERED = "Nothing here seems to answer that; this is the nearest."
 
 _LONG_WORD = 30
+"""In characters. A longer word can be cut."""
 _SCORE_LABELS = {
     "search": "found with",
     "document_vector": "document",
@@ -43,7 +44,7 @@ _SCORE_LABELS = {
 
 
 def model_line(settings: ModelSettings) -> str:
-    """Return a line that says which model reads how much of each document."""
+    """Return a line with the model, its method, and how much of each document it reads."""
     limit = settings.max_seq_length
     whitening = f", whitened by {settings.whitening}" if settings.whitening else ""
     extent = f"up to {limit:,} tokens of" if limit else "all of"
@@ -56,7 +57,7 @@ def model_line(settings: ModelSettings) -> str:
 def show_report(
     console: Terminal, report: Report, verbose: bool = False, title: str = "Index"
 ) -> None:
-    """Print what became of the documents, and why some were not stored."""
+    """Print how many documents were stored, and why others were not."""
     rows = [(f"documents {status}", count) for status, count in report.counts.items()]
     if report.moved:
         rows.append(("of these moved, not embedded again", len(report.moved)))
@@ -69,13 +70,13 @@ def show_report(
     if report.removed:
         _show_list(console, "Removed:", [short_name(name) for name in report.removed])
     elif report.gone:
-        heading = report.kept_because or "Gone; --prune removes them:"
+        heading = report.kept_because or "Files that are gone; --prune removes their documents:"
         _show_list(console, heading, [short_name(name) for name in report.gone])
     if report.missing_elsewhere:
         console.say(
-            f"Of {len(report.missing_elsewhere):,} documents from elsewhere, the files are gone, "
-            f"{short_name(report.missing_elsewhere[0])} among them. `longembed delete --gone` "
-            "removes them."
+            f"The files of {len(report.missing_elsewhere):,} documents from other folders are "
+            f"gone, for example {short_name(report.missing_elsewhere[0])}. "
+            "`longembed delete --gone` removes these documents."
         )
     _show_skipped(console, report.skipped, report.links)
 
@@ -109,7 +110,7 @@ def _duration(seconds: float) -> str:
 
 
 def show_reindexed(console: Terminal, result: Reindexed) -> None:
-    """Print what a reindexing has done, and where the old vectors are."""
+    """Print the result of a reindexing, and the name of the old vectors."""
     counts = result.report.counts
     rows = [
         ("documents embedded", counts["added"]),
@@ -146,7 +147,7 @@ def _show_failed(
 
 
 def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str]) -> None:
-    """Print which files have a type that is not read, by type, and which links were left alone."""
+    """Print the files of types that are not read, by type, and the links that were not followed."""
     by_suffix: dict[str, list[str]] = {}
     for path in map(Path, paths):
         by_suffix.setdefault(path.suffix.lower() or "not a file", []).append(path.name)
@@ -223,7 +224,7 @@ def _place(passage: Passage) -> str:
 
 
 def _around_sentence(passage: Passage) -> list[tuple[str, str]]:
-    """Return pieces of a passage with their styles; of a long one, those around the sentence."""
+    """Return the pieces of a passage with their styles, cut around the sentence if it is long."""
     if passage.sentence is None:
         return [(_beginning(passage.text), "not dim")]
     start, end = (place - passage.start for place in passage.sentence)
@@ -292,7 +293,7 @@ def _show_counts(
 
 
 def _show_left_out(console: Terminal, outcomes: Sequence[Outcome], verbose: bool) -> None:
-    """Print which parts of files were not read: each if they are few, else by what they are."""
+    """Print the parts of files that were not read; many of them are summed up by kind."""
     parts = [(short_name(outcome.id), part) for outcome in outcomes for part in outcome.left_out]
     lines = [f"{name}: {part}" for name, part in parts]
     heading = "Stored, but parts of the file were not read:"

@@ -1,4 +1,4 @@
-"""One question, put to the vectors and the words of a store."""
+"""Rank the documents of a store for one question, by vectors and by words."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from longembed_index.store.protocol import Store, Where
 
 _LEAST = 100
-"""Documents that the words, and the vectors, of a large store name, at least."""
+"""The least number of candidates by words, and by vectors, in a large store."""
 
 _LEAST_READ = 50
-"""Of so many documents, at least, all sentences are compared with the question."""
+"""The least number of documents whose sentences are compared with the question."""
 
 _BATCH = 16
-"""Texts that are read together; each may have megabytes."""
+"""The most texts that are read from the store at once; each may have megabytes."""
 
 _TIE = 1e-3
-"""Scores of copies differ by less: their vectors were rounded, perhaps from different batches."""
+"""Scores of two copies differ by less. Their vectors can be rounded in different ways."""
 
 
 @dataclass
 class Group:
-    """Documents of one text.
+    """Documents with the same text.
 
     Attributes:
-        row: The best one's row in the scores.
-        record: The best one.
-        copies: Ids of the others.
+        row: The row of the best document in the scores.
+        record: The best document.
+        copies: The ids of the other documents.
     """
 
     row: int
@@ -60,21 +60,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Query:
-    """A question with all that answers it.
+    """A question, and what is searched for its answers.
 
     Attributes:
         store: The store.
         question: What is asked.
-        dense: The question's vector, put to the documents' vectors; None for words alone.
-        plain: The question's vector for runs of sentences; None for words alone.
-        words: The words of the store; None for vectors alone.
-        lexical: The question's words, put to them.
+        dense: The question's vector, to be compared with documents; None for words alone.
+        plain: The question's vector, to be compared with runs of sentences; None for words alone.
+        words: The index of the words of the store; None for vectors alone.
+        lexical: The question's words in this index; None for vectors alone.
         weight: The weight of the vectors, from 0 to 1; the words have the rest.
-        documents: How many the store has.
-        few: All of them, sorted, if they are so few that all are scored; None otherwise.
-        where: A filter of the documents.
-        among: The documents that meet it, in their order; None without a filter.
-        sentences: Those of the store's documents.
+        documents: The number of documents in the store.
+        few: The sorted ids of all documents, if they are few enough to score all; otherwise None.
+        where: The filter of the documents, or None.
+        among: The ids of the documents that match the filter; None without a filter.
+        sentences: The sentences of the store's documents.
     """
 
     store: Store
@@ -104,7 +104,7 @@ class Query:
             groups, are_enough = self._distinct(ids, scores.totals, k)
             if (are_all and are_read) or are_enough:
                 return scores, groups
-            # Copies of a text, or texts without a phrase, took places: look at more documents.
+            # Too few documents were left without copies and texts that lack a phrase: take more.
             most, read = 4 * most, 4 * read
 
     def hits(self, k: int, passages: int, words: int) -> list[Hit]:
@@ -112,8 +112,8 @@ class Query:
 
         Args:
             k: The most documents.
-            passages: The most passages of each.
-            words: About the words of a passage.
+            passages: The most passages of each document.
+            words: The approximate number of words of a passage.
         """
         scores, groups = self.best(k)
         ids = [group.record.document.id for group in groups]
@@ -124,12 +124,12 @@ class Query:
         ]
 
     def run_scores(self, ids: Sequence[str], *, units: bool = False) -> dict[str, RunScores]:
-        """Return the scores of runs of sentences by document; of those that have sentences.
+        """Return the scores of runs of sentences, for each document that has sentences.
 
         Args:
             ids: The documents.
-            units: Whether only documents with sentence units are wanted; without words in the
-                question, only they have scores.
+            units: Whether to leave out documents without sentence units. Without words in the
+                question, they are always left out.
         """
         missing = [key for key in ids if key not in self._runs]
         if missing:
@@ -139,32 +139,33 @@ class Query:
             places, weights = {}, None
             if self.lexical is not None and sentences:
                 places, weights = self.lexical.places(list(sentences)), self.lexical.weights
-            for key, each in sentences.items():
-                scores = RunScores(each, places.get(key), weights, self.plain, self.weight)
+            for key, of_document in sentences.items():
+                scores = RunScores(of_document, places.get(key), weights, self.plain, self.weight)
                 self._runs[key] = scores
         return {key: self._runs[key] for key in ids if key in self._runs}
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:
-        """Return ids of documents to score, sorted, and whether no others can be found."""
+        """Return the sorted ids of documents to score, and whether these are all that can match."""
         if self.words is not None:
-            having = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
-            known = [ids for ids in having if ids is not None]
+            ids_by_phrase = [self.words.find_phrase(phrase) for phrase in self.question.phrases]
+            known = [ids for ids in ids_by_phrase if ids is not None]
             if known:
-                inside = known if self.among is None else [*known, self.among]
-                return sorted(set(inside[0]).intersection(*inside[1:])), True
+                id_sets = known if self.among is None else [*known, self.among]
+                return sorted(set(id_sets[0]).intersection(*id_sets[1:])), True
         if self.few is not None:
             return self.few, True
         among = self.among
         available = self.documents if among is None else len(among)
-        near = [] if self.dense is None else self.dense.candidates(most, among, self.where)
-        named = [] if self.lexical is None else self.lexical.candidates(most, among)
-        are_all = most >= available or (self.dense is None and len(named) < most)
-        return sorted({*near, *named}), are_all
+        by_vectors = [] if self.dense is None else self.dense.candidates(most, among, self.where)
+        by_words = [] if self.lexical is None else self.lexical.candidates(most, among)
+        are_all = most >= available or (self.dense is None and len(by_words) < most)
+        return sorted({*by_vectors, *by_words}), are_all
 
     def _scores(self, ids: list[str], read: int) -> tuple[list[str], Scores, bool]:
-        """Return the documents that meet the filter, their scores, and whether these are final.
+        """Return the documents that match the filter, their scores, and whether all are final.
 
-        Those of the best are, whose runs of sentences were compared; others have no total.
+        Only the best documents have final scores: their runs of sentences are compared. The total
+        of the others is NaN.
         """
         if self.among is not None:
             ids = [key for key in ids if key in self.among]
@@ -191,7 +192,7 @@ class Query:
         return ids, scores, len(best) < read
 
     def _distinct(self, ids: list[str], totals: Floats, k: int) -> tuple[list[Group], bool]:
-        """Return the k best documents of different texts, and whether more need not be looked at.
+        """Return the k best documents of different texts, and whether they are surely the best.
 
         Texts are read until there are k different ones and no copy of the last one can follow.
         """

@@ -1,4 +1,4 @@
-"""The lines of a PDF page, in the order in which a person reads them."""
+"""Put the lines of a PDF page into the order in which a person reads them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from longembed_index.documents.formats.pdf_pieces import Piece, Row, joined, mai
 
 _GUTTER = 0.4
 """The least gap between two columns, in line heights."""
-WIDE = "  "
-"""The spaces between the pieces of a line, which are cells or columns."""
+_SEPARATOR = "  "
+"""The separator of the pieces of a line, which are cells or columns."""
 _WIDE_GUTTER = 2.0
 """The least gap between two columns of only two lines, in line heights."""
 _MOST_COLUMN_ROWS = 200
 """The most rows of a page that are split into columns together."""
-_DISORDER = 0.3
-"""If more of the steps between rows go up, the drawing order is not the reading order."""
+_MOST_UPWARDS = 0.3
+"""The largest share of steps upwards between rows in a page that is drawn in reading order."""
 
 
 def insert(rows: list[Row], piece: Piece) -> None:
@@ -70,34 +70,34 @@ def lines_of(rows: list[Row]) -> list[Piece]:
 def _merged(row: Row) -> Piece:
     line = row[0]
     for piece in row[1:]:
-        line = joined(line, piece, WIDE)
+        line = joined(line, piece, _SEPARATOR)
     return line
 
 
 def _is_disordered(rows: list[Row]) -> bool:
     turns = main_turns(rows)
-    firsts = [row[0] for row in rows if row[0].turns == turns]
-    ups = sum(
+    first_pieces = [row[0] for row in rows if row[0].turns == turns]
+    steps_up = sum(
         after.middle > before.middle + before.height / 2 and after.is_over_or_under(before)
-        for before, after in pairwise(firsts)
+        for before, after in pairwise(first_pieces)
     )
-    return ups > _DISORDER * (len(firsts) - 1)
+    return steps_up > _MOST_UPWARDS * (len(first_pieces) - 1)
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    """Return the rows from top to bottom; text in another direction than most comes last."""
+    """Return the rows from top to bottom, and then those that run in another direction."""
     turns = main_turns(rows)
     pieces = [piece for row in rows for piece in row]
-    turned = [[piece] for piece in pieces if piece.turns != turns]
-    by_height: list[Row] = []
+    other_rows = [[piece] for piece in pieces if piece.turns != turns]
+    level_rows: list[Row] = []
     for piece in sorted(
         (piece for piece in pieces if piece.turns == turns), key=lambda piece: -piece.middle
     ):
-        if by_height and by_height[-1][0].is_beside(piece):
-            by_height[-1].append(piece)
+        if level_rows and level_rows[-1][0].is_beside(piece):
+            level_rows[-1].append(piece)
         else:
-            by_height.append([piece])
-    return [_in_reading_order(row) for row in by_height] + turned
+            level_rows.append([piece])
+    return [_in_reading_order(row) for row in level_rows] + other_rows
 
 
 def _in_reading_order(row: Row) -> Row:
@@ -111,9 +111,9 @@ def _is_right_to_left(row: Row) -> bool:
 
 
 def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
-    """Return the columns of prose that begin at a row, and the row after them.
+    """Return the columns of prose that begin at a row, and the number of the row after them.
 
-    There are none if the rows are those of a table, or of one column.
+    There are no columns if the rows are a table, or one column of text.
     """
     gutters = _gaps(rows[start])
     end = start + 1
@@ -139,7 +139,7 @@ def _columns(rows: list[Row], start: int) -> tuple[list[Row], int]:
 
 
 def _split(rows: list[Row], gutters: list[tuple[float, float]]) -> list[Row]:
-    """Return the lines of each column; no columns if the gaps between them are too narrow."""
+    """Return the lines of each column, or no columns if the gaps between them are too narrow."""
     needed = (_GUTTER if len(rows) > 2 else _WIDE_GUTTER) * rows[0][0].height
     gutters = [(left, right) for left, right in gutters if right - left > needed]
     if not gutters or len(rows) < 2:
@@ -163,7 +163,7 @@ def _gaps(row: Row) -> list[tuple[float, float]]:
 
 
 def _narrowed(gutters: list[tuple[float, float]], row: Row) -> list[tuple[float, float]]:
-    """Return the parts of the gutters that a row leaves free, if they are wide enough."""
+    """Return the parts of the gutters in which a row has no text, if they are wide enough."""
     for piece in row:
         gutters = [
             (max(left, piece.right), right)
@@ -180,14 +180,14 @@ def _is_prose(lines: Row) -> bool:
     if len(lines) < 2:
         return False
     widths = [line.right - line.left for line in lines]
-    full = sum(width > 0.7 * max(widths) for width in widths[:-1])
+    full_lines = sum(width > 0.7 * max(widths) for width in widths[:-1])
     words = median(len(line.text.split()) for line in lines)
     letters = median(len(line.text) for line in lines)
     initials = [line.text[0] for line in lines[1:]]
     without_case = [c for c in initials if c.isalpha() and c.lower() == c.upper()]
-    continued = len(without_case) + sum(initial.islower() for initial in initials)
+    continuations = len(without_case) + sum(initial.islower() for initial in initials)
     is_long = words >= 3 or (len(without_case) > len(initials) / 2 and letters >= 10)
-    return is_long and 2 * continued >= len(initials) and 2 * full >= len(lines) - 1
+    return is_long and 2 * continuations >= len(initials) and 2 * full_lines >= len(lines) - 1
 
 
 def paragraphs(lines: list[Piece]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Readers of files that are text already: plain text, Markdown, JSON."""
+"""Read files that are text already: plain text, Markdown, JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from longembed_index.documents.parsed import LeftOut, Parsed, clean_title
 _DECLARED = re.compile(
     rb"""^[^\n\w]{0,4}[^\n]{0,80}?(?:coding\s*[:=]\s*|@charset\s+)["']?([-\w.]+)""", re.ASCII
 )
-"""In the first or second line: `# -*- coding: latin-1 -*-`, `@charset "latin-1";`."""
+"""A line that declares an encoding: `# -*- coding: latin-1 -*-`, `@charset "latin-1";`."""
 _LATEX = re.compile(rb"^[^%\n]*\\(?:inputencoding\{|usepackage\[)([-\w]+)[\]}]", re.MULTILINE)
 _LATEX_NAMES = {"ansinew": "cp1252", "applemac": "mac-roman", "latin9": "iso-8859-15"}
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = "---"
 _LONGEST_FRONT_MATTER = 10_000
-"""Characters. What is longer is a text between two lines."""
+"""In characters. A longer block between two lines of dashes is text, not front matter."""
 
 
 def read_text(data: bytes) -> Parsed:
@@ -51,7 +51,7 @@ def read_json(data: bytes) -> Parsed:
     """Read JSON as lines of `key.key: value`, with its escapes decoded.
 
     Args:
-        data: The file; what is not valid JSON is read as it is.
+        data: The file. A file that is not valid JSON is read as plain text.
 
     Raises:
         InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
@@ -63,7 +63,7 @@ def read_json_lines(data: bytes) -> Parsed:
     """Read JSON lines, each value as `read_json` does, with an empty line between two.
 
     Args:
-        data: The file; what is not valid JSON is read as it is.
+        data: The file. A file with a line that is not valid JSON is read as plain text.
 
     Raises:
         InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
@@ -85,10 +85,10 @@ def _read_values(data: bytes, parse: Callable[[str], list[Any]]) -> Parsed:
 
 
 def without_half_characters(text: str) -> Parsed:
-    """Return a text with a replacement character for each lone surrogate, and their number.
+    """Replace each lone surrogate of a text by U+FFFD, and report their number as left out.
 
     Args:
-        text: From JSON, whose escapes can name half of a character.
+        text: A text from JSON, whose escapes can stand for half of a character.
     """
     halves = len(_SURROGATE.findall(text))
     lost = (LeftOut("", "halves of characters (lone surrogates)", halves),) if halves else ()
@@ -96,7 +96,7 @@ def without_half_characters(text: str) -> Parsed:
 
 
 def _declared(data: bytes) -> str:
-    """Return the encoding that a text declares as source code does; empty if it does not."""
+    """Return the encoding that the first lines declare, as in source code, or an empty string."""
     for line in data[:1000].split(b"\n")[:2]:
         if match := _DECLARED.match(line):
             return match[1].decode()
@@ -107,7 +107,7 @@ def _declared(data: bytes) -> str:
 
 
 def _front_matter(text: str) -> dict[Any, Any]:
-    """Return the YAML between two lines of dashes at the beginning; empty without it."""
+    """Return the values of the YAML front matter; an empty dictionary if there is none."""
     first, _, rest = text.partition("\n")
     end = rest[:_LONGEST_FRONT_MATTER].find(f"\n{_FENCE}")
     if first.rstrip() != _FENCE or end < 0:
@@ -120,7 +120,7 @@ def _front_matter(text: str) -> dict[Any, Any]:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Yield each value that is not a container, after the keys that lead to it."""
+    """Yield a line for each value that is not a container, with the keys that lead to it."""
     # Not by recursion: arrays can be nested hundreds deep.
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
