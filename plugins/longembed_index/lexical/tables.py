@@ -10,12 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from longembed_index.lexical.analyzer import LAST_CHARACTER, Tokens
-from longembed_index.lexical.packing import (
-    pack_starts,
-    pack_terms,
-    unpack_starts,
-    unpack_terms,
-)
+from longembed_index.lexical.packing import pack_starts, pack_terms, unpack_starts, unpack_terms
 from longembed_index.lexical.postings import (
     STATEMENTS,
     DocumentTerms,

@@ -9,8 +9,6 @@
         @pytest.fixture
         def kind(self):
             return MyStores()
-
-They need pytest, and no model: a store only keeps what is said of models.
 """
 
 from __future__ import annotations
