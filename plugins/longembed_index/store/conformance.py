@@ -1,14 +1,14 @@
 """Tests that every store must pass; a package that brings a kind runs them in a test module.
 
-    class TestMyStore(StoreTests):
-        @pytest.fixture
-        def store(self, tmp_path):
-            return MyStores().open(tmp_path, "documents", create=INFO, write=True)
+class TestMyStore(StoreTests):
+@pytest.fixture
+def store(self, tmp_path):
+return MyStores().open(tmp_path, "documents", create=INFO, write=True)
 
-    class TestMyKind(StoreKindTests):
-        @pytest.fixture
-        def kind(self):
-            return MyStores()
+class TestMyKind(StoreKindTests):
+@pytest.fixture
+def kind(self):
+return MyStores()
 """
 
 from __future__ import annotations

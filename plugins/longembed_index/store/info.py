@@ -80,7 +80,7 @@ def info_from_json(text: str, place: Path | str | None = None) -> StoreInfo:
         provenance = Provenance.from_dict(stored.provenance)
     except ConfigError as error:
         raise ConfigError(f"{where} cannot be used: {error}") from None
-    if (provenance.settings.device, provenance.settings.cache_folder) != (None, None):
+    if {stored.provenance.get(name) for name in ("device", "cache_folder")} != {None}:
         raise ConfigError(
             f"{where} names a device or a folder for models, which we never write: somebody else "
             "has. Index the documents into a new folder"

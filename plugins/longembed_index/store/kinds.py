@@ -161,7 +161,8 @@ def _has_only_our_files(directory: Path) -> bool:
     """Return whether a folder does not exist, or has only files that a SQLite store can have."""
     if not directory.is_dir():
         return not directory.exists()
-    ours = (*_OURS, f"{FILE}*")
+    # SQLite's own files beside a file that somebody has removed are not a store.
+    ours = (*_OURS, f"{FILE}*") if (directory / FILE).exists() else _OURS
     return all(any(map(entry.match, ours)) for entry in directory.iterdir())
 
 

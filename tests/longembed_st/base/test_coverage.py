@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from small_models import text_of
 
 import longembed_st as le
-from longembed_st.base.coverage import warn_truncated_queries
+from longembed_st.base.coverage import Overflow
 
 
 @pytest.fixture(scope="module")
@@ -330,8 +330,9 @@ def test_what_is_too_long_or_no_text_is_refused_here_too(folder, model):
 
 def test_queries_that_fit_exactly_are_not_reported():
     config = le.ExtensionConfig(method="pcw", original_max_seq_length=64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_truncated_queries([3, 16], 16, config)
-    with pytest.warns(le.TextNotReadWarning, match="1 of 2 queries are longer than the 16 tokens"):
-        warn_truncated_queries([17, 16], 16, config)
+    overflow = Overflow()
+    overflow.count_query(16, 16, config)
+    assert overflow.queries == 0
+    overflow.count_query(17, 16, config)
+    with pytest.warns(le.TextNotReadWarning, match="1 tokens of 1 query.*16 of 17 tokens"):
+        overflow.warn(config, stacklevel=1)
