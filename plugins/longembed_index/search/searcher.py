@@ -31,6 +31,31 @@ FEW = 1_000
 """Of so many documents, the words of all are scored."""
 
 
+class _Turns:
+    """Lets as many searches compute at once as there are processors.
+
+    More would be slower together: they would hand the interpreter's lock to one another.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: other threads do not exist in a forked child."""
+        self._free = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+    def __enter__(self) -> None:
+        self._free.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+
+
+_turns = _Turns()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_turns.renew)
+
+
 class Searcher:
     """Answers questions from a store.
 
@@ -108,10 +133,13 @@ class Searcher:
                 raise ConfigError(f"{name} must be at least {least}, not {value}")
         if reranker is not None:
             check_query(question.text)
-        query = self._query(question, vector, plain, where, ranking or Ranking())
-        if query is None:
-            return []
-        hits = query.hits(k if reranker is None else max(k, candidates), passages, passage_words)
+        with _turns:
+            query = self._query(question, vector, plain, where, ranking or Ranking())
+            if query is None:
+                return []
+            hits = query.hits(
+                k if reranker is None else max(k, candidates), passages, passage_words
+            )
         if reranker is not None:
             hits = rerank(hits, question.text, reranker, passages=passages, on_read=on_read)[:k]
         return hits
@@ -140,11 +168,12 @@ class Searcher:
             ConfigError: For the same reasons as `search`.
             StoreError: For the same reasons as `search`.
         """
-        query = self._query(question, vector, plain, where, ranking or Ranking())
-        if query is None:
-            return fill([], measure)
-        scores, groups = query.best(DOCUMENTS)
-        runs = query.run_scores([group.record.document.id for group in groups])
+        with _turns:
+            query = self._query(question, vector, plain, where, ranking or Ranking())
+            if query is None:
+                return fill([], measure)
+            scores, groups = query.best(DOCUMENTS)
+            runs = query.run_scores([group.record.document.id for group in groups])
         candidates = [
             (group.record.document, runs[group.record.document.id], float(scores.totals[group.row]))
             for group in groups

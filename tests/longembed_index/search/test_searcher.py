@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -354,7 +355,8 @@ def test_an_empty_store_has_no_answer(store, searcher) -> None:
         assert search(searcher, "apple", mode=mode, where={"year": 2019}) == []
 
 
-def test_threads_load_a_generation_once(store, searcher) -> None:
+def test_threads_load_a_generation_once(store, searcher, monkeypatch) -> None:
+    monkeypatch.setattr("longembed_index.search.searcher._turns", nullcontext())
     fruit(store)
     expected = ids(search(searcher, "apple"))
     store.write([record("four", "ab", Y)])
