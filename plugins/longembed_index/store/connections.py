@@ -154,15 +154,17 @@ class Connections:
 
     def _look_at_file(self) -> None:
         """Refuse a file that is not the one that was opened first."""
+        # Asked for before the file: another thread may create it in between.
+        known = self._identity
         identity = self._find_identity()
-        if self._identity is None:
-            self._identity = identity
+        if known is None:
+            self._identity = identity or self._identity
         elif identity is None:
             raise StoreError(
                 f"{escaped(self.path)} was deleted while it was open. Restore it from a copy, or "
                 "index the documents again"
             )
-        elif identity != self._identity:
+        elif identity != known:
             raise StoreError(
                 f"{escaped(self.path)} was replaced by another file while it was open. Open the "
                 "store again"

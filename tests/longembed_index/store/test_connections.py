@@ -170,7 +170,7 @@ def test_processes_of_a_pool_can_use_a_store(tmp_path) -> None:
 def test_threads_have_a_connection_each_and_leave_it_to_the_next(tmp_path) -> None:
     opened: list[sqlite3.Connection] = []
     pool = Connections(tmp_path / "file", write=True, prepare=opened.append)
-    together = threading.Barrier(3)
+    together = threading.Barrier(3, timeout=300)
 
     def use() -> int:
         with pool.borrow() as connection:
