@@ -286,11 +286,14 @@ class _MarkdownWriter:
             self._blocks.append(f"\n{rows}\n")
 
     def _lay_out(self) -> None:
-        """Take the open tables for a layout: what stands in their cells are blocks."""
-        for table in self._tables:
-            if table.is_in_cell and not table.is_layout:
-                self._blocks += [f"\n{text}\n" for text in table.as_blocks()]
-                table.is_layout = True
+        """Take the innermost table for a layout if a cell of it is open: its cells are blocks.
+
+        Those around it are layouts already, or have no open cell.
+        """
+        table = self._tables[-1] if self._tables else None
+        if table is not None and table.is_in_cell:
+            self._blocks += [f"\n{text}\n" for text in table.as_blocks()]
+            table.is_layout = True
 
 
 def _local(name: str) -> str:
