@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -17,7 +18,49 @@ class Closable(Protocol):
         """Close the connections that no thread uses."""
 
 
-class ForkGate:
+class Gate(ABC):
+    """Counts the uses of something by threads, and keeps new threads out while it is closed.
+
+    A thread that is in comes in again also while the gate is closed: whoever has closed it waits
+    for this thread, which must not wait for them.
+    """
+
+    _condition: threading.Condition
+    _users: int
+
+    def __init__(self) -> None:
+        self._thread = threading.local()
+
+    @property
+    @abstractmethod
+    def _is_open(self) -> bool:
+        """Return whether this thread may come in."""
+
+    @property
+    def _own_uses(self) -> int:
+        """Return how many of the uses are this thread's."""
+        return getattr(self._thread, "uses", 0)
+
+    def _has_no_others(self) -> bool:
+        return self._users == self._own_uses
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Be in for a while, as soon as the gate is open."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._own_uses or self._is_open)
+            self._users += 1
+            self._thread.uses = self._own_uses + 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._users -= 1
+                self._thread.uses -= 1
+                self._condition.notify_all()
+
+
+class ForkGate(Gate):
     """Keeps forks and the use of connections apart.
 
     SQLite counts the locks of a process in its memory, and a child inherits the counts without the
@@ -27,7 +70,7 @@ class ForkGate:
     """
 
     def __init__(self) -> None:
-        self._thread = threading.local()
+        super().__init__()
         self._reset()
 
     def _reset(self) -> None:
@@ -37,26 +80,8 @@ class ForkGate:
         self._pools: WeakSet[Closable] = WeakSet()
 
     @property
-    def _own_uses(self) -> int:
-        """Return how many of the uses are this thread's."""
-        return getattr(self._thread, "uses", 0)
-
-    @contextmanager
-    def use(self) -> Iterator[None]:
-        """Hold off forks for a while."""
-        with self._condition:
-            # A fork waits for a thread that is in already, which must not wait for it.
-            self._condition.wait_for(lambda: self._own_uses or not self._forks)
-            self._users += 1
-            self._thread.uses = self._own_uses + 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._users -= 1
-                self._thread.uses -= 1
-                if self._forks:
-                    self._condition.notify_all()
+    def _is_open(self) -> bool:
+        return not self._forks
 
     def add(self, pool: Closable) -> None:
         """Close the connections of a pool before each fork."""
@@ -67,7 +92,7 @@ class ForkGate:
         """Wait until no other thread uses a connection, close all, and let nobody in."""
         self._condition.acquire()
         self._forks += 1
-        self._condition.wait_for(lambda: self._users == self._own_uses)
+        self._condition.wait_for(self._has_no_others)
         for pool in self._pools:
             pool.close_idle()
 
