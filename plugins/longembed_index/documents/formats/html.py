@@ -71,18 +71,6 @@ def read_html(data: bytes) -> Parsed:
     return Parsed(parsed.text, parsed.title, page.left_out)
 
 
-def html_to_markdown(page: str) -> str:
-    """Return the text of a page or a part of one as Markdown.
-
-    Args:
-        page: HTML or XHTML.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    return parse_html(page).text
-
-
 def parse_html(page: str) -> Parsed:
     """Read a decoded web page as Markdown; see `read_html`.
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.formats.html import html_to_markdown, parse_html, read_html
+from longembed_index.documents.formats.html import parse_html, read_html
 
 
 def test_html_becomes_text_without_scripts() -> None:
@@ -73,7 +73,7 @@ def test_the_form_of_a_page() -> None:
         "<ol start=3><li>one<ul><li>inner</ul><li>two</ol><pre>if x:\n    y\n</pre>"
         "<p># not a heading <a href='https://example.org'>a link</a>"
     )
-    assert html_to_markdown(page) == (
+    assert parse_html(page).text == (
         "## Sizes of ships\n\n10^6 t\nH2O, softly\n\n3. one\n  - inner\n4. two\n\n"
         "```\nif x:\n    y\n```\n\n\\# not a heading a link"
     )
@@ -84,14 +84,14 @@ def test_a_table_has_a_line_for_each_row() -> None:
         "<table><caption>Ships</caption><tr><th>name<th>year<tr><td rowspan=2>Elbe<td>1901"
         "<tr><td>1<b>9</b>02<tr><td colspan=2>a | b</table>"
     )
-    assert html_to_markdown(table) == (
+    assert parse_html(table).text == (
         "Ships\n\n| name | year |\n| --- | --- |\n| Elbe | 1901 |\n| Elbe | 1902 |\n| a \\| b |  |"
     )
 
 
 def test_a_table_with_headings_in_it_is_a_layout() -> None:
     page = "<table><tr><td>menu<td><h1>News</h1><p>The ship left.</table>"
-    assert html_to_markdown(page) == "menu\n\n# News\n\nThe ship left."
+    assert parse_html(page).text == "menu\n\n# News\n\nThe ship left."
 
 
 def test_a_page_of_one_piece_repeated_is_read() -> None:
