@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from longembed_index.errors import StoreError
@@ -183,14 +183,17 @@ class Connections:
     def _open(self) -> sqlite3.Connection:
         self._unchanged = None
         is_writable = os.access(self.path.parent, os.W_OK)
-        if not (self.write or is_writable or self._log_size()):
+        if not (self.write or is_writable or self._log_size() or self._journal_size()):
             return self._open_as_unchanging()
         try:
+            if not self.write and is_writable and self._journal_size():
+                self._finish_first_write()
             return self._connect("rwc" if self.write else "ro")
         except sqlite3.OperationalError as error:
             if self.write:
                 raise
-            if any(part in str(error) for part in _NO_ROOM) and not self._log_size():
+            has_unfinished = self._log_size() or self._journal_size()
+            if any(part in str(error) for part in _NO_ROOM) and not has_unfinished:
                 return self._open_as_unchanging()
             if is_writable:
                 raise
@@ -198,6 +201,11 @@ class Connections:
                 f"{escaped(self.path)} cannot be read: a write to it was cut off, and finishing it "
                 "needs a folder that can be written. Copy the folder, and open the copy"
             ) from error
+
+    def _finish_first_write(self) -> None:
+        """Undo what a killed process has begun before the file had a log; readers may not."""
+        with closing(self._connect("rw")):
+            pass
 
     def _open_as_unchanging(self) -> sqlite3.Connection:
         """Connect where SQLite cannot make the files that readers share with a writer."""
@@ -241,6 +249,9 @@ class Connections:
 
     def _log_size(self) -> int:
         return _size(Path(f"{self.path}-wal"))
+
+    def _journal_size(self) -> int:
+        return _size(Path(f"{self.path}-journal"))
 
 
 def _size(path: Path) -> int:

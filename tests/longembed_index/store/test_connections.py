@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -54,6 +55,21 @@ def read_until(store: SqliteStore, last: int) -> None:
         assert number >= shown
         assert before >= generation
         shown, generation = number, before
+
+
+def cut_off_write(path: Path) -> None:
+    """Leave the file and the journal of a process that was killed before the file had a log."""
+    copies = [(Path(f"{path}{end}"), path.with_name(f"copy{end}")) for end in ("", "-journal")]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        connection.execute("CREATE TABLE unfinished (content)")
+        connection.executemany("INSERT INTO unfinished VALUES (?)", [(bytes(3000),)] * 50)
+        for file, copy in copies:
+            shutil.copy(file, copy)
+    for file, copy in copies:
+        copy.replace(file)
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -165,6 +181,28 @@ def test_processes_of_a_pool_can_use_a_store(tmp_path) -> None:
         assert pool.map(len, [store.get([key]) for key in "abc"]) == [1, 1, 1]
     assert read_one_commit(store) == 7
     store.close()
+
+
+def test_the_first_write_of_a_killed_process_is_undone_by_who_comes_next(tmp_path) -> None:
+    cut_off_write(tmp_path / FILE)
+    assert (tmp_path / FILE).stat().st_size > 100_000
+    assert SqliteStores().read_info(tmp_path, "documents") is None
+    store = open_store(tmp_path, write=True)
+    store.write([record("a")])
+    store.close()
+
+    cut_off_write(tmp_path / FILE)
+    assert contents(open_store(tmp_path)) == expected(record("a"))
+
+
+def test_an_unfinished_write_is_not_read_where_it_cannot_be_undone(tmp_path, monkeypatch) -> None:
+    open_store(tmp_path, write=True).close()
+    cut_off_write(tmp_path / FILE)
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(StoreError, match=r"a write to it was cut off.* Copy the folder"):
+        open_store(tmp_path)
+    monkeypatch.undo()
+    assert contents(open_store(tmp_path)) == {}
 
 
 def test_threads_have_a_connection_each_and_leave_it_to_the_next(tmp_path) -> None:
