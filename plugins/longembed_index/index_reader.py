@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from longembed_index.document import Context, Document, Entry, Hit, Record
 from longembed_index.documents.files import find_files, is_missing
 from longembed_index.documents.parsing import Limits, Parser
-from longembed_index.exit_gate import exit_gate
 from longembed_index.maintain.dry_run import DryRun, dry_run
 from longembed_index.maintain.embedding import embedder_of
 from longembed_index.maintain.export import export
@@ -23,6 +22,7 @@ from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.store.filters import matches
 from longembed_index.store.kinds import find_kind
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 
