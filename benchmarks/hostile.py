@@ -50,6 +50,10 @@ BODIES = (
     *(b"", b"{", b"[" * 9_000, b'{"a":' * 9_000, b"\xff\xfe", b"NaN", b"null", b'"a"', b"\0" * 99),
     b'{"query": "a", "k": 1e999}',
     b'{"query": "a", "where": {"title": "%s"}}' % (b"*a" * 5_000),
+    b'{"query": "a", "where": {"title": "%s"}}' % (b"*a" * 499),
+    b'{"query": "a", "where": {"title": [%s]}}' % b",".join(b'"%d"' % n for n in range(10_000)),
+    b'{"query": "a", "where": {%s}}' % b",".join(b'"%d": 1' % n for n in range(9_000)),
+    b'{"query": "%s", "documents": ["a"]}' % (b"a " * 50_000),
     b'{"query": "a", "where": {"year": {"gte": "\xf0\x9f\xa7\x91"}}}',
     b'{"query": "\\ud800", "mode": "lexical"}',
     b'{"input": [%s]}' % b",".join([b"[]"] * 200_000),
@@ -66,6 +70,15 @@ def hostile_query(draw: random.Random, longest: int) -> str:
     """A query of a few kinds of pieces."""
     pieces, size = draw.sample(PIECES, draw.randint(1, 4)), int(longest ** draw.random())
     return "".join(draw.choices(pieces, k=size))[:size]
+
+
+def hostile_filter(draw: random.Random) -> dict[str, object]:
+    """A filter of patterns that are tried in many places, or of many values."""
+    pieces = draw.sample(("*", "?", "*a", "a", "/", "[", "*?", "[!a-", "é", "e\u0301"), 3)
+    values = [
+        "".join(draw.choices(pieces, k=draw.randint(1, 400))) for _ in range(draw.randint(1, 40))
+    ]
+    return {draw.choice(("title", "source", "id", "read", "x")): draw.choice((values, values[0]))}
 
 
 def hostile_request(draw: random.Random) -> bytes:
@@ -117,7 +130,8 @@ def run_queries(address: str, count: int, process: subprocess.Popen) -> None:
             # Vectors of long texts are the model's work, which takes as long as any text.
             mode = draw.choice(("lexical", "lexical", "lexical", "hybrid"))
             query = hostile_query(draw, 25_000 if mode == "lexical" else 2_000)
-            body = json.dumps({"query": query, "mode": mode}).encode()
+            where = hostile_filter(draw) if draw.random() < 0.2 else {}
+            body = json.dumps({"query": query, "mode": mode, "where": where}).encode()
             begin = time.perf_counter()
             answer = client.post(draw.choice(("/search", "/context")), content=body)
             seconds.append(time.perf_counter() - begin)

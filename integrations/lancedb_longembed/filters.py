@@ -15,6 +15,8 @@ _TEXTS = {"id": KEY, "source": KEY, "title": "title", "content_hash": "content_h
 _NUMBERS = {"tokens": "tokens", "read": "tokens_read", "windows": "windows"}
 _MOST = 2**53
 """Numbers are written in SQL up to here: no count of tokens is greater."""
+_MOST_TEXTS = 100
+"""More comparisons by LIKE are not written: SQL nests each in the one before."""
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -41,6 +43,8 @@ def _text_condition(column: str, condition: Any) -> str | None:
         return None
     if all(plain_prefix(value) == value and not is_pattern(value) for value in values):
         return one_of(values, column)
+    if len(values) > _MOST_TEXTS:
+        return None
     return f"({' OR '.join(f'{column} LIKE {quoted(_like(value))}' for value in values)})"
 
 

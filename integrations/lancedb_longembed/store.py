@@ -32,7 +32,7 @@ from lancedb_longembed.words import INDICES, LanceWords
 from longembed_index.errors import StoreError
 from longembed_index.lexical.analyzer import guess_language
 from longembed_index.maintain.embedding import batches
-from longembed_index.store.filters import check_where, matches
+from longembed_index.store.filters import check_where, matcher
 from longembed_index.store.info import info_to_json
 from longembed_index.store.protocol import StoreInfo, Where
 from longembed_st.base.texts import escaped
@@ -152,7 +152,8 @@ class LanceStore:
         parts = rows.read(*ENTRY_COLUMNS, where=narrow(where))
         entries = [entry for part in parts for entry in self._decode(read_entries, part)]
         entries.sort(key=lambda entry: entry.id)
-        yield from (entry for entry in entries if matches(entry.fields, where))
+        meets = matcher(where)
+        yield from (entry for entry in entries if meets(entry.fields))
 
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and unit vectors, shape (documents, dimensions); all of them without `ids`."""

@@ -20,7 +20,7 @@ from longembed_index.search.context import WORDS, measure_of
 from longembed_index.search.question import Question, check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
-from longembed_index.store.filters import matches
+from longembed_index.store.filters import matcher
 from longembed_index.store.kinds import find_kind
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.texts import escaped
@@ -145,8 +145,9 @@ class IndexReader:
             gone: Only documents whose file does not exist any more.
         """
         store = self._resources.store()
+        is_named = matcher({"id": list(patterns)} if patterns else {})
         for entry in () if store is None else store.entries(where):
-            if patterns and not matches(entry.fields, {"id": list(patterns)}):
+            if not is_named(entry.fields):
                 continue
             if not gone or is_missing(entry.id):
                 yield entry

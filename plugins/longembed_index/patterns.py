@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from fnmatch import fnmatchcase
+from collections.abc import Callable
+from fnmatch import translate
+from functools import lru_cache
 from typing import Any
 
 # Without `;`, `K` and the grave accent: each is the normal form of another character, too.
@@ -28,7 +30,13 @@ def matches_pattern(name: str, pattern: str) -> bool:
         pattern: `*` stands for any characters, `/` and line ends among them, and `?` for any one
             character. All others mean themselves, `[` and `]` too.
     """
-    return fnmatchcase(composed(name), composed(pattern).replace("[", "[[]"))
+    return compiled_pattern(pattern)(composed(name)) is not None
+
+
+@lru_cache(maxsize=256)
+def compiled_pattern(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Return a function that compares a name in normal form C with a pattern."""
+    return re.compile(translate(composed(pattern).replace("[", "[[]"))).match
 
 
 def composed(text: str) -> str:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from longembed_index.search.question import MAX_CHARACTERS
+
 MAX_TEXTS = 2048
 """The largest number of texts in a request, as in OpenAI's API."""
 
@@ -39,6 +41,9 @@ def _role(value: Any) -> Any:
         raise ValueError("give 'query' or 'document'")
     return _ROLES[name]
 
+
+Query = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+"""Every window of a document is read with the whole query, or with the half that fits."""
 
 Integer = Annotated[int, BeforeValidator(_number)]
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
@@ -116,7 +121,7 @@ class ContextRequest(CostlyRequest):
 class RerankRequest(CostlyRequest):
     """Documents to rerank, as the clients of other services send them."""
 
-    query: str
+    query: Query
     documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str | None = None
     top_n: Annotated[Integer, Field(ge=1)] | None = Field(

@@ -209,9 +209,13 @@ def test_a_reranking_takes_what_other_clients_send(client) -> None:
     asked |= {"top_k": "1", "return_documents": True, "truncation": True, "model": "rerank-2"}
     (result,) = client.post("/v1/rerank", json=asked).json()["results"]
     assert (result["index"], result["document"]) == (1, documents[1])
-    refused = client.post("/v1/rerank", json={"query": "a", "documents": [{"title": "A"}]})
-    assert refused.status_code == 400
-    assert "'text'" in refused.json()["error"]["message"]
+    for body, reason in (
+        ({"query": "a", "documents": [{"title": "A"}]}, "'text'"),
+        ({"query": "a" * 20_001, "documents": ["a"] * 2_000}, "at most 20000 characters"),
+    ):
+        refused = client.post("/v1/rerank", json=body)
+        assert refused.status_code == 400
+        assert reason in refused.json()["error"]["message"]
 
 
 def test_only_documents_of_the_store_can_be_read(client, store) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.store.filters import check_where, matches
+from longembed_index.store.filters import check_where, matcher
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -124,5 +124,6 @@ class _Column:
         self._number_of_row.append(number)
 
     def rows_that_meet(self, condition: Any) -> NDArray[np.int32]:
-        meets = [matches({"": value}, {"": condition}) for value in self._values]
+        meets_condition = matcher({"": condition})
+        meets = [meets_condition({"": value}) for value in self._values]
         return np.array(self._rows)[np.array(meets)[np.array(self._number_of_row)]]

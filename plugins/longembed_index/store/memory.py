@@ -10,7 +10,7 @@ import numpy as np
 
 from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
-from longembed_index.store.filters import matches
+from longembed_index.store.filters import matcher
 from longembed_index.store.protocol import StoreInfo, Where
 from longembed_index.store.vectors import nearest_vectors, record_vectors
 
@@ -79,10 +79,8 @@ class MemoryStore:
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id."""
-        for record in self._select(None):
-            entry = entry_of(record)
-            if matches(entry.fields, where or {}):
-                yield entry
+        meets = matcher(where or {})
+        yield from (entry for entry in map(entry_of, self._select(None)) if meets(entry.fields))
 
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and unit vectors; of all without `ids`."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
-from longembed_index.store.filters import check_where, matches
+from longembed_index.store.filters import check_where, matcher
 from longembed_index.store.schema import read_schema
 from longembed_index.store.sqlite_rows import (
     ENTRY_COLUMNS,
@@ -177,8 +177,8 @@ def select_entries(connection: sqlite3.Connection, number: int, where: Where) ->
         f"SELECT {ENTRY_COLUMNS} FROM documents WHERE collection = ? AND {condition} ORDER BY id",
         (number, *values),
     )
-    entries = map(read_entry, rows)
-    return [entry for entry in entries if not where or matches(entry.fields, where)]
+    meets = matcher(where)
+    return [entry for entry in map(read_entry, rows) if not where or meets(entry.fields)]
 
 
 def _parts(ids: Iterable[str]) -> Iterator[tuple[list[str], str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from longembed_index.lexical.analyzer import Analyzer
+from longembed_index.patterns import compiled_pattern
 from longembed_index.search.question import MAX_CHARACTERS, MAX_PHRASES, parse_question
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError
@@ -60,3 +61,11 @@ def test_a_query_has_a_longest_length_and_a_number_of_phrases() -> None:
     parse_question(" ".join([*phrases[1:], *phrases[1:]]))
     with pytest.raises(ConfigError, match="33 phrases in quotes; at most 32"):
         parse_question(" ".join(phrases))
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 499 + "b", "?*" * 500, "*" + "?" * 400 + "b"])
+def test_patterns_of_filters_take_no_square_time(pattern) -> None:
+    """What a star stands for is tried once for each place, whatever stars come behind it."""
+    compare = compiled_pattern(pattern)
+    short = "a" * 5_000
+    assert seconds(compare, short * 16) < 64 * max(seconds(compare, short), 1e-3)

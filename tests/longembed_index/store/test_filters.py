@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longembed_index.store.filters import check_where, matches
+from longembed_index.store.filters import check_where, matcher, matches
 from longembed_st.errors import ConfigError
 
 FIELDS = {
@@ -103,8 +103,28 @@ def test_without_conditions_all_match() -> None:
         ({"year": {"ne": [1]}}, r"'year' has \[1\], which is not a string"),
         ({"year": [[1]]}, r"'year' has \[1\], which is not a string"),
         ({"year": {1, 2}}, "'year' has {1, 2}, which is not a string"),
+        (dict.fromkeys(map(str, range(101)), 1), "at most 100 keys, not 101"),
+        ({"year": [*range(9_999)], "tags": {"gt": 1, "ne": 2}}, "10,000 values, not 10,001"),
+        ({"tags": ["a" * 999_997]}, "1,000,000 characters, not 1,000,001"),
+        ({"tags": [f"{number}*" for number in range(33)]}, r"32 values with \* or \?, not 33"),
+        ({"tags": {"ne": "*a" * 501}}, r"\* or \? has at most 1,000 characters, not 1,002"),
     ],
 )
 def test_a_wrong_condition_is_named(where, reason) -> None:
     with pytest.raises(ConfigError, match=reason):
         check_where(where)
+
+
+def test_a_document_is_compared_with_all_values_at_once() -> None:
+    class Counted(str):
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+    meets = matcher({"tags": [Counted(number) for number in range(10_000)]})
+    Counted.compared = 0
+    assert [meets({"tags": ["red", str(tag)]}) for tag in (9_999, 10_000)] == [True, False]
+    assert Counted.compared < 10
