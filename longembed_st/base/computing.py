@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from longembed_st.base.batching import PADDABLE_LENGTH, token_budget_batches
 from longembed_st.base.coverage import Coverage
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.layout import STARTS
 from longembed_st.base.passes import Pass, split_into_passes
@@ -215,7 +216,7 @@ class ComputingTransformer(TokenizingTransformer):
 
     def _compute(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         # A fork in the middle of this would leave locks of torch in the child that nobody opens.
-        with fork_gate.use():
+        with exit_gate.use(), fork_gate.use():
             # Only torch knows gradients, and the further arguments of a model.
             if self.engine is None or torch.is_grad_enabled() or kwargs:
                 return self.read_with_torch(inputs, **kwargs)

@@ -1,23 +1,25 @@
-"""Searches in daemon threads, while the interpreter ends."""
+"""Daemon threads that search or compute, while the interpreter ends."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from longembed_st.base.fork_gate import Gate
 
 SECONDS = 10.0
-"""How long the end of the interpreter waits for searches."""
+"""How long the end of the interpreter waits for such threads."""
 
 
 class ExitGate(Gate):
-    """Lets the interpreter end only when no search runs.
+    """Lets the interpreter end only when no daemon thread searches or computes.
 
     Python ends a daemon thread when it comes back from a library. Those of C++ and Rust do not bear
     that inside a call, and abort the process. When the end has come, a daemon thread waits here for
-    ever.
+    ever: before a search or an `encode`, and also within it, before the next pass of the model.
     """
 
     def __init__(self) -> None:
@@ -35,8 +37,19 @@ class ExitGate(Gate):
         is_main = threading.current_thread() is threading.main_thread()
         return is_main or not self._is_closed
 
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Be in for a while; a thread that is in already stays here if the gate is closed."""
+        with self._condition:
+            if not self._is_open:
+                self._users -= self._own_uses
+                self._condition.notify_all()
+                self._condition.wait_for(lambda: self._is_open)
+        with super().use():
+            yield
+
     def close(self) -> None:
-        """Let no further search begin, and wait for those that run."""
+        """Let no thread begin anything, and wait until each has ended what it does."""
         with self._condition:
             self._is_closed = True
             self._condition.wait_for(self._has_no_others, SECONDS)

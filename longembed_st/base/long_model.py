@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from sentence_transformers.base.model import BaseModel
 
 from longembed_st.base.card import write_card
 from longembed_st.base.coverage import Coverage, Overflow, counting
 from longembed_st.base.coverage import Role as Role  # Adapters import it from here.
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.errors import ConfigError, InputError, ModelError
 
@@ -88,6 +90,7 @@ class LongModel(BaseModel):
             model.long_transformer.is_in_worker = True
             return BaseModel.start_multi_process_pool(model, target_devices)
 
+    @exit_gate.use()
     def encode_and_report(
         self,
         call: Callable[..., Any],
@@ -120,7 +123,7 @@ class LongModel(BaseModel):
             self._count(items, prompt, overflow, role)
         with counting(overflow):
             result = call(*bound.args[1:], **bound.kwargs)
-        overflow.warn(self.long_transformer.extension, stacklevel=3)
+        overflow.warn(self.long_transformer.extension, stacklevel=4)
         return result
 
     def bound(
@@ -137,7 +140,9 @@ class LongModel(BaseModel):
         Args:
             inputs: One input or several, as the stock class takes them.
         """
-        return [inputs] if self.is_singular_input(inputs) else list(inputs)
+        is_single = self.is_singular_input(inputs)
+        plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
+        return [plain] if is_single else list(plain)
 
     def _count(
         self, items: list[Any], prompt: str | None, overflow: Overflow, role: Role | None

@@ -13,6 +13,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
 from longembed_st.base.computing import NOT_FINITE
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import flattened
 from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
 from longembed_st.base.reductions import combined_by_text
@@ -68,6 +69,7 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             self.num_labels,
         )
 
+    @exit_gate.use()
     @torch.inference_mode()
     def score_windows(
         self, query: str, documents: Sequence[str], *, prompt: str | None = None

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from longembed_st.base.computing import NOT_FINITE
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
 from longembed_st.base.long_model import LongModel, in_groups
 from longembed_st.base.passes import unique_token_masks
@@ -90,6 +91,7 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
         owners = [item.text for item in passes]
         return [vectors[index] for index in order], [ids[index] for index in order], owners
 
+    @exit_gate.use()
     @torch.inference_mode()
     def score_windows(
         self, query: str, documents: Sequence[str], *, weights: Tensor | None = None

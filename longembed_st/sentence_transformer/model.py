@@ -15,6 +15,7 @@ from torch import nn
 
 from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
+from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import padded
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
 from longembed_st.base.pooled import following_modules
@@ -96,6 +97,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             for name, value in features.items()
         }
 
+    @exit_gate.use()
     @torch.inference_mode()
     def encode_with_coverage(
         self, texts: Sequence[str], *, role: Role | None = None, prompt: str | None = None

@@ -98,6 +98,9 @@ def test_short_pairs_have_stock_scores_alone_and_in_a_batch():
         model.predict([*inputs, (QUERY, text_of(LONG, stock.tokenizer))])[:4], expected, atol=1e-5
     )
     np.testing.assert_allclose([model.predict(pair) for pair in inputs], expected, atol=1e-5)
+    arrays = np.array(inputs)
+    np.testing.assert_allclose(model.predict(arrays), expected, atol=1e-5)
+    np.testing.assert_allclose(model.predict(arrays[1]), expected[1], atol=1e-5)
     ranked = model.rank(QUERY, documents, return_documents=True)
     assert [hit["corpus_id"] for hit in ranked] == list(np.argsort(-expected))
     assert ranked == [
