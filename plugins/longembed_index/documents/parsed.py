@@ -17,8 +17,21 @@ SCANNED = "pages with pictures and no text (scanned? See --ocr)"
 
 _LONGEST_TITLE = 200
 _PROGRAM = re.compile(r"^Microsoft (Word|PowerPoint|Excel) - ", re.IGNORECASE)
-_NO_TITLES = ("untitled", "untitled document", "powerpoint presentation", "document", "document1")
-"""What programs write where nobody gave a title, in lower case."""
+_NUMBER = re.compile(r"[\W\d_]{5,}|[\W_]*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""The number of a register, or the random name of a file; "1984" can be a title."""
+_FILE_NAME = re.compile(
+    r".*\.(docm|docx?|dot|dvi|fm|indd|odt|pdf|pmd|pptx?|ps|pub|qx[dp]|rtf|tex|tmp|txt|wp[ds]|xlsx?)",
+    re.IGNORECASE,
+)
+"""The name of the file that a document was made from."""
+_NO_TITLE = re.compile(
+    r"((untitled|unbenannt|sans titre|new|neues|microsoft word|powerpoint)[ -]?)?"
+    r"(document|dokument|layout|presentation|pr\u00e4sentation|slide|folie)[ -]?\d*"
+    r"|(untitled|unbenannt|sans titre)[ -]?\d*|pr\u00e9sentation powerpoint"
+    r"|no title|title|none|null",
+    re.IGNORECASE,
+)
+"""What programs write where nobody gave a title."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +72,17 @@ class Parsed:
 
 
 def clean_title(title: object) -> str:
-    """Return a title in one line; empty if a program wrote it where nobody gave one.
+    """Return a title in one line; empty if it is useless, as the file's own name says more.
+
+    Useless are a number, the name of another file, and what a program writes where nobody gave a
+    title.
 
     Args:
         title: The title in the file; None without one.
     """
     line = _PROGRAM.sub("", " ".join(str(title or "").split()))
-    return "" if line.lower() in _NO_TITLES else line[:_LONGEST_TITLE]
+    is_useless = any(pattern.fullmatch(line) for pattern in (_NUMBER, _FILE_NAME, _NO_TITLE))
+    return "" if is_useless else line[:_LONGEST_TITLE]
 
 
 def first_line(error: BaseException) -> str:
