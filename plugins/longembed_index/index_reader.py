@@ -18,6 +18,7 @@ from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
 from longembed_index.search.context import WORDS, measure_of
+from longembed_index.search.filtered import check_keys
 from longembed_index.search.question import Question, check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
@@ -145,7 +146,12 @@ class IndexReader:
             gone: Only documents whose file does not exist any more.
         """
         store = self._resources.store()
-        for entry in () if store is None else store.entries(where):
+        if store is None:
+            return
+        entries = list(store.entries(where))
+        if where and not entries:
+            check_keys(store, where)
+        for entry in entries:
             if patterns and not matches(entry.fields, {"id": list(patterns)}):
                 continue
             if not gone or is_missing(entry.id):
@@ -307,7 +313,10 @@ class IndexReader:
             where: A filter; see `longembed_index.store.filters`.
             vectors: Whether to write the vectors.
         """
-        return export(self._resources.existing_store(), Path(path), where, vectors=vectors)
+        store = self._resources.existing_store()
+        if where:
+            check_keys(store, where)
+        return export(store, Path(path), where, vectors=vectors)
 
     def dry_run(
         self,

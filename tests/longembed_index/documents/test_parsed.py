@@ -1,10 +1,10 @@
-"""Titles of documents: which are of use."""
+"""Titles and dates of documents: which are of use."""
 
 from __future__ import annotations
 
 import pytest
 
-from longembed_index.documents.parsed import clean_title
+from longembed_index.documents.parsed import clean_title, date_field
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_a_useless_title_is_none(title: str | None) -> None:
 )
 def test_a_title_that_says_something_is_kept(title: str, cleaned: str) -> None:
     assert clean_title(title) == cleaned
+
+
+def test_dates_are_understood_as_files_write_them() -> None:
+    assert date_field("D:20190501120000+02'00'") == {"date": "2019-05-01"}
+    assert date_field("2019-05-01T12:00:00Z") == {"date": "2019-05-01"}
+    assert date_field("2019-02-30") == date_field("May 2019") == date_field(None) == {}
