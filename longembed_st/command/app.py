@@ -20,6 +20,7 @@ import typer
 from rich.text import Text
 
 from longembed_st.command.help import GroupedCommand
+from longembed_st.command.local import models
 from longembed_st.command.models import bake, inspect, save
 from longembed_st.command.terminal import SafeStream, safe_streams, terminal
 from longembed_st.errors import LongEmbedError
@@ -148,7 +149,7 @@ def _exit_code(code: int, out: SafeStream) -> int:
 
 
 def _register_commands() -> None:
-    for command in (inspect, save, bake):
+    for command in (inspect, save, bake, models):
         app.command(command.__name__, cls=GroupedCommand)(command)
     for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
         try:

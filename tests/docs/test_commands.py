@@ -75,7 +75,7 @@ def test_commands_end_well(place, monkeypatch, small_model) -> None:
     run = [line for line in LINES if is_run(line)]
     assert len(run) >= 15
     # Whatever page it is on, a store is made before it is searched.
-    order = ("index", "search", "list", "stats", "export", "reindex", "delete", "inspect")
+    order = ("index", "search", "list", "stats", "export", "reindex", "delete", "inspect", "models")
     first = longembed("index", "reports/", "--store", "./store", "--model", model)
     assert first.exit_code == 0, first.stderr
     for line in sorted(run, key=lambda one: order.index(one[1])):
