@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import chromadb
 import pytest
 import typer
 from class_models import late, pairs
@@ -42,6 +43,9 @@ def place(tmp_path_factory, small_model) -> Path:
         path = folder / "reports" / name
         path.parent.mkdir(parents=True)
         path.write_text(f"The medical man rose. Who approved the budget of {name}? " * 20)
+    chromadb.PersistentClient(str(folder / "chroma")).create_collection(
+        "reports", embedding_function=None
+    ).add(ids=["1"], documents=["The budget."], metadatas=[{"source": "a"}], embeddings=[[1.0]])
     return folder
 
 
@@ -75,7 +79,18 @@ def test_commands_end_well(place, monkeypatch, small_model) -> None:
     run = [line for line in LINES if is_run(line)]
     assert len(run) >= 15
     # Whatever page it is on, a store is made before it is searched.
-    order = ("index", "search", "list", "stats", "export", "reindex", "delete", "inspect", "models")
+    order = (
+        "index",
+        "search",
+        "list",
+        "stats",
+        "export",
+        "reindex",
+        "delete",
+        "inspect",
+        "models",
+        "import",
+    )
     first = longembed("index", "reports/", "--store", "./store", "--model", model)
     assert first.exit_code == 0, first.stderr
     for line in sorted(run, key=lambda one: order.index(one[1])):
