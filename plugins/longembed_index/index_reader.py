@@ -339,7 +339,8 @@ class IndexReader:
             for entry in self.documents()
             if not (limits and limits.can_read(entry.left_out))
         }
-        result = dry_run(found.files, stored, self.model, on_document)
+        units = self.info.units if self.exists else self._resources.new_info().units
+        result = dry_run(found.files, stored, self.model, on_document, units=units)
         result.failed += found.unreadable
         result.skipped = [str(path) for path in found.skipped]
         result.links = [str(path) for path in found.links]
