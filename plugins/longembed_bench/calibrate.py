@@ -235,7 +235,7 @@ def calibrate(
         methods = candidate_methods(unchanged, longest)
         auto = load(MethodChoice.parse("auto")).long_transformer.extension.method
         # Of several window sizes, the first one is the original window.
-        default = next((m.label for m in methods if m.name == auto and not m.whitening), None)
+        default = next((m.label for m in methods if m.name == auto and m.whitening is None), None)
     if len(methods) < 2:
         raise ConfigError(
             f"a comparison needs two methods, not {len(methods)}. Name two or more with "

@@ -26,12 +26,14 @@ from longembed_index.command.options import (
 )
 from longembed_index.command.progress import embedding_bar
 from longembed_index.command.with_ray import check_ray_options, is_parquet
+from longembed_index.documents.files import refuse_missing
 from longembed_index.documents.parsing import Limits
 from longembed_index.errors import NO_DOCUMENTS
 from longembed_index.maintain.report import Report, write_failures
 from longembed_index.search.ranking import Ranking
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.settings_file import SettingsFile
+from longembed_st.base.texts import is_url
 from longembed_st.command.display import document_bar, loading
 from longembed_st.command.help import ADVANCED, INPUT, OUTPUT, STORE
 from longembed_st.command.options import path_argument, with_settings
@@ -288,13 +290,10 @@ def index(
             "--verify": verify,
         },
     )
+    refuse_missing(path for path in paths if not is_url(str(path)))
     out, console = terminal(), terminal(stderr=True)
-    files: dict[str, Any] = {
-        "include": include or (),
-        "exclude": exclude or (),
-        "follow_links": follow_links,
-        "limits": limits,
-    }
+    files: dict[str, Any] = {"include": include or (), "exclude": exclude or ()}
+    files |= {"follow_links": follow_links, "limits": limits}
     failed: list[tuple[str, str]] = []
     is_complete = has_files = True
 

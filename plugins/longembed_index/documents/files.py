@@ -87,10 +87,8 @@ def find_files(
     files: dict[Path, FileSource] = {}
     paths = list(paths)
     walk = _Walk(result, [_real(path) for path in paths], exclude_folder, follow_links)
+    refuse_missing(paths)
     for path in paths:
-        # What cannot be looked at is reported below; what does not exist is a typing error.
-        if not os.path.lexists(path):
-            raise InputError(f"{escaped(path)} does not exist")
         is_folder = path.is_dir()
         for file in walk.files(path) if is_folder else [path]:
             if is_folder and not _is_wanted(file, path, include, exclude):
@@ -112,6 +110,13 @@ def find_files(
                 files.setdefault(target, FileSource(target, status.st_size, parser, metadata))
     result.files = [files[path] for path in sorted(files)]
     return result
+
+
+def refuse_missing(paths: Iterable[Path]) -> None:
+    """Raise `InputError` if a path does not exist: a typing error. What is there may be locked."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InputError(f"{escaped(path)} does not exist")
 
 
 def is_missing(document_id: str) -> bool:
