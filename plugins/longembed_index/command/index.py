@@ -266,8 +266,7 @@ def index(
 
     Examples: `longembed index reports/ notes.md --store ./store`,
     `longembed index reports/ --store ./store --dry-run`,
-    `longembed index contracts/ --store ./store --meta department=legal`,
-    `longembed index reports/ --store ./store --watch --prune`
+    `longembed index contracts/ --store ./store --meta department=legal`
     """
     metadata = parse_metadata(meta)
     limits = Limits(reader_seconds, reader_memory, reader_characters, ocr)
