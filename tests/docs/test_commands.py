@@ -45,8 +45,9 @@ def place(tmp_path_factory, small_model) -> Path:
         path = folder / "reports" / name
         path.parent.mkdir(parents=True)
         path.write_text(f"The medical man rose. Who approved the budget of {name}? " * 20)
-    for name, kind in (("old", "chroma"), ("lance", "lancedb")):
-        shutil.unpack_archive(ROOT / "tests" / "fixtures" / "v0_2" / f"{kind}.zip", folder / name)
+    for name, kind in (("old", "chroma"), ("old-lance", "lancedb")):
+        shutil.unpack_archive(ROOT / "tests" / "fixtures" / "v0_2" / f"{kind}.zip", folder)
+        (folder / kind).rename(folder / name)
     # As `longembed calibrate` writes it.
     calibrated = {"model": {}, "search": {"mode": "hybrid", "weight": 0.3}}
     (folder / "longembed.json").write_text(json.dumps(calibrated))
