@@ -16,7 +16,7 @@ from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.store.kinds import remote_url
 from longembed_index.store.sqlite import SqliteStores
 from longembed_st.errors import LongEmbedError
-from longembed_st.extras import needs_extra
+from longembed_st.extras import needs_extra, require_extra
 from longembed_st.files import write_text
 
 if TYPE_CHECKING:
@@ -45,7 +45,11 @@ class ChromaFolders:
 
     def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
         """Return what a collection holds; None if it does not exist."""
-        return self._stores.read_info(directory, collection)
+        info = self._stores.read_info(directory, collection)
+        if info is None:
+            # It is going to be made, if anything.
+            require_extra("chroma", "chromadb")
+        return info
 
     def open(
         self, directory: Path, collection: str, *, create: StoreInfo | None, write: bool

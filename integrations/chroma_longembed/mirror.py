@@ -135,7 +135,7 @@ class Mirror:
     @contextmanager
     def _client(self) -> Iterator[ClientAPI]:
         try:
-            with closing(_connect(self._place)) as client:
+            with closing(connect(self._place)) as client:
                 yield client
         except LongEmbedError:
             raise
@@ -144,7 +144,8 @@ class Mirror:
             raise StoreError(f"cannot write to Chroma at {self._place}: {error}") from error
 
 
-def _connect(place: str) -> Any:
+def connect(place: str) -> Any:
+    """Return a client of the database in a folder, or of the server at a URL."""
     # Typed by Chroma without its `close`, which frees the files.
     if not is_url(place):
         return chromadb.PersistentClient(place)

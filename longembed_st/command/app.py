@@ -19,6 +19,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from longembed_st.command.help import GroupedCommand
+from longembed_st.command.local import models
 from longembed_st.command.models import bake, inspect, save
 from longembed_st.command.terminal import SafeStream, safe_streams, terminal
 from longembed_st.errors import LongEmbedError
@@ -147,11 +149,11 @@ def _exit_code(code: int, out: SafeStream) -> int:
 
 
 def _register_commands() -> None:
-    for command in (inspect, save, bake):
-        app.command(command.__name__)(command)
+    for command in (inspect, save, bake, models):
+        app.command(command.__name__, cls=GroupedCommand)(command)
     for entry_point in sorted(entry_points(group=COMMAND_GROUP), key=lambda e: e.name):
         try:
-            app.command(entry_point.name)(entry_point.load())
+            app.command(entry_point.name, cls=GroupedCommand)(entry_point.load())
         # A broken command of another package must not break the others.
         except Exception as error:
             _fail(f"the command {entry_point.name!r} is broken: {error}", FAILED)

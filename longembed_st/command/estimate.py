@@ -1,4 +1,4 @@
-"""Estimates of the time and memory of long texts, from one short measurement."""
+"""Estimates of the time and memory of long texts, from two short measurements."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.base.tokens import TokenizedText
 from longembed_st.compat import attention_implementation
 
-RUNS = 3
+RUNS = 2
 """Measured forward passes; the fastest counts."""
 
 WORD = "word "
 """What the measured texts consist of."""
+
+MEASURED_WINDOWS, MEASURED_TOKENS = 8, 2_048
+"""The length of the longer text that is measured."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Cost:
 def estimate_costs(model: LongModel, lengths: list[int]) -> list[Cost]:
     """Estimate time and memory of texts of given lengths.
 
-    One text of the original window is timed; other lengths follow from the operations that they
-    need: linear in n for the layers, quadratic for the attention.
+    A text of one window and one of several are timed, as far as the model reads; other lengths
+    follow from the operations that they need: linear in n for the layers, quadratic for the
+    attention.
 
     Args:
         model: An extended model.
@@ -62,15 +66,26 @@ def estimate_costs(model: LongModel, lengths: list[int]) -> list[Cost]:
         return passes * (2.0 * weights * n + attention)
 
     (word,) = reader.tokenize_texts([_item(model, WORD)], None)
-    room = reader.extension.context.original - word.header - word.footer
-    measured = WORD * max(1, room // word.content)
-    (counted,) = reader.tokenize_texts([_item(model, measured)], None)
-    reading = _reading(reader, word, len(counted))
-    seconds_per_operation = _seconds(model, measured) / operations(*reading)
+    original = reader.extension.context.original
+    longest = max(original, min(MEASURED_WINDOWS * original, MEASURED_TOKENS))
+
+    def measure(tokens: int) -> tuple[float, float]:
+        """Return the seconds that a text takes, and the operations that it needs."""
+        text = WORD * max(1, (tokens - word.header - word.footer) // word.content)
+        (counted,) = reader.tokenize_texts([_item(model, text)], None)
+        return _seconds(model, text), operations(*_reading(reader, word, len(counted)))
+
+    window_seconds, window_operations = measure(original)
+    long_seconds, long_operations = measure(min(longest, reader.max_seq_length or longest))
     costs = []
     for tokens in lengths:
         passes, each = _reading(reader, word, tokens)
-        seconds = operations(passes, each) * seconds_per_operation
+        needed = operations(passes, each)
+        if needed <= window_operations:
+            seconds = needed * window_seconds / window_operations
+        else:
+            # A long text is read in large passes or several at once, which are faster.
+            seconds = max(window_seconds, needed * long_seconds / long_operations)
         at_once = max(1, min(passes, reader.extension.token_budget // each))
         megabytes = at_once * _bytes(reader, each, widest) / 1e6
         costs.append(Cost(tokens, passes, seconds, megabytes))

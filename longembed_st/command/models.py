@@ -15,6 +15,7 @@ from longembed_st.command.options import ModelArgument, path_argument, with_sett
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
 from longembed_st.files import atomic_folder, refuse_existing
+from longembed_st.loading.early import refuse_mistakes
 
 if TYPE_CHECKING:
     from longembed_st.base.long_model import LongModel
@@ -140,17 +141,21 @@ def _backend_of(reader: LongReader) -> dict[str, str]:
 
 
 def _load_dense(model: str, settings: ModelSettings) -> LongSentenceTransformer:
+    settings = settings.model_copy(update={"model_name": model})
+    refuse_mistakes(settings)
     with loading(terminal(stderr=True), model):
         from longembed_st.loading.load import load_settings
 
-        return load_settings(settings.model_copy(update={"model_name": model}))
+        return load_settings(settings)
 
 
 def _load(model: str, settings: ModelSettings) -> LongModel:
+    settings = settings.model_copy(update={"model_name": model})
+    refuse_mistakes(settings)
     with loading(terminal(stderr=True), model):
         from longembed_st.loading.load import load_any
 
-        return load_any(settings.model_copy(update={"model_name": model}))
+        return load_any(settings)
 
 
 def _show(facts: dict[str, Any], costs: list[Cost]) -> None:

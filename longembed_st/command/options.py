@@ -15,9 +15,12 @@ import typer
 
 from longembed_st.base.settings import ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
+from longembed_st.command.help import ADVANCED, MODEL
 from longembed_st.errors import ConfigError
 
 Command = Callable[..., None]
+_COMMON = ("method", "max_seq_length", "device")
+"""Settings that many people choose; the others are among the advanced options."""
 
 
 def option_of(name: str) -> Any:
@@ -39,7 +42,11 @@ def option_of(name: str) -> Any:
         kind = kind | None
     default = field_info(name)["default_text"] or str(field.default)
     option = typer.Option(
-        *declarations, help=field.description, show_default=default, metavar=metavar
+        *declarations,
+        help=field.description,
+        show_default=default,
+        metavar=metavar,
+        rich_help_panel=MODEL if name in _COMMON else ADVANCED,
     )
     return Annotated[kind, option]
 
@@ -54,14 +61,24 @@ DeviceOption = option_of("device")
 DtypeOption = option_of("dtype")
 BackendOption = option_of("backend")
 QueryPromptOption = Annotated[
-    str | None, typer.Option(help="Text put before each query.", show_default="the model's")
+    str | None,
+    typer.Option(
+        help="Text put before each query.", show_default="the model's", rich_help_panel=MODEL
+    ),
 ]
 DocumentPromptOption = Annotated[
-    str | None, typer.Option(help="Text put before each document.", show_default="the model's")
+    str | None,
+    typer.Option(
+        help="Text put before each document.", show_default="the model's", rich_help_panel=MODEL
+    ),
 ]
 _WindowSizeOption = Annotated[
     int | None,
-    typer.Option(help="Tokens of a window (method pcw).", show_default="the original window"),
+    typer.Option(
+        help="Tokens of a window (method pcw).",
+        show_default="the original window",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 _MethodOptions = Annotated[
     list[str] | None,
@@ -70,6 +87,7 @@ _MethodOptions = Annotated[
         "-o",
         metavar="K=V",
         help="Any further option of the method, for instance overlap=32. Repeatable.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 
@@ -108,6 +126,7 @@ _SettingsFileOption = Annotated[
         parser=path_argument,
         metavar="FILE",
         help="JSON file of settings, as `longembed calibrate` writes it; options go before it.",
+        rich_help_panel=MODEL,
     ),
 ]
 

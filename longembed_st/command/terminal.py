@@ -74,10 +74,14 @@ def terminal(stderr: bool = False) -> Terminal:
     return Terminal(stderr=stderr)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Print a value as exact JSON, in characters that this terminal can show.
 
     Others, and those that a terminal acts on, are written as escapes.
+
+    Args:
+        value: The value.
+        indent: Spaces of a level; None for one line.
     """
     encoding = sys.stdout.encoding or "utf-8"
 
@@ -86,7 +90,7 @@ def print_json(value: Any) -> None:
             return character
         return json.dumps(character)[1:-1]
 
-    print("".join(map(encoded, json.dumps(value, indent=2, ensure_ascii=False))))
+    print("".join(map(encoded, json.dumps(value, indent=indent, ensure_ascii=False))))
 
 
 def _can_encode(encoding: str, character: str) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from sentence_transformers.util import load_file_path
 
 from longembed_st.errors import ModelError
 
@@ -86,6 +85,9 @@ def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str 
         where: Arguments that say where to look; see `hub_arguments`.
         subfolder: In which it lies.
     """
+    # Importing it takes seconds, and a name is looked for before.
+    from sentence_transformers.util import load_file_path
+
     path = load_file_path(name, file, subfolder=subfolder, **where)
     return None if path is None else json.loads(Path(path).read_text(encoding="utf8"))
 

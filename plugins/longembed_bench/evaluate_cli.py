@@ -45,8 +45,9 @@ def evaluate(
     For each question the command looks for its document, and for its answer in the best passages of
     150, 300, 600 and 1,200 words, among all documents.
 
-    Example: `longembed evaluate questions.jsonl --store ./store`, with lines such as
-    `{"question": "Who approved the budget?", "document": "minutes.pdf", "page": 12}`
+    A line is {"question": "Who approved the budget?", "document": "minutes.pdf", "page": 12}.
+
+    Example: `longembed evaluate questions.jsonl --store ./store`
     """
     from rich.table import Table
 

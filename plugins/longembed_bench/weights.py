@@ -32,9 +32,14 @@ class Weights:
     margin: tuple[float, float, float]
 
     @property
+    def is_clear(self) -> bool:
+        """Whether the best weight is significantly better than the default."""
+        return self.margin[1] > 0
+
+    @property
     def ranking(self) -> Ranking:
         """The best weight if it is significantly better than the default; or else the default."""
-        weight = self.best if self.margin[1] > 0 else WEIGHT
+        weight = self.best if self.is_clear else WEIGHT
         modes: dict[float, Mode] = {0.0: "lexical", 1.0: "dense"}
         return Ranking(mode=modes.get(weight, "hybrid"), weight=weight)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -150,8 +151,12 @@ class Entry:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Return everything that a filter can ask for: the metadata and the fields of our own."""
+        """Return everything that a filter can ask for: the metadata and the fields of our own.
+
+        A document's own `folder` and `type` go before those of its file.
+        """
         return {
+            **_fields_of_file(self.id),
             **self.metadata,
             "id": self.id,
             "source": self.id,
@@ -161,6 +166,19 @@ class Entry:
             "read": self.tokens_read,
             "windows": self.windows,
         }
+
+
+FIELDS_OF_FILE = ("folder", "type")
+
+
+def _fields_of_file(document_id: str) -> dict[str, str]:
+    """Return the folder and the type of a file; empty if the document is not a file."""
+    if not os.path.isabs(document_id):
+        return {}
+    suffix = os.path.splitext(document_id)[1]
+    return dict(
+        zip(FIELDS_OF_FILE, (os.path.dirname(document_id), suffix[1:].lower()), strict=True)
+    )
 
 
 def _revision(content_hash: str, characters: int, left_out: tuple[LeftOut, ...]) -> str:

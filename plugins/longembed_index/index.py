@@ -15,20 +15,17 @@ from longembed_index.documents.parsing import Limits, Parser
 from longembed_index.documents.sources import Source, TextSource, to_document
 from longembed_index.errors import NO_DOCUMENTS
 from longembed_index.index_reader import IndexReader
-from longembed_index.maintain.embedding import (
-    Embed,
-    embedder_of,
-    storable_model,
-)
+from longembed_index.maintain.embed_ahead import EmbeddedAhead, embed_ahead
+from longembed_index.maintain.embedding import Embed, embedder_of, storable_model
 from longembed_index.maintain.ingest import ingest
 from longembed_index.maintain.reindex import Reindexed, reindex
 from longembed_index.maintain.report import OnStep, Outcome, Report, with_steps
-from longembed_index.maintain.watch import changes_of
+from longembed_index.maintain.watch import changed_files
 from longembed_index.resources import Resources, of_this_machine
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.kinds import COLLECTION, parse_address
 from longembed_st.base.settings import ModelSettings
-from longembed_st.errors import ConfigError, InputError
+from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -127,6 +124,7 @@ class Index(IndexReader):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         follow_links: bool = False,
+        metadata: Mapping[str, Any] | None = None,
         prune: bool = False,
         prune_empty_root: bool = False,
         whiten: bool = False,
@@ -145,6 +143,7 @@ class Index(IndexReader):
                 path below the folder.
             exclude: Patterns of files to leave out.
             follow_links: Whether to follow links in folders that lead out of the paths.
+            metadata: Fields of all files, to filter by; stored files get them, too.
             prune: Remove documents whose file is gone from these paths; but none of a path from
                 which all are gone, since a drive may be unmounted.
             prune_empty_root: Remove them even then.
@@ -152,27 +151,23 @@ class Index(IndexReader):
             limits: What parsing one file may take. With a command for scanned pages, stored files
                 of which such pages were left out are read again.
             on_outcome: Called for every document as soon as its fate is settled.
-            on_step: Called with the name of a step, how much is done, and how much there is (of
-                "documents" in bytes), or 0 if that is not known. The step "model" comes before the
-                model of an existing index is loaded: if a document is new or has changed.
+            on_step: Called with a step, how much is done, and how much there is (of "documents" in
+                bytes), or 0 if that is not known. The step "model" comes before the model of an
+                existing index is loaded.
             on_message: Called with sentences that say how a whitening was judged.
 
         Returns:
             What became of every document.
 
         Raises:
-            InputError: If a path does not exist.
-            ConfigError: If there is no document to make a new index of, or an existing index is to
-                be whitened.
+            InputError: If a path does not exist, or the metadata is not JSON.
+            ConfigError: If there is no document for a new index, or an old one is to be whitened.
             StoreError: If the store cannot be written.
         """
         roots = [Path(path) for path in paths]
-        search: dict[str, Any] = {
-            "include": include,
-            "exclude": exclude,
-            "follow_links": follow_links,
-        }
-        found = find_files(roots, self.directory, Parser(limits), **search)
+        search: dict[str, Any] = {"include": include, "exclude": exclude, "metadata": metadata}
+        parser = Parser(limits)
+        found = find_files(roots, self.directory, parser, follow_links=follow_links, **search)
         if not found.files and not self.exists:
             raise ConfigError(NO_DOCUMENTS)
         embed = None
@@ -240,7 +235,8 @@ class Index(IndexReader):
     ) -> Iterator[Report]:
         """Add files whenever they change, until interrupted.
 
-        Another writer is waited for, however long it takes.
+        Others can write meanwhile: texts are embedded before the store is locked. Another writer is
+        waited for, however long it takes.
 
         Args:
             *paths: Files and folders.
@@ -250,18 +246,12 @@ class Index(IndexReader):
         Yields:
             A report after each change.
         """
-        roots = [Path(path) for path in paths]
-        parser = Parser(options.get("limits"))
-        names = options.keys() & {"include", "exclude", "follow_links"}
-        search = {name: options.pop(name) for name in names}
-        for changed in changes_of(roots, self.directory) if changes is None else changes:
-            present = [root for root in roots if os.path.lexists(root)]
-            try:
-                found = find_files(present, self.directory, parser, **search).among(changed)
-            except InputError:
-                # A path has vanished meanwhile, which is a change of its own.
-                continue
-            yield self._add_found(found, roots, wait=float("inf"), **options)
+        roots, parser = [Path(path) for path in paths], Parser(options.get("limits"))
+        names = ("include", "exclude", "follow_links", "metadata")
+        search = {name: options.pop(name) for name in names if name in options}
+        for found in changed_files(roots, self.directory, parser, changes, **search):
+            ahead = embed_ahead(found.files, self)
+            yield self._add_found(found, roots, ahead=ahead, wait=float("inf"), **options)
 
     def reindex(
         self,
@@ -367,8 +357,12 @@ class Index(IndexReader):
         limits: Limits | None = None,
         **options: Any,
     ) -> Report:
+        metadata = {file.id: file.metadata for file in found.files}
+
         def is_outdated(entry: Entry) -> bool:
-            return limits is not None and limits.can_read(entry.left_out)
+            more = metadata.get(entry.id, {})
+            lacks = any(entry.metadata.get(key) != value for key, value in more.items())
+            return lacks or (limits is not None and limits.can_read(entry.left_out))
 
         options = {"roots": roots, "is_outdated": is_outdated, **options}
         report = self._ingest(found.files, embed, **options)
@@ -383,6 +377,7 @@ class Index(IndexReader):
         embed: Embed | None = None,
         *,
         wait: float | None = None,
+        ahead: EmbeddedAhead | None = None,
         on_outcome: OnOutcome = _ignore,
         on_step: OnStep = _ignore,
         **options: Any,
@@ -393,6 +388,7 @@ class Index(IndexReader):
         with self._resources.writing(on_step, wait) as store:
             if embed is None:
                 embed = self._resources.embedder(store, on_step)
+                embed = embed if ahead is None else ahead.before(embed, store.info)
             elif model is not None:
                 model.refuse_incompatible(store.info.provenance, "the store")
             report = ingest(sources, store, embed, on_outcome=on_outcome, **options)

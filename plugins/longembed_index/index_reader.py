@@ -17,6 +17,7 @@ from longembed_index.maintain.export import export
 from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
 from longembed_index.search.context import WORDS, measure_of
+from longembed_index.search.filtered import check_keys
 from longembed_index.search.question import Question, check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
@@ -145,8 +146,13 @@ class IndexReader:
             gone: Only documents whose file does not exist any more.
         """
         store = self._resources.store()
+        if store is None:
+            return
+        entries = list(store.entries(where))
+        if where and not entries:
+            check_keys(store, where)
         is_named = matcher({"id": list(patterns)} if patterns else {})
-        for entry in () if store is None else store.entries(where):
+        for entry in entries:
             if not is_named(entry.fields):
                 continue
             if not gone or is_missing(entry.id):
@@ -308,7 +314,10 @@ class IndexReader:
             where: A filter; see `longembed_index.store.filters`.
             vectors: Whether to write the vectors.
         """
-        return export(self._resources.existing_store(), Path(path), where, vectors=vectors)
+        store = self._resources.existing_store()
+        if where:
+            check_keys(store, where)
+        return export(store, Path(path), where, vectors=vectors)
 
     def dry_run(
         self,
@@ -331,7 +340,8 @@ class IndexReader:
             for entry in self.documents()
             if not (limits and limits.can_read(entry.left_out))
         }
-        result = dry_run(found.files, stored, self.model, on_document)
+        units = self.info.units if self.exists else self._resources.new_info().units
+        result = dry_run(found.files, stored, self.model, on_document, units=units)
         result.failed += found.unreadable
         result.skipped = [str(path) for path in found.skipped]
         result.links = [str(path) for path in found.links]

@@ -9,6 +9,7 @@ import typer
 
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import document_bar, loading
+from longembed_st.command.help import ADVANCED
 from longembed_st.command.options import (
     DocumentPromptOption,
     ModelArgument,
@@ -71,22 +72,81 @@ def tune(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=2, help="Examples of a step; each is the others' negative.")
+        int,
+        typer.Option(
+            min=2,
+            help="Examples of a step; each is the others' negative.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 512,
     mini_batch_size: Annotated[
-        int, typer.Option(min=1, help="Texts in memory at a time; does not change the result.")
+        int,
+        typer.Option(
+            min=1,
+            help="Texts in memory at a time; does not change the result.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the learning rate.")] = 5e-4,
-    warmup_steps: Annotated[int, typer.Option(min=0, help="Steps until the peak.")] = 100,
-    epochs: Annotated[float, typer.Option(help="Rounds over the data, unless --steps.")] = 3.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of epochs.")] = None,
-    temperature: Annotated[float, typer.Option(help="Temperature of the contrastive loss.")] = 0.01,
+    learning_rate: Annotated[
+        float,
+        typer.Option(
+            help="The peak of the learning rate.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 5e-4,
+    warmup_steps: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Steps until the peak.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 100,
+    epochs: Annotated[
+        float,
+        typer.Option(
+            help="Rounds over the data, unless --steps.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 3.0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps, instead of epochs.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            help="Temperature of the contrastive loss.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 0.01,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of held-out documents, passages, order and offsets.")
+        int,
+        typer.Option(
+            min=0,
+            help="Seed of held-out documents, passages, order and offsets.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 0,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16",
+            help="Compute in bfloat16.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = False,
     gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
+        bool,
+        typer.Option(
+            "--gradient-checkpointing",
+            help="Less memory, more time.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     validation_data: Annotated[
         str | None,
@@ -206,7 +266,12 @@ def whiten(
         ),
     ] = "auto",
     only_token_weights: Annotated[
-        bool, typer.Option("--only-token-weights", help="Weigh tokens, and leave vectors unmapped.")
+        bool,
+        typer.Option(
+            "--only-token-weights",
+            help="Weigh tokens, and leave vectors unmapped.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     documents: Annotated[
         int | None,
@@ -219,10 +284,20 @@ def whiten(
         typer.Option("--no-validation", help="Do not judge the whitening on documents held out."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Write the model even if nothing is gained.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Write the model even if nothing is gained.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the sample and of the documents held out.")
+        int,
+        typer.Option(
+            min=0,
+            help="Seed of the sample and of the documents held out.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 0,
 ) -> None:
     """Shrink the directions in which passages of one document differ, without labels.

@@ -428,6 +428,63 @@ def test_stats(index, place) -> None:
     assert index.export(place.parent / "all.jsonl", {"words": 13}) == 2
 
 
+# Metadata of files.
+
+
+def names(index: Index, **where: object) -> set[str]:
+    return {Path(entry.id).parent.name for entry in index.documents(where=where)}
+
+
+def test_files_have_fields_to_filter_by(place, docs, fake_models) -> None:
+    (docs / "rain" / "text.txt").rename(docs / "rain" / "text.md")
+    (docs / "rain" / "text.md").write_text("---\ndepartment: legal\n---\nHeavy rain.")
+    with Index.open(place, "some/one") as index:
+        index.add(docs)
+        assert names(index, type="md") == names(index, department="legal") == {"rain"}
+        assert names(index, folder="*/pets") == {"pets"}
+        assert ids(index.search("rain", where={"type": "txt", "folder": "*/pets"})) == [
+            str(docs / "pets" / "text.txt")
+        ]
+
+
+def test_an_unknown_field_is_named_with_the_known_ones(place, docs, fake_models) -> None:
+    with Index.open(place, "some/one") as index:
+        index.add(docs, metadata={"department": "legal"})
+        for ask in (
+            lambda: index.search("rain", where={"departement": "legal"}),
+            lambda: list(index.documents(where={"departement": "legal"})),
+            lambda: index.export(place.with_name("out.jsonl"), {"departement": "legal"}),
+        ):
+            with pytest.raises(ConfigError, match=r"'departement'; there are .*department, folder"):
+                ask()
+        assert list(index.documents(where={"department": "sales"})) == []
+
+
+def test_stored_files_get_the_metadata_of_a_later_run(place, docs, fake_models) -> None:
+    with Index.open(place, "some/one") as index:
+        index.add(docs)
+        index.model.model.calls.clear()
+        report = index.add(docs / "pets", metadata={"department": "legal"})
+        assert (report.counts["replaced"], report.tokens) == (1, 0)
+        assert names(index, department="legal") == {"pets"}
+        report = index.add(docs / "pets", metadata={"department": "legal"})
+        assert report.counts["unchanged"] == 1
+        assert index.model.model.calls == []
+
+
+def test_metadata_of_the_user_goes_with_a_moved_file_and_not_to_a_copy(
+    place, docs, fake_models
+) -> None:
+    with Index.open(place, "some/one") as index:
+        index.add(docs / "pets", metadata={"department": "legal"})
+        shutil.copytree(docs / "pets", docs / "copy")
+        index.add(docs / "copy")
+        assert names(index, department="legal") == {"pets"}
+        (docs / "pets").rename(docs / "moved")
+        index.add(docs / "moved")
+        assert names(index, department="legal") == {"moved"}
+
+
 # Watching.
 
 

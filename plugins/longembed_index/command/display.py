@@ -29,7 +29,7 @@ _LISTED = 20
 """The most lines that are printed of a list."""
 _SHOWN_AROUND = 200
 """The most characters before the best sentence, and after it."""
-NOT_ANSWERED = "Nothing here seems to answer that; this is the nearest."
+NOT_ANSWERED = "Nothing here fits this question; what is shown is only the nearest."
 
 _LONG_WORD = 30
 """In characters. A longer word can be cut."""

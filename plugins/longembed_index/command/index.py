@@ -21,16 +21,21 @@ from longembed_index.command.options import (
     WaitOption,
     WhitenOption,
     open_or_create,
+    parse_metadata,
     path_or_url,
 )
 from longembed_index.command.progress import embedding_bar
 from longembed_index.command.with_ray import check_ray_options, is_parquet
+from longembed_index.documents.files import refuse_missing
 from longembed_index.documents.parsing import Limits
+from longembed_index.errors import NO_DOCUMENTS
 from longembed_index.maintain.report import Report, write_failures
 from longembed_index.search.ranking import Ranking
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.settings_file import SettingsFile
+from longembed_st.base.texts import is_url
 from longembed_st.command.display import document_bar, loading
+from longembed_st.command.help import ADVANCED, INPUT, OUTPUT, STORE
 from longembed_st.command.options import path_argument, with_settings
 from longembed_st.command.terminal import print_json, terminal
 
@@ -60,7 +65,13 @@ def index(
     settings_file: SettingsFile | None,
     collection: CollectionOption = "documents",
     store_kind: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Kind of a new store.", show_default="sqlite")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Kind of a new store.",
+            show_default="sqlite",
+            rich_help_panel=STORE,
+        ),
     ] = None,
     whiten: WhitenOption = False,
     language: Annotated[
@@ -69,6 +80,16 @@ def index(
             help="Language of a new store, whose words are stemmed and whose stop words are left "
             "out in searches by words: english, german and others; none for words as they are.",
             show_default="guessed from the first documents",
+            rich_help_panel=STORE,
+        ),
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Field of these documents that --where filters by, for instance department=legal. "
+            "Documents that are stored already get it, too. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     units: Annotated[
@@ -79,6 +100,7 @@ def index(
             help="Keep vectors of every sentence unit of a document, too: searches find better and "
             "show the passages that answer. Once chosen, it holds for the store.",
             show_default="units in a new store, if the method reads texts of any length",
+            rich_help_panel=STORE,
         ),
     ] = None,
     include: Annotated[
@@ -88,6 +110,7 @@ def index(
             help="In folders, read only files whose name or path below it matches: `*.md`, "
             "`2019/*`. Repeatable.",
             show_default=False,
+            rich_help_panel=INPUT,
         ),
     ] = None,
     exclude: Annotated[
@@ -96,6 +119,7 @@ def index(
             metavar="PATTERN",
             help="In folders, leave out files that match. Repeatable.",
             show_default=False,
+            rich_help_panel=INPUT,
         ),
     ] = None,
     follow_links: Annotated[
@@ -103,6 +127,7 @@ def index(
         typer.Option(
             "--follow-links",
             help="Follow links in folders that lead out of them. Without it, such links are named.",
+            rich_help_panel=INPUT,
         ),
     ] = False,
     dry_run: Annotated[
@@ -115,7 +140,12 @@ def index(
     ] = False,
     as_json: ReportJsonOption = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Name every document that failed, not the first 20.")
+        bool,
+        typer.Option(
+            "--verbose",
+            help="Name every document that failed, not the first 20.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     failures: Annotated[
         Path | None,
@@ -124,6 +154,7 @@ def index(
             metavar="FILE",
             help="Write every document that failed, and why, to this file, as JSON lines.",
             show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     watch: Annotated[
@@ -134,7 +165,12 @@ def index(
     ] = False,
     wait: WaitOption = 0,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove documents whose file is gone.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove documents whose file is gone.",
+            rich_help_panel=INPUT,
+        ),
     ] = False,
     prune_empty_root: Annotated[
         bool,
@@ -142,6 +178,7 @@ def index(
             "--prune-empty-root",
             help="With --prune: also if a named folder has no file left, as when its drive is not "
             "mounted.",
+            rich_help_panel=INPUT,
         ),
     ] = False,
     strict: Annotated[
@@ -150,25 +187,45 @@ def index(
             "--strict",
             help="Exit with 1 if any document was not stored, not read to its end, has parts that "
             "were not read, or many tokens that the model does not know.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Embed a few stored documents again and compare.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Embed a few stored documents again and compare.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     reader_seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="SECONDS", help="The most time to parse one HTML, PDF or other file."
+            min=0.1,
+            metavar="SECONDS",
+            help="The most time to parse one HTML, PDF or other file.",
+            rich_help_panel=ADVANCED,
         ),
     ] = Limits.seconds,
     reader_memory: Annotated[
         int,
         typer.Option(
-            min=100, max=_MAX_LIMIT, metavar="MB", help="The most memory for it, on Linux."
+            min=100,
+            max=_MAX_LIMIT,
+            metavar="MB",
+            help="The most memory for it, on Linux.",
+            rich_help_panel=ADVANCED,
         ),
     ] = Limits.megabytes,
     reader_characters: Annotated[
-        int, typer.Option(min=1, max=_MAX_LIMIT, metavar="N", help="The most text that it may be.")
+        int,
+        typer.Option(
+            min=1,
+            max=_MAX_LIMIT,
+            metavar="N",
+            help="The most text that it may be.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = Limits.characters,
     ocr: Annotated[
         str,
@@ -177,6 +234,7 @@ def index(
             help="Reads pages of PDF that are pictures: 'tesseract {image} -' gets each page, "
             "'ocrmypdf {pdf} {output}' the whole file.",
             show_default="such pages are named, not read",
+            rich_help_panel=INPUT,
         ),
     ] = Limits.ocr,
     ray: Annotated[
@@ -187,6 +245,7 @@ def index(
             "Parquet and JSON lines are tables, each row with a `text` a document, and paths may "
             "be URLs of object stores.",
             show_default="in this process",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     actors: Annotated[
@@ -195,6 +254,7 @@ def index(
             min=1,
             help="How many, with --ray.",
             show_default="one a GPU, or one for each 4 cores",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
 ) -> None:
@@ -204,8 +264,11 @@ def index(
     any time: what is there is left alone, changed files are replaced, and a run that was cut off
     goes on. The store remembers the model and its settings; later runs and `search` use them.
 
-    Example: `longembed index reports/ notes.md --store ./store --method pcw`
+    Examples: `longembed index reports/ notes.md --store ./store`,
+    `longembed index reports/ --store ./store --dry-run`,
+    `longembed index contracts/ --store ./store --meta department=legal`
     """
+    metadata = parse_metadata(meta)
     limits = Limits(reader_seconds, reader_memory, reader_characters, ocr)
     check_ray_options(
         paths,
@@ -217,6 +280,7 @@ def index(
             "--watch": watch,
             "--prune": prune,
             "--dry-run": dry_run,
+            "--meta": meta,
         },
         with_store={
             "--store-kind": store_kind,
@@ -225,19 +289,17 @@ def index(
             "--verify": verify,
         },
     )
+    refuse_missing(path for path in paths if not is_url(str(path)))
     out, console = terminal(), terminal(stderr=True)
-    files: dict[str, Any] = {
-        "include": include or (),
-        "exclude": exclude or (),
-        "follow_links": follow_links,
-        "limits": limits,
-    }
+    files: dict[str, Any] = {"include": include or (), "exclude": exclude or ()}
+    files |= {"follow_links": follow_links, "limits": limits}
     failed: list[tuple[str, str]] = []
-    is_complete = True
+    is_complete = has_files = True
 
     def finish(report: Report) -> None:
-        nonlocal is_complete
+        nonlocal is_complete, has_files
         is_complete &= report.is_complete
+        has_files = bool(any(report.counts.values()) or report.removed)
         failed.extend(report.failed)
         if failures:
             write_failures(failures, failed)
@@ -277,7 +339,12 @@ def index(
             else:
                 display.show_dry_run(out, forecast)
             return
-        options = {"prune": prune, "prune_empty_root": prune_empty_root, **files}
+        options = {
+            "metadata": metadata,
+            "prune": prune,
+            "prune_empty_root": prune_empty_root,
+            **files,
+        }
         with ExitStack() as stack, _say_if_interrupted(index, console):
             say_loading = partial(loading, console, index.model_name)
             if ray is not None or not index.exists:
@@ -304,6 +371,8 @@ def index(
                     )
             console.say(display.model_line(index.info.provenance.settings))
             finish(report)
+            if not has_files:
+                console.say(f"Error: {NO_DOCUMENTS}", style="red")
         if verify:
             with loading(console, None if index.is_model_loaded else index.model_name):
                 count = index.verify()
@@ -315,7 +384,7 @@ def index(
             with loading(console):
                 for report in index.watch(*paths, **options):
                     finish(report)
-    if strict and not is_complete:
+    if not has_files or (strict and not is_complete):
         raise typer.Exit(1)
 
 

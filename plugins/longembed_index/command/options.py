@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +12,7 @@ import typer
 
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import is_url
+from longembed_st.command.help import MODEL, OUTPUT, STORE
 from longembed_st.command.options import path_argument
 from longembed_st.errors import ConfigError
 
@@ -57,10 +60,14 @@ ModelOption = Annotated[
 MovedModelOption = Annotated[
     str | None,
     typer.Option(
-        help="Where the store's model is now, if it was moved.", show_default="the store's"
+        help="Where the store's model is now, if it was moved.",
+        show_default="the store's",
+        rich_help_panel=MODEL,
     ),
 ]
-CollectionOption = Annotated[str, typer.Option(metavar="NAME", help="Collection in the store.")]
+CollectionOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Collection in the store.", rich_help_panel=STORE)
+]
 WhereOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -70,19 +77,27 @@ WhereOption = Annotated[
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ReportJsonOption = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+ReportJsonOption = Annotated[
+    bool, typer.Option("--json", help="Print what was done as JSON.", rich_help_panel=OUTPUT)
+]
 WhitenOption = Annotated[
     bool,
     typer.Option(
         "--whiten",
         help="Fit a whitening on the documents, without labels, and use it for all vectors of the "
         "store: see `longembed whiten`.",
+        rich_help_panel=MODEL,
     ),
 ]
 WaitOption = Annotated[
     float,
-    typer.Option(min=0, metavar="SECONDS", help="Wait so long for another writer to finish."),
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Wait so long for another writer to finish.",
+        rich_help_panel=STORE,
+    ),
 ]
 
 
@@ -111,8 +126,42 @@ def parse_where(conditions: list[str] | None) -> dict[str, Any] | None:
             limits = where.setdefault(key, {})
             if not isinstance(limits, dict) or _RANGES[sign] in limits:
                 raise ConfigError(f"--where names {key!r} twice; a document has one value of it")
-            limits[_RANGES[sign]] = value if sign == "!=" else _number(value)
+            # A year of dates, which are texts, is one, too.
+            is_text = sign == "!=" or key == "date"
+            limits[_RANGES[sign]] = value if is_text else _number(value)
     return where or None
+
+
+def parse_metadata(values: list[str] | None) -> dict[str, Any] | None:
+    """Return the metadata that the values of `--meta` give; None without any.
+
+    Args:
+        values: Each as `KEY=VALUE`; a value that is a number or true or false is one.
+
+    Raises:
+        ConfigError: If one has another form, or a key is given twice.
+    """
+    metadata: dict[str, Any] = {}
+    for text in values or ():
+        key, equals, value = text.partition("=")
+        if not (equals and key.strip() and value.strip()):
+            raise ConfigError(
+                f"--meta takes KEY=VALUE, for instance department=legal, not {text!r}"
+            )
+        if key.strip() in metadata:
+            raise ConfigError(f"--meta gives {key.strip()!r} twice; a document has one value of it")
+        metadata[key.strip()] = _plain_value(value.strip())
+    return metadata or None
+
+
+def _plain_value(text: str) -> str | int | float | bool:
+    try:
+        # Of JSON, so that 007 stays a text.
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    is_plain = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_plain else text
 
 
 def _number(text: str) -> float | str:
@@ -164,9 +213,12 @@ def open_or_create(
     """
     from longembed_index.index import Index
     from longembed_index.store.kinds import parse_address, read_info
+    from longembed_st.loading.early import refuse_mistakes
 
     address = parse_address(store, kind)
     exists = read_info(address.directory, options["collection"], address.kind) is not None
     keywords = settings.explicit
     name = model or keywords.pop("model_name", None) or (None if exists else DEFAULT_MODEL)
+    if name is not None:
+        refuse_mistakes(ModelSettings.from_keywords(model_name=name, **keywords))
     return Index.open(store, name, kind=kind, **options, **keywords)

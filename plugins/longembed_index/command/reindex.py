@@ -19,9 +19,11 @@ from longembed_index.command.options import (
 from longembed_index.command.progress import embedding_bar
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.display import loading
+from longembed_st.command.help import ADVANCED, STORE
 from longembed_st.command.options import with_settings
 from longembed_st.command.terminal import print_json, terminal
 from longembed_st.errors import ConfigError
+from longembed_st.loading.early import refuse_mistakes
 
 
 @with_settings
@@ -39,6 +41,7 @@ def reindex(
             "--spans/--no-spans",
             help="Make vectors of the sentence units of documents, too, or no longer.",
             show_default="as the store has it",
+            rich_help_panel=STORE,
         ),
     ] = None,
     wait: WaitOption = 0,
@@ -56,11 +59,16 @@ def reindex(
         typer.Option(
             "--allow-missing",
             help="Switch even if some documents cannot be embedded. They stay in the old vectors.",
+            rich_help_panel=ADVANCED,
         ),
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Throw away an unfinished reindexing of other settings."),
+        typer.Option(
+            "--restart",
+            help="Throw away an unfinished reindexing of other settings.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
 ) -> None:
     """Embed all documents of a store again, with another model or other settings.
@@ -70,7 +78,8 @@ def reindex(
     one is named; every other setting that is not given takes its default. A run that was cut off
     goes on when it is run again.
 
-    Example: `longembed reindex --store ./store --method pi --max-seq-length 4096`
+    Examples: `longembed reindex --store ./store --whiten`,
+    `longembed reindex --store ./store --method pi --max-seq-length 4096`
     """
     out, console = terminal(), terminal(stderr=True)
     changes = settings.explicit.keys() - {"device"} or model or whiten or units is not None
@@ -82,6 +91,7 @@ def reindex(
                 )
             display.show_dropped(out, index.drop_replaced())
             return
+        refuse_mistakes(settings.model_copy(update={"model_name": model}))
         with loading(console, model or index.model_name), embedding_bar(console) as bar:
             result = index.reindex(
                 model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from longembed_index.command.options import (
 from longembed_index.command.progress import reranking_bar
 from longembed_index.search.ranking import CANDIDATES, WEIGHT, Mode
 from longembed_st.command.display import loading
+from longembed_st.command.help import ADVANCED, OUTPUT
 from longembed_st.command.options import (
     BackendOption,
     DeviceOption,
@@ -56,7 +57,12 @@ def search(
     dtype: DtypeOption = None,
     backend: BackendOption = None,
     passages: Annotated[
-        int, typer.Option(min=0, help="The most passages of a document to show.")
+        int,
+        typer.Option(
+            min=0,
+            help="The most passages of a document to show.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = 1,
     mode: Annotated[
         Mode | None,
@@ -72,6 +78,7 @@ def search(
             max=1,
             help="Weight of the vectors in a hybrid search.",
             show_default=f"the store's, or {WEIGHT}",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     where: WhereOption = None,
@@ -82,10 +89,17 @@ def search(
             help="Cross-encoder or late-interaction model that reads the best documents together "
             "with the query, whole, and orders them anew.",
             show_default="none",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     candidates: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Documents that --rerank reads, at least -k.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Documents that --rerank reads, at least -k.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = CANDIDATES,
     context: Annotated[
         int | None,
@@ -108,8 +122,10 @@ def search(
     settings are those that the store was made with. With --rerank, the score is that model's, and
     the passage the window that it liked best.
 
-    Example: `longembed search "who approved the budget?" --store ./store -k 3`, or, for one query
-    after another, `longembed search --store ./store`
+    Examples: `longembed search "who approved the budget?" --store ./store -k 3`,
+    `longembed search "who approved the budget?" --store ./store --where type=pdf`,
+    `longembed search "who approved the budget?" --store ./store --context 600`,
+    `longembed search --store ./store`
     """
     from longembed_index.search.question import check_query
 
@@ -134,7 +150,8 @@ def search(
             with loading(console, index.model_name):
                 _ = index.model
         if context is not None:
-            show_context(index.context(question, context, where=filters, mode=mode, weight=weight))
+            found = index.context(question, context, where=filters, mode=mode, weight=weight)
+            show_context(question, found)
             return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
             hits = index.search(
@@ -149,7 +166,7 @@ def search(
                 on_read=on_read,
             )
         if as_json:
-            print_json([{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1)])
+            show_json(question, [{"rank": n, **hit.to_dict()} for n, hit in enumerate(hits, 1)])
             return
         if not hits:
             console.say(
@@ -164,9 +181,17 @@ def search(
         if not any(hit.is_answer for hit in hits):
             console.say(display.NOT_ANSWERED)
 
-    def show_context(answer: Context) -> None:
+    def show_json(question: str, value: Any) -> None:
+        if query is not None:
+            print_json(value)
+        else:
+            # A line for each question, so that a program can read one after the other.
+            value = value if isinstance(value, dict) else {"hits": value}
+            print_json({"query": question, **value}, indent=None)
+
+    def show_context(question: str, answer: Context) -> None:
         if as_json:
-            print_json(answer.to_dict())
+            show_json(question, answer.to_dict())
         else:
             terminal().say(answer.text)
         if not answer.is_answered:

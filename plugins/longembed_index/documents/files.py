@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import READERS, suffix_of
-from longembed_index.documents.sources import FileSource
+from longembed_index.documents.sources import FileSource, json_metadata
 from longembed_index.patterns import matches_pattern
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
@@ -58,6 +59,7 @@ def find_files(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> FoundFiles:
     """Look for documents, folders recursively; hidden files and folders are left out.
 
@@ -72,21 +74,21 @@ def find_files(
             below the folder; `*` stands for any characters, `/` among them. Empty for all files.
         exclude: Patterns of files to leave out, matched in the same way.
         follow_links: Whether to follow links in folders that lead out of the paths.
+        metadata: Of each file, beside what the file says itself.
 
     Returns:
         What was found.
 
     Raises:
-        InputError: If a path does not exist.
+        InputError: If a path does not exist, or the metadata is not JSON.
     """
     result = FoundFiles()
+    metadata = json_metadata(metadata or {})
     files: dict[Path, FileSource] = {}
     paths = list(paths)
     walk = _Walk(result, [_real(path) for path in paths], exclude_folder, follow_links)
+    refuse_missing(paths)
     for path in paths:
-        # What cannot be looked at is reported below; what does not exist is a typing error.
-        if not os.path.lexists(path):
-            raise InputError(f"{escaped(path)} does not exist")
         is_folder = path.is_dir()
         for file in walk.files(path) if is_folder else [path]:
             if is_folder and not _is_wanted(file, path, include, exclude):
@@ -105,9 +107,16 @@ def find_files(
             if not stat.S_ISREG(status.st_mode) or (is_folder and suffix_of(target) not in READERS):
                 result.skipped.append(file)
             else:
-                files.setdefault(target, FileSource(target, status.st_size, parser))
+                files.setdefault(target, FileSource(target, status.st_size, parser, metadata))
     result.files = [files[path] for path in sorted(files)]
     return result
+
+
+def refuse_missing(paths: Iterable[Path]) -> None:
+    """Raise `InputError` if a path does not exist: a typing error. What is there may be locked."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InputError(f"{escaped(path)} does not exist")
 
 
 def is_missing(document_id: str) -> bool:

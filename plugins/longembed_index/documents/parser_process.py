@@ -49,7 +49,11 @@ def main(limits: Limits) -> None:
             kind, answer = _read(suffix, data, limits)
             del data
         answers.write(kind)
-        about = {"title": answer.title, "left_out": [asdict(part) for part in answer.left_out]}
+        about = {
+            "title": answer.title,
+            "left_out": [asdict(part) for part in answer.left_out],
+            "metadata": dict(answer.metadata),
+        }
         send(answers, json.dumps(about).encode())
         send(answers, answer.text.encode("utf-8", "surrogatepass"))
 

@@ -1,8 +1,8 @@
 """Files are parsed in a process of their own, with limits: one that is killed costs one file.
 
 The process is started with the first file that needs it and serves all that follow. A request is
-the file's suffix and its bytes; an answer a letter, a JSON object with title and parts left out,
-and a text. Each but the letter is preceded by its length.
+the file's suffix and its bytes; an answer a letter, a JSON object with title, metadata and parts
+left out, and a text. Each but the letter is preceded by its length.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -75,6 +76,8 @@ def _check_ocr_command(command: str) -> None:
             f"--ocr {command!r} does not say where the files go. Give it {{image}}, as in "
             "'tesseract {image} -', or {pdf} and {output}, as in 'ocrmypdf {pdf} {output}'"
         )
+    if shutil.which(words[0]) is None:
+        raise ConfigError(f"--ocr: there is no command {words[0]!r}. Install it, or give its path")
 
 
 class Parser:
@@ -107,7 +110,7 @@ class Parser:
             kind, about, answer = self._ask(suffix, data)
         if kind == TEXT:
             left_out = tuple(LeftOut(**part) for part in about["left_out"])
-            return Parsed(answer, about["title"], left_out)
+            return Parsed(answer, about["title"], left_out, about["metadata"])
         if kind == NOT_INSTALLED:
             raise MissingExtraError(answer)
         raise InputError(self._too_much_memory() if kind == OUT_OF_MEMORY else answer)

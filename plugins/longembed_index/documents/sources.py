@@ -35,7 +35,7 @@ class Source(Protocol):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Return its metadata."""
+        """Return its metadata, without what its text says."""
 
     @property
     def size(self) -> int:
@@ -116,11 +116,13 @@ class FileSource:
         path: Absolute, without symbolic links.
         size: In bytes.
         parser: Reads the file, unless it is plain text.
+        metadata: What the user says about it.
     """
 
     path: Path
     size: int
     parser: Parser = field(default=DEFAULT_PARSER, repr=False, compare=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def id(self) -> str:
@@ -131,11 +133,6 @@ class FileSource:
     def title(self) -> str:
         """Return the file name."""
         return self.path.name
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """Return nothing: a file has no metadata."""
-        return {}
 
     def content(self) -> bytes:
         """Return the file's bytes.

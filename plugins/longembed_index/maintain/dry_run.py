@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 SAMPLE_FILES = 5
 SAMPLE_BYTES = 1_000_000
 """So many files of each type are read, or fewer if they have more bytes."""
+SAMPLE_SECONDS = 5.0
+"""More of them are read as long as reading a type takes no longer."""
 SAMPLE_CHARACTERS = 20_000
 """Embedded to measure the speed."""
+WARMING_CHARACTERS = 2_000
 
 
 @dataclass
@@ -110,6 +113,8 @@ def dry_run(
     model: CachedModel,
     on_document: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    units: bool = False,
 ) -> DryRun:
     """Read some documents of each type, and infer from them what all would take.
 
@@ -121,6 +126,7 @@ def dry_run(
         model: The model of the index.
         on_document: Called for each document that was looked at.
         clock: Returns the time in seconds.
+        units: Whether the index has sentence units.
     """
     result = DryRun()
     by_type: dict[str, list[Source]] = {}
@@ -139,9 +145,9 @@ def dry_run(
     failed = {name for name, _ in result.failed}
     result.new = [name for name in result.new if name not in failed]
     if has_text(text):
-        embed = embedder_of(model, units=False)
+        embed = embedder_of(model, units)
         # The first call sets things up.
-        embed([text[:200]])
+        embed([text[:WARMING_CHARACTERS]])
         began = clock()
         (embedded,) = embed([text])
         seconds = clock() - began
@@ -167,11 +173,16 @@ def _estimate_type(
     """Add what all files of a type would take, and return the beginning of their texts."""
     text, size, seconds = "", 0, 0.0
     characters = tokens = tokens_read = tokens_unknown = 0
-    for source in _sample(sources):
+    is_started = False
+    for source, is_needed in _sample(sources):
+        # What was read so far says how long this one will take.
+        if not is_needed and seconds * (1 + source.size / max(size, 1)) > SAMPLE_SECONDS:
+            continue
         try:
-            if not size:
+            if not is_started:
                 # The first time, the parser is started.
                 readable_of(source, content_of(source))
+                is_started = True
             size += source.size
             began = clock()
             parsed = readable_of(source, content_of(source))
@@ -199,15 +210,25 @@ def _estimate_type(
     return text
 
 
-def _sample(sources: Sequence[Source]) -> Iterator[Source]:
-    """Yield files of all sizes, as long as they are not too large."""
+def _sample(sources: Sequence[Source]) -> Iterator[tuple[Source, bool]]:
+    """Yield the files in the order in which they are read, and whether they are needed.
+
+    Needed are a few of all sizes, as long as they are not too large.
+    """
     by_size = sorted(sources, key=lambda source: (source.size, source.id))
     small = [source for source in by_size if source.size <= SAMPLE_BYTES] or by_size[:1]
     count = min(SAMPLE_FILES, len(small))
+    needed: list[Source] = []
     size = 0
     for number in range(count):
         source = small[(2 * number + 1) * len(small) // (2 * count)]
         size += source.size
         if number and size > SAMPLE_BYTES:
-            return
-        yield source
+            break
+        needed.append(source)
+    yield from ((source, True) for source in needed)
+    ids = {source.id for source in needed}
+    others = [source for source in sources if source.id not in ids]
+    # In an order that has nothing to do with their names or sizes.
+    others.sort(key=lambda source: hashlib.sha256(source.id.encode("utf-8", "replace")).digest())
+    yield from ((source, False) for source in others)

@@ -20,6 +20,7 @@ from longembed_st.base.settings import ModelSettings
 from longembed_st.base.unknown_tokens import unknown_words
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.extras import MissingExtraError
+from longembed_st.loading.early import refuse_unknown_method
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -240,6 +241,7 @@ def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSetting
     Raises:
         ConfigError: If they would give other vectors.
     """
+    refuse_unknown_method(settings.method)
     if settings.explicit.get("method") == AUTO:
         settings = ModelSettings(**{k: v for k, v in settings.explicit.items() if k != "method"})
     wanted = settings.with_defaults(stored.settings)

@@ -7,11 +7,11 @@ finished by running it again. The loop knows neither readers nor models nor any 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longembed_index.document import Document, Entry, Record
 from longembed_index.documents.files import emptied_folders, is_gone, is_missing
@@ -220,7 +220,8 @@ class _Run:
             # Only a type of file that is read in another way has this content, or its own batch.
             content_hash, parsed = self.reader.read(source)
         title = parsed.title or source.title
-        document = Document(source.id, parsed.text, source.metadata, title)
+        metadata = {**parsed.metadata, **source.metadata}
+        document = Document(source.id, parsed.text, metadata, title)
         return _Pending(source, content_hash, document, parsed.left_out)
 
     def _copy_of_equal(self, source: Source, content_hash: str) -> _Pending | None:
@@ -236,13 +237,23 @@ class _Run:
                 # A title of the document's own goes with it; the name of its file does not.
                 is_file_name = stored.title in (stored.id, PurePath(stored.id).name)
                 title = source.title if is_file_name else stored.title
-                document = Document(source.id, stored.text, source.metadata, title)
-                copy = replace(record, document=document, content_hash=content_hash)
                 moved_from = stored_id if self._is_moved(stored_id) else None
+                metadata = {**self._metadata_of_copy(source, record, moved_from), **source.metadata}
+                document = Document(source.id, stored.text, metadata, title)
+                copy = replace(record, document=document, content_hash=content_hash)
                 if moved_from is not None:
                     self._forget(moved_from)
                 return _Pending(source, content_hash, document, copy.left_out, copy, moved_from)
         return None
+
+    def _metadata_of_copy(
+        self, source: Source, record: Record, moved_from: str | None
+    ) -> Mapping[str, Any]:
+        """Return what a file says; what the user says goes with a moved file, not to copies."""
+        stored = record.document.metadata
+        if moved_from or stored.keys() - source.metadata.keys() <= {"date", "pages"}:
+            return stored
+        return self.reader.read(source)[1].metadata
 
     def _is_moved(self, document_id: str) -> bool:
         """Return whether a stored document is neither among the sources nor on the disk."""

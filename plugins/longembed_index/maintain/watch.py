@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from longembed_index.documents.files import FoundFiles, find_files
+from longembed_index.documents.parsing import Parser
+from longembed_st.errors import InputError
 from longembed_st.extras import needs_extra
 
 SETTLED_MS = 1600
 """So long after a change more are waited for: a file that is being copied comes in pieces."""
 LOOK_MS = 1000
 """How often to look whether a path itself was removed or replaced, which the system may not say."""
+
+
+def changed_files(
+    roots: Sequence[Path],
+    store: Path,
+    parser: Parser,
+    changes: Iterable[set[Path]] | None = None,
+    **search: Any,
+) -> Iterator[FoundFiles]:
+    """Yield the files that have changed, whenever some have.
+
+    Args:
+        roots: Files and folders.
+        store: A folder whose changes are our own.
+        parser: Reads the files.
+        changes: Sets of paths that have changed; None for what the system reports.
+        **search: The same as for `find_files`.
+    """
+    for changed in changes_of(roots, store) if changes is None else changes:
+        present = [root for root in roots if os.path.lexists(root)]
+        try:
+            yield find_files(present, store, parser, **search).among(changed)
+        except InputError:
+            # A path has vanished meanwhile, which is a change of its own.
+            continue
 
 
 def changes_of(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:

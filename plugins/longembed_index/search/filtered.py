@@ -30,6 +30,16 @@ _UNIQUE = frozenset({"id", "source", "content_hash"})
 """Fields in which every document has another value: they are left to the store."""
 
 
+def check_keys(store: Store, where: Where) -> None:
+    """Raise `ConfigError` if no document has a field of a filter: a typing error, mostly."""
+    known = {key for entry in store.entries() for key in entry.fields}
+    unknown = sorted(where.keys() - known)
+    if unknown and known:
+        raise ConfigError(
+            f"no document has the field {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+
+
 class FilteredDocuments:
     """Finds the documents of a store that meet a filter; threads may share it.
 
@@ -59,15 +69,6 @@ class FilteredDocuments:
         if key not in kept[1]:
             kept[1][key] = dict.fromkeys(self._find(where, generation)).keys()
         return kept[1][key]
-
-    def check_keys(self, where: Where) -> None:
-        """Raise `ConfigError` if no document has a key of a filter: a typing error, mostly."""
-        known = {key for entry in self._store.entries() for key in entry.fields}
-        unknown = sorted(where.keys() - known)
-        if unknown and known:
-            raise ConfigError(
-                f"no document has the key {unknown[0]!r}; there are {', '.join(sorted(known))}"
-            )
 
     def _find(self, where: Where, generation: int) -> list[str]:
         fields = self._fields

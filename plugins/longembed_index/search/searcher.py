@@ -12,7 +12,7 @@ import numpy as np
 from longembed_index.search.cache import SentenceCache
 from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
-from longembed_index.search.filtered import FilteredDocuments
+from longembed_index.search.filtered import FilteredDocuments, check_keys
 from longembed_index.search.query import Query
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
@@ -194,7 +194,7 @@ class Searcher:
             raise ConfigError(f"mode {ranking.mode!r} needs the question as a vector, too")
         among = self._filtered.select(where) if where else None
         if where and not among:
-            self._filtered.check_keys(where)
+            check_keys(self._store, where)
             return None
         documents = self.documents
         dense, words = None, None

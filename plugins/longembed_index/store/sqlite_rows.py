@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.document import Document, Entry, Record, Units
+from longembed_index.document import FIELDS_OF_FILE, Document, Entry, Record, Units
 from longembed_index.patterns import plain_prefix
 from longembed_index.store.stored_values import (
     checked_units,
@@ -36,7 +36,7 @@ ENTRY_COLUMNS = (
 
 _PLAIN_KEY = re.compile(r"[\w -]+", re.ASCII)
 """Keys that stand in a JSON path as they are."""
-_OWN_KEYS = frozenset(Entry("", "", {}, "", 0, 0, 0, 0).fields)
+_OWN_KEYS = frozenset((*Entry("", "", {}, "", 0, 0, 0, 0).fields, *FIELDS_OF_FILE))
 
 
 def entry_values(record: Record) -> tuple[Any, ...]:

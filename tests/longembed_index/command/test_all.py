@@ -50,7 +50,7 @@ def test_help_teaches_with_an_example(run) -> None:
     ):
         result = run(command, "--help")
         assert result.exit_code == 0
-        for word in ("Example:", *words):
+        for word in ("Examples:", *words):
             assert word in result.stdout
 
 

@@ -47,6 +47,20 @@ def test_a_second_run_adds_nothing_and_a_changed_file_is_replaced(run, docs) -> 
     assert found[0]["title"] == "pets.md"
 
 
+def test_metadata_is_given_and_filtered_by(run, docs) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    run(*line, "--meta", "department=legal", "--meta", "year=2019", "--meta", "file=007")
+    entries = json.loads(run("list", "--store", "STORE", "--where", "year>=2019", "--json").stdout)
+    metadata = {Path(entry["source"]).suffix: entry["metadata"] for entry in entries}
+    assert metadata[".txt"] == {"department": "legal", "year": 2019, "file": "007"}
+    assert metadata[".pdf"]["pages"] == 1
+    found = run("search", "rain", "--store", "STORE", "--where", "type=pdf", "--json")
+    assert hits(found) == ["weather.pdf"]
+    wrong = run("list", "--store", "STORE", "--where", "dept=legal")
+    assert "no document has the field 'dept'; there are" in wrong.stderr
+    assert run(*line, "--meta", "legal").exit_code == 1
+
+
 def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
@@ -222,3 +236,26 @@ def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
     result = run("search", "q", "--store", "STORE")
     assert result.exit_code == 1
     assert "is empty" in result.stderr
+
+
+def test_mistakes_are_named_before_a_model_is_loaded(run, docs) -> None:
+    run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL")
+    for store in ("STORE", "new"):
+        for option, word, message in (
+            ("--method", "foo", "'foo' is not a method"),
+            ("--model", "./nothing", "'./nothing' is not a folder"),
+            ("--ocr", "no-such-command {image}", "there is no command 'no-such-command'"),
+        ):
+            result = run("index", docs, "--store", store, option, word)
+            assert result.exit_code == 1
+            assert message in result.stderr
+            assert "Loading" not in result.stderr
+
+
+def test_a_folder_without_files_is_said(run, docs, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    for store in ("STORE", "new"):
+        result = run("index", tmp_path / "empty", "--store", store, "--model", "MODEL")
+        assert result.exit_code == 1
+        assert "there is no document to index under these paths" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -69,3 +70,22 @@ def test_a_query_that_was_not_read_to_its_end_is_reported(run, docs) -> None:
         assert hits(result) == ["pets.md"]
         reported = "346 tokens of 1 text were not read" in result.stderr
         assert reported == (policy == "warn")
+
+
+def test_interactive_json_is_a_line_for_each_question(run, docs, monkeypatch) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL", "--meta", "text=a\nb")
+    monkeypatch.setattr("sys.stdin", io.StringIO('cats\n"\nheavy rain\n'))
+    result = run("search", "--store", "STORE", "--json", "--mode", "lexical")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    found = {answer["query"]: [hit["title"] for hit in answer["hits"]] for answer in answers}
+    assert found["cats"] == ["pets.md"]
+    assert found["heavy rain"] == ["weather.pdf"]
+
+
+def test_a_question_that_nothing_fits_is_answered_by_that(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    for more in ((), ("--context", "100")):
+        result = run("search", "xqzzt blorf", "--store", "STORE", *more)
+        assert "Nothing here fits this question" in result.stderr
+    fitting = run("search", "cats and dogs", "--store", "STORE")
+    assert "Nothing here fits" not in fitting.stderr

@@ -22,7 +22,7 @@ def test_nothing_is_embedded_but_a_sample(monkeypatch) -> None:
     assert (result.tokens, result.tokens_read, result.characters) == (30_004, 20_004, 150_008)
     assert 0 < result.share_read < 1
     assert len(looked_at) == 5
-    assert sum(map(len, model.embedded)) <= dry_runs.SAMPLE_CHARACTERS + 200
+    assert sum(map(len, model.embedded)) <= dry_runs.SAMPLE_CHARACTERS + dry_runs.WARMING_CHARACTERS
     assert result.seconds is not None
     nothing = dry_runs.dry_run(documents[:1], known, model)
     assert (nothing.seconds, nothing.share_read) == (None, 1.0)
@@ -64,10 +64,19 @@ def test_a_few_files_of_each_type_stand_for_all(monkeypatch) -> None:
 
 
 def test_large_files_are_read_only_if_there_are_no_others(monkeypatch) -> None:
-    large = dry_runs.SAMPLE_BYTES + 1
-    documents = [TimedSource(n, size, [0.0]) for n, size in enumerate((large, 10, large + 1))]
+    large, clock = dry_runs.SAMPLE_BYTES + 1, [0.0]
+    documents = [TimedSource(n, size, clock) for n, size in enumerate((large, 10, large + 1))]
     monkeypatch.setattr(dry_runs, "coverage_of", lambda m, texts: [m._coverage(t) for t in texts])
-    dry_runs.dry_run(documents, {}, FakeModel())
+    dry_runs.dry_run(documents, {}, FakeModel(), clock=lambda: clock[0])
     assert [document.reads > 0 for document in documents] == [False, True, False]
-    dry_runs.dry_run(documents[::2], {}, FakeModel())
+    dry_runs.dry_run(documents[::2], {}, FakeModel(), clock=lambda: clock[0])
     assert [document.reads > 0 for document in documents] == [True, True, False]
+
+
+def test_all_files_are_read_if_that_takes_a_moment(monkeypatch) -> None:
+    clock = [0.0]
+    documents = [TimedSource(n, 10 + n, clock) for n in range(20)]
+    monkeypatch.setattr(dry_runs, "coverage_of", lambda m, texts: [m._coverage(t) for t in texts])
+    result = dry_runs.dry_run(documents, {}, FakeModel(), clock=lambda: clock[0])
+    assert (result.sampled, result.is_estimate) == (20, False)
+    assert result.tokens == sum(document.size for document in documents)

@@ -183,7 +183,7 @@ def test_a_phrase_of_stop_words_is_found(store, searcher, small_steps) -> None:
 
 def test_a_filter_that_no_document_can_meet_is_a_typing_error(store, searcher) -> None:
     fruit(store)
-    with pytest.raises(ConfigError, match=r"no document has the key 'yaer'; .* windows, year"):
+    with pytest.raises(ConfigError, match=r"no document has the field 'yaer'; .* windows, year"):
         search(searcher, "green", where={"yaer": 2019})
     with pytest.raises(ConfigError, match="'year'"):
         search(searcher, "green", where={"year": {"above": 2019}})

@@ -134,7 +134,7 @@ def test_the_package_is_a_command(tmp_path) -> None:
     ("arguments", "message"),
     [
         (("inspect", "MODEL", "--length", "0"), "--length 0"),
-        (("inspect", "MODEL", "--method", "nonsense"), "installed methods"),
+        (("inspect", "MODEL", "--method", "nonsense"), "is not a method"),
         (("inspect", "MODEL", "-o", "window_size"), "window_size"),
         (("bake", "MODEL", "OUT", "--method", "pcw"), "cannot be baked"),
     ],

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from lxml import etree  # type: ignore[import-untyped]
 
-from longembed_index.documents.parsed import LeftOut, clean_title
+from longembed_index.documents.parsed import LeftOut, clean_title, date_field
 from longembed_st.errors import InputError
 
 MAX_MEGABYTES = 200
@@ -39,6 +39,7 @@ _DOCTYPES = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16
 _TYPES = "[Content_Types].xml"
 _PROPERTIES = "docProps/core.xml"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_MODIFIED = "{http://purl.org/dc/terms/}modified"
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,17 @@ class Package:
 
     def title(self) -> str:
         """Return the title among its properties; empty without one."""
+        return clean_title(self._property(_TITLE))
+
+    def date(self) -> dict[str, str]:
+        """Return the field `date`, of its last change; empty without one."""
+        return date_field(self._property(_MODIFIED))
+
+    def _property(self, name: str) -> str | None:
         with suppress(Exception):
-            return clean_title(
-                etree.fromstring(self.read(_PROPERTIES), safe_parser()).findtext(_TITLE)
-            )
-        return ""
+            properties = etree.fromstring(self.read(_PROPERTIES), safe_parser())
+            return cast(str | None, properties.findtext(name))
+        return None
 
     def _name_damage(self, name: str) -> None:
         damage = LeftOut(name, "damaged parts, read as far as they go")

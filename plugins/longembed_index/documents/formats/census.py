@@ -15,7 +15,7 @@ from longembed_index.documents.formats.office_xml import (
     replace,
     unescaped,
 )
-from longembed_index.documents.parsed import LeftOut, Parsed
+from longembed_index.documents.parsed import PAGE_END, LeftOut, Parsed
 
 _WORD = re.compile(r"[^\W_]+")
 _MARKS = re.compile(r"[*\\`~\u00ad]")
@@ -62,7 +62,9 @@ def lost_words(package: Package, text: str) -> list[LeftOut]:
 def parsed_package(package: Package, text: str) -> Parsed:
     """Return what an office file has become: its text and title, and what is not in the text."""
     package.name_embedded_files()
-    return Parsed(text, package.title(), (*package.left_out, *lost_words(package, text)))
+    left_out = (*package.left_out, *lost_words(package, text))
+    pages = {"pages": text.count(PAGE_END)} if PAGE_END in text else {}
+    return Parsed(text, package.title(), left_out, {**pages, **package.date()})
 
 
 def _words_in(text: str) -> list[str]:

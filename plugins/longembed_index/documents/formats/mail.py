@@ -9,10 +9,11 @@ import quopri
 import re
 from contextlib import suppress
 from email.message import Message
+from email.utils import parsedate_to_datetime
 
 from longembed_index.documents.formats.encodings import decode
 from longembed_index.documents.formats.html import read_html
-from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, read_as
+from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, date_field, read_as
 from longembed_st.errors import InputError
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -47,7 +48,15 @@ def read_mail(data: bytes) -> Parsed:
         text = "\n".join(reader.lines).strip("\n")
         if not text and reader.left_out:
             raise InputError(f"cannot be read as EML: {reader.left_out[0].what}")
-        return Parsed(text, clean_title(_header(message, "Subject")), tuple(reader.left_out))
+        title = clean_title(_header(message, "Subject"))
+        return Parsed(text, title, tuple(reader.left_out), _date(message))
+
+
+def _date(message: Message) -> dict[str, str]:
+    # A date that cannot be understood is not an error.
+    with suppress(TypeError, ValueError, OverflowError):
+        return date_field(parsedate_to_datetime(_header(message, "Date")).isoformat())
+    return {}
 
 
 class _MailReader:

@@ -23,6 +23,7 @@ from longembed_index.documents.parsed import (
     LeftOut,
     Parsed,
     clean_title,
+    date_field,
     read_as,
 )
 from longembed_st.errors import InputError
@@ -83,19 +84,21 @@ def _read(data: bytes, ocr: str) -> Parsed:
         if all(page.is_damaged for page in pages):
             raise InputError("cannot be read as PDF: none of its pages can be read")
         scanned = _without_text(pages)
-        title = _title(document)
+        title = clean_title(_property(document, "Title"))
+        date = date_field(_property(document, "CreationDate"))
+        metadata = {"pages": len(pages), **date}
         if scanned and "{pdf}" in ocr:
             converted = _read(convert_file(ocr, data), "")
             # Pages that the command has found nothing on are pictures.
             left_out = [part for part in converted.left_out if part.what != SCANNED]
-            return Parsed(converted.text, title, tuple(left_out))
+            return Parsed(converted.text, title, tuple(left_out), metadata)
         if scanned and ocr:
             for number in scanned:
                 pages[number].lines += read_page(ocr, document, number)
                 pages[number].unmapped = 0
             scanned = []
         left_out = [*_left_out(pages, scanned), *_attachments(document)]
-        return Parsed(_text(pages, _outline(document)), title, tuple(left_out))
+        return Parsed(_text(pages, _outline(document)), title, tuple(left_out), metadata)
     finally:
         document.close()
 
@@ -194,10 +197,10 @@ def _string(function: Any, *arguments: Any) -> str:
     return buffer.raw[: max(length - 2, 0)].decode("utf-16-le", "replace")
 
 
-def _title(document: Any) -> str:
-    # A title that cannot be decoded is not an error.
+def _property(document: Any, name: str) -> str:
+    # A property that cannot be decoded is not an error.
     with suppress(UnicodeError):
-        return clean_title(document.get_metadata_value("Title"))
+        return str(document.get_metadata_value(name))
     return ""
 
 

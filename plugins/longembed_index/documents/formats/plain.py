@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from longembed_index.documents.formats.encodings import decode
-from longembed_index.documents.parsed import LeftOut, Parsed, clean_title
+from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, date_field
 
 _DECLARED = re.compile(
     rb"""^[^\n\w]{0,4}[^\n]{0,80}?(?:coding\s*[:=]\s*|@charset\s+)["']?([-\w.]+)""", re.ASCII
@@ -38,13 +40,15 @@ def read_text(data: bytes) -> Parsed:
 
 
 def read_markdown(data: bytes) -> Parsed:
-    """Read Markdown as it is, with the title of its front matter.
+    """Read Markdown as it is, with the title and the fields of its front matter.
 
     Raises:
         InputError: For the same reasons as `longembed_index.documents.formats.encodings.decode`.
     """
     page = decode(data)
-    return Parsed(page.text, clean_title(_front_matter(page.text).get("title")), page.left_out)
+    values = _front_matter(page.text)
+    title = clean_title(values.get("title"))
+    return Parsed(page.text, title, page.left_out, _fields(values))
 
 
 def read_json(data: bytes) -> Parsed:
@@ -117,6 +121,23 @@ def _front_matter(text: str) -> dict[Any, Any]:
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _fields(values: dict[Any, Any]) -> dict[str, Any]:
+    """Return what a search can filter by: single values, and lists of these."""
+    fields: dict[str, Any] = {}
+    for key, value in values.items():
+        members = value if isinstance(value, list) else [value]
+        if key != "title" and all(map(_is_single, members)):
+            plain = [item.isoformat() if isinstance(item, date) else item for item in members]
+            fields[str(key)] = plain if isinstance(value, list) else plain[0]
+    return {**fields, **date_field(fields.get("date"))}
+
+
+def _is_single(value: object) -> bool:
+    # JSON has no NaN and no infinity, which YAML has.
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, str | int | float | date) and is_finite
 
 
 def _lines(value: Any) -> Iterator[str]:

@@ -75,3 +75,31 @@ def test_half_a_character_of_json_is_replaced_and_named() -> None:
 
 def test_the_text_behind_a_nul_is_kept() -> None:
     assert read_json(b'{"a": "one \\u0000 two"}').text == "a: one \0 two"
+
+
+def test_fields_of_front_matter_are_metadata() -> None:
+    lines = """
+title: Roads
+department: legal
+year: 2019
+date: 2019-05-01
+tags: [a, 2]
+ok: true
+deep: {a: {b: 1}}
+ratio: .nan
+nothing:
+"""
+    metadata = {
+        "department": "legal",
+        "year": 2019,
+        "date": "2019-05-01",
+        "tags": ["a", 2],
+        "ok": True,
+    }
+    assert read_markdown(f"---{lines}---\n# Text\n".encode()).metadata == metadata
+
+
+def test_front_matter_that_unfolds_is_read_at_once() -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))
+    parsed = read_markdown(f"---\nl0: &l0 [a]\n{levels}\n---\n".encode())
+    assert parsed.metadata == {"l0": ["a"]}
