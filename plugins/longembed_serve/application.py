@@ -22,6 +22,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from longembed_index.errors import StoreError
+from longembed_serve.files import file_response
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.mcp_server import http_sessions
 from longembed_serve.metrics import Metrics, Observed
@@ -211,12 +212,27 @@ def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
                 "documents": documents,
                 "waiting": service.waiting,
                 "reranker": service.reranker is not None,
+                "files": service.serve_files,
             }
         )
+
+    if service.serve_files:
+        app.add_api_route("/file", _file_route(service))
 
     for path, (name, kind) in _PAGE.items():
         content = (files("longembed_serve") / "page" / name).read_bytes()
         app.add_api_route(path, _constant(content, kind), include_in_schema=False)
+
+
+def _file_route(service: Service) -> Callable[..., Any]:
+    async def file(request: Request, source: str) -> Response:
+        """Return the file that a document of the index was read from."""
+        body = DocumentRequest(source=source)
+        queued = service.queued(lambda body: service.file(body.source), body)
+        ((name, content),) = await _results(request, [queued])
+        return file_response(name, content)
+
+    return file
 
 
 def _constant(content: bytes, kind: str) -> Callable[[], Any]:
