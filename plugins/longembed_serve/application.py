@@ -71,7 +71,8 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         key: The API key that requests must send; None if they need none.
         hosts: The host names that requests may use; "*" for any.
     """
-    sessions = http_sessions(service.index, hosts, max_bytes)
+    metrics = Metrics(service)
+    sessions = http_sessions(service.index, hosts, max_bytes, metrics.count_tool)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,7 +86,6 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         lifespan=lifespan,
     )
     _answer_errors(app)
-    metrics = Metrics(service)
     _routes(app, service, metrics)
     app.router.routes.append(Route("/mcp", StreamableHTTPASGIApp(sessions)))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)

@@ -116,7 +116,16 @@ class Service:
     @property
     def waiting(self) -> int:
         """Return the number of texts and requests that wait for their turns."""
-        return self.batcher.waiting + len(self._quick) + len(self._slow)
+        return sum(self.waiting_by_queue.values())
+
+    @property
+    def waiting_by_queue(self) -> dict[str, int]:
+        """Return how many texts, quick requests and slow requests wait for their turns."""
+        return {
+            "texts": self.batcher.waiting,
+            "quick requests": len(self._quick),
+            "slow requests": len(self._slow),
+        }
 
     def search(self, request: SearchRequest) -> list[dict[str, Any]]:
         """Return the documents that answer a question, best first, as plain data.
