@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lancedb_longembed.embeddings import LongEmbedEmbeddings
+    from lancedb_longembed.embedding_function import LongEmbedEmbeddingFunction
 
-__all__ = ["LongEmbedEmbeddings"]
+__all__ = ["LongEmbedEmbeddingFunction"]
 
 
 def __getattr__(name: str) -> Any:
     # Commands ask for kinds of stores, and should not import LanceDB for that.
-    if name != "LongEmbedEmbeddings":
+    if name != "LongEmbedEmbeddingFunction":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from longembed_st.extras import needs_extra
 
     with needs_extra("lancedb", "lancedb", "pyarrow"):
-        from lancedb_longembed.embeddings import LongEmbedEmbeddings
+        from lancedb_longembed.embedding_function import LongEmbedEmbeddingFunction
 
-    return LongEmbedEmbeddings
+    return LongEmbedEmbeddingFunction

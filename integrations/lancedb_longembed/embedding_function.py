@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @register("longembed")
-class LongEmbedEmbeddings(TextEmbeddingFunction):
+class LongEmbedEmbeddingFunction(TextEmbeddingFunction):
     """Makes one vector per document, with a sentence-transformers model that reads it to its end.
 
     Documents go through `encode_document` and queries through `encode_query`, so that a model's
@@ -38,7 +38,7 @@ class LongEmbedEmbeddings(TextEmbeddingFunction):
         import lancedb
         from lancedb.embeddings import get_registry
         from lancedb.pydantic import LanceModel, Vector
-        from lancedb_longembed import LongEmbedEmbeddings  # registers "longembed"
+        from lancedb_longembed import LongEmbedEmbeddingFunction  # registers "longembed"
 
         model = get_registry().get("longembed").create(name="thenlper/gte-small", method="pcw")
 
@@ -64,12 +64,16 @@ class LongEmbedEmbeddings(TextEmbeddingFunction):
     _settings: ModelSettings = PrivateAttr()
     _model: CachedModel | None = PrivateAttr(default=None)
 
-    def model_post_init(self, context: Any) -> None:
-        """Check the settings.
+    def __init__(self, **data: Any) -> None:
+        """Check the settings; LanceDB calls this by `create`.
+
+        Args:
+            **data: The fields, and settings of `longembed_st.load`.
 
         Raises:
             ConfigError: If one is unknown, out of range, or must not be stored.
         """
+        super().__init__(**data)
         self._settings = ModelSettings.from_keywords(
             model_name=self.name, method=self.method, **(self.model_extra or {})
         )

@@ -11,7 +11,7 @@ from lancedb.embeddings import get_registry
 from lancedb.pydantic import LanceModel, Vector
 
 import longembed_st as le
-from lancedb_longembed import LongEmbedEmbeddings
+from lancedb_longembed import LongEmbedEmbeddingFunction
 from longembed_st.errors import ConfigError, InputError
 
 SETTINGS = {"method": "pcw", "window_size": 128}
@@ -52,19 +52,19 @@ def test_the_settings_and_the_fingerprint_are_stored_with_the_table(function, da
     assert stored["model"]["method"] == "pcw"
     assert stored["model"]["window_size"] == 128
     assert stored["model"]["fingerprint"] == function.loaded.fingerprint
-    again = LongEmbedEmbeddings.create(**stored["model"])
+    again = LongEmbedEmbeddingFunction.create(**stored["model"])
     assert again.loaded.fingerprint == function.loaded.fingerprint
 
 
 def test_a_model_that_would_make_other_vectors_is_refused(function, minilm_folder) -> None:
     stored = {**function.safe_model_dump(), "window_size": 64}
     with pytest.raises(ConfigError, match="the table"):
-        LongEmbedEmbeddings.create(**stored).compute_query_embeddings("pets")
+        LongEmbedEmbeddingFunction.create(**stored).compute_query_embeddings("pets")
 
 
 def test_mistakes(function, minilm_folder) -> None:
     for wrong in ({"max_seq_length": -1}, {"trust_remote_code": True}, {"windowsize": 3}):
         with pytest.raises(ConfigError):
-            LongEmbedEmbeddings.create(name=str(minilm_folder), **wrong).ndims()
+            LongEmbedEmbeddingFunction.create(name=str(minilm_folder), **wrong).ndims()
     with pytest.raises(InputError, match="not a int"):
         function.compute_query_embeddings(5)
