@@ -33,6 +33,7 @@ from longembed_serve.schemas import (
     ContextRequest,
     DocumentRequest,
     EmbeddingsRequest,
+    FileRequest,
     RerankRequest,
     SearchRequest,
 )
@@ -227,7 +228,7 @@ def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
 def _file_route(service: Service) -> Callable[..., Any]:
     async def file(request: Request, source: str) -> Response:
         """Return the file that a document of the index was read from."""
-        body = DocumentRequest(source=source)
+        body = FileRequest(source=source)
         queued = service.queued(lambda body: service.file(body.source), body)
         ((name, content),) = await _results(request, [queued])
         return file_response(name, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -49,15 +50,15 @@ def files_server(tmp_path_factory) -> Iterator[str]:
     (place / "docs" / "town report.pdf").write_bytes(pdf_of(*pages))
     (place / "docs" / "notes.md").write_text("# Notes\n\nThe choir sang in the old church.")
     with pytest.MonkeyPatch.context() as patch:
+        # Only until the model is loaded: other servers have real ones.
         use_fake_models(patch)
-        with Index.open(place / "store", "some/one") as index:
-            index.add(place / "docs")
-            index.add_documents([Document("letter", "A letter about bees.", {"year": 2019})])
-            app = application(
-                Service(index, serve_files=True), max_bytes=10**6, key=None, hosts=["*"]
-            )
-            with running(app) as address:
-                yield address
+        index = Index.open(place / "store", "some/one")
+        index.add(place / "docs")
+        index.add_documents([Document("letter", "A letter about bees.", {"year": 2019})])
+        index.search("bees")
+        service = Service(index, serve_files=True)
+    with running(application(service, max_bytes=10**6, key=None, hosts=["*"])) as address:
+        yield address
 
 
 def opened(browser, address: str, **options):
@@ -110,7 +111,8 @@ def test_a_question_is_answered_and_the_sentence_is_marked(page) -> None:
     assert best.locator(".title").text_content() == "1. harbour.txt"
     assert best.locator(".file").text_content() == "harbour.txt"
     assert page.locator(".file a").count() == 0
-    assert best.locator("mark").text_content() == ANSWERS["harbour"]
+    # Short sentences are joined to one unit.
+    assert best.locator("mark").text_content().startswith(ANSWERS["harbour"])
     assert "score" in best.locator(".scores").text_content()
     # The passage stands two thirds into the document, and so does its mark in the bar.
     bar = best.locator(".where").bounding_box()
@@ -123,7 +125,7 @@ def test_the_document_opens_scrolled_to_the_passage(page) -> None:
     ask(page, QUESTIONS["orchard"])
     page.locator(".title").first.click()
     page.wait_for_selector("#text mark")
-    assert page.locator("#text mark").first.text_content() == ANSWERS["orchard"]
+    assert page.locator("#text mark").first.text_content().startswith(ANSWERS["orchard"])
     assert len(page.text_content("#text").split()) > 2_000
     assert page.evaluate("document.getElementById('text').scrollTop") > 500
     seen = page.locator("#text mark").first.bounding_box()
@@ -301,7 +303,7 @@ def test_a_key_is_asked_for_once(browser, serve) -> None:
         # A link could not bring the key.
         with context.expect_page() as other:
             page.locator(".file a").first.click()
-        other.value.wait_for_url("blob:*")
+        other.value.wait_for_url(re.compile("^blob:"))
         assert ANSWERS["harbour"] in other.value.text_content("body")
         assert len(asked) == 1
         context.close()
