@@ -97,7 +97,8 @@ class Sync:
             store: Open for writing.
             report: Takes what was removed, or why it was not.
         """
-        stored = [entry.id for entry in store.entries({SYNCED_FROM: self.name})]
+        # As a filter, a name with an asterisk would match others.
+        stored = [e.id for e in store.entries() if e.metadata.get(SYNCED_FROM) == self.name]
         report.gone = sorted(set(stored) - self._ids)
         if not report.gone:
             return
@@ -128,13 +129,13 @@ class Sync:
                 "id": item["id"],
                 "text": "" if callable(text) else text,
                 "title": item.get("title") or "",
-                "metadata": {**(item.get("metadata") or {}), SYNCED_FROM: self.name},
+                "metadata": item.get("metadata") or {},
             }
         )
         return SyncedSource(
             document.id,
             text if callable(text) else document.text,
-            document.metadata,
+            {**document.metadata, SYNCED_FROM: self.name},
             document.title,
             None if version is None else str(version),
         )

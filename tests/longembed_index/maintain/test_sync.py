@@ -44,6 +44,13 @@ def test_a_source_is_followed_and_other_documents_are_left_alone(index) -> None:
     assert index.search("budget", where={"synced_from": "wiki"})[0].document.id == "budget"
 
 
+def test_a_name_is_not_a_pattern(index) -> None:
+    index.sync(pages(), name="wiki")
+    index.sync([("news", "The harbour was closed."), ("old", "The old news.")], name="w*")
+    assert index.sync([("news", "The harbour was closed.")], name="w*").removed == ["old"]
+    assert ids(index) == ["budget", "letter", "news", "pets"]
+
+
 def test_a_source_that_vanished_empties_nothing(index) -> None:
     index.sync(pages(), name="wiki")
     for source in ([], [("other", "")], lambda: iter(())):
@@ -142,6 +149,8 @@ def test_mistakes(index) -> None:
     for item in ("text", ("id",), {"id": "a", "text": "t", "year": 1}):
         with pytest.raises(ConfigError, match="a source yields"):
             index.sync([item], name="wiki")
+    with pytest.raises(ConfigError, match="the metadata of a document is a Mapping, not a str"):
+        index.sync([("a", "t", "year=2019")], name="wiki")
 
 
 async def test_the_asynchronous_forms_do_the_same(index) -> None:
