@@ -45,10 +45,12 @@ docs: $(INSTALLED)  ## The site, in docs/_build/html; warnings are errors.
 clean:
 	rm -rf $(VENV) demo-store docs/_build docs/commands.md
 
-$(INSTALLED): pyproject.toml integrations/llama-index/pyproject.toml \
+$(INSTALLED): pyproject.toml integrations/langchain-longembed/pyproject.toml \
+		integrations/llama-index/pyproject.toml \
 		integrations/longembed-haystack/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]" \
+		--editable integrations/langchain-longembed \
 		--editable integrations/llama-index --editable integrations/longembed-haystack
 	# What they ask for beside (older hub and model libraries) cannot be installed here, nor is it used.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \

@@ -17,9 +17,11 @@ COMMANDS = "commands.md"
 # Here, and not by autodoc, which sets TYPE_CHECKING: classes of pydantic do not stand that.
 for name in (
     "chroma_longembed",
+    "lancedb_longembed.embedding_function",
     "langchain_longembed.compressors",
     "langchain_longembed.retrievers",
     "haystack_integrations.components.embedders.longembed",
+    "haystack_integrations.components.retrievers.longembed",
     "llama_index.embeddings.longembed",
     "llama_index.postprocessor.longembed",
     "llama_index.retrievers.longembed",

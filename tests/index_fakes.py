@@ -62,6 +62,9 @@ class FakeModel:
     def model(self) -> FakeModel:
         return self
 
+    def get_embedding_dimension(self) -> int:
+        return DIMENSIONS
+
     @property
     def provenance(self) -> Provenance:
         return Provenance(self.settings, self.fingerprint)

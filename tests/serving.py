@@ -17,6 +17,7 @@ pytest.importorskip("fastapi")
 
 import uvicorn
 
+from longembed_index.search.ranking import Ranking
 from longembed_serve.application import server_config
 
 
@@ -58,6 +59,7 @@ class FakeIndex:
         self.may.set()
         settings = SimpleNamespace(model_name="fake")
         self.model = SimpleNamespace(model=self, settings=settings)
+        self.ranking = Ranking()
 
     def search(self, query: str, k: int, **options: Any) -> list[Any]:
         """Find nothing."""

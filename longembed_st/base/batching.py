@@ -14,6 +14,25 @@ LEAST_FILL = 0.75
 ALWAYS_PADDABLE_LENGTH = 48
 """Tokens. Padding texts this short costs less than another call of the model."""
 
+FIXED_WIDTH = 64
+"""Tokens. On MPS, the width of a padded batch is a multiple of it."""
+
+
+def padded_width(longest: int, window: int, device_type: str) -> int:
+    """Return the width of a batch that is padded.
+
+    MPS compiles a graph for each shape, so there are few widths; elsewhere a batch is as wide as
+    its longest row.
+
+    Args:
+        longest: Tokens of the longest row.
+        window: The original window, which padding does not exceed.
+        device_type: The type of the torch device.
+    """
+    if device_type != "mps":
+        return longest
+    return max(longest, min(window, -(-longest // FIXED_WIDTH) * FIXED_WIDTH))
+
 
 def token_budget_batches(
     lengths: Sequence[int], token_budget: int, paddable_length: int = PADDABLE_LENGTH

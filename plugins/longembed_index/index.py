@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.document import Document, Entry
+from longembed_index.document import Entry
 from longembed_index.documents.files import FoundFiles, find_files
 from longembed_index.documents.parsing import Limits, Parser
-from longembed_index.documents.sources import Source, TextSource, to_document
+from longembed_index.documents.tables import JSON_LINES, items_of, json_lines
 from longembed_index.errors import NO_DOCUMENTS
-from longembed_index.index_reader import IndexReader
-from longembed_index.maintain.embed_ahead import EmbeddedAhead, embed_ahead
+from longembed_index.index_writer import IndexWriter, ignore
+from longembed_index.maintain.embed_ahead import embed_ahead
 from longembed_index.maintain.embedding import Embed, embedder_of, storable_model
-from longembed_index.maintain.ingest import ingest
 from longembed_index.maintain.reindex import Reindexed, reindex
-from longembed_index.maintain.report import OnStep, Outcome, Report, with_steps
+from longembed_index.maintain.report import OnOutcome, OnStep, Report, with_steps
+from longembed_index.maintain.sync import Sync
 from longembed_index.maintain.watch import changed_files
 from longembed_index.resources import Resources, of_this_machine
 from longembed_index.search.ranking import Ranking
@@ -30,18 +29,12 @@ from longembed_st.errors import ConfigError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from longembed_index.store.protocol import Store
 
-OnOutcome = Callable[[Outcome], None]
 OnMessage = Callable[[str], None]
 PathLike = str | os.PathLike[str]
 
 
-def _ignore(*arguments: object) -> None:
-    """Do nothing."""
-
-
-class Index(IndexReader):
+class Index(IndexWriter):
     """Documents that can be searched by words and vectors, in a store on disk.
 
     It is opened once and answers many questions. Threads may share it, a forked child may go on
@@ -129,9 +122,9 @@ class Index(IndexReader):
         prune_empty_root: bool = False,
         whiten: bool = False,
         limits: Limits | None = None,
-        on_outcome: OnOutcome = _ignore,
-        on_step: OnStep = _ignore,
-        on_message: OnMessage = _ignore,
+        on_outcome: OnOutcome = ignore,
+        on_step: OnStep = ignore,
+        on_message: OnMessage = ignore,
     ) -> Report:
         """Bring the index up to date with files and folders.
 
@@ -186,49 +179,55 @@ class Index(IndexReader):
             on_step=on_step,
         )
 
-    def add_documents(
+    def sync(
         self,
-        documents: Iterable[Document | Mapping[str, Any]],
+        source: PathLike | Iterable[Any] | Callable[[], Iterable[Any]],
         *,
-        on_outcome: OnOutcome = _ignore,
-        on_step: OnStep = _ignore,
+        name: str | None = None,
+        allow_empty: bool = False,
+        on_outcome: OnOutcome = ignore,
+        on_step: OnStep = ignore,
+        **options: Any,
     ) -> Report:
-        """Add documents, or replace those of the same id.
+        """Make the index like a source: add what is new, replace what changed, remove the rest.
 
-        A document that is equal to the stored one is left alone; if only its title or metadata
-        have changed, it is not embedded again.
+        Nothing is removed if the source raises an error, or if none of its stored documents would
+        be left. Documents from elsewhere are never removed.
 
         Args:
-            documents: Documents, or mappings with `id`, `text`, and perhaps `metadata` and `title`.
+            source: A folder; a file with a JSON object in each line (.jsonl or .ndjson); or
+                documents, or a function that returns them: whatever `add_documents` takes, or
+                tuples (id, text, metadata, version). If there is a version, a document whose
+                version is the stored one is unchanged, and its text, which may be a function that
+                returns it, is not looked at.
+            name: Stands for the source in the next run; kept in the field `synced_from` of the
+                metadata. Of a file, its path without it; a folder needs none.
+            allow_empty: Remove documents even if none of the source would be left.
             on_outcome: The same as for `add`.
             on_step: The same as for `add`.
+            **options: For a folder, those of `add`.
 
         Returns:
-            What became of every document.
+            What became of every document; `removed` has those that were removed.
 
         Raises:
-            ConfigError: If a mapping has other keys.
+            ConfigError: If the source has no name, or does not yield documents.
+            InputError: If the file cannot be read to its end.
             StoreError: If the store cannot be written.
         """
-        sources: Iterable[Source] = (TextSource(to_document(document)) for document in documents)
-        if isinstance(documents, Sequence):
-            sources = list(sources)
-        return self._ingest(sources, on_outcome=on_outcome, on_step=on_step)
-
-    def delete(self, ids: Iterable[str]) -> int:
-        """Remove documents, and return how many there were.
-
-        Args:
-            ids: Their ids; those that do not exist are passed over.
-
-        Raises:
-            StoreError: If the store does not exist, or cannot be written.
-        """
-        self._resources.existing_store()
-        with self.writing() as store:
-            before = len(store)
-            store.write([], delete=[ids] if isinstance(ids, str) else list(ids))
-            return before - len(store)
+        calls: dict[str, Any] = {"on_outcome": on_outcome, "on_step": on_step}
+        if isinstance(source, str | os.PathLike):
+            path = Path(source)
+            if path.suffix not in JSON_LINES:
+                options = {**options, "prune": True, "prune_empty_root": allow_empty}
+                return self.add(path, **calls, **options)
+            name, source = name or os.path.realpath(path), json_lines(path)
+        if options:
+            raise ConfigError(f"{', '.join(options)}: only for a folder")
+        if not name:
+            raise ConfigError("give the source a name: sync(..., name='wiki')")
+        sync = Sync(name, items_of(source() if callable(source) else source), allow_empty)
+        return self._ingest(sync.sources(), finish=sync.remove_vanished, **calls)
 
     def watch(
         self, *paths: PathLike, changes: Iterable[set[Path]] | None = None, **options: Any
@@ -262,9 +261,9 @@ class Index(IndexReader):
         drop_old: bool = False,
         allow_missing: bool = False,
         restart: bool = False,
-        on_outcome: OnOutcome = _ignore,
-        on_step: OnStep = _ignore,
-        on_message: OnMessage = _ignore,
+        on_outcome: OnOutcome = ignore,
+        on_step: OnStep = ignore,
+        on_message: OnMessage = ignore,
         **settings: Any,
     ) -> Reindexed:
         """Embed every document again, with another model or other settings.
@@ -330,25 +329,6 @@ class Index(IndexReader):
             self._resources.keep_query_encoder(sum(entry.tokens for entry in self.documents()))
         return result
 
-    def drop_replaced(self) -> list[str]:
-        """Delete the vectors that reindexing has kept, and return their names."""
-        self._resources.existing_store()
-        with self.writing() as store:
-            return store.drop_replaced()
-
-    def writing(
-        self, *, on_step: OnStep = _ignore, wait: float | None = None
-    ) -> AbstractContextManager[Store]:
-        """Open the store for writing, and bring the words up to date when the block ends.
-
-        Other writers are kept out meanwhile. A new store is created.
-
-        Args:
-            on_step: The same as for `add`.
-            wait: The seconds to wait for another writer; as the index was opened without it.
-        """
-        return self._resources.writing(on_step, wait)
-
     def _add_found(
         self,
         found: FoundFiles,
@@ -369,28 +349,4 @@ class Index(IndexReader):
         report.add_failed(found.unreadable)
         report.skipped = [str(path) for path in found.skipped]
         report.links = [str(path) for path in found.links]
-        return report
-
-    def _ingest(
-        self,
-        sources: Iterable[Source],
-        embed: Embed | None = None,
-        *,
-        wait: float | None = None,
-        ahead: EmbeddedAhead | None = None,
-        on_outcome: OnOutcome = _ignore,
-        on_step: OnStep = _ignore,
-        **options: Any,
-    ) -> Report:
-        model = None if embed is None else self.model
-        total = sum(s.size for s in sources) if isinstance(sources, Sequence) else 0
-        on_outcome = with_steps(on_outcome, on_step, total)
-        with self._resources.writing(on_step, wait) as store:
-            if embed is None:
-                embed = self._resources.embedder(store, on_step)
-                embed = embed if ahead is None else ahead.before(embed, store.info)
-            elif model is not None:
-                model.refuse_incompatible(store.info.provenance, "the store")
-            report = ingest(sources, store, embed, on_outcome=on_outcome, **options)
-        self._resources.keep_query_encoder(report.tokens)
         return report

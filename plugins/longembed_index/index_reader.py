@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from longembed_index.document import Context, Document, Entry, Hit, Record
 from longembed_index.documents.files import find_files, is_missing
@@ -37,6 +39,23 @@ if TYPE_CHECKING:
 
 
 Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+
+
+def in_thread(
+    method: Callable[Arguments, Answer],
+) -> Callable[Arguments, Coroutine[Any, Any, Answer]]:
+    """Return an asynchronous form of a method, which computes in a thread.
+
+    Args:
+        method: The method. When its caller is cancelled, it runs to its end nevertheless.
+    """
+
+    @functools.wraps(method)
+    async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return await asyncio.to_thread(method, *args, **kwargs)
+
+    return run
 
 
 class IndexReader:
@@ -208,6 +227,8 @@ class IndexReader:
             ),
         )
 
+    asearch = in_thread(search)
+
     def context(
         self,
         question: str,
@@ -251,6 +272,8 @@ class IndexReader:
                 parsed, measure=measure, where=where, **asked
             ),
         )
+
+    acontext = in_thread(context)
 
     def _ask(
         self, query: str, mode: Mode | None, weight: float | None, ask: Callable[..., Answer]

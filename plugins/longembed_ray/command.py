@@ -14,8 +14,8 @@ from longembed_ray.reading import find_inputs
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.index import Index, OnOutcome
-    from longembed_index.maintain.report import Report
+    from longembed_index.index import Index
+    from longembed_index.maintain.report import OnOutcome, Report
     from longembed_st.base.settings import ModelSettings
 
 

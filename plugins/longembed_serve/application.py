@@ -22,6 +22,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from longembed_index.errors import StoreError
+from longembed_serve.files import file_response
 from longembed_serve.limits import Limits, error_body
 from longembed_serve.mcp_server import http_sessions
 from longembed_serve.metrics import Metrics, Observed
@@ -32,6 +33,7 @@ from longembed_serve.schemas import (
     ContextRequest,
     DocumentRequest,
     EmbeddingsRequest,
+    FileRequest,
     RerankRequest,
     SearchRequest,
 )
@@ -70,7 +72,8 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         key: The API key that requests must send; None if they need none.
         hosts: The host names that requests may use; "*" for any.
     """
-    sessions = http_sessions(service.index, hosts, max_bytes)
+    metrics = Metrics(service)
+    sessions = http_sessions(service.index, hosts, max_bytes, metrics.count_tool)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +87,6 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
         lifespan=lifespan,
     )
     _answer_errors(app)
-    metrics = Metrics(service)
     _routes(app, service, metrics)
     app.router.routes.append(Route("/mcp", StreamableHTTPASGIApp(sessions)))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
@@ -211,12 +213,27 @@ def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
                 "documents": documents,
                 "waiting": service.waiting,
                 "reranker": service.reranker is not None,
+                "files": service.serve_files,
             }
         )
+
+    if service.serve_files:
+        app.add_api_route("/file", _file_route(service))
 
     for path, (name, kind) in _PAGE.items():
         content = (files("longembed_serve") / "page" / name).read_bytes()
         app.add_api_route(path, _constant(content, kind), include_in_schema=False)
+
+
+def _file_route(service: Service) -> Callable[..., Any]:
+    async def file(request: Request, source: str) -> Response:
+        """Return the file that a document of the index was read from."""
+        body = FileRequest(source=source)
+        queued = service.queued(lambda body: service.file(body.source), body)
+        ((name, content),) = await _results(request, [queued])
+        return file_response(name, content)
+
+    return file
 
 
 def _constant(content: bytes, kind: str) -> Callable[[], Any]:

@@ -82,6 +82,14 @@ def serve(
             help="A name by which the server may be called, beside its address. Repeatable.",
         ),
     ] = None,
+    serve_files: Annotated[
+        bool,
+        typer.Option(
+            "--serve-files",
+            help="Let the page link to the files of the documents: those that the store has read, "
+            "and no others.",
+        ),
+    ] = False,
     log_requests: Annotated[
         bool,
         typer.Option(
@@ -128,7 +136,13 @@ def serve(
     settings = settings_from_options(device=device, dtype=dtype, backend=backend)
     with loading(console):
         index = open_index(store, collection, model=model, settings=settings)
-        service = Service(index, reranker=reranker, max_waiting=most_waiting * 1_000_000, name=name)
+        service = Service(
+            index,
+            reranker=reranker,
+            max_waiting=most_waiting * 1_000_000,
+            name=name,
+            serve_files=serve_files,
+        )
     hosts = ["*"] if not _is_loopback(host) and not allow_host else _names(host, allow_host)
     app = application(service, max_bytes=most_body * 1_000_000, key=key, hosts=hosts)
     config = server_config(app, host, port, grace)

@@ -80,7 +80,9 @@ class Limits:
             if message["type"] == "http.response.start":
                 is_started = True
                 if scope["path"] not in self._documentation:
-                    message = {**message, "headers": [*message["headers"], *HEADERS]}
+                    own = {name for name, _ in message["headers"]}
+                    headers = [header for header in HEADERS if header[0] not in own]
+                    message = {**message, "headers": [*message["headers"], *headers]}
             await send(message)
 
         try:

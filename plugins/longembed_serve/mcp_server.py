@@ -84,11 +84,16 @@ _TOOLS: Mapping[str, _Tool] = {
 }
 
 
-def mcp_server(index: Index) -> Server[Any]:
+OnCall = Callable[[str], None]
+"""Called with the name of each tool that is called."""
+
+
+def mcp_server(index: Index, on_call: OnCall | None = None) -> Server[Any]:
     """Return a server of the protocol whose tools read an index.
 
     Args:
         index: The index; the caller closes it.
+        on_call: Called with the name of each tool that is called.
     """
 
     async def list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -99,6 +104,8 @@ def mcp_server(index: Index) -> Server[Any]:
         if tool is None:
             names = ", ".join(_TOOLS)
             raise MCPError(INVALID_PARAMS, f"there is no tool {params.name!r}. There are {names}")
+        if on_call is not None:
+            on_call(params.name)
         return await asyncio.to_thread(_call, tool, index, params.arguments or {})
 
     return Server(
@@ -122,7 +129,7 @@ async def serve_stdio(index: Index) -> None:
 
 
 def http_sessions(
-    index: Index, hosts: Sequence[str], max_bytes: int
+    index: Index, hosts: Sequence[str], max_bytes: int, on_call: OnCall | None = None
 ) -> StreamableHTTPSessionManager:
     """Return what answers the requests of clients over HTTP; every request stands for itself.
 
@@ -131,6 +138,7 @@ def http_sessions(
         hosts: The host names that requests may use; a pattern such as "*" for any, which the
             caller checks.
         max_bytes: The size limit of a request's body, in bytes.
+        on_call: Called with the name of each tool that is called.
     """
     is_checked = not any("*" in host for host in hosts)
     names = [name for host in hosts for name in (host, f"{host}:*")]
@@ -140,7 +148,7 @@ def http_sessions(
         allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
     )
     return StreamableHTTPSessionManager(
-        mcp_server(index),
+        mcp_server(index, on_call),
         json_response=True,
         stateless=True,
         security_settings=security,

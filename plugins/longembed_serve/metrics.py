@@ -8,9 +8,17 @@ import re
 import time
 import uuid
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 if TYPE_CHECKING:
     from longembed_serve.service import Service
@@ -52,12 +60,27 @@ class Metrics:
             "longembed_tokens_not_read", "Tokens beyond what was read.", registry=registry
         )
         self._searches = Counter(
-            "longembed_searches", "Searches and contexts.", ("mode",), registry=registry
+            "longembed_searches",
+            "Searches and contexts, those of agents among them.",
+            ("mode",),
+            registry=registry,
+        )
+        self._tools = Counter(
+            "longembed_tool_calls", "Calls of tools by agents.", ("tool",), registry=registry
         )
         waiting = Gauge(
-            "longembed_waiting", "Texts and requests that wait for their turns.", registry=registry
+            "longembed_waiting",
+            "Texts and requests that wait for their turns.",
+            ("queue",),
+            registry=registry,
         )
-        waiting.set_function(lambda: service.waiting)
+        for queue in service.waiting_by_queue:
+            waiting.labels(queue).set_function(partial(_waiting_in, service, queue))
+        documents = Gauge("longembed_documents", "Documents in the store.", registry=registry)
+        documents.set_function(lambda: len(service.index))
+        # Memory, processor time and open files; nothing where the system does not tell.
+        ProcessCollector(registry=registry)
+        self._mode = service.index.ranking.mode
 
     def count_texts(self, coverages: Iterable[Coverage]) -> None:
         """Count texts that were embedded."""
@@ -68,7 +91,13 @@ class Metrics:
 
     def count_search(self, mode: str | None) -> None:
         """Count a search; the mode is None for that of the index."""
-        self._searches.labels(mode or "default").inc()
+        self._searches.labels(mode or self._mode).inc()
+
+    def count_tool(self, tool: str) -> None:
+        """Count a call of a tool by an agent."""
+        self._tools.labels(tool).inc()
+        if tool in ("search", "get_context"):
+            self.count_search(None)
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -77,6 +106,10 @@ class Metrics:
     def text(self) -> bytes:
         """Return all in the text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+def _waiting_in(service: Service, queue: str) -> int:
+    return service.waiting_by_queue[queue]
 
 
 class Observed:

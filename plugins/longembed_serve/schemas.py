@@ -141,3 +141,12 @@ class DocumentRequest(CostlyRequest):
     model_config = ConfigDict(extra="forbid")
 
     source: str
+
+
+class FileRequest(DocumentRequest):
+    """The id of a document whose file is asked for."""
+
+    @property
+    def cost(self) -> int:
+        """Return as much as a slow request has: few files at once are held in memory."""
+        return 10_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from longembed_index.documents.sources import FileSource
 from longembed_serve.batching import Batcher
 from longembed_serve.queues import Job, Queue
 from longembed_serve.schemas import CostlyRequest
-from longembed_st.errors import ConfigError
+from longembed_st.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from longembed_index.index import Index
@@ -44,6 +46,7 @@ class Service:
         reranker: Orders documents anew; None if that is not offered.
         max_waiting: The characters that may wait to be embedded.
         name: The name of the model for clients; None for its own.
+        serve_files: Whether to hand out the files that the documents were read from.
 
     Attributes:
         started: When the service was made, in seconds since 1970.
@@ -59,8 +62,9 @@ class Service:
         reranker: Reranker | None = None,
         max_waiting: int = MAX_WAITING,
         name: str | None = None,
+        serve_files: bool = False,
     ) -> None:
-        self.index, self.reranker = index, reranker
+        self.index, self.reranker, self.serve_files = index, reranker, serve_files
         self.started = int(time.time())
         self._name = name
         # Loaded now, so that no request waits for it and its errors are seen at the start.
@@ -112,7 +116,16 @@ class Service:
     @property
     def waiting(self) -> int:
         """Return the number of texts and requests that wait for their turns."""
-        return self.batcher.waiting + len(self._quick) + len(self._slow)
+        return sum(self.waiting_by_queue.values())
+
+    @property
+    def waiting_by_queue(self) -> dict[str, int]:
+        """Return how many texts, quick requests and slow requests wait for their turns."""
+        return {
+            "texts": self.batcher.waiting,
+            "quick requests": len(self._quick),
+            "slow requests": len(self._slow),
+        }
 
     def search(self, request: SearchRequest) -> list[dict[str, Any]]:
         """Return the documents that answer a question, best first, as plain data.
@@ -169,6 +182,31 @@ class Service:
         if document is None:
             raise NotFoundError(f"there is no document {document_id!r} in the index")
         return {"source": document.id, "text": document.text}
+
+    def file(self, document_id: str) -> tuple[str, bytes]:
+        """Return the name and the bytes of the file of a document.
+
+        Only what the index has read is returned: the bytes must have the stored hash. So an id that
+        names another file of this machine gives nothing.
+
+        Args:
+            document_id: The id of the document.
+
+        Raises:
+            NotFoundError: If there is no such document, or its file is gone or has changed.
+            StoreError: If the store cannot be read.
+        """
+        record = self.index.record(document_id)
+        path = Path(document_id)
+        if record is None or not path.is_absolute():
+            raise NotFoundError(f"there is no file {document_id!r} in the index")
+        try:
+            content = FileSource(path, 0).content()
+        except (InputError, ValueError):
+            content = b""
+        if hashlib.sha256(content).hexdigest() != record.content_hash:
+            raise NotFoundError(f"the file of {document_id!r} is gone, or has changed")
+        return path.name, content
 
     def rerank(self, request: RerankRequest) -> list[dict[str, Any]]:
         """Return documents in the order of their scores for a query.

@@ -96,7 +96,8 @@ def run(folder, models, tmp_path, monkeypatch):
     def running(code: str, **more: str) -> None:
         for name, folder in {**models, **more}.items():
             code = code.replace(f'"{name}', f'"{folder}')
-        exec(compile(code, "<piece>", "exec"), variables)
+        # Not with the annotations of this file.
+        exec(compile(code, "<piece>", "exec", dont_inherit=True), variables)
 
     return running
 

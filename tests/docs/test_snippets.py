@@ -38,6 +38,7 @@ KNOWN = {
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
     "integrations_10": "whole_report = ''",
+    "integrations_11": "whole_report = ''",
     "serving_1": "name = 'm'",
     "serving_2": "name = 'm'",
     "tuning_0": """

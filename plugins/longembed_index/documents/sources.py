@@ -16,7 +16,7 @@ from longembed_index.documents.parsed import Parsed, first_line
 from longembed_index.documents.parsing import DEFAULT_PARSER, Parser
 from longembed_index.documents.readers import is_parsed, reader_of, suffix_of
 from longembed_st.base.texts import has_text
-from longembed_st.errors import ConfigError, InputError, LongEmbedError
+from longembed_st.errors import InputError, LongEmbedError
 
 # Not to wait for the other end of a pipe, where there is such a thing.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -209,26 +209,6 @@ class TextSource:
     def read(self, content: bytes) -> Parsed:
         """Return the text and the title."""
         return Parsed(self.document.text, self.document.title)
-
-
-def to_document(value: Document | Mapping[str, Any]) -> Document:
-    """Return a document, or what a mapping describes as one.
-
-    Args:
-        value: A mapping has `id` and `text`, and perhaps `metadata` and `title`.
-
-    Raises:
-        ConfigError: If it has other keys.
-    """
-    if isinstance(value, Document):
-        return value
-    try:
-        return Document(**value)
-    except TypeError:
-        raise ConfigError(
-            "a document has id and text, and perhaps metadata and title, not "
-            f"{', '.join(map(repr, value))}"
-        ) from None
 
 
 def json_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:

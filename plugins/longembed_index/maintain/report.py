@@ -77,6 +77,10 @@ def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
     )
 
 
+OnOutcome = Callable[[Outcome], None]
+"""Called for a document as soon as its fate is settled."""
+
+
 @dataclass
 class Report:
     """What became of all documents of a run.

@@ -338,7 +338,7 @@ class StoreKindTests:
     def test_it_recognises_its_own_folders_only(self, kind: StoreKind, tmp_path: Path) -> None:
         """Folders of other things are left to others."""
         (tmp_path / "thesis").mkdir()
-        (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+        (tmp_path / "thesis" / "thesis.txt").write_text("years of work", encoding="utf8")
         (tmp_path / "store").mkdir()
         assert not any(map(kind.recognises, tmp_path.iterdir()))
         self.create(kind, tmp_path / "store", "a")

@@ -6,6 +6,7 @@ const KEY = "longembed-key";
 const SHOWN = 300; // Characters shown on each side of the best sentence.
 let chosen = -1;
 let asked = 0;
+let servesFiles = false;
 
 function made(tag, className, text) {
   const node = document.createElement(tag);
@@ -14,21 +15,27 @@ function made(tag, className, text) {
   return node;
 }
 
-async function post(path, body) {
-  const headers = { "content-type": "application/json" };
+async function request(path, options) {
   const key = sessionStorage.getItem(KEY);
-  if (key) headers.authorization = `Bearer ${key}`;
-  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
-  const answer = await response.json().catch(() => ({}));
+  const headers = key ? { ...options.headers, authorization: `Bearer ${key}` } : options.headers;
+  const response = await fetch(path, { ...options, headers });
   if (response.status === 401) {
     const given = window.prompt("The server's key:");
     if (given) {
       sessionStorage.setItem(KEY, given);
-      return post(path, body);
+      return request(path, options);
     }
   }
-  if (!response.ok) throw new Error(answer.error ? answer.error.message : `error ${response.status}`);
-  return answer;
+  if (!response.ok) {
+    const answer = await response.json().catch(() => ({}));
+    throw new Error(answer.error ? answer.error.message : `error ${response.status}`);
+  }
+  return response;
+}
+
+async function post(path, body) {
+  const headers = { "content-type": "application/json" };
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
 function percent(share) {
@@ -44,7 +51,49 @@ function scoresOf(hit) {
     ["words of the best passage", hit.scores.best_passage_words],
     ["of the best run", hit.scores.best_run_words],
   ].filter(([, value]) => value !== null && value !== undefined);
-  return [`score ${hit.score.toFixed(3)}`, ...parts.map(([n, v]) => `${n} ${v.toFixed(3)}`)].join(" · ");
+  const node = made("details", "scores");
+  node.append(made("summary", "", `score ${hit.score.toFixed(3)}`));
+  node.append(parts.map(([name, value]) => `${name} ${value.toFixed(3)}`).join(" · "));
+  return node;
+}
+
+// Of a file, its name; ids of other documents are shown as they are.
+function fileName(source) {
+  return source.split(/[\\/]/).pop() || source;
+}
+
+function fileNode(hit) {
+  const name = fileName(hit.source);
+  const page = hit.passages.length ? hit.passages[0].page : null;
+  const label = page ? `${name}, page ${page}` : name;
+  const node = made("p", "file");
+  node.title = hit.source;
+  if (!servesFiles || !/^(\/|\\\\|[A-Za-z]:)/.test(hit.source)) {
+    node.append(label);
+    return node;
+  }
+  const link = made("a", "", label);
+  const place = page && /\.pdf$/i.test(name) ? `#page=${page}` : "";
+  link.href = `file?source=${encodeURIComponent(hit.source)}${place}`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  link.addEventListener("click", (event) => openWithKey(event, link.href, place));
+  node.append(link);
+  return node;
+}
+
+// A link cannot bring the key, so the file is fetched with it.
+async function openWithKey(event, address, place) {
+  if (!sessionStorage.getItem(KEY)) return;
+  event.preventDefault();
+  const tab = window.open("");
+  try {
+    const content = await (await request(address, {})).blob();
+    tab.location = URL.createObjectURL(content) + place;
+  } catch (error) {
+    tab.close();
+    byId("message").textContent = error.message;
+  }
 }
 
 // Offsets count code points, and strings here are UTF-16.
@@ -108,7 +157,8 @@ function hitNode(hit) {
   title.type = "button";
   title.addEventListener("click", () => read(hit));
   heading.append(title);
-  node.append(heading, made("p", "scores", scoresOf(hit)), barOf(hit));
+  if (hit.is_answer === false) node.classList.add("unsure");
+  node.append(heading, fileNode(hit), barOf(hit));
   if (hit.copies.length) node.append(made("p", "place", `the same text: ${hit.copies.join(", ")}`));
   for (const passage of hit.passages || []) {
     const place = [`at ${percent(passage.share)} of the document`];
@@ -119,25 +169,66 @@ function hitNode(hit) {
   if (hit.tokens && hit.read < hit.tokens) {
     node.append(made("p", "place", `${hit.read} of ${hit.tokens} tokens were read`));
   }
+  node.append(scoresOf(hit));
   return node;
 }
 
-async function search(event) {
-  event.preventDefault();
+const SIGNS = { "<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "!=": "ne" };
+
+// "year>=2019, title=*.pdf" as the filter that the server takes.
+function filterOf(text) {
+  const where = {};
+  for (const condition of text.split(",").filter((part) => part.trim())) {
+    const parts = /^([^=<>!]+)(<=|>=|!=|=|<|>)(.*)$/.exec(condition);
+    if (!parts) throw new Error(`“${condition.trim()}” is not a filter; write year>=2019 or title=*.pdf`);
+    const [key, sign, value] = parts.slice(1).map((part) => part.trim());
+    if (sign === "=") {
+      where[key] = value;
+    } else {
+      const isNumber = sign !== "!=" && value !== "" && Number.isFinite(Number(value));
+      where[key] = { ...where[key], [SIGNS[sign]]: isNumber ? Number(value) : value };
+    }
+  }
+  return where;
+}
+
+// The question stands in the address, so that it can be bookmarked, sent and gone back to.
+const FIELDS = { q: "query", mode: "mode", where: "where" };
+
+function toAddress() {
+  const asked = new URLSearchParams();
+  for (const [name, id] of Object.entries(FIELDS)) {
+    if (byId(id).value) asked.set(name, byId(id).value);
+  }
+  if (byId("rerank").checked) asked.set("careful", "1");
+  const address = `?${asked}`;
+  if (address !== window.location.search) window.history.pushState(null, "", address);
+}
+
+function fromAddress() {
+  const asked = new URLSearchParams(window.location.search);
+  for (const [name, id] of Object.entries(FIELDS)) byId(id).value = asked.get(name) || "";
+  byId("rerank").checked = asked.has("careful");
+  byId("hits").replaceChildren();
+  byId("message").textContent = "";
+  if (byId("query").value) search();
+}
+
+async function search() {
   const query = byId("query").value;
   const turn = ++asked;
   byId("message").textContent = "Searching …";
   try {
-    const body = { query, k: 10, rerank: byId("rerank").checked };
+    const body = { query, k: 10, rerank: byId("rerank").checked, where: filterOf(byId("where").value) };
     if (byId("mode").value) body.mode = byId("mode").value;
     const { hits } = await post("search", body);
     if (turn !== asked) return;
     byId("hits").replaceChildren(...hits.map(hitNode));
     const isAnswered = hits.some((hit) => hit.is_answer);
-    const nearest = `Nothing here seems to answer that; these ${hits.length} are the nearest.`;
+    const count = hits.length === 1 ? "1 document" : `${hits.length} documents`;
     byId("message").textContent = !hits.length
       ? "No document has that."
-      : isAnswered ? `${hits.length} documents` : nearest;
+      : isAnswered ? count : `Nothing fits well. The nearest: ${count}.`;
     chosen = -1;
   } catch (error) {
     if (turn === asked) byId("message").textContent = error.message;
@@ -196,12 +287,19 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "k") choose(-1);
 });
 
-byId("search").addEventListener("submit", search);
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  toAddress();
+  search();
+});
+window.addEventListener("popstate", fromAddress);
 byId("close").addEventListener("click", () => byId("reader").close());
 fetch("healthz")
   .then((response) => response.json())
   .then((about) => {
     byId("about").textContent = `${about.documents} documents · ${about.model}`;
-    byId("rerank").disabled = !about.reranker;
+    byId("careful").hidden = !about.reranker;
+    servesFiles = Boolean(about.files);
   })
-  .catch(() => {});
+  .catch(() => {})
+  .finally(fromAddress);

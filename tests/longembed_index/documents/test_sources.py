@@ -14,9 +14,8 @@ from longembed_index.documents.sources import (
     json_metadata,
     parsed_of,
     readable_of,
-    to_document,
 )
-from longembed_st.errors import ConfigError, InputError
+from longembed_st.errors import InputError
 from longembed_st.extras import MissingExtraError
 
 
@@ -81,9 +80,3 @@ def test_metadata_that_json_does_not_keep_is_refused() -> None:
     for value in (float("nan"), float("inf"), (1, 2), {1: "a"}, {"a", "b"}, b"bytes", object()):
         with pytest.raises(InputError, match=r"metadata that is not JSON: 'key': .*Use strings"):
             TextSource(Document("a", "text", {"key": value})).content()
-
-
-def test_a_mapping_describes_a_document() -> None:
-    assert to_document({"id": "x/a", "text": "t"}) == Document("x/a", "t", {}, "a")
-    with pytest.raises(ConfigError, match=r"id and text.*not 'id', 'txt'"):
-        to_document({"id": "a", "txt": "t"})

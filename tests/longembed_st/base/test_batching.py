@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longembed_st.base.batching import token_budget_batches
+from longembed_st.base.batching import padded_width, token_budget_batches
 
 lengths = st.lists(st.integers(1, 9000), max_size=60)
 budgets = st.integers(1, 20_000)
@@ -41,3 +41,11 @@ def test_padding_never_outweighs_the_text(lengths, budget):
             assert len(set(real)) == 1, "a long text would be padded and masked"
         elif max(real) > 64:
             assert min(real) >= max(real) / 2
+
+
+def test_widths_are_rounded_up_on_mps_only_and_within_the_window():
+    widths = [padded_width(length, 500, "mps") for length in (1, 64, 65, 450, 500)]
+    assert widths == [64, 64, 128, 500, 500]
+    assert padded_width(65, 500, "cpu") == padded_width(65, 500, "cuda") == 65
+    # A window that is smaller than one step, and a row that is longer than the window.
+    assert (padded_width(20, 32, "mps"), padded_width(40, 32, "mps")) == (32, 40)

@@ -1,0 +1,125 @@
+"""Documents that a program hands over: one by one, as rows of a table, or as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from longembed_index.document import Document
+from longembed_st.base.texts import escaped
+from longembed_st.errors import ConfigError, InputError
+
+FIELDS = ("id", "text", "title", "metadata", "version")
+"""What a document has; other columns of a table are metadata."""
+
+JSON_LINES = (".jsonl", ".ndjson")
+"""Suffixes of files that have a JSON object in each line."""
+
+
+def items_of(documents: Iterable[Any]) -> Iterator[Any]:
+    """Yield the items of an iterable, or the rows of a table as mappings.
+
+    Args:
+        documents: Any iterable; a DataFrame of pandas or Polars; a table, a record batch, a dataset
+            or a reader of Arrow. In a row, values that are missing are left out, dates become text,
+            and columns that a document does not have become metadata.
+    """
+    table: Any = documents
+    if hasattr(table, "itertuples"):
+        names = [str(name) for name in table.columns]
+        for values in table.itertuples(index=False, name=None):
+            yield _row(zip(names, values, strict=True))
+    elif hasattr(table, "iter_rows"):
+        yield from (_row(row.items()) for row in table.iter_rows(named=True))
+    else:
+        whole = [table] if hasattr(table, "to_pylist") else table
+        for item in table.to_batches() if hasattr(table, "to_batches") else whole:
+            # A reader of Arrow yields batches, too.
+            if hasattr(item, "to_pylist"):
+                yield from (_row(row.items()) for row in item.to_pylist())
+            else:
+                yield item
+
+
+def json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a file that has a JSON object in each line.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: If it cannot be read, or a line is not an object.
+    """
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                number += 1
+                if line.strip():
+                    item = json.loads(line)
+                    if not isinstance(item, dict):
+                        raise ValueError(f"a {type(item).__name__}, not an object")
+                    yield _row(item.items())
+    except OSError as error:
+        raise InputError(f"{escaped(path)} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{escaped(path)}, line {number}, is not a JSON object: {error}") from None
+
+
+def to_document(value: Document | Mapping[str, Any]) -> Document:
+    """Return a document, or what a mapping describes as one.
+
+    Args:
+        value: A mapping has `id` and `text`, and perhaps `metadata` and `title`.
+
+    Raises:
+        ConfigError: If it has other keys, or values of other types.
+    """
+    if isinstance(value, Document):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            "a document is a Document, or a mapping with id and text, not a "
+            f"{type(value).__name__}: {value!r:.80}"
+        )
+    document = {**value}
+    if isinstance(document.get("id"), int):
+        document["id"] = str(document["id"])
+    for name, kind in (("id", str), ("text", str), ("title", str), ("metadata", Mapping)):
+        if name in document and not isinstance(document[name], kind):
+            raise ConfigError(
+                f"the {name} of a document is a {kind.__name__}, not a "
+                f"{type(document[name]).__name__}: {document[name]!r:.80}"
+            )
+    try:
+        return Document(**document)
+    except TypeError:
+        raise ConfigError(
+            "a document has id and text, and perhaps metadata and title, not "
+            f"{', '.join(map(repr, value))}"
+        ) from None
+
+
+def _row(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    values = {name: plain for name, value in cells if (plain := _plain(value)) is not None}
+    row = {name: value for name, value in values.items() if name in FIELDS}
+    others = {name: value for name, value in values.items() if name not in FIELDS}
+    if others:
+        row["metadata"] = {**others, **row.get("metadata", {})}
+    # Reported as empty, as a document of a file is.
+    return {"text": "", **row} if "id" in row else row
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; None if it is missing."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    # NaN is not equal to itself; pandas has two more names for nothing.
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, float) and value != value:
+        return None
+    return value.isoformat() if isinstance(value, date | time) else value
