@@ -48,16 +48,16 @@ class Measure:
     """A budget of words or tokens, and how they are counted.
 
     Attributes:
-        most: The largest number of words or tokens.
+        budget: The largest number of words or tokens.
         count: Returns the number of words or tokens of a text.
     """
 
-    most: int
+    budget: int
     count: Callable[[str], int]
 
     def holds(self, text: str) -> bool:
         """Return whether a text fits into the budget."""
-        return self.count(text) <= self.most
+        return self.count(text) <= self.budget
 
 
 def measure_of(
@@ -107,11 +107,11 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
         the order of its text.
     """
     selection = _Selection(candidates, measure)
-    least = measure.most // _RUNS
-    long_words = max(min(80 + measure.most // 5, measure.most * 3 // 4, 400), RUN_WORDS, least)
+    least = measure.budget // _RUNS
+    long_words = max(min(80 + measure.budget // 5, measure.budget * 3 // 4, 400), RUN_WORDS, least)
     runs = _runs_best_first(candidates, long_words, LONG_AROUND, LONG_VECTORS)
-    selection.add_all(runs, LONG_SHARE * measure.most)
-    selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.most)
+    selection.add_all(runs, LONG_SHARE * measure.budget)
+    selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.budget)
     if runs and not selection.chosen:
         selection.add_beginning(*runs[0][:2])
     text = selection.text()
@@ -174,7 +174,7 @@ class _Selection:
         for count in range(len(new), 0, -1):
             self.chosen[number] = sorted([*before, *new[:count]])
             size = self._measure.count(self.text())
-            if size <= self._measure.most:
+            if size <= self._measure.budget:
                 self._size = size
                 return count == len(new)
         self.chosen[number] = before

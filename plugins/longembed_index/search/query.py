@@ -71,7 +71,7 @@ class Query:
         lexical: The question's words in this index; None for vectors alone.
         weight: The weight of the vectors, from 0 to 1; the words have the rest.
         documents: The number of documents in the store.
-        few: The sorted ids of all documents, if they are few enough to score all; otherwise None.
+        all_ids: The sorted ids of all documents if all are scored; None in a large store.
         where: The filter of the documents, or None.
         among: The ids of the documents that match the filter; None without a filter.
         sentences: The sentences of the store's documents.
@@ -85,7 +85,7 @@ class Query:
     lexical: LexicalQuery | None
     weight: float
     documents: int
-    few: list[str] | None
+    all_ids: list[str] | None
     where: Where | None
     among: Set[str] | None
     sentences: SentenceCache
@@ -152,8 +152,8 @@ class Query:
             if known:
                 id_sets = known if self.among is None else [*known, self.among]
                 return sorted(set(id_sets[0]).intersection(*id_sets[1:])), True
-        if self.few is not None:
-            return self.few, True
+        if self.all_ids is not None:
+            return self.all_ids, True
         among = self.among
         available = self.documents if among is None else len(among)
         by_vectors = [] if self.dense is None else self.dense.candidates(most, among, self.where)

@@ -219,11 +219,11 @@ class RunScores:
         """
         weight = min(vectors * self._weight, 1)
         firsts, own = np.arange(len(self.sentences)), self.sentences.runs(words)
-        scores = self.of(firsts, own.ends, words, own.lengths, weight)
+        scores = self.score_ranges(firsts, own.ends, words, own.lengths, weight)
         if around is None:
             return scores
         wide = self.sentences.runs(around.words)
-        more = self.of(firsts, wide.ends, around.words, wide.lengths, weight)
+        more = self.score_ranges(firsts, wide.ends, around.words, wide.lengths, weight)
         more = more[self.sentences.around(words, around.words)]
         return np.asarray((1 - around.weight) * scores + around.weight * more)
 
@@ -258,9 +258,9 @@ class RunScores:
         lengths = self.sentences.lengths
         rows = np.arange(first, end)
         of_rows = None if lengths is None else lengths[rows]
-        return first + int(np.argmax(self.of(rows, rows + 1, np.inf, of_rows)))
+        return first + int(np.argmax(self.score_ranges(rows, rows + 1, np.inf, of_rows)))
 
-    def of(
+    def score_ranges(
         self,
         firsts: Integers,
         ends: Integers,

@@ -114,7 +114,9 @@ def test_one_of_both_counts_alone() -> None:
     assert words > 0
     lengths = case.sentences().runs(30).lengths
     rows = np.arange(len(ends))
-    assert case.scores(0.9, vectors=False).of(rows, ends, 60, lengths) == pytest.approx(own)
+    assert case.scores(0.9, vectors=False).score_ranges(rows, ends, 60, lengths) == pytest.approx(
+        own
+    )
     nothing, cosines = case.scores(0.1, words=False).best()
     assert np.isnan(nothing)
     assert -1 <= cosines <= 1
