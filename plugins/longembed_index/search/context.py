@@ -113,7 +113,7 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     selection.add_all(runs, LONG_SHARE * measure.budget)
     selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.budget)
     if runs and not selection.chosen:
-        selection.add_beginning(*runs[0][:2])
+        selection.add_beginning(*runs[0])
     text = selection.text()
     return Context(
         text,
@@ -162,15 +162,18 @@ class _Selection:
                 break
             misses += not self._add(number, range(first, end))
 
-    def _add(self, number: int, rows: Iterable[int]) -> bool:
+    def _add(self, number: int, rows: range) -> bool:
         """Add as many sentences of a run as fit, and return whether all of them do.
+
+        Headings and tables of contents are left out; the heading of a passage is before it.
 
         Args:
             number: The index of the document.
             rows: The sentences of the run, of which some may be chosen already.
         """
         before = self.chosen.get(number, [])
-        new = [row for row in rows if row not in before]
+        is_content = self._candidates[number][1].sentences.is_content
+        new = [row for row in rows if is_content[row] and row not in before]
         for count in range(len(new), 0, -1):
             self.chosen[number] = sorted([*before, *new[:count]])
             size = self._measure.count(self.text())
@@ -182,14 +185,16 @@ class _Selection:
             del self.chosen[number]
         return not new
 
-    def add_beginning(self, number: int, row: int) -> None:
-        """Add the beginning of a sentence that does not fit, cut after a word if it has several.
+    def add_beginning(self, number: int, first: int, end: int) -> None:
+        """Add the beginning of a run, none of whose sentences fits, cut after a word if it can be.
 
         Args:
             number: The index of the document.
-            row: The sentence, the only one that is chosen.
+            first: The first sentence of the run.
+            end: The sentence after the last.
         """
         document, scores, _ = self._candidates[number]
+        row = first + int(np.argmax(scores.sentences.is_content[first:end]))
         start, end = scores.sentences.ranges[row].tolist()
         stops = [start + word.end() for word in re.finditer(r"\S+", document.text[start:end])]
         if len(stops) == 1:

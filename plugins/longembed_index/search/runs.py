@@ -8,6 +8,7 @@ different documents and queries can be compared.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.documents.places import HEADING
+from longembed_index.documents.places import headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, words_in
 from longembed_index.errors import StoreError
@@ -52,6 +53,12 @@ AROUND = Around(400, 1 / 3)
 """The text around a passage that is shown."""
 
 
+_LEADERS = re.compile(r"(?:[.·…][ \u00a0]?){5,}")
+"""The dots between a title and its page number in a table of contents."""
+
+_WORDS_OF_ENTRY = 15
+"""Of a sentence unit that is a part of a table of contents, each entry has fewer words."""
+
 _LAST = np.iinfo(np.int64).max
 
 
@@ -75,15 +82,19 @@ class Sentences:
     Attributes:
         ranges: Half-open ranges of characters in text order, shape (sentences, 2).
         words: The number of words before each sentence, and of all, shape (sentences + 1,).
-        borders: The sentences that are headings, ascending. A run ends before the next one.
+        borders: The sentences at which sections begin, with one or several headings, ascending. A
+            run ends before the next one.
         sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
             vectors.
+        is_content: Whether each sentence is more than a heading or a part of a table of contents,
+            shape (sentences,). A passage has one at least, unless the document has none.
     """
 
     ranges: Integers
     words: Integers
     borders: Integers
     sums: NDArray[np.float32] | None
+    is_content: NDArray[np.bool_]
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -94,6 +105,15 @@ class Sentences:
         """Return the approximate memory of the sentences, in bytes."""
         vectors = 0 if self.sums is None else self.sums.nbytes
         return vectors + (64 + 16 * len(self._runs)) * len(self)
+
+    def have_content(self, ends: Integers) -> NDArray[np.bool_]:
+        """Return whether some sentence of each run has content, shape (sentences,).
+
+        Args:
+            ends: The sentence after the last of the run from each sentence on.
+        """
+        before = np.append(0, np.cumsum(self.is_content))
+        return before[ends] > before[:-1]
 
     def runs(self, words: int) -> Runs:
         """Return the runs of about so many words, which are computed once."""
@@ -158,12 +178,22 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    borders: list[int] = []
+    is_heading = np.zeros(len(ranges), dtype=bool)
     if suffix_of(PurePath(document.id)) in MARKDOWN:
-        starts = ranges[:, 0].tolist()
-        borders = [row for row, start in enumerate(starts) if row and HEADING.match(text, start)]
+        is_heading = np.isin(ranges[:, 0], [heading.start for heading in headings_in(text)])
+    borders = np.flatnonzero(is_heading[1:] & ~is_heading[:-1]) + 1
     words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    return Sentences(ranges, words, np.array(borders, dtype=np.int64), sums)
+    is_content = ~(is_heading | _are_contents(text, ranges, counts))
+    if not is_content.any():
+        is_content[:] = True
+    return Sentences(ranges, words, borders, sums, is_content)
+
+
+def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:
+    """Return whether each sentence is a part of a table of contents, shape (sentences,)."""
+    leaders = [match.start() for match in _LEADERS.finditer(text)]
+    entries = np.diff(np.searchsorted(leaders, ranges), axis=1)[:, 0]
+    return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
 
 
 def _word_counts(text: str, ranges: Integers) -> Integers:
@@ -212,6 +242,8 @@ class RunScores:
     ) -> Floats:
         """Return the scores of the runs of about so many words, shape (sentences,).
 
+        The score of a run without content is NaN.
+
         Args:
             words: The number of words of a run.
             around: How much the text around each run counts; None if it does not.
@@ -220,12 +252,12 @@ class RunScores:
         weight = min(vectors * self._weight, 1)
         firsts, own = np.arange(len(self.sentences)), self.sentences.runs(words)
         scores = self.score_ranges(firsts, own.ends, words, own.lengths, weight)
-        if around is None:
-            return scores
-        wide = self.sentences.runs(around.words)
-        more = self.score_ranges(firsts, wide.ends, around.words, wide.lengths, weight)
-        more = more[self.sentences.around(words, around.words)]
-        return np.asarray((1 - around.weight) * scores + around.weight * more)
+        if around is not None:
+            wide = self.sentences.runs(around.words)
+            more = self.score_ranges(firsts, wide.ends, around.words, wide.lengths, weight)
+            more = more[self.sentences.around(words, around.words)]
+            scores = (1 - around.weight) * scores + around.weight * more
+        return np.where(self.sentences.have_content(own.ends), scores, np.nan)
 
     @property
     def is_answer(self) -> bool:
@@ -241,11 +273,11 @@ class RunScores:
 
         A value is NaN if the query or the document has no words or no vectors.
         """
-        firsts, (ends, lengths) = np.arange(len(self.sentences)), self.sentences.runs(PASSAGE_WORDS)
-        words, cosines = (
-            self._words(firsts, ends, PASSAGE_WORDS),
-            self._cosines(firsts, ends, lengths),
-        )
+        ends, lengths = self.sentences.runs(PASSAGE_WORDS)
+        firsts = np.flatnonzero(self.sentences.have_content(ends))
+        lengths = None if lengths is None else lengths[firsts]
+        words = self._words(firsts, ends[firsts], PASSAGE_WORDS)
+        cosines = self._cosines(firsts, ends[firsts], lengths)
         return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
@@ -253,12 +285,12 @@ class RunScores:
 
         Args:
             first: The first sentence.
-            end: The sentence after the last.
+            end: The sentence after the last; some sentence before it has content.
         """
         lengths = self.sentences.lengths
-        rows = np.arange(first, end)
+        rows = first + np.flatnonzero(self.sentences.is_content[first:end])
         of_rows = None if lengths is None else lengths[rows]
-        return first + int(np.argmax(self.score_ranges(rows, rows + 1, np.inf, of_rows)))
+        return int(rows[np.argmax(self.score_ranges(rows, rows + 1, np.inf, of_rows))])
 
     def score_ranges(
         self,

@@ -99,11 +99,27 @@ def test_the_text_names_documents_pages_and_headings() -> None:
     text = "# Money\n\nThe budget was approved.\f\n# Other\n\nRain fell on the town."
     context = fill([candidate("minutes.md", text)], measure_of(100, None, None))
     assert context.text == (
-        "minutes.md\n[1] (p.1, Money) # Money\n\nThe budget was approved.\n"
-        "[2] (p.2, Other) # Other\n\nRain fell on the town."
+        "minutes.md\n[1] (p.1, Money) The budget was approved.\n"
+        "[2] (p.2, Other) Rain fell on the town."
     )
     assert [citation.passage.page for citation in context.citations] == [1, 2]
     assert context.to_dict()["citations"][1]["heading"] == "Other"
+
+
+def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
+    text = (
+        "# Budget\n\n## Contents\n\nBudget approved ........ 3\nBudget approved .......... 8\n\n"
+        "## Budget approved\n\n## The budget\n\nThe board approved the budget in May of that year "
+        "after a debate.\n\n## Budget approved\n\n## Roads\n\nThe budget of roads grew."
+    )
+    for budget in range(1, 60):
+        context = fill([candidate("a.md", text)], measure_of(budget, None, None))
+        for citation in context.citations:
+            assert citation.passage.text.startswith("The")
+            assert "\n" not in citation.passage.text
+    assert [citation.passage.heading for citation in context.citations] == ["The budget", "Roads"]
+    context = fill([candidate("a.md", "# The budget")], measure_of(60, None, None))
+    assert context.citations, "a document without anything else is not hidden"
 
 
 def test_nothing_in_it_says_so() -> None:

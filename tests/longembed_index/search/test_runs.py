@@ -42,7 +42,8 @@ class Case:
         sums = np.array(self.vectors, dtype=np.float32) * np.array(self.counts)[:, None]
         words = np.concatenate([[0], np.cumsum(self.words)])
         ranges = np.stack([ends - lengths, ends - 1], axis=1)
-        return Sentences(ranges, words, np.array(self.borders, dtype=np.int64), sums)
+        borders = np.array(self.borders, dtype=np.int64)
+        return Sentences(ranges, words, borders, sums, np.ones(len(words) - 1, dtype=bool))
 
     def places(self, known: list[str]) -> TermPlaces:
         text = " ".join(term for unit in self.terms for term in unit)
@@ -156,6 +157,28 @@ def test_no_run_goes_beyond_a_heading() -> None:
         assert sentences.runs(100).ends[0] == (2 if borders else 4)
 
 
+def test_headings_and_tables_of_contents_have_no_content() -> None:
+    text = (
+        "# Report\n\n## Contents\n\nMoney .......... 3\nRoads . . . . . . . 12\n\n## Money\n\n"
+        "It grew.\n\n```\n# not a heading\n```\n\n## Empty\n\n## Last"
+    )
+    for name, without in (("a.md", ["#", "##", "Money", "##", "##", "##"]), ("a.txt", ["Money"])):
+        sentences = read_sentences(Document(name, text), None, "english")
+        starts = sentences.ranges[~sentences.is_content, 0].tolist()
+        assert [text[start:].split()[0] for start in starts] == without
+    sentences = read_sentences(Document("a.md", text), None, "english")
+    assert [text[start:].split("\n")[0] for start in sentences.ranges[sentences.borders, 0]] == [
+        "## Money",
+        "## Empty",
+    ], "neighbouring headings begin a section together"
+    scores = RunScores(sentences, None, None, None, 0.2).runs(30)
+    ends = sentences.runs(30).ends
+    for first, score in enumerate(scores):
+        assert np.isnan(score) == (not sentences.is_content[first : ends[first]].any())
+    only = read_sentences(Document("a.md", "# One\n\n# Two"), None, "english")
+    assert only.is_content.all(), "a document without content is not hidden"
+
+
 def test_a_text_without_sentences_has_no_runs() -> None:
     sentences = read_sentences(Document("a", " \n "), None, None)
     scores = RunScores(sentences, None, None, None, 0.2)
@@ -165,6 +188,7 @@ def test_a_text_without_sentences_has_no_runs() -> None:
 
 def test_units_of_another_model_are_an_error() -> None:
     sums = np.ones((1, 3), dtype=np.float32)
-    sentences = Sentences(np.array([[0, 5]]), np.array([0, 1]), np.array([], dtype=np.int64), sums)
+    none = np.array([], dtype=np.int64)
+    sentences = Sentences(np.array([[0, 5]]), np.array([0, 1]), none, sums, np.ones(1, dtype=bool))
     with pytest.raises(StoreError, match="have 3 numbers, and questions 4"):
         RunScores(sentences, None, None, np.ones(4, dtype=np.float32), 0.2)
