@@ -15,7 +15,7 @@ from longembed_index.documents.places import place_in
 from longembed_index.documents.sentences import words_in
 from longembed_index.search.passages import joined_runs, passage_of
 from longembed_index.search.runs import RUN_WORDS, Around, RunScores
-from longembed_index.search.scores import DECIMALS, best_first
+from longembed_index.search.scores import DECIMALS, Floats, best_first
 from longembed_st.errors import ConfigError
 
 WORDS = 600
@@ -27,14 +27,11 @@ DOCUMENTS = 30
 DOCUMENT_WEIGHT = 0.5
 """Weight of the document's score, which is added to the score of a run."""
 
-LONG_SHARE = 0.6
-"""Long runs are chosen until they fill this share of the budget; then short runs."""
+TRANSCRIPT_AROUND = Around(800, 2 / 3)
+"""The text around a run of a transcript, which shows whether the answer is discussed there."""
 
-LONG_AROUND = Around(800, 2 / 3)
-"""The text around a long run, which shows whether an answer is discussed there."""
-
-LONG_VECTORS = 2
-"""By what the weight of the vectors is multiplied for long runs."""
+TRANSCRIPT_VECTORS = 2
+"""By what the weight of the vectors is multiplied in transcripts."""
 
 _RUNS = 40
 """The most runs, approximately, in a context: larger budgets are filled with longer runs."""
@@ -107,11 +104,8 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
         the order of its text.
     """
     selection = _Selection(candidates, measure)
-    least = measure.budget // _RUNS
-    long_words = max(min(80 + measure.budget // 5, measure.budget * 3 // 4, 400), RUN_WORDS, least)
-    runs = _runs_best_first(candidates, long_words, LONG_AROUND, LONG_VECTORS)
-    selection.add_all(runs, LONG_SHARE * measure.budget)
-    selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.budget)
+    runs = _runs_best_first(candidates, measure.budget)
+    selection.add_all(runs)
     if runs and not selection.chosen:
         selection.add_beginning(*runs[0])
     text = selection.text()
@@ -123,13 +117,11 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     )
 
 
-def _runs_best_first(
-    candidates: Sequence[Candidate], words: int, around: Around | None = None, vectors: float = 1
-) -> list[tuple[int, int, int]]:
+def _runs_best_first(candidates: Sequence[Candidate], budget: int) -> list[tuple[int, int, int]]:
     """Return the index of a document, the first sentence and the one after the last of each run."""
     runs: list[tuple[float, int, int, int]] = []
     for number, (_, scores, document_score) in enumerate(candidates):
-        of_runs = scores.runs(words, around, vectors)
+        words, of_runs = _scored_runs(scores, budget)
         totals = np.round(of_runs + DOCUMENT_WEIGHT * document_score, DECIMALS)
         ends = scores.sentences.runs(words).ends
         runs += [
@@ -139,26 +131,33 @@ def _runs_best_first(
     return [run[1:] for run in sorted(runs)]
 
 
+def _scored_runs(scores: RunScores, budget: int) -> tuple[int, Floats]:
+    """Return the length, in words, of a document's runs for a budget, and their scores."""
+    words = max(RUN_WORDS, budget // _RUNS)
+    if not scores.sentences.is_transcript:
+        return words, scores.runs(words, None)
+    words = max(words, min(80 + budget // 5, budget * 3 // 4, 400))
+    return words, scores.runs(words, TRANSCRIPT_AROUND, TRANSCRIPT_VECTORS)
+
+
 class _Selection:
     """The chosen sentences of each document; the documents are in the order of their first run."""
 
     def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
         self._candidates, self._measure = candidates, measure
         self.chosen: dict[int, list[int]] = {}
-        self._size = 0
         self._stop: int | None = None
         self._headers: dict[tuple[int, int], str] = {}
 
-    def add_all(self, runs: Iterable[tuple[int, int, int]], most: float) -> None:
-        """Add runs until the text has a size, or several runs in it did not fit.
+    def add_all(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """Add runs until several of them did not fit.
 
         Args:
             runs: The index of a document, the first sentence and the one after the last of each.
-            most: The size at which no other run is begun.
         """
         misses = 0
         for number, first, end in runs:
-            if self._size >= most or misses == _MISSES:
+            if misses == _MISSES:
                 break
             misses += not self._add(number, range(first, end))
 
@@ -176,9 +175,7 @@ class _Selection:
         new = [row for row in rows if is_content[row] and row not in before]
         for count in range(len(new), 0, -1):
             self.chosen[number] = sorted([*before, *new[:count]])
-            size = self._measure.count(self.text())
-            if size <= self._measure.budget:
-                self._size = size
+            if self._measure.holds(self.text()):
                 return count == len(new)
         self.chosen[number] = before
         if not before:

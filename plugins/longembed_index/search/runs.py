@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from longembed_index.documents.places import headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, words_in
+from longembed_index.documents.transcripts import is_transcript
 from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import Floats, Integers, length_norms
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from longembed_index.document import Document, Units
     from longembed_index.lexical.scores import QueryWeights, TermPlaces
 
-RUN_WORDS = 30
-"""Words of a short run, which finds a fact (docs/PASSAGES.md)."""
+RUN_WORDS = 40
+"""Words of a run in a context (docs/PASSAGES.md)."""
 
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run in the score of a document."""
@@ -88,6 +89,7 @@ class Sentences:
             vectors.
         is_content: Whether each sentence is more than a heading or a part of a table of contents,
             shape (sentences,). A passage has one at least, unless the document has none.
+        is_transcript: Whether the document is a transcript.
     """
 
     ranges: Integers
@@ -95,6 +97,7 @@ class Sentences:
     borders: Integers
     sums: NDArray[np.float32] | None
     is_content: NDArray[np.bool_]
+    is_transcript: bool
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -186,7 +189,7 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     is_content = ~(is_heading | _are_contents(text, ranges, counts))
     if not is_content.any():
         is_content[:] = True
-    return Sentences(ranges, words, borders, sums, is_content)
+    return Sentences(ranges, words, borders, sums, is_content, is_transcript(text))
 
 
 def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:

@@ -122,6 +122,18 @@ def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
     assert context.citations, "a document without anything else is not hidden"
 
 
+def test_a_transcript_gives_longer_passages() -> None:
+    said = [f"Person: We talked about item {number} for some time today." for number in range(60)]
+    for number in (5, 30, 55):
+        said[number] = "Person: Was the budget approved in the end? It was approved."
+    written = [line.removeprefix("Person: ") for line in said]
+    counts = []
+    for lines in (said, written):
+        context = fill([candidate("a.txt", "\n".join(lines))], measure_of(150, None, None))
+        counts.append(sum("budget approved" in c.passage.text for c in context.citations))
+    assert counts == [2, 3]
+
+
 def test_nothing_in_it_says_so() -> None:
     empty = fill([], measure_of(10, None, None))
     assert empty == Context("", (), 0, is_answered=False)

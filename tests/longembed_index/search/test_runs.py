@@ -43,7 +43,8 @@ class Case:
         words = np.concatenate([[0], np.cumsum(self.words)])
         ranges = np.stack([ends - lengths, ends - 1], axis=1)
         borders = np.array(self.borders, dtype=np.int64)
-        return Sentences(ranges, words, borders, sums, np.ones(len(words) - 1, dtype=bool))
+        is_content = np.ones(len(self.words), dtype=bool)
+        return Sentences(ranges, words, borders, sums, is_content, is_transcript=False)
 
     def places(self, known: list[str]) -> TermPlaces:
         text = " ".join(term for unit in self.terms for term in unit)
@@ -189,6 +190,9 @@ def test_a_text_without_sentences_has_no_runs() -> None:
 def test_units_of_another_model_are_an_error() -> None:
     sums = np.ones((1, 3), dtype=np.float32)
     none = np.array([], dtype=np.int64)
-    sentences = Sentences(np.array([[0, 5]]), np.array([0, 1]), none, sums, np.ones(1, dtype=bool))
+    is_content = np.ones(1, dtype=bool)
+    sentences = Sentences(
+        np.array([[0, 5]]), np.array([0, 1]), none, sums, is_content, is_transcript=False
+    )
     with pytest.raises(StoreError, match="have 3 numbers, and questions 4"):
         RunScores(sentences, None, None, np.ones(4, dtype=np.float32), 0.2)
