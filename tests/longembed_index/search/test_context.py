@@ -11,7 +11,8 @@ from longembed_index.document import Context, Document
 from longembed_index.documents.sentences import words_in
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
 from longembed_index.search.context import Candidate, fill, measure_of
-from longembed_index.search.runs import RunScores, read_sentences
+from longembed_index.search.runs import RunScores
+from longembed_index.search.sentences import read_sentences
 from longembed_st.errors import ConfigError
 
 WORDS = ("budget", "garden", "the", "of", "approved", "an extraordinarily", "1984")

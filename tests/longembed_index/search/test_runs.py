@@ -11,7 +11,8 @@ from reference.runs import around, cosine, run_end, share
 from longembed_index.document import Document, Units
 from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
-from longembed_index.search.runs import Around, RunScores, Sentences, read_sentences
+from longembed_index.search.runs import Around, RunScores
+from longembed_index.search.sentences import Sentences, read_sentences
 
 VOCABULARY = [f"w{number}" for number in range(12)]
 DIMENSIONS = 5
