@@ -136,12 +136,20 @@ class Query:
             language = (self.words and self.words.language) or self.store.info.language
             units = units or self.lexical is None
             sentences = self.sentences.read(missing, language, units=units)
-            places, weights = {}, None
+            places, weights, in_titles = {}, None, {}
             if self.lexical is not None and sentences:
                 places, weights = self.lexical.places(list(sentences)), self.lexical.weights
+                titles = [of_document.title for of_document in sentences.values()]
+                in_titles = dict(zip(sentences, self.lexical.count_in(titles), strict=True))
             for key, of_document in sentences.items():
-                scores = RunScores(of_document, places.get(key), weights, self.plain, self.weight)
-                self._runs[key] = scores
+                self._runs[key] = RunScores(
+                    of_document,
+                    places.get(key),
+                    weights,
+                    self.plain,
+                    self.weight,
+                    in_titles.get(key),
+                )
         return {key: self._runs[key] for key in ids if key in self._runs}
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:

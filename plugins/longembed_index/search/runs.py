@@ -46,6 +46,10 @@ AROUND = Around(400, 1 / 3)
 """The text around a passage that is shown."""
 
 
+HEADING_WEIGHT, TITLE_WEIGHT = 0.5, 1.0
+"""How much a word of the headings above a run, and of the document's title, counts beside one of
+its text (docs/PASSAGES.md)."""
+
 _LAST = np.iinfo(np.int64).max
 
 
@@ -59,6 +63,7 @@ class RunScores:
         vector: The query as a unit vector; None for words alone.
         weight: The weight of the vectors, from 0 to 1; the words have the rest. If only one of the
             two is there, it has the whole weight.
+        in_title: How often each term is in the title of the document; None if that does not count.
     """
 
     def __init__(
@@ -68,12 +73,14 @@ class RunScores:
         weights: QueryWeights | None,
         vector: NDArray[np.float32] | None,
         weight: float,
+        in_title: Integers | None = None,
     ) -> None:
         self.sentences = sentences
         self._weights = weights
-        self._counts = self._terms = self._products = None
+        self._counts = self._terms = self._products = self._above = None
         if places is not None and weights is not None:
             self._counts, self._terms = _counts_before(sentences, places, len(weights.numbers))
+            self._above = _counts_above(sentences, self._counts, in_title)
         if vector is not None and sentences.sums is not None:
             if sentences.sums.shape[1] != len(vector):
                 raise StoreError(
@@ -170,6 +177,8 @@ class RunScores:
         if self._counts is None or self._terms is None or self._weights is None:
             return None
         counts = self._counts[ends] - self._counts[firsts]
+        if self._above is not None:
+            counts += self._above[firsts]
         terms = (self._terms[ends] - self._terms[firsts]).astype(np.float64)
         norms = length_norms(terms, words)
         parts = counts / np.maximum(counts + norms[:, None], 1e-9)
@@ -197,3 +206,17 @@ def _counts_before(
     counts = np.bincount(pairs, minlength=len(bounds) * max(terms, 1))
     before = np.cumsum(counts.reshape(len(bounds), -1)[:, :terms], axis=0).astype(np.float64)
     return before, np.searchsorted(places.starts, bounds).astype(np.int64)
+
+
+def _counts_above(sentences: Sentences, before: Floats, in_title: Integers | None) -> Floats | None:
+    """Return the weighted counts of each query term in the title and the headings above sentences.
+
+    Shape (sentences, terms); None without any.
+    """
+    above = np.zeros((len(sentences), before.shape[1]))
+    if in_title is not None:
+        above += TITLE_WEIGHT * in_title
+    counts = np.append(np.diff(before, axis=0), np.zeros((1, before.shape[1])), axis=0)
+    for rows in sentences.headings_above.T:
+        above += HEADING_WEIGHT * counts[rows]
+    return above if above.any() else None

@@ -47,21 +47,23 @@ class Sentences:
     Attributes:
         ranges: Half-open ranges of characters in text order, shape (sentences, 2).
         words: The number of words before each sentence, and of all, shape (sentences + 1,).
-        borders: The sentences at which sections begin, with one or several headings, ascending. A
-            run ends before the next one.
+        levels: The level of each sentence that is a heading, from 1; 0 of the others. Shape
+            (sentences,).
         sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
             vectors.
         is_content: Whether each sentence is more than a heading or a part of a table of contents,
             shape (sentences,). A passage has one at least, unless the document has none.
         is_transcript: Whether the document is a transcript.
+        title: The title of the document.
     """
 
     ranges: Integers
     words: Integers
-    borders: Integers
+    levels: Integers
     sums: NDArray[np.float32] | None
     is_content: NDArray[np.bool_]
     is_transcript: bool
+    title: str = ""
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -72,6 +74,32 @@ class Sentences:
         """Return the approximate memory of the sentences, in bytes."""
         vectors = 0 if self.sums is None else self.sums.nbytes
         return vectors + (64 + 16 * len(self._runs)) * len(self)
+
+    @cached_property
+    def borders(self) -> Integers:
+        """Return the sentences at which sections begin, with one or several headings, ascending.
+
+        A run ends before the next one.
+        """
+        is_heading = self.levels > 0
+        return np.flatnonzero(is_heading[1:] & ~is_heading[:-1]) + 1
+
+    @cached_property
+    def headings_above(self) -> Integers:
+        """Return the headings above each sentence, one of each level; -1 without one.
+
+        Shape (sentences, the highest level).
+        """
+        current = np.full(self.levels.max(initial=0), -1)
+        above = np.tile(current, (len(self), 1))
+        rows = np.flatnonzero(self.levels).tolist()
+        for row, end in zip(rows, [*rows[1:], len(self)], strict=False):
+            level = self.levels[row]
+            current[level - 1 :] = -1
+            above[row] = current
+            current[level - 1] = row
+            above[row + 1 : end] = current
+        return above
 
     def have_content(self, ends: Integers) -> NDArray[np.bool_]:
         """Return whether some sentence of each run has content, shape (sentences,).
@@ -145,15 +173,15 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    is_heading = np.zeros(len(ranges), dtype=bool)
+    levels = np.zeros(len(ranges), dtype=np.int64)
     if suffix_of(PurePath(document.id)) in MARKDOWN:
-        is_heading = np.isin(ranges[:, 0], [heading.start for heading in headings_in(text)])
-    borders = np.flatnonzero(is_heading[1:] & ~is_heading[:-1]) + 1
+        headings = {heading.start: heading.level for heading in headings_in(text)}
+        levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], np.int64)
     words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    is_content = ~(is_heading | _are_contents(text, ranges, counts))
+    is_content = ~((levels > 0) | _are_contents(text, ranges, counts))
     if not is_content.any():
         is_content[:] = True
-    return Sentences(ranges, words, borders, sums, is_content, is_transcript(text))
+    return Sentences(ranges, words, levels, sums, is_content, is_transcript(text), document.title)
 
 
 def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:
