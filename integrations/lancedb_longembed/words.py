@@ -18,10 +18,11 @@ from lancedb.index import FTS
 from lancedb.query import DocumentGranularity, MatchQuery, PhraseQuery
 
 from lancedb_longembed.tables import KEY, Rows, one_of
-from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, get_analyzer
+from longembed_index.lexical.analyzer import NO_LANGUAGE, Tokens, count_terms, get_analyzer
 from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
+    Integers,
     QueryWeights,
     TermPlaces,
     WordScores,
@@ -170,11 +171,18 @@ class LanceQuery:
 
     def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
         """Return where the query's terms stand in documents, by id; of those that exist."""
-        numbers = {term: number for number, term in enumerate(sorted(set(self._terms)))}
         return {
-            key: self._words.analyse(text).places(numbers)
+            key: self._words.analyse(text).places(self._columns)
             for key, text in self._words.texts_of(ids).items()
         }
+
+    def count_in(self, texts: Sequence[str]) -> Integers:
+        """Return how often each of the query's terms is in other texts, shape (texts, terms)."""
+        return count_terms([self._words.analyse(text) for text in texts], self._columns)
+
+    @property
+    def _columns(self) -> dict[str, int]:
+        return {term: column for column, term in enumerate(sorted(set(self._terms)))}
 
     @property
     def highest(self) -> WordScores:

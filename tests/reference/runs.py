@@ -32,13 +32,33 @@ def around(
     return min(begin, last, first)
 
 
+def headings_above(levels: Sequence[int], row: int) -> list[int]:
+    """Return the headings above a sentence, the nearest of each level above the last one."""
+    above: list[int] = []
+    lowest = levels[row] or 9
+    for heading in range(row - 1, -1, -1):
+        if 0 < levels[heading] < lowest:
+            above.append(heading)
+            lowest = levels[heading]
+    return above
+
+
 def share(
-    query: Sequence[str], terms: Sequence[str], length: float, idf: dict[str, float], unknown: float
+    query: Sequence[str],
+    terms: Sequence[str],
+    length: float,
+    idf: dict[str, float],
+    unknown: float,
+    above: Sequence[str] = (),
+    title: Sequence[str] = (),
 ) -> float:
-    """BM25 of some terms as a share of what a text gets that holds every term of the query."""
+    """BM25 of some terms as a share of what a text gets that holds every term of the query.
+
+    The terms of the headings above count half, those of the title whole.
+    """
     score = 0.0
     for term in query:
-        count = terms.count(term)
+        count = terms.count(term) + above.count(term) / 2 + title.count(term)
         norm = K1 * (1 - B + B * len(terms) / length)
         score += idf.get(term, 0.0) * count / (count + norm)
     return score / sum(idf.get(term, unknown) for term in query)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import NamedTuple
 
 from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 
-HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
-"""A line that is a heading of Markdown, with its title."""
+HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
+"""A line that is a heading of Markdown, with its marks and its title."""
 FENCE = re.compile(r" {0,3}(```|~~~)")
 """The beginning of a line at which code begins or ends."""
 
@@ -47,12 +49,33 @@ def place_in(text: str, position: int, name: str) -> Place:
     return Place(position / max(len(text), 1), page, heading)
 
 
-def _heading_above(text: str, position: int) -> str | None:
-    line_end = text.find("\n", position)
-    heading, in_code = None, False
-    for line in text[: len(text) if line_end < 0 else line_end].split("\n"):
+class Heading(NamedTuple):
+    """A heading of Markdown.
+
+    Attributes:
+        start: The place of its first mark.
+        level: The number of its marks, from 1 to 6.
+        title: The heading without its marks.
+    """
+
+    start: int
+    level: int
+    title: str
+
+
+def headings_in(text: str) -> Iterator[Heading]:
+    """Yield the headings of a Markdown text, but not the comments of its code."""
+    start, in_code = 0, False
+    for line in text.split("\n"):
         if FENCE.match(line):
             in_code = not in_code
         elif not in_code and (match := HEADING.fullmatch(line)):
-            heading = match[1] or heading
-    return heading
+            yield Heading(start + match.start(1), len(match[1]), match[2])
+        start += len(line) + 1
+
+
+def _heading_above(text: str, position: int) -> str | None:
+    line_end = text.find("\n", position)
+    above = text[: len(text) if line_end < 0 else line_end]
+    titles = [heading.title for heading in headings_in(above) if heading.title]
+    return titles[-1] if titles else None

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -123,6 +123,19 @@ class Tokens:
     def scoring(self) -> list[str]:
         """Return the terms of a query that documents are scored by."""
         return [term for term in self.terms if term[0] not in (STOP, LAST_CHARACTER)]
+
+
+def count_terms(texts: Sequence[Tokens], columns: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return how often each of some terms is in some texts, shape (texts, terms).
+
+    Args:
+        texts: The terms of each text.
+        columns: The column of each term.
+    """
+    counts = np.zeros((len(texts), len(columns)), dtype=np.int64)
+    for row, tokens in zip(counts, texts, strict=True):
+        np.add.at(row, tokens.places(columns).terms, 1)
+    return counts
 
 
 class _Patterns(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
+from longembed_index.lexical.scores import Integers, QueryWeights, TermPlaces, WordScores
 
 
 class LexicalQuery(Protocol):
@@ -32,6 +32,9 @@ class LexicalQuery(Protocol):
 
     def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
         """Return where the query's terms stand in documents, by id; of those that exist."""
+
+    def count_in(self, texts: Sequence[str]) -> Integers:
+        """Return how often each of the query's terms is in other texts, shape (texts, terms)."""
 
 
 class LexicalIndex(Protocol):

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, get_analyzer
+from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, count_terms, get_analyzer
 from longembed_index.lexical.postings import Occurrences, read_occurrences
 from longembed_index.lexical.scores import (
     Integers,
@@ -133,6 +133,16 @@ class WordQuery:
                     starts[document_id][: lengths[row]],
                 )
             return places
+
+        return self._words.read(work)
+
+    def count_in(self, texts: Sequence[str]) -> Integers:
+        """Return how often each of the query's terms is in other texts, shape (texts, terms)."""
+
+        def work(connection: sqlite3.Connection) -> Integers:
+            numbers = {count.term: n for n, count in enumerate(self._terms(connection).counts)}
+            analyzer = _analyzer(connection)
+            return count_terms([analyzer.tokens(text) for text in texts], numbers)
 
         return self._words.read(work)
 

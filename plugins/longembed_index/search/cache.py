@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from longembed_index.search.runs import Sentences, read_sentences
+from longembed_index.search.sentences import Sentences, read_sentences
 
 if TYPE_CHECKING:
     from longembed_index.store.protocol import Store

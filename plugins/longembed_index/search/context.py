@@ -15,7 +15,7 @@ from longembed_index.documents.places import place_in
 from longembed_index.documents.sentences import words_in
 from longembed_index.search.passages import joined_runs, passage_of
 from longembed_index.search.runs import RUN_WORDS, Around, RunScores
-from longembed_index.search.scores import DECIMALS, best_first
+from longembed_index.search.scores import DECIMALS, Floats, best_first
 from longembed_st.errors import ConfigError
 
 WORDS = 600
@@ -27,14 +27,11 @@ DOCUMENTS = 30
 DOCUMENT_WEIGHT = 0.5
 """Weight of the document's score, which is added to the score of a run."""
 
-LONG_SHARE = 0.6
-"""Long runs are chosen until they fill this share of the budget; then short runs."""
+TRANSCRIPT_AROUND = Around(800, 2 / 3)
+"""The text around a run of a transcript, which shows whether the answer is discussed there."""
 
-LONG_AROUND = Around(800, 2 / 3)
-"""The text around a long run, which shows whether an answer is discussed there."""
-
-LONG_VECTORS = 2
-"""By what the weight of the vectors is multiplied for long runs."""
+TRANSCRIPT_VECTORS = 2
+"""By what the weight of the vectors is multiplied in transcripts."""
 
 _RUNS = 40
 """The most runs, approximately, in a context: larger budgets are filled with longer runs."""
@@ -48,16 +45,16 @@ class Measure:
     """A budget of words or tokens, and how they are counted.
 
     Attributes:
-        most: The largest number of words or tokens.
+        budget: The largest number of words or tokens.
         count: Returns the number of words or tokens of a text.
     """
 
-    most: int
+    budget: int
     count: Callable[[str], int]
 
     def holds(self, text: str) -> bool:
         """Return whether a text fits into the budget."""
-        return self.count(text) <= self.most
+        return self.count(text) <= self.budget
 
 
 def measure_of(
@@ -107,13 +104,10 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
         the order of its text.
     """
     selection = _Selection(candidates, measure)
-    least = measure.most // _RUNS
-    long_words = max(min(80 + measure.most // 5, measure.most * 3 // 4, 400), RUN_WORDS, least)
-    runs = _runs_best_first(candidates, long_words, LONG_AROUND, LONG_VECTORS)
-    selection.add_all(runs, LONG_SHARE * measure.most)
-    selection.add_all(_runs_best_first(candidates, max(RUN_WORDS, least)), measure.most)
+    runs = _runs_best_first(candidates, measure.budget)
+    selection.add_all(runs)
     if runs and not selection.chosen:
-        selection.add_beginning(*runs[0][:2])
+        selection.add_beginning(*runs[0])
     text = selection.text()
     return Context(
         text,
@@ -123,13 +117,11 @@ def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     )
 
 
-def _runs_best_first(
-    candidates: Sequence[Candidate], words: int, around: Around | None = None, vectors: float = 1
-) -> list[tuple[int, int, int]]:
+def _runs_best_first(candidates: Sequence[Candidate], budget: int) -> list[tuple[int, int, int]]:
     """Return the index of a document, the first sentence and the one after the last of each run."""
     runs: list[tuple[float, int, int, int]] = []
     for number, (_, scores, document_score) in enumerate(candidates):
-        of_runs = scores.runs(words, around, vectors)
+        words, of_runs = _scored_runs(scores, budget)
         totals = np.round(of_runs + DOCUMENT_WEIGHT * document_score, DECIMALS)
         ends = scores.sentences.runs(words).ends
         runs += [
@@ -139,57 +131,67 @@ def _runs_best_first(
     return [run[1:] for run in sorted(runs)]
 
 
+def _scored_runs(scores: RunScores, budget: int) -> tuple[int, Floats]:
+    """Return the length, in words, of a document's runs for a budget, and their scores."""
+    words = max(RUN_WORDS, budget // _RUNS)
+    if not scores.sentences.is_transcript:
+        return words, scores.runs(words, None)
+    words = max(words, min(80 + budget // 5, budget * 3 // 4, 400))
+    return words, scores.runs(words, TRANSCRIPT_AROUND, TRANSCRIPT_VECTORS)
+
+
 class _Selection:
     """The chosen sentences of each document; the documents are in the order of their first run."""
 
     def __init__(self, candidates: Sequence[Candidate], measure: Measure) -> None:
         self._candidates, self._measure = candidates, measure
         self.chosen: dict[int, list[int]] = {}
-        self._size = 0
         self._stop: int | None = None
         self._headers: dict[tuple[int, int], str] = {}
 
-    def add_all(self, runs: Iterable[tuple[int, int, int]], most: float) -> None:
-        """Add runs until the text has a size, or several runs in it did not fit.
+    def add_all(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """Add runs until several of them did not fit.
 
         Args:
             runs: The index of a document, the first sentence and the one after the last of each.
-            most: The size at which no other run is begun.
         """
         misses = 0
         for number, first, end in runs:
-            if self._size >= most or misses == _MISSES:
+            if misses == _MISSES:
                 break
             misses += not self._add(number, range(first, end))
 
-    def _add(self, number: int, rows: Iterable[int]) -> bool:
+    def _add(self, number: int, rows: range) -> bool:
         """Add as many sentences of a run as fit, and return whether all of them do.
+
+        Headings and tables of contents are left out; the heading of a passage is before it.
 
         Args:
             number: The index of the document.
             rows: The sentences of the run, of which some may be chosen already.
         """
         before = self.chosen.get(number, [])
-        new = [row for row in rows if row not in before]
+        is_content = self._candidates[number][1].sentences.is_content
+        new = [row for row in rows if is_content[row] and row not in before]
         for count in range(len(new), 0, -1):
             self.chosen[number] = sorted([*before, *new[:count]])
-            size = self._measure.count(self.text())
-            if size <= self._measure.most:
-                self._size = size
+            if self._measure.holds(self.text()):
                 return count == len(new)
         self.chosen[number] = before
         if not before:
             del self.chosen[number]
         return not new
 
-    def add_beginning(self, number: int, row: int) -> None:
-        """Add the beginning of a sentence that does not fit, cut after a word if it has several.
+    def add_beginning(self, number: int, first: int, end: int) -> None:
+        """Add the beginning of a run, none of whose sentences fits, cut after a word if it can be.
 
         Args:
             number: The index of the document.
-            row: The sentence, the only one that is chosen.
+            first: The first sentence of the run.
+            end: The sentence after the last.
         """
         document, scores, _ = self._candidates[number]
+        row = first + int(np.argmax(scores.sentences.is_content[first:end]))
         start, end = scores.sentences.ranges[row].tolist()
         stops = [start + word.end() for word in re.finditer(r"\S+", document.text[start:end])]
         if len(stops) == 1:

@@ -32,7 +32,7 @@ def best_passages(
     chosen: list[int] = []
     taken = np.zeros(len(ends), dtype=bool)
     for first in np.argsort(-of_runs, kind="stable").tolist():
-        if len(chosen) == most:
+        if len(chosen) == most or np.isnan(of_runs[first]):
             break
         if not taken[first : ends[first]].any():
             taken[first : ends[first]] = True

@@ -71,7 +71,7 @@ class Query:
         lexical: The question's words in this index; None for vectors alone.
         weight: The weight of the vectors, from 0 to 1; the words have the rest.
         documents: The number of documents in the store.
-        few: The sorted ids of all documents, if they are few enough to score all; otherwise None.
+        all_ids: The sorted ids of all documents if all are scored; None in a large store.
         where: The filter of the documents, or None.
         among: The ids of the documents that match the filter; None without a filter.
         sentences: The sentences of the store's documents.
@@ -85,7 +85,7 @@ class Query:
     lexical: LexicalQuery | None
     weight: float
     documents: int
-    few: list[str] | None
+    all_ids: list[str] | None
     where: Where | None
     among: Set[str] | None
     sentences: SentenceCache
@@ -136,12 +136,20 @@ class Query:
             language = (self.words and self.words.language) or self.store.info.language
             units = units or self.lexical is None
             sentences = self.sentences.read(missing, language, units=units)
-            places, weights = {}, None
+            places, weights, in_titles = {}, None, {}
             if self.lexical is not None and sentences:
                 places, weights = self.lexical.places(list(sentences)), self.lexical.weights
+                titles = [of_document.title for of_document in sentences.values()]
+                in_titles = dict(zip(sentences, self.lexical.count_in(titles), strict=True))
             for key, of_document in sentences.items():
-                scores = RunScores(of_document, places.get(key), weights, self.plain, self.weight)
-                self._runs[key] = scores
+                self._runs[key] = RunScores(
+                    of_document,
+                    places.get(key),
+                    weights,
+                    self.plain,
+                    self.weight,
+                    in_titles.get(key),
+                )
         return {key: self._runs[key] for key in ids if key in self._runs}
 
     def _candidates(self, most: int) -> tuple[list[str], bool]:
@@ -152,8 +160,8 @@ class Query:
             if known:
                 id_sets = known if self.among is None else [*known, self.among]
                 return sorted(set(id_sets[0]).intersection(*id_sets[1:])), True
-        if self.few is not None:
-            return self.few, True
+        if self.all_ids is not None:
+            return self.all_ids, True
         among = self.among
         available = self.documents if among is None else len(among)
         by_vectors = [] if self.dense is None else self.dense.candidates(most, among, self.where)

@@ -8,26 +8,20 @@ different documents and queries can be compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.documents.places import HEADING
-from longembed_index.documents.readers import MARKDOWN, suffix_of
-from longembed_index.documents.sentences import sentence_units, words_in
 from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import Floats, Integers, length_norms
 
 if TYPE_CHECKING:
-    from longembed_index.document import Document, Units
     from longembed_index.lexical.scores import QueryWeights, TermPlaces
+    from longembed_index.search.sentences import Sentences
 
-RUN_WORDS = 30
-"""Words of a short run, which finds a fact (docs/PASSAGES.md)."""
+RUN_WORDS = 40
+"""Words of a run in a context (docs/PASSAGES.md)."""
 
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run in the score of a document."""
@@ -52,123 +46,11 @@ AROUND = Around(400, 1 / 3)
 """The text around a passage that is shown."""
 
 
+HEADING_WEIGHT, TITLE_WEIGHT = 0.5, 1.0
+"""How much a word of the headings above a run, and of the document's title, counts beside one of
+its text (docs/PASSAGES.md)."""
+
 _LAST = np.iinfo(np.int64).max
-
-
-class Runs(NamedTuple):
-    """Runs of about the same number of words, one from each sentence of a document.
-
-    Attributes:
-        ends: The sentence after the last of each run, shape (sentences,).
-        lengths: The norm of the sum of each run's token states, shape (sentences,); None without
-            vectors.
-    """
-
-    ends: Integers
-    lengths: Floats | None
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """The sentences of a document, prepared for any number of queries.
-
-    Attributes:
-        ranges: Half-open ranges of characters in text order, shape (sentences, 2).
-        words: The number of words before each sentence, and of all, shape (sentences + 1,).
-        borders: The sentences that are headings, ascending. A run ends before the next one.
-        sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
-            vectors.
-    """
-
-    ranges: Integers
-    words: Integers
-    borders: Integers
-    sums: NDArray[np.float32] | None
-    _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
-
-    def __len__(self) -> int:
-        return len(self.ranges)
-
-    @property
-    def bytes(self) -> int:
-        """Return the approximate memory of the sentences, in bytes."""
-        vectors = 0 if self.sums is None else self.sums.nbytes
-        return vectors + (64 + 16 * len(self._runs)) * len(self)
-
-    def runs(self, words: int) -> Runs:
-        """Return the runs of about so many words, which are computed once."""
-        if words not in self._runs:
-            ends = self._ends(words)
-            self._runs[words] = Runs(ends, self._lengths(np.arange(len(self)), ends))
-        return self._runs[words]
-
-    def around(self, words: int, around_words: int) -> Integers:
-        """Return the sentence at which the text around each run begins, shape (sentences,).
-
-        The run is in the middle of this text, unless the document begins or ends before.
-
-        Args:
-            words: The number of words of the runs.
-            around_words: About the number of words of the text around each.
-        """
-        middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
-        firsts = np.searchsorted(self.words, middles - around_words / 2)
-        last = np.searchsorted(self.words, self.words[-1] - around_words)
-        return np.minimum(np.minimum(firsts, last), np.arange(len(self)))
-
-    def _ends(self, words: int) -> Integers:
-        """Return the ends with which the runs are nearest to a number of words."""
-        begins = self.words[:-1]
-        own = np.arange(len(self))
-        limits = np.append(self.borders, len(self))[
-            np.searchsorted(self.borders, own, side="right")
-        ]
-        ends = np.maximum(np.searchsorted(self.words, begins + words, side="right") - 1, own + 1)
-        longer = np.minimum(ends + 1, len(self))
-        missing, excess = begins + words - self.words[ends], self.words[longer] - begins - words
-        return np.minimum(np.where(excess < missing, longer, ends), limits)
-
-    def _lengths(self, firsts: Integers, ends: Integers) -> Floats | None:
-        if self.sums is None:
-            return None
-        before = np.zeros((len(self) + 1, self.sums.shape[1]))
-        # `np.cumsum` along the first axis takes seven times as long.
-        for row, own in enumerate(self.sums):
-            np.add(before[row], own, out=before[row + 1])
-        lengths = np.linalg.norm(before[ends] - before[firsts], axis=1)
-        return np.where(lengths > 0, lengths, 1.0)
-
-    @cached_property
-    def lengths(self) -> Floats | None:
-        """Return the norm of the sum of each sentence's token states, shape (sentences,)."""
-        return self._lengths(np.arange(len(self)), np.arange(len(self)) + 1)
-
-
-def read_sentences(document: Document, units: Units | None, language: str | None) -> Sentences:
-    """Return the sentences of a document.
-
-    Args:
-        document: The document with its text.
-        units: Its sentence units; None to split the text, without vectors.
-        language: The language of the documents; None to guess it from the text.
-    """
-    text = document.text
-    ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
-    counts = _word_counts(text, ranges)
-    sums = None
-    if units is not None:
-        sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    borders: list[int] = []
-    if suffix_of(PurePath(document.id)) in MARKDOWN:
-        starts = ranges[:, 0].tolist()
-        borders = [row for row, start in enumerate(starts) if row and HEADING.match(text, start)]
-    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    return Sentences(ranges, words, np.array(borders, dtype=np.int64), sums)
-
-
-def _word_counts(text: str, ranges: Integers) -> Integers:
-    counts = [words_in(text[start:end]) for start, end in ranges.tolist()]
-    return np.array(counts, dtype=np.int64)
 
 
 class RunScores:
@@ -181,6 +63,7 @@ class RunScores:
         vector: The query as a unit vector; None for words alone.
         weight: The weight of the vectors, from 0 to 1; the words have the rest. If only one of the
             two is there, it has the whole weight.
+        in_title: How often each term is in the title of the document; None if that does not count.
     """
 
     def __init__(
@@ -190,12 +73,14 @@ class RunScores:
         weights: QueryWeights | None,
         vector: NDArray[np.float32] | None,
         weight: float,
+        in_title: Integers | None = None,
     ) -> None:
         self.sentences = sentences
         self._weights = weights
-        self._counts = self._terms = self._products = None
+        self._counts = self._terms = self._products = self._above = None
         if places is not None and weights is not None:
             self._counts, self._terms = _counts_before(sentences, places, len(weights.numbers))
+            self._above = _counts_above(sentences, self._counts, in_title)
         if vector is not None and sentences.sums is not None:
             if sentences.sums.shape[1] != len(vector):
                 raise StoreError(
@@ -212,6 +97,8 @@ class RunScores:
     ) -> Floats:
         """Return the scores of the runs of about so many words, shape (sentences,).
 
+        The score of a run without content is NaN.
+
         Args:
             words: The number of words of a run.
             around: How much the text around each run counts; None if it does not.
@@ -219,13 +106,13 @@ class RunScores:
         """
         weight = min(vectors * self._weight, 1)
         firsts, own = np.arange(len(self.sentences)), self.sentences.runs(words)
-        scores = self.of(firsts, own.ends, words, own.lengths, weight)
-        if around is None:
-            return scores
-        wide = self.sentences.runs(around.words)
-        more = self.of(firsts, wide.ends, around.words, wide.lengths, weight)
-        more = more[self.sentences.around(words, around.words)]
-        return np.asarray((1 - around.weight) * scores + around.weight * more)
+        scores = self.score_ranges(firsts, own.ends, words, own.lengths, weight)
+        if around is not None:
+            wide = self.sentences.runs(around.words)
+            more = self.score_ranges(firsts, wide.ends, around.words, wide.lengths, weight)
+            more = more[self.sentences.around(words, around.words)]
+            scores = (1 - around.weight) * scores + around.weight * more
+        return np.where(self.sentences.have_content(own.ends), scores, np.nan)
 
     @property
     def is_answer(self) -> bool:
@@ -241,11 +128,11 @@ class RunScores:
 
         A value is NaN if the query or the document has no words or no vectors.
         """
-        firsts, (ends, lengths) = np.arange(len(self.sentences)), self.sentences.runs(PASSAGE_WORDS)
-        words, cosines = (
-            self._words(firsts, ends, PASSAGE_WORDS),
-            self._cosines(firsts, ends, lengths),
-        )
+        ends, lengths = self.sentences.runs(PASSAGE_WORDS)
+        firsts = np.flatnonzero(self.sentences.have_content(ends))
+        lengths = None if lengths is None else lengths[firsts]
+        words = self._words(firsts, ends[firsts], PASSAGE_WORDS)
+        cosines = self._cosines(firsts, ends[firsts], lengths)
         return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
@@ -253,14 +140,14 @@ class RunScores:
 
         Args:
             first: The first sentence.
-            end: The sentence after the last.
+            end: The sentence after the last; some sentence before it has content.
         """
         lengths = self.sentences.lengths
-        rows = np.arange(first, end)
+        rows = first + np.flatnonzero(self.sentences.is_content[first:end])
         of_rows = None if lengths is None else lengths[rows]
-        return first + int(np.argmax(self.of(rows, rows + 1, np.inf, of_rows)))
+        return int(rows[np.argmax(self.score_ranges(rows, rows + 1, np.inf, of_rows))])
 
-    def of(
+    def score_ranges(
         self,
         firsts: Integers,
         ends: Integers,
@@ -290,6 +177,8 @@ class RunScores:
         if self._counts is None or self._terms is None or self._weights is None:
             return None
         counts = self._counts[ends] - self._counts[firsts]
+        if self._above is not None:
+            counts += self._above[firsts]
         terms = (self._terms[ends] - self._terms[firsts]).astype(np.float64)
         norms = length_norms(terms, words)
         parts = counts / np.maximum(counts + norms[:, None], 1e-9)
@@ -317,3 +206,17 @@ def _counts_before(
     counts = np.bincount(pairs, minlength=len(bounds) * max(terms, 1))
     before = np.cumsum(counts.reshape(len(bounds), -1)[:, :terms], axis=0).astype(np.float64)
     return before, np.searchsorted(places.starts, bounds).astype(np.int64)
+
+
+def _counts_above(sentences: Sentences, before: Floats, in_title: Integers | None) -> Floats | None:
+    """Return the weighted counts of each query term in the title and the headings above sentences.
+
+    Shape (sentences, terms); None without any.
+    """
+    above = np.zeros((len(sentences), before.shape[1]))
+    if in_title is not None:
+        above += TITLE_WEIGHT * in_title
+    counts = np.append(np.diff(before, axis=0), np.zeros((1, before.shape[1])), axis=0)
+    for rows in sentences.headings_above.T:
+        above += HEADING_WEIGHT * counts[rows]
+    return above if above.any() else None

@@ -213,7 +213,7 @@ class Searcher:
             lexical=None if words is None else words.query(question.text),
             weight={"hybrid": ranking.weight, "dense": 1.0, "lexical": 0.0}[ranking.mode],
             documents=documents,
-            few=list(self._filtered.select({})) if documents <= FEW else None,
+            all_ids=list(self._filtered.select({})) if documents <= FEW else None,
             where=where,
             among=among,
             sentences=self._sentences,

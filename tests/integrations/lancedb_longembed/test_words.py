@@ -193,6 +193,8 @@ def test_words_stand_where_other_stores_find_them(create, tmp_path) -> None:
         expected = theirs.places([key])[key]
         assert places.characters.tolist() == expected.characters.tolist()
         assert places.starts.tolist() == expected.starts.tolist()
+    counts = [query.count_in(["w3_w0.w3"]) for query in (ours, theirs)]
+    assert [sorted(each[each > 0]) for each in counts] == [[1, 2]] * 2
     for key, scores in ours.scores(list(texts)).items():
         assert scores.document < ours.highest.document, key
         assert scores.passage < ours.highest.passage, key

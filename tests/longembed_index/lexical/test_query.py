@@ -192,6 +192,15 @@ def test_the_places_of_terms_are_where_they_stand(tmp_path) -> None:
     assert len(places["b"].terms) == 0
 
 
+def test_the_terms_of_other_texts_are_counted(tmp_path) -> None:
+    words = updated(tmp_path, store_of({"a": "w3 w0, then w3 again"}))
+    query = words.query("w3 w0 unknown")
+    w3, w0, *_ = query.places(["a"])["a"].terms
+    counts = query.count_in(["W0_w0.pdf", "unknown", ""])
+    assert counts[:, [w3, w0]].tolist() == [[0, 2], [0, 0], [0, 0]]
+    assert words.query("unknown").count_in(["unknown"]).shape == (1, 0)
+
+
 def test_a_query_goes_on_when_its_terms_have_other_numbers(words, store, texts) -> None:
     query = words.query(QUERY)
     before = query.scores(list(texts))

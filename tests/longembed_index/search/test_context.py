@@ -11,7 +11,8 @@ from longembed_index.document import Context, Document
 from longembed_index.documents.sentences import words_in
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
 from longembed_index.search.context import Candidate, fill, measure_of
-from longembed_index.search.runs import RunScores, read_sentences
+from longembed_index.search.runs import RunScores
+from longembed_index.search.sentences import read_sentences
 from longembed_st.errors import ConfigError
 
 WORDS = ("budget", "garden", "the", "of", "approved", "an extraordinarily", "1984")
@@ -99,11 +100,39 @@ def test_the_text_names_documents_pages_and_headings() -> None:
     text = "# Money\n\nThe budget was approved.\f\n# Other\n\nRain fell on the town."
     context = fill([candidate("minutes.md", text)], measure_of(100, None, None))
     assert context.text == (
-        "minutes.md\n[1] (p.1, Money) # Money\n\nThe budget was approved.\n"
-        "[2] (p.2, Other) # Other\n\nRain fell on the town."
+        "minutes.md\n[1] (p.1, Money) The budget was approved.\n"
+        "[2] (p.2, Other) Rain fell on the town."
     )
     assert [citation.passage.page for citation in context.citations] == [1, 2]
     assert context.to_dict()["citations"][1]["heading"] == "Other"
+
+
+def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
+    text = (
+        "# Budget\n\n## Contents\n\nBudget approved ........ 3\nBudget approved .......... 8\n\n"
+        "## Budget approved\n\n## The budget\n\nThe board approved the budget in May of that year "
+        "after a debate.\n\n## Budget approved\n\n## Roads\n\nThe budget of roads grew."
+    )
+    for budget in range(1, 60):
+        context = fill([candidate("a.md", text)], measure_of(budget, None, None))
+        for citation in context.citations:
+            assert citation.passage.text.startswith("The")
+            assert "\n" not in citation.passage.text
+    assert [citation.passage.heading for citation in context.citations] == ["The budget", "Roads"]
+    context = fill([candidate("a.md", "# The budget")], measure_of(60, None, None))
+    assert context.citations, "a document without anything else is not hidden"
+
+
+def test_a_transcript_gives_longer_passages() -> None:
+    said = [f"Person: We talked about item {number} for some time today." for number in range(60)]
+    for number in (5, 30, 55):
+        said[number] = "Person: Was the budget approved in the end? It was approved."
+    written = [line.removeprefix("Person: ") for line in said]
+    counts = []
+    for lines in (said, written):
+        context = fill([candidate("a.txt", "\n".join(lines))], measure_of(150, None, None))
+        counts.append(sum("budget approved" in c.passage.text for c in context.citations))
+    assert counts == [2, 3]
 
 
 def test_nothing_in_it_says_so() -> None:

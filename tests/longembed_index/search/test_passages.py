@@ -5,7 +5,8 @@ import pytest
 
 from longembed_index.document import Document, Units
 from longembed_index.search.passages import best_passages, joined_runs, joined_windows
-from longembed_index.search.runs import RunScores, read_sentences
+from longembed_index.search.runs import RunScores
+from longembed_index.search.sentences import read_sentences
 
 TEXT = "aaaaabbbbbcccccdddddeeeee"
 RANGES = [(start, start + 5) for start in range(0, 25, 5)]

@@ -6,12 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from reference.runs import around, cosine, run_end, share
+from reference.runs import around, cosine, headings_above, run_end, share
 
 from longembed_index.document import Document, Units
 from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import QueryWeights, TermPlaces, WordScores
-from longembed_index.search.runs import Around, RunScores, Sentences, read_sentences
+from longembed_index.search.runs import Around, RunScores
+from longembed_index.search.sentences import Sentences, read_sentences
 
 VOCABULARY = [f"w{number}" for number in range(12)]
 DIMENSIONS = 5
@@ -28,7 +29,8 @@ class Case:
         ]
         self.words = [len(unit) for unit in units]
         self.terms = units
-        self.borders = sorted(draw.sample(range(1, len(units)), k=min(3, len(units) - 1)))
+        self.levels = [draw.choice([0] * 9 + [1, 2, 3]) for _ in units]
+        self.title = draw.choices(VOCABULARY, k=3)
         self.vectors = [[draw.gauss(0, 1) for _ in range(DIMENSIONS)] for _ in units]
         self.counts = [draw.randrange(1, 60) for _ in units]
         self.vector = np.array([draw.gauss(0, 1) for _ in range(DIMENSIONS)])
@@ -36,13 +38,19 @@ class Case:
         self.query = draw.choices([*VOCABULARY, "unknown"], k=4)
         self.idf = {term: draw.uniform(0.1, 3) for term in VOCABULARY}
 
+    @property
+    def borders(self) -> list[int]:
+        levels = self.levels
+        return [n for n in range(1, len(levels)) if levels[n] and not levels[n - 1]]
+
     def sentences(self) -> Sentences:
         lengths = [len(" ".join(unit)) + 1 for unit in self.terms]
         ends = np.cumsum(lengths)
         sums = np.array(self.vectors, dtype=np.float32) * np.array(self.counts)[:, None]
         words = np.concatenate([[0], np.cumsum(self.words)])
         ranges = np.stack([ends - lengths, ends - 1], axis=1)
-        return Sentences(ranges, words, np.array(self.borders, dtype=np.int64), sums)
+        levels, is_content = np.array(self.levels), np.ones(len(self.words), dtype=bool)
+        return Sentences(ranges, words, levels, sums, is_content, is_transcript=False)
 
     def places(self, known: list[str]) -> TermPlaces:
         text = " ".join(term for unit in self.terms for term in unit)
@@ -62,11 +70,14 @@ class Case:
         all_weights = QueryWeights(np.arange(len(known)), weights, weights, 1, 1, highest)
         places = self.places(known) if words else None
         vector = self.vector.astype(np.float32) if vectors else None
-        return RunScores(self.sentences(), places, all_weights, vector, weight)
+        in_title = np.array([self.title.count(term) for term in known])
+        return RunScores(self.sentences(), places, all_weights, vector, weight, in_title)
 
     def by_words(self, first: int, end: int, length: float) -> float:
         terms = [term for unit in self.terms[first:end] for term in unit]
-        return share(self.query, terms, length, self.idf, 3.0)
+        headings = headings_above(self.levels, first)
+        above = [term for row in headings for term in self.terms[row]]
+        return share(self.query, terms, length, self.idf, 3.0, above, self.title)
 
     def by_vectors(self, first: int, end: int) -> float:
         return cosine(self.vectors[first:end], self.counts[first:end], self.vector)
@@ -114,7 +125,9 @@ def test_one_of_both_counts_alone() -> None:
     assert words > 0
     lengths = case.sentences().runs(30).lengths
     rows = np.arange(len(ends))
-    assert case.scores(0.9, vectors=False).of(rows, ends, 60, lengths) == pytest.approx(own)
+    assert case.scores(0.9, vectors=False).score_ranges(rows, ends, 60, lengths) == pytest.approx(
+        own
+    )
     nothing, cosines = case.scores(0.1, words=False).best()
     assert np.isnan(nothing)
     assert -1 <= cosines <= 1
@@ -132,7 +145,7 @@ def test_a_long_sentence_with_more_of_the_query_is_the_best_one() -> None:
     case = Case(0)
     case.query, case.idf = ["w1", "w2"], {"w1": 1.0, "w2": 1.0}
     case.terms = [["w1", *["w5"] * 4], ["w1", "w2", *["w5"] * 38]]
-    case.words, case.borders = [5, 40], []
+    case.words, case.levels = [5, 40], [0, 0]
     case.vectors, case.counts = case.vectors[:1] * 2, [5, 40]
     assert case.scores(0.2).sentence(0, 2) == 1
 
@@ -154,6 +167,28 @@ def test_no_run_goes_beyond_a_heading() -> None:
         assert sentences.runs(100).ends[0] == (2 if borders else 4)
 
 
+def test_headings_and_tables_of_contents_have_no_content() -> None:
+    text = (
+        "# Report\n\n## Contents\n\nMoney .......... 3\nRoads . . . . . . . 12\n\n## Money\n\n"
+        "It grew.\n\n```\n# not a heading\n```\n\n## Empty\n\n## Last"
+    )
+    for name, without in (("a.md", ["#", "##", "Money", "##", "##", "##"]), ("a.txt", ["Money"])):
+        sentences = read_sentences(Document(name, text), None, "english")
+        starts = sentences.ranges[~sentences.is_content, 0].tolist()
+        assert [text[start:].split()[0] for start in starts] == without
+    sentences = read_sentences(Document("a.md", text), None, "english")
+    assert [text[start:].split("\n")[0] for start in sentences.ranges[sentences.borders, 0]] == [
+        "## Money",
+        "## Empty",
+    ], "neighbouring headings begin a section together"
+    scores = RunScores(sentences, None, None, None, 0.2).runs(30)
+    ends = sentences.runs(30).ends
+    for first, score in enumerate(scores):
+        assert np.isnan(score) == (not sentences.is_content[first : ends[first]].any())
+    only = read_sentences(Document("a.md", "# One\n\n# Two"), None, "english")
+    assert only.is_content.all(), "a document without content is not hidden"
+
+
 def test_a_text_without_sentences_has_no_runs() -> None:
     sentences = read_sentences(Document("a", " \n "), None, None)
     scores = RunScores(sentences, None, None, None, 0.2)
@@ -163,6 +198,10 @@ def test_a_text_without_sentences_has_no_runs() -> None:
 
 def test_units_of_another_model_are_an_error() -> None:
     sums = np.ones((1, 3), dtype=np.float32)
-    sentences = Sentences(np.array([[0, 5]]), np.array([0, 1]), np.array([], dtype=np.int64), sums)
+    none = np.zeros(1, dtype=np.int64)
+    is_content = np.ones(1, dtype=bool)
+    sentences = Sentences(
+        np.array([[0, 5]]), np.array([0, 1]), none, sums, is_content, is_transcript=False
+    )
     with pytest.raises(StoreError, match="have 3 numbers, and questions 4"):
         RunScores(sentences, None, None, np.ones(4, dtype=np.float32), 0.2)

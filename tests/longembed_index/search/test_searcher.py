@@ -298,6 +298,18 @@ def test_the_best_sentence_is_that_of_the_query(store, searcher) -> None:
         assert hit.passages[0].share == hit.passages[0].sentence[0] / len(text)
 
 
+def test_words_of_the_title_count(store, searcher) -> None:
+    store.write(
+        [
+            record("a pear.txt", "green tea", X, [(0, 9, X)]),
+            record("b apple.txt", "green tee", X, [(0, 9, X)]),
+            record("c", "an apple", Y, [(0, 8, Y)]),
+        ]
+    )
+    found = [key for key in ids(search(searcher, "green apple")) if key != "c"]
+    assert found == ["b apple.txt", "a pear.txt"]
+
+
 def test_a_document_without_a_run_of_the_words_is_no_answer(store, searcher) -> None:
     text = "The treasurer of the society spoke about the garden at length."
     store.write([record("a", text, X, [(0, len(text), X)]), record("b", "An apple.", Y)])

@@ -1,0 +1,196 @@
+"""The sentences of a document, and its runs of neighbouring sentences."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longembed_index.documents.places import headings_in
+from longembed_index.documents.readers import MARKDOWN, suffix_of
+from longembed_index.documents.sentences import sentence_units, words_in
+from longembed_index.documents.transcripts import is_transcript
+from longembed_index.lexical.scores import Floats, Integers
+
+if TYPE_CHECKING:
+    from longembed_index.document import Document, Units
+
+_LEADERS = re.compile(r"(?:[.·…][ \u00a0]?){5,}")
+"""The dots between a title and its page number in a table of contents."""
+
+_WORDS_OF_ENTRY = 15
+"""Of a sentence unit that is a part of a table of contents, each entry has fewer words."""
+
+
+class Runs(NamedTuple):
+    """Runs of about the same number of words, one from each sentence of a document.
+
+    Attributes:
+        ends: The sentence after the last of each run, shape (sentences,).
+        lengths: The norm of the sum of each run's token states, shape (sentences,); None without
+            vectors.
+    """
+
+    ends: Integers
+    lengths: Floats | None
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of a document, prepared for any number of queries.
+
+    Attributes:
+        ranges: Half-open ranges of characters in text order, shape (sentences, 2).
+        words: The number of words before each sentence, and of all, shape (sentences + 1,).
+        levels: The level of each sentence that is a heading, from 1; 0 of the others. Shape
+            (sentences,).
+        sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
+            vectors.
+        is_content: Whether each sentence is more than a heading or a part of a table of contents,
+            shape (sentences,). A passage has one at least, unless the document has none.
+        is_transcript: Whether the document is a transcript.
+        title: The title of the document.
+    """
+
+    ranges: Integers
+    words: Integers
+    levels: Integers
+    sums: NDArray[np.float32] | None
+    is_content: NDArray[np.bool_]
+    is_transcript: bool
+    title: str = ""
+    _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    @property
+    def bytes(self) -> int:
+        """Return the approximate memory of the sentences, in bytes."""
+        vectors = 0 if self.sums is None else self.sums.nbytes
+        return vectors + (64 + 16 * len(self._runs)) * len(self)
+
+    @cached_property
+    def borders(self) -> Integers:
+        """Return the sentences at which sections begin, with one or several headings, ascending.
+
+        A run ends before the next one.
+        """
+        is_heading = self.levels > 0
+        return np.flatnonzero(is_heading[1:] & ~is_heading[:-1]) + 1
+
+    @cached_property
+    def headings_above(self) -> Integers:
+        """Return the headings above each sentence, one of each level; -1 without one.
+
+        Shape (sentences, the highest level).
+        """
+        current = np.full(self.levels.max(initial=0), -1)
+        above = np.tile(current, (len(self), 1))
+        rows = np.flatnonzero(self.levels).tolist()
+        for row, end in zip(rows, [*rows[1:], len(self)], strict=False):
+            level = self.levels[row]
+            current[level - 1 :] = -1
+            above[row] = current
+            current[level - 1] = row
+            above[row + 1 : end] = current
+        return above
+
+    def have_content(self, ends: Integers) -> NDArray[np.bool_]:
+        """Return whether some sentence of each run has content, shape (sentences,).
+
+        Args:
+            ends: The sentence after the last of the run from each sentence on.
+        """
+        before = np.append(0, np.cumsum(self.is_content))
+        return before[ends] > before[:-1]
+
+    def runs(self, words: int) -> Runs:
+        """Return the runs of about so many words, which are computed once."""
+        if words not in self._runs:
+            ends = self._ends(words)
+            self._runs[words] = Runs(ends, self._lengths(np.arange(len(self)), ends))
+        return self._runs[words]
+
+    def around(self, words: int, around_words: int) -> Integers:
+        """Return the sentence at which the text around each run begins, shape (sentences,).
+
+        The run is in the middle of this text, unless the document begins or ends before.
+
+        Args:
+            words: The number of words of the runs.
+            around_words: About the number of words of the text around each.
+        """
+        middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
+        firsts = np.searchsorted(self.words, middles - around_words / 2)
+        last = np.searchsorted(self.words, self.words[-1] - around_words)
+        return np.minimum(np.minimum(firsts, last), np.arange(len(self)))
+
+    def _ends(self, words: int) -> Integers:
+        """Return the ends with which the runs are nearest to a number of words."""
+        begins = self.words[:-1]
+        own = np.arange(len(self))
+        limits = np.append(self.borders, len(self))[
+            np.searchsorted(self.borders, own, side="right")
+        ]
+        ends = np.maximum(np.searchsorted(self.words, begins + words, side="right") - 1, own + 1)
+        longer = np.minimum(ends + 1, len(self))
+        missing, excess = begins + words - self.words[ends], self.words[longer] - begins - words
+        return np.minimum(np.where(excess < missing, longer, ends), limits)
+
+    def _lengths(self, firsts: Integers, ends: Integers) -> Floats | None:
+        if self.sums is None:
+            return None
+        before = np.zeros((len(self) + 1, self.sums.shape[1]))
+        # `np.cumsum` along the first axis takes seven times as long.
+        for row, own in enumerate(self.sums):
+            np.add(before[row], own, out=before[row + 1])
+        lengths = np.linalg.norm(before[ends] - before[firsts], axis=1)
+        return np.where(lengths > 0, lengths, 1.0)
+
+    @cached_property
+    def lengths(self) -> Floats | None:
+        """Return the norm of the sum of each sentence's token states, shape (sentences,)."""
+        return self._lengths(np.arange(len(self)), np.arange(len(self)) + 1)
+
+
+def read_sentences(document: Document, units: Units | None, language: str | None) -> Sentences:
+    """Return the sentences of a document.
+
+    Args:
+        document: The document with its text.
+        units: Its sentence units; None to split the text, without vectors.
+        language: The language of the documents; None to guess it from the text.
+    """
+    text = document.text
+    ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
+    counts = _word_counts(text, ranges)
+    sums = None
+    if units is not None:
+        sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
+    levels = np.zeros(len(ranges), dtype=np.int64)
+    if suffix_of(PurePath(document.id)) in MARKDOWN:
+        headings = {heading.start: heading.level for heading in headings_in(text)}
+        levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], np.int64)
+    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+    is_content = ~((levels > 0) | _are_contents(text, ranges, counts))
+    if not is_content.any():
+        is_content[:] = True
+    return Sentences(ranges, words, levels, sums, is_content, is_transcript(text), document.title)
+
+
+def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:
+    """Return whether each sentence is a part of a table of contents, shape (sentences,)."""
+    leaders = [match.start() for match in _LEADERS.finditer(text)]
+    entries = np.diff(np.searchsorted(leaders, ranges), axis=1)[:, 0]
+    return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
+
+
+def _word_counts(text: str, ranges: Integers) -> Integers:
+    counts = [words_in(text[start:end]) for start, end in ranges.tolist()]
+    return np.array(counts, dtype=np.int64)
