@@ -77,9 +77,10 @@ class CachedModel:
         spelled = now.model_copy(update={"method_options": then.method_options})
         if then.method != now.method or spelled.resolved() != now:
             return False
-        return stored.fingerprint in (
-            fingerprint_with_options(self.model, then.method_options),
-            fingerprint_with_options(self.model, then.method_options, engine_apart=True),
+        return any(
+            stored.fingerprint == fingerprint_with_options(self.model, options, engine_apart)
+            for options in (then.method_options, now.changed_options())
+            for engine_apart in (False, True)
         )
 
     def refuse_incompatible(self, stored: Provenance, what: str) -> None:
