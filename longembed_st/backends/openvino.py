@@ -7,6 +7,9 @@ import json
 import logging
 import os
 import threading
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -26,7 +29,7 @@ from longembed_st.errors import ModelError
 from longembed_st.extras import needs_extra
 
 if TYPE_CHECKING:
-    from openvino import CompiledModel, Core
+    from openvino import CompiledModel, Core, InferRequest, Model
 
     from longembed_st.base.computing import ComputingTransformer
 
@@ -74,10 +77,6 @@ class OpenVino:
         # What is compiled is found again by the weights.
         return OpenVino, (self.precision,)
 
-    def describe(self) -> dict[str, str]:
-        """Return what affects vectors, for fingerprints."""
-        return {"backend": self.name, "precision": self.precision}
-
     def forget(self) -> None:
         """Forget the compiled graph; the next pass compiles one of the present weights."""
         with self._lock:
@@ -90,15 +89,20 @@ class OpenVino:
             "operation of the compiled graph. Use backend='torch', or another method"
         )
 
-    def token_embeddings(self, reader: ComputingTransformer, inputs: dict[str, Any]) -> Tensor:
-        """Compute one batch of passes.
+    def start(
+        self, reader: ComputingTransformer, inputs: dict[str, Any], streams: int = 1
+    ) -> Callable[[], Tensor]:
+        """Begin to compute one batch of passes.
 
         Args:
             reader: The extended module, within what its hook prepares.
             inputs: Those of the transformers model.
+            streams: How many batches the processor computes at once, each with a share of the
+                threads.
 
         Returns:
-            Shape (batch, n, width), in single precision.
+            A function that waits for the result and returns it: shape (batch, n, width), in single
+            precision. To be called once.
 
         Raises:
             ModelError: If the model is not on the CPU, or the graph does not compute what it does.
@@ -109,7 +113,7 @@ class OpenVino:
                 "move it back with model.to('cpu'), or load it with backend='torch'"
             )
         compiled = self._of(reader)
-        return compiled(compiled.inputs.values(reader.backbone, inputs))
+        return compiled.start(compiled.inputs.values(reader.backbone, inputs), streams)
 
     def _of(self, reader: ComputingTransformer) -> _Compiled:
         state = weight_versions(reader.backbone)
@@ -133,12 +137,7 @@ class OpenVino:
         network = graph_on_disk(
             self._core, weights, lambda: traced(reader.backbone, inputs, example)
         )
-        settings = {
-            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        compiled = _Compiled(self._core.compile_model(network, "CPU", settings), inputs)
+        compiled = _Compiled(self._core, network, _HINTS[self.precision], threads, inputs)
         self._compare(reader, compiled)
         return _all_compiled.setdefault(key, compiled)
 
@@ -146,7 +145,7 @@ class OpenVino:
         """Refuse a graph whose vectors are not the model's, at other lengths than were traced."""
         probe = reader.padded_inputs([" ".join(_PROBES), _PROBES[0]])
         theirs = reader.read_with_torch(dict(probe))["token_embeddings"]
-        ours = compiled(compiled.inputs.values(reader.backbone, probe))
+        ours = compiled.start(compiled.inputs.values(reader.backbone, probe), 1)()
         mask = probe["attention_mask"][..., None]
         cosines = torch.cosine_similarity((theirs.float() * mask).sum(1), (ours * mask).sum(1))
         if not cosines.min() >= MIN_COSINE[self.precision]:
@@ -157,19 +156,43 @@ class OpenVino:
 
 
 class _Compiled:
-    """A compiled graph, used by any number of threads."""
+    """A graph that is compiled for each number of streams; used by any number of threads."""
 
-    def __init__(self, model: CompiledModel, inputs: GraphInputs) -> None:
+    def __init__(
+        self, core: Core, network: Model, precision: str, threads: int, inputs: GraphInputs
+    ) -> None:
         self.inputs = inputs
-        self._model = model
-        self._of_thread = threading.local()
+        self._core = core
+        self._network = network
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        self._lock = threading.Lock()
+        self._models: dict[int, CompiledModel] = {}
+        self._idle: defaultdict[int, list[InferRequest]] = defaultdict(list)
 
-    def __call__(self, tensors: list[Tensor]) -> Tensor:
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = self._model.create_infer_request()
+    def start(self, tensors: list[Tensor], streams: int) -> Callable[[], Tensor]:
+        # The request reads the arrays where they are.
         arrays: list[NDArray[Any]] = [tensor.contiguous().numpy() for tensor in tensors]
-        (output,) = self._of_thread.request.infer(arrays, share_inputs=True).values()
-        return torch.from_numpy(np.asarray(output))
+        request = self._request(streams)
+        request.start_async(arrays, share_inputs=True)
+        return partial(self._finish, request, streams, arrays)
+
+    def _finish(self, request: InferRequest, streams: int, arrays: list[NDArray[Any]]) -> Tensor:
+        request.wait()
+        output = np.array(request.get_output_tensor().data)
+        self._idle[streams].append(request)
+        return torch.from_numpy(output)
+
+    def _request(self, streams: int) -> InferRequest:
+        with self._lock:
+            if self._idle[streams]:
+                return self._idle[streams].pop()
+            if streams not in self._models:
+                settings = {**self._settings, "NUM_STREAMS": streams}
+                self._models[streams] = self._core.compile_model(self._network, "CPU", settings)
+            return self._models[streams].create_infer_request()
 
 
 _all_compiled: WeakValueDictionary[tuple[str, str, int], _Compiled] = WeakValueDictionary()

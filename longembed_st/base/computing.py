@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 from typing_extensions import Self
 
+from longembed_st.backends.tuner import EngineSettings, engine_settings
 from longembed_st.base.batching import PADDABLE_LENGTH, padded_width, token_budget_batches
 from longembed_st.base.coverage import Coverage
 from longembed_st.base.exit_gate import exit_gate
@@ -95,27 +96,69 @@ class ComputingTransformer(TokenizingTransformer):
             The indices of some passes, and the model's outputs for them: `input_ids`,
             `token_embeddings`, perhaps `attention_mask` and `prompt_length`, a row a pass.
         """
-        # Texts that fit never share a batch with others: their computation stays that of the
-        # unmodified model to the letter.
+        all_tokens = sum(len(item.tokens) for item in passes)
+        settings = EngineSettings()
+        if not (torch.is_grad_enabled() or kwargs):
+            settings = engine_settings(self, all_tokens)
+        batches = self._batches(passes, min(settings.batch_tokens, self.extension.token_budget))
+        # Few batches are done sooner one by one, each by all threads.
+        streams = settings.streams if len(batches) >= 2 * settings.streams else 1
+        inputs = (
+            (self.model_inputs([passes[i].tokens for i in indices], features, original), original)
+            for indices, original in batches
+        )
+        computed = self.compute_in_order(inputs, streams, **kwargs)
+        read = 0
+        for (indices, _), outputs in zip(batches, computed, strict=True):
+            prompt_length = passes[indices[0]].prompt_length
+            if prompt_length:
+                outputs["prompt_length"] = prompt_length
+            yield indices, outputs
+            read += sum(len(passes[index].tokens) for index in indices)
+            report_progress(read, all_tokens)
+
+    def _batches(self, passes: Sequence[Pass], token_budget: int) -> list[tuple[list[int], bool]]:
+        """Group passes; each group with whether its texts fit the original window.
+
+        Texts that fit never share a batch with others: their computation stays that of the
+        unmodified model to the letter.
+        """
         groups = defaultdict(list)
         for index, item in enumerate(passes):
             original = self.method.reads_originally(len(item.tokens), self.extension.context)
             groups[original, item.prompt_length].append(index)
-        read, all_tokens = 0, sum(len(item.tokens) for item in passes)
-        for (original, prompt_length), members in groups.items():
+        batches = []
+        for (original, _), members in groups.items():
             lengths = [len(passes[index].tokens) for index in members]
             paddable = PADDABLE_LENGTH if original else 0
-            for batch in token_budget_batches(lengths, self.extension.token_budget, paddable):
-                indices = [members[place] for place in batch]
-                rows = [passes[index].tokens for index in indices]
-                outputs = self._read(
-                    self._model_inputs(rows, features, original), original, **kwargs
-                )
-                if prompt_length:
-                    outputs["prompt_length"] = prompt_length
-                yield indices, outputs
-                read += sum(map(len, rows))
-                report_progress(read, all_tokens)
+            for batch in token_budget_batches(lengths, token_budget, paddable):
+                batches.append(([members[place] for place in batch], original))
+        return batches
+
+    def compute_in_order(
+        self, batches: Iterable[tuple[dict[str, Any], bool]], streams: int = 1, **kwargs: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Compute batches, with an engine some at once, and yield their outputs in order.
+
+        Args:
+            batches: The inputs of each, as `model_inputs` returns them, and whether its texts fit
+                the original window.
+            streams: How many the engine computes at once.
+            **kwargs: Passed on to the transformers model.
+        """
+        # While an output is used, the engine computes those behind it.
+        ahead = 0 if self.engine is None else streams
+        running: deque[Callable[[], dict[str, Any]]] = deque()
+        try:
+            for inputs, original in batches:
+                running.append(self._start(inputs, original, streams, **kwargs))
+                if len(running) > ahead:
+                    yield running.popleft()()
+            while running:
+                yield running.popleft()()
+        finally:
+            for wait in running:
+                wait()
 
     def read_reduced(
         self,
@@ -203,25 +246,36 @@ class ComputingTransformer(TokenizingTransformer):
         if self._takes_type_ids:
             inputs["token_type_ids"] = torch.zeros_like(input_ids)
         original = self.method.reads_originally(input_ids.shape[1], self.extension.context)
-        return cast(Tensor, self._read(inputs, original)["token_embeddings"])
+        return cast(Tensor, self._start(inputs, original)()["token_embeddings"])
 
-    def _read(self, inputs: dict[str, Any], original: bool, **kwargs: Any) -> dict[str, Any]:
-        """One forward pass of the transformers model, extended unless the texts fit."""
+    def _start(
+        self, inputs: dict[str, Any], original: bool, streams: int = 1, **kwargs: Any
+    ) -> Callable[[], dict[str, Any]]:
+        """Begin one forward pass, extended unless the texts fit; the result waits for its end."""
         if original:
-            return self._compute(inputs, **kwargs)
+            return self._start_prepared(inputs, streams, **kwargs)
         context = self.extension.context
         if self.extension.logn_scaling:
             inputs["logn"] = logn_scale(inputs["input_ids"].shape[1], context.original)
         with self.hook.reading(self.backbone, inputs, self.method, context):
-            return self._compute(inputs, **kwargs)
+            return self._start_prepared(inputs, streams, **kwargs)
 
-    def _compute(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _start_prepared(
+        self, inputs: dict[str, Any], streams: int, **kwargs: Any
+    ) -> Callable[[], dict[str, Any]]:
         # A fork in the middle of this would leave locks of torch in the child that nobody opens.
         with exit_gate.use(), fork_gate.use():
             # Only torch knows gradients, and the further arguments of a model.
             if self.engine is None or torch.is_grad_enabled() or kwargs:
-                return self.read_with_torch(inputs, **kwargs)
-            return {**inputs, "token_embeddings": self.engine.token_embeddings(self, inputs)}
+                outputs = self.read_with_torch(inputs, **kwargs)
+                return lambda: outputs
+            wait = self.engine.start(self, inputs, streams)
+
+        def finish() -> dict[str, Any]:
+            with exit_gate.use(), fork_gate.use():
+                return {**inputs, "token_embeddings": wait()}
+
+        return finish
 
     def read_with_torch(self, inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run one forward pass of the transformers model by torch.
@@ -237,7 +291,7 @@ class ComputingTransformer(TokenizingTransformer):
         tokenized = [text.shortened(limit, False) for text in self.tokenize_texts(texts, None)]
         features = self.features_of(tokenized, None)
         rows = [item.tokens for item in self.passes_of(features)]
-        inputs = self._model_inputs(rows, features, True)
+        inputs = self.model_inputs(rows, features, True)
         return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
 
     def set_engine(self, engine: OpenVino | None) -> None:
@@ -273,10 +327,16 @@ class ComputingTransformer(TokenizingTransformer):
                 f"method {self.method.name!r} with {self.family.model_type!r} and its local layers"
             )
 
-    def _model_inputs(
+    def model_inputs(
         self, tokens: Sequence[Tensor], features: dict[str, Any], original: bool
     ) -> dict[str, Any]:
-        """One batch for the transformers model; padded and masked only if lengths differ."""
+        """Return one batch for the transformers model; padded and masked only if lengths differ.
+
+        Args:
+            tokens: Where the tokens of each pass are among those of the features.
+            features: What `flat_features` returned.
+            original: Whether the texts fit the original window.
+        """
         device = features["input_ids"].device
         tokenizer = self.text_tokenizer
         width = max(map(len, tokens))

@@ -48,20 +48,36 @@ def fingerprint(model: BaseModel) -> str:
     return fingerprint_with_options(model, long_reader(model).extension.changed_options())
 
 
-def fingerprint_with_options(model: BaseModel, options: Mapping[str, Any]) -> str:
-    """Hash a model with the method's options as an earlier version wrote them.
+def fingerprint_with_options(
+    model: BaseModel, options: Mapping[str, Any], engine_apart: bool = False
+) -> str:
+    """Hash a model as an earlier version did.
 
     Args:
         model: An extended model.
-        options: The options to hash.
+        options: The method's options, as that version wrote them.
+        engine_apart: Whether to give OpenVINO in bfloat16 a fingerprint of its own, as versions
+            before 0.3 did.
     """
+    reader = long_reader(model)
+    settings = _settings(model, options)
+    rounded: torch.dtype | None = None
+    if reader.engine is not None and reader.engine.precision == "bfloat16":
+        if engine_apart:
+            settings |= {"backend": reader.engine.name, "precision": "bfloat16"}
+        else:
+            rounded = torch.bfloat16
     digest = hashlib.sha256()
-    digest.update(json.dumps(_settings(model, options), sort_keys=True).encode())
-    narrow = long_reader(model).widened_from
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    narrow = reader.widened_from
     for name, tensor in sorted(model.state_dict().items()):
-        # Widening is exact: vectors are the same up to rounding, and so is the fingerprint.
-        if narrow is not None and name.startswith(_WEIGHTS) and is_widened(tensor, narrow):
-            tensor = tensor.to(narrow)
+        if name.startswith(_WEIGHTS) and tensor.dtype == torch.float32:
+            # The weights count as they are computed with: those that both engines round to
+            # bfloat16 are equal, and widening is exact.
+            if rounded is not None:
+                tensor = tensor.to(rounded)
+            elif narrow is not None and is_widened(tensor, narrow):
+                tensor = tensor.to(narrow)
         _hash_tensor(digest, name, tensor)
     return f"sha256:{digest.hexdigest()}"
 
@@ -101,11 +117,8 @@ def _settings(model: BaseModel, options: Mapping[str, Any]) -> dict[str, Any]:
     architecture = reader.config.to_dict()
     for volatile in ("transformers_version", "_name_or_path", "dtype", "architectures"):
         architecture.pop(volatile, None)
-    engine = reader.engine
-    # Measured: in single precision engines differ by rounding alone; see docs/BACKENDS.md.
-    computed = {} if engine is None or engine.precision == "float32" else engine.describe()
+    # Measured: engines of one precision differ by rounding alone; see docs/BACKENDS.md.
     return {
-        **computed,
         "version": VERSION,
         "extension": extension | {"options": dict(options)},
         "architecture": architecture,

@@ -170,7 +170,12 @@ class Provenance:
         """
         if self.fingerprint is not None and self.fingerprint == now.fingerprint:
             return
-        differences = self.settings.differences(now.settings) or [
+        differences = self.settings.differences(now.settings)
+        if self.settings.dtype != now.settings.dtype:
+            differences.append(
+                f"dtype is {self.settings.dtype!r} in the store, {now.settings.dtype!r} now"
+            )
+        differences = differences or [
             "the settings are the same, but the weights behind the name or the software that "
             f"computes the vectors are not (fingerprint {self.fingerprint} in the store, "
             f"{now.fingerprint} now)"

@@ -57,7 +57,8 @@ class ModelSettings(ExtensionConfig):
         dtype: Numbers to compute in; None for single precision on a CPU, where half precision
             takes several times as long, and as the weights are stored elsewhere; "auto" always for
             the latter.
-        backend: What computes: torch, or on a CPU OpenVINO; None for torch.
+        backend: What computes: "torch", or on a CPU "openvino"; "auto" for OpenVINO where it is
+            installed and can compute the model, otherwise torch; None for torch.
         prompts: Texts put before queries and documents, by name; None for the model's own.
         whitening: File that `longembed whiten` has written, or folder of the whitened model: built
             into the model when it is loaded.
@@ -88,9 +89,9 @@ class ModelSettings(ExtensionConfig):
         default_text="float32 on a CPU, elsewhere auto",
         affects_vectors=False,
     )
-    backend: Literal["torch", "openvino"] | None = setting(
+    backend: Literal["torch", "openvino", "auto"] | None = setting(
         None,
-        "What computes: torch; or on a CPU OpenVINO, which is faster.",
+        "What computes: torch; openvino, on a CPU and faster; auto: openvino where it can.",
         default_text="torch",
         affects_vectors=False,
     )
@@ -225,8 +226,6 @@ class ModelSettings(ExtensionConfig):
             if field_info(name)["affects_vectors"]
             and name not in ("method_options", "model_kwargs")
         }
-        if self.backend == "openvino" and self.dtype not in (None, "float32"):
-            fields["computed in"] = f"{self.dtype} by openvino"
         options = self.method_options
         # Options that do not fit are compared as they are; loading the model refuses them.
         with suppress(ConfigError):

@@ -18,6 +18,8 @@ from longembed_st.files import atomic_folder, refuse_existing
 from longembed_st.loading.early import refuse_mistakes
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from longembed_st.base.long_model import LongModel
     from longembed_st.base.reader import LongReader
     from longembed_st.command.estimate import Cost
@@ -38,6 +40,12 @@ def inspect(
         list[int] | None,
         typer.Option(help="Estimate time and memory for a text of so many tokens. Repeatable."),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Measure again how many passes this processor best computes at once."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
     """Show how a model reads: its windows, the methods it can take, the cost of a long text.
@@ -46,6 +54,7 @@ def inspect(
     """
     extended = _load(model, settings)
     import longembed_st as le
+    from longembed_st.backends import tuner
     from longembed_st.base.unknown_tokens import unknown_languages
     from longembed_st.command.estimate import estimate_costs
 
@@ -54,6 +63,7 @@ def inspect(
     for tokens in lengths:
         if not 1 <= tokens <= MAX_TOKENS:
             raise ConfigError(f"--length {tokens}: give a number of tokens, 1 to {MAX_TOKENS:,}")
+    measurements = tuner.tune(reader) if tune else []
     costs = estimate_costs(extended, lengths)
     facts: dict[str, Any] = {
         "model": model,
@@ -78,6 +88,8 @@ def inspect(
         },
         "costs": [vars(cost) for cost in costs],
     }
+    if measurements:
+        facts["engine_settings"] = tuner.to_rows(measurements)
     if as_json:
         print_json(facts)
     else:
@@ -182,6 +194,8 @@ def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
     for name, method in facts["methods"].items():
         methods.add_row(name, "yes" if method["takes"] else "no", method["summary"])
     console.print(methods)
+    if "engine_settings" in facts:
+        _show_engine_settings(console, facts["engine_settings"])
     table = Table(title=f"Estimated cost of one text with {facts['method']}", title_justify="left")
     for heading in ("tokens", "passes", "seconds", "memory (MB)"):
         table.add_column(heading, justify="right")
@@ -193,4 +207,16 @@ def _show(facts: dict[str, Any], costs: list[Cost]) -> None:
             f"{cost.seconds:.2f}",
             f"{cost.megabytes:,.0f}",
         )
+    console.print(table)
+
+
+def _show_engine_settings(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Show how fast a model reads with different engine settings; the chosen ones are marked."""
+    table = Table(title="Passes computed together", title_justify="left")
+    for heading in ("streams", "tokens in a batch", "tokens a second", ""):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        speed = f"{row['tokens_per_second']:,.0f}"
+        used = "used" if row["chosen"] else ""
+        table.add_row(str(row["streams"]), f"{row['batch_tokens']:,}", speed, used)
     console.print(table)

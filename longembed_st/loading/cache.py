@@ -71,12 +71,17 @@ class CachedModel:
         """
         if stored.fingerprint in (None, self.fingerprint):
             return stored.fingerprint is not None
-        # Version 0.1 gave options that spell out a default a fingerprint of their own.
+        # Version 0.1 gave options that spell out a default a fingerprint of their own, and
+        # versions before 0.3 OpenVINO in bfloat16.
         now, then = self.model.long_transformer.extension, stored.settings
         spelled = now.model_copy(update={"method_options": then.method_options})
         if then.method != now.method or spelled.resolved() != now:
             return False
-        return stored.fingerprint == fingerprint_with_options(self.model, then.method_options)
+        return any(
+            stored.fingerprint == fingerprint_with_options(self.model, options, engine_apart)
+            for options in (then.method_options, now.changed_options())
+            for engine_apart in (False, True)
+        )
 
     def refuse_incompatible(self, stored: Provenance, what: str) -> None:
         """Raise `ConfigError` if vectors of this model cannot be compared with stored ones.

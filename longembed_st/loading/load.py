@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from importlib.util import find_spec
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -11,7 +13,7 @@ import torch
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router
 from sentence_transformers.sentence_transformer.modules import Normalize
-from sentence_transformers.util import batch_to_device, truncate_embeddings
+from sentence_transformers.util import batch_to_device, get_device_name, truncate_embeddings
 from torch import nn
 
 from longembed_st.base.fields import UNSET, Unset, takes_settings
@@ -50,6 +52,8 @@ from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, Poole
 if TYPE_CHECKING:
     from longembed_st.backends.openvino import OpenVino, Precision
     from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
+
+logger = logging.getLogger(__name__)
 
 SAVED_CLASSES: dict[str, type[nn.Module]] = {
     f"longembed_st.{module.__name__}": module
@@ -178,6 +182,8 @@ def load_any(settings: ModelSettings) -> LongModel:
     """
     assert settings.model_name is not None
     name = settings.model_name
+    if settings.backend == "auto":
+        return _load_on_fastest_engine(settings)
     refuse_unknown_model(name, settings.loading_arguments())
     try:
         model = _load(name, settings)
@@ -194,6 +200,17 @@ def load_any(settings: ModelSettings) -> LongModel:
     except Exception as error:
         raise ModelError(f"cannot load model {name!r}: {_reason(error)}") from error
     return model
+
+
+def _load_on_fastest_engine(settings: ModelSettings) -> LongModel:
+    """Load a model with OpenVINO where that can compute it, otherwise with torch."""
+    on_cpu = (settings.device or get_device_name()) == "cpu"
+    if on_cpu and settings.dtype in (None, "float32", "bfloat16") and find_spec("openvino"):
+        try:
+            return load_any(settings.model_copy(update={"backend": "openvino"}))
+        except ModelError as error:
+            logger.info("torch computes the model, as OpenVINO cannot: %s", error)
+    return load_any(settings.model_copy(update={"backend": "torch"}))
 
 
 def _openvino(settings: ModelSettings) -> OpenVino:

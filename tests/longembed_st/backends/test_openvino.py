@@ -6,6 +6,7 @@ import copy
 import logging
 import pickle
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from small_rotary_models import folder_of, random_ids
 import longembed_st as le
 from longembed_st.backends import openvino as engine
 from longembed_st.backends.openvino import OpenVino
+from longembed_st.base.fingerprint import fingerprint_with_options
 from longembed_st.base.provenance import Provenance
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.estimate import estimate_costs
@@ -149,8 +151,14 @@ def test_stores_of_another_precision_are_refused(small_model) -> None:
     torch_made, exact = made(), made(backend="openvino")
     rounded = made(backend="openvino", dtype="bfloat16")
     exact.refuse_incompatible(torch_made.provenance, "the store")
-    with pytest.raises(ConfigError, match="bfloat16 by openvino"):
+    with pytest.raises(ConfigError, match="dtype is 'bfloat16' in the store, None now"):
         torch_made.refuse_incompatible(rounded.provenance, "the store")
+    # Versions before 0.3 gave this engine in this precision a fingerprint of its own.
+    earlier = replace(
+        rounded.provenance, fingerprint=fingerprint_with_options(rounded.model, {}, True)
+    )
+    assert earlier.fingerprint != rounded.fingerprint
+    rounded.refuse_incompatible(earlier, "the store")
     # The store's own settings bring back what made it.
     stored = Provenance.from_json(rounded.provenance.to_json())
     assert cached_model(stored.settings).is_compatible(stored)
@@ -265,13 +273,13 @@ def test_bfloat16_without_instructions_for_it_is_said(monkeypatch, caplog) -> No
 
 def test_costs_are_those_of_the_engine(minilm_folder, monkeypatch) -> None:
     asked: list[int] = []
-    real = OpenVino.token_embeddings
+    real = OpenVino.start
 
-    def counted(self, reader, inputs):
+    def counted(self, reader, inputs, streams):
         asked.append(inputs["input_ids"].numel())
-        return real(self, reader, inputs)
+        return real(self, reader, inputs, streams)
 
-    monkeypatch.setattr(OpenVino, "token_embeddings", counted)
+    monkeypatch.setattr(OpenVino, "start", counted)
     model = le.load(str(minilm_folder), "pcw", backend="openvino", dtype="bfloat16")
     asked.clear()
     costs = estimate_costs(model, [256, 4096])

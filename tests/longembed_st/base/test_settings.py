@@ -302,7 +302,7 @@ MADE_OF_SEVERAL = {
 
 def test_every_setting_is_an_option_of_a_command_or_known_to_be_none():
     shown = set(inspect.signature(inspect_command).parameters)
-    shown -= {"model", "length", "as_json", "settings_file"}
+    shown -= {"model", "length", "tune", "as_json", "settings_file"}
     expected = set()
     for name in ModelSettings.model_fields.keys() - NO_OPTION:
         expected |= MADE_OF_SEVERAL.get(name, {name})
