@@ -33,6 +33,9 @@ TRANSCRIPT_AROUND = Around(800, 2 / 3)
 TRANSCRIPT_VECTORS = 2
 """By what the weight of the vectors is multiplied in transcripts."""
 
+TRANSCRIPT_SCALE = 2 / 3
+"""By what scores in transcripts are multiplied: 800 words have more of a question's than 40."""
+
 _RUNS = 40
 """The most runs, approximately, in a context: larger budgets are filled with longer runs."""
 
@@ -137,7 +140,8 @@ def _scored_runs(scores: RunScores, budget: int) -> tuple[int, Floats]:
     if not scores.sentences.is_transcript:
         return words, scores.runs(words, None)
     words = max(words, min(80 + budget // 5, budget * 3 // 4, 400))
-    return words, scores.runs(words, TRANSCRIPT_AROUND, TRANSCRIPT_VECTORS)
+    of_runs = scores.runs(words, TRANSCRIPT_AROUND, TRANSCRIPT_VECTORS)
+    return words, TRANSCRIPT_SCALE * of_runs
 
 
 class _Selection:
