@@ -95,14 +95,17 @@ def read_entries(batch: pa.RecordBatch) -> list[Entry]:
 
 
 def read_records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """Yield the records in a batch that has `RECORD_COLUMNS`, without units."""
+    """Yield the records in a batch that has `RECORD_COLUMNS`, and perhaps `UNIT_COLUMNS`."""
     texts = batch.select([TEXT, EXACT, KEY]).to_pylist()
+    has_units = set(UNIT_COLUMNS) <= set(batch.schema.names)
+    units = dict(read_units(batch)) if has_units else {}
     for entry, row, vector in zip(read_entries(batch), texts, read_vectors(batch), strict=True):
         text = _read_exact(row, TEXT)
         if len(text) != entry.characters:
             raise damaged("text", entry.id)
         document = Document(entry.id, text, entry.metadata, entry.title)
-        yield Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
+        own = units.get(entry.id)
+        yield Record(document, vector, entry.content_hash, entry.coverage, own, entry.left_out)
 
 
 def read_vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:

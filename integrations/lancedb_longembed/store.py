@@ -133,12 +133,14 @@ class LanceStore:
         rows = self._find_rows()
         return 0 if rows is None else len(rows)
 
-    def get(self, ids: Sequence[str]) -> list[document.Record]:
-        """Return the records with these ids, in the order of the ids, without units."""
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[document.Record]:
+        """Return the records with these ids, in their order, or those with units, with them."""
+        columns = (*RECORD_COLUMNS, *UNIT_COLUMNS) if units else RECORD_COLUMNS
         records = {
             record.document.id: record
-            for batch in self._read(RECORD_COLUMNS, ids)
+            for batch in self._read(columns, ids)
             for record in self._decode(read_records, batch)
+            if record.units is not None or not units
         }
         return [records[key] for key in ids if key in records]
 

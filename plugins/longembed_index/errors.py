@@ -11,5 +11,9 @@ class StoreError(LongEmbedError):
     """A store cannot be opened, read or written."""
 
 
+class StoreReplacedError(StoreError):
+    """Another store has taken the place of one that is open."""
+
+
 class StoreWarning(UserWarning):
     """Something beside a store was damaged or cannot be written, and is made again."""

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.errors import StoreError
+from longembed_index.errors import StoreError, StoreReplacedError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
@@ -176,7 +176,7 @@ class Resources:
 
         After another process has reindexed, only the settings of this machine are kept.
         """
-        store = self.store()
+        store = self._opened()
         with self._lock:
             if store is not None:
                 fingerprint = store.info.provenance.fingerprint
@@ -193,9 +193,21 @@ class Resources:
     def store(self) -> Store | None:
         """Return the store, open for reading; None if it does not exist yet.
 
+        If it was deleted and made anew since it was opened, the new one is opened.
+
         Raises:
             StoreError: If it cannot be read, or the index is closed.
         """
+        store = self._opened()
+        if store is not None and _is_replaced(store):
+            with self._lock:
+                if self._store is store:
+                    store.close()
+                    self._store = self._searcher = self._words = None
+            store = self._opened()
+        return store
+
+    def _opened(self) -> Store | None:
         with self._lock:
             if self._is_closed:
                 raise StoreError(f"the index in {escaped(self.directory)} is closed. Open it again")
@@ -203,7 +215,8 @@ class Resources:
                 place = (self.directory, self.collection, self.kind)
                 if read_info(*place) is not None:
                     self._store = open_store(*place)
-                    self._settings_for = self._store.info.provenance.fingerprint
+                    if self._settings_for is None:
+                        self._settings_for = self._store.info.provenance.fingerprint
             return self._store
 
     def existing_store(self) -> Store:
@@ -221,16 +234,16 @@ class Resources:
 
     def searcher(self) -> Searcher:
         """Return the searcher of the store."""
-        store = self.existing_store()
         with self._lock:
+            store = self.existing_store()
             if self._searcher is None:
                 self._searcher = Searcher(store, self.words)
             return self._searcher
 
     def words(self) -> LexicalIndex:
         """Return the index of the store's words, brought up to date."""
-        store = self.existing_store()
         with self._lock:
+            store = self.existing_store()
             words = self._words
             if words is None:
                 words = store.lexical() or WordIndex(self.directory, self.collection)
@@ -352,6 +365,18 @@ class Resources:
                 self._store.close()
             self._store = self._searcher = self._words = self._model = None
             self._is_closed = True
+
+
+def _is_replaced(store: Store) -> bool:
+    """Return whether another store has taken the place of an open one."""
+    try:
+        _ = store.generation
+    except StoreReplacedError:
+        return True
+    except StoreError:
+        # Whoever reads the store is told.
+        return False
+    return False
 
 
 def of_this_machine(settings: ModelSettings) -> ModelSettings:

@@ -265,6 +265,23 @@ def test_what_is_reindexed_during_a_search_is_asked_again(
     assert index.model is fake_models[index.info.provenance.fingerprint]
 
 
+@pytest.mark.parametrize("model", ["some/one", "some/two"])
+def test_a_store_that_is_deleted_and_made_anew_is_opened_again(
+    index, place, fake_models, model
+) -> None:
+    assert ids(index.search("a cage for birds"))[0] == "pets"
+    shutil.rmtree(place)
+    with pytest.raises(StoreError, match="was deleted while it was open"):
+        index.search("a cage for birds")
+    with Index.open(place, model) as other:
+        other.add_documents([Document("zoo", "Birds and cats live in one cage of the zoo.")])
+    assert ids(index.search("a cage for birds")) == ["zoo"]
+    assert [entry.id for entry in index.documents()] == ["zoo"]
+    assert index.model_name == model
+    index.add_documents([Document("farm", "A cow gives milk.")])
+    assert ids(index.search("milk", mode="lexical")) == ["farm"]
+
+
 def test_threads_search_while_one_writes(index, place) -> None:
     wrong: list[object] = []
 

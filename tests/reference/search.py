@@ -54,19 +54,98 @@ def search(
         weight: Of the vectors in a hybrid search.
         keep: Whether a document meets the filter.
     """
-    weight = {"hybrid": weight, "dense": 1.0, "lexical": 0.0}[mode]
+    parts = parts_of_all(records, query, phrases, vector, mode)
+    weight = weight_of(mode, weight)
+    kept = [
+        record
+        for record in records
+        if keep(record) and all(phrase in record.document.text for phrase in phrases)
+    ]
+    return answers_of(kept, parts, mode, weight)[:k]
+
+
+def search_large(
+    records: Sequence[Record],
+    query: str,
+    vector: Sequence[float],
+    k: int,
+    mode: str,
+    weight: float,
+    keep: Callable[[Record], bool],
+    least: int,
+    least_read: int,
+) -> list[Answer]:
+    """Answer a question as in a store with too many documents to score all.
+
+    Candidates are the best documents by their vectors, and the best by their words. Of these, the
+    best by all scores but those of runs are ranked by all scores. Both numbers grow until there
+    are more than k texts.
+
+    Args:
+        records: The same as for `search`.
+        query: The same.
+        vector: The same.
+        k: The same.
+        mode: The same.
+        weight: The same.
+        keep: The same.
+        least: The least number of candidates by vectors, and by words.
+        least_read: The least number of documents that are ranked by all scores.
+    """
+    parts = parts_of_all(records, query, [], vector, mode)
+    weight = weight_of(mode, weight)
+    kept = [record for record in records if keep(record)]
+    cosines = {key: part.get("document_vector", 0) for key, part in parts.items()}
+    every = [terms_of(record.document.text) for record in records]
+    bm25_of = dict(zip(parts, bm25(query.split(), every), strict=True))
+    without_runs = {
+        key: total({name: part[name] for name in part if "run" not in name}, weight)
+        for key, part in parts.items()
+    }
+    most, read = max(k + 1, least), max(2 * k, least_read)
+    while True:
+        by_vectors = [] if mode == "lexical" else best_of(kept, cosines)[:most]
+        having = [record for record in kept if mode != "dense" and bm25_of[record.document.id]]
+        by_words = best_of(having, bm25_of)[:most]
+        candidates = [each for each in kept if each in by_vectors or each in by_words]
+        best = candidates if mode == "lexical" else best_of(candidates, without_runs)[:read]
+        answers = answers_of(best, parts, mode, weight)
+        if len(answers) > k or len(best) == len(kept):
+            return answers[:k]
+        if mode == "lexical" and len(by_words) == len(having):
+            return answers
+        most, read = 4 * most, 4 * read
+
+
+def best_of(records: Sequence[Record], scores: dict[str, float]) -> list[Record]:
+    """The records by their scores, best first, equal ones by id."""
+    ids = [record.document.id for record in records]
+    order = sorted(ids, key=lambda key: (-round(scores[key], 6), key))
+    return [records[ids.index(key)] for key in order]
+
+
+def weight_of(mode: str, weight: float) -> float:
+    """The weight of the vectors."""
+    return {"hybrid": weight, "dense": 1.0, "lexical": 0.0}[mode]
+
+
+def parts_of_all(
+    records: Sequence[Record],
+    query: str,
+    phrases: Sequence[str],
+    vector: Sequence[float],
+    mode: str,
+) -> dict[str, dict[str, float]]:
+    """The parts of the score of every document, by id."""
     has_words = mode != "dense" or bool(phrases)
-    by_id = {record.document.id: record for record in records}
-    texts = {record.document.id: record.document.text for record in records}
-    every = list(texts.values())
+    whole = [terms_of(record.document.text) for record in records]
+    windows = [part for text in whole for part in passages(text, WINDOW, STEP)]
     parts: dict[str, dict[str, float]] = {}
-    for record in records:
-        key, of_document = record.document.id, {}
+    for record, terms in zip(records, whole, strict=True):
+        of_document = {}
         if has_words:
-            whole = [terms_of(text) for text in every]
-            windows = [part for text in whole for part in passages(text, WINDOW, STEP)]
-            own = passages(terms_of(texts[key]), WINDOW, STEP)
-            of_document["document_words"] = best_share(query, [terms_of(texts[key])], whole)
+            own = passages(terms, WINDOW, STEP)
+            of_document["document_words"] = best_share(query, [terms], whole)
             of_document["best_passage_words"] = best_share(query, own, windows)
         if mode != "lexical":
             of_document["document_vector"] = dot(record.vector, vector)
@@ -74,20 +153,27 @@ def search(
                 of_document["best_run"] = best_run(record, vector)
                 if has_words:
                     of_document["best_run_words"] = best_run_words(record, query, windows)
-        parts[key] = of_document
-    totals = {key: total(part, weight) for key, part in parts.items()}
+        parts[record.document.id] = of_document
+    return parts
+
+
+def answers_of(
+    records: Sequence[Record], parts: dict[str, dict[str, float]], mode: str, weight: float
+) -> list[Answer]:
+    """The different texts of some documents, best first, each with its copies."""
+    totals = {record.document.id: total(parts[record.document.id], weight) for record in records}
+    texts = {record.document.id: record.document.text for record in records}
     answers: list[Answer] = []
-    for key in sorted(totals, key=lambda key: (-round(totals[key], 6), key)):
-        if not keep(by_id[key]) or not all(phrase in texts[key] for phrase in phrases):
-            continue
+    for record in best_of(records, totals):
+        key = record.document.id
         if mode == "lexical" and totals[key] == 0:
             continue
         same = [answer for answer in answers if texts[answer.id] == texts[key]]
         if same:
             same[0].copies.append(key)
-            continue
-        answers.append(Answer(key, totals[key], parts[key], []))
-    return answers[:k]
+        else:
+            answers.append(Answer(key, totals[key], parts[key], []))
+    return answers
 
 
 def terms_of(text: str) -> list[str]:

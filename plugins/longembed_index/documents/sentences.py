@@ -54,6 +54,11 @@ _SPACED_BY_CLAUSE = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
 _UNSPACED = re.compile(f"[{_EAST_ASIAN}{_SPACED_BY_CLAUSE}]")
 _CLAUSES = re.compile(f"[{_SPACED_BY_CLAUSE}]")
 
+# What `str.split` takes for a space; characters beyond this table are parts of words.
+_IN_WORD = np.ones(0x3002, dtype=bool)
+_IN_WORD[[*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]] = False
+_IN_WORD[[0x2028, 0x2029, 0x202F, 0x205F, 0x3000]] = False
+
 _CLOSING = "\"'”’»›」』】）)\\]"
 _END = re.compile(f"[.!?。！？｡…।॥።؟۔។៕။]+[{_CLOSING}]*")
 _END_OF_LINE = re.compile(f"[.!?:;。！？｡：；…।॥።؟۔។៕။][{_CLOSING}]*$")
@@ -115,6 +120,38 @@ def words_in(text: str) -> int:
     if text.isascii():
         return words
     return words + len(_UNSPACED.findall(text)) // 2
+
+
+def word_counts(text: str, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of words in ranges of a text, as `words_in` counts them, shape (ranges,).
+
+    Args:
+        text: The text.
+        ranges: Half-open ranges of its characters, shape (ranges, 2).
+    """
+    if text.isascii():
+        codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    else:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    # With a space before and after the text, words begin and end where spaces change.
+    in_word = np.zeros(len(codes) + 2, dtype=bool)
+    in_word[1:-1] = _IN_WORD.take(codes, mode="clip")
+    words = np.flatnonzero(in_word[1:] != in_word[:-1]).reshape(-1, 2)
+    counts = np.where(ranges[:, 0] < ranges[:, 1], _overlapping(words, ranges), 0)
+    long_words = words[words[:, 1] - words[:, 0] >= _LONG_WORD]
+    is_special = _overlapping(long_words, ranges) > 0
+    if not text.isascii():
+        unspaced = [match.span() for match in _UNSPACED.finditer(text)]
+        is_special |= _overlapping(np.array(unspaced, dtype=np.int64).reshape(-1, 2), ranges) > 0
+    for row in np.flatnonzero(is_special).tolist():
+        counts[row] = words_in(text[ranges[row, 0] : ranges[row, 1]])
+    return counts
+
+
+def _overlapping(pieces: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many pieces of a text, given in order, overlap each of some ranges."""
+    begins = np.searchsorted(pieces[:, 0], ranges[:, 1])
+    return begins - np.searchsorted(pieces[:, 1], ranges[:, 0], side="right")
 
 
 def _piece(text: str, start: int, end: int) -> _Piece:

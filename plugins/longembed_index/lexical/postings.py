@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longembed_index.lexical.scores import Floats, Integers, Terms, length_norms
+from longembed_index.lexical.stored_lists import (
+    LIST_COLUMNS,
+    POSITIONS,
+    Lists,
+    StoredList,
+    read_lists,
+    select_lists,
+)
 
 STATEMENTS = (
     "CREATE TABLE segments (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, "
@@ -37,17 +44,9 @@ _MOST = 255
 """A term that a document has more often has several entries for it, one after the other."""
 _ENTRY = np.dtype([("place", "<u2"), ("value", "u1")])
 _LENGTH = np.dtype([("place", "<u2"), ("value", "<u4")])
-_POSITIONS: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
-"""By the bytes of each position; a list has four only if a position needs more than two."""
 _NO_TERM = np.iinfo(np.int64).max
 _JOINED = 16
 """So many segments of a block and a level are joined to one of the next level."""
-
-_TERMS_AT_ONCE = 500
-"""Values in one statement."""
-
-
-_LIST_COLUMNS = "width, checksum, entries, positions"
 
 
 class DocumentTerms(NamedTuple):
@@ -90,25 +89,6 @@ class Occurrences(NamedTuple):
     positions: Integers
 
 
-class _List(NamedTuple):
-    """The list of a term in a segment, as it is stored."""
-
-    width: int
-    checksum: int
-    entries: bytes
-    positions: bytes
-
-    @classmethod
-    def of(cls, width: int, entries: bytes, positions: bytes) -> _List:
-        return cls(width, zlib.crc32(entries + positions), entries, positions)
-
-    def unpacked(self) -> NDArray[np.unsignedinteger[Any]]:
-        """Return the positions; `sqlite3.DatabaseError` if the list is damaged."""
-        if zlib.crc32(self.entries + self.positions) != self.checksum:
-            raise sqlite3.DatabaseError("a list of a term is malformed")
-        return np.frombuffer(self.positions, _POSITIONS[self.width])
-
-
 def add_postings(connection: sqlite3.Connection, documents: Sequence[DocumentTerms]) -> None:
     """Add documents that are not there."""
     for block, group in _by_block(documents):
@@ -147,9 +127,9 @@ def _entries(terms: Integers, owners: Integers) -> tuple[NDArray[np.void], Integ
     return entries, pairs // _BLOCK
 
 
-def _pack_list(entries: NDArray[np.void], positions: Integers) -> _List:
+def _pack_list(entries: NDArray[np.void], positions: Integers) -> StoredList:
     width = 2 if positions.max() < 1 << 16 else 4
-    return _List.of(width, entries.tobytes(), positions.astype(_POSITIONS[width]).tobytes())
+    return StoredList.of(width, entries.tobytes(), positions.astype(POSITIONS[width]).tobytes())
 
 
 def remove_postings(connection: sqlite3.Connection, documents: Sequence[tuple[int, Terms]]) -> None:
@@ -184,12 +164,12 @@ def _remove_from_lists(
     connection: sqlite3.Connection, segment: int, terms: Sequence[int], removed: NDArray[np.bool_]
 ) -> None:
     rows = []
-    for term, *stored in _select_lists(connection, terms, _LIST_COLUMNS, segment):
-        of_term = _List(*stored)
+    for term, *stored in select_lists(connection, terms, LIST_COLUMNS, segment):
+        of_term = StoredList(*stored)
         entries = np.frombuffer(of_term.entries, _ENTRY)
         kept = ~removed[entries["place"]]
         positions = of_term.unpacked()[np.repeat(kept, entries["value"])]
-        left = _List.of(of_term.width, entries[kept].tobytes(), positions.tobytes())
+        left = StoredList.of(of_term.width, entries[kept].tobytes(), positions.tobytes())
         rows.append((*left[1:], segment, term))
     connection.executemany(
         "UPDATE postings SET checksum = ?, entries = ?, positions = ? "
@@ -202,12 +182,25 @@ def _remove_from_lists(
     )
 
 
-def read_postings(connection: sqlite3.Connection, terms: Sequence[int]) -> list[Postings]:
-    """Return the postings of each of some different terms."""
-    lists: dict[int, list[tuple[int, bytes]]] = {term: [] for term in terms}
-    for term, block, entries in _select_lists(connection, terms, "block, entries"):
-        lists[term].append((block, entries))
-    return [_merged(*_unpack(_ENTRY, lists[term])) for term in terms]
+def read_postings(
+    connection: sqlite3.Connection, terms: Sequence[int], lists: Lists | None = None
+) -> list[Postings]:
+    """Return the postings of each of some different terms.
+
+    Args:
+        connection: To the file.
+        terms: Numbers of terms.
+        lists: What was read already, to which is added what is read now; without it, only the
+            entries are read.
+    """
+    parts: dict[int, list[tuple[int, bytes]]] = {term: [] for term in terms}
+    if lists is None:
+        for term, block, entries in select_lists(connection, terms, "block, entries"):
+            parts[term].append((block, entries))
+    else:
+        read_lists(connection, terms, lists)
+        parts = {term: [(block, each.entries) for block, each in lists[term]] for term in terms}
+    return [_merged(*_unpack(_ENTRY, parts[term])) for term in terms]
 
 
 def _merged(documents: Integers, counts: Integers) -> Postings:
@@ -219,7 +212,10 @@ def _merged(documents: Integers, counts: Integers) -> Postings:
 
 
 def read_occurrences(
-    connection: sqlite3.Connection, terms: Sequence[int], documents: Integers
+    connection: sqlite3.Connection,
+    terms: Sequence[int],
+    documents: Integers,
+    lists: Lists | None = None,
 ) -> Occurrences:
     """Return where some documents have some different terms, in no order.
 
@@ -227,58 +223,44 @@ def read_occurrences(
         connection: To the file.
         terms: Numbers of terms.
         documents: Numbers of documents, shape (documents,).
+        lists: What was read already, to which is added what is read now.
     """
-    index = {term: number for number, term in enumerate(terms)}
-    wanted = np.zeros(int(documents.max(initial=0)) + 1, dtype=bool)
-    wanted[documents] = True
+    lists = {} if lists is None else lists
+    read_lists(connection, terms, lists)
+    blocks = int(documents.max(initial=0)) // _BLOCK + 1
+    wanted = np.zeros((blocks, _BLOCK), dtype=bool)
+    wanted.reshape(-1)[documents] = True
     parts = [Occurrences(*np.zeros((3, 0), dtype=np.int64))]
-    for term, block, *stored in _select_lists(connection, terms, f"block, {_LIST_COLUMNS}"):
-        of_term = _List(*stored)
-        entries = np.frombuffer(of_term.entries, _ENTRY)
-        numbers = block * _BLOCK + entries["place"].astype(np.int64)
-        inside = numbers < len(wanted)
-        inside[inside] = wanted[numbers[inside]]
-        if not inside.any():
+    of_terms = [(index, *each) for index, term in enumerate(terms) for each in lists[term]]
+    for index, block, of_term in of_terms:
+        if block >= blocks:
             continue
-        counts = entries["value"].astype(np.int64)
-        ends = np.cumsum(counts)
-        counts, firsts, numbers = counts[inside], (ends - counts)[inside], numbers[inside]
+        entries = np.frombuffer(of_term.entries, _ENTRY)
+        rows = np.flatnonzero(wanted[block][entries["place"]])
+        if not len(rows):
+            continue
+        counts, numbers = entries["value"][rows].astype(np.int64), entries["place"][rows]
+        firsts = np.cumsum(entries["value"], dtype=np.int64)[rows] - counts
+        numbers = block * _BLOCK + numbers.astype(np.int64)
         # The places in the list of all positions: a range for each entry, one after the other.
         steps = np.repeat(firsts - (np.cumsum(counts) - counts), counts)
         places = steps + np.arange(len(steps))
         parts.append(
             Occurrences(
                 np.repeat(numbers, counts),
-                np.full(len(places), index[term], dtype=np.int64),
+                np.full(len(places), index, dtype=np.int64),
                 of_term.unpacked()[places].astype(np.int64),
             )
         )
     return Occurrences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _select_lists(
+def score_postings(
     connection: sqlite3.Connection,
     terms: Sequence[int],
-    columns: str,
-    segment: int | None = None,
-) -> Iterator[tuple[Any, ...]]:
-    """Yield a term and some columns of its lists, of all segments or one."""
-    condition, values = ("TRUE", ()) if segment is None else ("segments.number = ?", (segment,))
-    for start in range(0, len(terms), _TERMS_AT_ONCE):
-        part = terms[start : start + _TERMS_AT_ONCE]
-        # The order of the joins is stated, as SQLite would read whole segments. Fetched before
-        # the caller changes the table.
-        yield from connection.execute(
-            f"WITH wanted (term) AS (VALUES {', '.join(['(?)'] * len(part))}) "
-            f"SELECT wanted.term, {columns} "
-            "FROM wanted CROSS JOIN segments CROSS JOIN postings "
-            f"ON segment = segments.number AND postings.term = wanted.term WHERE {condition}",
-            (*part, *values),
-        ).fetchall()
-
-
-def score_postings(
-    connection: sqlite3.Connection, terms: Sequence[int], weights: Floats, average: float
+    weights: Floats,
+    average: float,
+    lists: Lists | None = None,
 ) -> tuple[Integers, Floats]:
     """Return the numbers and the BM25 scores of all documents that contain some of the terms.
 
@@ -287,12 +269,13 @@ def score_postings(
         terms: Numbers of terms.
         weights: The idf of each term, times its count in the query, shape (terms,).
         average: The average number of terms in a document.
+        lists: The same as for `read_postings`.
     """
     documents, lengths = read_lengths(connection)
     size = int(documents.max(initial=0)) + 1
     norms, scores = np.zeros(size), np.zeros(size)
     norms[documents] = length_norms(lengths.astype(np.float64), average)
-    for weight, postings in zip(weights, read_postings(connection, terms), strict=True):
+    for weight, postings in zip(weights, read_postings(connection, terms, lists), strict=True):
         counts = postings.counts.astype(np.float64)
         scores[postings.documents] += weight * counts / (counts + norms[postings.documents])
     matching = np.flatnonzero(scores)
@@ -309,7 +292,7 @@ def _insert_segment(
     block: int,
     level: int,
     lengths: bytes,
-    lists: Iterable[tuple[int, _List]],
+    lists: Iterable[tuple[int, StoredList]],
 ) -> None:
     segment = connection.execute(
         "INSERT INTO segments (block, level, lengths) VALUES (?, ?, ?)", (block, level, lengths)
@@ -328,10 +311,10 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
         return
     numbers = ", ".join(str(number) for number, _ in segments)
     rows = connection.execute(
-        f"SELECT term, {_LIST_COLUMNS} FROM postings WHERE segment IN ({numbers}) ORDER BY term"
+        f"SELECT term, {LIST_COLUMNS} FROM postings WHERE segment IN ({numbers}) ORDER BY term"
     ).fetchall()
     lists = [
-        (term, _joined([_List(*stored) for _, *stored in group]))
+        (term, _joined([StoredList(*stored) for _, *stored in group]))
         for term, group in itertools.groupby(rows, key=itemgetter(0))
     ]
     connection.execute(f"DELETE FROM postings WHERE segment IN ({numbers})")
@@ -342,10 +325,10 @@ def _join_segments(connection: sqlite3.Connection, block: int, level: int) -> No
     _join_segments(connection, block, level + 1)
 
 
-def _joined(lists: list[_List]) -> _List:
+def _joined(lists: list[StoredList]) -> StoredList:
     width = max(each.width for each in lists)
-    positions = [each.unpacked().astype(_POSITIONS[width]).tobytes() for each in lists]
-    return _List.of(width, b"".join(each.entries for each in lists), b"".join(positions))
+    positions = [each.unpacked().astype(POSITIONS[width]).tobytes() for each in lists]
+    return StoredList.of(width, b"".join(each.entries for each in lists), b"".join(positions))
 
 
 def _by_block(documents: Sequence[DocumentTerms]) -> Iterator[tuple[int, list[DocumentTerms]]]:

@@ -19,6 +19,7 @@ from longembed_index.lexical.scores import (
     document_scores,
     idf,
 )
+from longembed_index.lexical.stored_lists import Lists
 from longembed_index.lexical.tables import (
     Settings,
     TermCount,
@@ -68,6 +69,7 @@ class WordQuery:
         self._words, self._text = words, text
         self._known: _QueryTerms | None = None
         self._kept: _Kept | None = None
+        self._lists: tuple[Settings, Lists] | None = None
 
     @property
     def weights(self) -> QueryWeights:
@@ -85,7 +87,8 @@ class WordQuery:
         def work(connection: sqlite3.Connection) -> list[str]:
             known = self._terms(connection)
             weights = known.weights.document_weights
-            return find_candidates(connection, known.counts, weights, most, among)
+            lists = self._lists_of(read_settings(connection))
+            return find_candidates(connection, known.counts, weights, most, among, lists)
 
         return self._words.read(work)
 
@@ -155,9 +158,15 @@ class WordQuery:
         if kept and is_same and np.isin(numbers, kept.documents).all():
             inside = np.isin(kept.occurrences.documents, numbers)
             return Occurrences(*(column[inside] for column in kept.occurrences))
-        occurrences = read_occurrences(connection, terms, numbers)
-        self._kept = _Kept(settings, numbers, occurrences)
+        occurrences = read_occurrences(connection, terms, numbers, self._lists_of(settings))
+        self._kept, self._lists = _Kept(settings, numbers, occurrences), None
         return occurrences
+
+    def _lists_of(self, settings: Settings) -> Lists:
+        """Return the lists that looking for candidates has read, if the words are the same."""
+        if self._lists is None or settings.generation is None or self._lists[0] != settings:
+            self._lists = (settings, {})
+        return self._lists[1]
 
     def _terms(self, connection: sqlite3.Connection) -> _QueryTerms:
         """Return what is needed of the collection; read once, and again of another file."""

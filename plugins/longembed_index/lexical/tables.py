@@ -20,6 +20,7 @@ from longembed_index.lexical.postings import (
     score_postings,
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
+from longembed_index.lexical.stored_lists import Lists
 from longembed_index.store.schema import read_schema
 
 VERSION = 4
@@ -198,6 +199,7 @@ def find_candidates(
     weights: Floats,
     most: int,
     among: Collection[str] | None,
+    lists: Lists,
 ) -> list[str]:
     """Return ids of documents that contain some of the terms, the likeliest first.
 
@@ -207,6 +209,7 @@ def find_candidates(
         weights: The idf of each, times its count in the query, shape (terms,).
         most: How many documents.
         among: Only these documents; all without it. Many should be a set.
+        lists: What was read of terms already, to which is added what is read now.
     """
     totals = read_totals(connection)
     by_rarity = np.argsort([term.documents for term in terms], kind="stable")
@@ -216,7 +219,7 @@ def find_candidates(
     def score(chosen: Integers) -> tuple[Integers, Floats]:
         average = totals.length / max(totals.documents, 1)
         numbers = [terms[index].number for index in chosen]
-        return score_postings(connection, numbers, weights[chosen], average)
+        return score_postings(connection, numbers, weights[chosen], average, lists)
 
     numbers, scores = score(rare)
     if len(numbers) < most and len(rare) < len(terms):

@@ -7,7 +7,7 @@ finished by running it again. The loop knows neither readers nor models nor any 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -285,14 +285,9 @@ class _Run:
             result.append(pending)
         return result
 
-    def _with_units(self, ids: Sequence[str]) -> Iterator[Record]:
-        """Yield stored records with their units; those that lack them are left out."""
-        if not ids:
-            return
-        units = dict(self._store.units(ids)) if self._has_units else {}
-        for record in self._store.get(ids):
-            if not self._has_units or record.document.id in units:
-                yield replace(record, units=units.get(record.document.id))
+    def _with_units(self, ids: Sequence[str]) -> list[Record]:
+        """Return stored records with their units; those that lack them are left out."""
+        return self._store.get(ids, units=self._has_units) if ids else []
 
     def _settle_written(self, pending: _Pending, record: Record) -> None:
         source, content_hash = pending.source, pending.content_hash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from longembed_index.search.sentences import Sentences, read_sentences
 
@@ -12,6 +12,20 @@ if TYPE_CHECKING:
 
 _BATCH = 16
 """Documents that are read together; the text of each may have megabytes."""
+
+
+class _Kept(NamedTuple):
+    """What is kept of one generation of the store.
+
+    Attributes:
+        generation: The generation.
+        sentences: By id.
+        bytes: Of the sentences, by id.
+    """
+
+    generation: int
+    sentences: dict[str, Sentences]
+    bytes: dict[str, int]
 
 
 class SentenceCache:
@@ -26,7 +40,8 @@ class SentenceCache:
 
     def __init__(self, store: Store, budget: int) -> None:
         self._store, self._budget = store, budget
-        self._kept: tuple[int, dict[str, Sentences]] = (-1, {})
+        self._kept = _Kept(-1, {}, {})
+        self._last: list[str] = []
 
     def read(
         self, ids: Sequence[str], language: str | None, *, units: bool
@@ -38,21 +53,29 @@ class SentenceCache:
             language: In which they are split, if the store has no sentence units.
             units: Whether a document without sentence units is left out.
         """
+        kept = self._kept
         generation = self._store.generation
-        if self._kept[0] != generation:
-            self._kept = (generation, {})
-        kept = self._kept[1]
-        missing = [key for key in ids if key not in kept]
+        if kept.generation != generation:
+            kept = self._kept = _Kept(generation, {}, {})
+        missing = [key for key in ids if key not in kept.sentences]
         for start in range(0, len(missing), _BATCH):
             part = missing[start : start + _BATCH]
-            stored = dict(self._store.units(part))
-            for record in self._store.get([key for key in part if key in stored or not units]):
-                document = record.document
-                kept[document.id] = read_sentences(document, stored.get(document.id), language)
-        sentences = {key: kept[key] for key in ids if key in kept}
+            records = self._store.get(part, units=True)
+            if not units:
+                having = {record.document.id for record in records}
+                records += self._store.get([key for key in part if key not in having])
+            for record in records:
+                sentences = read_sentences(record.document, record.units, language)
+                kept.sentences[record.document.id] = sentences
+        read = {key: kept.sentences[key] for key in ids if key in kept.sentences}
+        # Those of the last call have grown meanwhile, by the runs that were asked of them.
+        for key in (*self._last, *read):
+            if key in kept.sentences:
+                kept.bytes[key] = kept.sentences[key].bytes
+        self._last = list(read)
         # A copy of the values: other threads may add to them.
-        if sum(each.bytes for each in list(kept.values())) > self._budget:
-            self._kept = (generation, {})
+        if sum(list(kept.bytes.values())) > self._budget:
+            self._kept = _Kept(generation, {}, {})
         if units:
-            return {key: each for key, each in sentences.items() if each.sums is not None}
-        return sentences
+            return {key: each for key, each in read.items() if each.sums is not None}
+        return read

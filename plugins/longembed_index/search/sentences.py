@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longembed_index.documents.places import headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
-from longembed_index.documents.sentences import sentence_units, words_in
+from longembed_index.documents.sentences import sentence_units, word_counts
 from longembed_index.documents.transcripts import is_transcript
 from longembed_index.lexical.scores import Floats, Integers
 
@@ -25,6 +25,9 @@ _LEADERS = re.compile(r"(?:[.·…][ \u00a0]?){5,}")
 
 _WORDS_OF_ENTRY = 15
 """Of a sentence unit that is a part of a table of contents, each entry has fewer words."""
+
+_ROWS = 32
+"""Runs whose vectors are summed together, by one product of matrices."""
 
 
 class Runs(NamedTuple):
@@ -146,11 +149,14 @@ class Sentences:
     def _lengths(self, firsts: Integers, ends: Integers) -> Floats | None:
         if self.sums is None:
             return None
-        before = np.zeros((len(self) + 1, self.sums.shape[1]))
-        # `np.cumsum` along the first axis takes seven times as long.
-        for row, own in enumerate(self.sums):
-            np.add(before[row], own, out=before[row + 1])
-        lengths = np.linalg.norm(before[ends] - before[firsts], axis=1)
+        lengths = np.zeros(len(firsts))
+        for start in range(0, len(firsts), _ROWS):
+            part = slice(start, start + _ROWS)
+            first, end = int(firsts[part].min()), int(ends[part].max())
+            own = np.arange(first, end)
+            inside = (own >= firsts[part, None]) & (own < ends[part, None])
+            sums = inside.astype(np.float64) @ self.sums[first:end].astype(np.float64)
+            lengths[part] = np.sqrt(np.einsum("ij,ij->i", sums, sums))
         return np.where(lengths > 0, lengths, 1.0)
 
     @cached_property
@@ -169,7 +175,7 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     """
     text = document.text
     ranges = sentence_units(text, language) if units is None else np.asarray(units.ranges)
-    counts = _word_counts(text, ranges)
+    counts = word_counts(text, ranges)
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
@@ -189,8 +195,3 @@ def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.b
     leaders = [match.start() for match in _LEADERS.finditer(text)]
     entries = np.diff(np.searchsorted(leaders, ranges), axis=1)[:, 0]
     return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
-
-
-def _word_counts(text: str, ranges: Integers) -> Integers:
-    counts = [words_in(text[start:end]) for start, end in ranges.tolist()]
-    return np.array(counts, dtype=np.int64)

@@ -148,6 +148,8 @@ def contents(store: Store) -> dict[str, tuple[Any, ...]]:
     units = dict(store.units())
     assert set(ids) == set(records) == set(vectors) >= set(units)
     assert all(np.array_equal(vectors[key], records[key].vector) for key in ids)
+    with_units = {record.document.id: _plain(record.units) for record in store.get(ids, units=True)}
+    assert with_units == {key: _plain(own) for key, own in units.items()}
     return {
         entry.id: (
             entry,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from longembed_index.errors import StoreError
+from longembed_index.errors import StoreError, StoreReplacedError
 from longembed_index.store.stored_values import StoredValueError
 from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.texts import escaped
@@ -165,7 +165,7 @@ class Connections:
                 "index the documents again"
             )
         elif identity != known:
-            raise StoreError(
+            raise StoreReplacedError(
                 f"{escaped(self.path)} was replaced by another file while it was open. Open the "
                 "store again"
             )

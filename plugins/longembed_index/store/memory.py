@@ -37,6 +37,10 @@ def entry_of(record: Record) -> Entry:
     )
 
 
+def _units_of(record: Record) -> Units | None:
+    return record.units if record.units is not None and len(record.units.ranges) else None
+
+
 class MemoryStore:
     """Records in a dictionary, gone with the process.
 
@@ -73,9 +77,12 @@ class MemoryStore:
         self._records = changed
         self.generation += 1
 
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without units."""
-        return [replace(record, units=None) for record in self._select(ids)]
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        """Return the records with these ids, in their order, or those with units, with them."""
+        records = self._select(ids)
+        if units:
+            return [record for record in records if _units_of(record) is not None]
+        return [replace(record, units=None) for record in records]
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id."""
@@ -92,8 +99,9 @@ class MemoryStore:
     def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
         """Yield the units of documents that have any; of all without `ids`."""
         for record in self._select(ids):
-            if record.units is not None and len(record.units.ranges):
-                yield record.document.id, record.units
+            units = _units_of(record)
+            if units is not None:
+                yield record.document.id, units
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, where: Where | None = None

@@ -68,8 +68,13 @@ class Store(Protocol):
     def write(self, records: Sequence[Record], delete: Iterable[str] = ()) -> None:
         """Add or replace records, and delete others, all in one commit."""
 
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without units."""
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        """Return the records with these ids, in their order.
+
+        Args:
+            ids: The documents.
+            units: Only those that have sentence units, and with these, of the same commit.
+        """
 
     def entries(self, where: Where | None = None) -> Iterator[Entry]:
         """Yield what is known of every document that meets a filter, sorted by id, no texts."""

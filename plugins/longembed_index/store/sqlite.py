@@ -97,13 +97,16 @@ class SqliteStore:
         with self._read() as (connection, collection):
             return count_documents(connection, collection.number)
 
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in their order, without units."""
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        """Return the records with these ids, in their order, or those with units, with them."""
         with self._read() as (connection, collection):
-            rows = select(connection, RECORDS, collection.number, ids)
+            stored = select(connection, UNITS, collection.number, ids) if units else []
+            units_of = {row[0]: decode_units(*row) for row in stored}
+            keys = [key for key in ids if key in units_of] if units else ids
+            rows = select(connection, RECORDS, collection.number, keys)
             vectors = read_vectors(rows, collection.dimensions)
             return [
-                read_record(read_entry(tuple(entry)), text, digest, vector)
+                read_record(read_entry(tuple(entry)), text, digest, vector, units_of.get(entry[0]))
                 for (_, _, _, text, digest, *entry), vector in zip(rows, vectors, strict=True)
             ]
 

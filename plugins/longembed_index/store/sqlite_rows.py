@@ -83,9 +83,13 @@ def read_entry(values: tuple[Any, ...]) -> Entry:
 
 
 def read_record(
-    entry: Entry, text: bytes | None, digest: bytes, vector: NDArray[np.float32]
+    entry: Entry,
+    text: bytes | None,
+    digest: bytes,
+    vector: NDArray[np.float32],
+    units: Units | None,
 ) -> Record:
-    """Return a record from its entry, text and vector.
+    """Return a record from its entry, text, vector and units.
 
     Raises:
         StoredValueError: If the text is damaged.
@@ -95,7 +99,7 @@ def read_record(
     document = Document(entry.id, _decode(text, "text", entry.id), entry.metadata, entry.title)
     if len(document.text) != entry.characters:
         raise damaged("text", entry.id)
-    return Record(document, vector, entry.content_hash, entry.coverage, left_out=entry.left_out)
+    return Record(document, vector, entry.content_hash, entry.coverage, units, entry.left_out)
 
 
 def is_storable(document_id: str) -> bool:

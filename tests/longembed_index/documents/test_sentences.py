@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 
+import numpy as np
 import pytest
 from fuzzing import FEW, MANY, check
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from longembed_index.documents.sentences import (
     LEAST_WORDS,
     MOST_WORDS,
     sentence_units,
+    word_counts,
     words_in,
 )
 
@@ -167,3 +170,30 @@ def test_a_text_without_a_visible_character_has_no_units() -> None:
 def test_the_language_may_be_given() -> None:
     text = re.sub(r"\s+", " ", SENTENCE * 4)
     assert sentence_units(text, "german").tolist() == sentence_units(text).tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \t\n",
+        "plain words, and\x1csome\xa0spaces\u2003of\u3000other kinds",
+        f"a link of {'x' * 70}/{'y' * 5} between words, {'z' * 19} and {'z' * 20}",
+        "two characters 会议在五月结束 are a word ประชุมใน and 𠀀𠀁 too, é as well",
+        "a lone \ud800 half",
+    ],
+)
+def test_words_of_many_ranges_are_counted_as_those_of_one(text: str) -> None:
+    places = range(len(text) + 1)
+    ranges = np.array([(first, last) for first in places for last in places[first:]])
+    expected = [words_in(text[first:last]) for first, last in ranges.tolist()]
+    assert word_counts(text, ranges).tolist() == expected
+    assert word_counts(text, ranges[:0]).tolist() == []
+
+
+def test_words_end_at_every_space_that_python_knows() -> None:
+    text = "a" + "a".join(map(chr, range(0x3100)))
+    ranges = np.array([(place, place + 3) for place in range(0, len(text) - 2, 2)])
+    expected = [words_in(text[first:last]) for first, last in ranges.tolist()]
+    assert word_counts(text, ranges).tolist() == expected
+    assert not any(chr(code).isspace() for code in range(0x3100, sys.maxunicode + 1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from index_fakes import record
 
+from longembed_index.document import Record, Units
 from longembed_index.lexical import analyzer as analyzer_module
 from longembed_index.lexical.analyzer import Analyzer
 from longembed_index.search.cache import SentenceCache
@@ -34,6 +36,34 @@ def test_runs_of_many_lengths_count(filled) -> None:
     assert first.bytes > 10_000
     cache.read(["d001"], "english", units=False)
     assert cache.read(["d000"], "english", units=False)["d000"] is not first
+
+
+class ChangingStore(MemoryStore):
+    """Has a longer text with another unit after each read of it."""
+
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        records = super().get(ids, units=units)
+        self.change()
+        return records
+
+    def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
+        units = list(super().units(ids))
+        self.change()
+        return iter(units)
+
+    def change(self) -> None:
+        vector = np.ones(4, dtype=np.float32)
+        text = "word " * (2 + self.generation)
+        self.write([record("a", text, vector, [(0, len(text), vector)])])
+
+
+def test_sentences_and_text_are_of_one_commit(store) -> None:
+    changing = ChangingStore(store.info)
+    changing.change()
+    cache = SentenceCache(changing, 10_000)
+    for units in (True, False):
+        (sentences,) = cache.read(["a"], "english", units=units).values()
+        assert sentences.ranges.tolist() == [[0, 5 * sentences.words[-1]]]
 
 
 def test_threads_may_read_and_count_at_the_same_time(filled) -> None:

@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from reference.search import search
+from reference.search import search, search_large
 
 from longembed_index.document import Document, Record, Units
 from longembed_index.lexical.index import WordIndex
@@ -108,35 +108,43 @@ def assert_equal(hits, expected) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(8))
 def test_candidates_grow_until_there_are_enough(tmp_path, monkeypatch, seed, mode) -> None:
+    draw = random.Random(seed)
+    least, least_read = draw.choice([(1, 1), (3, 2), (2, 20)])
     monkeypatch.setattr(searcher, "FEW", 0)
-    monkeypatch.setattr("longembed_index.search.query._LEAST", 1)
-    monkeypatch.setattr("longembed_index.search.query._LEAST_READ", 1)
-    # Also the ways for filters that many documents meet.
+    monkeypatch.setattr("longembed_index.search.query._LEAST", least)
+    monkeypatch.setattr("longembed_index.search.query._LEAST_READ", least_read)
+    # Also the ways for filters that many documents meet, and with every term of the question.
     monkeypatch.setattr("longembed_index.search.dense.MANY", 1)
     monkeypatch.setattr("longembed_index.lexical.tables.LOOKED_UP", 1)
-    draw = random.Random(seed)
-    records = random_records(draw)
+    monkeypatch.setattr("longembed_index.lexical.tables._LISTS", 100)
+    by_id = {each.document.id: each for each in [*random_records(draw), *random_records(draw)]}
+    records = list(by_id.values())
     store, words = MemoryStore(INFO), WordIndex(tmp_path, "documents")
     store.write(records)
     words.update(store)
     vector = unit(draw, DIMENSIONS)
     question = " ".join(draw.choices(WORDS, k=4))
-    # In a hybrid search, one document can be behind the first of both sides and yet be the best.
-    for k in (1, 3, 20) if mode == "dense" else (20,):
+    for k in (1, 3, 20):
         for where in ({}, {"year": {"lt": 2020}}, {"year": 2018, "read": "9"}):
-            expected = search(
+            weight = draw.random()
+            expected = search_large(
                 records,
                 question,
-                [],
                 vector,
                 k,
                 mode,
-                0.5,
+                weight,
                 lambda record, where=where: matches({**record.document.metadata, "read": 9}, where),
+                least,
+                least_read,
             )
             hits = Searcher(store, lambda: words).search(
-                Question(question), vector, k, where=where, ranking=Ranking(mode=mode, weight=0.5)
+                Question(question),
+                vector,
+                k,
+                where=where,
+                ranking=Ranking(mode=mode, weight=weight),
             )
             assert_equal(hits, expected)

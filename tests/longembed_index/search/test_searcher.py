@@ -49,9 +49,11 @@ class CountingStore(MemoryStore):
     def generation(self, value: int) -> None:
         self._generation = value
 
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        self.texts += ids
-        return super().get(ids)
+    def get(self, ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        records = super().get(ids, units=units)
+        self.texts += [record.document.id for record in records]
+        self.read += ["units"] * units
+        return records
 
     def entries(self, where=None):
         self.read.append("entries")
@@ -60,10 +62,6 @@ class CountingStore(MemoryStore):
     def vectors(self, ids=None):
         self.read.append("vectors")
         return super().vectors(ids)
-
-    def units(self, ids=None):
-        self.read.append("units")
-        return super().units(ids)
 
 
 @pytest.fixture
@@ -265,7 +263,11 @@ def test_documents_that_are_deleted_during_a_search_are_left_out(
 ) -> None:
     fruit(store)
     get = store.get
-    monkeypatch.setattr(store, "get", lambda ids: get([key for key in ids if key != "one"]))
+
+    def get_others(ids: Sequence[str], **options: bool) -> list[Record]:
+        return get([key for key in ids if key != "one"], **options)
+
+    monkeypatch.setattr(store, "get", get_others)
     assert ids(search(searcher, "apple")) == ["three", "four", "two"]
 
 
@@ -275,7 +277,7 @@ def test_an_error_of_the_store_or_the_words_is_not_hidden(store, searcher, monke
     def fail(*arguments, **options):
         raise StoreError("damaged")
 
-    for name in ("units", "vectors", "get"):
+    for name in ("vectors", "get"):
         with monkeypatch.context() as patch:
             patch.setattr(store, name, fail)
             with pytest.raises(StoreError, match="damaged"):
