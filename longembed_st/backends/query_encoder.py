@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from longembed_st.backends.graph_files import read_graph
 from longembed_st.base.coverage import Coverage, QueryVectors
+from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.base.unknown_tokens import UNKNOWN_SHARE
 from longembed_st.files import cache_folder
 
@@ -118,7 +119,7 @@ def query_encoder(fingerprint: str | None) -> QueryEncoder | None:
     if fingerprint is None:
         return None
     key = (os.getpid(), fingerprint)
-    with _lock():
+    with _lock:
         if key not in _opened:
             _opened[key] = _open(fingerprint)
         return _opened[key]
@@ -131,7 +132,7 @@ def encoder_folder(fingerprint: str) -> Path:
 
 def forget_encoder(fingerprint: str) -> None:
     """Read the files of a model's encoder again the next time, because they have changed."""
-    with _lock():
+    with _lock:
         _opened.pop((os.getpid(), fingerprint), None)
 
 
@@ -155,11 +156,6 @@ def _unit(vector: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-def _lock() -> threading.Lock:
-    # Each process has its own: a lock that a thread of the parent held is never released.
-    return _locks.setdefault(os.getpid(), threading.Lock())
-
-
-_locks: dict[int, threading.Lock] = {}
+_lock = ForkSafeLock()
 _opened: dict[tuple[int, str], QueryEncoder | None] = {}
 """The opened encoders by process and fingerprint; None for one that cannot be used."""

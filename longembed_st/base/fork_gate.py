@@ -1,4 +1,4 @@
-"""A process forks only while no connection to a store is open, and no model computes."""
+"""Forks: only while no connection to a store is open and no model computes; locks in the child."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ class Closable(Protocol):
 
     def close_idle(self) -> None:
         """Close the connections that no thread uses."""
+
+
+class ForkSafeLock:
+    """A lock that no thread holds in a forked child, even if one of the parent held it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, threading.RLock] = {}
+
+    def __enter__(self) -> None:
+        self._locks.setdefault(os.getpid(), threading.RLock()).acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._locks[os.getpid()].release()
 
 
 class Gate(ABC):

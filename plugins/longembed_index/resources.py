@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -32,6 +30,7 @@ from longembed_index.search.searcher import Searcher
 from longembed_index.store.kinds import open_store, read_info, writer_lock
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.backends.query_encoder import query_encoder
+from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.base.settings import ModelSettings
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
@@ -86,7 +85,7 @@ class Resources:
         """The fingerprint of the vectors that the settings were given for."""
         self.new_ranking = Ranking()
         self._units, self._language, self._wait = units, language, wait
-        self._lock = _ForkSafeLock()
+        self._lock = ForkSafeLock()
         self._store: Store | None = None
         self._searcher: Searcher | None = None
         self._words: LexicalIndex | None = None
@@ -383,16 +382,3 @@ def of_this_machine(settings: ModelSettings) -> ModelSettings:
     """Return the settings that belong to a machine and not to a store."""
     names = ("device", "cache_folder")
     return ModelSettings(**{k: v for k, v in settings.explicit.items() if k in names})
-
-
-class _ForkSafeLock:
-    """A lock that is never held in a forked child, even if a thread of the parent held it."""
-
-    def __init__(self) -> None:
-        self._locks: dict[int, threading.RLock] = {}
-
-    def __enter__(self) -> None:
-        self._locks.setdefault(os.getpid(), threading.RLock()).acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._locks[os.getpid()].release()

@@ -134,3 +134,30 @@ def test_forked_children_of_a_process_that_used_lancedb_are_told_at_once(model, 
     pytest.importorskip("lancedb")
     given = [model, "lancedb", str(tmp_path / "store")]
     assert run_fresh(SETUP + IN_CHILDREN + LANCE_FORKS, tmp_path, given=given) == [2, 2, 2, 2]
+
+
+HANDS_OVER = """
+    import pickle
+
+    assert in_threads() == expected
+    with Index.open(folder) as index, open(folder + ".pickle", "wb") as file:
+        pickle.dump((retriever, index), file)
+    answer("a spawned child is sent this")
+"""
+RECEIVES = """
+    import pickle
+
+    with open(given, "rb") as file:
+        retriever, index = pickle.load(file)
+    with index:
+        (hit,) = index.search("orchard gate", k=1)
+    answer([retriever.invoke("harbour gate")[0].metadata["source"], hit.document.id])
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "lancedb"])
+def test_spawned_children_search_what_they_are_sent(model, kind, tmp_path) -> None:
+    pytest.importorskip("lancedb")
+    store = str(tmp_path / "store")
+    run_fresh(SETUP + HANDS_OVER, tmp_path, given=[model, kind, store])
+    assert run_fresh(RECEIVES, tmp_path, given=f"{store}.pickle") == ["harbour", "orchard"]

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from longembed_index.errors import StoreError
 from longembed_index.lexical.tables import Settings, create_schema, has_schema, read_settings
-from longembed_index.store.connections import Connections
+from longembed_index.store.connections import Connections, store_error
 from longembed_st.base.texts import escaped
 
 T = TypeVar("T")
@@ -87,9 +87,16 @@ class WordFile:
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def copy_to(self, path: Path) -> None:
-        """Copy what is committed."""
-        with closing(sqlite3.connect(path)) as target:
-            self.read(lambda connection: connection.backup(target))
+        """Copy what is committed.
+
+        Raises:
+            StoreError: If the file cannot be read, or the copy cannot be written.
+        """
+        try:
+            with closing(sqlite3.connect(path)) as target:
+                self.read(lambda connection: connection.backup(target))
+        except sqlite3.Error as error:
+            raise store_error(error, path) from error
 
     def _current_readers(self) -> Connections | None:
         try:

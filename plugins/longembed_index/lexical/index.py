@@ -7,11 +7,8 @@ its best passage, a window of terms.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
@@ -52,6 +49,7 @@ from longembed_index.lexical.tables import (
     write_settings,
 )
 from longembed_index.store.connections import DiskError
+from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -89,8 +87,7 @@ class WordIndex:
         name = f"longembed.words.{quote(collection, safe='')}.sqlite3"
         self._own_file = self._file = WordFile(directory.absolute() / name)
         self._store: Store | None = None
-        # By process: a forked child must not wait for a thread that it does not have.
-        self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
+        self._lock = ForkSafeLock()
 
     @property
     def path(self) -> Path:
@@ -122,7 +119,7 @@ class WordIndex:
         Raises:
             StoreError: If the store cannot be read, or the words cannot be written.
         """
-        with self._locks[os.getpid()]:
+        with self._lock:
             self._store = store
             # Before the documents are listed: what is committed meanwhile is for the next time.
             generation = store.generation
@@ -174,7 +171,7 @@ class WordIndex:
         try:
             return self._file.read(work)
         except DamagedError:
-            with self._locks[os.getpid()]:
+            with self._lock:
                 try:
                     # Another thread may have built it again meanwhile.
                     return self._file.read(work)

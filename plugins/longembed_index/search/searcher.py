@@ -18,6 +18,7 @@ from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
 from longembed_index.search.runs import PASSAGE_WORDS
+from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Searcher:
         self._counted: tuple[int, int] = (-1, 0)
         self._vectors: tuple[int, VectorsInMemory] | None = None
         self._too_large: int | None = None
-        self._lock, self._lock_process = threading.Lock(), os.getpid()
+        self._lock = ForkSafeLock()
 
     @property
     def documents(self) -> int:
@@ -229,9 +230,6 @@ class Searcher:
         kept = self._vectors
         if kept is not None and kept[0] == self._store.generation:
             return kept[1]
-        if self._lock_process != os.getpid():
-            # A thread of the parent may have held the lock when it forked.
-            self._lock, self._lock_process = threading.Lock(), os.getpid()
         with self._lock:
             generation, documents = self._store.generation, len(self._store)
             if self._vectors is not None and self._vectors[0] == generation:

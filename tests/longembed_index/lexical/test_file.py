@@ -107,3 +107,8 @@ def test_a_file_in_a_temporary_folder_stands_in(file) -> None:
     assert stand_in.settings.language == "german"
     remove_folder(stand_in.path.parent, os.getpid())
     assert not stand_in.path.parent.exists()
+
+
+def test_a_copy_that_cannot_be_written_is_an_error_of_ours(file, tmp_path) -> None:
+    with pytest.raises(StoreError, match=r"copy\.sqlite3 cannot be opened"):
+        file.copy_to(tmp_path / "no folder" / "copy.sqlite3")
