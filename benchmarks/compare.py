@@ -53,7 +53,7 @@ def longembed(files: Sequence[Path], folder: Path) -> Ask:
     def ask(question: str, words: int) -> list[Part]:
         context = index.context(question, max_words=words)
         return [
-            Part(Path(c.document_id).stem, c.passage.page - 1 + number, page)
+            Part(Path(c.document_id).stem, (c.passage.page or 1) - 1 + number, page)
             for c in context.citations
             for number, page in enumerate(c.passage.text.split("\f"))
         ]
@@ -136,7 +136,7 @@ def haystack(files: Sequence[Path], folder: Path) -> Ask:
     def ask(question: str, words: int) -> list[Part]:
         vector = model.encode(question).tolist()
         return [
-            Part(found.meta["source"], found.meta["page"], found.content)
+            Part(found.meta["source"], found.meta["page"], found.content or "")
             for found in retriever.run(vector)["documents"]
         ]
 
