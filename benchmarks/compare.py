@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -127,9 +128,10 @@ def haystack(files: Sequence[Path], folder: Path) -> Ask:
     )
     splitter.warm_up()
     chunks = splitter.run(pages)["documents"]
-    for chunk, vector in zip(chunks, model.encode([c.content for c in chunks]), strict=True):
-        chunk.embedding = vector.tolist()
-    store.write_documents(chunks)
+    vectors = model.encode([chunk.content for chunk in chunks]).tolist()
+    store.write_documents(
+        [replace(chunk, embedding=vector) for chunk, vector in zip(chunks, vectors, strict=True)]
+    )
     store.save_to_disk(str(folder / "store.json"))
     retriever = InMemoryEmbeddingRetriever(store, top_k=MOST)
 
