@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +54,7 @@ def longembed(files: Sequence[Path], folder: Path) -> Ask:
     def ask(question: str, words: int) -> list[Part]:
         context = index.context(question, max_words=words)
         return [
-            Part(Path(c.document_id).stem, c.passage.page - 1 + number, page)
+            Part(Path(c.document_id).stem, (c.passage.page or 1) - 1 + number, page)
             for c in context.citations
             for number, page in enumerate(c.passage.text.split("\f"))
         ]
@@ -127,16 +128,17 @@ def haystack(files: Sequence[Path], folder: Path) -> Ask:
     )
     splitter.warm_up()
     chunks = splitter.run(pages)["documents"]
-    for chunk, vector in zip(chunks, model.encode([c.content for c in chunks]), strict=True):
-        chunk.embedding = vector.tolist()
-    store.write_documents(chunks)
+    vectors = model.encode([chunk.content for chunk in chunks]).tolist()
+    store.write_documents(
+        [replace(chunk, embedding=vector) for chunk, vector in zip(chunks, vectors, strict=True)]
+    )
     store.save_to_disk(str(folder / "store.json"))
     retriever = InMemoryEmbeddingRetriever(store, top_k=MOST)
 
     def ask(question: str, words: int) -> list[Part]:
         vector = model.encode(question).tolist()
         return [
-            Part(found.meta["source"], found.meta["page"], found.content)
+            Part(found.meta["source"], found.meta["page"], found.content or "")
             for found in retriever.run(vector)["documents"]
         ]
 

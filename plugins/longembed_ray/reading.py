@@ -267,7 +267,10 @@ def _row_of_document(file: Input, parser: Parser) -> Row:
     parsed = readable_of(source, content)
     title = parsed.title or PurePosixPath(file.name).name
     left_out = left_out_to_json(parsed.left_out)
-    return Row(file.name, file.size, parsed.text, title, _digest(content), left_out=left_out)
+    metadata = json.dumps(dict(parsed.metadata))
+    return Row(
+        file.name, file.size, parsed.text, title, _digest(content), metadata, left_out=left_out
+    )
 
 
 def _rows_of_json_lines(name: str) -> Iterator[Row]:

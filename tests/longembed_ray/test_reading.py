@@ -37,6 +37,8 @@ def test_a_document_has_the_id_and_hash_that_an_index_without_ray_gives(folder) 
     assert row.content_hash == hashlib.sha256(b"a text").hexdigest()
     assert (row.text, row.title, row.error) == ("a text", "a.txt", None)
     assert rows(folder / "page.html")[0].title == "A page"
+    (folder / "b.md").write_text("---\ndepartment: legal\n---\nA text.")
+    assert json.loads(rows(folder / "b.md")[0].metadata) == {"department": "legal"}
 
 
 def test_what_cannot_be_read_is_a_row_with_the_reason(folder) -> None:
