@@ -31,9 +31,11 @@ from measure import (
 from sentence_transformers import SentenceTransformer
 
 import longembed_st as le
+from longembed_st.backends import tuner
 
 SIDES = {
     "torch float32": {"backend": "torch", "dtype": "float32"},
+    "torch bfloat16": {"backend": "torch", "dtype": "bfloat16"},
     "openvino float32": {"backend": "openvino", "dtype": "float32"},
     "openvino bfloat16": {"backend": "openvino", "dtype": "bfloat16"},
 }
@@ -78,6 +80,9 @@ def cores_busy(run: Callable[[], object]) -> float:
 def speed(name: str, runs: int, count: int) -> None:
     """Measure long texts, mixed ones, short ones, single queries and single long passes."""
     models = {side: load(name, side) for side in SIDES}
+    for side, model in models.items():
+        chosen = tuner.best_of(tuner.tune(model.long_transformer))
+        print(f"{side}: {chosen.streams} streams, batches of {chosen.batch_tokens} tokens")
     stock = SentenceTransformer(name, device="cpu", model_kwargs={"dtype": "float32"})
     race("pcw, one text of 32,768 tokens", models, random_texts([32768], 0), runs, stock)
     lengths = mixed_lengths(count)
