@@ -1,10 +1,12 @@
 """Where the time of `longembed index` goes: reading, tokenizing, the model, pooling, and writing.
 
-    OMP_NUM_THREADS=1 python benchmarks/indexing.py FOLDER [--files 20] [--store FOLDER]
+    python benchmarks/indexing.py FOLDER [--files 5] [--store FOLDER]
 
-Files of a folder are indexed with MiniLM from PyPI. Each stage is a function of ours that is timed
-from outside, without the stages inside it. Seconds are of the processor, so that other programs do
-not matter; with one thread for the model, as other threads are not counted.
+The smallest files of a folder are indexed with MiniLM from PyPI; imports are not counted. Each
+stage is a function of ours that is timed from outside, without the stages inside it: in seconds of
+the processor, which other programs hardly change, and on the clock, which counts waiting for the
+disk. Files are read in a thread of their own, and parsed in a process of its own. The
+model has one thread.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
+import numpy as np
 import psutil
 from measure import minilm
 
@@ -32,7 +36,7 @@ from longembed_index.resources import Resources
 from longembed_index.store import sqlite, sqlite_rows
 
 _running = threading.local()
-seconds: defaultdict[str, float] = defaultdict(float)
+stages: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
 
 
 def main() -> None:
@@ -54,26 +58,38 @@ def main() -> None:
             index.add(*(file.id for file in files))
             own, wall = time.process_time() - began, time.perf_counter() - wall
             characters = sum(entry.characters for entry in index.documents())
-    parsers = [child.cpu_times() for child in psutil.Process().children()]
-    seconds["everything else"] = own - sum(seconds.values())
-    seconds["parsing, in a process of its own"] = sum(each.user + each.system for each in parsers)
+    rest = own - sum(processor for processor, _ in stages.values())
+    stages["everything else"] = np.array([rest, np.nan])
+    stages["parsing, in a process of its own"] = np.array([seconds_of_children(), np.nan])
     print(f"{len(files)} files, {characters:,} characters, {wall:.1f} s on the clock")
-    for name, taken in sorted(seconds.items(), key=lambda pair: -pair[1]):
-        print(f"{name:45} {taken:8.2f} s {100 * taken / sum(seconds.values()):5.1f} %")
+    whole = sum(processor for processor, _ in stages.values())
+    for name, (processor, clock) in sorted(stages.items(), key=lambda pair: -pair[1][0]):
+        print(f"{name:40} {processor:8.2f} s {100 * processor / whole:5.1f} %, {clock:8.2f} s")
+
+
+def seconds_of_children() -> float:
+    """Return the processor time of child processes, ended or not."""
+    ended = getrusage(RUSAGE_CHILDREN)
+    running = [child.cpu_times() for child in psutil.Process().children()]
+    return ended.ru_utime + ended.ru_stime + sum(each.user + each.system for each in running)
 
 
 def time_stages() -> None:
     """Replace functions by themselves with a clock."""
+    import torch
+
     from longembed_st.base.computing import ComputingTransformer
     from longembed_st.base.tokenizing import TokenizingTransformer
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
+    # Other threads are not counted.
+    torch.set_num_threads(1)
     for owner, name, stage in (
-        (read_ahead.SourceReader, "_reading", "reading files"),
+        (read_ahead.SourceReader, "_reading", "reading files, in a thread of its own"),
         (embedding, "sentence_units", "cutting texts into sentences"),
         (TokenizingTransformer, "tokenize_texts", "tokenizing"),
         (ComputingTransformer, "_compute", "the model"),
-        (LongSentenceTransformer, "encode_units", "pooling units, and cutting windows"),
+        (LongSentenceTransformer, "encode_units", "cutting windows, pooling units"),
         (sqlite_rows, "pack_units", "writing: packing units"),
         (sqlite.SqliteStore, "write", "writing: SQLite"),
         (analyzer.Analyzer, "tokens", "words: analysing texts"),
@@ -86,21 +102,26 @@ def time_stages() -> None:
 
 
 def clocked(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
-    """Return a function that adds its own processor time, without that of other stages in it."""
+    """Return a function that adds the time it takes, without that of other stages in it."""
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        outer = getattr(_running, "inside", 0.0)
-        _running.inside = 0.0
-        began = time.thread_time()
+        outer = getattr(_running, "inside", np.zeros(2))
+        _running.inside = np.zeros(2)
+        began = now()
         try:
             return function(*args, **kwargs)
         finally:
-            taken = time.thread_time() - began
-            seconds[stage] += taken - _running.inside
+            taken = now() - began
+            stages[stage] += taken - _running.inside
             _running.inside = outer + taken
 
     return run
+
+
+def now() -> np.ndarray:
+    """Return the seconds of the processor and of the clock, of this thread."""
+    return np.array([time.thread_time(), time.perf_counter()])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Any, cast
 from longembed_st.base.reranking import Reranker
 from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError, ModelError
-from longembed_st.loading.load import load_any
 
 
 def reranker_of(model: str | os.PathLike[str] | Reranker, **settings: Any) -> Reranker:
@@ -29,6 +28,9 @@ def reranker_of(model: str | os.PathLike[str] | Reranker, **settings: Any) -> Re
             f"a {type(model).__name__} is not a reranker: give the name of a cross-encoder or of a "
             "late-interaction model, or one that longembed_st.load has loaded"
         )
+    # Retrievers import this module, and torch takes seconds to import.
+    from longembed_st.loading.load import load_any
+
     loaded = load_any(ModelSettings.from_keywords(model_name=str(model), **settings))
     if not hasattr(loaded, "score_windows"):
         raise ModelError(

@@ -55,9 +55,18 @@ def test_vectors_are_those_of_the_model(kind) -> None:
     assert_same_vectors(exported(model), model, ["A.", "  a\n b ", *queries(3, 20, 40)])
 
 
-@pytest.mark.parametrize("pooling", ["lasttoken", "weightedmean"])
-def test_every_pooling_is_taken(pooling, small_model) -> None:
-    model = le.load(str(small_model("bert", positions=64, pooling=pooling)), "pcw")
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [
+        ("bert", "mean"),
+        ("bert", "cls"),
+        ("bert", "lasttoken"),
+        ("bert", "weightedmean"),
+        ("roberta", "mean"),
+    ],
+)
+def test_poolings_and_families_with_a_table_of_positions(kind, pooling, small_model) -> None:
+    model = le.load(str(small_model(kind, positions=64, pooling=pooling)), "pcw")
     assert_same_vectors(exported(model), model, queries(3, 40))
 
 
