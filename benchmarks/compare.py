@@ -156,14 +156,14 @@ def words_alone(files: Sequence[Path], folder: Path) -> Ask:
         for name, page, text in pypdf_pages(files)
         for chunk in splitter.split_text(text)
     ]
-    index = bm25s.BM25(corpus=parts)
-    index.index(bm25s.tokenize([part.text for part in parts], show_progress=False))
-    index.save(str(folder))
+    texts, index = [part.text for part in parts], bm25s.BM25()
+    index.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
+    index.save(str(folder), corpus=texts)
 
     def ask(question: str, words: int) -> list[Part]:
         tokens = bm25s.tokenize(question, show_progress=False)
         found, _ = index.retrieve(tokens, k=MOST, show_progress=False)
-        return list(found[0])
+        return [parts[number] for number in found[0]]
 
     return ask
 
