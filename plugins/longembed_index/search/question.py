@@ -14,6 +14,12 @@ MAX_CHARACTERS = 20_000
 MAX_PHRASES = 32
 """The most phrases in a query: each is looked for in the words of all documents."""
 
+_LONG_QUERY = 100
+"""Characters. In a longer query, a few words in quotes are a quotation rather than a condition."""
+
+_LEAST_SHARE = 1 / 8
+"""The share of a long query that must be in quotes for its phrases to be required."""
+
 _CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
 """The quotation marks that end a phrase, by those that begin it."""
 _OPENING = re.compile(f"[{''.join(_CLOSING)}]")
@@ -34,6 +40,9 @@ class Question:
 
 def parse_question(query: str) -> Question:
     """Take the phrases out of a query; they stand in double quotes.
+
+    In a long query with few words in quotes ("Highlight the parts of this contract that are related
+    to ...") nothing is required: the quotes are a part of its prose.
 
     Args:
         query: Any text; a quote that is not closed means nothing.
@@ -58,13 +67,16 @@ def parse_question(query: str) -> Question:
             parts += [query[end : opening.start()], query[start:close]]
             phrases.append(" ".join(query[start:close].split()))
             end = close + 1
+    text = "".join([*parts, query[end:]])
+    if len(text) > _LONG_QUERY and sum(map(len, phrases)) < _LEAST_SHARE * len(text):
+        return Question(text)
     distinct = tuple(filter(None, dict.fromkeys(phrases)))
     if len(distinct) > MAX_PHRASES:
         raise ConfigError(
             f"the query has {len(distinct):,} phrases in quotes; at most {MAX_PHRASES} can be "
             "looked for. Leave quotes out"
         )
-    return Question("".join([*parts, query[end:]]), distinct)
+    return Question(text, distinct)
 
 
 def check_length(query: str) -> None:

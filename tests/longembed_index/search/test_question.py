@@ -21,6 +21,17 @@ def test_phrases_stand_in_quotes(query, text, phrases) -> None:
     assert parse_question(query) == Question(text, phrases)
 
 
+def test_a_quotation_in_a_long_question_is_not_required() -> None:
+    question = (
+        'Highlight the parts (if any) of this contract related to "Governing Law" that should be '
+        "reviewed by a lawyer. Details: Which state's law governs the contract?"
+    )
+    assert parse_question(question) == Question(question.replace('"', ""))
+    phrase = "the annual budget of the city council"
+    assert parse_question(f'{question} "{phrase}"').phrases == ("Governing Law", phrase)
+    assert parse_question('Is "Governing Law" a heading of the contract?').phrases
+
+
 @pytest.mark.parametrize("query", ["", " \n\t", "\0\u200b\u00ad"])
 def test_a_query_without_anything_to_see_is_refused(query) -> None:
     with pytest.raises(ConfigError, match="blank"):
