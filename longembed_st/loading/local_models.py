@@ -49,7 +49,7 @@ def _cached() -> Iterator[LocalModel]:
     for folder in map(Path, sorted(folders)):
         for model in folder.glob(f"{_CACHED}*"):
             try:
-                revision = (model / "refs" / "main").read_text().strip()
+                revision = (model / "refs" / "main").read_text(encoding="utf8").strip()
             except OSError:
                 continue
             name = model.name.removeprefix(_CACHED).replace("--", "/")

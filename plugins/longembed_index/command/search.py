@@ -193,7 +193,8 @@ def search(
         if as_json:
             show_json(question, answer.to_dict())
         else:
-            terminal().say(answer.text)
+            for line in answer.text.split("\n"):
+                terminal().say(line)
         if not answer.is_answered:
             console.say(display.NOT_ANSWERED)
 

@@ -87,5 +87,8 @@ def test_a_question_that_nothing_fits_is_answered_by_that(run, docs) -> None:
     for more in ((), ("--context", "100")):
         result = run("search", "xqzzt blorf", "--store", "STORE", *more)
         assert "Nothing here fits this question" in result.stderr
-    fitting = run("search", "cats and dogs", "--store", "STORE")
-    assert "Nothing here fits" not in fitting.stderr
+    for more in ((), ("--context", "100")):
+        fitting = run("search", "cats and dogs", "--store", "STORE", *more)
+        assert "Nothing here fits" not in fitting.stderr
+        assert "\\n" not in fitting.stdout
+        assert len(fitting.stdout.splitlines()) > 1
