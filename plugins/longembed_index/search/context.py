@@ -42,6 +42,9 @@ _RUNS = 40
 _MISSES = 8
 """Stop after this number of runs that did not fit."""
 
+_LEAST_PART = 12
+"""Words: the beginning of a run that does not fit is added if it has so many."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -168,6 +171,7 @@ class _Selection:
     def _add(self, number: int, rows: range) -> bool:
         """Add as many sentences of a run as fit, and return whether all of them do.
 
+        A few words of its beginning say nothing, and are not added.
         Headings and tables of contents are left out; the heading of a passage is before it.
 
         Args:
@@ -175,9 +179,12 @@ class _Selection:
             rows: The sentences of the run, of which some may be chosen already.
         """
         before = self.chosen.get(number, [])
-        is_content = self._candidates[number][1].sentences.is_content
-        new = [row for row in rows if is_content[row] and row not in before]
+        sentences = self._candidates[number][1].sentences
+        new = [row for row in rows if sentences.is_content[row] and row not in before]
+        words = np.cumsum([sentences.words[row + 1] - sentences.words[row] for row in new])
         for count in range(len(new), 0, -1):
+            if count < len(new) and words[count - 1] < _LEAST_PART:
+                break
             self.chosen[number] = sorted([*before, *new[:count]])
             if self._measure.holds(self.text()):
                 return count == len(new)
