@@ -34,7 +34,7 @@ def test_every_block_of_the_tutorial_runs(tmp_path, monkeypatch, minilm_folder, 
         if block.language == "python":
             exec(compile(block.code, block.page, "exec"), variables)
             assert "finance committee" in capsys.readouterr().out
-        elif block.language == "jsonl":
+        elif block.language == "json":
             Path("questions.jsonl").write_text(block.code)
             assert all(json.loads(line)["question"] for line in block.code.splitlines())
         else:
@@ -43,7 +43,7 @@ def test_every_block_of_the_tutorial_runs(tmp_path, monkeypatch, minilm_folder, 
                 assert program == "longembed"
                 result = longembed(*words)
                 assert result.exit_code == 0, f"{line}\n{result.output}"
-    assert ran[-2:] == ["jsonl", "bash"]
+    assert ran[-2:] == ["json", "bash"]
     assert ran.count("python") == 2
     assert "this index" in result.stdout
     assert "100%" in result.stdout

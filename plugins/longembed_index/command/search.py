@@ -120,7 +120,8 @@ def search(
     the cosine similarity of the document and of its best run of sentences, in a store with units.
     What stands in "double quotes" must be in the document word by word. Model and
     settings are those that the store was made with. With --rerank, the score is that model's, and
-    the passage the window that it liked best.
+    the passage the window that it liked best. --json prints the hits of a query as a list; without
+    a query, for each that is typed, a line with an object that has "query" and "hits".
 
     Examples: `longembed search "who approved the budget?" --store ./store -k 3`,
     `longembed search "who approved the budget?" --store ./store --where type=pdf`,

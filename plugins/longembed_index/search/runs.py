@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from longembed_index.search.sentences import Sentences
 
 RUN_WORDS = 40
-"""Words of a run in a context (docs/PASSAGES.md)."""
+"""Words of a run in a context (docs/PASSAGES_MEASURED.md)."""
 
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run in the score of a document."""
 
 ANSWER_WORDS = 0.12
-"""The least score by words of a run that seems to answer (docs/PASSAGES.md)."""
+"""The least score by words of a run that seems to answer (docs/PASSAGES_MEASURED.md)."""
 
 
 class Around(NamedTuple):
@@ -48,7 +48,7 @@ AROUND = Around(400, 1 / 3)
 
 HEADING_WEIGHT, TITLE_WEIGHT = 0.5, 1.0
 """How much a word of the headings above a run, and of the document's title, counts beside one of
-its text (docs/PASSAGES.md)."""
+its text (docs/PASSAGES_MEASURED.md)."""
 
 _LAST = np.iinfo(np.int64).max
 
