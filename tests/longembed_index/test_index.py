@@ -349,7 +349,7 @@ def test_a_document_that_fails_is_named(index) -> None:
     assert report.counts["added"] == 1
     assert ("documents", 9, 9) in steps
     assert steps[-1][0] == "words"
-    with pytest.raises(ConfigError, match="not 'id', 'body'"):
+    with pytest.raises(ConfigError, match="has 'id', 'body'"):
         index.add_documents([{"id": "a", "body": "text"}])
 
 
