@@ -209,6 +209,14 @@ def test_an_unknown_key_is_named(index) -> None:
         index.search("pets", where={"pages": 3})
 
 
+def test_a_comparison_with_a_type_that_no_document_has_is_said(index) -> None:
+    for where in ({"tokens": {"gte": "10"}}, {"title": {"lt": 10}}):
+        with pytest.raises(ConfigError, match=f"'{next(iter(where))}' .* numbers with numbers"):
+            index.search("pets", where=where)
+    for where in ({"tokens": {"gte": 10**9}}, {"tokens": "x"}, {"title": {"ne": 10, "lt": "A"}}):
+        assert index.search("pets", where=where) == []
+
+
 def test_a_query_that_is_cut_is_warned_of(place, documents, fake_models) -> None:
     with Index.open(place, "some/one", max_seq_length=4, on_overflow="warn") as index:
         index.add_documents(documents)
