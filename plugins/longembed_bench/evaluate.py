@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from longembed_index.document import Document
+from longembed_index.document import Document, Entry
 from longembed_index.documents.parsed import PAGE_END
 from longembed_index.store.vectors import unit_vectors
 from longembed_st.errors import InputError
@@ -68,7 +68,7 @@ class Question:
     pages: tuple[int, ...] = ()
     answer: str | None = None
 
-    def is_about(self, document: Document) -> bool:
+    def is_about(self, document: Document | Entry) -> bool:
         """Return whether a document is the one that answers."""
         names = (
             document.id,
@@ -127,10 +127,14 @@ def read_questions(path: Path) -> list[Question]:
         path: The file. `page` may be a number or a list of numbers.
 
     Raises:
-        InputError: If a line cannot be used; the message names it.
+        InputError: If the file cannot be read, or a line cannot be used; the message names it.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
@@ -157,6 +161,37 @@ def _question(row: Any) -> Question:
     if question.document is None and question.answer is None:
         raise InputError("say what answers: a document, a page of it, or the text of the answer")
     return question
+
+
+def unanswerable(index: Index, questions: Iterable[Question]) -> list[str]:
+    """Return, for each question that no search can answer, a phrase that says why.
+
+    Args:
+        index: The index; a document is read if a question may be answered there.
+        questions: The questions.
+    """
+    missing = dict.fromkeys(questions, "")
+    for question in missing:
+        missing[question] = f"the index does not have the document {question.document!r}"
+        if question.document is None:
+            missing[question] = f"no document has the text {question.answer!r}"
+    for entry in index.documents():
+        asked = [q for q in missing if q.document is None or q.is_about(entry)]
+        document = index.get(entry.id) if asked else None
+        if document is None:
+            continue
+        text, pages = _normal(document.text), document.text.count(PAGE_END) + 1
+        for question in asked:
+            if question.answer is not None and _normal(question.answer) not in text:
+                if question.document is not None:
+                    missing[question] = (
+                        f"{document.title} does not have the text {question.answer!r}"
+                    )
+            elif question.answer is None and question.pages and min(question.pages) > pages:
+                missing[question] = f"{document.title} has {pages} pages, not {min(question.pages)}"
+            else:
+                del missing[question]
+    return [f"{question.text!r}: {reason}" for question, reason in missing.items()]
 
 
 def ask(index: Index, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:

@@ -15,6 +15,9 @@ from longembed_st.command.terminal import print_json, terminal
 if TYPE_CHECKING:
     from longembed_bench.evaluate import Line
 
+_SHOWN = 5
+"""Questions without an answer that are named."""
+
 
 def evaluate(
     questions: Annotated[
@@ -51,13 +54,29 @@ def evaluate(
     """
     from rich.table import Table
 
-    from longembed_bench.evaluate import BUDGETS, FOUND, Chunks, ask, read_questions, verdict
+    from longembed_bench.evaluate import (
+        BUDGETS,
+        FOUND,
+        Chunks,
+        ask,
+        read_questions,
+        unanswerable,
+        verdict,
+    )
 
     asked = read_questions(questions)
     progress = terminal(stderr=True)
     with open_index(
         store, collection, model=None, settings=settings_from_options(device=device)
     ) as index:
+        reasons = unanswerable(index, asked)
+        if reasons:
+            progress.say(
+                f"Warning: nothing can answer {len(reasons)} of the {len(asked)} questions, which "
+                "lowers all shares:"
+            )
+            for reason in reasons[:_SHOWN]:
+                progress.say(f"  {reason}")
         lines: dict[str, Line] = {}
         with document_bar(progress, len(asked), "questions") as on_question:
             lines["this index"] = ask(index, asked, on_question)

@@ -39,8 +39,8 @@ class IndexWriter(IndexReader):
 
         Args:
             documents: Documents, or mappings with `id`, `text`, and perhaps `metadata` and `title`;
-                or a table of pandas, Polars or Arrow with these columns, of which all others become
-                metadata. They are taken one by one, so that they need not fit into memory.
+                or a table of pandas, Polars or Arrow with these columns. Other keys and columns
+                become metadata. They are taken one by one, so that they need not fit into memory.
             on_outcome: The same as for `add`.
             on_step: The same as for `add`.
 
@@ -48,7 +48,7 @@ class IndexWriter(IndexReader):
             What became of every document.
 
         Raises:
-            ConfigError: If a mapping has other keys, or values of other types.
+            ConfigError: If a mapping has no id or text, or values of other types.
             StoreError: If the store cannot be written.
         """
         sources: Iterable[Source] = map(TextSource, map(to_document, items_of(documents)))

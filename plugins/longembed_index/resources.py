@@ -117,8 +117,8 @@ class Resources:
         if store is None:
             if self.settings.model_name is None:
                 raise StoreError(
-                    f"there is no index in {place}. Name a model to create one, or name another "
-                    "folder"
+                    f"there is no index in {place}. Name another folder, or make one: run "
+                    "`longembed index`, or open it with a model and add documents"
                 )
             return
         info = store.info
@@ -227,7 +227,8 @@ class Resources:
         store = self.store()
         if store is None:
             raise StoreError(
-                f"the index in {escaped(self.directory)} has no documents yet. Add some"
+                f"there is no index in {escaped(self.directory)} yet. Add documents to make one, "
+                "or name another folder"
             )
         return store
 

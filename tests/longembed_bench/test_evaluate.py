@@ -21,6 +21,7 @@ from longembed_bench.evaluate import (
     cut,
     read_questions,
     split,
+    unanswerable,
     verdict,
 )
 from longembed_index.document import Document
@@ -133,6 +134,25 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path, row, message) -> None:
     file.write_text("\n")
     with pytest.raises(InputError, match="no questions"):
         read_questions(file)
+    with pytest.raises(InputError, match=r"absent\.jsonl cannot be read: No such file"):
+        read_questions(tmp_path / "absent.jsonl")
+
+
+def test_questions_that_nothing_can_answer_are_named(index) -> None:
+    questions = [
+        Question("q1", "minutes", (2,)),
+        Question("q2", answer="BESIDE the  southern wall"),
+        Question("q3", "minuts.pdf", (2,)),
+        Question("q4", "minutes.pdf", (4, 5)),
+        Question("q5", "minutes.pdf", answer="beside the southern wall"),
+        Question("q6", answer="as much as 81 earths"),
+    ]
+    assert unanswerable(index, questions) == [
+        "'q3': the index does not have the document 'minuts.pdf'",
+        "'q4': minutes.pdf has 3 pages, not 4",
+        "'q5': minutes.pdf does not have the text 'beside the southern wall'",
+        "'q6': no document has the text 'as much as 81 earths'",
+    ]
 
 
 def test_the_command_prints_a_table_and_a_verdict(index, tmp_path, monkeypatch) -> None:
@@ -143,5 +163,11 @@ def test_the_command_prints_a_table_and_a_verdict(index, tmp_path, monkeypatch) 
     assert result.exit_code == 0
     assert "plain splitter" in result.stdout
     assert "of 1 answers" in result.stdout
+    assert "Warning" not in result.stderr
     result = longembed("evaluate", str(file), "--store", str(index.directory), "--json")
     assert json.loads(result.stdout)["this index"]["answered"]["600"] == 1
+    file.write_text(json.dumps({"question": "Who approved the budget?", "document": "absent.pdf"}))
+    result = longembed("evaluate", str(file), "--store", str(index.directory), "--json")
+    assert json.loads(result.stdout)["this index"]["found"] == 0
+    assert "nothing can answer 1 of the 1 questions" in result.stderr
+    assert "the index does not have the document 'absent.pdf'" in result.stderr

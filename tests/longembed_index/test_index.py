@@ -7,6 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fresh_process import run_fresh
 
@@ -70,7 +71,7 @@ def test_a_new_index_is_written_with_its_first_documents(place, documents, fake_
         assert not index.is_model_loaded
         with pytest.raises(ConfigError, match=r"index in .*store is empty"):
             index.search("pets")
-        with pytest.raises(StoreError, match="has no documents yet"):
+        with pytest.raises(StoreError, match=r"there is no index in .*store yet\. Add documents"):
             index.delete(["pets"])
         assert not place.exists()
         report = index.add_documents(documents)
@@ -97,7 +98,7 @@ def test_a_first_run_that_was_killed_goes_on_as_it_was_meant(
 
 
 def test_without_a_model_there_must_be_an_index(place, tmp_path) -> None:
-    with pytest.raises(StoreError, match=r"no index in .*store\. Name a model"):
+    with pytest.raises(StoreError, match=r"no index in .*store\. Name another folder"):
         Index.open(place)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(StoreError, match="is not a store"):
@@ -194,9 +195,26 @@ def test_a_blank_query_is_refused(index) -> None:
             index.search(query)
 
 
+def test_arguments_of_wrong_types_are_refused(index) -> None:
+    with pytest.raises(ConfigError, match="the query must be a string, not None"):
+        index.search(None)
+    for k in ("3", 2.5, 0):
+        with pytest.raises(ConfigError, match=f"k must be a whole number from 1, not {k!r}"):
+            index.search("pets", k=k)
+    assert len(index.search("pets", k=np.int64(1))) == 1
+
+
 def test_an_unknown_key_is_named(index) -> None:
     with pytest.raises(ConfigError, match=r"'pages'.*words"):
         index.search("pets", where={"pages": 3})
+
+
+def test_a_comparison_with_a_type_that_no_document_has_is_said(index) -> None:
+    for where in ({"tokens": {"gte": "10"}}, {"title": {"lt": 10}}):
+        with pytest.raises(ConfigError, match=f"'{next(iter(where))}' .* numbers with numbers"):
+            index.search("pets", where=where)
+    for where in ({"tokens": {"gte": 10**9}}, {"tokens": "x"}, {"title": {"ne": 10, "lt": "A"}}):
+        assert index.search("pets", where=where) == []
 
 
 def test_a_query_that_is_cut_is_warned_of(place, documents, fake_models) -> None:
@@ -349,7 +367,7 @@ def test_a_document_that_fails_is_named(index) -> None:
     assert report.counts["added"] == 1
     assert ("documents", 9, 9) in steps
     assert steps[-1][0] == "words"
-    with pytest.raises(ConfigError, match="not 'id', 'body'"):
+    with pytest.raises(ConfigError, match="has 'id', 'body'"):
         index.add_documents([{"id": "a", "body": "text"}])
 
 

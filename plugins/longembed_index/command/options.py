@@ -192,11 +192,16 @@ def open_index(
         model: Where the store's model is now; None where the store says.
         settings: Settings that do not change vectors, such as the device.
         wait: The seconds to wait for another writer.
+
+    Raises:
+        StoreError: If there is no index, or it cannot be read.
     """
     from longembed_index.index import Index
 
     keywords = (settings or ModelSettings()).explicit
-    return Index.open(store, model, collection=collection, wait=wait, **keywords)
+    index = Index.open(store, model, collection=collection, wait=wait, **keywords)
+    _ = index.info  # Raises an error if there is no index, also if a model was named.
+    return index
 
 
 def open_or_create(

@@ -12,8 +12,8 @@ from longembed_index.document import Document
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
 
-FIELDS = ("id", "text", "title", "metadata", "version")
-"""What a document has; other columns of a table are metadata."""
+_FIELDS = {"id": str, "text": str, "title": str, "metadata": Mapping}
+"""What a document has; other keys of a mapping, and columns of a table, are metadata."""
 
 JSON_LINES = (".jsonl", ".ndjson")
 """Suffixes of files that have a JSON object in each line."""
@@ -24,8 +24,8 @@ def items_of(documents: Iterable[Any]) -> Iterator[Any]:
 
     Args:
         documents: Any iterable; a DataFrame of pandas or Polars; a table, a record batch, a dataset
-            or a reader of Arrow. In a row, values that are missing are left out, dates become text,
-            and columns that a document does not have become metadata.
+            or a reader of Arrow. In a row, values that are missing are left out, and dates become
+            text.
     """
     table: Any = documents
     if hasattr(table, "itertuples"):
@@ -73,10 +73,11 @@ def to_document(value: Document | Mapping[str, Any]) -> Document:
     """Return a document, or what a mapping describes as one.
 
     Args:
-        value: A mapping has `id` and `text`, and perhaps `metadata` and `title`.
+        value: A mapping has `id` and `text`, and perhaps `title` and `metadata`, to which its other
+            keys are added.
 
     Raises:
-        ConfigError: If it has other keys, or values of other types.
+        ConfigError: If id or text is missing, or has another type.
     """
     if isinstance(value, Document):
         return value
@@ -85,30 +86,25 @@ def to_document(value: Document | Mapping[str, Any]) -> Document:
             "a document is a Document, or a mapping with id and text, not a "
             f"{type(value).__name__}: {value!r:.80}"
         )
-    document = {**value}
+    document = {name: value[name] for name in _FIELDS if value.get(name) is not None}
     if isinstance(document.get("id"), int):
         document["id"] = str(document["id"])
-    for name, kind in (("id", str), ("text", str), ("title", str), ("metadata", Mapping)):
+    for name, kind in _FIELDS.items():
         if name in document and not isinstance(document[name], kind):
             raise ConfigError(
                 f"the {name} of a document is a {kind.__name__}, not a "
                 f"{type(document[name]).__name__}: {document[name]!r:.80}"
             )
-    try:
-        return Document(**document)
-    except TypeError:
-        raise ConfigError(
-            "a document has id and text, and perhaps metadata and title, not "
-            f"{', '.join(map(repr, value))}"
-        ) from None
+    if not {"id", "text"} <= document.keys():
+        keys = ", ".join(repr(name) for name in value if value[name] is not None) or "nothing"
+        raise ConfigError(f"a document needs id and text; this one has {keys}")
+    others = {name: value[name] for name in value if name not in _FIELDS}
+    document["metadata"] = {**others, **document.get("metadata", {})}
+    return Document(**document)
 
 
 def _row(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    values = {name: plain for name, value in cells if (plain := _plain(value)) is not None}
-    row = {name: value for name, value in values.items() if name in FIELDS}
-    others = {name: value for name, value in values.items() if name not in FIELDS}
-    if others:
-        row["metadata"] = {**others, **row.get("metadata", {})}
+    row = {name: plain for name, value in cells if (plain := _plain(value)) is not None}
     # Reported as empty, as a document of a file is.
     return {"text": "", **row} if "id" in row else row
 

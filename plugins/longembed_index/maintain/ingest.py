@@ -107,13 +107,13 @@ class _Run:
         # All of it is read once: nothing is asked of the store for a new document.
         self._hashes: dict[str, str] = {}
         self._partly_read: dict[str, Entry] = {}
-        self._outdated: set[str] = set()
+        self._outdated: dict[str, Entry] = {}
         for entry in store.entries():
             self._hashes[entry.id] = entry.content_hash
             if not entry.is_read_whole:
                 self._partly_read[entry.id] = entry
             if is_outdated(entry):
-                self._outdated.add(entry.id)
+                self._outdated[entry.id] = entry
         self._ids_by_hash: dict[str, set[str]] = {}
         for document_id, content_hash in self._hashes.items():
             self._ids_by_hash.setdefault(content_hash, set()).add(document_id)
@@ -220,7 +220,7 @@ class _Run:
             # Only a type of file that is read in another way has this content, or its own batch.
             content_hash, parsed = self.reader.read(source)
         title = parsed.title or source.title
-        metadata = {**parsed.metadata, **source.metadata}
+        metadata = {**parsed.metadata, **self._user_metadata(source, content_hash)}
         document = Document(source.id, parsed.text, metadata, title)
         return _Pending(source, content_hash, document, parsed.left_out)
 
@@ -228,7 +228,7 @@ class _Run:
         """Return a document with the vector of a stored one of equal content, if there is one."""
         # Another type of file is read in another way.
         suffix = PurePath(source.id).suffix.lower()
-        equal = self._ids_by_hash.get(content_hash, set()) - self._outdated
+        equal = self._ids_by_hash.get(content_hash, set()) - self._outdated.keys()
         ids = [i for i in equal if PurePath(i).suffix.lower() == suffix]
         # A file that is gone is looked at first: this one may be where it was moved to.
         for stored_id in sorted(ids, key=lambda i: (not self._is_moved(i), i)):
@@ -238,13 +238,22 @@ class _Run:
                 is_file_name = stored.title in (stored.id, PurePath(stored.id).name)
                 title = source.title if is_file_name else stored.title
                 moved_from = stored_id if self._is_moved(stored_id) else None
-                metadata = {**self._metadata_of_copy(source, record, moved_from), **source.metadata}
+                metadata = {
+                    **self._metadata_of_copy(source, record, moved_from),
+                    **self._user_metadata(source, content_hash),
+                }
                 document = Document(source.id, stored.text, metadata, title)
                 copy = replace(record, document=document, content_hash=content_hash)
                 if moved_from is not None:
                     self._forget(moved_from)
                 return _Pending(source, content_hash, document, copy.left_out, copy, moved_from)
         return None
+
+    def _user_metadata(self, source: Source, content_hash: str) -> Mapping[str, Any]:
+        """Return a source's metadata, and what was said in earlier runs if it is unchanged."""
+        if self._hashes.get(source.id) != content_hash:
+            return source.metadata
+        return {**self._outdated[source.id].metadata, **source.metadata}
 
     def _metadata_of_copy(
         self, source: Source, record: Record, moved_from: str | None
@@ -294,7 +303,7 @@ class _Run:
         earlier = self._hashes.get(source.id)
         if earlier is not None:
             self._forget(source.id)
-        self._outdated.discard(source.id)
+        self._outdated.pop(source.id, None)
         self._hashes[source.id] = self._written[source.id] = content_hash
         self._ids_by_hash.setdefault(content_hash, set()).add(source.id)
         status: Status = "added" if earlier is None else "replaced"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longembed_index.document import Document
 from longembed_index.documents.sources import TextSource, json_metadata
-from longembed_index.documents.tables import FIELDS, to_document
+from longembed_index.documents.tables import to_document
 from longembed_st.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Sync:
 
     Args:
         name: The name of the source.
-        items: Its documents: mappings with the fields of a document and perhaps `version`, tuples
+        items: Its documents: mappings as `to_document` takes them, perhaps with `version`, tuples
             (id, text, metadata, version) of which the last two may be missing, or documents.
         allow_empty: Whether the last document of the source may be removed.
     """
@@ -117,21 +117,14 @@ class Sync:
             item = vars(item)
         elif isinstance(item, tuple):
             item = dict(zip(("id", "text", "metadata", "version"), item, strict=False))
-        if not isinstance(item, Mapping) or not {"id", "text"} <= item.keys() <= set(FIELDS):
+        if not isinstance(item, Mapping):
             raise ConfigError(
                 "a source yields documents, or (id, text, metadata, version), or mappings with "
-                f"{', '.join(FIELDS)}, not {item!r:.80}"
+                f"id and text, not {item!r:.80}"
             )
-        version = item.get("version")
-        text = item["text"]
-        document = to_document(
-            {
-                "id": item["id"],
-                "text": "" if callable(text) else text,
-                "title": item.get("title") or "",
-                "metadata": item.get("metadata") or {},
-            }
-        )
+        fields = dict(item)
+        version, text = fields.pop("version", None), fields.get("text")
+        document = to_document({**fields, "text": ""} if callable(text) else fields)
         return SyncedSource(
             document.id,
             text if callable(text) else document.text,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longembed_index.store.filters import check_where, matcher
+from longembed_index.store.filters import check_where, is_comparable, matcher
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,12 +31,26 @@ _UNIQUE = frozenset({"id", "source", "content_hash"})
 
 
 def check_keys(store: Store, where: Where) -> None:
-    """Raise `ConfigError` if no document has a field of a filter: a typing error, mostly."""
-    known = {key for entry in store.entries() for key in entry.fields}
+    """Raise `ConfigError` if no document has a field of a filter: a typing error, mostly.
+
+    So it does if the field is never of the type that the filter compares it with.
+    """
+    known: set[str] = set()
+    comparable: set[str] = set()
+    for entry in store.entries():
+        fields = entry.fields
+        known |= fields.keys()
+        comparable |= {k for k in where.keys() & fields if is_comparable(fields[k], where[k])}
     unknown = sorted(where.keys() - known)
     if unknown and known:
         raise ConfigError(
             f"no document has the field {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    mixed = sorted(where.keys() - comparable)
+    if mixed and known:
+        raise ConfigError(
+            f"the filter of {mixed[0]!r} is {where[mixed[0]]!r:.80}, but no document has such a value "
+            "there: strings are compared with strings, and numbers with numbers"
         )
 
 

@@ -80,7 +80,9 @@ def parse_question(query: str) -> Question:
 
 
 def check_length(query: str) -> None:
-    """Raise `ConfigError` for a query that is too long."""
+    """Raise `ConfigError` for a query that is not a string, or too long."""
+    if not isinstance(query, str):
+        raise ConfigError(f"the query must be a string, not {query!r:.80}")
     if len(query) > MAX_CHARACTERS:
         raise ConfigError(
             f"the query has {len(query):,} characters; at most {MAX_CHARACTERS:,} can be searched "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,8 +131,8 @@ class Searcher:
             ("passages", passages, 0),
             ("passage_words", passage_words, 1),
         ):
-            if value < least:
-                raise ConfigError(f"{name} must be at least {least}, not {value}")
+            if not isinstance(value, Integral) or value < least:
+                raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
         if reranker is not None:
             check_query(question.text)
         with _turns:

@@ -64,6 +64,16 @@ def matcher(where: Where) -> Callable[[Mapping[str, Any]], bool]:
     return lambda fields: all(key in fields and test(fields[key]) for key, test in tests.items())
 
 
+def is_comparable(value: Any, condition: Any) -> bool:
+    """Return whether a document's value is of the type that a condition compares it with."""
+    if not isinstance(condition, Mapping):
+        return True
+    bounds = [bound for name, bound in condition.items() if name in _COMPARISONS]
+    return not bounds or any(
+        all(_is_comparable(member, bound) for bound in bounds) for member in _listed(value)
+    )
+
+
 def check_where(where: Where) -> None:
     """Raise `ConfigError`, naming the key, if a condition of a filter cannot be understood."""
     if not isinstance(where, Mapping):

@@ -61,6 +61,18 @@ def test_metadata_is_given_and_filtered_by(run, docs) -> None:
     assert run(*line, "--meta", "legal").exit_code == 1
 
 
+def test_metadata_of_an_earlier_run_stays_until_it_is_named_again(run, docs) -> None:
+    line = ("index", docs, "--store", "STORE", "--model", "MODEL")
+    (docs / "copy.md").write_text((docs / "pets.md").read_text())
+    run(*line, "--meta", "project=trial", "--meta", "year=2019")
+    assert run(*line, "--meta", "dep=x", "--meta", "year=2020").exit_code == 0
+    entries = json.loads(run("list", "--store", "STORE", "--json").stdout)
+    assert len(entries) == 6
+    for entry in entries:
+        metadata = {key: entry["metadata"][key] for key in ("project", "dep", "year")}
+        assert metadata == {"project": "trial", "dep": "x", "year": 2020}
+
+
 def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()

@@ -82,6 +82,14 @@ def test_interactive_json_is_a_line_for_each_question(run, docs, monkeypatch) ->
     assert found["heavy rain"] == ["weather.pdf"]
 
 
+def test_a_folder_without_an_index_is_said(run, tmp_path) -> None:
+    for more in ((), ("--model", "MODEL"), ("--model", "MODEL", "--mode", "lexical")):
+        result = run("search", "cats", "--store", tmp_path / "absent", *more)
+        assert result.exit_code == 1
+        assert "there is no index in" in result.stderr
+    assert not (tmp_path / "absent").exists()
+
+
 def test_a_question_that_nothing_fits_is_answered_by_that(run, docs) -> None:
     run("index", docs, "--store", "STORE", "--model", "MODEL")
     for more in ((), ("--context", "100")):

@@ -44,6 +44,11 @@ def test_tables_of_all_libraries_give_the_same_documents(table) -> None:
     assert [to_document(item) for item in items_of(table)] == DOCUMENTS
 
 
+def test_other_keys_of_a_mapping_are_metadata() -> None:
+    mapping = {"id": "a", "text": "t", "title": None, "year": 2019, "metadata": {"kind": "log"}}
+    assert to_document(mapping) == Document("a", "t", {"year": 2019, "kind": "log"})
+
+
 def test_values_of_numpy_and_the_names_of_pandas_for_nothing() -> None:
     frame = pandas.DataFrame(
         {
@@ -89,8 +94,8 @@ def test_lines_of_json(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"id": "a", "txt": "t"}, "not 'id', 'txt'"),
-        ({"id": "a"}, "not 'id'"),
+        ({"id": "a", "txt": "t"}, "has 'id', 'txt'"),
+        ({"id": "a"}, "has 'id'"),
         ({"id": "a", "text": 5}, "the text of a document is a str, not a int: 5"),
         ({"id": "a", "text": "t", "metadata": "{}"}, "the metadata .* is a Mapping, not a str"),
         ("text", "not a str: 'text'"),

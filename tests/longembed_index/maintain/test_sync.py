@@ -141,13 +141,23 @@ def test_a_folder(index, tmp_path) -> None:
     assert len(index) == 2
 
 
+def test_other_keys_of_a_mapping_are_metadata(index) -> None:
+    pages = [{"id": "a", "text": "Rain.", "year": 2019, "metadata": {"kind": "log"}, "version": 3}]
+    for status in ("added", "unchanged"):
+        assert index.sync(pages, name="wiki").counts[status] == 1
+    expected = {"year": 2019, "kind": "log", "synced_from": "wiki"}
+    assert index.get("a").metadata == expected
+
+
 def test_mistakes(index) -> None:
     with pytest.raises(ConfigError, match="give the source a name"):
         index.sync(pages())
     with pytest.raises(ConfigError, match="exclude: only for a folder"):
         index.sync(pages(), name="wiki", exclude=["*"])
-    for item in ("text", ("id",), {"id": "a", "text": "t", "year": 1}):
-        with pytest.raises(ConfigError, match="a source yields"):
+    with pytest.raises(ConfigError, match="a source yields"):
+        index.sync(["text"], name="wiki")
+    for item in (("id",), {"id": "a", "txt": "t"}):
+        with pytest.raises(ConfigError, match="a document needs id and text; this one has 'id'"):
             index.sync([item], name="wiki")
     with pytest.raises(ConfigError, match="the metadata of a document is a Mapping, not a str"):
         index.sync([("a", "t", "year=2019")], name="wiki")
