@@ -31,10 +31,7 @@ _UNIQUE = frozenset({"id", "source", "content_hash"})
 
 
 def check_keys(store: Store, where: Where) -> None:
-    """Raise `ConfigError` if no document has a field of a filter: a typing error, mostly.
-
-    So it does if the field is never of the type that the filter compares it with.
-    """
+    """Raise `ConfigError` if no document has a field of a filter, or has it in its type."""
     known: set[str] = set()
     comparable: set[str] = set()
     for entry in store.entries():
@@ -49,8 +46,8 @@ def check_keys(store: Store, where: Where) -> None:
     mixed = sorted(where.keys() - comparable)
     if mixed and known:
         raise ConfigError(
-            f"the filter of {mixed[0]!r} is {where[mixed[0]]!r:.80}, but no document has such a value "
-            "there: strings are compared with strings, and numbers with numbers"
+            f"the filter of {mixed[0]!r} is {where[mixed[0]]!r:.80}, but no document has such a "
+            "value there: strings are compared with strings, and numbers with numbers"
         )
 
 
