@@ -210,6 +210,8 @@ def _speed(reader: ComputingTransformer, settings: EngineSettings, window: int) 
             pass
         return time.perf_counter() - begin
 
+    # The first batches wait for the graph to be compiled.
+    batches(settings.streams)
     count = 2 * settings.streams
     seconds = batches(count)
     while seconds < MEASURED_SECONDS:
