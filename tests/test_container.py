@@ -77,7 +77,8 @@ def test_what_is_copied_is_there_and_what_is_installed_is_an_extra() -> None:
     constraints = ["--constraint", "constraints.txt"]
     assert options == ["--no-cache-dir", *constraints, "--extra-index-url", "INDEX"]
     extras = Requirement(f"longembed-st{package.removeprefix('.')}").extras
-    assert extras and extras <= set(metadata("longembed-st").get_all("Provides-Extra"))
+    assert extras
+    assert extras <= set(metadata("longembed-st").get_all("Provides-Extra"))
     lines = (ROOT / "constraints.txt").read_text("utf8").splitlines()
     assert all(Requirement(line).specifier for line in lines if line and line[0] != "#")
 

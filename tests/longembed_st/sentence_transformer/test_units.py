@@ -178,7 +178,8 @@ def test_units_go_through_a_dense_module(small_model) -> None:
     # The bias of the module is not a direction of a unit that has no token.
     (gap,) = model.encode_units(["ban \u200b bast"], [[(0, 3), (4, 5), (6, 10)]])
     assert gap.counts.tolist() == [1, 0, 1]
-    assert gap.vectors[0].any() and not gap.vectors[1].any()
+    assert gap.vectors[0].any()
+    assert not gap.vectors[1].any()
 
 
 def test_units_of_other_poolings_are_means_of_token_states(small_model) -> None:
