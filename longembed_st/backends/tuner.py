@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import platform
-import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -19,6 +18,8 @@ import transformers
 from torch import nn
 
 from longembed_st.base.extension import DEFAULT_TOKEN_BUDGET
+from longembed_st.base.fork_gate import ForkSafeLock
+from longembed_st.errors import ConfigError
 from longembed_st.files import cache_folder, write_text
 
 if TYPE_CHECKING:
@@ -73,17 +74,19 @@ class Measurement:
 
 _chosen: dict[str, EngineSettings] = {}
 _tokens_read: Counter[str] = Counter()
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def engine_settings(reader: ComputingTransformer, tokens: int) -> EngineSettings:
     """Return the best known settings; measure them once enough has been read to pay for it.
 
+    Only processors are measured: on another device, the default counts.
+
     Args:
         reader: The extended module.
         tokens: How many it is going to read now.
     """
-    if tokens <= BATCH_TOKENS[0]:
+    if tokens <= BATCH_TOKENS[0] or reader.backbone.device.type != "cpu":
         return EngineSettings()
     key = _key(reader)
     with _lock:
@@ -109,7 +112,16 @@ def tune(reader: ComputingTransformer) -> list[Measurement]:
 
     Returns:
         What was tried, the default first.
+
+    Raises:
+        ConfigError: If the model is not on a CPU.
     """
+    device = reader.backbone.device
+    if device.type != "cpu":
+        raise ConfigError(
+            f"only processors are measured, and this model is on {device}. Leave --tune out, or "
+            "load the model with device='cpu'"
+        )
     key = _key(reader)
     with _lock:
         measurements = _tune(reader, key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from compare import difference
 from engines import computes_bfloat16
 from small_models import WORDS
@@ -15,6 +17,7 @@ import longembed_st as le
 from longembed_st.backends import tuner
 from longembed_st.backends.tuner import EngineSettings, Measurement, best_of
 from longembed_st.base.extension import DEFAULT_TOKEN_BUDGET
+from longembed_st.errors import ConfigError
 
 DEFAULT = EngineSettings()
 FAST = EngineSettings(2, 2048)
@@ -81,6 +84,14 @@ def test_it_is_measured_once_enough_has_been_read(small_model, measured) -> None
     assert tuner.engine_settings(reader, few) == FAST
     assert tuner.engine_settings(reader, few) == FAST
     assert len(measured) == 1
+
+
+def test_other_devices_than_processors_are_not_measured(measured) -> None:
+    on_gpu = SimpleNamespace(backbone=SimpleNamespace(device=torch.device("cuda")))
+    assert tuner.engine_settings(on_gpu, 10 * tuner.TOKENS_BEFORE_TUNING) == DEFAULT
+    with pytest.raises(ConfigError, match="this model is on cuda"):
+        tuner.tune(on_gpu)
+    assert not measured
 
 
 def test_what_was_measured_serves_later_processes(small_model, measured, monkeypatch) -> None:
