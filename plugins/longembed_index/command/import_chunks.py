@@ -78,16 +78,7 @@ def import_chunks(
         if as_json:
             print_json(joined.to_dict())
         return
-    with open_or_create(
-        store,
-        model,
-        settings,
-        collection=collection,
-        kind=None,
-        units=None,
-        language=None,
-        wait=wait,
-    ) as index:
+    with open_or_create(store, model, settings, collection=collection, wait=wait) as index:
         with loading(console, index.model_name), embedding_bar(console) as bar:
             report = index.add_documents(
                 joined.documents, on_outcome=bar.on_outcome, on_step=bar.on_step

@@ -205,7 +205,12 @@ def open_index(
 
 
 def open_or_create(
-    store: str, model: str | None, settings: ModelSettings, *, kind: str | None, **options: Any
+    store: str,
+    model: str | None,
+    settings: ModelSettings,
+    *,
+    kind: str | None = None,
+    **options: Any,
 ) -> Index:
     """Open an index, or prepare a new one, with the default model if none is named.
 
@@ -213,7 +218,7 @@ def open_or_create(
         store: The folder or address of the store.
         model: The model that was named.
         settings: The settings that were given.
-        kind: The kind of a new store.
+        kind: The kind of a new store; None for the default.
         **options: Other arguments of `Index.open`.
     """
     from longembed_index.index import Index
