@@ -2,13 +2,13 @@
 
     python tests/chaos.py --kind sqlite --kills 1000
 
-Each run is a forked child that adds files, deletes, reindexes or whitens, and gets a SIGKILL: after
-a random time, before a random SQL statement, or while a commit is written. After each kill, before
-anything else is written, another child searches the index by vectors, by words, by both and for
-contexts. The answers must be those of a new index of the documents that the store says it holds,
-and each document must be as it was before the run or as the run was to leave it. A third of the
-runs is then repeated to its end. The models cost nothing (`index_fakes`), and kinds other than
-SQLite are killed by time alone.
+Each run is a forked child that adds files, synchronizes rows, deletes, reindexes or whitens, and
+gets a SIGKILL: after a random time, before a random SQL statement, or while a commit is written.
+After each kill, before anything else is written, another child searches the index by vectors, by
+words, by both and for contexts. The answers must be those of a new index of the documents that the
+store says it holds, and each document must be as it was before the run or as the run was to leave
+it. A third of the runs is then repeated to its end. The models cost nothing (`index_fakes`), and
+kinds other than SQLite are killed by time alone.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Harness:
             action = (
                 "index"
                 if is_new
-                else self.draw.choice(["index", "index", "delete", "reindex", "whiten"])
+                else self.draw.choice(["index", "index", "sync", "delete", "reindex", "whiten"])
             )
             change, after = getattr(self, f"_{action}")()
             moments = ["time", "statement", "commit"] if self.kind == "sqlite" else ["time"]
@@ -149,7 +149,28 @@ class Harness:
             with self._open() as index:
                 index.add(self.files, prune=True)
 
-        return change, wanted
+        return change, {**self._rows(), **wanted}
+
+    def _sync(self) -> tuple[Callable[[], object], Versions]:
+        """Bring the index up to date with rows, of which some are new, changed or gone."""
+        number, rows = self.draw.randrange(1000), self._rows()
+        for name in map(str, range(FILES // 2)):
+            choice = self.draw.random()
+            if choice < 0.2:
+                rows.pop(name, None)
+            elif choice < 0.6:
+                rows[name] = number
+        texts = [(name, text_of(name, version), {}, version) for name, version in rows.items()]
+
+        def change() -> None:
+            with self._open() as index:
+                index.sync(texts, name="rows", allow_empty=True)
+
+        files = {key: v for key, v in self.versions.items() if key not in self._rows()}
+        return change, {**files, **rows}
+
+    def _rows(self) -> Versions:
+        return {key: version for key, version in self.versions.items() if key.isdigit()}
 
     def _delete(self) -> tuple[Callable[[], object], Versions]:
         ids = self.draw.sample(sorted(self.versions), k=len(self.versions) // 3)
