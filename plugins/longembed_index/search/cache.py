@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from longembed_index.search.sentences import Sentences, read_sentences
@@ -66,6 +67,7 @@ class SentenceCache:
                 records += self._store.get([key for key in part if key not in having])
             for record in records:
                 sentences = read_sentences(record.document, record.units, language)
+                sentences = replace(sentences, revision=record.revision)
                 kept.sentences[record.document.id] = sentences
         read = {key: kept.sentences[key] for key in ids if key in kept.sentences}
         # Those of the last call have grown meanwhile, by the runs that were asked of them.

@@ -43,6 +43,10 @@ _TIE = 1e-3
 """Scores of two copies differ by less. Their vectors can be rounded in different ways."""
 
 
+class TextChangedError(Exception):
+    """A document was changed after its sentences were read, and before its text was."""
+
+
 @dataclass
 class Group:
     """Documents with the same text.
@@ -116,12 +120,24 @@ class Query:
             words: The approximate number of words of a passage.
         """
         scores, groups = self.best(k)
-        ids = [group.record.document.id for group in groups]
-        runs = self.run_scores(ids) if passages else {}
+        runs = self.runs_of(groups) if passages else {}
         return [
-            self._hit(scores, group, runs.get(key), passages, words)
-            for key, group in zip(ids, groups, strict=True)
+            self._hit(scores, group, runs.get(group.record.document.id), passages, words)
+            for group in groups
         ]
+
+    def runs_of(self, groups: Sequence[Group]) -> dict[str, RunScores]:
+        """Return the scores of the runs in the texts of some documents, by id.
+
+        Raises:
+            TextChangedError: If the sentences are not those of the text.
+        """
+        runs = self.run_scores([group.record.document.id for group in groups])
+        for record in (group.record for group in groups):
+            scores = runs.get(record.document.id)
+            if scores is not None and scores.sentences.revision != record.revision:
+                raise TextChangedError(record.document.id)
+        return runs
 
     def run_scores(self, ids: Sequence[str], *, units: bool = False) -> dict[str, RunScores]:
         """Return the scores of runs of sentences, for each document that has sentences.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from longembed_index.errors import StoreError
 from longembed_index.search.cache import SentenceCache
 from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
 from longembed_index.search.filtered import FilteredDocuments, check_keys
-from longembed_index.search.query import Query
+from longembed_index.search.query import Query, TextChangedError
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
@@ -23,14 +25,20 @@ from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.document import Context, Hit
+    from longembed_index.document import Context, Document, Hit
     from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
+    from longembed_index.search.runs import RunScores
     from longembed_index.store.protocol import Store, Where
     from longembed_st.base.reranking import Reranker
 
+T = TypeVar("T")
+
 FEW = 1_000
 """Of so many documents, the words of all are scored."""
+
+TRIES = 20
+"""How often a search is repeated because a document that it finds was changed meanwhile."""
 
 
 class _Turns:
@@ -135,13 +143,13 @@ class Searcher:
                 raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
         if reranker is not None:
             check_query(question.text)
-        with _turns:
-            query = self._query(question, vector, plain, where, ranking or Ranking())
-            if query is None:
-                return []
-            hits = query.hits(
-                k if reranker is None else max(k, candidates), passages, passage_words
-            )
+        most = k if reranker is None else max(k, candidates)
+        hits = self._ask(
+            lambda query: query.hits(most, passages, passage_words),
+            *(question, vector, plain, where, ranking),
+        )
+        if hits is None:
+            return []
         if reranker is not None:
             hits = rerank(hits, question.text, reranker, passages=passages, on_read=on_read)[:k]
         return hits
@@ -170,18 +178,39 @@ class Searcher:
             ConfigError: For the same reasons as `search`.
             StoreError: For the same reasons as `search`.
         """
-        with _turns:
-            query = self._query(question, vector, plain, where, ranking or Ranking())
-            if query is None:
-                return fill([], measure)
+
+        def candidates(query: Query) -> list[tuple[Document, RunScores, float]]:
             scores, groups = query.best(DOCUMENTS)
-            runs = query.run_scores([group.record.document.id for group in groups])
-        candidates = [
-            (group.record.document, runs[group.record.document.id], float(scores.totals[group.row]))
-            for group in groups
-            if group.record.document.id in runs
-        ]
-        return fill(candidates, measure)
+            runs = query.runs_of(groups)
+            documents = [(group.record.document, group.row) for group in groups]
+            return [
+                (document, runs[document.id], float(scores.totals[row]))
+                for document, row in documents
+                if document.id in runs
+            ]
+
+        best = self._ask(candidates, question, vector, plain, where, ranking)
+        return fill(best or [], measure)
+
+    def _ask(
+        self,
+        ask: Callable[[Query], T],
+        question: Question,
+        vector: Vectors | None,
+        plain: Vectors | None,
+        where: Where | None,
+        ranking: Ranking | None,
+    ) -> T | None:
+        """Return the answer to a query; None if no document meets the filter."""
+        with _turns:
+            for _ in range(TRIES):
+                query = self._query(question, vector, plain, where, ranking or Ranking())
+                with suppress(TextChangedError):
+                    return None if query is None else ask(query)
+        raise StoreError(
+            f"a document was changed during each of {TRIES} searches. Search again when the other "
+            "process has written it"
+        )
 
     def _query(
         self,

@@ -61,6 +61,7 @@ class Sentences:
             shape (sentences,). A passage has one at least, unless the document has none.
         is_transcript: Whether the document is a transcript.
         title: The title of the document.
+        revision: Of the record that has the text.
     """
 
     ranges: Integers
@@ -70,6 +71,7 @@ class Sentences:
     is_content: NDArray[np.bool_]
     is_transcript: bool
     title: str = ""
+    revision: str = ""
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher as module
 from longembed_index.search.question import parse_question
 from longembed_index.search.ranking import Ranking
-from longembed_index.search.searcher import Searcher
+from longembed_index.search.searcher import TRIES, Searcher
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -269,6 +270,35 @@ def test_documents_that_are_deleted_during_a_search_are_left_out(
 
     monkeypatch.setattr(store, "get", get_others)
     assert ids(search(searcher, "apple")) == ["three", "four", "two"]
+
+
+@pytest.mark.parametrize("changes", [1, TRIES])
+def test_passages_are_of_the_text_that_is_returned(store, searcher, changes) -> None:
+    texts = ("pie. An apple is a fruit.", "A long sentence stands here now. An apple is green.")
+    versions = [
+        replace(record("a", text, X, [(0, 5, Y), (5, len(text), X)]), content_hash=text)
+        for text in texts
+    ]
+    following = cycle([versions[1], versions[0]])
+    store.write(versions[:1])
+    get = store.get
+
+    def get_then_change(ids: Sequence[str], *, units: bool = False) -> list[Record]:
+        nonlocal changes
+        records = get(ids, units=units)
+        if units and changes:
+            changes -= 1
+            store.write([next(following)])
+        return records
+
+    store.get = get_then_change
+    if changes == TRIES:
+        with pytest.raises(StoreError, match="changed during each of 20 searches"):
+            search(searcher, "apple")
+        return
+    (hit,) = search(searcher, "apple")
+    assert hit.document.text == texts[1]
+    assert hit.passages[0].end == len(texts[1])
 
 
 def test_an_error_of_the_store_or_the_words_is_not_hidden(store, searcher, monkeypatch) -> None:
