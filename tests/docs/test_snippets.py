@@ -13,32 +13,32 @@ import pytest
 from docs_snippets import ROOT, python_snippets
 
 KNOWN = {
-    "integrations_0": "whole_contract = whole_report = ''",
     "integrations_1": """
-        from langchain_longembed import LongEmbedEmbeddings
-        embeddings = LongEmbedEmbeddings(model="m")""",
-    "integrations_2": """
-        from langchain_longembed import LongEmbedEmbeddings
-        embeddings = LongEmbedEmbeddings(model="m")""",
+        from langchain_core.documents import Document
+        documents = [Document(page_content="")]""",
+    "integrations_2": "whole_contract = whole_report = ''",
     "integrations_3": """
-        from llama_index.core import Document
-        documents = [Document(text="")]""",
+        from langchain_longembed import LongEmbedEmbeddings
+        embeddings = LongEmbedEmbeddings(model="m")""",
+    "integrations_4": """
+        from langchain_longembed import LongEmbedEmbeddings
+        embeddings = LongEmbedEmbeddings(model="m")""",
     "integrations_5": """
         from llama_index.core.llms import MockLLM
         llm = MockLLM()""",
     "integrations_6": """
-        from langchain_core.documents import Document
-        documents = [Document(page_content="")]""",
-    "integrations_7": """
         from llama_index.core import VectorStoreIndex
         index = VectorStoreIndex(nodes=[])""",
-    "integrations_8": "whole_contract = whole_report = ''",
-    "integrations_9": """
+    "integrations_7": """
+        from llama_index.core import Document
+        documents = [Document(text="")]""",
+    "integrations_9": "whole_report = ''",
+    "integrations_10": "whole_contract = whole_report = ''",
+    "integrations_11": """
         import chromadb
         from chroma_longembed import LongEmbedEmbeddingFunction
         client = chromadb.PersistentClient("store")""",
-    "integrations_10": "whole_report = ''",
-    "integrations_11": "whole_report = ''",
+    "integrations_12": "whole_report = ''",
     "serving_1": "name = 'm'",
     "serving_2": "name = 'm'",
     "tuning_0": """
