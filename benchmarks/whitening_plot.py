@@ -1,4 +1,4 @@
-"""The picture of docs/WHITENING.md: score against the bytes of a document's vectors.
+"""The picture of docs/WHITENING_MEASURED.md: score against the bytes of a document's vectors.
 
     python benchmarks/whitening_plot.py a.json b.json ... --out docs/images/whitening-bytes.png
 

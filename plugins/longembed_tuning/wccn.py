@@ -26,7 +26,7 @@ from longembed_st.errors import ConfigError, InputError
 from longembed_st.loading.whitening import Vectors, WhiteningMap, unit
 
 RIDGE = 0.2
-"""Times the mean eigenvalue. Chosen on QMSum, SummScreen and two more (docs/WHITENING.md)."""
+"""Times the mean eigenvalue. Chosen on four collections (docs/WHITENING_MEASURED.md)."""
 
 LEAST_DOCUMENTS = 20
 """With two windows or more. With 20, gte-small gets 52.3 of 57.6 on QMSum; below, less."""
