@@ -36,9 +36,8 @@ from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.maintain.embedding import Embed
-    from longembed_index.store.protocol import Store
+    from longembed_index.store.protocol import LexicalIndex, Store
     from longembed_st.backends.query_encoder import QueryEncoder
     from longembed_st.base.coverage import Coverage, QueryVectors
     from longembed_st.base.provenance import Provenance

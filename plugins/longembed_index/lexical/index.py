@@ -78,7 +78,7 @@ def missing_and_stale(
 
 
 class WordIndex:
-    """The words of one collection; see `longembed_index.lexical.protocol.LexicalIndex`.
+    """The words of one collection; see `longembed_index.store.protocol.LexicalIndex`.
 
     Threads may share it, and a forked child may go on using it.
     """

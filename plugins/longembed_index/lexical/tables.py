@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from longembed_index.lexical.analyzer import LAST_CHARACTER, Tokens
-from longembed_index.lexical.packing import pack_starts, pack_terms, unpack_starts, unpack_terms
+from longembed_index.lexical.packing import (
+    Lists,
+    pack_starts,
+    pack_terms,
+    unpack_starts,
+    unpack_terms,
+)
 from longembed_index.lexical.postings import (
     STATEMENTS,
     DocumentTerms,
@@ -20,8 +26,7 @@ from longembed_index.lexical.postings import (
     score_postings,
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
-from longembed_index.lexical.stored_lists import Lists
-from longembed_index.store.schema import read_schema
+from longembed_index.store.connections import read_schema
 
 VERSION = 4
 """The version of the tables and of the analysis. A file of another version is built again."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longembed_index.lexical.protocol import LexicalIndex
-    from longembed_index.store.protocol import Store
+    from longembed_index.store.protocol import LexicalIndex, Store
 
 _NO_MATTER = ("model_name", "on_overflow", "token_budget")
 """Settings that do not change vectors, or are shown by themselves."""

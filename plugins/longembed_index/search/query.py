@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
     from longembed_index.document import Passage, Record
-    from longembed_index.lexical.protocol import LexicalIndex, LexicalQuery
-    from longembed_index.search.cache import SentenceCache
     from longembed_index.search.dense import DenseQuery, Vectors
     from longembed_index.search.question import Question
-    from longembed_index.store.protocol import Store, Where
+    from longembed_index.search.sentences import SentenceCache
+    from longembed_index.store.protocol import LexicalIndex, LexicalQuery, Store, Where
 
 _LEAST = 100
 """The least number of candidates by words, and by vectors, in a large store."""

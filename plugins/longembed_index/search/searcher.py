@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longembed_index.search.cache import SentenceCache
 from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
 from longembed_index.search.filtered import FilteredDocuments, check_keys
@@ -19,14 +18,14 @@ from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
 from longembed_index.search.rerank import rerank
 from longembed_index.search.runs import PASSAGE_WORDS
+from longembed_index.search.sentences import SentenceCache
 from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from longembed_index.document import Context, Hit
-    from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
-    from longembed_index.store.protocol import Store, Where
+    from longembed_index.store.protocol import LexicalIndex, Store, Where
     from longembed_st.base.reranking import Reranker
 
 FEW = 1_000

@@ -12,7 +12,7 @@ import numpy as np
 from longembed_index.document import Entry, Units, plain_left_out
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
-from longembed_index.store.units import unpack_units
+from longembed_index.store.vectors import unpack_units
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:

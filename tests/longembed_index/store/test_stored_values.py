@@ -11,7 +11,7 @@ from longembed_index.store.stored_values import (
     make_entry,
     read_json,
 )
-from longembed_index.store.units import pack_units
+from longembed_index.store.vectors import pack_units
 
 RIGHT = ("id", "title", '{"a": [1]}', "hash", [9, 7, 6, 1, 2], None)
 

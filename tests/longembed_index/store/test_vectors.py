@@ -8,7 +8,7 @@ from fuzzing import FEW, check
 from hypothesis import strategies as st
 
 from longembed_index.document import Units
-from longembed_index.store.units import pack_units, unpack_units
+from longembed_index.store.vectors import pack_units, unpack_units
 
 
 def units_like(vectors: np.ndarray) -> Units:
