@@ -16,7 +16,7 @@ from zipf import text
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.file import WordFile
-from longembed_index.lexical.index import WordIndex, missing_and_stale
+from longembed_index.lexical.index import WordIndex
 from longembed_index.lexical.tables import create_schema
 from longembed_index.store.conformance import INFO
 from longembed_index.store.connections import DiskError
@@ -26,12 +26,6 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 
 # Following the store.
-
-
-def test_missing_and_stale() -> None:
-    stored = {"same": "1", "changed": "2", "new": "3"}
-    indexed = {"same": "1", "changed": "1", "gone": "4"}
-    assert missing_and_stale(stored, indexed) == (["changed", "new"], ["changed", "gone"])
 
 
 def test_an_index_that_followed_equals_a_fresh_one(tmp_path, texts) -> None:

@@ -46,11 +46,6 @@ def test_the_order_is_the_rerankers_and_the_passage_its_best_window() -> None:
     assert reranked[-1] is hits[0]
 
 
-def test_neighbouring_windows_are_one_passage() -> None:
-    (two,) = rerank([hit("a", "x" * 35)], "q", ShortestFirst(), passages=2)
-    assert [(part.start, part.end, part.score) for part in two.passages] == [(20, 35, 3)]
-
-
 def test_no_passages_are_added_where_none_are_wanted() -> None:
     without = replace(hit("a", "x" * 35), passages=())
     (reranked,) = rerank([without], "q", ShortestFirst(), passages=0)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 
 import pptx
-import pytest
 from lxml import etree
 from office_files import make_pptx, parts_of, zipped
 from pptx.chart.data import CategoryChartData, XyChartData
@@ -173,15 +172,15 @@ def test_comments_are_read_and_embedded_files_named() -> None:
     assert [left.what for left in parsed.left_out] == ["embedded files"]
 
 
-@pytest.mark.parametrize("lost", ["ppt/slides/slide1.xml", "ppt/theme/theme1.xml"])
-def test_missing_parts_cost_no_more_than_themselves(lost) -> None:
-    parts = parts_of(make_pptx("Year", {"Sales": "they rose", "Staff": "two left"}))
-    del parts[lost]
-    parsed = read_pptx(zipped(parts))
-    assert "two left" in parsed.text
-    named = [str(left) for left in parsed.left_out]
-    missing = ["slide 1: slides that the file does not have"]
-    assert named == (missing if "slide1" in lost else [])
+def test_missing_parts_cost_no_more_than_themselves() -> None:
+    for lost in ["ppt/slides/slide1.xml", "ppt/theme/theme1.xml"]:
+        parts = parts_of(make_pptx("Year", {"Sales": "they rose", "Staff": "two left"}))
+        del parts[lost]
+        parsed = read_pptx(zipped(parts))
+        assert "two left" in parsed.text
+        named = [str(left) for left in parsed.left_out]
+        missing = ["slide 1: slides that the file does not have"]
+        assert named == (missing if "slide1" in lost else [])
 
 
 def test_a_show_is_read_as_a_presentation() -> None:
