@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,20 +31,12 @@ _CONDITION = re.compile(r"(?P<key>[^=<>!]+)(?P<sign>>=|<=|!=|=|>|<)(?P<value>.+)
 
 
 def path_or_url(text: str | os.PathLike[str]) -> Any:
-    """Return a path as typed, or the URL of something in an object store.
-
-    Args:
-        text: What stands on the command line, or the default.
-    """
+    """Return a path as typed, or the URL of something in an object store."""
     return str(text) if is_url(str(text)) else path_argument(os.fspath(text))
 
 
 def store_address(text: str | os.PathLike[str]) -> str:
-    """Return the address of a store as typed.
-
-    Args:
-        text: What stands on the command line, or the default.
-    """
+    """Return the address of a store as typed."""
     return str(path_or_url(text))
 
 
@@ -170,14 +163,10 @@ def _plain_value(text: str) -> str | int | float | bool:
 
 def _number(text: str) -> float | str:
     """Return a number where the text is one; dates and other texts are compared as texts."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def open_index(
@@ -189,13 +178,6 @@ def open_index(
     wait: float = 0,
 ) -> Index:
     """Open an index that exists.
-
-    Args:
-        store: The folder or address of the store.
-        collection: The collection in it.
-        model: Where the store's model is now; None where the store says.
-        settings: Settings that do not change vectors, such as the device.
-        wait: The seconds to wait for another writer.
 
     Raises:
         StoreError: If there is no index, or it cannot be read.
@@ -216,15 +198,7 @@ def open_or_create(
     kind: str | None = None,
     **options: Any,
 ) -> Index:
-    """Open an index, or prepare a new one, with the default model if none is named.
-
-    Args:
-        store: The folder or address of the store.
-        model: The model that was named.
-        settings: The settings that were given.
-        kind: The kind of a new store; None for the default.
-        **options: Other arguments of `Index.open`.
-    """
+    """Open an index, or prepare a new one, with the default model if none is named."""
     from longembed_index.index import Index
     from longembed_index.store.kinds import parse_address, read_info
     from longembed_st.loading.early import refuse_mistakes
@@ -253,14 +227,6 @@ def check_ray_options(
     with_store: Mapping[str, object],
 ) -> None:
     """Refuse what goes only with `--ray`, only without it, or only with a store.
-
-    Args:
-        paths: What is to be read.
-        store: Where the result goes.
-        ray: The address of the cluster; None for none.
-        needs_ray: Options that need `--ray`, with their values.
-        without_ray: Options that do not go with it.
-        with_store: Options that need a store.
 
     Raises:
         ConfigError: If such an option was given.

@@ -112,11 +112,7 @@ class WordQuery:
         return self._words.read(work)
 
     def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
-        """Return where the query's terms stand in documents, by id; of those that exist.
-
-        Args:
-            ids: The documents; quicker together than one by one.
-        """
+        """Return where the query's terms stand in documents, by id; of those that exist."""
 
         def work(connection: sqlite3.Connection) -> dict[str, TermPlaces]:
             existing, numbers, lengths = read_documents(connection, ids)

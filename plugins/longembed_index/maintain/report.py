@@ -56,13 +56,7 @@ class Outcome:
 
 
 def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
-    """Return the outcome of a document that the store has as it is.
-
-    Args:
-        document_id: The document.
-        size: The same as in `Outcome`.
-        entry: What the store tells of it; None if it was read whole.
-    """
+    """Return the outcome of a document that the store has as it is."""
     if entry is None:
         return Outcome(document_id, "unchanged", size, is_embedded=False)
     return Outcome(
@@ -193,12 +187,7 @@ class Report:
 
 
 def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
-    """Write which documents were not stored to a file, in place of what it held, as JSON lines.
-
-    Args:
-        path: The file; empty if none has failed.
-        failed: Id and reason of each document.
-    """
+    """Write which documents were not stored to a file, in place of what it held, as JSON lines."""
     write_text(path, "".join(f"{json.dumps(_failure(*failure))}\n" for failure in failed))
 
 
@@ -207,13 +196,7 @@ def _failure(document_id: str, reason: str) -> dict[str, str]:
 
 
 class StepCounter:
-    """Counts the calls of a step, and reports each.
-
-    Args:
-        on_step: What to call.
-        step: The name of the step.
-        total: How many calls there are going to be; 0 if that is not known.
-    """
+    """Counts the calls of a step, and reports each."""
 
     def __init__(self, on_step: OnStep, step: str, total: int = 0) -> None:
         self._on_step, self._step, self._total = on_step, step, total
@@ -228,13 +211,7 @@ class StepCounter:
 def with_steps(
     on_outcome: Callable[[Outcome], None], on_step: OnStep, total: int
 ) -> Callable[[Outcome], None]:
-    """Return what calls both for every outcome.
-
-    Args:
-        on_outcome: Called with the outcome.
-        on_step: Called with the step "documents" and how much of it is done.
-        total: How much there is, in the unit of `Outcome.size`.
-    """
+    """Return what calls both for every outcome."""
     count = StepCounter(on_step, "documents", total)
 
     def call_both(outcome: Outcome) -> None:

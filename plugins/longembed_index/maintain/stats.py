@@ -57,14 +57,7 @@ class Stats:
 
 
 def stats_of(store: Store, words: LexicalIndex, path: str, size: int | None) -> Stats:
-    """Count what a store holds.
-
-    Args:
-        store: The store.
-        words: The words of its documents, up to date.
-        path: Where the data is.
-        size: The bytes that it takes.
-    """
+    """Count what a store holds."""
     info = store.info
     settings = info.provenance.settings
     documents = tokens = tokens_read = tokens_unknown = characters = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longembed_index.search.context import DOCUMENTS, Measure, fill
-from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
+from longembed_index.search.dense import BUDGET, MemoryQuery, StoreQuery, load_vectors
 from longembed_index.search.filtered import FilteredDocuments, check_keys
 from longembed_index.search.query import Query
 from longembed_index.search.question import Question, check_query
@@ -106,20 +106,9 @@ class Searcher:
     ) -> list[Hit]:
         """Return the documents that answer a question, best first; copies of a text count once.
 
-        Args:
-            question: What is asked.
-            vector: The same as a vector, made as the store's vectors were, shape (dimensions,);
-                None if the ranking is by words alone.
-            k: The most documents.
-            plain: The question as a unit vector to compare with sentence units, shape (width,); the
-                same as `vector` without it.
-            passages: The most passages of each.
-            passage_words: About the words of a passage.
-            where: A filter of the documents; see `longembed_index.store.filters`.
-            ranking: How to rank; the default ranking without it.
-            reranker: Reads the best documents together with the question, and orders them anew.
-            candidates: How many it reads, at least k.
-            on_read: Called while it reads, with how many it has read and is to read.
+        `vector` and `plain` are the question as vectors to compare with documents, shape
+        (dimensions,), and with sentence units, shape (width,); without `plain`, both are the same.
+        The other arguments are those of `Index.search`.
 
         Raises:
             ConfigError: If an argument cannot be used, or no document has a key of the filter.
@@ -155,15 +144,7 @@ class Searcher:
         where: Where | None = None,
         ranking: Ranking | None = None,
     ) -> Context:
-        """Return the passages that fill a budget, of all documents together.
-
-        Args:
-            question: What is asked.
-            vector: The same as for `search`.
-            measure: The budget.
-            plain: The same as for `search`.
-            where: The same as for `search`.
-            ranking: The same as for `search`.
+        """Return the passages that fill a budget, of all documents; arguments as for `search`.
 
         Raises:
             ConfigError: For the same reasons as `search`.
@@ -223,7 +204,7 @@ class Searcher:
     def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         fits = documents * vector.nbytes <= self._budget
         vectors = self._vectors_in_memory() if fits else None
-        return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
+        return StoreQuery(self._store, vector) if vectors is None else MemoryQuery(vectors, vector)
 
     def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""

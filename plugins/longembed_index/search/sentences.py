@@ -119,11 +119,7 @@ class Sentences:
         return above
 
     def have_content(self, ends: Integers) -> NDArray[np.bool_]:
-        """Return whether some sentence of each run has content, shape (sentences,).
-
-        Args:
-            ends: The sentence after the last of the run from each sentence on.
-        """
+        """Return whether some sentence of each run has content, shape (sentences,)."""
         before = np.append(0, np.cumsum(self.is_content))
         return before[ends] > before[:-1]
 
@@ -138,10 +134,6 @@ class Sentences:
         """Return the sentence at which the text around each run begins, shape (sentences,).
 
         The run is in the middle of this text, unless the document begins or ends before.
-
-        Args:
-            words: The number of words of the runs.
-            around_words: About the number of words of the text around each.
         """
         middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
         firsts = np.searchsorted(self.words, middles - around_words / 2)
@@ -251,10 +243,6 @@ class SentenceCache:
     """Reads the sentences of documents that are asked for, and keeps them in memory.
 
     Threads may share it: at worst, two of them read the same document.
-
-    Args:
-        store: The store.
-        budget: The most bytes that are kept; beyond them, it begins anew.
     """
 
     def __init__(self, store: Store, budget: int) -> None:

@@ -76,7 +76,8 @@ ROWS = [{"text": "one\u2028line\u0085still"}, {"text": "zwölf"}]
 def test_rows_come_with_their_places(tmp_path) -> None:
     for suffix, end in [(".jsonl", "\r\n"), (".jsonl.gz", "\n")]:
         path = tmp_path / f"rows{suffix}"
-        data = (end + end.join(json.dumps(row, ensure_ascii=False) for row in ROWS) + end).encode()
+        data = b"\xef\xbb\xbf" * (suffix == ".jsonl")
+        data += (end + end.join(json.dumps(row, ensure_ascii=False) for row in ROWS) + end).encode()
         path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
         assert list(jsonl_rows(path)) == [
             (f"{path}, line 2", ROWS[0]),
@@ -87,6 +88,8 @@ def test_rows_come_with_their_places(tmp_path) -> None:
 UNREADABLE = [
     ("a.jsonl", b'{"a": 1}\n{"a": \n', r"a\.jsonl, line 2: no valid JSON"),
     ("a.jsonl", b"{}\n\n[1]\n", r"a\.jsonl, line 3: a JSON object is expected, not a list"),
+    ("a.jsonl", b'{}\n{"a": ' + b"[" * 100_000, r"a\.jsonl, line 2: no valid JSON"),
+    ("a.jsonl", b'{"a": ' + b"1" * 5_000 + b"}", r"a\.jsonl, line 1: no valid JSON"),
     ("a.jsonl", b'{"a": "\xe9"}', r"a\.jsonl cannot be read"),
     ("a.jsonl.gz", b"no gzip", r"a\.jsonl\.gz cannot be read"),
     ("a.jsonl.gz", gzip.compress(b"{}\n" * 99, mtime=0)[:15] + b"\0" * 20, r"cannot be read"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.search.dense import StoreQuery, load_vectors
+from longembed_index.search.dense import MemoryQuery, StoreQuery, load_vectors
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -32,7 +32,7 @@ def store() -> MemoryStore:
 
 
 def test_similarities_and_the_nearest_by_hand(store) -> None:
-    for query in (load_vectors(store).query(QUERY), StoreQuery(store, QUERY)):
+    for query in (MemoryQuery(load_vectors(store), QUERY), StoreQuery(store, QUERY)):
         cosines = query.cosines(["c", "nobody", "a", "b"])
         assert cosines == pytest.approx([0, np.nan, 0.6, 0.8], nan_ok=True)
         assert query.candidates(2, None, None) == ["b", "a"]
@@ -49,6 +49,6 @@ def test_vectors_beyond_the_budget_are_not_kept(store) -> None:
 
 def test_an_empty_store_has_no_candidates(store) -> None:
     store.write([], delete=["a", "b", "c"])
-    query = load_vectors(store).query(QUERY)
+    query = MemoryQuery(load_vectors(store), QUERY)
     assert query.candidates(5, None, None) == []
     assert len(query.cosines([])) == 0
