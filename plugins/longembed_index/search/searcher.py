@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longembed_index.document import Hit
 from longembed_index.search.context import DOCUMENTS, Measure, fill
 from longembed_index.search.dense import BUDGET, MemoryQuery, StoreQuery, load_vectors
 from longembed_index.search.filtered import FilteredDocuments, check_keys
+from longembed_index.search.passages import joined_windows
 from longembed_index.search.query import Query
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
-from longembed_index.search.rerank import rerank
 from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.search.sentences import SentenceCache
 from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.document import Context, Hit
+    from longembed_index.document import Context
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
     from longembed_index.store.protocol import LexicalIndex, Store, Where
-    from longembed_st.base.reranking import Reranker
+    from longembed_st.base.reranking import Reranker, WindowScores
 
 FEW = 1_000
 """Of so many documents, the words of all are scored."""
+
+_RERANKED_AT_ONCE = 4
+"""Documents between two reports: long ones take seconds each."""
 
 
 class _Turns:
@@ -224,6 +229,44 @@ class Searcher:
             self._too_large = documents if vectors is None else None
             self._vectors = None if vectors is None else (generation, vectors)
             return vectors
+
+
+def rerank(
+    hits: Sequence[Hit],
+    query: str,
+    reranker: Reranker,
+    *,
+    passages: int = 1,
+    on_read: Callable[[int, int], None] | None = None,
+) -> list[Hit]:
+    """Order hits anew, best first, each with the windows that the reranker scores highest.
+
+    Args:
+        hits: From a search. Documents without a visible text keep their order behind all others.
+        query: The query.
+        reranker: A cross-encoder or a late-interaction model.
+        passages: The most passages of each; those of a document that the reranker reads in one
+            window stay as they are.
+        on_read: Called after some documents, with how many were read and are to be read.
+    """
+    readable = [hit for hit in hits if hit.document.text.strip()]
+    scored: list[Hit] = []
+    for start in range(0, len(readable), _RERANKED_AT_ONCE):
+        batch = readable[start : start + _RERANKED_AT_ONCE]
+        windows = reranker.score_windows(query, [hit.document.text for hit in batch])
+        scored += [_with_scores(*pair, passages) for pair in zip(batch, windows, strict=True)]
+        if on_read is not None:
+            on_read(len(scored), len(readable))
+    scored.sort(key=lambda hit: -hit.score)
+    return [*scored, *(hit for hit in hits if not hit.document.text.strip())]
+
+
+def _with_scores(hit: Hit, windows: WindowScores, passages: int) -> Hit:
+    chosen = hit.passages
+    if passages and len(windows.spans) > 1:
+        chosen = joined_windows(windows.spans, windows.scores, hit.document, passages)
+    scores = {**hit.scores, "search": hit.score, "reranker": windows.score}
+    return replace(hit, score=windows.score, scores=scores, passages=chosen)
 
 
 def _unit(vector: Vectors) -> Vectors:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,13 +12,13 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.document import Record
+from longembed_index.document import Document, Hit, Passage, Record
 from longembed_index.errors import StoreError
 from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher as module
 from longembed_index.search.question import parse_question
 from longembed_index.search.ranking import Ranking
-from longembed_index.search.searcher import Searcher
+from longembed_index.search.searcher import Searcher, rerank
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -313,28 +311,63 @@ def test_a_document_without_a_run_of_the_words_is_no_answer(store, searcher) -> 
     assert search(searcher, "submarine", mode="dense")[0].is_answer, "vectors do not tell"
 
 
-class ByLength:
-    """The shorter, the better."""
+class ShortestFirst:
+    """The shorter, the better; every ten characters are a window, the last the best."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
 
     def score_windows(self, query: str, documents: list[str]) -> list[WindowScores]:
         self.read += documents
-        return [WindowScores(-len(text), np.zeros(1), [(0, len(text))]) for text in documents]
+        scores = []
+        for text in documents:
+            spans = [(start, min(start + 10, len(text))) for start in range(0, len(text), 10)]
+            scores.append(WindowScores(-float(len(text)), np.arange(len(spans)), spans))
+        return scores
+
+
+def hit(name: str, text: str, score: float = 0.5) -> Hit:
+    return Hit(Document(name, text), score, (Passage(0, 2, text[:2], score),), {"best_span": score})
+
+
+def test_the_order_is_the_rerankers_and_the_passage_its_best_window() -> None:
+    reports = []
+    hits = [hit(f"{n}", "abcdefghijklmnopqrstuvwxyz"[: 26 - n], 1 - n / 100) for n in range(9)]
+    hits.insert(0, hit("blank", " "))
+    reranker = ShortestFirst()
+    reranked = rerank(hits, "q", reranker, on_read=lambda read, of: reports.append((read, of)))
+    assert [each.document.id for each in reranked] == [*"876543210", "blank"]
+    assert " " not in reranker.read
+    assert reports == [(4, 9), (8, 9), (9, 9)]
+    best = reranked[0]
+    assert best.score == -18
+    assert best.scores == {"best_span": 0.92, "search": 0.92, "reranker": -18}
+    assert [(part.start, part.end, part.text) for part in best.passages] == [(10, 18, "klmnopqr")]
+    assert reranked[-1] is hits[0]
+
+
+def test_no_passages_are_added_where_none_are_wanted() -> None:
+    without = replace(hit("a", "x" * 35), passages=())
+    (reranked,) = rerank([without], "q", ShortestFirst(), passages=0)
+    assert reranked.passages == ()
+
+
+def test_a_document_of_one_window_keeps_the_passage_of_the_search() -> None:
+    (reranked,) = rerank([hit("a", "short")], "q", ShortestFirst())
+    assert reranked.passages == hit("a", "short").passages
 
 
 def test_a_reranker_reads_the_candidates(store, searcher) -> None:
     fruit(store)
     for k, candidates, read in ((1, 2, 2), (3, 1, 3), (1, 50, 4)):
-        reranker = ByLength()
+        reranker = ShortestFirst()
         hits = search(
             searcher, "apple", k=k, reranker=reranker, candidates=candidates, mode="dense"
         )
         assert (len(hits), len(reranker.read)) == (k, read)
         assert hits[0].document.text == min(reranker.read, key=len)
     with pytest.raises(ConfigError, match="blank"):
-        search(searcher, '""', mode="dense", reranker=ByLength())
+        search(searcher, '""', mode="dense", reranker=ShortestFirst())
 
 
 def test_a_ranking_by_vectors_needs_a_vector(store, searcher) -> None:
@@ -369,18 +402,3 @@ def test_threads_load_a_generation_once(store, searcher, monkeypatch) -> None:
         thread.join()
     assert answers == [expected] * 8
     assert store.read.count("vectors") == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
-def test_a_child_searches_even_if_a_thread_was_loading(store, searcher) -> None:
-    fruit(store)
-    with searcher._lock:
-        child = os.fork()
-        if not child:
-            signal.alarm(300)
-            try:
-                os._exit(0 if ids(search(searcher, "apple", mode="dense")) else 1)
-            finally:
-                os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
