@@ -242,14 +242,6 @@ def test_the_store_remembers_its_settings(run, docs) -> None:
     assert run("index", docs, "--store", "STORE", "--on-overflow", "error").exit_code == 0
 
 
-def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
-    (tmp_path / "empty.txt").write_text("")
-    assert run("index", "empty.txt", "--store", "STORE", "--model", "MODEL").exit_code == 0
-    result = run("search", "q", "--store", "STORE")
-    assert result.exit_code == 1
-    assert "is empty" in result.stderr
-
-
 def test_mistakes_are_named_before_a_model_is_loaded(run, docs) -> None:
     run("index", docs / "pets.md", "--store", "STORE", "--model", "MODEL")
     for store in ("STORE", "new"):
