@@ -357,17 +357,17 @@ class IndexReader:
             on_document: Called for each document that was looked at.
             **search: `include`, `exclude` and `follow_links` as for `add`.
         """
-        found = find_files(map(Path, paths), self.directory, Parser(limits), **search)
+        listing = find_files(map(Path, paths), self.directory, Parser(limits), **search)
         stored = {
             entry.id: entry.content_hash
             for entry in self.documents()
             if not (limits and limits.can_read(entry.left_out))
         }
         units = self.info.units if self.exists else self._resources.new_info().units
-        result = dry_run(found.files, stored, self.model, on_document, units=units)
-        result.failed += found.unreadable
-        result.skipped = [str(path) for path in found.skipped]
-        result.links = [str(path) for path in found.links]
+        result = dry_run(listing.files, stored, self.model, on_document, units=units)
+        result.failed += listing.unreadable
+        result.skipped = [str(path) for path in listing.skipped]
+        result.links = [str(path) for path in listing.links]
         return result
 
     def verify(self, size: int = SAMPLE) -> int:

@@ -167,11 +167,7 @@ def index(
     wait: WaitOption = 0,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune",
-            help="Remove documents whose file is gone.",
-            rich_help_panel=INPUT,
-        ),
+        typer.Option("--prune", help="Remove documents whose file is gone.", rich_help_panel=INPUT),
     ] = False,
     prune_empty_root: Annotated[
         bool,

@@ -369,10 +369,10 @@ def _language_tools(language: str) -> tuple[frozenset[str], Any]:
 
 def _import_alone(package: str, name: str) -> Any:
     """Import a module of a package without the package, which imports libraries for its rest."""
-    found = find_spec(package)
-    if found is None or found.origin is None:
+    whole = find_spec(package)
+    if whole is None or whole.origin is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    file = Path(found.origin).with_name(f"{name}.py")
+    file = Path(whole.origin).with_name(f"{name}.py")
     spec = spec_from_file_location(f"{package}.{name}", file)
     assert spec is not None
     assert spec.loader is not None

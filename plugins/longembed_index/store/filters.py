@@ -49,7 +49,12 @@ _Test = Callable[[Any], bool]
 
 
 def matches(fields: Mapping[str, Any], where: Where) -> bool:
-    """Return whether a document meets a filter; `matcher` is faster for many documents."""
+    """Return whether a document meets a filter; `matcher` is faster for many documents.
+
+    Args:
+        fields: What is known of the document, by key; see `Entry.fields`.
+        where: The filter.
+    """
     return matcher(where)(fields)
 
 
