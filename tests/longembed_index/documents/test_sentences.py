@@ -167,6 +167,11 @@ def test_a_text_without_a_visible_character_has_no_units() -> None:
         assert sentence_units(text).shape == (0, 2)
 
 
+def test_halves_of_characters_are_parts_of_sentences() -> None:
+    text = f"The old hall \ud800 of the {SENTENCE}"
+    assert parts_of(text + SENTENCE) == [text.strip(), SENTENCE.strip()]
+
+
 def test_the_language_may_be_given() -> None:
     text = re.sub(r"\s+", " ", SENTENCE * 4)
     assert sentence_units(text, "german").tolist() == sentence_units(text).tolist()
