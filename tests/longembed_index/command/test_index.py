@@ -96,12 +96,6 @@ def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_p
     assert found["where is the cat"]["passages"][0]["page"] in (1, 2)
     shown = " ".join(run("search", "where is the cat", "--store", "STORE").stdout.split())
     assert "1. Year in review a.pptx" in shown
-    (folder / "b.md").rename(folder / "e.md")
-    (folder / "d.json").rename(folder / "f.json")
-    moved = run("index", folder, "--store", "STORE")
-    assert row(moved, "of these moved, not embedded again") == "2"
-    assert hits(run("search", "money of the town", "--store", "STORE", "--json"))[0] == "On budgets"
-    assert hits(run("search", '"crêpe"', "--store", "STORE", "--json")) == ["f.json"]
 
 
 def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from longembed_index.errors import StoreError
 from longembed_index.store import kinds as kinds_module
-from longembed_index.store.conformance import INFO, OTHER_INFO, contents, expected, record
+from longembed_index.store.conformance import INFO, contents, expected, record
 from longembed_index.store.kinds import (
     REMOTE,
     Address,
@@ -109,14 +109,6 @@ def test_a_kind_with_something_beside_our_file_is_asked_first(installed, tmp_pat
     (tmp_path / FILE).touch()
     (tmp_path / "twin.marker").touch()
     assert find_kind(tmp_path) is installed["twin"]
-
-
-def test_collections_are_opened_by_name(tmp_path) -> None:
-    open_store(tmp_path, "papers", create=OTHER_INFO, write=True).close()
-    assert read_info(tmp_path) is None
-    assert read_info(tmp_path, "papers") == OTHER_INFO
-    with pytest.raises(StoreError, match="no collection 'documents'"):
-        open_store(tmp_path)
 
 
 def test_nothing_is_created_unless_asked(tmp_path) -> None:
