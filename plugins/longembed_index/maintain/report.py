@@ -13,7 +13,7 @@ from longembed_st.base.coverage import Coverage
 from longembed_st.files import write_text
 
 if TYPE_CHECKING:
-    from longembed_index.document import Entry
+    from longembed_index.document import Entry, Record
     from longembed_index.documents.parsed import LeftOut
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
@@ -55,20 +55,27 @@ class Outcome:
         return Coverage(self.tokens, self.tokens_read, 0, unknown=self.tokens_unknown)
 
 
+def outcome_of(
+    document: Entry | Record, status: Status, size: int, *, is_embedded: bool = True
+) -> Outcome:
+    """Return the outcome of a document that is in the store, with how much of it was read."""
+    return Outcome(
+        document.id,
+        status,
+        size,
+        document.coverage.tokens,
+        document.coverage.read,
+        tokens_unknown=document.coverage.unknown,
+        left_out=document.left_out,
+        is_embedded=is_embedded,
+    )
+
+
 def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
-    """Return the outcome of a document that the store has as it is."""
+    """Return the outcome of a document that the store has; without an entry, it was read whole."""
     if entry is None:
         return Outcome(document_id, "unchanged", size, is_embedded=False)
-    return Outcome(
-        document_id,
-        "unchanged",
-        size,
-        entry.tokens,
-        entry.tokens_read,
-        tokens_unknown=entry.tokens_unknown,
-        left_out=entry.left_out,
-        is_embedded=False,
-    )
+    return outcome_of(entry, "unchanged", size, is_embedded=False)
 
 
 OnOutcome = Callable[[Outcome], None]
