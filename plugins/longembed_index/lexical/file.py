@@ -112,7 +112,7 @@ class WordFile:
         except StoreError as error:
             cause = error.__cause__
             # Other errors of SQLite, such as a lock, are subclasses.
-            if type(cause) is sqlite3.DatabaseError or "no such" in str(cause):
+            if type(cause) is sqlite3.DatabaseError:
                 raise DamagedError(f"{escaped(self.path)} is damaged ({cause})") from error
             raise
 

@@ -113,7 +113,8 @@ class Searcher:
 
         `vector` and `plain` are the question as vectors to compare with documents, shape
         (dimensions,), and with sentence units, shape (width,); without `plain`, both are the same.
-        The other arguments are those of `Index.search`.
+        Neither is needed if the ranking is by words alone. The other arguments are those of
+        `Index.search`.
 
         Raises:
             ConfigError: If an argument cannot be used, or no document has a key of the filter.
