@@ -69,6 +69,15 @@ def test_groups_notes_hidden_slides_and_line_breaks() -> None:
     assert parsed.left_out == ()
 
 
+def test_numbers_of_slides_are_no_text() -> None:
+    show, slide = new_slide()
+    field = f'<a:fld xmlns:a="{DRAWING}/main" id="{{1}}" type="slidenum"><a:t>77</a:t></a:fld>'
+    add_box(slide.shapes, "Page ").text_frame.paragraphs[0]._p.append(etree.fromstring(field))
+    parsed = read_pptx(saved(show))
+    assert parsed.text.split() == ["#", "Budget", "Page"]
+    assert parsed.left_out == ()
+
+
 def test_tables_and_charts_are_markdown_tables() -> None:
     show, slide = new_slide()
     table = slide.shapes.add_table(2, 2, 0, 0, Inches(2), Inches(2)).table
