@@ -18,9 +18,9 @@ from samples import INFO, record_of, word_index
 from longembed_bench.data import RetrievalData
 from longembed_bench.folders import read_folder
 from longembed_bench.metrics import ndcg_by_query
-from longembed_index.lexical.protocol import LexicalIndex
 from longembed_index.search.scores import lexical_scores
 from longembed_index.store.kinds import open_store
+from longembed_index.store.protocol import LexicalIndex
 
 
 def measure(words: LexicalIndex, data: RetrievalData) -> str:

@@ -23,10 +23,9 @@ from samples import INFO, WIDTH, record_of, unit_vectors, zipf_texts
 
 from longembed_index.document import Record
 from longembed_index.lexical.index import WordIndex
-from longembed_index.lexical.protocol import LexicalIndex
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.kinds import open_store
-from longembed_index.store.protocol import Store
+from longembed_index.store.protocol import LexicalIndex, Store
 
 K = 10
 QUERIES = 50

@@ -25,7 +25,7 @@ from longembed_index.documents.folder import jsonl_rows
 from longembed_index.documents.sentences import sentence_units
 from longembed_index.index import Index
 from longembed_index.maintain.embedding import units_of
-from longembed_index.store.units import pack_units, unpack_units
+from longembed_index.store.vectors import pack_units, unpack_units
 
 ROUNDS = 3
 RUNS = 1, 3

@@ -20,8 +20,7 @@ from longembed_index.store.stored_values import (
     make_entry,
     read_json,
 )
-from longembed_index.store.units import pack_units
-from longembed_index.store.vectors import record_vectors
+from longembed_index.store.vectors import pack_units, record_vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -77,7 +77,7 @@ def word_columns(language: str, texts: Iterable[str]) -> dict[str, list[Any]]:
 
 
 class LanceWords:
-    """The words of a collection; see `longembed_index.lexical.protocol.LexicalIndex`.
+    """The words of a collection; see `longembed_index.store.protocol.LexicalIndex`.
 
     Args:
         rows: The collection's table; None if it has no documents yet.
@@ -138,7 +138,7 @@ class LanceWords:
 
 
 class LanceQuery:
-    """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
+    """One query; see `longembed_index.store.protocol.LexicalQuery`."""
 
     def __init__(self, words: LanceWords, text: str) -> None:
         self._words = words

@@ -81,6 +81,11 @@ class Record:
     left_out: tuple[LeftOut, ...] = ()
 
     @property
+    def id(self) -> str:
+        """Return the document's id."""
+        return self.document.id
+
+    @property
     def revision(self) -> str:
         """Return what changes with the text, as `Entry.revision`."""
         return _revision(self.content_hash, len(self.document.text), self.left_out)
@@ -274,12 +279,7 @@ class Context:
             }
             for citation in self.citations
         ]
-        return {
-            "text": self.text,
-            "size": self.size,
-            "is_answered": self.is_answered,
-            "citations": citations,
-        }
+        return {**vars(self), "citations": citations}
 
 
 @dataclass(frozen=True)

@@ -160,16 +160,16 @@ class Index(IndexWriter):
         roots = [Path(path) for path in paths]
         search: dict[str, Any] = {"include": include, "exclude": exclude, "metadata": metadata}
         parser = Parser(limits)
-        found = find_files(roots, self.directory, parser, follow_links=follow_links, **search)
-        if not found.files and not self.exists:
+        listing = find_files(roots, self.directory, parser, follow_links=follow_links, **search)
+        if not listing.files and not self.exists:
             raise ConfigError(NO_DOCUMENTS)
         embed = None
         if whiten:
             from longembed_index.maintain.whiten import whiten_new
 
-            embed = whiten_new(self._resources, found.files, on_step, on_message)
+            embed = whiten_new(self._resources, listing.files, on_step, on_message)
         return self._add_found(
-            found,
+            listing,
             roots,
             embed,
             limits=limits,
@@ -248,9 +248,9 @@ class Index(IndexWriter):
         roots, parser = [Path(path) for path in paths], Parser(options.get("limits"))
         names = ("include", "exclude", "follow_links", "metadata")
         search = {name: options.pop(name) for name in names if name in options}
-        for found in changed_files(roots, self.directory, parser, changes, **search):
-            ahead = embed_ahead(found.files, self)
-            yield self._add_found(found, roots, ahead=ahead, wait=float("inf"), **options)
+        for listing in changed_files(roots, self.directory, parser, changes, **search):
+            ahead = embed_ahead(listing.files, self)
+            yield self._add_found(listing, roots, ahead=ahead, wait=float("inf"), **options)
 
     def reindex(
         self,
@@ -331,13 +331,13 @@ class Index(IndexWriter):
 
     def _add_found(
         self,
-        found: FoundFiles,
+        listing: FoundFiles,
         roots: Sequence[Path],
         embed: Embed | None = None,
         limits: Limits | None = None,
         **options: Any,
     ) -> Report:
-        metadata = {file.id: file.metadata for file in found.files}
+        metadata = {file.id: file.metadata for file in listing.files}
 
         def is_outdated(entry: Entry) -> bool:
             more = metadata.get(entry.id, {})
@@ -345,8 +345,8 @@ class Index(IndexWriter):
             return lacks or (limits is not None and limits.can_read(entry.left_out))
 
         options = {"roots": roots, "is_outdated": is_outdated, **options}
-        report = self._ingest(found.files, embed, **options)
-        report.add_failed(found.unreadable)
-        report.skipped = [str(path) for path in found.skipped]
-        report.links = [str(path) for path in found.links]
+        report = self._ingest(listing.files, embed, **options)
+        report.add_failed(listing.unreadable)
+        report.skipped = [str(path) for path in listing.skipped]
+        report.links = [str(path) for path in listing.links]
         return report

@@ -20,7 +20,7 @@ from longembed_index.maintain.stats import Stats, stats_of
 from longembed_index.maintain.verify import SAMPLE, verify
 from longembed_index.search.context import WORDS, measure_of
 from longembed_index.search.filtered import check_keys
-from longembed_index.search.question import Question, check_query, parse_question
+from longembed_index.search.question import check_query, parse_question
 from longembed_index.search.ranking import CANDIDATES, Mode
 from longembed_index.search.runs import PASSAGE_WORDS
 from longembed_index.store.filters import matcher
@@ -282,44 +282,34 @@ class IndexReader:
         question = parse_question(query)
         check_query(question.text)
         with exit_gate.use():
-            return self._ask_until_current(question, mode, weight, ask)
-
-    def _ask_until_current(
-        self,
-        question: Question,
-        mode: Mode | None,
-        weight: float | None,
-        ask: Callable[..., Answer],
-    ) -> Answer:
-        searcher = self._resources.searcher() if self.exists else None
-        if searcher is None or not searcher.documents:
-            raise ConfigError(f"the index in {escaped(self.directory)} is empty. Add documents")
-        store = self._resources.existing_store()
-        while True:
-            info = store.info
-            ranking = info.ranking.with_overrides(mode, weight)
-            vectors = None
-            if ranking.mode != "lexical":
-                vectors = self._resources.query_vectors(info.provenance, question.text)
-            try:
-                answer = ask(
-                    searcher,
-                    question,
-                    vector=None if vectors is None else vectors.vector,
-                    plain=None if vectors is None else vectors.plain,
-                    ranking=ranking,
-                )
-            except Exception:
-                if _is_made_like(store, info):
-                    raise
-                # Another process has put other vectors in their place: ask those.
-                continue
-            if _is_made_like(store, info):
-                if vectors is not None:
-                    self._resources.warn_of_query(
-                        info.provenance, question.text, vectors.coverage, 4
+            searcher = self._resources.searcher() if self.exists else None
+            if searcher is None or not searcher.documents:
+                raise ConfigError(f"the index in {escaped(self.directory)} is empty. Add documents")
+            store = self._resources.existing_store()
+            while True:
+                info = store.info
+                ranking = info.ranking.with_overrides(mode, weight)
+                vectors = None
+                if ranking.mode != "lexical":
+                    vectors = self._resources.query_vectors(info.provenance, question.text)
+                try:
+                    answer = ask(
+                        searcher,
+                        question,
+                        vector=None if vectors is None else vectors.vector,
+                        plain=None if vectors is None else vectors.plain,
+                        ranking=ranking,
                     )
-                return answer
+                except Exception:
+                    if _is_made_like(store, info):
+                        raise
+                    # Another process has put other vectors in their place: ask those.
+                    continue
+                if _is_made_like(store, info):
+                    break
+            if vectors is not None:
+                self._resources.warn_of_query(info.provenance, question.text, vectors.coverage, 3)
+            return answer
 
     def stats(self) -> Stats:
         """Count what the index holds."""
@@ -357,17 +347,17 @@ class IndexReader:
             on_document: Called for each document that was looked at.
             **search: `include`, `exclude` and `follow_links` as for `add`.
         """
-        found = find_files(map(Path, paths), self.directory, Parser(limits), **search)
+        listing = find_files(map(Path, paths), self.directory, Parser(limits), **search)
         stored = {
             entry.id: entry.content_hash
             for entry in self.documents()
             if not (limits and limits.can_read(entry.left_out))
         }
         units = self.info.units if self.exists else self._resources.new_info().units
-        result = dry_run(found.files, stored, self.model, on_document, units=units)
-        result.failed += found.unreadable
-        result.skipped = [str(path) for path in found.skipped]
-        result.links = [str(path) for path in found.links]
+        result = dry_run(listing.files, stored, self.model, on_document, units=units)
+        result.failed += listing.unreadable
+        result.skipped = [str(path) for path in listing.skipped]
+        result.links = [str(path) for path in listing.links]
         return result
 
     def verify(self, size: int = SAMPLE) -> int:

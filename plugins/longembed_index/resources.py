@@ -36,9 +36,8 @@ from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.lexical.protocol import LexicalIndex
     from longembed_index.maintain.embedding import Embed
-    from longembed_index.store.protocol import Store
+    from longembed_index.store.protocol import LexicalIndex, Store
     from longembed_st.backends.query_encoder import QueryEncoder
     from longembed_st.base.coverage import Coverage, QueryVectors
     from longembed_st.base.provenance import Provenance
@@ -150,11 +149,6 @@ class Resources:
         """Open the store for writing, and bring the words up to date when the block ends.
 
         Other processes cannot write until then. A store that does not exist is created.
-
-        Args:
-            on_step: Called with the step "words" and the number of documents that were indexed.
-            wait: The seconds to wait for another writer; None for the number given to the
-                constructor.
         """
         create = None if self.store() is not None else self.new_info()
         with writer_lock(self.directory, self._wait if wait is None else wait):
@@ -276,10 +270,6 @@ class Resources:
     def query_vectors(self, provenance: Provenance, text: str) -> QueryVectors:
         """Return a question as unit vectors, by the query encoder if there is one.
 
-        Args:
-            provenance: How the vectors of the store were made.
-            text: The question.
-
         Raises:
             ConfigError: If the settings would change the vectors.
             ModelError: If the model is needed and cannot be loaded.
@@ -300,10 +290,6 @@ class Resources:
 
         If the settings name the model otherwise than the store, or its whitening was moved with the
         store, it is loaded and compared at once.
-
-        Args:
-            store: Open for writing.
-            on_step: Called with the step "model" before the model is loaded.
 
         Raises:
             ConfigError: If the settings would change the vectors.
@@ -334,11 +320,7 @@ class Resources:
         )
 
     def keep_query_encoder(self, tokens: int) -> None:
-        """Write what encodes queries without torch, if a run was long beside the seconds it takes.
-
-        Args:
-            tokens: That the run has embedded.
-        """
+        """Write the encoder of queries, which takes seconds, if a run embedded many tokens."""
         if tokens < _MANY_TOKENS or self._model is None:
             return
         from longembed_st.loading.query_export import export_query_encoder

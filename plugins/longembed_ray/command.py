@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longembed_index.command.with_ray import PARQUET
+from longembed_index.command.options import PARQUET
 from longembed_index.errors import NO_DOCUMENTS
 from longembed_index.maintain.embedding import makes_units, storable_model
 from longembed_ray.pipeline import embed_to_parquet, index_with_ray

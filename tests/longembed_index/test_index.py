@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -177,20 +178,20 @@ def test_a_closed_index_says_so(index) -> None:
 # Search.
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", None])
-def test_documents_are_found_with_their_passages(index, mode) -> None:
-    hits = index.search("who approved the budget?", k=2, mode=mode)
-    best = hits[0]
-    assert best.document == Document("budget", TEXTS["budget"], {"words": 13})
-    assert best.passages[0].text in TEXTS["budget"]
-    assert best.passages[0].sentence is not None
-    assert best.score == max(hit.score for hit in hits)
-    assert ids(index.search("pets", where={"words": {"gt": 13}}, mode=mode)) == ["pets"]
-    assert index.search("pets", k=1, passages=0, mode=mode)[0].passages == ()
+def test_documents_are_found_with_their_passages(index) -> None:
+    for mode in ["hybrid", "dense", "lexical", None]:
+        hits = index.search("who approved the budget?", k=2, mode=mode)
+        best = hits[0]
+        assert best.document == Document("budget", TEXTS["budget"], {"words": 13})
+        assert best.passages[0].text in TEXTS["budget"]
+        assert best.passages[0].sentence is not None
+        assert best.score == max(hit.score for hit in hits)
+        assert ids(index.search("pets", where={"words": {"gt": 13}}, mode=mode)) == ["pets"]
+        assert index.search("pets", k=1, passages=0, mode=mode)[0].passages == ()
 
 
 def test_a_blank_query_is_refused(index) -> None:
-    for query in ("", " \n\u200b", '""'):
+    for query in ("", " \n\u200b", "\0\u00ad", '""'):
         with pytest.raises(ConfigError, match="query is blank"):
             index.search(query)
 
@@ -201,12 +202,9 @@ def test_arguments_of_wrong_types_are_refused(index) -> None:
     for k in ("3", 2.5, 0):
         with pytest.raises(ConfigError, match=f"k must be a whole number from 1, not {k!r}"):
             index.search("pets", k=k)
+    with pytest.raises(ConfigError, match="passages must be a whole number from 0, not -1"):
+        index.search("pets", passages=-1)
     assert len(index.search("pets", k=np.int64(1))) == 1
-
-
-def test_an_unknown_key_is_named(index) -> None:
-    with pytest.raises(ConfigError, match=r"'pages'.*words"):
-        index.search("pets", where={"pages": 3})
 
 
 def test_a_comparison_with_a_type_that_no_document_has_is_said(index) -> None:
@@ -325,17 +323,19 @@ def test_threads_search_while_one_writes(index, place) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_goes_on(index) -> None:
-    index.search("pets")
+    # So that the vectors are loaded by the children.
+    index.search("pets", mode="lexical")
     children = []
-    # As if another thread of the parent were in the middle of opening something.
-    with index._resources._lock:
+    # As if other threads of the parent were in the middle of opening and loading something.
+    with index._resources._lock, index._resources.searcher()._lock:
         for _ in range(4):
             child = os.fork()
             if not child:
                 status = 1
+                signal.alarm(300)
                 try:
-                    found = [ids(index.search("pets", mode=m))[0] for m in ("hybrid", "lexical")]
-                    status = 0 if found == ["pets", "pets"] else 2
+                    best = {ids(index.search("pets", mode=m))[0] for m in ("hybrid", "lexical")}
+                    status = 0 if best == {"pets"} else 2
                 finally:
                     os._exit(status)
             children.append(child)
@@ -445,11 +445,6 @@ def test_settings_are_changed_by_reindexing(index, place, fake_models) -> None:
     index.reindex(units=False, max_seq_length=50, drop_old=True)
     assert not index.info.units
     assert ids(index.search("pets"))[0] == "pets"
-
-
-def test_only_a_new_index_is_whitened_by_adding(index, docs) -> None:
-    with pytest.raises(ConfigError, match=r"not whitened.*reindex\(whiten=True\)"):
-        index.add(docs, whiten=True)
 
 
 def test_stats(index, place) -> None:

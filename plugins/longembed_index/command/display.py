@@ -68,10 +68,10 @@ def show_report(
     rows.append(("documents in the store", report.in_store))
     _show_counts(console, title, rows, report, verbose)
     if report.removed:
-        _show_list(console, "Removed:", [short_name(name) for name in report.removed])
+        show_list(console, "Removed:", [short_name(name) for name in report.removed])
     elif report.gone:
         heading = report.kept_because or "Files that are gone; --prune removes their documents:"
-        _show_list(console, heading, [short_name(name) for name in report.gone])
+        show_list(console, heading, [short_name(name) for name in report.gone])
     if report.missing_elsewhere:
         console.say(
             f"The files of {len(report.missing_elsewhere):,} documents from other folders are "
@@ -101,7 +101,7 @@ def show_dry_run(console: Terminal, forecast: DryRun) -> None:
         )
     _show_failed(console, forecast.failed)
     lines = [f"{short_name(name)}: {part}" for name, part in forecast.left_out]
-    _show_list(console, "Parts of files that would not be read:", lines)
+    show_list(console, "Parts of files that would not be read:", lines)
     _show_skipped(console, forecast.skipped, forecast.links)
 
 
@@ -143,7 +143,7 @@ def _show_failed(
 ) -> None:
     """Print which documents were not stored, and why."""
     lines = [f"{short_name(name)}: {why}" for name, why in failed]
-    _show_list(console, "Not stored:", lines, verbose)
+    show_list(console, "Not stored:", lines, verbose)
 
 
 def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str]) -> None:
@@ -154,9 +154,9 @@ def _show_skipped(console: Terminal, paths: Sequence[str], links: Sequence[str])
     lines = []
     for suffix, names in sorted(by_suffix.items()):
         lines.append(f"{suffix}: {len(names):,} ({_first(names)})")
-    _show_list(console, "Skipped, of a type that is not read:", lines)
+    show_list(console, "Skipped, of a type that is not read:", lines)
     heading = "Links that lead out of the folders; --follow-links follows them:"
-    _show_list(console, heading, [short_name(link) for link in links])
+    show_list(console, heading, [short_name(link) for link in links])
 
 
 def show_table(console: Terminal, hits: Sequence[Hit]) -> None:
@@ -269,7 +269,7 @@ def _show_counts(
     table.add_row("seconds", f"{report.seconds:.1f}")
     console.print(table)
     _show_failed(console, report.failed, verbose)
-    _show_list(
+    show_list(
         console,
         "Stored, but not read to the end (method pcw has no upper length):",
         [
@@ -279,7 +279,7 @@ def _show_counts(
         verbose,
     )
     if report.unknown:
-        _show_list(
+        show_list(
             console,
             f"Stored, but the model does not know many of the tokens. {advice_on_unknown()}:",
             [
@@ -307,7 +307,7 @@ def _show_left_out(console: Terminal, outcomes: Sequence[Outcome], verbose: bool
             names = list(dict.fromkeys(name for name, _ in files))
             total = LeftOut("", what, sum(count for _, count in files))
             lines.append(f"{total}: {_first(names)}")
-    _show_list(console, heading, lines, verbose)
+    show_list(console, heading, lines, verbose)
 
 
 def _first(names: Sequence[str]) -> str:
@@ -315,7 +315,8 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _show_list(console: Terminal, heading: str, lines: list[str], verbose: bool = False) -> None:
+def show_list(console: Terminal, heading: str, lines: Sequence[str], verbose: bool = False) -> None:
+    """Print the first lines of a list below a heading, or all of them; nothing without lines."""
     if lines:
         console.print(heading, style="bold")
         shown_lines = lines if verbose else lines[:_LISTED]

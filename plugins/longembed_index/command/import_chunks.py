@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from longembed_st.command.terminal import Terminal
 
 _CHROMA = "chroma:"
-_LISTED = 5
 
 
 @with_settings
@@ -113,9 +112,4 @@ def _show(console: Terminal, joined: Joined) -> None:
         ("Joined in the order of the collection, as nothing says their places:", joined.guessed),
         ("Between chunks, characters are in no chunk:", gaps),
     ):
-        if lines:
-            console.say(heading, style="bold")
-            for line in lines[:_LISTED]:
-                console.say(f"  {line}")
-            if len(lines) > _LISTED:
-                console.say(f"  and {len(lines) - _LISTED:,} more; --json names all of them")
+        display.show_list(console, heading, lines)

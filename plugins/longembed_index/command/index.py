@@ -20,12 +20,13 @@ from longembed_index.command.options import (
     StoreOption,
     WaitOption,
     WhitenOption,
+    check_ray_options,
+    is_parquet,
     open_or_create,
     parse_metadata,
     path_or_url,
 )
 from longembed_index.command.progress import embedding_bar
-from longembed_index.command.with_ray import check_ray_options, is_parquet
 from longembed_index.documents.files import refuse_missing
 from longembed_index.documents.parsing import Limits
 from longembed_index.errors import NO_DOCUMENTS
@@ -166,11 +167,7 @@ def index(
     wait: WaitOption = 0,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune",
-            help="Remove documents whose file is gone.",
-            rich_help_panel=INPUT,
-        ),
+        typer.Option("--prune", help="Remove documents whose file is gone.", rich_help_panel=INPUT),
     ] = False,
     prune_empty_root: Annotated[
         bool,

@@ -6,6 +6,9 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,26 +23,20 @@ if TYPE_CHECKING:
     from longembed_index.index import Index
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+PARQUET = "parquet:"
+"""Before the folder of Parquet files into which a Ray cluster writes instead of a store."""
 
 _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "!=": "ne"}
 _CONDITION = re.compile(r"(?P<key>[^=<>!]+)(?P<sign>>=|<=|!=|=|>|<)(?P<value>.+)", re.DOTALL)
 
 
 def path_or_url(text: str | os.PathLike[str]) -> Any:
-    """Return a path as typed, or the URL of something in an object store.
-
-    Args:
-        text: What stands on the command line, or the default.
-    """
+    """Return a path as typed, or the URL of something in an object store."""
     return str(text) if is_url(str(text)) else path_argument(os.fspath(text))
 
 
 def store_address(text: str | os.PathLike[str]) -> str:
-    """Return the address of a store as typed.
-
-    Args:
-        text: What stands on the command line, or the default.
-    """
+    """Return the address of a store as typed."""
     return str(path_or_url(text))
 
 
@@ -166,14 +163,10 @@ def _plain_value(text: str) -> str | int | float | bool:
 
 def _number(text: str) -> float | str:
     """Return a number where the text is one; dates and other texts are compared as texts."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def open_index(
@@ -185,13 +178,6 @@ def open_index(
     wait: float = 0,
 ) -> Index:
     """Open an index that exists.
-
-    Args:
-        store: The folder or address of the store.
-        collection: The collection in it.
-        model: Where the store's model is now; None where the store says.
-        settings: Settings that do not change vectors, such as the device.
-        wait: The seconds to wait for another writer.
 
     Raises:
         StoreError: If there is no index, or it cannot be read.
@@ -212,15 +198,7 @@ def open_or_create(
     kind: str | None = None,
     **options: Any,
 ) -> Index:
-    """Open an index, or prepare a new one, with the default model if none is named.
-
-    Args:
-        store: The folder or address of the store.
-        model: The model that was named.
-        settings: The settings that were given.
-        kind: The kind of a new store; None for the default.
-        **options: Other arguments of `Index.open`.
-    """
+    """Open an index, or prepare a new one, with the default model if none is named."""
     from longembed_index.index import Index
     from longembed_index.store.kinds import parse_address, read_info
     from longembed_st.loading.early import refuse_mistakes
@@ -232,3 +210,38 @@ def open_or_create(
     if name is not None:
         refuse_mistakes(ModelSettings.from_keywords(model_name=name, **keywords))
     return Index.open(store, name, kind=kind, **options, **keywords)
+
+
+def is_parquet(store: str) -> bool:
+    """Return whether the result goes into a folder of Parquet files instead of a store."""
+    return store.startswith(PARQUET)
+
+
+def check_ray_options(
+    paths: Sequence[Path | str],
+    store: str,
+    ray: str | None,
+    *,
+    needs_ray: Mapping[str, object],
+    without_ray: Mapping[str, object],
+    with_store: Mapping[str, object],
+) -> None:
+    """Refuse what goes only with `--ray`, only without it, or only with a store.
+
+    Raises:
+        ConfigError: If such an option was given.
+    """
+    if ray is None:
+        urls = [str(path) for path in paths if is_url(str(path))]
+        parquet = [store] if is_parquet(store) else []
+        if needing := urls + parquet + _used(needs_ray):
+            raise ConfigError(f"{needing[0]} needs --ray, for instance --ray local")
+        return
+    if used := _used(without_ray):
+        raise ConfigError(f"{used[0]} does not go with --ray: index without --ray for that")
+    if is_parquet(store) and (used := _used(with_store)):
+        raise ConfigError(f"{used[0]} is for a store, and {store} is a folder of files")
+
+
+def _used(options: Mapping[str, object]) -> list[str]:
+    return [name for name, value in options.items() if value]

@@ -30,9 +30,6 @@ class Forecast:
 
     The number of tokens of a document is known when it is read; until then, the bytes of those that
     were read tell. Time for documents that need no embedding does not count.
-
-    Args:
-        now: The time, in seconds.
     """
 
     def __init__(self, now: float) -> None:

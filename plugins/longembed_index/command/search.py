@@ -151,8 +151,9 @@ def search(
             with loading(console, index.model_name):
                 _ = index.model
         if context is not None:
-            found = index.context(question, context, where=filters, mode=mode, weight=weight)
-            show_context(question, found)
+            show_context(
+                question, index.context(question, context, where=filters, mode=mode, weight=weight)
+            )
             return
         with reranking_bar(console) if reranker else nullcontext() as on_read:
             hits = index.search(

@@ -147,10 +147,6 @@ def is_gone(document_id: str, roots: Iterable[Path]) -> bool:
 def emptied_folders(roots: Iterable[Path], ids: Iterable[str]) -> list[tuple[Path, int]]:
     """Return the places from which all known documents are gone: a drive may be unmounted.
 
-    Args:
-        roots: Files and folders.
-        ids: All documents that are known, new ones among them.
-
     Returns:
         Each such place, without symbolic links, with the number of documents known from there.
     """
@@ -182,14 +178,7 @@ def _real(path: Path) -> Path:
 
 
 class _Walk:
-    """A search of folders.
-
-    Args:
-        result: Takes what cannot be listed, and links that are not followed.
-        roots: All paths of the search, without symbolic links.
-        exclude: A folder not to look into.
-        follow_links: Whether to follow links that lead out of the roots.
-    """
+    """A search of folders."""
 
     def __init__(
         self, result: FoundFiles, roots: list[Path], exclude: Path | None, follow_links: bool

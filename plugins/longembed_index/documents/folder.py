@@ -61,7 +61,7 @@ def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read JSON lines, one at a time.
 
     Args:
-        path: A .jsonl or .jsonl.gz file.
+        path: The file; unpacked if its name ends in .gz.
 
     Yields:
         Each line's place, for messages, and its object; blank lines are left out.
@@ -71,14 +71,14 @@ def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:
-        # Other line ends than "\n" may stand inside a line's strings.
-        with opened(path, "rt", encoding="utf-8", newline="\n") as lines:
+        # Other line ends than "\n" may stand inside a line's strings; Windows begins with a mark.
+        with opened(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    where = f"{path}, line {number}"
+                    where = f"{escaped(path)}, line {number}"
                     yield where, _object(where, line)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        raise InputError(f"{escaped(path)} cannot be read: {error}") from None
 
 
 def _name(path: Path, root: Path) -> str:
@@ -93,8 +93,8 @@ def _text(file: FileSource) -> str:
 def _object(where: str, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: no valid JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: no valid JSON: {error}") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: a JSON object is expected, not a {type(row).__name__}")
     return row

@@ -110,11 +110,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def read_as(kind: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into an `InputError`.
-
-    Args:
-        kind: The name of the format, for the message.
-    """
+    """Turn whatever a library raises on a damaged file into an `InputError`."""
     try:
         yield
     except (LongEmbedError, MemoryError):

@@ -30,10 +30,6 @@ class Reader:
     def __call__(self, data: bytes, **options: str) -> Parsed:
         """Read a file.
 
-        Args:
-            data: The content of the file.
-            **options: Further arguments of the function.
-
         Raises:
             InputError: If the file cannot be read.
             MissingExtraError: If a library is not installed.
@@ -101,11 +97,7 @@ def reader_of(suffix: str) -> Reader:
 
 
 def is_parsed(suffix: str) -> bool:
-    """Return whether files with a suffix need a parser, which may take much time and memory.
-
-    Args:
-        suffix: The suffix in lower case, with its dot.
-    """
+    """Return whether files with a suffix need a parser, which may take much time and memory."""
     return reader_of(suffix) not in _WITHOUT_PARSER
 
 

@@ -64,6 +64,7 @@ _END = re.compile(f"[.!?。！？｡…।॥።؟۔។៕။]+[{_CLOSING}]*")
 _END_OF_LINE = re.compile(f"[.!?:;。！？｡：；…।॥።؟۔។៕။][{_CLOSING}]*$")
 _END_OR_SPACES = re.compile(rf"{_END.pattern}|\s+")
 _SPACES = re.compile(r"\s+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _END_OF_CLAUSE = re.compile(r"[,;:|、，；：]\s*|\s[–—-]\s")
 
 _ITEM = re.compile(r"\s*([-*+•‣◦·–—]|\(?\w{1,3}[.)])\s")
@@ -233,7 +234,8 @@ def _ends(text: str, start: int, end: int, code: str) -> Iterator[int]:
     """Yield the ends of the sentences of a paragraph."""
     while start < end:
         stop = min(start + _SPLITTER_CHARACTERS, end)
-        part = text[start:stop]
+        # The splitter takes no halves of characters.
+        part = _SURROGATE.sub("\ufffd", text[start:stop])
         ends = [b["end_index"] for b in sentencex.get_sentence_boundaries(code, part)]
         if stop < end and len(ends) > 1:
             # The last sentence may go on in the next part.

@@ -64,10 +64,6 @@ def content_of(source: Source) -> bytes:
 def parsed_of(source: Source, content: bytes) -> Parsed:
     """Return the text and title of a document; the text may be blank.
 
-    Args:
-        source: The document; its method may raise anything.
-        content: Its bytes.
-
     Raises:
         InputError: If there is no text, for any reason.
         MissingExtraError: If a library is missing.
@@ -78,10 +74,6 @@ def parsed_of(source: Source, content: bytes) -> Parsed:
 
 def readable_of(source: Source, content: bytes) -> Parsed:
     """Return the text and title of a document, and refuse a blank text.
-
-    Args:
-        source: The document; its method may raise anything.
-        content: Its bytes.
 
     Raises:
         InputError: If there is no text, for any reason, or it has no visible character.
@@ -151,9 +143,6 @@ class FileSource:
 
     def read(self, content: bytes) -> Parsed:
         """Return the text and title of the file; a file of unknown type is read as plain text.
-
-        Args:
-            content: The file's bytes.
 
         Raises:
             InputError: If it cannot be read as what its name says.

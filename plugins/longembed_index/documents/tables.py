@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from longembed_index.document import Document
-from longembed_st.base.texts import escaped
-from longembed_st.errors import ConfigError, InputError
+from longembed_index.documents.folder import jsonl_rows
+from longembed_st.errors import ConfigError
 
 _FIELDS = {"id": str, "text": str, "title": str, "metadata": Mapping}
 """What a document has; other keys of a mapping, and columns of a table, are metadata."""
@@ -45,28 +44,12 @@ def items_of(documents: Iterable[Any]) -> Iterator[Any]:
 
 
 def json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a file that has a JSON object in each line.
-
-    Args:
-        path: The file.
+    """Yield the rows of a file that has a JSON object in each line, as those of a table.
 
     Raises:
         InputError: If it cannot be read, or a line is not an object.
     """
-    number = 0
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                number += 1
-                if line.strip():
-                    item = json.loads(line)
-                    if not isinstance(item, dict):
-                        raise ValueError(f"a {type(item).__name__}, not an object")
-                    yield _row(item.items())
-    except OSError as error:
-        raise InputError(f"{escaped(path)} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{escaped(path)}, line {number}, is not a JSON object: {error}") from None
+    return (_row(row.items()) for _, row in jsonl_rows(path))
 
 
 def to_document(value: Document | Mapping[str, Any]) -> Document:

@@ -126,12 +126,7 @@ class Tokens:
 
 
 def count_terms(texts: Sequence[Tokens], columns: Mapping[str, int]) -> NDArray[np.int64]:
-    """Return how often each of some terms is in some texts, shape (texts, terms).
-
-    Args:
-        texts: The terms of each text.
-        columns: The column of each term.
-    """
+    """Return how often each of some terms is in some texts, shape (texts, terms)."""
     counts = np.zeros((len(texts), len(columns)), dtype=np.int64)
     for row, tokens in zip(counts, texts, strict=True):
         np.add.at(row, tokens.places(columns).terms, 1)
@@ -168,11 +163,7 @@ class Analyzer:
         self._term_of_word: dict[str, str] = {}
 
     def tokens(self, text: str) -> Tokens:
-        """Return the terms of a text, and where they stand.
-
-        Args:
-            text: Any text; nothing in it is an operator.
-        """
+        """Return the terms of a text, and where they stand."""
         patterns = self._patterns
         word = patterns.word if patterns.uncommon.search(text) else patterns.common_word
         # Words and what is between them take turns.
@@ -311,19 +302,12 @@ class Analyzer:
 
 @cache
 def get_analyzer(language: str) -> Analyzer:
-    """Return the analyzer of a language that this process shares; it caches the terms of words.
-
-    Args:
-        language: One of `LANGUAGES`.
-    """
+    """Return the analyzer of a language that this process shares; it caches the terms of words."""
     return Analyzer(language)
 
 
 def guess_language(texts: Iterable[str]) -> str:
     """Return the language whose stop words are most frequent in some texts.
-
-    Args:
-        texts: Some documents; only their beginnings are read.
 
     Returns:
         One of `LANGUAGES`; "none" if no language has four of its stop words there, which are a
@@ -385,10 +369,10 @@ def _language_tools(language: str) -> tuple[frozenset[str], Any]:
 
 def _import_alone(package: str, name: str) -> Any:
     """Import a module of a package without the package, which imports libraries for its rest."""
-    found = find_spec(package)
-    if found is None or found.origin is None:
+    whole = find_spec(package)
+    if whole is None or whole.origin is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    file = Path(found.origin).with_name(f"{name}.py")
+    file = Path(whole.origin).with_name(f"{name}.py")
     spec = spec_from_file_location(f"{package}.{name}", file)
     assert spec is not None
     assert spec.loader is not None

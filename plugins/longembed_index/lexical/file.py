@@ -25,11 +25,7 @@ class DamagedError(StoreError):
 
 
 class WordFile:
-    """The SQLite file of the words of one collection.
-
-    Args:
-        path: The file; created when it is first written.
-    """
+    """The SQLite file of the words of one collection."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -116,7 +112,7 @@ class WordFile:
         except StoreError as error:
             cause = error.__cause__
             # Other errors of SQLite, such as a lock, are subclasses.
-            if type(cause) is sqlite3.DatabaseError or "no such" in str(cause):
+            if type(cause) is sqlite3.DatabaseError:
                 raise DamagedError(f"{escaped(self.path)} is damaged ({cause})") from error
             raise
 
@@ -139,12 +135,7 @@ def create_temporary_file(file: WordFile) -> WordFile:
 
 
 def remove_folder(folder: Path, process: int) -> None:
-    """Remove a temporary folder, if it belongs to this process and not to a parent.
-
-    Args:
-        folder: The folder.
-        process: The number of the process that made it.
-    """
+    """Remove a temporary folder, if it belongs to this process and not to a parent."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
 

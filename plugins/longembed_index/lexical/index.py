@@ -67,10 +67,6 @@ def missing_and_stale(
     """Return the ids of documents that an index lacks, and of those that it must forget.
 
     A document that has changed is among both.
-
-    Args:
-        stored: The revisions of the store's documents by id.
-        indexed: The revisions of the index's documents by id.
     """
     missing = [key for key in sorted(stored) if indexed.get(key) != stored[key]]
     stale = [key for key in sorted(indexed) if stored.get(key) != indexed[key]]
@@ -78,7 +74,7 @@ def missing_and_stale(
 
 
 class WordIndex:
-    """The words of one collection; see `longembed_index.lexical.protocol.LexicalIndex`.
+    """The words of one collection; see `longembed_index.store.protocol.LexicalIndex`.
 
     Threads may share it, and a forked child may go on using it.
     """
@@ -111,10 +107,6 @@ class WordIndex:
 
         If the folder of the store cannot be written, they are kept in a temporary folder, for this
         process. A damaged file is built again. Both give a `StoreWarning`.
-
-        Args:
-            store: The documents.
-            on_document: Called for each document that was taken in.
 
         Raises:
             StoreError: If the store cannot be read, or the words cannot be written.

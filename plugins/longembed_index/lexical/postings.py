@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.lexical.scores import Floats, Integers, Terms, length_norms
-from longembed_index.lexical.stored_lists import (
+from longembed_index.lexical.packing import (
     LIST_COLUMNS,
     POSITIONS,
     Lists,
@@ -26,6 +25,7 @@ from longembed_index.lexical.stored_lists import (
     read_lists,
     select_lists,
 )
+from longembed_index.lexical.scores import Floats, Integers, Terms, length_norms
 
 STATEMENTS = (
     "CREATE TABLE segments (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, "

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, count_terms, get_analyzer
+from longembed_index.lexical.packing import Lists
 from longembed_index.lexical.postings import Occurrences, read_occurrences
 from longembed_index.lexical.scores import (
     Integers,
@@ -19,7 +20,6 @@ from longembed_index.lexical.scores import (
     document_scores,
     idf,
 )
-from longembed_index.lexical.stored_lists import Lists
 from longembed_index.lexical.tables import (
     Settings,
     TermCount,
@@ -63,7 +63,7 @@ class _Kept(NamedTuple):
 
 
 class WordQuery:
-    """One query; see `longembed_index.lexical.protocol.LexicalQuery`."""
+    """One query; see `longembed_index.store.protocol.LexicalQuery`."""
 
     def __init__(self, words: Reader, text: str) -> None:
         self._words, self._text = words, text
@@ -112,11 +112,7 @@ class WordQuery:
         return self._words.read(work)
 
     def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
-        """Return where the query's terms stand in documents, by id; of those that exist.
-
-        Args:
-            ids: The documents; quicker together than one by one.
-        """
+        """Return where the query's terms stand in documents, by id; of those that exist."""
 
         def work(connection: sqlite3.Connection) -> dict[str, TermPlaces]:
             existing, numbers, lengths = read_documents(connection, ids)

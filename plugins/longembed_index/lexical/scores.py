@@ -171,8 +171,6 @@ def document_scores(
         terms: Which term it is, as an index into `weights`, shape (occurrences,).
         positions: Which term of the document it is, shape (occurrences,).
     """
-    if not len(lengths):
-        return np.zeros(0), np.zeros(0)
     sizes = lengths.astype(np.float64)
     whole = bm25(texts, terms, sizes, weights.document_length, weights.document_weights)
     windows, indices, sizes = windows_of(lengths, texts, positions)

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from longembed_index.lexical.analyzer import LAST_CHARACTER, Tokens
-from longembed_index.lexical.packing import pack_starts, pack_terms, unpack_starts, unpack_terms
+from longembed_index.lexical.packing import (
+    Lists,
+    pack_starts,
+    pack_terms,
+    unpack_starts,
+    unpack_terms,
+)
 from longembed_index.lexical.postings import (
     STATEMENTS,
     DocumentTerms,
@@ -20,8 +26,7 @@ from longembed_index.lexical.postings import (
     score_postings,
 )
 from longembed_index.lexical.scores import Floats, Integers, Terms, distinct, windows_of
-from longembed_index.lexical.stored_lists import Lists
-from longembed_index.store.schema import read_schema
+from longembed_index.store.connections import read_schema
 
 VERSION = 4
 """The version of the tables and of the analysis. A file of another version is built again."""
@@ -155,12 +160,7 @@ def read_term_counts(connection: sqlite3.Connection, terms: Iterable[str]) -> li
 
 
 def read_pairs_with(connection: sqlite3.Connection, character: str) -> list[TermCount]:
-    """Return terms that tell where a character stands: its pairs with the next, the most frequent.
-
-    Args:
-        connection: To the file.
-        character: A character of a script whose characters are paired.
-    """
+    """Return terms that tell where a paired character stands: its most frequent pairs."""
     query = (
         "SELECT number, term, documents, passages FROM terms WHERE documents > 0 "
         "AND (term BETWEEN ? AND ? OR term = ?) ORDER BY documents DESC, number LIMIT ?"
@@ -369,15 +369,10 @@ def _count(
     positions: Integers,
     sign: int,
 ) -> None:
-    """Count documents in, or out.
+    """Count documents in, if the sign is 1, or out, if it is -1.
 
-    Args:
-        connection: To the file.
-        lengths: The lengths of the documents, shape (documents,).
-        owners: The document of each occurrence of a term, shape (occurrences,).
-        terms: The term, shape (occurrences,).
-        positions: Which term of the document it is, shape (occurrences,).
-        sign: 1, or -1 to count out.
+    `lengths` are those of the documents. Each occurrence of a term has its document in `owners`,
+    the term in `terms`, and in `positions` which term of the document it is.
     """
     windows, indices, window_lengths = windows_of(lengths, owners, positions)
     # A term and a text as one number: each pair counts once.

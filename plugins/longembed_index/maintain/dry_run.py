@@ -119,14 +119,6 @@ def dry_run(
     """Read some documents of each type, and infer from them what all would take.
 
     Documents that are stored are compared by their content, whole.
-
-    Args:
-        sources: The documents.
-        stored: Content hashes of the store's documents by id.
-        model: The model of the index.
-        on_document: Called for each document that was looked at.
-        clock: Returns the time in seconds.
-        units: Whether the index has sentence units.
     """
     result = DryRun()
     by_type: dict[str, list[Source]] = {}

@@ -55,10 +55,6 @@ def embed_ahead(sources: Iterable[Source], index: IndexReader) -> EmbeddedAhead 
     """Embed the documents that are new or have changed; None if the index does not exist yet.
 
     What cannot be read is left to the ingestion, which reads all of them again and reports it.
-
-    Args:
-        sources: The documents.
-        index: The index that they are for.
     """
     if not index.exists:
         return None

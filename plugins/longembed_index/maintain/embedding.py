@@ -68,10 +68,6 @@ Embed = Callable[[list[str]], "list[Embedded | LongEmbedError]"]
 def embedder_of(model: CachedModel, units: bool) -> Embed:
     """Return what embeds documents with a model.
 
-    Args:
-        model: The model.
-        units: Whether to make the vectors of the texts' sentence units, too.
-
     Raises:
         ConfigError: If the model cannot make them.
     """
@@ -88,14 +84,7 @@ def encode_query(model: CachedModel, text: str) -> QueryVectors:
 
 
 def warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel: int) -> None:
-    """Warn as `encode` does if not all of a question was read, or is known to the model.
-
-    Args:
-        model: The model of the index.
-        text: The question.
-        coverage: How much of the question was read.
-        stacklevel: The same as that of `warnings.warn`.
-    """
+    """Warn as `encode` does if not all of a question was read, or is known to the model."""
     overflow, config = Overflow(), model.model.long_transformer.extension
     overflow.count(text, coverage.tokens, coverage.read, config)
     words = partial(unknown_words, model.model.tokenizer, text)
@@ -104,11 +93,7 @@ def warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel:
 
 
 def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
-    """Return an `Embed` that reads texts together, and each alone if one of them is at fault.
-
-    Args:
-        read: Embeds texts; raises if one of them cannot be embedded.
-    """
+    """Return an `Embed` that reads texts together, and each alone if one of them is at fault."""
 
     def embed(texts: list[str]) -> list[Embedded | LongEmbedError]:
         if not texts:
@@ -133,12 +118,7 @@ def embed_distinct(embed: Embed, texts: Iterable[str]) -> dict[str, Embedded | L
 
 
 def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
-    """Cut a sequence into parts.
-
-    Args:
-        items: Any items.
-        size: The most items of a part.
-    """
+    """Cut a sequence into parts."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -168,9 +148,6 @@ def check_makes_units(model: CachedModel) -> None:
 def storable_model(settings: ModelSettings) -> CachedModel:
     """Return the model of settings that are going to be stored with its vectors.
 
-    Args:
-        settings: With a `model_name`.
-
     Raises:
         ConfigError: If a setting must not be stored, or is wrong for the model.
         ModelError: If the model cannot be loaded or cannot take the method.
@@ -182,11 +159,7 @@ def storable_model(settings: ModelSettings) -> CachedModel:
 
 
 def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
-    """Return settings as they are stored: a relative path would mean another folder elsewhere.
-
-    Args:
-        settings: With paths or names of a model and a whitening.
-    """
+    """Return settings as they are stored: a relative path would mean another folder elsewhere."""
     paths = {
         name: Path(value)
         for name in ("model_name", "whitening")
@@ -203,11 +176,6 @@ def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
 def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path) -> CachedModel:
     """Return the model of a store; further settings must not change its vectors.
 
-    Args:
-        stored: How the vectors were made.
-        settings: Further settings: the device, or another place of the same model.
-        directory: The store's folder.
-
     Raises:
         ConfigError: If the settings would give other vectors.
         ModelError: If the model cannot be loaded.
@@ -219,12 +187,7 @@ def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path)
 
 
 def note_place(store: Store, model: CachedModel) -> None:
-    """Let whoever opens a store next find its model and whitening where they are now.
-
-    Args:
-        store: Open for writing; its vectors are the model's.
-        model: Perhaps under another name than is stored.
-    """
+    """Let whoever opens a store next find its model and whitening where they are now."""
     info, provenance = store.info, model.provenance.portable()
     stored, now = info.provenance.settings, provenance.settings
     if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
@@ -233,10 +196,6 @@ def note_place(store: Store, model: CachedModel) -> None:
 
 def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSettings:
     """Return the settings of a store with further settings on top; loads no model.
-
-    Args:
-        stored: How the store's vectors were made.
-        settings: Further settings.
 
     Raises:
         ConfigError: If they would give other vectors.
@@ -253,12 +212,7 @@ def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSetting
 
 
 def with_whitening_beside(stored: Provenance, directory: Path) -> Provenance:
-    """Return how a store's vectors were made, with its whitening where the store is now.
-
-    Args:
-        stored: As the store has it.
-        directory: The store's folder, perhaps moved with its whitening.
-    """
+    """Return how a store's vectors were made, with its whitening where the store is now."""
     if stored.settings.whitening is None:
         return stored
     file = directory.resolve() / Path(stored.settings.whitening).name

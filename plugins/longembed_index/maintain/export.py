@@ -29,12 +29,6 @@ def export(store: Store, path: Path, where: Where | None = None, *, vectors: boo
     A row has `id`, `source` (the same), `title`, `text`, `metadata`, `tokens`, `read`, `unknown`,
     `left_out` and `vector`; in Parquet, `metadata` and `left_out` are JSON.
 
-    Args:
-        store: The documents; read part by part.
-        path: Ends in .jsonl or .parquet.
-        where: A filter; see `longembed_index.store.filters`.
-        vectors: Whether to write the vectors.
-
     Returns:
         How many documents were written.
 

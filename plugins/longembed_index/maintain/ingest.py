@@ -18,7 +18,7 @@ from longembed_index.documents.files import emptied_folders, is_gone, is_missing
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
 from longembed_index.maintain.read_ahead import Reading, SourceReader
-from longembed_index.maintain.report import Outcome, Report, Status, unchanged
+from longembed_index.maintain.report import Outcome, Report, Status, outcome_of, unchanged
 from longembed_st.base.texts import escaped
 from longembed_st.errors import ConfigError, InputError
 
@@ -307,19 +307,8 @@ class _Run:
         self._hashes[source.id] = self._written[source.id] = content_hash
         self._ids_by_hash.setdefault(content_hash, set()).add(source.id)
         status: Status = "added" if earlier is None else "replaced"
-        coverage = record.coverage
-        self._settle(
-            Outcome(
-                source.id,
-                status,
-                source.size,
-                coverage.tokens,
-                coverage.read,
-                tokens_unknown=coverage.unknown,
-                left_out=record.left_out,
-                is_embedded=pending.record is None,
-            )
-        )
+        is_embedded = pending.record is None
+        self._settle(outcome_of(record, status, source.size, is_embedded=is_embedded))
 
     def _fail(self, source: Source, reason: str) -> None:
         if source.id in self._hashes:

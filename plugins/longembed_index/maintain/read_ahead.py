@@ -36,11 +36,7 @@ Readings = Generator[tuple["Source", Reading | Exception], None, None]
 
 
 class SourceReader:
-    """Reads documents, but not the text of those whose content is known.
-
-    Args:
-        known: Hashes of the contents that are known.
-    """
+    """Reads documents, but not the text of those whose content is known."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known = set(known)
@@ -50,9 +46,6 @@ class SourceReader:
 
         A sequence is read ahead. Documents that are made one by one are not asked for before those
         before them are taken.
-
-        Args:
-            sources: The documents.
         """
         if isinstance(sources, Sequence):
             yield from self._read_ahead(sources)

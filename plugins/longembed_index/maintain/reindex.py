@@ -21,7 +21,7 @@ from longembed_index.maintain.embedding import (
     batches,
     embed_distinct,
 )
-from longembed_index.maintain.report import Outcome, Report, Status
+from longembed_index.maintain.report import Outcome, Report, outcome_of
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.errors import ConfigError
 
@@ -160,7 +160,7 @@ class _Run:
         stale = []
         for entry in entries.values():
             if embedded.get(entry.id) == entry.revision:
-                self._settle(entry.id, "unchanged", entry.characters)
+                self._settle(Outcome(entry.id, "unchanged", entry.characters))
             elif self.failed.get(entry.id) != entry.revision:
                 stale.append(entry)
         return self._embed_all(stale) or bool(left_over)
@@ -188,26 +188,16 @@ class _Run:
                 self.failed.pop(document_id, None)
             else:
                 self.failed[document_id] = record.revision
-                self._settle(document_id, "failed", characters, reason=str(result))
+                self._settle(Outcome(document_id, "failed", characters, reason=str(result)))
         if embedded:
             self._new.write(embedded)
         for record in embedded:
-            coverage, characters = record.coverage, len(record.document.text)
-            self._settle(
-                record.document.id,
-                "added",
-                characters,
-                tokens=coverage.tokens,
-                tokens_read=coverage.read,
-                tokens_unknown=coverage.unknown,
-                left_out=record.left_out,
-            )
+            self._settle(outcome_of(record, "added", len(record.document.text)))
         return bool(embedded)
 
-    def _settle(self, document_id: str, status: Status, size: int, **details: Any) -> None:
+    def _settle(self, outcome: Outcome) -> None:
         # A document that changed meanwhile is counted once.
-        if document_id not in self._settled:
-            self._settled.add(document_id)
-            outcome = Outcome(document_id, status, size, **details)
+        if outcome.id not in self._settled:
+            self._settled.add(outcome.id)
             self.report.add(outcome)
             self._on_outcome(outcome)

@@ -13,7 +13,7 @@ from longembed_st.base.coverage import Coverage
 from longembed_st.files import write_text
 
 if TYPE_CHECKING:
-    from longembed_index.document import Entry
+    from longembed_index.document import Entry, Record
     from longembed_index.documents.parsed import LeftOut
 
 Status = Literal["added", "replaced", "unchanged", "failed"]
@@ -55,26 +55,27 @@ class Outcome:
         return Coverage(self.tokens, self.tokens_read, 0, unknown=self.tokens_unknown)
 
 
-def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
-    """Return the outcome of a document that the store has as it is.
+def outcome_of(
+    document: Entry | Record, status: Status, size: int, *, is_embedded: bool = True
+) -> Outcome:
+    """Return the outcome of a document that is in the store, with how much of it was read."""
+    return Outcome(
+        document.id,
+        status,
+        size,
+        document.coverage.tokens,
+        document.coverage.read,
+        tokens_unknown=document.coverage.unknown,
+        left_out=document.left_out,
+        is_embedded=is_embedded,
+    )
 
-    Args:
-        document_id: The document.
-        size: The same as in `Outcome`.
-        entry: What the store tells of it; None if it was read whole.
-    """
+
+def unchanged(document_id: str, size: int, entry: Entry | None) -> Outcome:
+    """Return the outcome of a document that the store has; without an entry, it was read whole."""
     if entry is None:
         return Outcome(document_id, "unchanged", size, is_embedded=False)
-    return Outcome(
-        document_id,
-        "unchanged",
-        size,
-        entry.tokens,
-        entry.tokens_read,
-        tokens_unknown=entry.tokens_unknown,
-        left_out=entry.left_out,
-        is_embedded=False,
-    )
+    return outcome_of(entry, "unchanged", size, is_embedded=False)
 
 
 OnOutcome = Callable[[Outcome], None]
@@ -193,12 +194,7 @@ class Report:
 
 
 def write_failures(path: Path, failed: Sequence[tuple[str, str]]) -> None:
-    """Write which documents were not stored to a file, in place of what it held, as JSON lines.
-
-    Args:
-        path: The file; empty if none has failed.
-        failed: Id and reason of each document.
-    """
+    """Write which documents were not stored to a file, in place of what it held, as JSON lines."""
     write_text(path, "".join(f"{json.dumps(_failure(*failure))}\n" for failure in failed))
 
 
@@ -207,13 +203,7 @@ def _failure(document_id: str, reason: str) -> dict[str, str]:
 
 
 class StepCounter:
-    """Counts the calls of a step, and reports each.
-
-    Args:
-        on_step: What to call.
-        step: The name of the step.
-        total: How many calls there are going to be; 0 if that is not known.
-    """
+    """Counts the calls of a step, and reports each."""
 
     def __init__(self, on_step: OnStep, step: str, total: int = 0) -> None:
         self._on_step, self._step, self._total = on_step, step, total
@@ -228,13 +218,7 @@ class StepCounter:
 def with_steps(
     on_outcome: Callable[[Outcome], None], on_step: OnStep, total: int
 ) -> Callable[[Outcome], None]:
-    """Return what calls both for every outcome.
-
-    Args:
-        on_outcome: Called with the outcome.
-        on_step: Called with the step "documents" and how much of it is done.
-        total: How much there is, in the unit of `Outcome.size`.
-    """
+    """Return what calls both for every outcome."""
     count = StepCounter(on_step, "documents", total)
 
     def call_both(outcome: Outcome) -> None:

@@ -91,12 +91,7 @@ class Sync:
             yield source
 
     def remove_vanished(self, store: Store, report: Report) -> None:
-        """Remove the documents that were stored from the source and that it has no more.
-
-        Args:
-            store: Open for writing.
-            report: Takes what was removed, or why it was not.
-        """
+        """Remove the documents that were stored from the source and that it has no more."""
         # As a filter, a name with an asterisk would match others.
         stored = [e.id for e in store.entries() if e.metadata.get(SYNCED_FROM) == self.name]
         report.gone = sorted(set(stored) - self._ids)

@@ -26,11 +26,6 @@ _WAY_OUT = "Index into a new store, or embed all documents again with longembed 
 def verify(store: Store, embed: Embed, size: int = SAMPLE) -> int:
     """Embed some stored documents again, and compare their vectors and units.
 
-    Args:
-        store: The store.
-        embed: Must make the stored vectors, with units if the store has them.
-        size: The most documents to embed; they are spread evenly over the store.
-
     Returns:
         How many documents were compared.
 

@@ -26,14 +26,9 @@ def changed_files(
     changes: Iterable[set[Path]] | None = None,
     **search: Any,
 ) -> Iterator[FoundFiles]:
-    """Yield the files that have changed, whenever some have.
+    """Yield the files that have changed, whenever some have; a change in the store is our own.
 
-    Args:
-        roots: Files and folders.
-        store: A folder whose changes are our own.
-        parser: Reads the files.
-        changes: Sets of paths that have changed; None for what the system reports.
-        **search: The same as for `find_files`.
+    What has changed is told by `changes`, sets of paths, or else by the system.
     """
     for changed in changes_of(roots, store) if changes is None else changes:
         present = [root for root in roots if os.path.lexists(root)]
@@ -48,10 +43,6 @@ def changes_of(paths: Sequence[Path], store: Path) -> Iterator[set[Path]]:
     """Wait for changes under some paths, until somebody interrupts.
 
     A path may vanish and come back, as a drive does that is mounted again.
-
-    Args:
-        paths: Files and folders.
-        store: A folder whose changes are our own.
 
     Yields:
         After each change, or several that come together: the files and folders that changed,

@@ -38,22 +38,14 @@ if TYPE_CHECKING:
 
 
 class LazyTexts(Sequence[str]):
-    """Texts that are fetched when they are asked for, and not kept.
-
-    Args:
-        fetch: A function for each text.
-    """
+    """Texts that are fetched when they are asked for, and not kept."""
 
     def __init__(self, fetch: Sequence[Callable[[], str]]) -> None:
         self._fetch = fetch
 
     @classmethod
     def from_sources(cls, sources: Sequence[Source]) -> LazyTexts:
-        """Return a sample of documents that are going to be indexed.
-
-        Args:
-            sources: All documents; one that cannot be read counts as empty.
-        """
+        """Return a sample of documents that are going to be indexed."""
         return cls([partial(_text_of_source, source) for source in _sample(sources)])
 
     @classmethod
@@ -141,12 +133,6 @@ def whiten_new(
 ) -> Embed | None:
     """Whiten the model of a new index by its first documents.
 
-    Args:
-        resources: Of the index; gets the whitened model.
-        sources: The documents.
-        on_step: The same as for `whiten`.
-        on_message: The same as for `whiten`.
-
     Returns:
         What embeds with it; None if the index exists and is whitened already.
 
@@ -185,15 +171,6 @@ def whiten_stored(
 ) -> tuple[CachedModel, Embed]:
     """Whiten a model for a store that is going to be reindexed with it.
 
-    Args:
-        store: The store.
-        directory: Its folder.
-        model: With the new settings, not whitened.
-        units: The same as for `whiten`.
-        restart: Fit anew even if a reindexing was cut off, which has a whitening already.
-        on_step: The same as for `whiten`.
-        on_message: The same as for `whiten`.
-
     Returns:
         As `whiten`.
     """
@@ -206,11 +183,6 @@ def whiten_stored(
 
 def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> CachedModel | None:
     """Return the whitened model of a reindexing that was cut off: another fit would differ.
-
-    Args:
-        store: The store that is being reindexed.
-        model: With the new settings, not whitened.
-        directory: The store's folder.
 
     Returns:
         None if nothing was begun, or with other settings.

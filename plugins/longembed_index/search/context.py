@@ -101,10 +101,6 @@ Candidate = tuple[Document, RunScores, float]
 def fill(candidates: Sequence[Candidate], measure: Measure) -> Context:
     """Choose passages until a budget is full.
 
-    Args:
-        candidates: The documents.
-        measure: The budget for the whole text of the context.
-
     Returns:
         The context. The document with the best run is first, and the passages of a document are in
         the order of its text.
@@ -173,10 +169,6 @@ class _Selection:
 
         A few words of its beginning say nothing, and are not added.
         Headings and tables of contents are left out; the heading of a passage is before it.
-
-        Args:
-            number: The index of the document.
-            rows: The sentences of the run, of which some may be chosen already.
         """
         before = self.chosen.get(number, [])
         sentences = self._candidates[number][1].sentences
@@ -194,13 +186,7 @@ class _Selection:
         return not new
 
     def add_beginning(self, number: int, first: int, end: int) -> None:
-        """Add the beginning of a run, none of whose sentences fits, cut after a word if it can be.
-
-        Args:
-            number: The index of the document.
-            first: The first sentence of the run.
-            end: The sentence after the last.
-        """
+        """Add the beginning of a run, none of whose sentences fits, cut after a word."""
         document, scores, _ = self._candidates[number]
         row = first + int(np.argmax(scores.sentences.is_content[first:end]))
         start, end = scores.sentences.ranges[row].tolist()

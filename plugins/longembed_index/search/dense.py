@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,22 +25,6 @@ MANY = 1_000
 """Of more documents that meet a filter, the best are looked for among the best of all."""
 
 Vectors = NDArray[np.float32]
-
-
-class DenseQuery(Protocol):
-    """One query's vector, put to the vectors of documents."""
-
-    def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
-        """Return ids of the nearest documents.
-
-        Args:
-            most: How many.
-            among: Only these documents; all without it.
-            where: The filter that led to `among`.
-        """
-
-    def cosines(self, ids: Sequence[str]) -> Floats:
-        """Return the similarities of documents; NaN for those that do not exist."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +44,9 @@ class VectorsInMemory:
         """Return the row of each document."""
         return {document_id: row for row, document_id in enumerate(self.ids)}
 
-    def query(self, vector: Vectors) -> DenseQuery:
-        """Put a query.
-
-        Args:
-            vector: A unit vector, shape (dimensions,).
-        """
-        return _MemoryQuery(self, vector)
-
 
 def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
     """Read the vectors of all documents; return None if they take more bytes than the budget.
-
-    Args:
-        store: The store.
-        budget: The most bytes.
 
     Raises:
         StoreError: If the store cannot be read.
@@ -88,7 +60,9 @@ def load_vectors(store: Store, budget: int = BUDGET) -> VectorsInMemory | None:
     return VectorsInMemory(ids, vectors)
 
 
-class _MemoryQuery:
+class MemoryQuery:
+    """A query's vector, a unit vector, put to the vectors in memory."""
+
     def __init__(self, memory: VectorsInMemory, vector: Vectors) -> None:
         self._memory = memory
         empty = np.empty(0, dtype=np.float32)
@@ -97,6 +71,7 @@ class _MemoryQuery:
         self._cosines = np.append(own, np.float32(np.nan))
 
     def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
+        """Return ids of the nearest documents: of all, or among those that meet the filter."""
         memory, cosines = self._memory, self._cosines
         if among is None:
             return [memory.ids[row] for row in best_first(cosines, most)]
@@ -115,24 +90,20 @@ class _MemoryQuery:
                 return inside[:most]
 
     def cosines(self, ids: Sequence[str]) -> Floats:
+        """Return the similarities of documents; NaN for those that do not exist."""
         missing = len(self._memory.ids)
         rows = [self._memory.rows.get(document_id, missing) for document_id in ids]
         return np.asarray(self._cosines[rows])
 
 
 class StoreQuery:
-    """A query's vector, put to a store that is too large for memory.
-
-    Args:
-        store: The store.
-        vector: A unit vector, shape (dimensions,).
-    """
+    """A query's vector, put to a store that is too large for memory."""
 
     def __init__(self, store: Store, vector: Vectors) -> None:
         self._store, self._vector = store, vector
 
     def candidates(self, most: int, among: Set[str] | None, where: Where | None) -> list[str]:
-        """Return ids of the documents whose vectors are nearest."""
+        """Return ids of the nearest documents: of all, or of those that meet the filter."""
         return [document_id for document_id, _ in self._store.nearest(self._vector, most, where)]
 
     def cosines(self, ids: Sequence[str]) -> Floats:
@@ -140,3 +111,6 @@ class StoreQuery:
         existing, vectors = self._store.vectors(ids)
         cosines = dict(zip(existing, vectors @ self._vector, strict=True)) if existing else {}
         return np.array([cosines.get(document_id, np.nan) for document_id in ids], np.float32)
+
+
+DenseQuery = MemoryQuery | StoreQuery

@@ -52,11 +52,7 @@ def check_keys(store: Store, where: Where) -> None:
 
 
 class FilteredDocuments:
-    """Finds the documents of a store that meet a filter; threads may share it.
-
-    Args:
-        store: The store.
-    """
+    """Finds the documents of a store that meet a filter; threads may share it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,9 +62,6 @@ class FilteredDocuments:
 
     def select(self, where: Where) -> Set[str]:
         """Return ids of the documents that meet a filter, in their order; of all with an empty one.
-
-        Args:
-            where: The filter.
 
         Raises:
             ConfigError: If a condition cannot be understood.
@@ -95,11 +88,7 @@ class FilteredDocuments:
 
 
 class Fields:
-    """The fields of documents, a column for each: different values, and which document has which.
-
-    Args:
-        entries: The documents.
-    """
+    """The fields of documents: a column for each, with its values and who has which."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._ids: list[str] = []

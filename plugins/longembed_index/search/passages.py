@@ -21,12 +21,6 @@ def best_passages(
     """Choose the best runs of a document's sentences that do not overlap, best first.
 
     Neighbouring runs are joined to one passage. Each has its best sentence and its place.
-
-    Args:
-        document: With its text.
-        scores: A query's scores of the runs.
-        most: How many runs to choose.
-        words: About the words of a run.
     """
     of_runs, ends = scores.runs(words), scores.sentences.runs(words).ends
     chosen: list[int] = []
@@ -48,15 +42,7 @@ def best_passages(
 def passage_of(
     document: Document, scores: RunScores, first: int, end: int, score: float
 ) -> Passage:
-    """Return some sentences that stand in a row as a passage.
-
-    Args:
-        document: With its text.
-        scores: A query's scores of its sentences.
-        first: The first sentence.
-        end: The one after the last.
-        score: Of the passage.
-    """
+    """Return some sentences that stand in a row as a passage."""
     ranges = scores.sentences.ranges
     best = ranges[scores.sentence(first, end)].tolist()
     start, stop = int(ranges[first, 0]), int(ranges[end - 1, 1])

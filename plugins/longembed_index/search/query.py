@@ -14,7 +14,6 @@ from longembed_index.search.scores import (
     Floats,
     Scores,
     best_first,
-    dense_scores,
     hybrid_scores,
     lexical_scores,
     with_best_runs,
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
     from longembed_index.document import Passage, Record
-    from longembed_index.lexical.protocol import LexicalIndex, LexicalQuery
-    from longembed_index.search.cache import SentenceCache
     from longembed_index.search.dense import DenseQuery, Vectors
     from longembed_index.search.question import Question
-    from longembed_index.store.protocol import Store, Where
+    from longembed_index.search.sentences import SentenceCache
+    from longembed_index.store.protocol import LexicalIndex, LexicalQuery, Store, Where
 
 _LEAST = 100
 """The least number of candidates by words, and by vectors, in a large store."""
@@ -96,11 +94,7 @@ class Query:
     _runs: dict[str, RunScores] = field(default_factory=dict)
 
     def best(self, k: int) -> tuple[Scores, list[Group]]:
-        """Return the best documents of different texts, best first, and the scores of all.
-
-        Args:
-            k: The most documents.
-        """
+        """Return the best documents of different texts, best first, and the scores of all."""
         most, read = max(k + 1, _LEAST), max(2 * k, _LEAST_READ)
         while True:
             ids, are_all = self._candidates(most)
@@ -112,13 +106,7 @@ class Query:
             most, read = 4 * most, 4 * read
 
     def hits(self, k: int, passages: int, words: int) -> list[Hit]:
-        """Return the best documents of different texts, best first, with their passages.
-
-        Args:
-            k: The most documents.
-            passages: The most passages of each document.
-            words: The approximate number of words of a passage.
-        """
+        """Return the best documents of different texts, best first, with their passages."""
         scores, groups = self.best(k)
         runs = self.runs_of(groups) if passages else {}
         return [
@@ -199,7 +187,8 @@ class Query:
         if self.dense is None:
             assert lexical is not None, "a query has a vector or words"
             return ids, lexical, True
-        dense = dense_scores(self.dense.cosines(ids))
+        cosines = self.dense.cosines(ids)
+        dense = Scores(cosines, {"document_vector": cosines})
         scores = dense if lexical is None else hybrid_scores(dense, lexical, self.weight)
         if self.plain is None or not self.store.info.units:
             return ids, scores, True

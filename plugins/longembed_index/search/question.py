@@ -48,9 +48,15 @@ def parse_question(query: str) -> Question:
         query: Any text; a quote that is not closed means nothing.
 
     Raises:
-        ConfigError: If it is too long, or has too many phrases.
+        ConfigError: If it is not a string, is too long, or has too many phrases.
     """
-    check_length(query)
+    if not isinstance(query, str):
+        raise ConfigError(f"the query must be a string, not {query!r:.80}")
+    if len(query) > MAX_CHARACTERS:
+        raise ConfigError(
+            f"the query has {len(query):,} characters; at most {MAX_CHARACTERS:,} can be searched "
+            "for. Shorten it"
+        )
     phrases: list[str] = []
     parts: list[str] = []
     unclosed: set[str] = set()
@@ -77,17 +83,6 @@ def parse_question(query: str) -> Question:
             "looked for. Leave quotes out"
         )
     return Question(text, distinct)
-
-
-def check_length(query: str) -> None:
-    """Raise `ConfigError` for a query that is not a string, or too long."""
-    if not isinstance(query, str):
-        raise ConfigError(f"the query must be a string, not {query!r:.80}")
-    if len(query) > MAX_CHARACTERS:
-        raise ConfigError(
-            f"the query has {len(query):,} characters; at most {MAX_CHARACTERS:,} can be searched "
-            "for. Shorten it"
-        )
 
 
 def check_query(query: str) -> None:

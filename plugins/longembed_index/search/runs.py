@@ -136,12 +136,7 @@ class RunScores:
         return _highest(words), _highest(cosines)
 
     def sentence(self, first: int, end: int) -> int:
-        """Return the best of some neighbouring sentences; a long one is not worse for its length.
-
-        Args:
-            first: The first sentence.
-            end: The sentence after the last; some sentence before it has content.
-        """
+        """Return the best of some neighbouring sentences, one of which has content."""
         lengths = self.sentences.lengths
         rows = first + np.flatnonzero(self.sentences.is_content[first:end])
         of_rows = None if lengths is None else lengths[rows]

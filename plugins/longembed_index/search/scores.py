@@ -46,15 +46,6 @@ class Scores:
         }
 
 
-def dense_scores(document: Floats) -> Scores:
-    """Return the scores by vectors.
-
-    Args:
-        document: Cosines of the documents' vectors, shape (documents,).
-    """
-    return Scores(document, {"document_vector": document})
-
-
 def lexical_scores(
     ids: Sequence[str], scores: Mapping[str, WordScores], highest: WordScores
 ) -> Scores:
@@ -73,13 +64,7 @@ def lexical_scores(
 
 
 def hybrid_scores(dense: Scores, lexical: Scores, weight: float) -> Scores:
-    """Return the scores by vectors and words.
-
-    Args:
-        dense: By vectors.
-        lexical: By words, of the same documents.
-        weight: The weight of the vectors, from 0 to 1; the words have the rest.
-    """
+    """Return the scores by vectors and words."""
     totals = weight * dense.totals + (1 - weight) * lexical.totals
     return Scores(totals, {**dense.parts, **lexical.parts})
 

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from longembed_index.document import Hit
 from longembed_index.errors import StoreError
-from longembed_index.search.cache import SentenceCache
 from longembed_index.search.context import DOCUMENTS, Measure, fill
-from longembed_index.search.dense import BUDGET, StoreQuery, load_vectors
+from longembed_index.search.dense import BUDGET, MemoryQuery, StoreQuery, load_vectors
 from longembed_index.search.filtered import FilteredDocuments, check_keys
+from longembed_index.search.passages import joined_windows
 from longembed_index.search.query import Query, TextChangedError
 from longembed_index.search.question import Question, check_query
 from longembed_index.search.ranking import CANDIDATES, Ranking
-from longembed_index.search.rerank import rerank
 from longembed_index.search.runs import PASSAGE_WORDS
+from longembed_index.search.sentences import SentenceCache
 from longembed_st.base.fork_gate import ForkSafeLock
 from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longembed_index.document import Context, Document, Hit
-    from longembed_index.lexical.protocol import LexicalIndex
+    from longembed_index.document import Context, Document
     from longembed_index.search.dense import DenseQuery, Vectors, VectorsInMemory
     from longembed_index.search.runs import RunScores
-    from longembed_index.store.protocol import Store, Where
-    from longembed_st.base.reranking import Reranker
+    from longembed_index.store.protocol import LexicalIndex, Store, Where
+    from longembed_st.base.reranking import Reranker, WindowScores
 
 T = TypeVar("T")
 
@@ -39,6 +40,9 @@ FEW = 1_000
 
 TRIES = 20
 """How often a search is repeated because a document that it finds was changed meanwhile."""
+
+_RERANKED_AT_ONCE = 4
+"""Documents between two reports: long ones take seconds each."""
 
 
 class _Turns:
@@ -115,20 +119,10 @@ class Searcher:
     ) -> list[Hit]:
         """Return the documents that answer a question, best first; copies of a text count once.
 
-        Args:
-            question: What is asked.
-            vector: The same as a vector, made as the store's vectors were, shape (dimensions,);
-                None if the ranking is by words alone.
-            k: The most documents.
-            plain: The question as a unit vector to compare with sentence units, shape (width,); the
-                same as `vector` without it.
-            passages: The most passages of each.
-            passage_words: About the words of a passage.
-            where: A filter of the documents; see `longembed_index.store.filters`.
-            ranking: How to rank; the default ranking without it.
-            reranker: Reads the best documents together with the question, and orders them anew.
-            candidates: How many it reads, at least k.
-            on_read: Called while it reads, with how many it has read and is to read.
+        `vector` and `plain` are the question as vectors to compare with documents, shape
+        (dimensions,), and with sentence units, shape (width,); without `plain`, both are the same.
+        Neither is needed if the ranking is by words alone. The other arguments are those of
+        `Index.search`.
 
         Raises:
             ConfigError: If an argument cannot be used, or no document has a key of the filter.
@@ -164,15 +158,7 @@ class Searcher:
         where: Where | None = None,
         ranking: Ranking | None = None,
     ) -> Context:
-        """Return the passages that fill a budget, of all documents together.
-
-        Args:
-            question: What is asked.
-            vector: The same as for `search`.
-            measure: The budget.
-            plain: The same as for `search`.
-            where: The same as for `search`.
-            ranking: The same as for `search`.
+        """Return the passages that fill a budget, of all documents; arguments as for `search`.
 
         Raises:
             ConfigError: For the same reasons as `search`.
@@ -253,7 +239,7 @@ class Searcher:
     def _dense_query(self, vector: Vectors, documents: int) -> DenseQuery:
         fits = documents * vector.nbytes <= self._budget
         vectors = self._vectors_in_memory() if fits else None
-        return StoreQuery(self._store, vector) if vectors is None else vectors.query(vector)
+        return StoreQuery(self._store, vector) if vectors is None else MemoryQuery(vectors, vector)
 
     def _vectors_in_memory(self) -> VectorsInMemory | None:
         """Return all vectors of the store as it is now; None if they do not fit."""
@@ -273,6 +259,44 @@ class Searcher:
             self._too_large = documents if vectors is None else None
             self._vectors = None if vectors is None else (generation, vectors)
             return vectors
+
+
+def rerank(
+    hits: Sequence[Hit],
+    query: str,
+    reranker: Reranker,
+    *,
+    passages: int = 1,
+    on_read: Callable[[int, int], None] | None = None,
+) -> list[Hit]:
+    """Order hits anew, best first, each with the windows that the reranker scores highest.
+
+    Args:
+        hits: From a search. Documents without a visible text keep their order behind all others.
+        query: The query.
+        reranker: A cross-encoder or a late-interaction model.
+        passages: The most passages of each; those of a document that the reranker reads in one
+            window stay as they are.
+        on_read: Called after some documents, with how many were read and are to be read.
+    """
+    readable = [hit for hit in hits if hit.document.text.strip()]
+    scored: list[Hit] = []
+    for start in range(0, len(readable), _RERANKED_AT_ONCE):
+        batch = readable[start : start + _RERANKED_AT_ONCE]
+        windows = reranker.score_windows(query, [hit.document.text for hit in batch])
+        scored += [_with_scores(*pair, passages) for pair in zip(batch, windows, strict=True)]
+        if on_read is not None:
+            on_read(len(scored), len(readable))
+    scored.sort(key=lambda hit: -hit.score)
+    return [*scored, *(hit for hit in hits if not hit.document.text.strip())]
+
+
+def _with_scores(hit: Hit, windows: WindowScores, passages: int) -> Hit:
+    chosen = hit.passages
+    if passages and len(windows.spans) > 1:
+        chosen = joined_windows(windows.spans, windows.scores, hit.document, passages)
+    scores = {**hit.scores, "search": hit.score, "reranker": windows.score}
+    return replace(hit, score=windows.score, scores=scores, passages=chosen)
 
 
 def _unit(vector: Vectors) -> Vectors:

@@ -1,9 +1,11 @@
-"""The sentences of a document, and its runs of neighbouring sentences."""
+"""The sentences of documents, their runs of neighbouring sentences, and a cache of both."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,11 +16,11 @@ from numpy.typing import NDArray
 from longembed_index.documents.places import headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, word_counts
-from longembed_index.documents.transcripts import is_transcript
 from longembed_index.lexical.scores import Floats, Integers
 
 if TYPE_CHECKING:
     from longembed_index.document import Document, Units
+    from longembed_index.store.protocol import Store
 
 _LEADERS = re.compile(r"(?:[.·…][ \u00a0]?){5,}")
 """The dots between a title and its page number in a table of contents."""
@@ -31,6 +33,15 @@ _WORDS_OF_ENTRY = 15
 
 _ROWS = 32
 """Runs whose vectors are summed together, by one product of matrices."""
+
+_TURN = re.compile(r"[ \t]*\[?([^\W_][\w .,'’()/&-]{0,60}?)\]? ?(?::[ \t]+|：[ \t]*)\S")
+"""The beginning of a line at which someone begins to speak."""
+
+_TURNS_EACH = 3
+"""The least turns of a speaker. What begins fewer lines may be a key of a list, for instance."""
+
+_BATCH = 16
+"""Documents that are read together; the text of each may have megabytes."""
 
 
 class Runs(NamedTuple):
@@ -110,11 +121,7 @@ class Sentences:
         return above
 
     def have_content(self, ends: Integers) -> NDArray[np.bool_]:
-        """Return whether some sentence of each run has content, shape (sentences,).
-
-        Args:
-            ends: The sentence after the last of the run from each sentence on.
-        """
+        """Return whether some sentence of each run has content, shape (sentences,)."""
         before = np.append(0, np.cumsum(self.is_content))
         return before[ends] > before[:-1]
 
@@ -129,10 +136,6 @@ class Sentences:
         """Return the sentence at which the text around each run begins, shape (sentences,).
 
         The run is in the middle of this text, unless the document begins or ends before.
-
-        Args:
-            words: The number of words of the runs.
-            around_words: About the number of words of the text around each.
         """
         middles = (self.words[:-1] + self.words[self.runs(words).ends]) / 2
         firsts = np.searchsorted(self.words, middles - around_words / 2)
@@ -202,3 +205,87 @@ def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.b
     leaders = [match.start() for match in _LEADERS.finditer(text)]
     entries = np.diff(np.searchsorted(leaders, ranges), axis=1)[:, 0]
     return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
+
+
+def is_transcript(text: str) -> bool:
+    """Return whether most of a text is turns of speakers, such as "Chair: Good morning."."""
+    # Most lines have no colon: this takes a tenth of the time of the pattern.
+    lines = [line for line in text.splitlines() if ":" in line or "：" in line]
+    speakers = [_speaker(line) for line in lines]
+    turns = Counter(speakers)
+    spoken = sum(
+        len(line)
+        for line, speaker in zip(lines, speakers, strict=True)
+        if speaker and turns[speaker] >= _TURNS_EACH
+    )
+    return 2 * spoken > len(text)
+
+
+def _speaker(line: str) -> str:
+    """Return the speaker's name with which a line begins; empty without one."""
+    match = _TURN.match(line)
+    return match[1] if match and not match[1][0].islower() else ""
+
+
+class _Kept(NamedTuple):
+    """What is kept of one generation of the store.
+
+    Attributes:
+        generation: The generation.
+        sentences: By id.
+        bytes: Of the sentences, by id.
+    """
+
+    generation: int
+    sentences: dict[str, Sentences]
+    bytes: dict[str, int]
+
+
+class SentenceCache:
+    """Reads the sentences of documents that are asked for, and keeps them in memory.
+
+    Threads may share it: at worst, two of them read the same document.
+    """
+
+    def __init__(self, store: Store, budget: int) -> None:
+        self._store, self._budget = store, budget
+        self._kept = _Kept(-1, {}, {})
+        self._last: list[str] = []
+
+    def read(
+        self, ids: Sequence[str], language: str | None, *, units: bool
+    ) -> dict[str, Sentences]:
+        """Return the sentences of documents by id; of those that exist.
+
+        Args:
+            ids: The documents.
+            language: In which they are split, if the store has no sentence units.
+            units: Whether a document without sentence units is left out.
+        """
+        kept = self._kept
+        generation = self._store.generation
+        if kept.generation != generation:
+            kept = self._kept = _Kept(generation, {}, {})
+        missing = [key for key in ids if key not in kept.sentences]
+        for start in range(0, len(missing), _BATCH):
+            part = missing[start : start + _BATCH]
+            records = self._store.get(part, units=True)
+            if not units:
+                having = {record.document.id for record in records}
+                records += self._store.get([key for key in part if key not in having])
+            for record in records:
+                sentences = read_sentences(record.document, record.units, language)
+                sentences = replace(sentences, revision=record.revision)
+                kept.sentences[record.document.id] = sentences
+        read = {key: kept.sentences[key] for key in ids if key in kept.sentences}
+        # Those of the last call have grown meanwhile, by the runs that were asked of them.
+        for key in (*self._last, *read):
+            if key in kept.sentences:
+                kept.bytes[key] = kept.sentences[key].bytes
+        self._last = list(read)
+        # A copy of the values: other threads may add to them.
+        if sum(list(kept.bytes.values())) > self._budget:
+            self._kept = _Kept(generation, {}, {})
+        if units:
+            return {key: each for key, each in read.items() if each.sums is not None}
+        return read

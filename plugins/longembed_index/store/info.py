@@ -50,10 +50,6 @@ class _Stored(BaseModel):
 def info_from_json(text: str, place: Path | str | None = None) -> StoreInfo:
     """Read what `info_to_json` returned.
 
-    Args:
-        text: The JSON.
-        place: Where it is stored, for messages.
-
     Raises:
         StoreError: If it cannot be read.
         ConfigError: If it has settings that must not be acted on.

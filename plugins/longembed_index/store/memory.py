@@ -42,11 +42,7 @@ def _units_of(record: Record) -> Units | None:
 
 
 class MemoryStore:
-    """Records in a dictionary, gone with the process.
-
-    Args:
-        info: The description of the store.
-    """
+    """Records in a dictionary, gone with the process."""
 
     def __init__(self, info: StoreInfo) -> None:
         self.info = info

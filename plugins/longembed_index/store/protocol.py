@@ -1,4 +1,4 @@
-"""What a store must do, and how a package adds a kind of store.
+"""What a store and its index of words must do, and how a package adds a kind of store.
 
 `longembed_index.store.memory` is the shortest store that does all of it, and
 `longembed_index.store.conformance` has the tests that every store must pass.
@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from longembed_index.document import Entry, Record, Units
-    from longembed_index.lexical.protocol import LexicalIndex
+    from longembed_index.lexical.scores import Integers, QueryWeights, TermPlaces, WordScores
     from longembed_st.base.provenance import Provenance
 
 Where = Mapping[str, Any]
@@ -85,7 +85,7 @@ class Store(Protocol):
     def units(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Units]]:
         """Yield the sentence units of documents that have any; of all without `ids`.
 
-        Their vectors are rounded: see `longembed_index.store.units`.
+        Their vectors are rounded: see `longembed_index.store.vectors`.
         """
 
     def nearest(
@@ -118,6 +118,52 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections."""
+
+
+class LexicalQuery(Protocol):
+    """One query, put to the words of documents."""
+
+    @property
+    def weights(self) -> QueryWeights:
+        """Return what the query's terms weigh; `TermPlaces.terms` are indices into them."""
+
+    @property
+    def highest(self) -> WordScores:
+        """Return what `scores` come near to for a document that has every term many times."""
+
+    def candidates(self, most: int, among: Collection[str] | None = None) -> list[str]:
+        """Return ids of documents with words of the query, the likeliest first.
+
+        Args:
+            most: How many.
+            among: Only these documents; all without it.
+        """
+
+    def scores(self, ids: Sequence[str]) -> dict[str, WordScores]:
+        """Return the scores of documents by id; those without words are left out."""
+
+    def places(self, ids: Sequence[str]) -> dict[str, TermPlaces]:
+        """Return where the query's terms stand in documents, by id; of those that exist."""
+
+    def count_in(self, texts: Sequence[str]) -> Integers:
+        """Return how often each of the query's terms is in other texts, shape (texts, terms)."""
+
+
+class LexicalIndex(Protocol):
+    """The words of a store's documents. Methods raise `StoreError` if they fail."""
+
+    @property
+    def language(self) -> str | None:
+        """Return the language of the stemmer and the stop words; None without documents."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+
+    def query(self, text: str) -> LexicalQuery:
+        """Put a query; any text, nothing in it is an operator."""
+
+    def find_phrase(self, phrase: str) -> set[str] | None:
+        """Return documents that may hold a phrase; None if only their texts can tell."""
 
 
 @runtime_checkable

@@ -62,10 +62,7 @@ _UNITS_AT_ONCE = 64
 class SqliteStore:
     """One collection of a SQLite file; see `longembed_index.store.protocol.Store`.
 
-    Args:
-        connections: To the file.
-        collection: The collection's name.
-        state: "current", or "staged" for what is going to replace it.
+    Its state is "current", or "staged" for what is going to replace the current one.
     """
 
     def __init__(self, connections: Connections, collection: str, state: str = "current") -> None:

@@ -20,7 +20,7 @@ from longembed_index.store.stored_values import (
     left_out_to_json,
     make_entry,
 )
-from longembed_index.store.units import pack_units
+from longembed_index.store.vectors import pack_units
 from longembed_st.base.texts import escaped
 from longembed_st.errors import InputError
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
+from longembed_index.store.connections import read_schema
 from longembed_index.store.filters import check_where, matcher
-from longembed_index.store.schema import read_schema
 from longembed_index.store.sqlite_rows import (
     ENTRY_COLUMNS,
     encode_units,

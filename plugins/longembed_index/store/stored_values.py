@@ -12,7 +12,7 @@ import numpy as np
 from longembed_index.document import Entry, Units, plain_left_out
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError
-from longembed_index.store.units import unpack_units
+from longembed_index.store.vectors import unpack_units
 from longembed_st.base.texts import escaped
 
 if TYPE_CHECKING:
@@ -128,10 +128,6 @@ def left_out_from_json(stored: str | None) -> tuple[LeftOut, ...]:
 def checked_vectors(ids: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return stored vectors, each of length 1 or 0.
 
-    Args:
-        ids: Of their documents.
-        vectors: Shape (ids, dimensions).
-
     Raises:
         StoredValueError: If one is not finite, or has another length.
     """
@@ -146,12 +142,6 @@ def checked_vectors(ids: Sequence[str], vectors: NDArray[np.float32]) -> NDArray
 
 def checked_units(document_id: str, characters: int, places: bytes, vectors: bytes) -> Units:
     """Return stored units of a document whose text has so many characters.
-
-    Args:
-        document_id: The document.
-        characters: Of its text.
-        places: Of `pack_units`.
-        vectors: Of `pack_units`.
 
     Raises:
         StoredValueError: If they are not what we write, or end behind the text.

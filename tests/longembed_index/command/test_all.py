@@ -5,41 +5,33 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
+MISTAKES = [
+    (("index", "nowhere", "--store", "STORE"), 1, "nowhere does not exist"),
+    (("index", "docs", "--store", "docs"), 1, "docs is not a store"),
+    (("index", "docs", "--store", "STORE", "--model", "no/model"), 1, "'no/model'"),
+    (("index", "docs", "--store", "STORE", "--model", "MODEL", "-o", "x"), 1, "name=value"),
+    (
+        ("index", "docs", "--store", "STORE", "--model", "MODEL", "--on-overflow", "x"),
+        1,
+        "on_overflow='x'",
+    ),
+    (("index", "docs"), 2, "--store"),
+    (("search", "  ", "--store", "STORE"), 1, "query is blank"),
+    (("search", "q", "--store", "STORE", "-k", "-1"), 2, "-k"),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("index", "nowhere", "--store", "STORE"), 1, "nowhere does not exist"),
-        (("index", "docs", "--store", "docs"), 1, "docs is not a store"),
-        (("index", "docs", "--store", "STORE", "--model", "no/model"), 1, "'no/model'"),
-        (("index", "docs", "--store", "STORE", "--model", "MODEL", "-o", "x"), 1, "name=value"),
-        (
-            ("index", "docs", "--store", "STORE", "--model", "MODEL", "--on-overflow", "x"),
-            1,
-            "on_overflow='x'",
-        ),
-        (("index", "empty", "--store", "STORE", "--model", "MODEL"), 1, "no document"),
-        (("index", "docs"), 2, "--store"),
-        (("search", "q", "--store", "STORE"), 1, "no index in"),
-        (("search", "  ", "--store", "STORE"), 1, "query is blank"),
-        (("search", "q", "--store", "STORE", "-k", "-1"), 2, "-k"),
-    ],
-)
-def test_mistakes_end_in_one_line_and_leave_nothing_behind(
-    run, docs, tmp_path, arguments, code, message
-) -> None:
-    (tmp_path / "empty").mkdir()
+def test_mistakes_end_in_one_line_and_leave_nothing_behind(run, docs, tmp_path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    result = run(*arguments)
-    assert result.exit_code == code
-    assert message in result.stderr
-    assert "Traceback" not in result.output
-    if code == 1:
-        assert len(result.complaints.strip().splitlines()) == 1
-        assert result.complaints.startswith("Error: ")
-    assert sorted(tmp_path.rglob("*")) == before
+    for arguments, code, message in MISTAKES:
+        result = run(*arguments)
+        assert result.exit_code == code
+        assert message in result.stderr
+        assert "Traceback" not in result.output
+        if code == 1:
+            assert len(result.complaints.strip().splitlines()) == 1
+            assert result.complaints.startswith("Error: ")
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_help_teaches_with_an_example(run) -> None:

@@ -96,12 +96,6 @@ def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_p
     assert found["where is the cat"]["passages"][0]["page"] in (1, 2)
     shown = " ".join(run("search", "where is the cat", "--store", "STORE").stdout.split())
     assert "1. Year in review a.pptx" in shown
-    (folder / "b.md").rename(folder / "e.md")
-    (folder / "d.json").rename(folder / "f.json")
-    moved = run("index", folder, "--store", "STORE")
-    assert row(moved, "of these moved, not embedded again") == "2"
-    assert hits(run("search", "money of the town", "--store", "STORE", "--json"))[0] == "On budgets"
-    assert hits(run("search", '"crêpe"', "--store", "STORE", "--json")) == ["f.json"]
 
 
 def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
@@ -240,14 +234,6 @@ def test_the_store_remembers_its_settings(run, docs) -> None:
         assert named in result.stderr
         assert "Traceback" not in result.stderr
     assert run("index", docs, "--store", "STORE", "--on-overflow", "error").exit_code == 0
-
-
-def test_a_store_where_nothing_could_be_stored_is_empty(run, tmp_path) -> None:
-    (tmp_path / "empty.txt").write_text("")
-    assert run("index", "empty.txt", "--store", "STORE", "--model", "MODEL").exit_code == 0
-    result = run("search", "q", "--store", "STORE")
-    assert result.exit_code == 1
-    assert "is empty" in result.stderr
 
 
 def test_mistakes_are_named_before_a_model_is_loaded(run, docs) -> None:

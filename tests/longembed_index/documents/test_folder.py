@@ -73,34 +73,34 @@ def test_a_place_that_is_not_a_folder_is_refused(folder) -> None:
 ROWS = [{"text": "one\u2028line\u0085still"}, {"text": "zwölf"}]
 
 
-@pytest.mark.parametrize(("suffix", "end"), [(".jsonl", "\r\n"), (".jsonl.gz", "\n")])
-def test_rows_come_with_their_places(tmp_path, suffix, end) -> None:
-    path = tmp_path / f"rows{suffix}"
-    data = (end + end.join(json.dumps(row, ensure_ascii=False) for row in ROWS) + end).encode()
-    path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
-    assert list(jsonl_rows(path)) == [
-        (f"{path}, line 2", ROWS[0]),
-        (f"{path}, line 3", ROWS[1]),
-    ]
+def test_rows_come_with_their_places(tmp_path) -> None:
+    for suffix, end in [(".jsonl", "\r\n"), (".jsonl.gz", "\n")]:
+        path = tmp_path / f"rows{suffix}"
+        data = b"\xef\xbb\xbf" * (suffix == ".jsonl")
+        data += (end + end.join(json.dumps(row, ensure_ascii=False) for row in ROWS) + end).encode()
+        path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+        assert list(jsonl_rows(path)) == [
+            (f"{path}, line 2", ROWS[0]),
+            (f"{path}, line 3", ROWS[1]),
+        ]
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "reason"),
-    [
-        ("a.jsonl", b'{"a": 1}\n{"a": \n', r"a\.jsonl, line 2: no valid JSON"),
-        ("a.jsonl", b"{}\n\n[1]\n", r"a\.jsonl, line 3: a JSON object is expected, not a list"),
-        ("a.jsonl", b'{"a": "\xe9"}', r"a\.jsonl cannot be read"),
-        ("a.jsonl.gz", b"no gzip", r"a\.jsonl\.gz cannot be read"),
-        ("a.jsonl.gz", gzip.compress(b"{}\n" * 99, mtime=0)[:15] + b"\0" * 20, r"cannot be read"),
-    ],
-)
-def test_lines_and_files_that_cannot_be_read_are_named(tmp_path, name, data, reason) -> None:
-    path = tmp_path / name
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=reason):
-        list(jsonl_rows(path))
+UNREADABLE = [
+    ("a.jsonl", b'{"a": 1}\n{"a": \n', r"a\.jsonl, line 2: no valid JSON"),
+    ("a.jsonl", b"{}\n\n[1]\n", r"a\.jsonl, line 3: a JSON object is expected, not a list"),
+    ("a.jsonl", b'{}\n{"a": ' + b"[" * 100_000, r"a\.jsonl, line 2: no valid JSON"),
+    ("a.jsonl", b'{"a": ' + b"1" * 5_000 + b"}", r"a\.jsonl, line 1: no valid JSON"),
+    ("a.jsonl", b'{"a": "\xe9"}', r"a\.jsonl cannot be read"),
+    ("a.jsonl.gz", b"no gzip", r"a\.jsonl\.gz cannot be read"),
+    ("a.jsonl.gz", gzip.compress(b"{}\n" * 99, mtime=0)[:15] + b"\0" * 20, r"cannot be read"),
+]
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
+def test_lines_and_files_that_cannot_be_read_are_named(tmp_path) -> None:
+    for name, data, reason in UNREADABLE:
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=reason):
+            list(jsonl_rows(path))
     with pytest.raises(InputError, match=r"nowhere\.jsonl cannot be read"):
         list(jsonl_rows(tmp_path / "nowhere.jsonl"))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from office_files import make_pages
-
-from longembed_index.documents.formats.html import read_html
-from longembed_index.documents.formats.pdf import read_pdf
 from longembed_index.documents.places import place_in
 
 GUIDE = """---
@@ -45,12 +41,6 @@ def test_only_markdown_has_headings() -> None:
         assert heading(GUIDE, "last", name) is None
 
 
-def test_a_web_page_has_the_headings_of_its_markdown() -> None:
-    text = read_html(b"<h1>Towns</h1><p>all towns</p><h2>Harbours</h2><p>ships lie here</p>").text
-    assert heading(text, "ships", "page.HTML") == "Harbours"
-    assert heading(text, "all towns", "page.html") == "Towns"
-
-
 def test_pages_end_with_form_feeds() -> None:
     text = "one\ftwo\fthree"
     assert [place_in(text, text.index(word), "x.pdf").page for word in ("one", "two", "three")] == [
@@ -59,11 +49,6 @@ def test_pages_end_with_form_feeds() -> None:
         3,
     ]
     assert place_in("no pages", 3, "x.pdf").page is None
-
-
-def test_the_pages_of_a_pdf() -> None:
-    text = read_pdf(make_pages(["first page"], ["second page"], ["third page"])).text
-    assert [place_in(text, text.index(w), "a.pdf").page for w in ("first", "third")] == [1, 3]
 
 
 def test_the_share_counts_characters() -> None:

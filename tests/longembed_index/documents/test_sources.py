@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from faulty import ANYTHING, Unwell
+from faulty import Unwell
 
 from longembed_index.document import Document
 from longembed_index.documents.files import find_files
@@ -42,13 +42,6 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(file) -> None:
     os.mkfifo(file.path)
     with pytest.raises(InputError, match="no longer a regular file"):
         file.content()
-
-
-def test_whatever_a_reader_raises_is_a_failure_of_its_document() -> None:
-    for error in ANYTHING:
-        with pytest.raises(InputError, match=f"cannot be read: {type(error).__name__}") as caught:
-            parsed_of(Unwell(error), b"content")
-        assert "\n" not in str(caught.value)
 
 
 def test_what_is_meant_to_go_further_does() -> None:

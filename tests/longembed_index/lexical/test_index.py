@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
+import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from word_stores import QUERY, in_child, records, scores_of, store_of, updated
+from word_stores import PLAIN, QUERY, in_child, records, scores_of, store_of, updated
 from zipf import text
 
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.errors import StoreError, StoreWarning
 from longembed_index.lexical.file import WordFile
-from longembed_index.lexical.index import WordIndex, missing_and_stale
+from longembed_index.lexical.index import WordIndex
 from longembed_index.lexical.tables import create_schema
 from longembed_index.store.conformance import INFO
 from longembed_index.store.connections import DiskError
+from longembed_index.store.sqlite import SqliteStores
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
 # Following the store.
-
-
-def test_missing_and_stale() -> None:
-    stored = {"same": "1", "changed": "2", "new": "3"}
-    indexed = {"same": "1", "changed": "1", "gone": "4"}
-    assert missing_and_stale(stored, indexed) == (["changed", "new"], ["changed", "gone"])
 
 
 def test_an_index_that_followed_equals_a_fresh_one(tmp_path, texts) -> None:
@@ -333,3 +333,62 @@ def test_a_folder_without_permission(store, monkeypatch) -> None:
         assert sorted(folder.iterdir()) == before
         assert list(Path(name).glob("longembed-*/longembed.words.*"))
         folder.chmod(0o755)
+
+
+# Other processes.
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from longembed_index.lexical import index
+from longembed_index.store.sqlite import SqliteStores
+
+index._DOCUMENTS_AT_ONCE = 5
+folder = Path(sys.argv[1])
+store = SqliteStores().open(folder, "documents", create=None, write=False)
+print("begun", flush=True)
+index.WordIndex(folder, "documents").update(store)
+"""
+
+
+@pytest.mark.slow
+def test_kills_lose_nothing(tmp_path) -> None:
+    draw = random.Random(3)
+    store = SqliteStores().open(tmp_path, "documents", create=PLAIN, write=True)
+    now: dict[str, str] = {}
+    kills = 0
+    for step in range(40):
+        changed = {f"id {draw.randrange(60)}": text(50 * step + n, 400) for n in range(20)}
+        gone = draw.sample(sorted(now.keys() - changed), min(5, len(now.keys() - changed)))
+        store.write(records(changed), delete=gone)
+        now = {key: value for key, value in (now | changed).items() if key not in gone}
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        time.sleep(draw.random() * 0.3)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    words = updated(tmp_path, store)
+    fresh = updated(tmp_path / "fresh", store)
+    assert kills
+    assert len(words) == len(now)
+    expected = scores_of(fresh, now)
+    for key, score in scores_of(words, now).items():
+        assert score == pytest.approx(expected[key])
+    assert words.query(QUERY).candidates(20) == fresh.query(QUERY).candidates(20)
+    store.close()
+
+
+def test_two_that_update_at_once_agree(tmp_path, store, texts, monkeypatch) -> None:
+    monkeypatch.setattr("longembed_index.lexical.index._DOCUMENTS_AT_ONCE", 3)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: updated(tmp_path, store), range(3)))
+    words = updated(tmp_path, store)
+    assert len(words) == len(texts)
+    fresh = updated(tmp_path / "fresh", store)
+    for key, score in scores_of(words, texts).items():
+        assert score == pytest.approx(scores_of(fresh, texts)[key])

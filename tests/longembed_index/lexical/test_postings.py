@@ -8,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from reference.bm25 import bm25
 
 from longembed_index.lexical.postings import (
     STATEMENTS,
@@ -18,9 +17,7 @@ from longembed_index.lexical.postings import (
     read_occurrences,
     read_postings,
     remove_postings,
-    score_postings,
 )
-from longembed_index.lexical.scores import idf
 
 TERMS = range(1, 31)
 
@@ -102,23 +99,6 @@ def test_segments_stay_few(connection) -> None:
     assert stored(connection) == counted(documents)
     (segments,) = connection.execute("SELECT count(*) FROM segments").fetchone()
     assert segments < 32
-
-
-def test_scores_are_those_of_the_formula(connection) -> None:
-    draw = random.Random(2)
-    documents = {number: text(draw) for number in range(1, 60)}
-    add(connection, documents)
-    query = [3, 7, 29]
-    containing = [float(len(counted(documents)[term])) for term in query]
-    weights = idf(np.array(containing), len(documents))
-    average = sum(map(len, documents.values())) / len(documents)
-    numbers, scores = score_postings(connection, query, weights, average)
-    expected = bm25(query, [terms.tolist() for terms in documents.values()])
-    every = np.zeros(len(documents))
-    every[numbers - 1] = scores
-    np.testing.assert_allclose(every, expected, atol=1e-12)
-    assert (scores > 0).all()
-    assert score_postings(connection, [], np.zeros(0), 1.0)[0].tolist() == []
 
 
 @pytest.mark.parametrize("count", [255, 256, 70_000])

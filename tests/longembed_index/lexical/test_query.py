@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -161,19 +160,6 @@ def test_a_phrase_across_long_documents(tmp_path) -> None:
     assert words.find_phrase("red house") == {"a"}
     assert words.find_phrase("filler red") == {"a"}
     assert words.find_phrase("filler " * 300) == {"a", "b"}
-
-
-def test_places_are_those_in_the_text(words, texts) -> None:
-    query = words.query(QUERY)
-    places = query.places([*texts, "nobody"])
-    assert places.keys() == texts.keys()
-    for key, text in texts.items():
-        of_text = places[key]
-        starts = [match.start() for match in re.finditer(r"\S+", text)]
-        assert of_text.starts.tolist() == starts
-        asked = [start for start in starts if text[start:].split()[0] in QUERY.split()]
-        assert of_text.characters.tolist() == asked
-        assert len(set(of_text.terms)) == len(set(QUERY.split()) & set(text.split()))
 
 
 def test_the_places_of_terms_are_where_they_stand(tmp_path) -> None:

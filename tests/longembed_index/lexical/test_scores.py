@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.bm25 import passages
 
 from longembed_index.lexical.packing import (
     pack_starts,
@@ -16,25 +15,12 @@ from longembed_index.lexical.packing import (
 from longembed_index.lexical.scores import (
     STEP,
     WINDOW,
-    QueryWeights,
-    WordScores,
     distinct,
-    document_scores,
-    idf,
     window_count,
-    window_lengths,
     windows_of,
 )
 
-NOTHING = WordScores(0.0, 0.0)
 LENGTHS = [0, 1, STEP, STEP + 1, WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + STEP, 2_000]
-
-
-def test_windows_are_those_of_the_reference() -> None:
-    for length in LENGTHS:
-        expected = [len(part) for part in passages(["x"] * length, WINDOW, STEP)]
-        assert window_lengths(length).tolist() == expected
-        assert window_count(length) == len(expected)
 
 
 def test_windows_of_several_texts_are_counted_on() -> None:
@@ -47,18 +33,6 @@ def test_windows_of_several_texts_are_counted_on() -> None:
     assert (owners[windows] == texts[indices]).all()
     # What is beside the row is in no passage.
     assert windows_of(np.array([5]), np.array([0]), np.array([5]))[0].tolist() == []
-
-
-def test_no_documents_have_no_scores() -> None:
-    weights = QueryWeights(np.zeros(0, np.int32), np.zeros(0), np.zeros(0), 0.0, 0.0, NOTHING)
-    none = np.zeros(0, dtype=np.int64)
-    assert [part.tolist() for part in document_scores(weights, none, none, none, none)] == [[], []]
-    scores = document_scores(weights, np.array([0]), none, none, none)
-    assert [part.tolist() for part in scores] == [[0.0], [0.0]]
-
-
-def test_idf_is_never_negative() -> None:
-    assert (idf(np.arange(1.0, 11), 10) > 0).all()
 
 
 @given(st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**31 - 1))))

@@ -9,8 +9,6 @@ from index_fakes import FakeModel, embed_with
 
 from longembed_index.maintain.embedding import (
     Embedded,
-    batches,
-    embed_distinct,
     embedder_of,
     encode_query,
     makes_units,
@@ -60,12 +58,6 @@ def test_a_vector_that_is_not_finite_is_an_error(units, monkeypatch) -> None:
     assert isinstance(good, Embedded)
     assert isinstance(bad, ModelError)
     assert "not finite" in str(bad)
-
-
-def test_equal_texts_are_embedded_once() -> None:
-    model = FakeModel()
-    results = embed_distinct(embed_with(model), ["a", "b", "a"])
-    assert (model.calls, list(results)) == ([["a", "b"]], ["a", "b"])
 
 
 def test_units_come_with_the_vector_of_their_document(minilm) -> None:
@@ -134,7 +126,3 @@ def test_a_whitening_is_looked_for_beside_its_store(tmp_path) -> None:
     assert with_whitening_beside(stored, tmp_path).settings.whitening == str(file.resolve())
     plain = replace(stored, settings=ModelSettings(model_name="a"))
     assert with_whitening_beside(plain, tmp_path) == plain
-
-
-def test_batches_keep_the_order_and_leave_nothing_out() -> None:
-    assert list(batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]

@@ -122,7 +122,7 @@ def test_equal_contents_of_two_batches_are_embedded_once(store, model, embed, tm
 def test_a_document_without_valid_text_is_named_and_not_stored(store, minilm) -> None:
     texts = {"empty": "", "blank": "\u200b\ufeff \n\t\0", "bad": "bad \ud800 text"}
     documents = sources(good="fine", **texts)
-    report = ingest(documents, store, embedder_of(minilm, units=False))
+    report = ingest(documents, store, embedder_of(minilm, units=True))
     assert texts_of(store) == {"good": "fine"}
     reasons = dict(report.failed)
     assert reasons.keys() == texts.keys()
@@ -270,7 +270,7 @@ def test_a_moved_folder_is_not_embedded_again(with_units, model, docs) -> None:
         old = before[str(docs / "old" / f"{number}.txt")]
         new = after[str(docs / "older" / f"{number}.txt")]
         assert str(docs / "old" / f"{number}.txt") not in after
-        assert new.document.title == f"{number}.txt"
+        assert new.document.title == f"{number}.txt", "the name of the new file"
         assert (new.document.text, new.coverage) == (old.document.text, old.coverage)
         np.testing.assert_allclose(new.vector, old.vector, atol=1e-6)
         np.testing.assert_allclose(new.units.vectors, old.units.vectors, atol=1e-6)

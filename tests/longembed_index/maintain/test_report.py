@@ -5,8 +5,6 @@ import json
 from longembed_index.maintain.report import (
     Outcome,
     Report,
-    StepCounter,
-    with_steps,
     write_failures,
 )
 
@@ -33,15 +31,3 @@ def test_failures_are_written_as_json_lines(tmp_path) -> None:
     assert rows[1] == {"document": "é\udce9", "reason": "has no text"}
     write_failures(path, [])
     assert path.read_text() == ""
-
-
-def test_steps_are_counted() -> None:
-    seen = []
-    count = StepCounter(lambda *step: seen.append(step), "words")
-    count()
-    count(2)
-    assert seen == [("words", 1, 0), ("words", 3, 0)]
-    outcomes = []
-    call = with_steps(outcomes.append, lambda *step: seen.append(step), 30)
-    call(Outcome("a", "added", 10))
-    assert (outcomes[0].id, seen[-1]) == ("a", ("documents", 10, 30))

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.search import dense
-from longembed_index.search.dense import StoreQuery, VectorsInMemory, load_vectors
+from longembed_index.search.dense import MemoryQuery, StoreQuery, load_vectors
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -32,35 +31,14 @@ def store() -> MemoryStore:
     return store
 
 
-@pytest.fixture(params=["memory", "store"])
-def query(request, store):
-    if request.param == "memory":
-        return load_vectors(store).query(QUERY)
-    return StoreQuery(store, QUERY)
-
-
-def test_cosines_by_hand(query) -> None:
-    cosines = query.cosines(["c", "nobody", "a", "b"])
-    assert cosines == pytest.approx([0, np.nan, 0.6, 0.8], nan_ok=True)
-
-
-def test_the_nearest_among_some(query) -> None:
-    assert query.candidates(2, None, None) == ["b", "a"]
-    where = {"id": ["c", "a", "nobody"]}
-    assert query.candidates(9, dict.fromkeys(["a", "c", "nobody"]).keys(), where) == ["a", "c"]
-
-
-@pytest.mark.parametrize("selected", [1, 3, 20, 40])
-def test_the_nearest_of_many_that_meet_a_filter(monkeypatch, selected) -> None:
-    draw = np.random.default_rng(0)
-    vectors = draw.standard_normal((40, 3)).astype(np.float32)
-    ids = [f"{number:02}" for number in range(40)]
-    query = VectorsInMemory(ids, vectors).query(QUERY)
-    among = dict.fromkeys(sorted(draw.choice(ids, selected, replace=False).tolist())).keys()
-    expected = query.candidates(5, among, None)
-    monkeypatch.setattr(dense, "MANY", 0)
-    assert query.candidates(5, among, None) == expected
-    assert len(expected) == min(5, selected)
+def test_similarities_and_the_nearest_by_hand(store) -> None:
+    for query in (MemoryQuery(load_vectors(store), QUERY), StoreQuery(store, QUERY)):
+        cosines = query.cosines(["c", "nobody", "a", "b"])
+        assert cosines == pytest.approx([0, np.nan, 0.6, 0.8], nan_ok=True)
+        assert query.candidates(2, None, None) == ["b", "a"]
+        where = {"id": ["c", "a", "nobody"]}
+        among = dict.fromkeys(["a", "c", "nobody"]).keys()
+        assert query.candidates(9, among, where) == ["a", "c"]
 
 
 def test_vectors_beyond_the_budget_are_not_kept(store) -> None:
@@ -71,6 +49,6 @@ def test_vectors_beyond_the_budget_are_not_kept(store) -> None:
 
 def test_an_empty_store_has_no_candidates(store) -> None:
     store.write([], delete=["a", "b", "c"])
-    query = load_vectors(store).query(QUERY)
+    query = MemoryQuery(load_vectors(store), QUERY)
     assert query.candidates(5, None, None) == []
     assert len(query.cosines([])) == 0

@@ -17,20 +17,8 @@ from longembed_st.base.settings import ModelSettings
 from longembed_st.errors import ConfigError
 
 VALUES = [
-    1,
-    1.0,
-    True,
-    "1",
-    "true",
-    None,
-    2019,
-    2020.5,
-    "2020",
-    "é",
-    "e\u0301",
-    [1, "b"],
-    ["b"],
-    [],
+    *(1, 1.0, True, "1", "true", None, 2019, 2020.5, "2020", "é", "e\u0301"),
+    *([1, "b"], ["b"], []),
 ]
 WHERE = [
     {"a": 1},
@@ -72,11 +60,11 @@ def store() -> CountingStore:
     return store
 
 
-@pytest.mark.parametrize("where", WHERE)
-def test_fields_give_the_documents_that_match(store, where) -> None:
-    expected = [entry.id for entry in store.entries() if matches(entry.fields, where)]
-    assert Fields(store.entries()).select(where) == expected
-    assert len(expected) < 60
+def test_fields_give_the_documents_that_match(store) -> None:
+    for where in WHERE:
+        expected = [entry.id for entry in store.entries() if matches(entry.fields, where)]
+        assert Fields(store.entries()).select(where) == expected
+        assert len(expected) < 60
 
 
 def test_fields_are_read_once_after_some_filters_and_again_of_another_generation(store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher
 from longembed_index.search.dense import BUDGET
 from longembed_index.search.question import Question
-from longembed_index.search.ranking import MODES, Ranking
+from longembed_index.search.ranking import MODES, Mode, Ranking
 from longembed_index.search.searcher import Searcher
 from longembed_index.store.filters import matches
 from longembed_index.store.memory import MemoryStore
@@ -61,11 +62,15 @@ def random_records(draw: random.Random) -> list[Record]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", range(12))
-def test_a_search_gives_what_loops_give(tmp_path, mode, seed) -> None:
+def test_a_search_gives_what_loops_give(tmp_path_factory, mode) -> None:
+    for seed in range(12):
+        assert_as_loops_give(tmp_path_factory.mktemp("words"), mode, seed)
+
+
+def assert_as_loops_give(folder: Path, mode: Mode, seed: int) -> None:
     draw = random.Random(seed)
     records = random_records(draw)
-    store, words = MemoryStore(INFO), WordIndex(tmp_path, "documents")
+    store, words = MemoryStore(INFO), WordIndex(folder, "documents")
     store.write(records)
     words.update(store)
     vector = unit(draw, DIMENSIONS)
@@ -108,8 +113,12 @@ def assert_equal(hits, expected) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", range(8))
-def test_candidates_grow_until_there_are_enough(tmp_path, monkeypatch, seed, mode) -> None:
+def test_candidates_grow_until_there_are_enough(tmp_path_factory, monkeypatch, mode) -> None:
+    for seed in range(8):
+        assert_enough(tmp_path_factory.mktemp("words"), monkeypatch, mode, seed)
+
+
+def assert_enough(folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, seed: int) -> None:
     draw = random.Random(seed)
     least, least_read = draw.choice([(1, 1), (3, 2), (2, 20)])
     monkeypatch.setattr(searcher, "FEW", 0)
@@ -121,7 +130,7 @@ def test_candidates_grow_until_there_are_enough(tmp_path, monkeypatch, seed, mod
     monkeypatch.setattr("longembed_index.lexical.tables._LISTS", 100)
     by_id = {each.document.id: each for each in [*random_records(draw), *random_records(draw)]}
     records = list(by_id.values())
-    store, words = MemoryStore(INFO), WordIndex(tmp_path, "documents")
+    store, words = MemoryStore(INFO), WordIndex(folder, "documents")
     store.write(records)
     words.update(store)
     vector = unit(draw, DIMENSIONS)

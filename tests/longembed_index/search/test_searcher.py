@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import itertools
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,13 +13,13 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.document import Record
+from longembed_index.document import Document, Hit, Passage, Record
 from longembed_index.errors import StoreError
 from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher as module
 from longembed_index.search.question import parse_question
 from longembed_index.search.ranking import Ranking
-from longembed_index.search.searcher import TRIES, Searcher
+from longembed_index.search.searcher import TRIES, Searcher, rerank
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -151,26 +150,27 @@ def test_without_spans_windows_of_words_are_the_passages(store, searcher) -> Non
     assert search(searcher, "needle", mode="dense")[0].passages == ()
 
 
-@pytest.mark.parametrize(
-    ("mode", "large"), [("hybrid", False), ("hybrid", True), ("dense", True), ("lexical", False)]
-)
-def test_phrases_and_filters_hold_for_both_sides(store, searcher, monkeypatch, mode, large) -> None:
-    monkeypatch.setattr(module, "FEW", 0 if large else 1_000)
+def test_phrases_and_filters_hold_for_both_sides(store, searcher, monkeypatch) -> None:
     fruit(store)
-
-    def answers(query: str, **options) -> set[str]:
-        return set(ids(search(searcher, query, X + Y, mode=mode, **options)))
-
-    assert answers('"green apple"') == {"one"}
-    assert answers('"GREEN   apple" bb') == {"one"}
-    assert answers('"apple green"') == {"three"}
-    assert answers('"green" "cc"') == {"two", "three"}
-    assert answers('"apples green"') == {"three"}, "another form of the word"
-    assert answers('"green apples green"') == set()
-    assert answers("green", where={"id": "t*"}) == {"two", "three"}
-    assert answers('"green" apple', where={"year": 2019}) == {"one", "two"}
-    assert answers("green", where={"year": {"gt": 2019}}) == {"three"}
-    assert answers("green", where={"year": 1999}) == set()
+    sides = (("hybrid", False), ("hybrid", True), ("dense", True), ("lexical", False))
+    for (mode, is_large), (query, where, expected) in itertools.product(
+        sides,
+        (
+            ('"green apple"', None, {"one"}),
+            ('"GREEN   apple" bb', None, {"one"}),
+            ('"apple green"', None, {"three"}),
+            ('"green" "cc"', None, {"two", "three"}),
+            ('"apples green"', None, {"three"}),  # Another form of the word.
+            ('"green apples green"', None, set()),
+            ("green", {"id": "t*"}, {"two", "three"}),
+            ('"green" apple', {"year": 2019}, {"one", "two"}),
+            ("green", {"year": {"gt": 2019}}, {"three"}),
+            ("green", {"year": 1999}, set()),
+        ),
+    ):
+        monkeypatch.setattr(module, "FEW", 0 if is_large else 1_000)
+        hits = search(searcher, query, X + Y, mode=mode, where=where)
+        assert set(ids(hits)) == expected, (mode, is_large, query)
 
 
 def test_a_phrase_of_stop_words_is_found(store, searcher, small_steps) -> None:
@@ -180,33 +180,23 @@ def test_a_phrase_of_stop_words_is_found(store, searcher, small_steps) -> None:
         assert ids(search(searcher, 'apple "of the"', k=3, mode=mode)) == ["last"]
 
 
-def test_a_filter_that_no_document_can_meet_is_a_typing_error(store, searcher) -> None:
-    fruit(store)
-    with pytest.raises(ConfigError, match=r"no document has the field 'yaer'; .* windows, year"):
-        search(searcher, "green", where={"yaer": 2019})
-    with pytest.raises(ConfigError, match="'year'"):
-        search(searcher, "green", where={"year": {"above": 2019}})
-
-
-@pytest.mark.parametrize(
-    ("mode", "budget"), [("hybrid", module.BUDGET), ("dense", 0), ("lexical", module.BUDGET)]
-)
-def test_copies_hide_nothing(store, searcher, small_steps, mode, budget) -> None:
+def test_copies_hide_nothing(store, searcher, small_steps) -> None:
     copies(store, 250)
-    searcher = Searcher(store, searcher._words, budget=budget)
-    hits = search(searcher, "green apple", k=6, mode=mode)
-    assert ids(hits)[0] == "copy 000"
-    assert hits[0].copies == tuple(f"copy {n:03}" for n in range(1, 250))
-    assert set(ids(hits)[1:]) == {f"other {n}" for n in range(5)}
-    (first,) = search(searcher, "green apple", k=1, mode=mode)
-    assert len(first.copies) == 249
-    assert search(searcher, "green", k=2, mode=mode, where={"id": "copy 0*"})[0].copies[-1] == (
-        "copy 099"
-    )
+    for mode in RANKINGS:
+        hits = search(searcher, "green apple", k=6, mode=mode)
+        assert ids(hits)[0] == "copy 000"
+        assert hits[0].copies == tuple(f"copy {n:03}" for n in range(1, 250))
+        assert set(ids(hits)[1:]) == {f"other {n}" for n in range(5)}
+        (first,) = search(searcher, "green apple", k=1, mode=mode)
+        assert len(first.copies) == 249
+        (first, *_) = search(searcher, "green", k=2, mode=mode, where={"id": "copy 0*"})
+        assert first.copies[-1] == "copy 099"
 
 
 def test_as_many_as_asked_are_found_in_a_large_store(store, searcher) -> None:
     store.write([record(f"{n:04}", f"apple {n}", [1, n / 100, 1]) for n in range(1_200)])
+    from_the_store = Searcher(store, searcher._words, budget=0)
+    assert len(search(from_the_store, "apple", k=500, mode="dense")) == 500
     for mode in RANKINGS:
         assert len(search(searcher, "apple", k=500, mode=mode)) == 500
         assert len(search(searcher, "apple", k=2_000, mode=mode)) == 1_200
@@ -351,46 +341,68 @@ def test_a_document_without_a_run_of_the_words_is_no_answer(store, searcher) -> 
     assert search(searcher, "submarine", mode="dense")[0].is_answer, "vectors do not tell"
 
 
-class ByLength:
-    """The shorter, the better."""
+class ShortestFirst:
+    """The shorter, the better; every ten characters are a window, the last the best."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
 
     def score_windows(self, query: str, documents: list[str]) -> list[WindowScores]:
         self.read += documents
-        return [WindowScores(-len(text), np.zeros(1), [(0, len(text))]) for text in documents]
+        scores = []
+        for text in documents:
+            spans = [(start, min(start + 10, len(text))) for start in range(0, len(text), 10)]
+            scores.append(WindowScores(-float(len(text)), np.arange(len(spans)), spans))
+        return scores
+
+
+def hit(name: str, text: str, score: float = 0.5) -> Hit:
+    return Hit(Document(name, text), score, (Passage(0, 2, text[:2], score),), {"best_span": score})
+
+
+def test_the_order_is_the_rerankers_and_the_passage_its_best_window() -> None:
+    reports = []
+    hits = [hit(f"{n}", "abcdefghijklmnopqrstuvwxyz"[: 26 - n], 1 - n / 100) for n in range(9)]
+    hits.insert(0, hit("blank", " "))
+    reranker = ShortestFirst()
+    reranked = rerank(hits, "q", reranker, on_read=lambda read, of: reports.append((read, of)))
+    assert [each.document.id for each in reranked] == [*"876543210", "blank"]
+    assert " " not in reranker.read
+    assert reports == [(4, 9), (8, 9), (9, 9)]
+    best = reranked[0]
+    assert best.score == -18
+    assert best.scores == {"best_span": 0.92, "search": 0.92, "reranker": -18}
+    assert [(part.start, part.end, part.text) for part in best.passages] == [(10, 18, "klmnopqr")]
+    assert reranked[-1] is hits[0]
+
+
+def test_no_passages_are_added_where_none_are_wanted() -> None:
+    without = replace(hit("a", "x" * 35), passages=())
+    (reranked,) = rerank([without], "q", ShortestFirst(), passages=0)
+    assert reranked.passages == ()
+
+
+def test_a_document_of_one_window_keeps_the_passage_of_the_search() -> None:
+    (reranked,) = rerank([hit("a", "short")], "q", ShortestFirst())
+    assert reranked.passages == hit("a", "short").passages
 
 
 def test_a_reranker_reads_the_candidates(store, searcher) -> None:
     fruit(store)
     for k, candidates, read in ((1, 2, 2), (3, 1, 3), (1, 50, 4)):
-        reranker = ByLength()
+        reranker = ShortestFirst()
         hits = search(
             searcher, "apple", k=k, reranker=reranker, candidates=candidates, mode="dense"
         )
         assert (len(hits), len(reranker.read)) == (k, read)
         assert hits[0].document.text == min(reranker.read, key=len)
     with pytest.raises(ConfigError, match="blank"):
-        search(searcher, '""', mode="dense", reranker=ByLength())
+        search(searcher, '""', mode="dense", reranker=ShortestFirst())
 
 
-def test_arguments_that_cannot_be_used_are_refused(store, searcher) -> None:
-    fruit(store)
-    for name, value, reason in (
-        ("k", 0, "k must"),
-        ("passages", -1, "passages must"),
-        ("vector", None, "a vector"),
-    ):
-        with pytest.raises(ConfigError, match=reason):
-            search(searcher, "apple", **{name: value})
-
-
-@pytest.mark.parametrize("mode", RANKINGS)
-def test_a_query_is_never_an_operator(store, searcher, mode) -> None:
-    fruit(store)
-    for query in ('"', 'a" OR "b', "NEAR(a b)", "apple* -x ^y (", "🙂", "日本", "of the", "\ud800"):
-        assert len(search(searcher, query, mode=mode)) <= 4
+def test_a_ranking_by_vectors_needs_a_vector(store, searcher) -> None:
+    with pytest.raises(ConfigError, match="needs the question as a vector"):
+        search(searcher, "apple", vector=None)
 
 
 def test_an_empty_store_has_no_answer(store, searcher) -> None:
@@ -420,18 +432,3 @@ def test_threads_load_a_generation_once(store, searcher, monkeypatch) -> None:
         thread.join()
     assert answers == [expected] * 8
     assert store.read.count("vectors") == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
-def test_a_child_searches_even_if_a_thread_was_loading(store, searcher) -> None:
-    fruit(store)
-    with searcher._lock:
-        child = os.fork()
-        if not child:
-            signal.alarm(300)
-            try:
-                os._exit(0 if ids(search(searcher, "apple", mode="dense")) else 1)
-            finally:
-                os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

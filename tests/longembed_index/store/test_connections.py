@@ -243,23 +243,23 @@ def test_what_is_not_committed_is_rolled_back(tmp_path) -> None:
     pool.close()
 
 
-@pytest.mark.parametrize(
-    ("message", "meaning"),
-    [
-        ("database is locked", "locked by another program"),
-        ("database or disk is full", "disk is full"),
-        ("attempt to write a readonly database", "permissions"),
-        ("database disk image is malformed", "is damaged. Restore it"),
-        ("file is not a database", "is not a SQLite file"),
-        ("unable to open database file", "cannot be opened"),
-        ("disk I/O error", "the disk is full, or reports an error"),
-        ("something new", "something new"),
-    ],
-)
-def test_each_error_names_the_file_and_a_way_out(message, meaning) -> None:
-    error = store_error(sqlite3.OperationalError(message), Path("folder") / FILE)
-    assert FILE in str(error)
-    assert meaning in str(error)
+MEANINGS = [
+    ("database is locked", "locked by another program"),
+    ("database or disk is full", "disk is full"),
+    ("attempt to write a readonly database", "permissions"),
+    ("database disk image is malformed", "is damaged. Restore it"),
+    ("file is not a database", "is not a SQLite file"),
+    ("unable to open database file", "cannot be opened"),
+    ("disk I/O error", "the disk is full, or reports an error"),
+    ("something new", "something new"),
+]
+
+
+def test_each_error_names_the_file_and_a_way_out() -> None:
+    for message, meaning in MEANINGS:
+        error = store_error(sqlite3.OperationalError(message), Path("folder") / FILE)
+        assert FILE in str(error)
+        assert meaning in str(error)
 
 
 # Kills.

@@ -9,7 +9,7 @@ import pytest
 
 from longembed_index.errors import StoreError
 from longembed_index.store import kinds as kinds_module
-from longembed_index.store.conformance import INFO, OTHER_INFO, contents, expected, record
+from longembed_index.store.conformance import INFO, contents, expected, record
 from longembed_index.store.kinds import (
     REMOTE,
     Address,
@@ -111,14 +111,6 @@ def test_a_kind_with_something_beside_our_file_is_asked_first(installed, tmp_pat
     assert find_kind(tmp_path) is installed["twin"]
 
 
-def test_collections_are_opened_by_name(tmp_path) -> None:
-    open_store(tmp_path, "papers", create=OTHER_INFO, write=True).close()
-    assert read_info(tmp_path) is None
-    assert read_info(tmp_path, "papers") == OTHER_INFO
-    with pytest.raises(StoreError, match="no collection 'documents'"):
-        open_store(tmp_path)
-
-
 def test_nothing_is_created_unless_asked(tmp_path) -> None:
     for folder in (tmp_path, tmp_path / "new"):
         for write in (True, False):
@@ -148,23 +140,22 @@ def test_files_of_ours_may_be_there_first(tmp_path) -> None:
     assert read_info(tmp_path) == INFO
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["chroma.sqlite3", "longembed.words.documents.sqlite3"],
-        ["documents.lance", "longembed.spans.sqlite3"],
-        ["twin.marker", "longembed.search.documents.json"],
-    ],
-)
-def test_a_store_of_version_0_2_is_to_be_converted(tmp_path, names) -> None:
-    for name in names:
-        (tmp_path / name).touch()
-    with pytest.raises(
-        StoreError, match=r"version 0\.2. Convert it with `longembed convert OLD NEW`"
+def test_a_store_of_version_0_2_is_to_be_converted(tmp_path) -> None:
+    for number, names in enumerate(
+        (
+            ("chroma.sqlite3", "longembed.words.documents.sqlite3"),
+            ("documents.lance", "longembed.spans.sqlite3"),
+            ("twin.marker", "longembed.search.documents.json"),
+        )
     ):
-        open_store(tmp_path, create=INFO, write=True)
-    (tmp_path / FILE).touch()
-    find_kind(tmp_path)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+        with pytest.raises(StoreError, match=r"version 0\.2. Convert it with `longembed convert"):
+            open_store(folder, create=INFO, write=True)
+        (folder / FILE).touch()
+        find_kind(folder)
 
 
 def test_an_entry_point_that_names_something_else_is_an_error(monkeypatch) -> None:

@@ -128,39 +128,42 @@ def test_a_dropped_store_gives_its_room_back(store, tmp_path) -> None:
 # What other programs, disks and people do to the file.
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE vectors SET vector = zeroblob(6) WHERE document = 1",
-        "UPDATE units SET vectors = zeroblob(12) WHERE document = 1",
-        "UPDATE units SET places = zeroblob(16) WHERE document = 1",
-        "UPDATE texts SET text = x'00' WHERE number = 1",
-        "UPDATE documents SET metadata = '{' WHERE number = 1",
-        "DELETE FROM vectors WHERE document = 1",
-        "DELETE FROM texts WHERE number = 1",
-        # With the right checksum, as somebody writes them who means it.
-        f"UPDATE vectors SET vector = {NAN}, checksum = crc32({NAN}) WHERE document = 1",
-        "UPDATE vectors SET vector = 'text', checksum = 7 WHERE document = 1",
-        "UPDATE vectors SET vector = zeroblob(4), checksum = crc32(zeroblob(4)) WHERE document = 1",
-        f"UPDATE units SET vectors = {NAN}, checksum = crc32(places, {NAN}) WHERE document = 1",
-        "UPDATE documents SET characters = 3 WHERE number = 1",
-        "UPDATE documents SET read = 50000068 WHERE number = 1",
-        "UPDATE documents SET tokens = 'many' WHERE number = 1",
-        "UPDATE documents SET title = x'ff' WHERE number = 1",
-        f"UPDATE documents SET metadata = '{DEEP}' WHERE number = 1",
-        """UPDATE documents SET metadata = '{"score": NaN}' WHERE number = 1""",
-        "UPDATE documents SET left_out = '[7]' WHERE number = 1",
-    ],
-)
-def test_what_is_damaged_is_named_and_can_be_written_again(store, tmp_path, statement) -> None:
+DAMAGE = [
+    "UPDATE vectors SET vector = zeroblob(6) WHERE document = 1",
+    "UPDATE units SET vectors = zeroblob(12) WHERE document = 1",
+    "UPDATE units SET places = zeroblob(16) WHERE document = 1",
+    "UPDATE texts SET text = x'00' WHERE number = 1",
+    "UPDATE documents SET metadata = '{' WHERE number = 1",
+    "DELETE FROM vectors WHERE document = 1",
+    "DELETE FROM texts WHERE number = 1",
+    # With the right checksum, as somebody writes them who means it.
+    f"UPDATE vectors SET vector = {NAN}, checksum = crc32({NAN}) WHERE document = 1",
+    "UPDATE vectors SET vector = 'text', checksum = 7 WHERE document = 1",
+    "UPDATE vectors SET vector = zeroblob(4), checksum = crc32(zeroblob(4)) WHERE document = 1",
+    f"UPDATE units SET vectors = {NAN}, checksum = crc32(places, {NAN}) WHERE document = 1",
+    "UPDATE documents SET characters = 3 WHERE number = 1",
+    "UPDATE documents SET read = 50000068 WHERE number = 1",
+    "UPDATE documents SET tokens = 'many' WHERE number = 1",
+    "UPDATE documents SET title = x'ff' WHERE number = 1",
+    f"UPDATE documents SET metadata = '{DEEP}' WHERE number = 1",
+    """UPDATE documents SET metadata = '{"score": NaN}' WHERE number = 1""",
+    "UPDATE documents SET left_out = '[7]' WHERE number = 1",
+]
+
+
+def test_what_is_damaged_is_named_and_can_be_written_again(store, tmp_path) -> None:
     records = [record("/reports/a", text="first"), record("/reports/b", text="second")]
-    store.write(records)
-    execute(tmp_path, statement)
-    with pytest.raises(StoreError, match=rf"{FILE}.*/reports/a.*index it again"):
-        contents(store)
-    store.write([], delete=["/reports/a"])
-    store.write(records[:1])
-    assert contents(store) == expected(*records)
+    for statement in DAMAGE:
+        store.stage(INFO)
+        store.switch()
+        store.drop_replaced()
+        store.write(records)
+        execute(tmp_path, statement)
+        with pytest.raises(StoreError, match=rf"{FILE}.*/reports/a.*index it again"):
+            contents(store)
+        store.write([], delete=["/reports/a"])
+        store.write(records[:1])
+        assert contents(store) == expected(*records), statement
 
 
 def test_a_damaged_page_is_an_error_of_ours(store, tmp_path) -> None:
@@ -174,55 +177,53 @@ def test_a_damaged_page_is_an_error_of_ours(store, tmp_path) -> None:
         contents(open_store(tmp_path))
 
 
-@pytest.mark.parametrize("missing", [1, 3000, 8192, 20_000])
-def test_a_file_whose_end_is_missing_is_refused(store, tmp_path, missing) -> None:
+def test_a_file_whose_end_is_missing_is_refused(store, tmp_path) -> None:
     store.write([record(str(number), text=str(number) * 9_000) for number in range(5)])
     store.close()
     path = tmp_path / FILE
-    os.truncate(path, path.stat().st_size - missing)
-    for write in (False, True):
-        with pytest.raises(StoreError, match=f"{FILE}.*damaged"):
-            open_store(tmp_path, write)
+    size = path.stat().st_size
+    for missing in (1, 3000, 8192, 20_000):
+        os.truncate(path, size - missing)
+        for write in (False, True):
+            with pytest.raises(StoreError, match=f"{FILE}.*damaged"):
+                open_store(tmp_path, write)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
+def test_another_file_of_the_name_is_refused(tmp_path) -> None:
+    for content, reason in (
         (b"not a database" * 1000, "not a SQLite file"),
         (b"", "there is no collection"),
-    ],
-)
-def test_another_file_of_the_name_is_refused(tmp_path, content, reason) -> None:
-    (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(StoreError, match=reason):
-        open_store(tmp_path)
-    assert (tmp_path / FILE).read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    ("statement", "reason"),
-    [
-        ("PRAGMA user_version = 99", "newer version of longembed-st.*Update"),
-        ("PRAGMA application_id = 7", "another program"),
-        ("CREATE TABLE more (x)", "other tables"),
-        (f"CREATE VIEW v AS {ENDLESS} SELECT n FROM numbers", "other tables"),
-        ("CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END", "other tables"),
-        ("DROP TABLE units", "other tables"),
-    ],
-)
-def test_other_tables_are_refused(store, tmp_path, statement, reason) -> None:
-    store.close()
-    execute(tmp_path, statement)
-    for write in (False, True):
+    ):
+        (tmp_path / FILE).write_bytes(content)
         with pytest.raises(StoreError, match=reason):
-            open_store(tmp_path, write)
-    with pytest.raises(StoreError, match=reason):
-        SqliteStores().read_info(tmp_path, "documents")
+            open_store(tmp_path)
+        assert (tmp_path / FILE).read_bytes() == content
 
 
-def test_a_trigger_with_a_name_like_those_of_sqlite_is_refused(store, tmp_path) -> None:
-    trigger = "CREATE TRIGGER sqlite_t AFTER INSERT ON texts BEGIN DELETE FROM documents; END"
+OTHER_TABLES = [
+    ("PRAGMA user_version = 99", "newer version of longembed-st.*Update"),
+    ("PRAGMA application_id = 7", "another program"),
+    ("CREATE TABLE more (x)", "other tables"),
+    (f"CREATE VIEW v AS {ENDLESS} SELECT n FROM numbers", "other tables"),
+    ("CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END", "other tables"),
+    ("DROP TABLE units", "other tables"),
+]
+
+
+def test_other_tables_are_refused(store, tmp_path) -> None:
     store.close()
+    data = (tmp_path / FILE).read_bytes()
+    for statement, reason in OTHER_TABLES:
+        (tmp_path / FILE).write_bytes(data)
+        execute(tmp_path, statement)
+        for write in (False, True):
+            with pytest.raises(StoreError, match=reason):
+                open_store(tmp_path, write)
+        with pytest.raises(StoreError, match=reason):
+            SqliteStores().read_info(tmp_path, "documents")
+    # A trigger with a name like those of SQLite itself.
+    (tmp_path / FILE).write_bytes(data)
+    trigger = "CREATE TRIGGER sqlite_t AFTER INSERT ON texts BEGIN DELETE FROM documents; END"
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
         row = ("trigger", "sqlite_t", "texts", trigger)
@@ -242,12 +243,12 @@ def test_what_takes_for_ever_is_stopped(store, monkeypatch) -> None:
     assert contents(store) == expected(record("a"))
 
 
-@pytest.mark.parametrize("value", ["-1", "'three'", "x'00'", 1 << 60])
-def test_a_damaged_collection_is_named(store, tmp_path, value) -> None:
+def test_a_damaged_collection_is_named(store, tmp_path) -> None:
     store.write([record("a")])
-    execute(tmp_path, f"UPDATE collections SET dimensions = {value}")
-    with pytest.raises(StoreError, match=f"{FILE}: the collection documents is damaged"):
-        contents(store)
+    for value in ("-1", "'three'", "x'00'", 1 << 60):
+        execute(tmp_path, f"UPDATE collections SET dimensions = {value}")
+        with pytest.raises(StoreError, match=f"{FILE}: the collection documents is damaged"):
+            contents(store)
 
 
 def test_a_full_disk_is_read(store, tmp_path) -> None:

@@ -11,17 +11,15 @@ from longembed_index.store.stored_values import (
     make_entry,
     read_json,
 )
-from longembed_index.store.units import pack_units
+from longembed_index.store.vectors import pack_units
 
 RIGHT = ("id", "title", '{"a": [1]}', "hash", [9, 7, 6, 1, 2], None)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[NaN]", "[-Infinity]", "[" * 90_000, "[" * 101 + "]" * 101]
-)
-def test_json_that_others_could_not_read_is_refused(text) -> None:
-    with pytest.raises(ValueError, match=r"JSON|Expecting"):
-        read_json(text)
+def test_json_that_others_could_not_read_is_refused() -> None:
+    for text in ["", "{", "[NaN]", "[-Infinity]", "[" * 90_000, "[" * 101 + "]" * 101]:
+        with pytest.raises(ValueError, match=r"JSON|Expecting"):
+            read_json(text)
 
 
 def test_json_in_json_counts_as_text() -> None:
@@ -29,36 +27,36 @@ def test_json_in_json_counts_as_text() -> None:
     assert read_json('["' + "[" * 500 + '"]') == ["[" * 500]
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        (0, 7),
-        (1, None),
-        (2, "[]"),
-        (2, "7"),
-        (2, None),
-        (3, b"hash"),
-        (4, [9, 7, 8, 1, 0]),
-        (4, [9, -1, -1, 1, 0]),
-        (4, [9, 7.5, 6, 1, 0]),
-        (4, [9, "7", 6, 1, 0]),
-        (4, [9]),
-        (5, '[{"where": 1, "what": "x", "count": 1}]'),
-        (5, '[{"what": "x", "run": "code"}]'),
-    ],
-)
-def test_entries_that_we_never_write_are_refused(place, value) -> None:
-    assert make_entry(*RIGHT).metadata == {"a": [1]}
-    with pytest.raises(StoredValueError, match="cannot be read"):
-        make_entry(*RIGHT[:place], value, *RIGHT[place + 1 :])
+WRONG = [
+    (0, 7),
+    (1, None),
+    (2, "[]"),
+    (2, "7"),
+    (2, None),
+    (3, b"hash"),
+    (4, [9, 7, 8, 1, 0]),
+    (4, [9, -1, -1, 1, 0]),
+    (4, [9, 7.5, 6, 1, 0]),
+    (4, [9, "7", 6, 1, 0]),
+    (4, [9]),
+    (5, '[{"where": 1, "what": "x", "count": 1}]'),
+    (5, '[{"what": "x", "run": "code"}]'),
+]
 
 
-@pytest.mark.parametrize("wrong", [(np.nan, 0), (np.inf, 0), (0.5, 0.5), (60_000, 0)])
-def test_vectors_have_length_one_or_zero(wrong) -> None:
-    right = np.array([[0, 1], [0.6, 0.8], [0, 0]], dtype=np.float32)
-    assert checked_vectors(["a", "b", "c"], right) is right
-    with pytest.raises(StoredValueError, match="vector of the document b"):
-        checked_vectors(["a", "b"], np.array([[0, 1], wrong], dtype=np.float32))
+def test_entries_that_we_never_write_are_refused() -> None:
+    for place, value in WRONG:
+        assert make_entry(*RIGHT).metadata == {"a": [1]}
+        with pytest.raises(StoredValueError, match="cannot be read"):
+            make_entry(*RIGHT[:place], value, *RIGHT[place + 1 :])
+
+
+def test_vectors_have_length_one_or_zero() -> None:
+    for wrong in [(np.nan, 0), (np.inf, 0), (0.5, 0.5), (60_000, 0)]:
+        right = np.array([[0, 1], [0.6, 0.8], [0, 0]], dtype=np.float32)
+        assert checked_vectors(["a", "b", "c"], right) is right
+        with pytest.raises(StoredValueError, match="vector of the document b"):
+            checked_vectors(["a", "b"], np.array([[0, 1], wrong], dtype=np.float32))
 
 
 def test_units_end_with_the_text_and_are_finite() -> None:

@@ -236,11 +236,7 @@ def archive_of(parts: Mapping[str, bytes]) -> io.BytesIO:
 
 
 def safe_parser(recover: bool = False) -> Any:
-    """Return a parser of XML that replaces no entity: they can grow without end, or name files.
-
-    Args:
-        recover: Whether it reads what it can of a damaged file.
-    """
+    """Return a parser of XML that replaces no entity: they can grow without end, or name files."""
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,

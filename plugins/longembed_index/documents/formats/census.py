@@ -10,6 +10,7 @@ from longembed_index.documents.formats.archives import Package, is_xml
 from longembed_index.documents.formats.office_xml import (
     MATH,
     choose_alternates,
+    drop_slide_numbers,
     local,
     math_text,
     replace,
@@ -43,7 +44,7 @@ _NOT_CONTENT = re.compile(
 )
 """Parts with templates, names and copies. The cells of workbooks are counted by their reader."""
 
-_THREADED = "[Threaded comment]"
+THREADED = "[Threaded comment]"
 """How a comment begins that only sends the reader to another part."""
 
 
@@ -79,9 +80,7 @@ def _words(package: Package, name: str) -> list[str]:
         replace(mark.getparent().getparent(), ())
     for element in list(root.iter(*_NOT_SHOWN)):
         replace(element, ())
-    for field in list(root.iter("{*}fld")):
-        if field.get("type") == "slidenum":
-            replace(field, ())
+    drop_slide_numbers(root)
     _drop_repeated_categories(root)
     pieces: list[str] = []
     for element in root.iter("{*}*"):
@@ -106,6 +105,6 @@ def _drop_repeated_categories(chart: Any) -> None:
 
 
 def _is_shown(element: Any, kind: str, text: str) -> bool:
-    if str(element.tag).startswith(MATH) or text.startswith(_THREADED):
+    if str(element.tag).startswith(MATH) or text.startswith(THREADED):
         return False
     return kind not in _WITH_NUMBERS or any(map(str.isalpha, text))

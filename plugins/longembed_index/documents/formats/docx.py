@@ -225,13 +225,7 @@ def _links(package: Package, name: str) -> bytes:
 
 
 def _simplify(root: Any, package: Package, name: str) -> None:
-    """Put all text of a part where mammoth reads it.
-
-    Args:
-        root: The root element of the part; changed in place.
-        package: What it is a part of.
-        name: The name of the part.
-    """
+    """Put all text of a part where mammoth reads it."""
     choose_alternates(root)
     for element in list(root.iter(f"{_W}drawing", f"{_W}pict", f"{_W}object"))[::-1]:
         _move_out(element, package, name)
@@ -256,12 +250,7 @@ def _simplify(root: Any, package: Package, name: str) -> None:
 
 
 def _prepare(element: Any, addresses: set[str]) -> None:
-    """Remove from an element what costs time or makes mammoth fail.
-
-    Args:
-        element: Changed in place.
-        addresses: The ids of relations that links may refer to.
-    """
+    """Remove from an element what costs time or makes mammoth fail."""
     kind = local(element)
     for attribute in [a for a in element.attrib if a.startswith(f"{_W}rsid")]:
         del element.attrib[attribute]

@@ -65,9 +65,6 @@ _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "cp850", "mac-roman")
 def guess_encoding(data: bytes) -> str | None:
     """Return the Python codec that makes the most usual text of some bytes.
 
-    Args:
-        data: The text, with bytes that are not ASCII.
-
     Returns:
         The codec; None if none of them makes a text.
     """

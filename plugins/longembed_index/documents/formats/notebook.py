@@ -17,9 +17,6 @@ _FIRST_HEADING = re.compile(r"^# +(.+)", re.MULTILINE)
 def read_notebook(data: bytes) -> Parsed:
     """Read a Jupyter notebook as Markdown: its texts and its code, without the results.
 
-    Args:
-        data: The file, in format 3 or 4.
-
     Raises:
         InputError: If it cannot be read.
     """

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import struct
 import subprocess
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
     """
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder, "page.png")
-        image.write_bytes(_as_png(document, number))
+        _draw(document, number, image)
         text = _run(command, f"page {number + 1}", image=image)
     lines = text.replace("\f", "\n").split("\n")
     # Below one another, so that blank lines are seen.
@@ -82,28 +80,16 @@ def _run(command: str, what: str, **files: Path) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _as_png(document: Any, number: int) -> bytes:
+def _draw(document: Any, number: int, file: Path) -> None:
+    """Draw a page as a picture in shades of grey."""
     page = document[number]
     try:
         inches = page.get_width() * page.get_height() / 72**2
-        scale = min(_DOTS_PER_INCH, (_PIXELS / max(inches, 0.01)) ** 0.5) / 72
-        bitmap = page.render(scale=scale, grayscale=True, may_draw_forms=True)
+        dots_per_inch = min(_DOTS_PER_INCH, (_PIXELS / max(inches, 0.01)) ** 0.5)
+        bitmap = page.render(scale=dots_per_inch / 72, grayscale=True, may_draw_forms=True)
         try:
-            width, height, stride = bitmap.width, bitmap.height, bitmap.stride
-            pixels = bytes(bitmap.buffer)
+            bitmap.to_pil().save(file, dpi=(dots_per_inch, dots_per_inch), compress_level=1)
         finally:
             bitmap.close()
     finally:
         page.close()
-    rows = b"".join(b"\0" + pixels[row * stride : row * stride + width] for row in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    resolution = round(scale * 72 / 0.0254)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in (
-            (b"IHDR", header),
-            (b"pHYs", struct.pack(">IIB", resolution, resolution, 1)),
-            (b"IDAT", zlib.compress(rows, 1)),
-            (b"IEND", b""),
-        )
-    )

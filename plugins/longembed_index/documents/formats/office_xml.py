@@ -66,12 +66,15 @@ def replace(element: Any, by: Any) -> None:
         parent.remove(element)
 
 
-def paragraph_text(paragraph: Any) -> str:
-    """Return the text of a paragraph of a shape, with line breaks and formulas.
+def drop_slide_numbers(root: Any) -> None:
+    """Remove the fields that show the number of a slide."""
+    for field in list(root.iter("{*}fld")):
+        if field.get("type") == "slidenum":
+            replace(field, ())
 
-    Args:
-        paragraph: An `a:p`, or anything else with runs.
-    """
+
+def paragraph_text(paragraph: Any) -> str:
+    """Return the text of a paragraph of a shape, with line breaks and formulas."""
     return unescaped("".join(_pieces(paragraph))).replace("\x0b", "\n")
 
 
@@ -89,21 +92,13 @@ def _pieces(element: Any) -> Iterator[str]:
 
 
 def shape_lines(element: Any) -> list[str]:
-    """Return the paragraphs in an element that have text.
-
-    Args:
-        element: A shape, or a part of one.
-    """
+    """Return the paragraphs in an element that have text."""
     texts = (paragraph_text(paragraph) for paragraph in element.iter(f"{_DRAWING}p"))
     return [text for text in texts if text.strip()]
 
 
 def math_text(element: Any) -> str:
-    """Return a formula in one line.
-
-    Args:
-        element: An `m:oMath`, or a part of one.
-    """
+    """Return a formula in one line."""
     out = []
     for child in element.iterchildren():
         name, inner = local(child), math_text(child)
@@ -153,11 +148,7 @@ def not_a_heading(line: str) -> str:
 
 
 def relation_ids(element: Any) -> list[str]:
-    """Return the ids of all relations that an element and what is in it refer to.
-
-    Args:
-        element: For example a frame with a chart.
-    """
+    """Return the ids of all relations that an element and what is in it refer to."""
     return [
         value
         for inner in element.iter()
@@ -167,11 +158,7 @@ def relation_ids(element: Any) -> list[str]:
 
 
 def alternative_text(properties: Any) -> str:
-    """Return what a person wrote to stand for a picture; empty if a program wrote it.
-
-    Args:
-        properties: An element with `descr`.
-    """
+    """Return what a person wrote to stand for a picture; empty if a program wrote it."""
     text = " ".join((properties.get("descr") or "").split())
     return "" if _FILE_NAME.fullmatch(text) and " " not in text else text
 

@@ -191,11 +191,7 @@ def _is_prose(lines: Row) -> bool:
 
 
 def paragraphs(lines: list[Piece]) -> list[bool]:
-    """Return for each line whether a new paragraph begins with it.
-
-    Args:
-        lines: The lines of a page in reading order.
-    """
+    """Return for each line whether a new paragraph begins with it."""
     steps = [
         before.bottom - after.top if after.is_over_or_under(before) else None
         for before, after in pairwise(lines)

@@ -17,6 +17,7 @@ from longembed_index.documents.formats.office_xml import (
     chart_lines,
     choose_alternates,
     diagram_lines,
+    drop_slide_numbers,
     not_a_heading,
     paragraph_text,
     relation_ids,
@@ -68,7 +69,7 @@ def _rewritten(package: Package) -> io.BytesIO:
             _drop_missing_slides(root, package, main)
         elif "/slides/" in name:
             choose_alternates(root)
-            _drop_numbers(root)
+            drop_slide_numbers(root)
         parts[name] = etree.tostring(root)
     return archive_of(parts)
 
@@ -93,12 +94,6 @@ def _drop_missing_slides(root: Any, package: Package, main: str) -> None:
             )
 
 
-def _drop_numbers(root: Any) -> None:
-    for field in list(root.iter("{*}fld")):
-        if field.get("type") == "slidenum":
-            replace(field, ())
-
-
 def _slide_lines(package: Package, slide: Any) -> Iterator[str]:
     """Yield the title of a slide, its shapes as they are read, its notes and comments."""
     part = slide.part.partname.lstrip("/")
@@ -111,7 +106,7 @@ def _slide_lines(package: Package, slide: Any) -> Iterator[str]:
     yield from _lines_of_shapes(package, part, others)
     for notes in package.related(part, "notesSlide").values():
         root = package.tree(notes)
-        _drop_numbers(root)
+        drop_slide_numbers(root)
         if lines := shape_lines(root):
             yield from ("", "Notes:", *map(not_a_heading, lines))
     for comments in package.related(part, "comments").values():

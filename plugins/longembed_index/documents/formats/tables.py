@@ -34,12 +34,7 @@ class Table:
         return self._cell is not None and not self.is_layout
 
     def start_cell(self, attributes: Mapping[str, str], *, is_header: bool) -> None:
-        """Begin a cell, and end the one before.
-
-        Args:
-            attributes: The attributes of the element.
-            is_header: Whether it is a heading of its column or row.
-        """
+        """Begin a cell, and end the one before."""
         self.end_cell()
         self._cell = []
         self._spans = (_number(attributes, "colspan"), _number(attributes, "rowspan"))

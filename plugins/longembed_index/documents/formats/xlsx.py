@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from longembed_index.documents.formats.archives import Package
-from longembed_index.documents.formats.census import parsed_package
+from longembed_index.documents.formats.census import THREADED, parsed_package
 from longembed_index.documents.formats.number_formats import (
     BUILT_IN,
     DAY_0,
@@ -39,7 +39,6 @@ _LONGEST_GAP = 20
 """Empty cells between two, at most, that are shown."""
 _LONGEST_COLUMN = 3
 _MOST_DIGITS = 9
-_THREADED = "[Threaded comment]"
 _MARGIN_CODE = re.compile(r'&("[^"]*"|K[0-9A-F]{6}|\d+|.)')
 """Fonts, page numbers and the like in the header of a sheet."""
 _MIDNIGHT = re.compile(r"T00:00:00(\.0+)?Z?$")
@@ -221,7 +220,7 @@ def _comments(book: _Book, sheet: str) -> dict[int, list[str]]:
         text = " ".join(text.split())
         digits = reference.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ$")
         row = _index(digits)
-        if text and not text.startswith(_THREADED):
+        if text and not text.startswith(THREADED):
             by = f" ({author})" if author and not text.startswith(author) else ""
             comments.setdefault(row, []).append(f"Comment on {reference}{by}: {text}")
 

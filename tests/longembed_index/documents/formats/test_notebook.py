@@ -33,13 +33,13 @@ def test_format_3() -> None:
     assert parsed.title == "log"
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1}', b'{"cells": [', b"[" * 100_000])
-def test_what_is_not_a_notebook_is_refused(data) -> None:
-    with pytest.raises(InputError, match="cannot be read as IPYNB"):
-        read_notebook(data)
+def test_what_is_not_a_notebook_is_refused() -> None:
+    for data in [b"", b"[]", b'{"a": 1}', b'{"cells": [', b"[" * 100_000]:
+        with pytest.raises(InputError, match="cannot be read as IPYNB"):
+            read_notebook(data)
 
 
-@pytest.mark.parametrize("cells", [None, 3, [None, 3, {"source": 3}, {"cell_type": ["code"]}]])
-def test_odd_cells_do_not_stop_the_rest(cells) -> None:
-    odd = {"nbformat": 4, "cells": cells, "worksheets": [{"cells": CELLS}], "metadata": 3}
-    assert "at noon" in read_notebook(json.dumps(odd).encode()).text
+def test_odd_cells_do_not_stop_the_rest() -> None:
+    for cells in [None, 3, [None, 3, {"source": 3}, {"cell_type": ["code"]}]]:
+        odd = {"nbformat": 4, "cells": cells, "worksheets": [{"cells": CELLS}], "metadata": 3}
+        assert "at noon" in read_notebook(json.dumps(odd).encode()).text

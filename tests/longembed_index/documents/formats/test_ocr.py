@@ -27,10 +27,11 @@ def test_a_command_reads_the_page_as_a_picture(tmp_path) -> None:
         "import struct, sys\n"
         "png = open(sys.argv[1], 'rb').read()\n"
         "width, height = struct.unpack('>II', png[16:24])\n"
-        "print('The quay is', round(width, -2), round(height, -2), png[:4] == b'\\x89PNG')"
+        "dots, = struct.unpack('>I', png[png.index(b'pHYs') + 4:][:4])\n"
+        "print('The quay is', round(width, -2), round(height, -2), round(dots * 0.0254))"
     )
     parsed = read_pdf(SCAN, command(tmp_path, code, "{image}"))
-    assert parsed.text == "Annual report\f\nThe quay is 2600 3300 True\f"
+    assert parsed.text == "Annual report\f\nThe quay is 2600 3300 300\f"
     assert parsed.left_out == ()
 
 

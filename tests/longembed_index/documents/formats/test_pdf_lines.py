@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from pdf_files import at, column, pdf_of
 
 from longembed_index.documents.formats.pdf import read_pdf
@@ -44,15 +43,15 @@ def pages_with(header: str, footer: str) -> str:
     return read_pdf(pdf_of(*pages)).text
 
 
-@pytest.mark.parametrize("footer", ["#", "Page # of 5", "Harbour report | #"])
-def test_headers_and_footers_stay_where_they_come_first(footer) -> None:
-    text = pages_with("The harbour of Hull", footer)
-    assert text.count("The harbour of Hull") == 1
-    first, *others = text.split("\f")
-    assert "The harbour of Hull" in first
-    assert footer.replace("#", "1") in first
-    for body, page in zip(BODIES[1:], others, strict=False):
-        assert page.strip() == body
+def test_headers_and_footers_stay_where_they_come_first() -> None:
+    for footer in ["#", "Page # of 5", "Harbour report | #"]:
+        text = pages_with("The harbour of Hull", footer)
+        assert text.count("The harbour of Hull") == 1
+        first, *others = text.split("\f")
+        assert "The harbour of Hull" in first
+        assert footer.replace("#", "1") in first
+        for body, page in zip(BODIES[1:], others, strict=False):
+            assert page.strip() == body
 
 
 def test_rows_that_differ_in_numbers_stay() -> None:

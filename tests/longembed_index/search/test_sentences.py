@@ -1,4 +1,4 @@
-"""What is kept between queries has a limit in bytes, and threads share it."""
+"""Sentences are kept between queries, within a limit; transcripts are told from other texts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from index_fakes import record
 from longembed_index.document import Record, Units
 from longembed_index.lexical import analyzer as analyzer_module
 from longembed_index.lexical.analyzer import Analyzer
-from longembed_index.search.cache import SentenceCache
+from longembed_index.search.sentences import SentenceCache, is_transcript
 from longembed_index.store.memory import MemoryStore
 
 TEXT = "A short sentence stands here. " * 50
+MEETING = "Chair: Good morning.\nDr. Ng (Leeds): Thank you.\n\n" * 5
+PLAY = "[Anna] : Who is there?\n(Somebody knocks.)\n[Bert] : Nobody.\n" * 5
+CHINESE = "主席：早上好。\n王先生：谢谢。\n" * 5
 
 
 @pytest.fixture
@@ -89,3 +92,25 @@ def test_words_have_a_limit_and_long_ones_are_not_kept(monkeypatch) -> None:
         tokens = analyzer.tokens(" ".join([*words, long]))
         assert tokens.terms == [*words, long]
         assert sum(map(sys.getsizeof, analyzer._term_of_word)) < 120 * 100
+
+
+def test_speakers_have_many_turns() -> None:
+    for text in [MEETING, PLAY, CHINESE]:
+        assert is_transcript(text)
+
+
+OTHERS = [
+    "",
+    "The board met.\n" * 20,
+    MEETING + "The minutes were read, and nobody had anything to add to them.\n" * 20,
+    "".join(f"Entry {number}: some words\n" for number in range(50)),
+    "name: Anna\nsite: https://example.org\n" * 20,
+    '"Name": "Anna",\n' * 20,
+    "if x:\n    y = 1\n" * 20,
+    "12:30 lunch\n" * 20,
+]
+
+
+def test_other_lines_with_colons_are_not_turns() -> None:
+    for text in OTHERS:
+        assert not is_transcript(text)
