@@ -59,7 +59,7 @@ def in_thread(
 
 
 class IndexReader:
-    """The part of an index that changes nothing; see `longembed_index.index.Index`.
+    """Search and read an index; see `longembed_index.index.Index`.
 
     Args:
         resources: What it keeps open.
@@ -85,7 +85,7 @@ class IndexReader:
 
     @property
     def directory(self) -> Path:
-        """Return the folder of the store; of one in an object store, the one that stands for it."""
+        """Return the folder of the store; for an object store, its local folder."""
         return self._resources.directory
 
     @property
@@ -195,12 +195,13 @@ class IndexReader:
 
         Args:
             query: The question; a phrase in double quotes must stand in the document.
-            k: The most documents; those of one text count as one.
+            k: The most documents; documents with the same text count as one.
             passages: The most passages of each document.
             passage_words: About the words of a passage.
             where: A filter of the documents; see `longembed_index.store.filters`.
-            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: The weight of the vectors, from 0 to 1; the index's own without it.
+            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); None for the default
+                of the index.
+            weight: The weight of the vectors, from 0 to 1; None for the default of the index.
             reranker: Reads the best documents together with the question, and orders them anew.
             candidates: How many documents it reads, at least k.
             on_read: Called while it reads, with how many it has read and is to read.
@@ -210,11 +211,11 @@ class IndexReader:
             ModelError: If the model is needed and cannot be loaded.
             StoreError: If the store cannot be read.
         """
-        return self._ask(
+        return self._search(
             query,
             mode,
             weight,
-            lambda searcher, question, **asked: searcher.search(
+            lambda searcher, question, **options: searcher.search(
                 question,
                 k=k,
                 passages=passages,
@@ -223,7 +224,7 @@ class IndexReader:
                 reranker=reranker,
                 candidates=candidates,
                 on_read=on_read,
-                **asked,
+                **options,
             ),
         )
 
@@ -252,8 +253,9 @@ class IndexReader:
             max_tokens: The most tokens, instead of words.
             count_tokens: Returns how many tokens a text has, of the model that is to read it.
             where: A filter of the documents; see `longembed_index.store.filters`.
-            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); the index's own without.
-            weight: The weight of the vectors, from 0 to 1; the index's own without it.
+            mode: "hybrid", "dense" (by vectors) or "lexical" (by words); None for the default
+                of the index.
+            weight: The weight of the vectors, from 0 to 1; None for the default of the index.
 
         Raises:
             ConfigError: If the question is blank, the index is empty, or an argument cannot be
@@ -264,21 +266,21 @@ class IndexReader:
         if max_words is None and max_tokens is None:
             max_words = WORDS
         measure = measure_of(max_words, max_tokens, count_tokens)
-        return self._ask(
+        return self._search(
             question,
             mode,
             weight,
-            lambda searcher, parsed, **asked: searcher.context(
-                parsed, measure=measure, where=where, **asked
+            lambda searcher, parsed, **options: searcher.context(
+                parsed, measure=measure, where=where, **options
             ),
         )
 
     acontext = in_thread(context)
 
-    def _ask(
-        self, query: str, mode: Mode | None, weight: float | None, ask: Callable[..., Answer]
+    def _search(
+        self, query: str, mode: Mode | None, weight: float | None, run: Callable[..., Answer]
     ) -> Answer:
-        """Ask the searcher; again if other vectors took the place of the store's meanwhile."""
+        """Run a search; again if other vectors took the place of the store's meanwhile."""
         question = parse_question(query)
         check_query(question.text)
         with exit_gate.use():
@@ -293,7 +295,7 @@ class IndexReader:
                 if ranking.mode != "lexical":
                     vectors = self._resources.query_vectors(info.provenance, question.text)
                 try:
-                    answer = ask(
+                    answer = run(
                         searcher,
                         question,
                         vector=None if vectors is None else vectors.vector,
@@ -301,11 +303,11 @@ class IndexReader:
                         ranking=ranking,
                     )
                 except Exception:
-                    if _is_made_like(store, info):
+                    if _has_same_vectors(store, info):
                         raise
                     # Another process has put other vectors in their place: ask those.
                     continue
-                if _is_made_like(store, info):
+                if _has_same_vectors(store, info):
                     break
             if vectors is not None:
                 self._resources.warn_of_query(info.provenance, question.text, vectors.coverage, 3)
@@ -373,7 +375,7 @@ class IndexReader:
         return verify(store, embedder_of(self.model, store.info.units), size)
 
 
-def _is_made_like(store: Store, info: StoreInfo) -> bool:
-    """Return whether no reindexing has put other vectors or units into the store since."""
+def _has_same_vectors(store: Store, info: StoreInfo) -> bool:
+    """Return whether the store still has the vectors and units that it had."""
     now = store.info
     return (now.provenance.fingerprint, now.units) == (info.provenance.fingerprint, info.units)

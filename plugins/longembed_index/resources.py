@@ -12,17 +12,17 @@ from longembed_index.errors import StoreError, StoreReplacedError
 from longembed_index.lexical.analyzer import LANGUAGES
 from longembed_index.lexical.index import WordIndex
 from longembed_index.maintain.embedding import (
-    check_makes_units,
     embedder_of,
     encode_query,
-    makes_units,
+    makes_units_cheaply,
+    merged_settings,
     model_of_store,
-    note_place,
-    settings_on_top,
+    record_new_place,
+    refuse_without_offsets,
     storable_model,
     warn_of_query,
     with_absolute_paths,
-    with_whitening_beside,
+    with_whitening_in_folder,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.search.ranking import Ranking
@@ -122,7 +122,7 @@ class Resources:
             return
         info = store.info
         if self.settings.explicit:
-            settings_on_top(info.provenance, self.settings)
+            merged_settings(info.provenance, self.settings)
         if self._units not in (None, info.units):
             raise ConfigError(
                 f"the index in {place} was made {'with' if info.units else 'without'} units. To "
@@ -140,8 +140,8 @@ class Resources:
         """Load the model, and return the description of a new store."""
         model = self.model(None)
         if self._units:
-            check_makes_units(model)
-        units = makes_units(model) if self._units is None else self._units
+            refuse_without_offsets(model)
+        units = makes_units_cheaply(model) if self._units is None else self._units
         return StoreInfo(model.provenance.portable(), units, self._language, self.new_ranking)
 
     @contextmanager
@@ -301,13 +301,13 @@ class Resources:
             if not self.is_model_loaded:
                 on_step("model", 0, 1)
             model = self.model(store.info.provenance)
-            note_place(store, model)
+            record_new_place(store, model)
             return embedder_of(model, store.info.units)
 
         stored = store.info.provenance
         named = with_absolute_paths(self.settings).model_name
         is_elsewhere = named not in (None, stored.settings.model_name)
-        if is_elsewhere or with_whitening_beside(stored, self.directory) != stored:
+        if is_elsewhere or with_whitening_in_folder(stored, self.directory) != stored:
             embed_by_model()
         return lambda texts: embed_by_model()(texts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from longembed_index.command.options import PARQUET
 from longembed_index.errors import NO_DOCUMENTS
-from longembed_index.maintain.embedding import makes_units, storable_model
+from longembed_index.maintain.embedding import makes_units_cheaply, storable_model
 from longembed_ray.pipeline import embed_to_parquet, index_with_ray
 from longembed_ray.reading import find_inputs
 from longembed_st.errors import ConfigError
@@ -94,7 +94,7 @@ def embed_files(
         folder,
         model.provenance,
         address,
-        units=makes_units(model) if units is None else units,
+        units=makes_units_cheaply(model) if units is None else units,
         actors=actors,
         limits=limits,
         on_outcome=on_outcome,

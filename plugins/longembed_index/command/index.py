@@ -220,7 +220,7 @@ def index(
             min=1,
             max=_MAX_LIMIT,
             metavar="N",
-            help="The most text that it may be.",
+            help="The most characters of its text.",
             rich_help_panel=ADVANCED,
         ),
     ] = Limits.characters,
@@ -249,7 +249,7 @@ def index(
         int | None,
         typer.Option(
             min=1,
-            help="How many, with --ray.",
+            help="Number of actors, with --ray.",
             show_default="one a GPU, or one for each 4 cores",
             rich_help_panel=ADVANCED,
         ),
@@ -257,9 +257,9 @@ def index(
 ) -> None:
     """Index whole documents, without chunks, into a store on disk.
 
-    Each document becomes one vector, with one more for each of its parts beside it. Run it again at
-    any time: what is there is left alone, changed files are replaced, and a run that was cut off
-    goes on. The store remembers the model and its settings; later runs and `search` use them.
+    Each document gets one vector, and one for each sentence unit. Run it again at any time:
+    unchanged documents are skipped, changed ones replaced, and an interrupted run continues. The
+    store remembers the model and its settings; later runs and `search` use them.
 
     Examples: `longembed index reports/ notes.md --store ./store`,
     `longembed index reports/ --store ./store --dry-run`,
@@ -293,7 +293,7 @@ def index(
     failed: list[tuple[str, str]] = []
     is_complete = has_files = True
 
-    def finish(report: Report) -> None:
+    def record_and_show(report: Report) -> None:
         nonlocal is_complete, has_files
         is_complete &= report.is_complete
         has_files = bool(any(report.counts.values()) or report.removed)
@@ -308,7 +308,7 @@ def index(
     if ray is not None and is_parquet(store):
         named = settings.with_defaults(ModelSettings(model_name=model or DEFAULT_MODEL))
         with loading(console, named.model_name), embedding_bar(console) as bar:
-            finish(
+            record_and_show(
                 le.embed_files_with_ray(
                     paths, store, named, units, ray, actors, on_outcome=bar.on_outcome, **files
                 )
@@ -367,7 +367,7 @@ def index(
                         **options,
                     )
             console.say(display.model_line(index.info.provenance.settings))
-            finish(report)
+            record_and_show(report)
             if not has_files:
                 console.say(f"Error: {NO_DOCUMENTS}", style="red")
         if verify:
@@ -380,7 +380,7 @@ def index(
             console.say("Watching for changes; Ctrl-C ends.", style="dim")
             with loading(console):
                 for report in index.watch(*paths, **options):
-                    finish(report)
+                    record_and_show(report)
     if not has_files or (strict and not is_complete):
         raise typer.Exit(1)
 

@@ -19,7 +19,7 @@ from longembed_st.errors import InputError
 
 @dataclass
 class FoundFiles:
-    """What there is under some paths.
+    """The files under some paths, and what was skipped there.
 
     Attributes:
         files: Files to read, in a fixed order, each once.
@@ -33,21 +33,21 @@ class FoundFiles:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)
 
-    def among(self, changed: set[Path]) -> FoundFiles:
+    def below(self, places: set[Path]) -> FoundFiles:
         """Return the part that is, or lies below, one of some places.
 
         Args:
-            changed: Files and folders; absolute, without symbolic links.
+            places: Files and folders; absolute, without symbolic links.
         """
 
-        def is_among(path: Path) -> bool:
-            return not changed.isdisjoint((path, *path.parents))
+        def is_below(path: Path) -> bool:
+            return not places.isdisjoint((path, *path.parents))
 
         return FoundFiles(
-            [file for file in self.files if is_among(file.path)],
-            [path for path in self.skipped if is_among(_real(path))],
-            [(name, reason) for name, reason in self.unreadable if is_among(_real(Path(name)))],
-            [link for link in self.links if is_among(_real(link.parent) / link.name)],
+            [file for file in self.files if is_below(file.path)],
+            [path for path in self.skipped if is_below(_real(path))],
+            [(name, reason) for name, reason in self.unreadable if is_below(_real(Path(name)))],
+            [link for link in self.links if is_below(_real(link.parent) / link.name)],
         )
 
 
@@ -74,7 +74,7 @@ def find_files(
             below the folder; `*` stands for any characters, `/` among them. Empty for all files.
         exclude: Patterns of files to leave out, matched in the same way.
         follow_links: Whether to follow links in folders that lead out of the paths.
-        metadata: Of each file, beside what the file says itself.
+        metadata: Added to the fields that each file states.
 
     Returns:
         What was found.
@@ -113,7 +113,7 @@ def find_files(
 
 
 def refuse_missing(paths: Iterable[Path]) -> None:
-    """Raise `InputError` if a path does not exist: a typing error. What is there may be locked."""
+    """Raise `InputError` if a path does not exist: a typing error. A locked file exists."""
     for path in paths:
         if not os.path.lexists(path):
             raise InputError(f"{escaped(path)} does not exist")
@@ -139,7 +139,7 @@ def is_missing(document_id: str) -> bool:
     return False
 
 
-def is_gone(document_id: str, roots: Iterable[Path]) -> bool:
+def is_missing_below(document_id: str, roots: Iterable[Path]) -> bool:
     """Return whether a document was a file below one of some places and does not exist any more."""
     return _is_below(document_id, [_real(root) for root in roots]) and is_missing(document_id)
 

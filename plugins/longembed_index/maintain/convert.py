@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from longembed_index.document import Document, Record
 from longembed_index.errors import StoreError
 from longembed_index.lexical.index import WordIndex
-from longembed_index.maintain.embedding import with_whitening_beside
+from longembed_index.maintain.embedding import with_whitening_in_folder
 from longembed_index.maintain.report import Outcome, Report
 from longembed_index.search.ranking import Ranking
 from longembed_index.store.kinds import (
@@ -215,7 +215,7 @@ def _without(
 
 def _with_whitening(info: StoreInfo, old: Path, new: Path) -> StoreInfo:
     """Copy the whitening of a store, and return the description of the new store."""
-    stored = with_whitening_beside(info.provenance, old)
+    stored = with_whitening_in_folder(info.provenance, old)
     if stored.settings.whitening is None:
         return info
     file = Path(stored.settings.whitening)
@@ -226,4 +226,4 @@ def _with_whitening(info: StoreInfo, old: Path, new: Path) -> StoreInfo:
             f"cannot copy the whitening {escaped(file)}: {error.strerror}. Without it, questions "
             "have no vectors"
         ) from None
-    return replace(info, provenance=with_whitening_beside(stored, new))
+    return replace(info, provenance=with_whitening_in_folder(stored, new))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 BATCH_CHARACTERS = 65_536
 """Characters embedded between two commits: some seconds of work on a small CPU, lost if killed."""
 
-ROWS = 16
+RECORDS_AT_ONCE = 16
 """Records whose texts are held in memory at once; each may have megabytes."""
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Embedded:
-    """What a model makes of a text.
+    """The vector of a text, with its coverage and sentence units.
 
     Attributes:
         vector: A unit vector, shape (dimensions,).
@@ -57,7 +57,7 @@ class Embedded:
     def record_of(
         self, document: Document, content_hash: str, left_out: tuple[LeftOut, ...] = ()
     ) -> Record:
-        """Return the record of a document with this text, and what its file has beside it."""
+        """Return the record of a document with this text, and the parts of its file not read."""
         return Record(document, self.vector, content_hash, self.coverage, self.units, left_out)
 
 
@@ -72,9 +72,9 @@ def embedder_of(model: CachedModel, units: bool) -> Embed:
         ConfigError: If the model cannot make them.
     """
     if not units:
-        return one_by_one_on_error(lambda texts: _without_units(model, texts))
-    check_makes_units(model)
-    return one_by_one_on_error(lambda texts: _with_units(model, texts))
+        return isolate_errors(lambda texts: _without_units(model, texts))
+    refuse_without_offsets(model)
+    return isolate_errors(lambda texts: _with_units(model, texts))
 
 
 def encode_query(model: CachedModel, text: str) -> QueryVectors:
@@ -92,7 +92,7 @@ def warn_of_query(model: CachedModel, text: str, coverage: Coverage, stacklevel:
     overflow.warn(config, stacklevel + 1)
 
 
-def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
+def isolate_errors(read: Callable[[list[str]], list[Embedded]]) -> Embed:
     """Return an `Embed` that reads texts together, and each alone if one of them is at fault."""
 
     def embed(texts: list[str]) -> list[Embedded | LongEmbedError]:
@@ -106,7 +106,7 @@ def one_by_one_on_error(read: Callable[[list[str]], list[Embedded]]) -> Embed:
             if len(texts) == 1:
                 return [error]
             return [result for text in texts for result in embed([text])]
-        return [_checked(result) for result in results]
+        return [_error_unless_finite(result) for result in results]
 
     return embed
 
@@ -117,7 +117,7 @@ def embed_distinct(embed: Embed, texts: Iterable[str]) -> dict[str, Embedded | L
     return dict(zip(distinct, embed(distinct), strict=True))
 
 
-def batches(items: Sequence[T], size: int = ROWS) -> Iterator[Sequence[T]]:
+def batches(items: Sequence[T], size: int = RECORDS_AT_ONCE) -> Iterator[Sequence[T]]:
     """Cut a sequence into parts."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
@@ -131,12 +131,12 @@ def coverage_of(model: CachedModel, texts: Sequence[str]) -> list[Coverage]:
     return coverage(model.model, texts)
 
 
-def makes_units(model: CachedModel) -> bool:
+def makes_units_cheaply(model: CachedModel) -> bool:
     """Return whether units cost little: the model reads texts to their end, and can make them."""
     return model.model.has_offsets and model.settings.max_seq_length is None
 
 
-def check_makes_units(model: CachedModel) -> None:
+def refuse_without_offsets(model: CachedModel) -> None:
     """Raise `ConfigError` if a model cannot make the vectors of sentence units."""
     if not model.model.has_offsets:
         raise ConfigError(
@@ -180,21 +180,21 @@ def model_of_store(stored: Provenance, settings: ModelSettings, directory: Path)
         ConfigError: If the settings would give other vectors.
         ModelError: If the model cannot be loaded.
     """
-    stored = with_whitening_beside(stored, directory)
-    loaded = storable_model(settings_on_top(stored, settings))
+    stored = with_whitening_in_folder(stored, directory)
+    loaded = storable_model(merged_settings(stored, settings))
     loaded.refuse_incompatible(stored, "the store")
     return loaded
 
 
-def note_place(store: Store, model: CachedModel) -> None:
-    """Let whoever opens a store next find its model and whitening where they are now."""
+def record_new_place(store: Store, model: CachedModel) -> None:
+    """Store where the model and the whitening are now, if they have moved."""
     info, provenance = store.info, model.provenance.portable()
     stored, now = info.provenance.settings, provenance.settings
     if (stored.model_name, stored.whitening) != (now.model_name, now.whitening):
         store.update_info(replace(info, provenance=provenance))
 
 
-def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSettings:
+def merged_settings(stored: Provenance, settings: ModelSettings) -> ModelSettings:
     """Return the settings of a store with further settings on top; loads no model.
 
     Raises:
@@ -211,7 +211,7 @@ def settings_on_top(stored: Provenance, settings: ModelSettings) -> ModelSetting
     return wanted
 
 
-def with_whitening_beside(stored: Provenance, directory: Path) -> Provenance:
+def with_whitening_in_folder(stored: Provenance, directory: Path) -> Provenance:
     """Return how a store's vectors were made, with its whitening where the store is now."""
     if stored.settings.whitening is None:
         return stored
@@ -240,7 +240,7 @@ def units_of(read: UnitVectors) -> Units:
     return Units(read.ranges, read.counts, read.vectors)
 
 
-def _checked(result: Embedded) -> Embedded | LongEmbedError:
+def _error_unless_finite(result: Embedded) -> Embedded | LongEmbedError:
     if np.isfinite(result.vector).all():
         return result
     return ModelError("the model gave a vector that is not finite; it was not stored")

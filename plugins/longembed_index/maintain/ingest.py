@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from longembed_index.document import Document, Entry, Record
-from longembed_index.documents.files import emptied_folders, is_gone, is_missing
+from longembed_index.documents.files import emptied_folders, is_missing, is_missing_below
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import BATCH_CHARACTERS, Embed, Embedded, embed_distinct
 from longembed_index.maintain.read_ahead import Reading, SourceReader
@@ -173,7 +173,7 @@ class _Run:
     def look_for_gone(self, roots: Sequence[Path], prune: bool, prune_empty_root: bool) -> None:
         """Report the stored documents whose file is gone, and remove them if asked."""
         missing = sorted(i for i in self._hashes.keys() - self._seen if is_missing(i))
-        gone = [document_id for document_id in missing if is_gone(document_id, roots)]
+        gone = [document_id for document_id in missing if is_missing_below(document_id, roots)]
         self.report.gone = gone
         self.report.missing_elsewhere = sorted(set(missing) - set(gone))
         if not (prune and gone):
@@ -181,7 +181,7 @@ class _Run:
         removed = gone
         if not prune_empty_root:
             emptied = emptied_folders(roots, self._hashes.keys() | self._seen)
-            removed = [i for i in gone if not is_gone(i, [root for root, _ in emptied])]
+            removed = [i for i in gone if not is_missing_below(i, [root for root, _ in emptied])]
             # A drive may have come back while they were looked for.
             removed = [i for i in removed if is_missing(i)]
             self.report.kept_because = _why_kept(emptied)

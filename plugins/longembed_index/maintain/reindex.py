@@ -15,7 +15,7 @@ from longembed_index.document import Entry, Record
 from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import (
     BATCH_CHARACTERS,
-    ROWS,
+    RECORDS_AT_ONCE,
     Embed,
     Embedded,
     batches,
@@ -168,7 +168,7 @@ class _Run:
     def _embed_all(self, entries: Sequence[Entry]) -> bool:
         is_changed = False
         waiting: list[Record] = []
-        for part in batches(entries, ROWS):
+        for part in batches(entries, RECORDS_AT_ONCE):
             waiting += self._old.get([entry.id for entry in part])
             if sum(len(record.document.text) for record in waiting) >= BATCH_CHARACTERS:
                 is_changed |= self._write(waiting)

@@ -33,7 +33,7 @@ def changed_files(
     for changed in changes_of(roots, store) if changes is None else changes:
         present = [root for root in roots if os.path.lexists(root)]
         try:
-            yield find_files(present, store, parser, **search).among(changed)
+            yield find_files(present, store, parser, **search).below(changed)
         except InputError:
             # A path has vanished meanwhile, which is a change of its own.
             continue

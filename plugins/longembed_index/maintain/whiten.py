@@ -22,7 +22,7 @@ from longembed_index.maintain.embedding import (
     embedder_of,
     storable_model,
     units_of,
-    with_whitening_beside,
+    with_whitening_in_folder,
 )
 from longembed_index.maintain.report import OnStep, StepCounter
 from longembed_index.store.kinds import WHITENINGS
@@ -190,7 +190,7 @@ def unfinished_whitening(store: Store, model: CachedModel, directory: Path) -> C
     staged = store.staged()
     if staged is None or staged.info.provenance.settings.whitening is None:
         return None
-    settings = with_whitening_beside(staged.info.provenance, directory).settings
+    settings = with_whitening_in_folder(staged.info.provenance, directory).settings
     if settings.model_copy(update={"whitening": None}).differences(model.settings):
         return None
     return storable_model(settings)

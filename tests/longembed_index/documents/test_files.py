@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from longembed_index.documents.files import emptied_folders, find_files, is_gone, is_missing
+from longembed_index.documents.files import (
+    emptied_folders,
+    find_files,
+    is_missing,
+    is_missing_below,
+)
 from longembed_st.errors import InputError
 
 
@@ -92,11 +97,11 @@ def test_only_what_was_deleted_from_these_places_is_gone(tmp_path, monkeypatch) 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "here.txt").write_text("x")
     folder = [tmp_path / "a"]
-    assert is_gone(str(tmp_path / "a" / "deleted.txt"), folder)
-    assert is_gone(str(tmp_path / "a" / "here.txt" / "was-a-folder.txt"), folder)
-    assert is_gone(str(tmp_path / "a" / "deleted.txt"), [tmp_path / "a" / "deleted.txt"])
-    assert not is_gone(str(tmp_path / "a" / "here.txt"), folder)
-    assert not is_gone(str(tmp_path / "ab" / "elsewhere.txt"), folder)
+    assert is_missing_below(str(tmp_path / "a" / "deleted.txt"), folder)
+    assert is_missing_below(str(tmp_path / "a" / "here.txt" / "was-a-folder.txt"), folder)
+    assert is_missing_below(str(tmp_path / "a" / "deleted.txt"), [tmp_path / "a" / "deleted.txt"])
+    assert not is_missing_below(str(tmp_path / "a" / "here.txt"), folder)
+    assert not is_missing_below(str(tmp_path / "ab" / "elsewhere.txt"), folder)
 
     out_of_reach = str(tmp_path / "a" / "out-of-reach.txt")
     stat = os.stat
@@ -108,8 +113,8 @@ def test_only_what_was_deleted_from_these_places_is_gone(tmp_path, monkeypatch) 
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", refuse)
-        assert not is_gone(out_of_reach, folder)
-    assert is_gone(out_of_reach, folder)
+        assert not is_missing_below(out_of_reach, folder)
+    assert is_missing_below(out_of_reach, folder)
 
 
 def test_folders_thousands_deep_are_looked_through(tmp_path) -> None:
@@ -166,12 +171,12 @@ def test_patterns_choose_files_of_folders(tree) -> None:
 
 def test_what_has_changed_is_chosen_with_all_below_it(tree) -> None:
     found = find_files([tree])
-    assert names(found.among({tree / "sub", tree / "b.md"}), tree) == [
+    assert names(found.below({tree / "sub", tree / "b.md"}), tree) == [
         "b.md",
         "sub/LICENSE",
         "sub/deep/c.HTML",
     ]
-    assert [path.name for path in found.among({tree / "data.bin"}).skipped] == ["data.bin"]
+    assert [path.name for path in found.below({tree / "data.bin"}).skipped] == ["data.bin"]
 
 
 @pytest.fixture
@@ -192,7 +197,7 @@ def test_links_that_lead_out_of_the_paths_are_named_and_not_followed(tree, elsew
     found = find_files([tree])
     assert names(found, tree) == ["a.txt", "b.md", "sub/LICENSE", "sub/deep/c.HTML"]
     assert sorted(link.name for link in found.links) == ["far.txt", "linked", "linked again"]
-    assert [link.name for link in found.among({tree / "linked"}).links] == ["linked"]
+    assert [link.name for link in found.below({tree / "linked"}).links] == ["linked"]
 
 
 def test_links_that_lead_out_are_followed_once_on_demand(tree, elsewhere) -> None:

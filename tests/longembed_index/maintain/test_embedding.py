@@ -11,12 +11,12 @@ from longembed_index.maintain.embedding import (
     Embedded,
     embedder_of,
     encode_query,
-    makes_units,
-    note_place,
-    settings_on_top,
+    makes_units_cheaply,
+    merged_settings,
+    record_new_place,
     storable_model,
     warn_of_query,
-    with_whitening_beside,
+    with_whitening_in_folder,
 )
 from longembed_index.store.memory import MemoryStore
 from longembed_index.store.protocol import StoreInfo
@@ -76,11 +76,11 @@ def test_units_come_with_the_vector_of_their_document(minilm) -> None:
 
 def test_a_model_without_offsets_makes_no_units() -> None:
     model = FakeModel(has_offsets=False)
-    assert not makes_units(model)
+    assert not makes_units_cheaply(model)
     with pytest.raises(ConfigError, match=r"some/one cannot make units.*--no-units"):
         embed_with(model, units=True)
-    assert makes_units(FakeModel())
-    assert not makes_units(FakeModel(ModelSettings(model_name="a", max_seq_length=100)))
+    assert makes_units_cheaply(FakeModel())
+    assert not makes_units_cheaply(FakeModel(ModelSettings(model_name="a", max_seq_length=100)))
 
 
 def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
@@ -101,18 +101,18 @@ def test_a_question_that_is_cut_is_warned_of(short_minilm) -> None:
 
 def test_settings_on_top_must_not_change_vectors() -> None:
     stored = Provenance(ModelSettings(model_name="a", max_seq_length=100), "f")
-    moved = settings_on_top(stored, ModelSettings(model_name="b", device="cpu", method="auto"))
+    moved = merged_settings(stored, ModelSettings(model_name="b", device="cpu", method="auto"))
     assert (moved.model_name, moved.device, moved.max_seq_length) == ("b", "cpu", 100)
     with pytest.raises(ConfigError, match="max_seq_length is 100 in the store, 50 now"):
-        settings_on_top(stored, ModelSettings(max_seq_length=50))
+        merged_settings(stored, ModelSettings(max_seq_length=50))
 
 
 def test_a_model_that_was_moved_is_noted() -> None:
     model = FakeModel(ModelSettings(model_name="old/model"))
     store = MemoryStore(StoreInfo(model.provenance))
-    note_place(store, model)
+    record_new_place(store, model)
     assert store.generation == 0
-    note_place(store, FakeModel(ModelSettings(model_name="new/model", device="cpu")))
+    record_new_place(store, FakeModel(ModelSettings(model_name="new/model", device="cpu")))
     settings = store.info.provenance.settings
     assert (settings.model_name, settings.device) == ("new/model", None)
 
@@ -120,9 +120,9 @@ def test_a_model_that_was_moved_is_noted() -> None:
 def test_a_whitening_is_looked_for_beside_its_store(tmp_path) -> None:
     settings = ModelSettings(model_name="a", whitening="/old/place/whitening-1.safetensors")
     stored = Provenance(settings, "f")
-    assert with_whitening_beside(stored, tmp_path) == stored
+    assert with_whitening_in_folder(stored, tmp_path) == stored
     file = tmp_path / "whitening-1.safetensors"
     file.write_bytes(b"")
-    assert with_whitening_beside(stored, tmp_path).settings.whitening == str(file.resolve())
+    assert with_whitening_in_folder(stored, tmp_path).settings.whitening == str(file.resolve())
     plain = replace(stored, settings=ModelSettings(model_name="a"))
-    assert with_whitening_beside(plain, tmp_path) == plain
+    assert with_whitening_in_folder(plain, tmp_path) == plain

@@ -68,7 +68,7 @@ def cut_after(outcomes: int):
 
 @pytest.fixture
 def one_at_a_time(monkeypatch) -> None:
-    monkeypatch.setattr(reindexing, "ROWS", 1)
+    monkeypatch.setattr(reindexing, "RECORDS_AT_ONCE", 1)
     monkeypatch.setattr(reindexing, "BATCH_CHARACTERS", 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from longembed_index.documents.formats.encodings import decode
-from longembed_index.documents.formats.plain import without_half_characters
+from longembed_index.documents.formats.plain import replace_lone_surrogates
 from longembed_index.documents.parsed import Parsed, clean_title, read_as
 
 _FIRST_HEADING = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -29,7 +29,7 @@ def read_notebook(data: bytes) -> Parsed:
         sheets = [notebook, *_list(notebook.get("worksheets"))]
         cells = [cell for sheet in sheets for cell in _list(_mapping(sheet).get("cells"))]
         blocks = [block for block in _blocks(cells, _language(metadata)) if block.strip()]
-    parsed = without_half_characters("\n\n".join(blocks))
+    parsed = replace_lone_surrogates("\n\n".join(blocks))
     heading = _FIRST_HEADING.search("\n\n".join(_texts(cells)))
     title = metadata.get("title") or (heading and heading[1]) or metadata.get("name")
     return Parsed(parsed.text, clean_title(title), (*page.left_out, *parsed.left_out))

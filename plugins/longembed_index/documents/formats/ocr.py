@@ -13,7 +13,7 @@ from longembed_index.documents.parsed import first_line
 from longembed_st.errors import InputError
 
 _DOTS_PER_INCH = 300
-_PIXELS = 60_000_000
+_MOST_PIXELS = 60_000_000
 """A larger page is drawn smaller."""
 _LINE_HEIGHT = 12.0
 
@@ -22,7 +22,7 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
     """Return the lines that a command reads on a page.
 
     Args:
-        command: With `{image}`.
+        command: The command line; it contains `{image}`.
         document: A `pypdfium2.PdfDocument`.
         number: The number of the page, counted from 0.
 
@@ -34,7 +34,7 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
         _draw(document, number, image)
         text = _run(command, f"page {number + 1}", image=image)
     lines = text.replace("\f", "\n").split("\n")
-    # Below one another, so that blank lines are seen.
+    # Each line has its own height, so blank lines stay gaps.
     return [
         Piece(" ".join(line.split()), 0, -_LINE_HEIGHT * (at + 1), 100, -_LINE_HEIGHT * at)
         for at, line in enumerate(lines)
@@ -42,11 +42,11 @@ def read_page(command: str, document: Any, number: int) -> list[Piece]:
     ]
 
 
-def convert_file(command: str, data: bytes) -> bytes:
+def add_text_layer(command: str, data: bytes) -> bytes:
     """Return the file with text that a command makes of a PDF.
 
     Args:
-        command: With `{pdf}` and `{output}`.
+        command: The command line; it contains `{pdf}` and `{output}`.
         data: The file.
 
     Raises:
@@ -62,22 +62,22 @@ def convert_file(command: str, data: bytes) -> bytes:
             raise InputError("has no text: the command of --ocr wrote no file") from None
 
 
-def _run(command: str, what: str, **files: Path) -> str:
+def _run(command: str, part: str, **files: Path) -> str:
     words = shlex.split(command)
     for name, path in files.items():
         words = [word.replace(f"{{{name}}}", str(path)) for word in words]
     try:
-        done = subprocess.run(words, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        process = subprocess.run(words, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     except OSError as error:
         raise InputError(f"has no text: --ocr cannot run {words[0]!r}: {error.strerror}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        reason = f": {first_line(ValueError(said))}" if said else ""
+    if process.returncode:
+        error_text = process.stderr.decode(errors="replace").strip()
+        reason = f": {first_line(ValueError(error_text))}" if error_text else ""
         raise InputError(
-            f"has no text: the command of --ocr fails on {what} "
-            f"(exit status {done.returncode}){reason}"
+            f"has no text: the command of --ocr fails on {part} "
+            f"(exit status {process.returncode}){reason}"
         )
-    return done.stdout.decode(errors="replace")
+    return process.stdout.decode(errors="replace")
 
 
 def _draw(document: Any, number: int, file: Path) -> None:
@@ -85,7 +85,7 @@ def _draw(document: Any, number: int, file: Path) -> None:
     page = document[number]
     try:
         inches = page.get_width() * page.get_height() / 72**2
-        dots_per_inch = min(_DOTS_PER_INCH, (_PIXELS / max(inches, 0.01)) ** 0.5)
+        dots_per_inch = min(_DOTS_PER_INCH, (_MOST_PIXELS / max(inches, 0.01)) ** 0.5)
         bitmap = page.render(scale=dots_per_inch / 72, grayscale=True, may_draw_forms=True)
         try:
             bitmap.to_pil().save(file, dpi=(dots_per_inch, dots_per_inch), compress_level=1)

@@ -13,7 +13,7 @@ from typing import Any
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from longembed_index.documents.formats.ocr import convert_file, read_page
+from longembed_index.documents.formats.ocr import add_text_layer, read_page
 from longembed_index.documents.formats.pdf_layout import insert, lines_of, paragraphs
 from longembed_index.documents.formats.pdf_lines import join_hyphens, repeated_lines
 from longembed_index.documents.formats.pdf_pieces import Piece, main_turns, read_rows, turned
@@ -88,7 +88,7 @@ def _read(data: bytes, ocr: str) -> Parsed:
         date = date_field(_property(document, "CreationDate"))
         metadata = {"pages": len(pages), **date}
         if scanned and "{pdf}" in ocr:
-            converted = _read(convert_file(ocr, data), "")
+            converted = _read(add_text_layer(ocr, data), "")
             # Pages that the command has found nothing on are pictures.
             left_out = [part for part in converted.left_out if part.what != SCANNED]
             return Parsed(converted.text, title, tuple(left_out), metadata)

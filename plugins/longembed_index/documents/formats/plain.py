@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from longembed_index.documents.formats.encodings import decode
 from longembed_index.documents.parsed import LeftOut, Parsed, clean_title, date_field
 
-_DECLARED = re.compile(
+_DECLARATION = re.compile(
     rb"""^[^\n\w]{0,4}[^\n]{0,80}?(?:coding\s*[:=]\s*|@charset\s+)["']?([-\w.]+)""", re.ASCII
 )
 """A line that declares an encoding: `# -*- coding: latin-1 -*-`, `@charset "latin-1";`."""
@@ -84,11 +84,11 @@ def _read_values(data: bytes, parse: Callable[[str], list[Any]]) -> Parsed:
         text = "\n\n".join("\n".join(_lines(value)) for value in parse(page.text))
     except (ValueError, RecursionError):
         return page
-    parsed = without_half_characters(text)
+    parsed = replace_lone_surrogates(text)
     return Parsed(parsed.text, left_out=(*page.left_out, *parsed.left_out))
 
 
-def without_half_characters(text: str) -> Parsed:
+def replace_lone_surrogates(text: str) -> Parsed:
     """Replace each lone surrogate of a text by U+FFFD, and report their number as left out.
 
     Args:
@@ -102,7 +102,7 @@ def without_half_characters(text: str) -> Parsed:
 def _declared(data: bytes) -> str:
     """Return the encoding that the first lines declare, as in source code, or an empty string."""
     for line in data[:1000].split(b"\n")[:2]:
-        if match := _DECLARED.match(line):
+        if match := _DECLARATION.match(line):
             return match[1].decode()
     if match := _LATEX.search(data[:4000]):
         name = match[1].decode()
@@ -128,13 +128,13 @@ def _fields(values: dict[Any, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in values.items():
         members = value if isinstance(value, list) else [value]
-        if key != "title" and all(map(_is_single, members)):
+        if key != "title" and all(map(_is_scalar, members)):
             plain = [item.isoformat() if isinstance(item, date) else item for item in members]
             fields[str(key)] = plain if isinstance(value, list) else plain[0]
     return {**fields, **date_field(fields.get("date"))}
 
 
-def _is_single(value: object) -> bool:
+def _is_scalar(value: object) -> bool:
     # JSON has no NaN and no infinity, which YAML has.
     is_finite = not isinstance(value, float) or math.isfinite(value)
     return isinstance(value, str | int | float | date) and is_finite
