@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.pooled import following_modules
-from longembed_st.base.precision import is_widened
-from longembed_st.base.reader import LongReader, long_reader
+from longembed_st.base.reader import LongReader, is_widened, long_reader
 from longembed_st.base.settings import field_info
 
 if TYPE_CHECKING:

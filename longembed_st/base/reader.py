@@ -14,11 +14,11 @@ from typing import Any, ClassVar, cast
 import torch
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router, Transformer
+from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.base.computing import ComputingTransformer
 from longembed_st.base.extension import ExtensionConfig
-from longembed_st.base.precision import is_widened
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.compat import attention_implementation
 from longembed_st.errors import ConfigError, ModelError
@@ -204,3 +204,8 @@ def long_reader(model: BaseModel) -> LongReader:
         if isinstance(module, LongReader):
             return module
     raise ModelError("this model was not extended; use longembed_st.extend(model) first")
+
+
+def is_widened(tensor: Tensor, narrow: torch.dtype) -> bool:
+    """Whether a tensor in single precision has no more digits than half precision."""
+    return tensor.dtype == torch.float32 and torch.equal(tensor, tensor.to(narrow).float())

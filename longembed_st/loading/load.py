@@ -30,15 +30,20 @@ from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.convert import native_checkpoint
 from longembed_st.loading.extend import extended, refuse_other_method
-from longembed_st.loading.hub import checkpoint_json, hub_arguments, refuse_unknown_model
-from longembed_st.loading.model_type import ModelType, model_type_of
+from longembed_st.loading.hub import (
+    ModelType,
+    checkpoint_json,
+    hub_arguments,
+    model_type_of,
+    refuse_unknown_model,
+)
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
     refuse_impossible_config,
     refuse_meaningless,
     refuse_random_weights,
+    refuse_unsafe_arguments,
 )
-from longembed_st.loading.stored_arguments import refuse_unsafe_arguments
 from longembed_st.loading.whitening import Whitening, attach_whitening
 from longembed_st.loading.widen import transformers_of, widen
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer

@@ -31,13 +31,12 @@ from longembed_st.backends.query_encoder import (
     forget_encoder,
 )
 from longembed_st.base.fingerprint import hash_weights
-from longembed_st.base.pooled import following_modules
+from longembed_st.base.pooled import ends_in_map, following_modules, linear_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.unknown_tokens import unknown_id
 from longembed_st.compat import prompt_length
 from longembed_st.errors import ModelError
 from longembed_st.files import atomic_folder, write_text
-from longembed_st.sentence_transformer.linear import ends_in_map, linear_modules
 
 if TYPE_CHECKING:
     from pathlib import Path

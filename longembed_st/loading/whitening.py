@@ -16,10 +16,10 @@ from safetensors.numpy import save
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
+from longembed_st.base.pooled import ends_in_map
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import write_atomically
 from longembed_st.loading.extend import extended
-from longembed_st.sentence_transformer.linear import ends_in_map
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"

@@ -18,12 +18,11 @@ from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import padded
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
-from longembed_st.base.pooled import following_modules
+from longembed_st.base.pooled import following_modules, linear_modules
 from longembed_st.base.reductions import mean_by_text
 from longembed_st.base.token_states import token_states
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
-from longembed_st.sentence_transformer.linear import linear_modules
 from longembed_st.sentence_transformer.transformer import LongTransformer
 from longembed_st.sentence_transformer.units import (
     PooledText,
