@@ -61,9 +61,6 @@ tags:
 def card_of(model: LongModel) -> str:
     """Describe what a model is, how it reads, and how it is loaded.
 
-    Args:
-        model: An extended model.
-
     Returns:
         Markdown; for a model that was not trained, a whole card with its front matter.
     """
@@ -71,12 +68,7 @@ def card_of(model: LongModel) -> str:
 
 
 def write_card(model: LongModel, folder: Path) -> None:
-    """Write the card of a saved model, or add ours to that of a trained one.
-
-    Args:
-        model: That was saved.
-        folder: Where.
-    """
+    """Write the card of a saved model, or add ours to that of a trained one."""
     path = folder / "README.md"
     before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else ""
     if model.long_transformer.max_seq_length is None:

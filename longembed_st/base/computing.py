@@ -70,11 +70,7 @@ class ComputingTransformer(TokenizingTransformer):
         return False
 
     def passes_of(self, features: dict[str, Any]) -> list[Pass]:
-        """Split texts into the sequences that go through the model.
-
-        Args:
-            features: What `flat_features` returned.
-        """
+        """Split texts into the sequences that go through the model."""
         excluded = 0
         if self.excludes_prompt:
             # Collators may have made a tensor of it.
@@ -86,11 +82,6 @@ class ComputingTransformer(TokenizingTransformer):
         self, passes: Sequence[Pass], features: dict[str, Any], **kwargs: Any
     ) -> Iterator[tuple[list[int], dict[str, Any]]]:
         """Run passes in token-budget batches.
-
-        Args:
-            passes: Of `passes_of`.
-            features: What `flat_features` returned.
-            **kwargs: Passed on to the transformers model.
 
         Yields:
             The indices of some passes, and the model's outputs for them: `input_ids`,
@@ -295,10 +286,7 @@ class ComputingTransformer(TokenizingTransformer):
         return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
 
     def set_engine(self, engine: OpenVino | None) -> None:
-        """Let an engine compute the passes from now on.
-
-        Args:
-            engine: None for torch.
+        """Let an engine compute the passes from now on; None for torch.
 
         Raises:
             ModelError: If the method acts where the engine cannot.
@@ -308,11 +296,7 @@ class ComputingTransformer(TokenizingTransformer):
         self.engine = engine
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and inference; an engine then compiles the trained weights.
-
-        Args:
-            mode: Whether to train.
-        """
+        """Switch between training and inference; an engine then compiles the trained weights."""
         if mode and self.engine is not None:
             self.engine.forget()
         return super().train(mode)

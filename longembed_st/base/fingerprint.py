@@ -82,12 +82,7 @@ def fingerprint_with_options(
 
 
 def hash_weights(digest: Hash, module: nn.Module) -> None:
-    """Add the weights of a module to a hash.
-
-    Args:
-        digest: The hash.
-        module: The module; every weight is read.
-    """
+    """Add the weights of a module to a hash."""
     for name, tensor in sorted(module.state_dict().items()):
         _hash_tensor(digest, name, tensor)
 

@@ -75,12 +75,9 @@ class LongModel(BaseModel):
         def start_multi_process_pool(
             self, target_devices: list[str] | None = None
         ) -> dict[Any, Any]:
-            """Start worker processes, each with a copy of the model.
+            """Start worker processes, one for each device, each with a copy of the model.
 
             This model stays on its device and is not changed, so other threads can go on using it.
-
-            Args:
-                target_devices: One device for each process.
 
             Returns:
                 The pool, for `encode(..., pool=...)` or `predict(..., pool=...)`.
@@ -135,11 +132,7 @@ class LongModel(BaseModel):
         return signature.bind(self, *args, **kwargs)
 
     def as_list(self, inputs: Any) -> list[Any]:
-        """Return inputs as a list; a single input becomes a list of one.
-
-        Args:
-            inputs: One input or several, as the stock class takes them.
-        """
+        """Return inputs as a list; a single input becomes a list of one."""
         is_single = self.is_singular_input(inputs)
         plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
         return [plain] if is_single else list(plain)
@@ -169,12 +162,7 @@ class LongModel(BaseModel):
     def apply_following_modules(
         self, features: dict[str, Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Apply the modules that follow the reader to its outputs.
-
-        Args:
-            features: The outputs of the reader.
-            kwargs: The arguments of the forward call; each module gets those that it takes.
-        """
+        """Apply the modules that follow the reader to its outputs."""
         for name, module in list(self.named_children())[1:]:
             accepted = {
                 *getattr(module, "forward_kwargs", ()),
@@ -185,12 +173,7 @@ class LongModel(BaseModel):
 
 
 def refuse_stock_class(model: BaseModel, reason: str | None) -> None:
-    """Raise `ModelError` for a stock model that would not read as the extended one does.
-
-    Args:
-        model: A model that is loaded.
-        reason: What `LongReader.refusal_of_stock` returned.
-    """
+    """Raise `ModelError` for a stock model that would not read as the extended one does."""
     if reason is not None and not isinstance(model, LongModel):
         raise ModelError(f"{reason}. Load it with longembed_st.load, not {model.model_type}")
 
@@ -203,11 +186,6 @@ def prompt_name_of(model: BaseModel, role: Role | None) -> str | None:
 
 def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
     """Return the prompt that an encode call with these arguments puts before each text.
-
-    Args:
-        model: The model.
-        prompt: The argument of the call.
-        prompt_name: The argument of the call.
 
     Raises:
         ConfigError: If the model does not have a prompt with this name.
@@ -270,9 +248,6 @@ def _looks_queries_up(model: BaseModel) -> bool:
 
 def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield texts or pairs in groups of about `CHARACTERS_AT_ONCE` characters, in their order.
-
-    Args:
-        texts: A list of texts or pairs.
 
     Raises:
         InputError: If `texts` is a single string.

@@ -49,9 +49,6 @@ def split_into_passes(
         cut_windows: Says which texts are cut, and where.
         special_ids: Of the tokenizer, for features that others have tokenized.
         excluded: Tokens of the prompt that the pooling leaves out.
-
-    Returns:
-        The passes, text by text.
     """
     parts = _token_parts(features, special_ids)
     passes = []
@@ -89,9 +86,6 @@ def unique_token_masks(passes: Sequence[Pass]) -> list[Tensor]:
 
     Leading special tokens and the prompt are those of the first pass, trailing ones those of the
     last; a token that two windows share is that of the earlier one.
-
-    Args:
-        passes: Of any number of texts, in order.
 
     Returns:
         For each pass, shape (n,).

@@ -23,11 +23,7 @@ class PooledPasses(Pooling):
 
     @classmethod
     def of(cls, pooling: Pooling) -> Self:
-        """Copy a pooling as a module that may stand behind the reader.
-
-        Args:
-            pooling: Of the model that is extended.
-        """
+        """Copy a pooling as a module that may stand behind the reader."""
         return cls(**pooling.get_config_dict())
 
     def stock(self) -> Pooling:
@@ -35,12 +31,7 @@ class PooledPasses(Pooling):
         return Pooling(**self.get_config_dict())
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Pool what is not pooled yet.
-
-        Args:
-            features: With `token_embeddings`, or with the `sentence_embedding` of pooled passes.
-            **kwargs: Passed on to the pooling.
-        """
+        """Pool what is not pooled yet."""
         return super().forward(features, **kwargs) if "token_embeddings" in features else features
 
 
@@ -63,9 +54,6 @@ def linear_modules(model: SentenceTransformer) -> list[nn.Module]:
     A map of unit vectors at the end, a whitening, is left out: it is for whole documents. What is
     returned is linear for most models, so that a run of units has the vector of its tokens. Behind
     another activation than the identity, a run has the mean of its units' vectors.
-
-    Args:
-        model: An extended model.
     """
     modules = following_modules(model)
     if ends_in_map(modules):

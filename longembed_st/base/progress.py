@@ -17,9 +17,7 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
     """Call a listener after every batch that a model reads inside the block, in this thread.
 
     One long text is many batches under a method of windows, and one under a method of one pass.
-
-    Args:
-        listener: Called after each batch; counts start at 0 with every call of the model.
+    Counts start at 0 with every call of the model.
     """
     token = _listener.set(listener)
     try:
@@ -29,12 +27,7 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
 
 
 def report_progress(read: int, of: int) -> None:
-    """Call the listener of this thread, if there is one.
-
-    Args:
-        read: Tokens read so far, special tokens of all windows included.
-        of: Tokens of all that is read together.
-    """
+    """Call the listener of this thread, if there is one, with tokens read and all to be read."""
     listener = _listener.get()
     if listener is not None:
         listener(read, of)

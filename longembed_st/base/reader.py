@@ -64,16 +64,7 @@ class LongReader(ComputingTransformer):
 
     @classmethod
     def extended_copy(cls, transformer: Transformer, extension: ExtensionConfig) -> Self:
-        """Extend a loaded module, which stays as it is; both share their weights.
-
-        Args:
-            transformer: The module.
-            extension: How to extend it.
-
-        Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
-        """
+        """Extend a loaded module, which stays as it is; both share their weights."""
         module = cls.__new__(cls)
         torch.nn.Module.__init__(module)
         module.__dict__.update(copy_sharing_weights(transformer).__dict__)
@@ -82,9 +73,6 @@ class LongReader(ComputingTransformer):
 
     def extend(self, extension: ExtensionConfig) -> None:
         """Read as an extension says from now on.
-
-        Args:
-            extension: Its defaults are resolved here.
 
         Raises:
             ConfigError: If the extension is not valid.
@@ -144,14 +132,7 @@ class LongReader(ComputingTransformer):
         return {**super().get_config_dict(), "extension": self.extension.saved()}
 
     def refusal_of_stock(self, model: BaseModel) -> str | None:
-        """Say why a model of the stock class with this module would give other results.
-
-        Args:
-            model: An extended or a stock model that this module is the first of.
-
-        Returns:
-            The reason; None if it gives the same results.
-        """
+        """Say why the stock class would give other results with this module; None if it does not."""
         return None
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
@@ -179,11 +160,7 @@ class LongReader(ComputingTransformer):
 
 
 def input_modules(model: BaseModel) -> list[torch.nn.Module]:
-    """Return what the inputs of a model go into: one module, or the first of each of its routes.
-
-    Args:
-        model: Any model of sentence-transformers.
-    """
+    """Return what the inputs of a model go into: one module, or the first of each of its routes."""
     first = model[0]
     if not isinstance(first, Router):
         return [first]
@@ -193,9 +170,6 @@ def input_modules(model: BaseModel) -> list[torch.nn.Module]:
 
 def long_reader(model: BaseModel) -> LongReader:
     """Return the module that reads long texts in an extended model of any class.
-
-    Args:
-        model: Any model of sentence-transformers.
 
     Raises:
         ModelError: If the model was not extended.

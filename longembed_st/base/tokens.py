@@ -82,11 +82,7 @@ class TokenizedText:
         return np.repeat(np.array(PARTS, np.int8), [self.header, self.content, self.footer])
 
     def shortened(self, limit: int, keep_end: bool) -> TokenizedText:
-        """Drop the content tokens that exceed a limit.
-
-        Args:
-            limit: Most tokens to keep, header and footer included.
-            keep_end: Whether to drop the first content tokens instead of the last.
+        """Drop the content tokens that exceed a limit: the last ones, or with `keep_end` the first.
 
         Raises:
             InputError: If header and footer alone exceed the limit.
@@ -110,12 +106,7 @@ class TokenizedText:
         )
 
     def window(self, first: int, last: int) -> TokenizedText:
-        """Cut a part out as a text of its own, with the same header and footer.
-
-        Args:
-            first: First content token.
-            last: Content token after the last.
-        """
+        """Cut a part out as a text of its own, with the same header and footer."""
         if (first, last) == (0, self.content):
             return self
         end = len(self) - self.footer
@@ -148,10 +139,6 @@ class TokenizedText:
 
     def characters(self, start: int, end: int) -> tuple[int, int] | None:
         """Return the characters of a range of content tokens, prompt not counted.
-
-        Args:
-            start: First content token.
-            end: Content token after the last.
 
         Returns:
             Half-open (start, end) in characters, or None if the tokenizer keeps no offsets.
@@ -236,9 +223,6 @@ def tokenize(
         texts: Valid strings, without their prompt.
         prompt: Put before each text, or None.
         options: What to keep of long texts; everything by default. Short ones are kept whole.
-
-    Returns:
-        One record a text, in order.
     """
     prompt, options = prompt or "", options or TokenizeOptions()
     records: list[TokenizedText] = []

@@ -77,9 +77,6 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line, and report its errors.
 
-    Args:
-        arguments: What follows `longembed`.
-
     Returns:
         The exit code.
     """

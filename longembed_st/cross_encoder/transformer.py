@@ -76,12 +76,6 @@ class LongPairTransformer(LongReader):
     ) -> dict[str, Any]:
         """Combine the scores of windows, and add them to the features.
 
-        Args:
-            features: What `preprocess` returned; added to.
-            scores: Of the windows, shape (windows, labels).
-            flat: The features as one flat sequence.
-            owners: The pair of each window.
-
         Raises:
             ModelError: If a score is not finite, outside training.
         """
@@ -175,9 +169,6 @@ class LongPairTransformer(LongReader):
     def set_engine(self, engine: Any) -> None:
         """Let torch compute, the only engine for pairs.
 
-        Args:
-            engine: None.
-
         Raises:
             ModelError: If it is another.
         """
@@ -207,9 +198,6 @@ class Frame:
 def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
     """Check that each input is a pair of strings that can be tokenized.
 
-    Args:
-        inputs: Anything.
-
     Raises:
         InputError: Naming the first that is not.
     """
@@ -224,11 +212,6 @@ def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
 
 def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
     """Find the tokens that a tokenizer puts around any document that is paired with a query.
-
-    Args:
-        tokenizer: The model's.
-        query: The query.
-        prompt: Put before it, or None.
 
     Raises:
         InputError: If the tokenizer joins the two in a way that has no such frame.
@@ -252,12 +235,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None)
 
 
 def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
-    """Put a tokenized document behind its query.
-
-    Args:
-        document: Tokenized alone.
-        frame: Of the query.
-    """
+    """Put a tokenized document behind its query."""
     end = len(document) - document.footer
     content = np.asarray(document.ids[document.header : end], np.int32)
     types = None
@@ -280,10 +258,6 @@ def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
 
     The query keeps half of the window at least, and all that the document does not take. Its last
     tokens are cut, before the special ones that divide the two.
-
-    Args:
-        text: The pair.
-        window: Tokens of the window.
     """
     limit = max(window // 2, window - text.footer - text.content - text.dropped)
     excess = text.header - limit

@@ -56,10 +56,6 @@ _E5ROPE_NAMES = (
 def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> Iterator[str]:
     """Find the name or folder from which transformers can load a model without foreign code.
 
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
-
     Yields:
         The name itself, or a folder that lasts as long as the context.
     """
@@ -75,9 +71,6 @@ def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> 
 
 def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Describe BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
-
-    Args:
-        config: The checkpoint's `config.json`.
 
     Raises:
         ModelError: If the checkpoint rotates values too, or projects narrower embeddings, which the
@@ -103,14 +96,7 @@ def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`.
-
-    Args:
-        weights: By the names of the checkpoint.
-
-    Returns:
-        The same tensors, without language-modelling head and buffers.
-    """
+    """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`."""
     renamed = {}
     for name, weight in weights.items():
         for pattern, replacement in _E5ROPE_NAMES:

@@ -98,16 +98,7 @@ def extend(model: BaseModel, method: str | Unset = UNSET, **settings: Any) -> Lo
 
 
 def extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
-    """Make a model of the same class that reads long texts; see `extend`.
-
-    Args:
-        model: Of any class of sentence-transformers, extended before or not; stays as it is.
-        settings: How to extend it.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot take the method.
-    """
+    """Make a model of the same class that reads long texts; see `extend`."""
     result = _extended(model, settings)
     result.module_kwargs = model.module_kwargs
     return result
@@ -298,12 +289,7 @@ def _refuse_tied_table(transformer: Transformer, method: str) -> None:
 
 
 def refuse_other_method(tied: str, method: str) -> NoReturn:
-    """Raise `ModelError`: a checkpoint was made for one method.
-
-    Args:
-        tied: That method.
-        method: The requested one.
-    """
+    """Raise `ModelError`: a checkpoint was made for one method."""
     raise ModelError(
         f"this checkpoint's position table can only be read with method {tied!r}; extend the "
         f"original model to use {method!r}"

@@ -41,10 +41,6 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
     """Raise `ModelError` if there is neither such a folder nor such a model, or a pipe in it.
 
     Loading itself would retry every file for minutes when the hub is out of reach.
-
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
     """
     if os.path.isdir(model_name_or_path):
         _refuse_pipes(Path(model_name_or_path))
@@ -98,11 +94,7 @@ def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str = "") -> Any:
     """Read a JSON file of a checkpoint; None if there is none.
 
-    Args:
-        name: Folder or hub name.
-        file: The file's name.
-        where: Arguments that say where to look; see `hub_arguments`.
-        subfolder: In which it lies.
+    `where` is what `hub_arguments` returns.
     """
     # Importing it takes seconds, and a name is looked for before.
     from sentence_transformers.util import load_file_path
@@ -116,12 +108,7 @@ def _status(error: HfHubHTTPError) -> str:
 
 
 def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
-    """Find the class that a checkpoint is for; a SentenceTransformer if it does not say.
-
-    Args:
-        name: Folder or hub name.
-        arguments: Those of loading, which say where to look.
-    """
+    """Find the class that a checkpoint is for; a SentenceTransformer if it does not say."""
     where = hub_arguments(arguments)
     saved = _json(name, "config_sentence_transformers.json", where).get("model_type")
     if saved == _PYLATE:

@@ -155,16 +155,7 @@ def load(
 
 
 def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
-    """Load the model of some settings, which must give one vector a text; see `load`.
-
-    Args:
-        settings: With a `model_name`.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded whole, cannot take the method, or is of another
-            class.
-    """
+    """Load the model of some settings, which must give one vector a text; see `load`."""
     model = load_any(settings)
     if not isinstance(model, LongSentenceTransformer):
         raise ModelError(
@@ -176,15 +167,7 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
 
 
 def load_any(settings: ModelSettings) -> LongModel:
-    """Load the model of some settings, of whatever class it is; see `load`.
-
-    Args:
-        settings: With a `model_name`.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded whole, or cannot take the method.
-    """
+    """Load the model of some settings, of whatever class it is; see `load`."""
     assert settings.model_name is not None
     name = settings.model_name
     if settings.backend == "auto":
@@ -306,12 +289,7 @@ def _reason(error: Exception) -> str:
 
 
 def was_saved_extended(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
-    """Whether the folder or repository holds a model that was extended and saved.
-
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
-    """
+    """Whether the folder or repository holds a model that was extended and saved."""
     where = hub_arguments(model_kwargs)
     types = []
     for module in checkpoint_json(model_name_or_path, "modules.json", where) or []:

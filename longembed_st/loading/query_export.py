@@ -58,10 +58,6 @@ _LONGEST_PROBE = 5_000
 def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bool:
     """Write the query encoder of a model, which needs no torch, unless it exists.
 
-    Args:
-        model: An extended model.
-        fingerprint: The fingerprint of the model.
-
     Returns:
         Whether there is an encoder. There is none if OpenVINO is not installed, or if the model is
         on a GPU, is too large, or has parts that cannot be exported.
@@ -86,10 +82,6 @@ class _Traceable(nn.Module):
     """A model as one module, from token ids to the two vectors of `encode_query_twice`.
 
     The vector for documents is the one before the map of unit vectors at the end, a whitening.
-
-    Args:
-        model: The model, which is not changed.
-        prompt: The model's prompt for queries.
     """
 
     def __init__(self, model: LongSentenceTransformer, prompt: str) -> None:

@@ -1,7 +1,7 @@
 """Checks that a model's files belong together.
 
 transformers takes a configuration as it is. Some values end in errors of every kind, others in a
-model that loads and gives meaningless vectors.
+model that loads and gives meaningless vectors. `where` is what `hub.hub_arguments` returns.
 """
 
 from __future__ import annotations
@@ -58,11 +58,6 @@ def refuse_random_weights(model: BaseModel, name: str, where: dict[str, Any]) ->
 
     sentence-transformers puts a random projection or autoencoder behind a bare transformer, to be
     trained.
-
-    Args:
-        model: Fresh from loading.
-        name: Folder or hub name.
-        where: Arguments that say where to look.
     """
     needed = {"MultiVectorEncoder": ("Dense",), "SparseEncoder": ("SparseAutoEncoder",)}
     kinds = [type(module).__name__ for module in model.children()]
@@ -82,10 +77,6 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
     """Raise `ModelError` if a configuration cannot be used, before the model is built.
 
     A size may be impossible, or it may name code of the hub that transformers would run.
-
-    Args:
-        model_name_or_path: What the user named.
-        where: Arguments that say where to look; see `hub_arguments`.
     """
     config = checkpoint_json(model_name_or_path, "config.json", where)
     if config is None:
@@ -139,13 +130,7 @@ def _kernel_of(value: Any, is_implementation: bool = False) -> str | None:
 def refuse_meaningless(
     transformer: Transformer, model_name_or_path: str, where: dict[str, Any]
 ) -> None:
-    """Raise `ModelError` if a model cannot be what its files describe.
-
-    Args:
-        transformer: The first module of a model fresh from its files.
-        model_name_or_path: Where it was loaded from.
-        where: Arguments that say where to look; see `hub_arguments`.
-    """
+    """Raise `ModelError` if a model cannot be what its files describe."""
     model, tokenizer = transformer.model, transformer.tokenizer
     if isinstance(model, PreTrainedModel):
         _refuse_left_out_layers(model, model_name_or_path, where)
@@ -187,12 +172,7 @@ def _layers(names: Any) -> int:
 
 
 def refuse_unsafe_arguments(name: str, where: dict[str, Any]) -> None:
-    """Raise `ModelError` if a model's files let code in its weights run, or choose where to write.
-
-    Args:
-        name: Folder or hub name.
-        where: Arguments that say where to look; see `hub_arguments`.
-    """
+    """Raise `ModelError` if a model's files let its weights run code, or choose where to write."""
     modules = checkpoint_json(name, "modules.json", where)
     for module in modules if isinstance(modules, list) else []:
         if not str(module.get("type")).endswith("Transformer"):

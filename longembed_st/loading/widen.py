@@ -71,11 +71,7 @@ def _half_precision_of(module: nn.Module) -> torch.dtype | None:
 
 
 def _is_emulated(dtype: torch.dtype) -> bool:
-    """Whether this processor is known to have no instructions for a half precision.
-
-    Args:
-        dtype: One of `HALVES`.
-    """
+    """Whether this processor is known to have no instructions for a half precision."""
     # Earlier versions of torch say nothing, and later ones only of x86.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities.get("architecture") != "x86_64":

@@ -66,13 +66,7 @@ class PartReader(Module):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Keep the texts: how they are read depends on the task, which `forward` knows.
-
-        Args:
-            inputs: Strings.
-            prompt: Put before each text, or None.
-            **kwargs: What else sentence-transformers passes.
-        """
+        """Keep the texts: how they are read depends on the task, which `forward` knows."""
         return {"texts": checked_texts(inputs), "prompt": prompt, "modality": "text"}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -101,13 +95,7 @@ class PartReader(Module):
         return features
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Raise `ConfigError`: sentence-transformers could not load it without this package.
-
-        Args:
-            output_path: Not written to.
-            *args: Not used.
-            **kwargs: Not used.
-        """
+        """Raise `ConfigError`: sentence-transformers could not load it without this package."""
         raise ConfigError(
             "this model is not saved itself: save the one that it was made from, and after loading "
             "make it again: "

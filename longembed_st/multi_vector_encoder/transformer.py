@@ -44,15 +44,7 @@ class LongTokenTransformer(LongReader):
     per_task = ("query_length", "document_length", "query_expansion")
 
     def extend(self, extension: ExtensionConfig) -> None:
-        """Read as an extension says from now on; a saved cap on documents is lifted.
-
-        Args:
-            extension: See `LongReader.extend`.
-
-        Raises:
-            ConfigError: As there.
-            ModelError: As there.
-        """
+        """Read as an extension says from now on; a saved cap on documents is lifted."""
         if self.document_length is not None:
             logger.info(
                 "the model was saved to cut documents at %d tokens: they are read as method %r "

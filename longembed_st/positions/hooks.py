@@ -59,12 +59,7 @@ class NoHook:
 
 
 class TableHook:
-    """For learned position embeddings: sets position ids, which may be fractional.
-
-    Args:
-        model: The extended copy; its table is replaced by one that reads between its rows.
-        family: Its family.
-    """
+    """For learned position embeddings: sets position ids, which may be fractional."""
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
         table = cast(nn.Embedding, family.table(model))
@@ -88,11 +83,7 @@ class TableHook:
 
 
 class RotaryHook:
-    """For rotary embeddings: positions, frequencies, or unrotated queries and keys.
-
-    Args:
-        model: The extended copy; its rotary embedding is replaced.
-    """
+    """For rotary embeddings: positions, frequencies, or unrotated queries and keys."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         rotary = model.get_submodule("rotary_emb")
@@ -144,10 +135,6 @@ def within_table(positions: Tensor, context: Context) -> Tensor:
 
     Interpolation by s leaves the last `s - 1` tokens of a text that fills L_t beyond the last
     learned position, L_o - 1. The paper names no right neighbour there: they get the last vector.
-
-    Args:
-        positions: Shape (n,), integer or fractional.
-        context: The original and the extended window.
     """
     if not positions.is_floating_point():
         return positions

@@ -267,9 +267,5 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         return vectors
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Set whether the prompt's tokens count in the pooling.
-
-        Args:
-            include_prompt: Whether they do.
-        """
+        """Set whether the prompt's tokens count in the pooling."""
         self.long_transformer.pooling.include_prompt = include_prompt

@@ -62,11 +62,6 @@ class LongTransformer(LongReader):
     def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> Self:
         """Load what `save` has written; see `sentence_transformers.base.modules.Transformer`.
 
-        Args:
-            model_name_or_path: Folder or hub name.
-            *args: Passed on to sentence-transformers.
-            **kwargs: Passed on to sentence-transformers.
-
         Raises:
             ModelError: If it has weights of tokens for another vocabulary.
         """
@@ -82,17 +77,7 @@ class LongTransformer(LongReader):
     def extending(
         cls, transformer: Transformer, pooling: Pooling, extension: ExtensionConfig
     ) -> Self:
-        """Extend a loaded model; its modules stay as they are and share their weights.
-
-        Args:
-            transformer: The model's first module.
-            pooling: The model's second module.
-            extension: How to extend it.
-
-        Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
-        """
+        """Extend a loaded model; its modules stay as they are and share their weights."""
         module = cls.extended_copy(transformer, extension)
         # A model that was extended before keeps its weights of tokens.
         if not isinstance(transformer, LongTransformer):

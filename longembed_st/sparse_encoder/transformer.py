@@ -30,12 +30,7 @@ class PooledSplade(SpladePooling):
     __module__ = "longembed_st"
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Pool what is not pooled yet.
-
-        Args:
-            features: With `token_embeddings`, or with the `sentence_embedding` of read texts.
-            **kwargs: Not used.
-        """
+        """Pool what is not pooled yet."""
         return super().forward(features) if "token_embeddings" in features else features
 
     def joined(self, first: Tensor, second: Tensor) -> Tensor:
@@ -87,11 +82,6 @@ class LongSpladeTransformer(LongReader):
         cls, transformer: Transformer, pooling: SpladePooling, extension: ExtensionConfig
     ) -> Self:
         """Extend a loaded model; its modules stay as they are and share their weights.
-
-        Args:
-            transformer: The module before the pooling.
-            pooling: The pooling.
-            extension: How to extend it.
 
         Raises:
             ConfigError: If the extension is not valid.

@@ -71,12 +71,7 @@ class NtkAware(_Frequencies):
         )
 
     def base_multiple(self, scale: float, width: int) -> float:
-        """Return lambda for a scaling factor.
-
-        Args:
-            scale: s.
-            width: d, the channels of a head that are rotated.
-        """
+        """Return lambda for a scaling factor."""
         if self.base_factor == "square":
             return float(scale**2)
         if self.base_factor == "formula":
