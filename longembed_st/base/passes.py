@@ -73,11 +73,9 @@ def _token_parts(features: dict[str, Any], special_ids: Sequence[int]) -> Tensor
     is_content = ~torch.isin(ids, torch.tensor(special_ids))
     parts = torch.full_like(ids, CONTENT, dtype=torch.int8)
     for start, end in pairwise(features[STARTS].tolist()):
-        content = is_content[start:end].int()
-        leading = int(content.cumsum(0).eq(0).sum())
-        trailing = int(content.flip(0).cumsum(0).eq(0).sum())
-        parts[start : start + leading] = HEADER
-        parts[max(end - trailing, start + leading) : end] = FOOTER
+        text, content = parts[start:end], is_content[start:end].int()
+        text[content.flip(0).cumsum(0).flip(0) == 0] = FOOTER
+        text[content.cumsum(0) == 0] = HEADER
     return parts
 
 

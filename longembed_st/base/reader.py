@@ -132,7 +132,7 @@ class LongReader(ComputingTransformer):
         return {**super().get_config_dict(), "extension": self.extension.saved()}
 
     def refusal_of_stock(self, model: BaseModel) -> str | None:
-        """Say why the stock class would give other results with this module; None if it does not."""
+        """Say why a stock model would give other results with it; None if it would not."""
         return None
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:

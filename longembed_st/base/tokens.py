@@ -96,27 +96,20 @@ class TokenizedText:
                 f"than the window of {limit}; use a shorter prompt"
             )
         first = self.header if keep_end else len(self) - self.footer - excess
-        cut = slice(first, first + excess)
-        return replace(
-            self,
-            ids=np.delete(self.ids, cut),
-            type_ids=None if self.type_ids is None else np.delete(self.type_ids, cut),
-            offsets=None,
-            dropped=self.dropped + excess,
-        )
+        return self.without(slice(first, first + excess), dropped=self.dropped + excess)
 
     def window(self, first: int, last: int) -> TokenizedText:
         """Cut a part out as a text of its own, with the same header and footer."""
         if (first, last) == (0, self.content):
             return self
         end = len(self) - self.footer
-        outside = np.r_[self.header : self.header + first, self.header + last : end]
-        return replace(
-            self,
-            ids=np.delete(self.ids, outside),
-            type_ids=None if self.type_ids is None else np.delete(self.type_ids, outside),
-            offsets=None,
-        )
+        return self.without(np.r_[self.header : self.header + first, self.header + last : end])
+
+    def without(self, places: slice | NDArray[np.int64], **changes: Any) -> TokenizedText:
+        """Leave tokens out, and the characters of all unless they are among the changes."""
+        types = None if self.type_ids is None else np.delete(self.type_ids, places)
+        changes = {"offsets": None, **changes}
+        return replace(self, ids=np.delete(self.ids, places), type_ids=types, **changes)
 
     def content_ends(self) -> NDArray[np.int64]:
         """Return the character after the last of each content token, prompt not counted.

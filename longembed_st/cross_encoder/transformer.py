@@ -22,7 +22,6 @@ from longembed_st.base.tokens import (
     PROBES,
     Offsets,
     TokenizedText,
-    TokenizeOptions,
     checked_texts,
     tokenize,
 )
@@ -33,15 +32,7 @@ class LongPairTransformer(LongReader):
     """A transformer that reads a query and a document together, as an extension method says.
 
     If a pair does not fit the window, the document is read in windows, each behind the whole query.
-
-    Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    The arguments are those of `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -116,13 +107,7 @@ class LongPairTransformer(LongReader):
     ) -> list[TokenizedText]:
         """Tokenize pairs; a header ends with the query, and the content is the document.
 
-        Args:
-            inputs: Pairs of a query and a document; or texts alone, to be counted.
-            prompt: Put before each query, or None.
-            whole: Whether to keep all tokens of documents; otherwise those within the extended
-                window at least.
-            count: Whether to count the tokens that are not kept.
-            offsets: Whether to keep the characters of each token of the document.
+        The arguments are those of `LongReader.tokenize_texts`; the prompt is put before each query.
 
         Raises:
             InputError: If an input is not a pair of valid strings.
@@ -131,10 +116,8 @@ class LongPairTransformer(LongReader):
         if pairs and isinstance(pairs[0], str):
             return super().tokenize_texts(pairs, prompt, whole=whole, count=count, offsets=offsets)
         tokenizer = self.text_tokenizer
-        need = TokenizeOptions(
-            None if whole else self.max_seq_length, self.keeps_end, count, offsets
-        )
-        documents = tokenize(tokenizer, [document for _, document in pairs], None, need)
+        options = self._tokenize_options(whole, count, offsets)
+        documents = tokenize(tokenizer, [document for _, document in pairs], None, options)
         frames = {query: frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
         texts = [
             in_frame(document, frames[query])
@@ -266,11 +249,8 @@ def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
     divider = 0
     while text.header - divider > 1 and _divides(text, text.header - divider - 1):
         divider += 1
-    cut = slice(text.header - divider - excess, text.header - divider)
-    return replace(
-        text,
-        ids=np.delete(np.asarray(text.ids), cut),
-        type_ids=None if text.type_ids is None else np.delete(np.asarray(text.type_ids), cut),
+    return text.without(
+        slice(text.header - divider - excess, text.header - divider),
         header=text.header - excess,
         dropped_header=excess,
         offsets=None if text.offsets is None else _ShiftedOffsets(text.offsets, -excess),

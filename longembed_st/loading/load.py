@@ -46,6 +46,7 @@ from longembed_st.loading.sanity import (
 )
 from longembed_st.loading.whitening import Whitening, attach_whitening
 from longembed_st.loading.widen import transformers_of, widen
+from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.method import get_method
@@ -56,7 +57,6 @@ from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, Poole
 
 if TYPE_CHECKING:
     from longembed_st.backends.openvino import OpenVino, Precision
-    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,13 @@ SAVED_CLASSES: dict[str, type[nn.Module]] = {
     )
 }
 """Our modules, by what saved models call them: their names must stay."""
+
+_LONG_CLASSES: dict[ModelType, type[LongModel]] = {
+    "SentenceTransformer": LongSentenceTransformer,
+    "SparseEncoder": LongSparseEncoder,
+    "MultiVectorEncoder": LongMultiVectorEncoder,
+    "CrossEncoder": LongCrossEncoder,
+}
 
 
 @overload
@@ -234,12 +241,13 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     model_type = settings.model_type or model_type_of(name, arguments)
     if was_saved_extended(name, arguments):
         with without_half_precision_advice():
-            model = load_with_modules(_long_class(model_type), name, SAVED_CLASSES, **arguments)
+            model = load_with_modules(_LONG_CLASSES[model_type], name, SAVED_CLASSES, **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         widen(model, settings)
         return extended(model, settings.with_defaults(model.long_transformer.extension))
     with native_checkpoint(name, arguments) as source, without_half_precision_advice():
-        plain = _stock_class(model_type)(source, **arguments)
+        stock_class = cast("type[BaseModel]", getattr(sentence_transformers, model_type))
+        plain = stock_class(source, **arguments)
     for module in transformers_of(plain):
         checks.refuse_missing_weights(module.model, name)
         refuse_meaningless(module, name, where)
@@ -248,29 +256,6 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     if published is not None and published.normalize:
         plain.append(Normalize())
     return extended(plain, settings)
-
-
-def _stock_class(model_type: ModelType) -> type[BaseModel]:
-    try:
-        return cast("type[BaseModel]", getattr(sentence_transformers, model_type))
-    except AttributeError:
-        raise ModelError(
-            f"a {model_type} needs sentence-transformers 6.1: pip install -U sentence-transformers"
-        ) from None
-
-
-def _long_class(model_type: ModelType) -> type[LongModel]:
-    if model_type == "MultiVectorEncoder":
-        _stock_class(model_type)
-        from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
-
-        return LongMultiVectorEncoder
-    classes: dict[str, type[LongModel]] = {
-        "SentenceTransformer": LongSentenceTransformer,
-        "SparseEncoder": LongSparseEncoder,
-        "CrossEncoder": LongCrossEncoder,
-    }
-    return classes[model_type]
 
 
 def _reason(error: Exception) -> str:

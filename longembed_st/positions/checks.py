@@ -17,20 +17,10 @@ UNUSED_WEIGHTS = ("pooler.",)
 """Weights that no token embedding depends on; embedding checkpoints often omit them."""
 
 
-def missing_weights(model: PreTrainedModel) -> list[str]:
-    """Return the names of parameters with random values that affect vectors.
-
-    Args:
-        model: A model fresh from `from_pretrained`.
-    """
-    return [
-        name for name in weights_not_in_checkpoint(model) if not name.startswith(UNUSED_WEIGHTS)
-    ]
-
-
 def refuse_missing_weights(model: PreTrainedModel, name_or_path: str) -> None:
     """Raise `ModelError` if part of the model was not in the checkpoint."""
-    missing = missing_weights(model)
+    random = weights_not_in_checkpoint(model)
+    missing = [name for name in random if not name.startswith(UNUSED_WEIGHTS)]
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ModelError(

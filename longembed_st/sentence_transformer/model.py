@@ -20,7 +20,6 @@ from longembed_st.base.layout import padded
 from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
 from longembed_st.base.pooled import following_modules, linear_modules
 from longembed_st.base.reductions import mean_by_text
-from longembed_st.base.token_states import token_states
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
 from longembed_st.sentence_transformer.transformer import LongTransformer
@@ -48,9 +47,9 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             """Encode texts of any length; see `SentenceTransformer.encode`.
 
             With `output_value="token_embeddings"`, return a tensor a text, a row for each token
-            that is read, special ones included; see `token_states`. Unlike vectors, these take
-            memory by the length of the text. With `output_value=None`, return the features of each
-            text, with `token_embeddings` if it fits the original window.
+            that is read, special ones included; see `LongReader.token_states`. Unlike vectors,
+            these take memory by the length of the text. With `output_value=None`, return the
+            features of each text, with `token_embeddings` if it fits the original window.
 
             Raises:
                 InputError: If an input is not a valid string, or is too long under the policy
@@ -74,7 +73,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
                 features = reader.flat_features([text], prompt, overflow)
                 with torch.inference_mode():
                     if output == "token_embeddings":
-                        results.append(token_states(reader, features))
+                        results.append(reader.token_states(features))
                     else:
                         results.append(self._features(features, width))
             overflow.warn(reader.extension, stacklevel=2)
@@ -89,7 +88,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             features.pop(own, None)
         tokens = features["input_ids"].shape[1]
         if reader.method.reads_originally(tokens, reader.extension.context):
-            features["token_embeddings"] = token_states(reader, flat)[None]
+            features["token_embeddings"] = reader.token_states(flat)[None]
         features["sentence_embedding"] = truncate_embeddings(features["sentence_embedding"], width)
         return {
             name: value[0] if isinstance(value, torch.Tensor) and value.ndim else value

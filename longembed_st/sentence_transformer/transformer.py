@@ -31,14 +31,7 @@ class LongTransformer(LongReader):
     pooled at once, so that the token embeddings of a batch never exist all at the same time.
 
     Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        pooling: The fields of the model's own `Pooling` module.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+        pooling: The fields of the model's own `Pooling`. The others are those of `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.

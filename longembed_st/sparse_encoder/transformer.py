@@ -53,14 +53,8 @@ class LongSpladeTransformer(LongReader):
     v2, equation 6 for the maximum).
 
     Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        pooling: The fields of the model's own `SpladePooling`.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+        pooling: The fields of the model's own `SpladePooling`. The others are those of
+            `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
