@@ -118,13 +118,13 @@ class LongPairTransformer(LongReader):
         tokenizer = self.text_tokenizer
         options = self._tokenize_options(whole, count, offsets)
         documents = tokenize(tokenizer, [document for _, document in pairs], None, options)
-        frames = {query: frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
+        frames = {query: _frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
         texts = [
-            in_frame(document, frames[query])
+            _in_frame(document, frames[query])
             for (query, _), document in zip(pairs, documents, strict=True)
         ]
         room, original = self._window_tokens(), self.extension.context.original
-        return [text if text.counted <= original else shorten_query(text, room) for text in texts]
+        return [text if text.counted <= original else _shorten_query(text, room) for text in texts]
 
     def may_cut(self, role: Role | None) -> bool:
         """Return True: long queries are cut."""
@@ -193,7 +193,7 @@ def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
     return list(zip(queries, checked_texts([document for _, document in inputs]), strict=True))
 
 
-def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
+def _frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
     """Find the tokens that a tokenizer puts around any document that is paired with a query.
 
     Raises:
@@ -217,7 +217,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None)
     )
 
 
-def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
+def _in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
     """Put a tokenized document behind its query."""
     end = len(document) - document.footer
     content = np.asarray(document.ids[document.header : end], np.int32)
@@ -236,7 +236,7 @@ def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
     )
 
 
-def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
+def _shorten_query(text: TokenizedText, window: int) -> TokenizedText:
     """Cut the query of a pair so that the document gets half of the window, if it needs it.
 
     The query keeps half of the window at least, and all that the document does not take. Its last

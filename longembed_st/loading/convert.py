@@ -69,7 +69,7 @@ def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> 
         yield folder
 
 
-def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Describe BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
 
     Raises:
@@ -95,7 +95,7 @@ def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`."""
     renamed = {}
     for name, weight in weights.items():
@@ -112,9 +112,9 @@ def _convert_e5rope(source: Path, config: Mapping[str, Any], target: Path) -> No
             shutil.copy(file, target / file.name)
         elif file.is_dir() and (file / "config.json").exists():
             shutil.copytree(file, target / file.name)
-    native = json.dumps(native_e5rope_config(config), indent=2)
+    native = json.dumps(_native_e5rope_config(config), indent=2)
     (target / "config.json").write_text(native, encoding="utf8")
-    weights = native_e5rope_weights(_read_weights(source))
+    weights = _native_e5rope_weights(_read_weights(source))
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
 
 
