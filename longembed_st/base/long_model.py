@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,7 +113,7 @@ class LongModel(BaseModel):
         arguments["inputs"] = items[0] if self.is_singular_input(arguments["inputs"]) else items
         # Text that is cut silently need not be counted.
         overflow = Overflow(exact=False)
-        if arguments.get("pool") is not None or isinstance(arguments.get("device"), list):
+        if uses_workers(arguments):
             # Worker processes do not return their counts, so count here.
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
             role: Role | None = "query" if arguments.get("task") == "query" else None
@@ -170,6 +170,11 @@ class LongModel(BaseModel):
             }
             features = module(features, **{k: v for k, v in kwargs.items() if k in accepted})
         return features
+
+
+def uses_workers(arguments: Mapping[str, Any]) -> bool:
+    """Whether worker processes compute a call of `encode` or `predict`."""
+    return arguments.get("pool") is not None or isinstance(arguments.get("device"), list)
 
 
 def refuse_stock_class(model: BaseModel, reason: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Column, Table
@@ -144,7 +144,7 @@ def bake(
     """
     import longembed_st as le
 
-    extended = _load_dense(model, settings)
+    extended = _load(model, settings)
     reader = extended.long_transformer
     if "method" not in settings.explicit and not reader.method.can_be_baked():
         chosen = BAKED_BY_DEFAULT.get(reader.family.encoding)
@@ -152,10 +152,10 @@ def bake(
             terminal(stderr=True).say(
                 f"Method {reader.extension.method} works at run time only: baking with {chosen}."
             )
-            extended = _load_dense(model, settings.with_defaults(ModelSettings(method=chosen)))
+            extended = _load(model, settings.with_defaults(ModelSettings(method=chosen)))
     with loading(terminal(stderr=True)), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
-        le.bake(extended, out)
+        le.bake(cast("LongSentenceTransformer", extended), out)
     terminal().say(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
     for note in notes:
         terminal(stderr=True).say(f"Note: {note.message}", style="yellow")
@@ -183,15 +183,6 @@ def _backend_of(reader: LongReader) -> dict[str, str]:
     if reader.engine is not None:
         return {"backend": reader.engine.name, "dtype": reader.engine.precision}
     return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}
-
-
-def _load_dense(model: str, settings: ModelSettings) -> LongSentenceTransformer:
-    settings = settings.model_copy(update={"model_name": model})
-    refuse_mistakes(settings)
-    with loading(terminal(stderr=True), model):
-        from longembed_st.loading.load import load_settings
-
-        return load_settings(settings)
 
 
 def _load(model: str, settings: ModelSettings) -> LongModel:

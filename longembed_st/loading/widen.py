@@ -33,14 +33,14 @@ def widen(model: BaseModel, settings: ModelSettings) -> None:
     """Compute in single precision on a CPU, or where the settings ask for it."""
     first = [*transformers_of(model), model[0]][0]
     narrow = _half_precision_of(first)
+    if narrow is None:
+        return
     arguments = settings.model_kwargs.get("model_kwargs") or {}
     wanted = settings.dtype or arguments.keys() & {"dtype", "torch_dtype"}
     if settings.backend == "openvino":
         # Weights enter a graph in single precision, whatever it computes in.
         wanted = "float32"
     on_cpu = model.device.type == "cpu"
-    if narrow is None:
-        return
     if wanted and wanted != "float32":
         if on_cpu and _is_emulated(narrow):
             logger.warning(

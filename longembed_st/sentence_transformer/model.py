@@ -17,17 +17,19 @@ from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import padded
-from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
+from longembed_st.base.long_model import (
+    LongModel,
+    Role,
+    in_groups,
+    resolve_prompt,
+    uses_workers,
+)
 from longembed_st.base.pooled import following_modules, linear_modules
 from longembed_st.base.reductions import mean_by_text
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
 from longembed_st.sentence_transformer.transformer import LongTransformer
-from longembed_st.sentence_transformer.units import (
-    PooledText,
-    UnitVectors,
-    read_units,
-)
+from longembed_st.sentence_transformer.units import PooledText, UnitVectors, read_units
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
@@ -57,10 +59,8 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             """
             arguments = self.bound(_ENCODE, args, kwargs).arguments
             output = arguments.get("output_value", "sentence_embedding")
-            by_workers = arguments.get("pool") is not None or isinstance(
-                arguments.get("device"), list
-            )
-            if output == "sentence_embedding" or (output is None and by_workers):
+            is_vector = output == "sentence_embedding"
+            if is_vector or (output is None and uses_workers(arguments)):
                 return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
             texts = checked_texts(self.as_list(arguments["inputs"]))
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))

@@ -75,29 +75,20 @@ def test_it_changes_a_model_that_is_cached(tmp_path, folder) -> None:
     assert cached_model(settings).model.get_embedding_dimension() == 5
 
 
-@pytest.mark.parametrize(
-    ("write", "kind", "reason"),
-    [
-        (lambda path: None, ConfigError, "there is no whitening in"),
-        (lambda path: path.write_bytes(b"not a tensor"), ModelError, "cannot be read"),
-        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "not a whitening"),
-        (
-            lambda path: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path),
-            ModelError,
-            "damaged",
-        ),
-        (lambda path: made(width=30).write(path), ModelError, "vectors of 30 numbers"),
-        (lambda path: made(vocabulary=7).write(path), ModelError, "weights for 7 tokens"),
-    ],
-    ids=["absent", "junk", "foreign", "nan", "other width", "other vocabulary"],
-)
-def test_what_is_no_whitening_of_this_model_is_refused(
-    tmp_path, folder, write, kind, reason
-) -> None:
+def test_what_is_no_whitening_of_this_model_is_refused(tmp_path, folder) -> None:
     path = tmp_path / "it.safetensors"
-    write(path)
-    with pytest.raises(kind, match=reason):
+    with pytest.raises(ConfigError, match="there is no whitening in"):
         le.load(folder, "pcw", whitening=str(path))
+    for write, reason in (
+        (lambda: path.write_bytes(b"not a tensor"), "cannot be read"),
+        (lambda: save_file({"matrix": np.eye(32)}, path), "not a whitening"),
+        (lambda: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path), "damaged"),
+        (lambda: made(width=30).write(path), "vectors of 30 numbers"),
+        (lambda: made(vocabulary=7).write(path), "weights for 7 tokens"),
+    ):
+        write()
+        with pytest.raises(ModelError, match=reason):
+            le.load(folder, "pcw", whitening=str(path))
 
 
 def test_weights_are_refused_where_they_mean_nothing(folder) -> None:
