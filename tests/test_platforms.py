@@ -85,13 +85,13 @@ def is_text_without_encoding(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_is_used_that_windows_does_not_have(package) -> None:
-    found = [
+    answers = [
         f"{file.relative_to(ROOT)}:{line}: {what}"
         for file in FILES
         if file.is_relative_to(ROOT / package)
         for line, what in findings(ast.parse(file.read_text(encoding="utf8")))
     ]
-    assert found == []
+    assert answers == []
 
 
 def test_the_search_finds_what_it_looks_for() -> None:

@@ -155,8 +155,8 @@ class ExtensionConfig(BaseModel):
     @property
     def explicit(self) -> dict[str, Any]:
         """The settings that were given, explicit defaults included."""
-        given = self.model_fields_set
-        return {name: getattr(self, name) for name in self._names() if name in given}
+        explicit = self.model_fields_set
+        return {name: getattr(self, name) for name in self._names() if name in explicit}
 
     @classmethod
     def _names(cls) -> list[str]:

@@ -17,7 +17,9 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
     """Call a listener after every batch that a model reads inside the block, in this thread.
 
     One long text is many batches under a method of windows, and one under a method of one pass.
-    Counts start at 0 with every call of the model.
+
+    Args:
+        listener: Called after each batch; counts start at 0 with every call of the model.
     """
     token = _listener.set(listener)
     try:

@@ -50,16 +50,16 @@ def models(
     """
     from longembed_st.loading.local_models import local_models
 
-    found = local_models()
+    local = local_models()
     if as_json:
-        print_json([vars(model) for model in found])
+        print_json([vars(model) for model in local])
         return
     out = terminal()
-    for model in found:
+    for model in local:
         window = "" if model.window is None else f"window of {model.window:,} tokens, "
         out.say(model.name)
         out.say(f"    {model.model_type}, {window}{model.megabytes:,.0f} MB, from: {model.source}")
-    if not found:
+    if not local:
         out.say("There is no model on this machine.")
     terminal(stderr=True).say(WAYS)
 

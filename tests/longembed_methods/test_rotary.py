@@ -169,14 +169,14 @@ def refused(method, match, **options):
         le.ExtensionConfig(**config, options=options).build_method()
 
 
-def test_ntk_refuses_what_is_no_multiple_of_the_base():
+def test_ntk_refuses_what_is_not_a_multiple_of_the_base():
     for value in (0.99, math.nan, math.inf, "papers", "10", True, None):
         refused("ntk", r"base_factor", base_factor=value)
     refused("ntk", r"dynamic.*base_factor", factor="dynamic", base_factor=10.0)
     refused("ntk", r"factor", factor="Dynamic")
 
 
-def test_yarn_refuses_a_ramp_that_runs_backwards_and_what_is_no_positive_number():
+def test_yarn_refuses_a_ramp_that_runs_backwards_and_numbers_below_zero():
     for fast, slow in ((1.0, 32.0), (4.0, 4.0)):
         refused("yarn", r"beta_fast.*beta_slow", beta_fast=fast, beta_slow=slow)
     for option, value in {"beta_fast": 0.0, "beta_slow": math.nan, "attention_factor": "3"}.items():

@@ -97,7 +97,7 @@ def test_a_pair_that_leads_beyond_the_original_window_is_refused_with_the_defaul
         refused(r"group_size|neighbor_window", **options)
 
 
-def test_what_is_no_number_of_tokens_is_refused():
+def test_what_is_not_a_number_of_tokens_is_refused():
     for option in ("group_size", "neighbor_window"):
         for value in (0, 2.5, "4"):
             refused(option, **{option: value})

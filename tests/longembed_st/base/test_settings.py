@@ -85,7 +85,7 @@ def test_an_explicit_default_is_another_thing_than_nothing():
     assert repr(UNSET) == "UNSET"
 
 
-def test_what_is_no_field_goes_where_it_belongs():
+def test_what_is_not_a_field_goes_where_it_belongs():
     settings = ModelSettings.from_keywords(
         model_name="m", method="pcw", window_size=32, revision="abc", model_kwargs={"dtype": "auto"}
     )
@@ -100,8 +100,8 @@ def test_what_is_no_field_goes_where_it_belongs():
     assert mixed.model_kwargs == {"model_kwargs": {"dtype": "auto", "use_cache": False}}
     assert ModelSettings.from_keywords(device=torch.device("cpu")).device == "cpu"
     # Given as None, a setting must not replace what the model was saved with.
-    given = ModelSettings.from_keywords(model_name="m", prompts=None, device="cpu", revision="r")
-    assert given.loading_arguments() == {"device": "cpu", "revision": "r"}
+    settings = ModelSettings.from_keywords(model_name="m", prompts=None, device="cpu", revision="r")
+    assert settings.loading_arguments() == {"device": "cpu", "revision": "r"}
 
 
 @given(

@@ -54,7 +54,7 @@ def test_a_tokenizer_that_does_not_know_latin_letters_keeps_its_special_tokens_a
     assert (tokens.header, tokens.content, tokens.footer) == (1, 2, 1)
 
 
-def test_what_is_no_string_is_refused_with_its_place_and_kind():
+def test_what_is_not_a_string_is_refused_with_its_place_and_kind():
     for bad, kind in ((None, "NoneType"), (b"ban", "bytes"), (("a", "b"), "tuple")):
         with pytest.raises(le.InputError, match=rf"input 1 is a {kind}"):
             checked_texts(["fine", bad])

@@ -69,22 +69,22 @@ def baked(small_model, tmp_path_factory):
             return version(name)
         importlib.metadata.version = without
         from sentence_transformers import SentenceTransformer
-        found = {}
-        for name, one in given["baked"].items():
-            model = SentenceTransformer(one["folder"])
-            found[name] = {
-                "vectors": [model.encode(text).tolist() for text in one["texts"]],
-                "padded": model.encode(one["texts"]).tolist(),
-                "query": model.encode_query(one["texts"][3]).tolist(),
+        answers = {}
+        for name, folder_and_texts in given["baked"].items():
+            model = SentenceTransformer(folder_and_texts["folder"])
+            answers[name] = {
+                "vectors": [model.encode(text).tolist() for text in folder_and_texts["texts"]],
+                "padded": model.encode(folder_and_texts["texts"]).tolist(),
+                "query": model.encode_query(folder_and_texts["texts"][3]).tolist(),
                 "window": model.max_seq_length,
-                "too long": model.encode(one["texts"][4] + " ban bar").tolist(),
+                "too long": model.encode(folder_and_texts["texts"][4] + " ban bar").tolist(),
             }
         ours = [name for name in sys.modules if "longembed" in name]
         try:
             SentenceTransformer(given["saved"], trust_remote_code=True)
         except Exception as error:
-            found["saved"] = str(error)
-        answer([found, ours])
+            answers["saved"] = str(error)
+        answer([answers, ours])
     """
     saved = here / "saved"
     le.load(str(build(small_model, "roberta")), "pi").save_pretrained(str(saved))

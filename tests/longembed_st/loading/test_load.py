@@ -268,24 +268,6 @@ def test_no_other_method_can_read_the_released_checkpoint(e5):
             le.extend(e5, method=method)
 
 
-def test_the_released_checkpoint_is_found_by_name_in_the_hub_cache(released, tmp_path):
-    _, base, folder = released
-    repository = tmp_path / "models--dwzhu--e5-base-4k"
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    shutil.copytree(folder, repository / "snapshots" / revision)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(revision)
-    model = le.load(NAME, cache_folder=str(tmp_path))
-    plain, long = PlainModel(base, 512), PlainModel(folder, 4096)
-    texts = [text_of(100, plain.tokenizer), text_of(900, plain.tokenizer)]
-    vectors = model.encode(texts)
-    assert difference(vectors[0], plain.embed(texts[0])) < 1e-6
-    assert difference(model.encode_query(texts[0]), plain.embed(texts[0], "query: ")) < 1e-6
-    assert difference(vectors[1], long.embed(texts[1])) < 1e-5
-    assert model[0].extension.method_options == {"stride": 8}
-    assert model.prompts["document"] == "passage: "
-
-
 def test_a_tuned_table_of_ones_own_is_read_by_its_stride(released):
     _, base, folder = released
     windows = {"original_max_seq_length": 512, "max_seq_length": 4096}

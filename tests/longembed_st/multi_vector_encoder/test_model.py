@@ -165,16 +165,6 @@ def test_token_pooling_sees_one_window_at_a_time():
     assert 0.4 * len(whole) < len(token_vectors) < 0.6 * len(whole)
 
 
-def test_a_saved_model_comes_back(tmp_path):
-    model = le.load(late("gte"), "pi", max_seq_length=EXTENDED)
-    model.save_pretrained(str(tmp_path / "saved"))
-    again = le.load(tmp_path / "saved")
-    text = text_of(LONG, model.tokenizer)
-    torch.testing.assert_close(again.encode_document(text), model.encode_document(text))
-    assert le.fingerprint(again) == le.fingerprint(model)
-    assert le.fingerprint(le.load(late("gte"), "pcw")) != le.fingerprint(model)
-
-
 def test_coverage_counts_documents_and_overflow_is_reported():
     model = le.load(late("bert"), "pi", max_seq_length=2 * WINDOW)
     text = text_of(LONG, model.tokenizer)

@@ -98,7 +98,7 @@ def test_a_method_is_registered_in_this_process_too(install, small_model):
     "entry_point",
     ["mirror = brought_along:torch", "mirror = brought_along:Nameless"],
 )
-def test_what_is_no_usable_method_is_an_error_that_names_it(install, entry_point):
+def test_what_is_not_a_method_is_an_error_that_names_it(install, entry_point):
     install(ENTRY_POINT_GROUP, entry_point, MIRROR)
     with pytest.raises(le.ConfigError, match=entry_point.split(" = ")[1]):
         le.methods()

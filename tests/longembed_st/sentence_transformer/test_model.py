@@ -265,7 +265,7 @@ def test_huge_texts_get_a_vector(small_model, repeats):
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_pooling_can_be_told_to_leave_the_prompt_out(folder):
+def test_the_pooling_can_leave_the_prompt_out(folder):
     stock = SentenceTransformer(str(folder))
     model = le.extend(stock, method="pcw")
     for encoder in (stock, model):

@@ -229,7 +229,7 @@ def test_windows_of_one_text_are_read_in_several_batches(small_model):
 # What sentence-transformers asks of a module.
 
 
-def test_the_extended_window_is_told_and_cannot_be_changed_in_place(small_model):
+def test_the_extended_window_cannot_be_changed_in_place(small_model):
     model = load(small_model("bert"), method="pi", max_seq_length=256)
     assert model.max_seq_length == 256
     model.max_seq_length = 256

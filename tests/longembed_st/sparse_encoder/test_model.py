@@ -134,19 +134,6 @@ def test_an_autoencoder_gets_the_mean_of_the_windows(tmp_path):
     assert type(le.load(tmp_path / "saved")) is le.LongSparseEncoder
 
 
-def test_a_saved_model_comes_back(tmp_path):
-    model = le.load(inference_free("bert"), "pcw", overlap=8)
-    model.save_pretrained(str(tmp_path / "saved"))
-    again = le.load(tmp_path / "saved")
-    text = text_of(LONG, model.tokenizer)
-    torch.testing.assert_close(
-        again.encode_document([text]).to_dense(), model.encode_document([text]).to_dense()
-    )
-    assert again.long_transformer.extension == model.long_transformer.extension
-    assert le.fingerprint(again) == le.fingerprint(model)
-    assert "SparseEncoder" in (tmp_path / "saved" / "README.md").read_text()
-
-
 def test_the_overflow_policy_holds():
     text = text_of(LONG, SparseEncoder(str(splade("bert")), device="cpu").tokenizer)
     loud = le.load(splade("bert"), "pi", max_seq_length=2 * WINDOW)
