@@ -50,6 +50,7 @@ def test_a_score_is_the_highest_of_the_windows(kind):
     logits = scores_of_windows(plain, text)[:, 0]
     model = le.load(pairs(kind), "pcw")
     assert type(model) is le.LongCrossEncoder
+    assert model.long_transformer.extension.combine == "max"
     windows = model.score_windows(QUERY, [text, "short"])[0]
     np.testing.assert_allclose(windows.scores, logits.sigmoid(), atol=1e-5)
     assert len(windows.spans) == len(logits) > 3
