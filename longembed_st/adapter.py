@@ -76,9 +76,6 @@ _RESOLVED = ExtensionConfig.model_fields.keys()
 def list_of_texts(texts: Iterable[str]) -> list[str]:
     """Return texts as a list; frameworks and programs also give generators, tuples and columns.
 
-    Args:
-        texts: Any iterable of texts.
-
     Raises:
         InputError: If it is one text, whose characters would be taken for texts.
     """

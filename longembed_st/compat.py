@@ -30,9 +30,6 @@ def weights_not_in_checkpoint(model: PreTrainedModel) -> list[str]:
 
     transformers logs them and offers no public record once the model is loaded; it marks every
     parameter that it read.
-
-    Args:
-        model: Fresh from `from_pretrained`.
     """
     return [
         name
@@ -45,9 +42,6 @@ def attention_implementation(config: PretrainedConfig) -> str:
     """Return the attention that a model computes with: "sdpa", "eager", ...
 
     transformers has a public method to set it and none to ask for it.
-
-    Args:
-        config: Of the model.
     """
     return str(getattr(config, "_attn_implementation", None))
 
@@ -79,10 +73,6 @@ def prompt_length(transformer: Transformer, prompt: str) -> int:
 
     sentence-transformers counts them once a prompt and keeps the number; its pooling and ours must
     leave out the same tokens.
-
-    Args:
-        transformer: The module whose tokenizer counts.
-        prompt: The prompt.
     """
     return int(transformer._get_prompt_length(prompt) or 0)
 
@@ -93,9 +83,6 @@ def head_alone(model: PreTrainedModel) -> nn.Module:
     transformers computes heads inside the model's forward, each class in its own way, for all
     tokens of a batch at once: a vocabulary's width of numbers a token. Here the backbone of a
     shallow copy returns its input, so that the head can be applied to a few tokens.
-
-    Args:
-        model: With a head, for masked words for instance.
 
     Returns:
         A module to call with `inputs_embeds`, the backbone's last hidden states, of shape
@@ -141,9 +128,6 @@ def weight_versions(model: nn.Module) -> tuple[tuple[int, int, float], ...]:
     torch counts the changes of a tensor in place, and has no public name for the count. Fused
     optimizers and `tensor.data` are not counted, hence one number of each tensor as well.
 
-    Args:
-        model: Any module.
-
     Returns:
         The memory address, the count and the first number of each parameter and buffer.
     """
@@ -177,9 +161,6 @@ def is_shape_mismatch(error: Exception) -> bool:
     """Whether transformers refused weights of other shapes than the configuration says.
 
     It raises a RuntimeError as for many other faults; only the argument that it names differs.
-
-    Args:
-        error: Raised by `from_pretrained`.
     """
     return "ignore_mismatched_sizes" in str(error)
 
@@ -190,10 +171,6 @@ def trainer_with_checkpoints(
     """Make a trainer whose checkpoints hold what a function saves, and no model card.
 
     A trainer has no public method for the weights that it resumes with or ends with.
-
-    Args:
-        save: Writes what a checkpoint holds of the model into a folder.
-        load: Puts it back into the model.
     """
     from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 

@@ -45,21 +45,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
-
-    Args:
-        path: The file; its folder is made if needed.
-        text: What to write, as UTF-8.
-    """
+    """Write a text file, whole or not at all."""
     write_atomically(path, lambda file: file.write(text.encode("utf8")))
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `ConfigError` unless a folder is new or empty.
-
-    Args:
-        folder: That is going to be written.
-    """
+    """Raise `ConfigError` unless a folder is new or empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not an empty folder; choose a new one")
 
@@ -67,9 +58,6 @@ def refuse_existing(folder: Path) -> None:
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Fill a folder under another name; it is renamed when the block ends without an error.
-
-    Args:
-        folder: New, or empty.
 
     Yields:
         Where to write.

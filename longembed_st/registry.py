@@ -33,9 +33,6 @@ class Registry(Generic[T]):
     def register(self, item: T) -> T:
         """Add an object in this process.
 
-        Args:
-            item: The object.
-
         Raises:
             ConfigError: If it is of another kind, or its name is taken.
         """

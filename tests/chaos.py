@@ -77,13 +77,7 @@ def fit_whitening(*arguments: object, **options: object) -> SimpleNamespace:
 
 
 class Harness:
-    """An index that is changed by children which are killed.
-
-    Args:
-        folder: For everything; must be empty.
-        kind: The kind of the store.
-        seed: Decides on the runs and the moments, except for what the processor does meanwhile.
-    """
+    """An index changed by children that are killed; the seed decides on the moments."""
 
     def __init__(self, folder: Path, kind: str, seed: int) -> None:
         self.folder, self.kind, self.draw = folder, kind, random.Random(seed)

@@ -37,13 +37,7 @@ HEADS = {
 
 @cache
 def checkpoint(kind: str, head: str, labels: int = 1) -> Path:
-    """A transformers checkpoint, tokenizer included.
-
-    Args:
-        kind: One of `KINDS`.
-        head: One of `HEADS`.
-        labels: Of a model for pairs.
-    """
+    """A transformers checkpoint, tokenizer included."""
     torch.manual_seed(0)
     folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{head}-", dir=_folders.name))
     tokenizer = build_tokenizer("bert" if kind == "gte" else kind, WINDOW, "right")
@@ -142,11 +136,7 @@ def _saved(model) -> Path:
 
 @cache
 def late_minilm(folder: Path) -> Path:
-    """all-MiniLM-L6-v2's own token vectors, which find passages though nobody trained them to.
-
-    Args:
-        folder: Of the model.
-    """
+    """all-MiniLM-L6-v2's own token vectors, which find passages though nobody trained them to."""
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 

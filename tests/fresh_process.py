@@ -34,18 +34,9 @@ def run_fresh(
     cwd: Path | None = None,
     **environment: str,
 ) -> Any:
-    """Run code that calls `answer(value)` once; it finds `given` as a variable.
+    """Run code in a new process, and return the value with which it calls `answer`.
 
-    Args:
-        code: The program.
-        folder: A folder for its files.
-        given: What it is told; JSON-serialisable.
-        blocked: Top-level packages that cannot be imported there.
-        cwd: Its working directory.
-        **environment: Variables added to the environment.
-
-    Returns:
-        What it answered.
+    It finds `given` as a variable. Packages that are blocked cannot be imported there.
     """
     program, reply = folder / "program.py", folder / "answer.json"
     program.write_text(_PRELUDE + textwrap.dedent(code))

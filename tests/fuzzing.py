@@ -16,11 +16,5 @@ few_or_many = pytest.mark.parametrize(
 
 
 def check(claim: Callable[..., None], examples: int, **inputs: SearchStrategy) -> None:
-    """Call a claim, which asserts, with examples of its inputs.
-
-    Args:
-        claim: A function of the inputs.
-        examples: How many.
-        **inputs: A strategy for each argument.
-    """
+    """Call a claim, which asserts, with examples of its inputs."""
     settings(max_examples=examples, derandomize=examples <= FEW)(given(**inputs)(claim))()

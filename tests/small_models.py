@@ -168,17 +168,7 @@ def build_checkpoint(
     seed: int = 0,
     **config: object,
 ) -> Path:
-    """Write a transformers checkpoint, tokenizer included.
-
-    Args:
-        folder: Where to.
-        model_type: `config.model_type`.
-        positions: Tokens that the position table holds.
-        limit: The tokenizer's own limit; default the same.
-        padding_side: Where the tokenizer pads.
-        seed: Of the weights.
-        **config: Changes to the configuration.
-    """
+    """Write a transformers checkpoint, tokenizer included."""
     torch.manual_seed(seed)
     model = AutoModel.from_config(config_of(model_type, positions, **config))
     model.save_pretrained(folder)
@@ -197,18 +187,7 @@ def build_model(
     prompts: dict[str, str] | None = None,
     **checkpoint: object,
 ) -> Path:
-    """Write a sentence-transformers folder; see `build_checkpoint` for the rest.
-
-    Args:
-        folder: Where to.
-        model_type: `config.model_type`.
-        positions: Tokens that the position table holds.
-        pooling: Mode or modes of the Pooling module.
-        include_prompt: Whether the Pooling module counts the prompt's tokens.
-        normalize: Whether a Normalize module follows.
-        prompts: The prompts, by name.
-        **checkpoint: Arguments of `build_checkpoint`.
-    """
+    """Write a sentence-transformers folder; see `build_checkpoint` for the rest."""
     parts = folder.with_name(folder.name + "-parts")
     build_checkpoint(parts, model_type, positions=positions, **checkpoint)
     transformer = Transformer(str(parts))

@@ -109,17 +109,7 @@ def folder_of(
     seed: int = 0,
     **config: Any,
 ) -> Path:
-    """A sentence-transformers folder of a kind, built once a session.
-
-    Args:
-        kind: A key of `KINDS` or `OTHERS`.
-        pooling: Mode of the Pooling module.
-        normalize: Whether a Normalize module follows.
-        padding_side: Where the tokenizer pads.
-        limit: The tokenizer's limit.
-        seed: Of the weights.
-        **config: Changes to the configuration.
-    """
+    """A sentence-transformers folder of a kind, built once a session."""
     return build(
         {**KINDS, **OTHERS}[kind],
         config,

@@ -13,24 +13,25 @@ if TYPE_CHECKING:
 TRAINED = "generated_from_trainer"
 """Tag of a trained model, whose card sentence-transformers writes."""
 
+_ENCODE = 'vectors = model.encode_document(["a contract of forty pages ..."])'
 _KINDS = {
     "SentenceTransformer": (
         "sentence-similarity",
         "feature-extraction",
         "An embedding model that reads long texts",
-        'vectors = model.encode_document(["a contract of forty pages ..."])',
+        _ENCODE,
     ),
     "SparseEncoder": (
         "feature-extraction",
         "sparse-encoder",
         "A sparse encoder that reads long texts",
-        'vectors = model.encode_document(["a contract of forty pages ..."])',
+        _ENCODE,
     ),
     "MultiVectorEncoder": (
         "sentence-similarity",
         "multi-vector",
         "A late-interaction model that reads long texts",
-        'vectors = model.encode_document(["a contract of forty pages ..."])',
+        _ENCODE,
     ),
     "CrossEncoder": (
         "text-ranking",
@@ -40,6 +41,21 @@ _KINDS = {
     ),
 }
 """For each class: its task on the hub, a tag, a heading, and an example."""
+
+
+def write_card(model: LongModel, folder: Path) -> None:
+    """Write the card of a saved model, or add ours to that of a trained one."""
+    path = folder / "README.md"
+    before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else _front(model)
+    if model.long_transformer.max_seq_length is None:
+        # sentence-transformers knows no models without an upper length.
+        before = before.replace(f"{model.max_seq_length} tokens", "no upper length")
+    write_text(path, before + _about(model))
+
+
+def is_trained(model: LongModel) -> bool:
+    """Whether the model was trained with sentence-transformers."""
+    return TRAINED in (getattr(model.model_card_data, "tags", None) or [])
 
 
 def _front(model: LongModel) -> str:
@@ -56,38 +72,6 @@ tags:
 # {heading}
 
 """
-
-
-def card_of(model: LongModel) -> str:
-    """Describe what a model is, how it reads, and how it is loaded.
-
-    Args:
-        model: An extended model.
-
-    Returns:
-        Markdown; for a model that was not trained, a whole card with its front matter.
-    """
-    return _about(model) if is_trained(model) else _front(model) + _about(model)
-
-
-def write_card(model: LongModel, folder: Path) -> None:
-    """Write the card of a saved model, or add ours to that of a trained one.
-
-    Args:
-        model: That was saved.
-        folder: Where.
-    """
-    path = folder / "README.md"
-    before = path.read_text(encoding="utf8") + "\n" if is_trained(model) else ""
-    if model.long_transformer.max_seq_length is None:
-        # sentence-transformers knows no models without an upper length.
-        before = before.replace(f"{model.max_seq_length} tokens", "no upper length")
-    write_text(path, before + card_of(model))
-
-
-def is_trained(model: LongModel) -> bool:
-    """Whether the model was trained with sentence-transformers."""
-    return TRAINED in (getattr(model.model_card_data, "tags", None) or [])
 
 
 def _about(model: LongModel) -> str:

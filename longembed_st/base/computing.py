@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from sentence_transformers.util import batch_to_device
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
@@ -21,7 +22,7 @@ from longembed_st.base.coverage import Coverage
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.fork_gate import fork_gate
 from longembed_st.base.layout import STARTS
-from longembed_st.base.passes import Pass, split_into_passes
+from longembed_st.base.passes import Pass, split_into_passes, unique_token_masks
 from longembed_st.base.progress import report_progress
 from longembed_st.base.tokenizing import TokenizingTransformer
 from longembed_st.base.unknown_tokens import count_unknown
@@ -70,11 +71,7 @@ class ComputingTransformer(TokenizingTransformer):
         return False
 
     def passes_of(self, features: dict[str, Any]) -> list[Pass]:
-        """Split texts into the sequences that go through the model.
-
-        Args:
-            features: What `flat_features` returned.
-        """
+        """Split texts into the sequences that go through the model."""
         excluded = 0
         if self.excludes_prompt:
             # Collators may have made a tensor of it.
@@ -86,11 +83,6 @@ class ComputingTransformer(TokenizingTransformer):
         self, passes: Sequence[Pass], features: dict[str, Any], **kwargs: Any
     ) -> Iterator[tuple[list[int], dict[str, Any]]]:
         """Run passes in token-budget batches.
-
-        Args:
-            passes: Of `passes_of`.
-            features: What `flat_features` returned.
-            **kwargs: Passed on to the transformers model.
 
         Yields:
             The indices of some passes, and the model's outputs for them: `input_ids`,
@@ -187,6 +179,30 @@ class ComputingTransformer(TokenizingTransformer):
             rows.append(reduce(outputs))
             order.extend(indices)
         return torch.cat(rows)[torch.tensor(order).argsort()], [item.text for item in passes]
+
+    def token_states(self, features: dict[str, Any], **kwargs: Any) -> Tensor:
+        """Return the embeddings of the tokens of texts, each once, in the order of the texts.
+
+        Where a text is read in windows, its leading special tokens are those of the first window,
+        the trailing ones those of the last, and a token that two windows share is that of the
+        earlier one: rows and `tokenizer(prompt + text)` correspond.
+
+        Args:
+            features: What `flat_features` returned.
+            **kwargs: Passed on to the transformers model.
+
+        Returns:
+            Shape (tokens, width).
+        """
+        features = batch_to_device(features, self.token_table.device)
+        passes = self.passes_of(features)
+        masks = unique_token_masks(passes)
+        rows: dict[int, Tensor] = {}
+        for indices, outputs in self.read_batches(passes, features, **kwargs):
+            for row, index in enumerate(indices):
+                states = outputs["token_embeddings"][row, : len(masks[index])]
+                rows[index] = states[masks[index].to(states.device)]
+        return torch.cat([rows[index] for index in range(len(passes))])
 
     def with_result(
         self,
@@ -295,10 +311,7 @@ class ComputingTransformer(TokenizingTransformer):
         return {"attention_mask": torch.ones_like(inputs["input_ids"]), **inputs}
 
     def set_engine(self, engine: OpenVino | None) -> None:
-        """Let an engine compute the passes from now on.
-
-        Args:
-            engine: None for torch.
+        """Let an engine compute the passes from now on; None for torch.
 
         Raises:
             ModelError: If the method acts where the engine cannot.
@@ -308,11 +321,7 @@ class ComputingTransformer(TokenizingTransformer):
         self.engine = engine
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and inference; an engine then compiles the trained weights.
-
-        Args:
-            mode: Whether to train.
-        """
+        """Switch between training and inference; an engine then compiles the trained weights."""
         if mode and self.engine is not None:
             self.engine.forget()
         return super().train(mode)

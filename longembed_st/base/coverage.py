@@ -127,14 +127,7 @@ class Overflow:
     def count(
         self, text: str, tokens: int, limit: int, config: ExtensionConfig, complete: bool = True
     ) -> None:
-        """Count what is not read of a text.
-
-        Args:
-            text: The text, without its prompt.
-            tokens: Its tokens.
-            limit: Most tokens that are read of it.
-            config: The extension whose policy applies.
-            complete: Whether these are all its tokens.
+        """Count what is not read of a text; `complete` says whether `tokens` are all its tokens.
 
         Raises:
             InputError: If the text is too long and the policy is "error".
@@ -153,11 +146,6 @@ class Overflow:
     def count_query(self, tokens: int, read: int, config: ExtensionConfig) -> None:
         """Count what is not read of a query.
 
-        Args:
-            tokens: Its tokens, special ones counted.
-            read: How many of them are read.
-            config: The extension whose policy applies.
-
         Raises:
             InputError: If not all are read and the policy is "error".
         """
@@ -173,13 +161,7 @@ class Overflow:
         self.longest_query = max(self.longest_query, (tokens, read))
 
     def count_unknown(self, unknown: int, read: int, words: Callable[[], Sequence[str]]) -> None:
-        """Count the tokens of a text that the model does not know.
-
-        Args:
-            unknown: How many there are.
-            read: Tokens of the text that are read.
-            words: Returns examples of them.
-        """
+        """Count the tokens of a text that the model does not know."""
         if unknown <= UNKNOWN_SHARE * read:
             return
         self.unknown_texts += 1
@@ -228,11 +210,7 @@ def overflow_of_this_call() -> Overflow | None:
 
 @contextmanager
 def counting(overflow: Overflow) -> Iterator[None]:
-    """Let `preprocess` count with an overflow, instead of warning itself.
-
-    Args:
-        overflow: Of the running call.
-    """
+    """Let `preprocess` count with an overflow, instead of warning itself."""
     token = _of_this_call.set(overflow)
     try:
         yield

@@ -138,9 +138,6 @@ class ExtensionConfig(BaseModel):
     def from_keywords(cls, **keywords: Any) -> Self:
         """Make settings of the arguments of `extend`; those that are `UNSET` count as not given.
 
-        Args:
-            **keywords: Any of the fields, and options of the method.
-
         Raises:
             ConfigError: If one is out of range.
         """
@@ -158,8 +155,8 @@ class ExtensionConfig(BaseModel):
     @property
     def explicit(self) -> dict[str, Any]:
         """The settings that were given, explicit defaults included."""
-        given = self.model_fields_set
-        return {name: getattr(self, name) for name in self._names() if name in given}
+        explicit = self.model_fields_set
+        return {name: getattr(self, name) for name in self._names() if name in explicit}
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -171,9 +168,6 @@ class ExtensionConfig(BaseModel):
 
         The windows and options of one method mean nothing to another: if a different method is
         given, only the original window is taken over.
-
-        Args:
-            base: For instance the settings of a saved model, resolved or not.
         """
         defaults = base.explicit
         if self.explicit.get("method", base.method) != base.method:

@@ -83,11 +83,7 @@ def takes_settings(kind: type[ExtensionConfig]) -> Callable[[CallableT], Callabl
 
 
 def one_line(error: ValidationError) -> str:
-    """Describe what pydantic found wrong, in one line.
-
-    Args:
-        error: Of a model whose fields a user has filled.
-    """
+    """Describe what pydantic found wrong, in one line."""
     problems = []
     for detail in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in detail["loc"])

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.pooled import following_modules
-from longembed_st.base.precision import is_widened
-from longembed_st.base.reader import LongReader, long_reader
+from longembed_st.base.reader import LongReader, is_widened, long_reader
 from longembed_st.base.settings import field_info
 
 if TYPE_CHECKING:
@@ -83,12 +82,7 @@ def fingerprint_with_options(
 
 
 def hash_weights(digest: Hash, module: nn.Module) -> None:
-    """Add the weights of a module to a hash.
-
-    Args:
-        digest: The hash.
-        module: The module; every weight is read.
-    """
+    """Add the weights of a module to a hash."""
     for name, tensor in sorted(module.state_dict().items()):
         _hash_tensor(digest, name, tensor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -75,12 +75,9 @@ class LongModel(BaseModel):
         def start_multi_process_pool(
             self, target_devices: list[str] | None = None
         ) -> dict[Any, Any]:
-            """Start worker processes, each with a copy of the model.
+            """Start worker processes, one for each device, each with a copy of the model.
 
             This model stays on its device and is not changed, so other threads can go on using it.
-
-            Args:
-                target_devices: One device for each process.
 
             Returns:
                 The pool, for `encode(..., pool=...)` or `predict(..., pool=...)`.
@@ -116,7 +113,7 @@ class LongModel(BaseModel):
         arguments["inputs"] = items[0] if self.is_singular_input(arguments["inputs"]) else items
         # Text that is cut silently need not be counted.
         overflow = Overflow(exact=False)
-        if arguments.get("pool") is not None or isinstance(arguments.get("device"), list):
+        if uses_workers(arguments):
             # Worker processes do not return their counts, so count here.
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
             role: Role | None = "query" if arguments.get("task") == "query" else None
@@ -135,11 +132,7 @@ class LongModel(BaseModel):
         return signature.bind(self, *args, **kwargs)
 
     def as_list(self, inputs: Any) -> list[Any]:
-        """Return inputs as a list; a single input becomes a list of one.
-
-        Args:
-            inputs: One input or several, as the stock class takes them.
-        """
+        """Return inputs as a list; a single input becomes a list of one."""
         is_single = self.is_singular_input(inputs)
         plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
         return [plain] if is_single else list(plain)
@@ -169,12 +162,7 @@ class LongModel(BaseModel):
     def apply_following_modules(
         self, features: dict[str, Any], kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Apply the modules that follow the reader to its outputs.
-
-        Args:
-            features: The outputs of the reader.
-            kwargs: The arguments of the forward call; each module gets those that it takes.
-        """
+        """Apply the modules that follow the reader to its outputs."""
         for name, module in list(self.named_children())[1:]:
             accepted = {
                 *getattr(module, "forward_kwargs", ()),
@@ -184,13 +172,13 @@ class LongModel(BaseModel):
         return features
 
 
-def refuse_stock_class(model: BaseModel, reason: str | None) -> None:
-    """Raise `ModelError` for a stock model that would not read as the extended one does.
+def uses_workers(arguments: Mapping[str, Any]) -> bool:
+    """Whether worker processes compute a call of `encode` or `predict`."""
+    return arguments.get("pool") is not None or isinstance(arguments.get("device"), list)
 
-    Args:
-        model: A model that is loaded.
-        reason: What `LongReader.refusal_of_stock` returned.
-    """
+
+def refuse_stock_class(model: BaseModel, reason: str | None) -> None:
+    """Raise `ModelError` for a stock model that would not read as the extended one does."""
     if reason is not None and not isinstance(model, LongModel):
         raise ModelError(f"{reason}. Load it with longembed_st.load, not {model.model_type}")
 
@@ -203,11 +191,6 @@ def prompt_name_of(model: BaseModel, role: Role | None) -> str | None:
 
 def resolve_prompt(model: BaseModel, prompt: str | None, prompt_name: str | None) -> str | None:
     """Return the prompt that an encode call with these arguments puts before each text.
-
-    Args:
-        model: The model.
-        prompt: The argument of the call.
-        prompt_name: The argument of the call.
 
     Raises:
         ConfigError: If the model does not have a prompt with this name.
@@ -270,9 +253,6 @@ def _looks_queries_up(model: BaseModel) -> bool:
 
 def in_groups(texts: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield texts or pairs in groups of about `CHARACTERS_AT_ONCE` characters, in their order.
-
-    Args:
-        texts: A list of texts or pairs.
 
     Raises:
         InputError: If `texts` is a single string.

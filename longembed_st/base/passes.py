@@ -49,9 +49,6 @@ def split_into_passes(
         cut_windows: Says which texts are cut, and where.
         special_ids: Of the tokenizer, for features that others have tokenized.
         excluded: Tokens of the prompt that the pooling leaves out.
-
-    Returns:
-        The passes, text by text.
     """
     parts = _token_parts(features, special_ids)
     passes = []
@@ -76,11 +73,9 @@ def _token_parts(features: dict[str, Any], special_ids: Sequence[int]) -> Tensor
     is_content = ~torch.isin(ids, torch.tensor(special_ids))
     parts = torch.full_like(ids, CONTENT, dtype=torch.int8)
     for start, end in pairwise(features[STARTS].tolist()):
-        content = is_content[start:end].int()
-        leading = int(content.cumsum(0).eq(0).sum())
-        trailing = int(content.flip(0).cumsum(0).eq(0).sum())
-        parts[start : start + leading] = HEADER
-        parts[max(end - trailing, start + leading) : end] = FOOTER
+        text, content = parts[start:end], is_content[start:end].int()
+        text[content.flip(0).cumsum(0).flip(0) == 0] = FOOTER
+        text[content.cumsum(0) == 0] = HEADER
     return parts
 
 
@@ -89,9 +84,6 @@ def unique_token_masks(passes: Sequence[Pass]) -> list[Tensor]:
 
     Leading special tokens and the prompt are those of the first pass, trailing ones those of the
     last; a token that two windows share is that of the earlier one.
-
-    Args:
-        passes: Of any number of texts, in order.
 
     Returns:
         For each pass, shape (n,).

@@ -58,11 +58,7 @@ class Tokens:
 
     @classmethod
     def joined(cls, runs: Sequence[Tokens]) -> Tokens:
-        """Join runs into one.
-
-        Args:
-            runs: One or more, in their order.
-        """
+        """Join runs into one."""
 
         def join(name: str) -> NDArray[Any]:
             return np.concatenate([getattr(run, name) for run in runs])
@@ -151,13 +147,7 @@ def _joint(
 ) -> tuple[int, int] | None:
     """Find the token at which the right run can follow the left one, as its index in each.
 
-    Args:
-        text: The whole text.
-        left: Tokens up to the character `end`.
-        right: Tokens from the character `begin` on, which lies before.
-        begin: Start of the overlap.
-        end: End of the overlap.
-        inseparable: Whether the text around two neighbouring tokens may decide where they divide.
+    The left run ends with the character `end`, the right one starts at `begin`, which lies before.
     """
     shared = np.flatnonzero(right.starts < end)
     first_at = {int(right.starts[index]): int(index) for index in shared[::-1]}

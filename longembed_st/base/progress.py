@@ -29,12 +29,7 @@ def report_progress_to(listener: Listener) -> Iterator[None]:
 
 
 def report_progress(read: int, of: int) -> None:
-    """Call the listener of this thread, if there is one.
-
-    Args:
-        read: Tokens read so far, special tokens of all windows included.
-        of: Tokens of all that is read together.
-    """
+    """Call the listener of this thread, if there is one, with tokens read and all to be read."""
     listener = _listener.get()
     if listener is not None:
         listener(read, of)

@@ -58,11 +58,7 @@ class StorableArguments(_Plain):
 
 
 def refuse_unless_storable(settings: ModelSettings) -> None:
-    """Raise `ConfigError`, naming the setting, if one must not be stored with a collection.
-
-    Args:
-        settings: What vectors are to be made with.
-    """
+    """Raise `ConfigError`, naming the setting, if one must not be stored with a collection."""
     if not settings.model_name:
         raise ConfigError(f"model_name must be a name or a path, not {settings.model_name!r}")
     try:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, cast
 import torch
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router, Transformer
+from torch import Tensor
 from typing_extensions import Self
 
 from longembed_st.base.computing import ComputingTransformer
 from longembed_st.base.extension import ExtensionConfig
-from longembed_st.base.precision import is_widened
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.compat import attention_implementation
 from longembed_st.errors import ConfigError, ModelError
@@ -64,16 +64,7 @@ class LongReader(ComputingTransformer):
 
     @classmethod
     def extended_copy(cls, transformer: Transformer, extension: ExtensionConfig) -> Self:
-        """Extend a loaded module, which stays as it is; both share their weights.
-
-        Args:
-            transformer: The module.
-            extension: How to extend it.
-
-        Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
-        """
+        """Extend a loaded module, which stays as it is; both share their weights."""
         module = cls.__new__(cls)
         torch.nn.Module.__init__(module)
         module.__dict__.update(copy_sharing_weights(transformer).__dict__)
@@ -82,9 +73,6 @@ class LongReader(ComputingTransformer):
 
     def extend(self, extension: ExtensionConfig) -> None:
         """Read as an extension says from now on.
-
-        Args:
-            extension: Its defaults are resolved here.
 
         Raises:
             ConfigError: If the extension is not valid.
@@ -144,14 +132,7 @@ class LongReader(ComputingTransformer):
         return {**super().get_config_dict(), "extension": self.extension.saved()}
 
     def refusal_of_stock(self, model: BaseModel) -> str | None:
-        """Say why a model of the stock class with this module would give other results.
-
-        Args:
-            model: An extended or a stock model that this module is the first of.
-
-        Returns:
-            The reason; None if it gives the same results.
-        """
+        """Say why a stock model would give other results with it; None if it would not."""
         return None
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
@@ -179,11 +160,7 @@ class LongReader(ComputingTransformer):
 
 
 def input_modules(model: BaseModel) -> list[torch.nn.Module]:
-    """Return what the inputs of a model go into: one module, or the first of each of its routes.
-
-    Args:
-        model: Any model of sentence-transformers.
-    """
+    """Return what the inputs of a model go into: one module, or the first of each of its routes."""
     first = model[0]
     if not isinstance(first, Router):
         return [first]
@@ -194,9 +171,6 @@ def input_modules(model: BaseModel) -> list[torch.nn.Module]:
 def long_reader(model: BaseModel) -> LongReader:
     """Return the module that reads long texts in an extended model of any class.
 
-    Args:
-        model: Any model of sentence-transformers.
-
     Raises:
         ModelError: If the model was not extended.
     """
@@ -204,3 +178,8 @@ def long_reader(model: BaseModel) -> LongReader:
         if isinstance(module, LongReader):
             return module
     raise ModelError("this model was not extended; use longembed_st.extend(model) first")
+
+
+def is_widened(tensor: Tensor, narrow: torch.dtype) -> bool:
+    """Whether a tensor in single precision has no more digits than half precision."""
+    return tensor.dtype == torch.float32 and torch.equal(tensor, tensor.to(narrow).float())

@@ -27,8 +27,7 @@ def combined_by_text(scores: Tensor, texts: Sequence[int], count: int, how: Comb
     """
     if how == "mean":
         return mean_by_text(scores, texts, count)
-    lengths = [texts.count(text) for text in range(count)]
-    runs = scores.split(lengths)
+    runs = split_by_text(scores, texts, count)
     match how:
         case "first":
             return torch.stack([run[0] for run in runs])
@@ -36,6 +35,11 @@ def combined_by_text(scores: Tensor, texts: Sequence[int], count: int, how: Comb
             return torch.stack([run.logsumexp(0) for run in runs])
         case _:
             return torch.stack([run.amax(0) for run in runs])
+
+
+def split_by_text(rows: Tensor, texts: Sequence[int], count: int) -> tuple[Tensor, ...]:
+    """Split the rows of all passes, in the order of the texts, into those of each text."""
+    return rows.split([texts.count(text) for text in range(count)])
 
 
 def mean_by_text(vectors: Tensor, texts: Sequence[int], count: int) -> Tensor:

@@ -203,14 +203,7 @@ class ModelSettings(ExtensionConfig):
         return {**others, **arguments}
 
     def differences(self, now: ModelSettings) -> list[str]:
-        """Describe each setting that would give other vectors.
-
-        Args:
-            now: The settings to compare with these, which are the stored ones.
-
-        Returns:
-            One phrase a differing setting, in a fixed order.
-        """
+        """Describe each setting that would give other vectors."""
         old, new = self.comparable(), now.comparable()
         return [
             f"{name} is {old.get(name)!r} in the store, {new.get(name)!r} now"
@@ -238,11 +231,7 @@ class ModelSettings(ExtensionConfig):
 
 
 def field_info(name: str) -> dict[str, Any]:
-    """Return what `setting` was given about a field.
-
-    Args:
-        name: The field.
-    """
+    """Return what `setting` was given about a field."""
     info = ModelSettings.model_fields[name].json_schema_extra
     assert isinstance(info, dict)
     return info

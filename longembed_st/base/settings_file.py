@@ -48,11 +48,7 @@ class SettingsFile:
         return cls(ModelSettings.from_keywords(**named), content.get("search", {}))
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all.
-
-        Args:
-            path: Where; its folder is made if needed.
-        """
+        """Write the file, whole or not at all."""
         model = {_NAME: self.model.model_name, **self.model.keywords()}
         content = {"model": model, **({"search": self.search} if self.search else {})}
         write_text(path, json.dumps(content, indent=2) + "\n")

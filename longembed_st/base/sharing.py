@@ -15,9 +15,6 @@ def copy_sharing_weights(module: ModuleT) -> ModuleT:
 
     The copy may be hooked, moved to another device or cast to another dtype, and the original does
     not notice. Changing weights in place, as training does, changes both.
-
-    Returns:
-        The copy.
     """
     memo: dict[int, object] = {}
     for parameter in module.parameters():

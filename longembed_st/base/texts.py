@@ -35,9 +35,6 @@ def escaped(text: str | os.PathLike[str]) -> str:
     them. Line ends are escaped, too: a file name cannot forge a line, clear the screen or fill the
     clipboard.
 
-    Args:
-        text: The text, or a path; may hold what cannot be encoded.
-
     Returns:
         The text with escapes such as `\x1b`, `\n` and `\u202e`.
     """

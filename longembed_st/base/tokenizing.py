@@ -102,11 +102,7 @@ class TokenizingTransformer(Transformer):
         return None
 
     def limit_of(self, role: Role | None) -> int | None:
-        """Return the most tokens that are read of a text; None for all.
-
-        Args:
-            role: Of the text; None for any text.
-        """
+        """Return the most tokens that are read of a text; None for all."""
         limits = [self.max_seq_length, self.query_limit if role == "query" else None]
         return min((limit for limit in limits if limit is not None), default=None)
 
@@ -117,13 +113,7 @@ class TokenizingTransformer(Transformer):
     def coverage_of(
         self, text: TokenizedText, spans: bool = False, role: Role | None = None
     ) -> Coverage:
-        """Count what is read of a tokenized text.
-
-        Args:
-            text: The text.
-            spans: Whether to find the characters that each pass reads.
-            role: Of the text.
-        """
+        """Count what is read of a tokenized text."""
         tokens = text.counted - text.dropped_header
         cut = max(tokens - (self.limit_of(role) or tokens), 0)
         first = cut if self.keeps_end else 0
@@ -230,10 +220,6 @@ class TokenizingTransformer(Transformer):
     def features_of(self, texts: Sequence[TokenizedText], prompt: str | None) -> dict[str, Any]:
         """Put tokenized texts into one flat, unpadded sequence of tokens.
 
-        Args:
-            texts: Each within the extended window.
-            prompt: What stands before each text, or None.
-
         Returns:
             `input_ids`, `token_parts` and perhaps `token_type_ids`, each of shape (1, all tokens);
             `cu_seq_lens_q`, shape (texts + 1,), where each text begins; `token_counts`, the tokens
@@ -267,10 +253,6 @@ class TokenizingTransformer(Transformer):
         self, inputs: Sequence[Any], prompt: str | None
     ) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
         """Tokenize inputs, and find the characters that each of their passes reads.
-
-        Args:
-            inputs: As `tokenize_texts` takes them.
-            prompt: As `tokenize_texts` takes it.
 
         Returns:
             What `flat_features` returns, and for each input the half-open ranges of characters

@@ -82,11 +82,7 @@ class TokenizedText:
         return np.repeat(np.array(PARTS, np.int8), [self.header, self.content, self.footer])
 
     def shortened(self, limit: int, keep_end: bool) -> TokenizedText:
-        """Drop the content tokens that exceed a limit.
-
-        Args:
-            limit: Most tokens to keep, header and footer included.
-            keep_end: Whether to drop the first content tokens instead of the last.
+        """Drop the content tokens that exceed a limit: the last ones, or with `keep_end` the first.
 
         Raises:
             InputError: If header and footer alone exceed the limit.
@@ -100,32 +96,20 @@ class TokenizedText:
                 f"than the window of {limit}; use a shorter prompt"
             )
         first = self.header if keep_end else len(self) - self.footer - excess
-        cut = slice(first, first + excess)
-        return replace(
-            self,
-            ids=np.delete(self.ids, cut),
-            type_ids=None if self.type_ids is None else np.delete(self.type_ids, cut),
-            offsets=None,
-            dropped=self.dropped + excess,
-        )
+        return self.without(slice(first, first + excess), dropped=self.dropped + excess)
 
     def window(self, first: int, last: int) -> TokenizedText:
-        """Cut a part out as a text of its own, with the same header and footer.
-
-        Args:
-            first: First content token.
-            last: Content token after the last.
-        """
+        """Cut a part out as a text of its own, with the same header and footer."""
         if (first, last) == (0, self.content):
             return self
         end = len(self) - self.footer
-        outside = np.r_[self.header : self.header + first, self.header + last : end]
-        return replace(
-            self,
-            ids=np.delete(self.ids, outside),
-            type_ids=None if self.type_ids is None else np.delete(self.type_ids, outside),
-            offsets=None,
-        )
+        return self.without(np.r_[self.header : self.header + first, self.header + last : end])
+
+    def without(self, places: slice | NDArray[np.int64], **changes: Any) -> TokenizedText:
+        """Leave tokens out, and the characters of all unless they are among the changes."""
+        types = None if self.type_ids is None else np.delete(self.type_ids, places)
+        changes = {"offsets": None, **changes}
+        return replace(self, ids=np.delete(self.ids, places), type_ids=types, **changes)
 
     def content_ends(self) -> NDArray[np.int64]:
         """Return the character after the last of each content token, prompt not counted.
@@ -148,10 +132,6 @@ class TokenizedText:
 
     def characters(self, start: int, end: int) -> tuple[int, int] | None:
         """Return the characters of a range of content tokens, prompt not counted.
-
-        Args:
-            start: First content token.
-            end: Content token after the last.
 
         Returns:
             Half-open (start, end) in characters, or None if the tokenizer keeps no offsets.
@@ -236,9 +216,6 @@ def tokenize(
         texts: Valid strings, without their prompt.
         prompt: Put before each text, or None.
         options: What to keep of long texts; everything by default. Short ones are kept whole.
-
-    Returns:
-        One record a text, in order.
     """
     prompt, options = prompt or "", options or TokenizeOptions()
     records: list[TokenizedText] = []

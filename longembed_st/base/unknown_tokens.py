@@ -46,9 +46,6 @@ def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """Return the id of the token that stands for what is not known; None if there is none.
 
     Tokenizers that can write any text as bytes have none, or give its name to another token.
-
-    Args:
-        tokenizer: A model's tokenizer.
     """
     others = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.pad_token, tokenizer.cls_token)
     if tokenizer.unk_token is None or tokenizer.unk_token in others:
@@ -57,12 +54,7 @@ def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def count_unknown(tokenizer: PreTrainedTokenizerBase, ids: ArrayLike) -> int:
-    """Return how many of some tokens stand for what the model does not know.
-
-    Args:
-        tokenizer: The model's tokenizer.
-        ids: Ids of tokens, shape (tokens,).
-    """
+    """Return how many of some tokens stand for what the model does not know."""
     # The commands import this module, and `longembed --help` is not to wait for numpy.
     import numpy as np
 
@@ -71,12 +63,9 @@ def count_unknown(tokenizer: PreTrainedTokenizerBase, ids: ArrayLike) -> int:
 
 
 def unknown_words(tokenizer: PreTrainedTokenizerBase, text: str, most: int = 3) -> list[str]:
-    """Return examples of what the model does not know in the beginning of a text.
+    """Return examples of what the model does not know at the beginning of a text.
 
-    Args:
-        tokenizer: The model's tokenizer; a slow one gives no examples.
-        text: The text.
-        most: The most examples; different ones.
+    A slow tokenizer gives none.
     """
     unknown = unknown_id(tokenizer)
     if unknown is None or not tokenizer.is_fast:
@@ -90,20 +79,12 @@ def unknown_words(tokenizer: PreTrainedTokenizerBase, text: str, most: int = 3) 
 
 
 def unknown_languages(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return the names of common languages whose script the model does not know.
-
-    Args:
-        tokenizer: The model's tokenizer.
-    """
+    """Return the names of common languages whose script the model does not know."""
     return [name for name, word in _LANGUAGES.items() if unknown_words(tokenizer, word)]
 
 
 def advice_on_unknown(words: Sequence[str] = ()) -> str:
-    """Return a sentence that says what unknown tokens mean, and what to do.
-
-    Args:
-        words: Examples of what is not known.
-    """
+    """Return a sentence that says what unknown tokens mean, and what to do."""
     examples = f", such as {', '.join(map(repr, words))}" if words else ""
     return (
         f"It cannot tell apart what it does not know{examples}. Use a model of this language or a "

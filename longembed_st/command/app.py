@@ -20,8 +20,7 @@ import typer
 from rich.text import Text
 
 from longembed_st.command.help import GroupedCommand
-from longembed_st.command.local import models
-from longembed_st.command.models import bake, inspect, save
+from longembed_st.command.models import bake, inspect, models, save
 from longembed_st.command.terminal import SafeStream, safe_streams, terminal
 from longembed_st.errors import LongEmbedError
 
@@ -77,9 +76,6 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line, and report its errors.
-
-    Args:
-        arguments: What follows `longembed`.
 
     Returns:
         The exit code.

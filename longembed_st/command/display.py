@@ -27,10 +27,7 @@ def loading(console: Terminal, model: str | None = None) -> Iterator[None]:
     """Say that a model is being loaded, and hide the progress bars of transformers.
 
     Imports of the libraries of models belong inside the block, too. A download shows its bar.
-
-    Args:
-        console: Where to say it.
-        model: The model's name; None to say nothing.
+    Without a name, nothing is said.
     """
     if model is not None:
         console.say(f"Loading {model}", style="dim")
@@ -46,12 +43,7 @@ def loading(console: Terminal, model: str | None = None) -> Iterator[None]:
 
 
 class Bars(Progress):
-    """Rich's bars; without a terminal, a line every half minute instead.
-
-    Args:
-        *columns: The same as for rich.
-        console: Where to draw.
-    """
+    """Rich's bars; without a terminal, a line every half minute instead."""
 
     every = 30.0
     """Seconds between two lines."""

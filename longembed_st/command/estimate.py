@@ -49,13 +49,6 @@ def estimate_costs(model: LongModel, lengths: list[int]) -> list[Cost]:
     A text of one window and one of several are timed, as far as the model reads; other lengths
     follow from the operations that they need: linear in n for the layers, quadratic for the
     attention.
-
-    Args:
-        model: An extended model.
-        lengths: Lengths in tokens.
-
-    Returns:
-        One estimate a length.
     """
     reader = long_reader(model)
     weights, widest = _linear_layers(model)

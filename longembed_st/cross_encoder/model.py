@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 from sentence_transformers.util import batch_to_device
@@ -16,7 +15,7 @@ from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import flattened
 from longembed_st.base.long_model import LongModel, in_groups, resolve_prompt
-from longembed_st.base.reductions import combined_by_text
+from longembed_st.base.reductions import combined_by_text, split_by_text
 from longembed_st.base.reranking import WindowScores
 from longembed_st.cross_encoder.transformer import LongPairTransformer, checked_pairs
 from longembed_st.errors import ModelError
@@ -103,11 +102,10 @@ class LongCrossEncoder(LongModel, CrossEncoder):
             raw, owners = self._score_windows(batch_to_device(flat, self.device), {})
             if not torch.isfinite(raw).all():
                 raise ModelError(NOT_FINITE)
-            total = activation(combined_by_text(raw.float(), owners, len(group), how))[:, 0]
-            scores = activation(raw.float())[:, 0].cpu().numpy()
-            for index, document_spans in enumerate(spans):
-                own = scores[np.array(owners) == index]
-                results.append(WindowScores(float(total[index]), own, document_spans))
+            totals = activation(combined_by_text(raw.float(), owners, len(group), how))[:, 0]
+            scores = split_by_text(activation(raw.float())[:, 0].cpu(), owners, len(group))
+            for total, own, document_spans in zip(totals, scores, spans, strict=True):
+                results.append(WindowScores(float(total), own.numpy(), document_spans))
         return results
 
     # Type checkers keep the signatures of the base class.

@@ -22,7 +22,6 @@ from longembed_st.base.tokens import (
     PROBES,
     Offsets,
     TokenizedText,
-    TokenizeOptions,
     checked_texts,
     tokenize,
 )
@@ -33,15 +32,7 @@ class LongPairTransformer(LongReader):
     """A transformer that reads a query and a document together, as an extension method says.
 
     If a pair does not fit the window, the document is read in windows, each behind the whole query.
-
-    Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    The arguments are those of `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -75,12 +66,6 @@ class LongPairTransformer(LongReader):
         owners: Sequence[int],
     ) -> dict[str, Any]:
         """Combine the scores of windows, and add them to the features.
-
-        Args:
-            features: What `preprocess` returned; added to.
-            scores: Of the windows, shape (windows, labels).
-            flat: The features as one flat sequence.
-            owners: The pair of each window.
 
         Raises:
             ModelError: If a score is not finite, outside training.
@@ -122,13 +107,7 @@ class LongPairTransformer(LongReader):
     ) -> list[TokenizedText]:
         """Tokenize pairs; a header ends with the query, and the content is the document.
 
-        Args:
-            inputs: Pairs of a query and a document; or texts alone, to be counted.
-            prompt: Put before each query, or None.
-            whole: Whether to keep all tokens of documents; otherwise those within the extended
-                window at least.
-            count: Whether to count the tokens that are not kept.
-            offsets: Whether to keep the characters of each token of the document.
+        The arguments are those of `LongReader.tokenize_texts`; the prompt is put before each query.
 
         Raises:
             InputError: If an input is not a pair of valid strings.
@@ -137,17 +116,15 @@ class LongPairTransformer(LongReader):
         if pairs and isinstance(pairs[0], str):
             return super().tokenize_texts(pairs, prompt, whole=whole, count=count, offsets=offsets)
         tokenizer = self.text_tokenizer
-        need = TokenizeOptions(
-            None if whole else self.max_seq_length, self.keeps_end, count, offsets
-        )
-        documents = tokenize(tokenizer, [document for _, document in pairs], None, need)
-        frames = {query: frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
+        options = self._tokenize_options(whole, count, offsets)
+        documents = tokenize(tokenizer, [document for _, document in pairs], None, options)
+        frames = {query: _frame_of(tokenizer, query, prompt) for query in {q for q, _ in pairs}}
         texts = [
-            in_frame(document, frames[query])
+            _in_frame(document, frames[query])
             for (query, _), document in zip(pairs, documents, strict=True)
         ]
         room, original = self._window_tokens(), self.extension.context.original
-        return [text if text.counted <= original else shorten_query(text, room) for text in texts]
+        return [text if text.counted <= original else _shorten_query(text, room) for text in texts]
 
     def may_cut(self, role: Role | None) -> bool:
         """Return True: long queries are cut."""
@@ -174,9 +151,6 @@ class LongPairTransformer(LongReader):
 
     def set_engine(self, engine: Any) -> None:
         """Let torch compute, the only engine for pairs.
-
-        Args:
-            engine: None.
 
         Raises:
             ModelError: If it is another.
@@ -207,9 +181,6 @@ class Frame:
 def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
     """Check that each input is a pair of strings that can be tokenized.
 
-    Args:
-        inputs: Anything.
-
     Raises:
         InputError: Naming the first that is not.
     """
@@ -222,13 +193,8 @@ def checked_pairs(inputs: Sequence[Any]) -> list[tuple[str, str]]:
     return list(zip(queries, checked_texts([document for _, document in inputs]), strict=True))
 
 
-def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
+def _frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None) -> Frame:
     """Find the tokens that a tokenizer puts around any document that is paired with a query.
-
-    Args:
-        tokenizer: The model's.
-        query: The query.
-        prompt: Put before it, or None.
 
     Raises:
         InputError: If the tokenizer joins the two in a way that has no such frame.
@@ -251,13 +217,8 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, query: str, prompt: str | None)
     )
 
 
-def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
-    """Put a tokenized document behind its query.
-
-    Args:
-        document: Tokenized alone.
-        frame: Of the query.
-    """
+def _in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
+    """Put a tokenized document behind its query."""
     end = len(document) - document.footer
     content = np.asarray(document.ids[document.header : end], np.int32)
     types = None
@@ -275,15 +236,11 @@ def in_frame(document: TokenizedText, frame: Frame) -> TokenizedText:
     )
 
 
-def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
+def _shorten_query(text: TokenizedText, window: int) -> TokenizedText:
     """Cut the query of a pair so that the document gets half of the window, if it needs it.
 
     The query keeps half of the window at least, and all that the document does not take. Its last
     tokens are cut, before the special ones that divide the two.
-
-    Args:
-        text: The pair.
-        window: Tokens of the window.
     """
     limit = max(window // 2, window - text.footer - text.content - text.dropped)
     excess = text.header - limit
@@ -292,11 +249,8 @@ def shorten_query(text: TokenizedText, window: int) -> TokenizedText:
     divider = 0
     while text.header - divider > 1 and _divides(text, text.header - divider - 1):
         divider += 1
-    cut = slice(text.header - divider - excess, text.header - divider)
-    return replace(
-        text,
-        ids=np.delete(np.asarray(text.ids), cut),
-        type_ids=None if text.type_ids is None else np.delete(np.asarray(text.type_ids), cut),
+    return text.without(
+        slice(text.header - divider - excess, text.header - divider),
         header=text.header - excess,
         dropped_header=excess,
         offsets=None if text.offsets is None else _ShiftedOffsets(text.offsets, -excess),

@@ -63,11 +63,11 @@ def bake(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
         plain.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:
             card.write(f"\n\n## Extended context window\n\n{note}\n")
-    if changes_short_texts(reader):
+    if _changes_short_texts(reader):
         warnings.warn(note, ShortTextsChangeWarning, stacklevel=2)
 
 
-def baked_table(reader: LongTransformer) -> Tensor:
+def _baked_table(reader: LongTransformer) -> Tensor:
     """Compute the position table of L_t rows, behind the rows before the first position.
 
     Returns:
@@ -86,7 +86,7 @@ def baked_table(reader: LongTransformer) -> Tensor:
     return torch.cat([weight[:first], rows])
 
 
-def changes_short_texts(reader: LongTransformer) -> bool:
+def _changes_short_texts(reader: LongTransformer) -> bool:
     """Whether baking moves the positions of texts that fit the original window."""
     context = reader.extension.context
     window = context.original
@@ -128,7 +128,7 @@ def _plain_weights(reader: LongTransformer) -> list[WordWeights]:
 
 
 def _write_table(plain: Transformer, reader: LongTransformer) -> None:
-    rows = baked_table(reader)
+    rows = _baked_table(reader)
     table = cast(nn.Embedding, reader.family.table(plain.model))
     longer = nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx)
     plain.model.set_submodule(cast(str, reader.family.position_table), longer)
@@ -160,7 +160,7 @@ def _note(reader: LongTransformer) -> str:
         f"{extension.max_seq_length} tokens by {reader.method.summary} ({reader.method.source}), "
         "with longembed-st. "
     )
-    if changes_short_texts(reader):
+    if _changes_short_texts(reader):
         return extended + (
             "The baked positions serve every text, so texts that fit the original window "
             "get other vectors than from the original model: do not mix the two in one collection. "

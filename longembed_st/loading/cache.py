@@ -64,11 +64,7 @@ class CachedModel:
         return Provenance(self.settings, self.fingerprint)
 
     def is_compatible(self, stored: Provenance) -> bool:
-        """Whether its vectors can be compared with stored ones.
-
-        Args:
-            stored: How the others were made.
-        """
+        """Whether its vectors can be compared with stored ones."""
         if stored.fingerprint in (None, self.fingerprint):
             return stored.fingerprint is not None
         # Version 0.1 gave options that spell out a default a fingerprint of their own, and
@@ -85,10 +81,6 @@ class CachedModel:
 
     def refuse_incompatible(self, stored: Provenance, what: str) -> None:
         """Raise `ConfigError` if vectors of this model cannot be compared with stored ones.
-
-        Args:
-            stored: How the others were made.
-            what: The name of the collection, for the message.
 
         Raises:
             ConfigError: If they were made differently; each differing setting is named.
@@ -180,11 +172,7 @@ def _has_saved_settings(name: str) -> bool:
 
 
 def _files(name: str) -> Hashable:
-    """Return the name of a hub model, or the files of a path with their sizes and times of change.
-
-    Args:
-        name: The name of a model or of a whitening.
-    """
+    """Return the files of a path with their sizes and times of change; another name as it is."""
     place = Path(name)
     if not name or not place.exists():
         return name

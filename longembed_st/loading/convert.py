@@ -56,10 +56,6 @@ _E5ROPE_NAMES = (
 def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> Iterator[str]:
     """Find the name or folder from which transformers can load a model without foreign code.
 
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
-
     Yields:
         The name itself, or a folder that lasts as long as the context.
     """
@@ -73,11 +69,8 @@ def native_checkpoint(model_name_or_path: str, model_kwargs: dict[str, Any]) -> 
         yield folder
 
 
-def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Describe BERT with rotary positions as `jina_embeddings_v3`, which computes the same.
-
-    Args:
-        config: The checkpoint's `config.json`.
 
     Raises:
         ModelError: If the checkpoint rotates values too, or projects narrower embeddings, which the
@@ -102,15 +95,8 @@ def native_e5rope_config(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`.
-
-    Args:
-        weights: By the names of the checkpoint.
-
-    Returns:
-        The same tensors, without language-modelling head and buffers.
-    """
+def _native_e5rope_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename E5-RoPE's weights as those of `JinaEmbeddingsV3Model`."""
     renamed = {}
     for name, weight in weights.items():
         for pattern, replacement in _E5ROPE_NAMES:
@@ -126,9 +112,9 @@ def _convert_e5rope(source: Path, config: Mapping[str, Any], target: Path) -> No
             shutil.copy(file, target / file.name)
         elif file.is_dir() and (file / "config.json").exists():
             shutil.copytree(file, target / file.name)
-    native = json.dumps(native_e5rope_config(config), indent=2)
+    native = json.dumps(_native_e5rope_config(config), indent=2)
     (target / "config.json").write_text(native, encoding="utf8")
-    weights = native_e5rope_weights(_read_weights(source))
+    weights = _native_e5rope_weights(_read_weights(source))
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
 
 

@@ -17,9 +17,6 @@ _MODEL_FILES = ("modules.json", "config.json", "adapter_config.json")
 def refuse_mistakes(settings: ModelSettings) -> None:
     """Raise if the model or the method of settings does not exist, or a library is missing.
 
-    Args:
-        settings: As the user gave them.
-
     Raises:
         ConfigError: If there is no such method.
         MissingExtraError: If the library of the backend is not installed.

@@ -5,9 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
+from typing import Any, NoReturn, cast, overload
 
-from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers import (
+    CrossEncoder,
+    MultiVectorEncoder,
+    SentenceTransformer,
+    SparseEncoder,
+)
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -23,6 +28,7 @@ from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.cross_encoder.model import LongCrossEncoder
 from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, ModelError
+from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.family import Family, family_of
@@ -31,11 +37,6 @@ from longembed_st.sentence_transformer.model import LongSentenceTransformer
 from longembed_st.sentence_transformer.transformer import LongTransformer
 from longembed_st.sparse_encoder.model import LongSparseEncoder
 from longembed_st.sparse_encoder.transformer import LongSpladeTransformer
-
-if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
-
-    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -98,16 +99,7 @@ def extend(model: BaseModel, method: str | Unset = UNSET, **settings: Any) -> Lo
 
 
 def extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
-    """Make a model of the same class that reads long texts; see `extend`.
-
-    Args:
-        model: Of any class of sentence-transformers, extended before or not; stays as it is.
-        settings: How to extend it.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot take the method.
-    """
+    """Make a model of the same class that reads long texts; see `extend`."""
     result = _extended(model, settings)
     result.module_kwargs = model.module_kwargs
     return result
@@ -116,10 +108,15 @@ def extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
 def _extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
     children: Modules = OrderedDict(model.named_children())
     if isinstance(model, CrossEncoder):
-        return LongCrossEncoder(
-            **_common(model, _pair_modules(children, settings)), activation_fn=model.activation_fn
+        if settings.combine is None:
+            settings = settings.model_copy(update={"combine": "max"})
+        modules = _unpooled(children, settings, LongPairTransformer, "CrossEncoder")
+        return LongCrossEncoder(**_common(model, modules), activation_fn=model.activation_fn)
+    if settings.combine is not None:
+        raise ConfigError(
+            f"combine={settings.combine!r} says how a CrossEncoder makes one score of those of "
+            "windows; this model is not a CrossEncoder: leave it out"
         )
-    _refuse_combination(settings)
     if isinstance(model, SentenceTransformer):
         return LongSentenceTransformer(
             **_common(model, _pooled(children, settings)),
@@ -132,13 +129,10 @@ def _extended(model: BaseModel, settings: ExtensionConfig) -> LongModel:
             similarity_fn_name=model.similarity_fn_name,
             max_active_dims=model.max_active_dims,
         )
-    if model.model_type == "MultiVectorEncoder":
-        # Earlier versions of sentence-transformers have no such class.
-        from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
-
+    if isinstance(model, MultiVectorEncoder):
+        modules = _unpooled(children, settings, LongTokenTransformer, "MultiVectorEncoder")
         return LongMultiVectorEncoder(
-            **_common(model, _token_modules(children, settings)),
-            similarity_fn_name=cast(Any, model).similarity_fn_name,
+            **_common(model, modules), similarity_fn_name=model.similarity_fn_name
         )
     raise ModelError(f"models of class {type(model).__name__} cannot be extended")
 
@@ -156,14 +150,6 @@ def _common(model: BaseModel, modules: Modules) -> dict[str, Any]:
     }
 
 
-def _refuse_combination(settings: ExtensionConfig) -> None:
-    if settings.combine is not None:
-        raise ConfigError(
-            f"combine={settings.combine!r} says how a CrossEncoder makes one score of those of "
-            "windows; this model is not a CrossEncoder: leave it out"
-        )
-
-
 def _transformer(children: Modules, kind: str) -> Transformer:
     first = next(iter(children.values()))
     if isinstance(first, Transformer):
@@ -174,26 +160,16 @@ def _transformer(children: Modules, kind: str) -> Transformer:
     )
 
 
-def _token_modules(children: Modules, settings: ExtensionConfig) -> Modules:
-    """Return the modules of a late-interaction model."""
-    transformer = _transformer(children, "MultiVectorEncoder")
-    settings = _with_windows(transformer, settings)
-    return _replaced_first(children, LongTokenTransformer.extended_copy(transformer, settings))
-
-
-def _pair_modules(children: Modules, settings: ExtensionConfig) -> Modules:
-    """Return the modules of a cross-encoder."""
-    transformer = _transformer(children, "CrossEncoder")
-    settings = _with_windows(transformer, settings)
-    if settings.combine is None:
-        settings = settings.model_copy(update={"combine": "max"})
-    return _replaced_first(children, LongPairTransformer.extended_copy(transformer, settings))
-
-
-def _replaced_first(children: Modules, reader: LongReader) -> Modules:
-    names = list(children)
-    behind = {name: copy_sharing_weights(children[name]) for name in names[1:]}
-    return OrderedDict({names[0]: reader, **behind})
+def _unpooled(
+    children: Modules, settings: ExtensionConfig, reader: type[LongReader], kind: str
+) -> Modules:
+    """Modules that begin with a transformer without a pooling behind it."""
+    transformer = _transformer(children, kind)
+    first, *rest = children
+    extended_copy = reader.extended_copy(transformer, _with_windows(transformer, settings))
+    return OrderedDict(
+        {first: extended_copy, **{name: copy_sharing_weights(children[name]) for name in rest}}
+    )
 
 
 def _pooled(children: Modules, settings: ExtensionConfig) -> Modules:
@@ -242,13 +218,19 @@ def _routed(router: Router, settings: ExtensionConfig) -> Router:
 def _with_windows(transformer: Transformer, settings: ExtensionConfig) -> ExtensionConfig:
     """Return the settings with a method and windows."""
     family = family_of(transformer.config)
+    present = transformer if isinstance(transformer, LongReader) else None
     original = settings.original_max_seq_length
     if original is None:
-        original = _original_window(transformer, family)
+        original = (
+            checks.original_window(transformer, family)
+            if present is None
+            else present.extension.context.original
+        )
     name = settings.method
     if name == AUTO:
         name = _choose(family, original, settings.max_seq_length)
-    _refuse_tied_table(transformer, name)
+    if present is not None and present.method.tied_to_checkpoint and name != present.method.name:
+        refuse_other_method(present.method.name, name)
     reach = settings.max_seq_length
     if reach is None:
         reach = get_method(name).default_max_seq_length(original)
@@ -284,26 +266,8 @@ def _take_apart(children: Modules) -> tuple[Transformer, Pooling, Modules]:
     return transformer, pooling, copies
 
 
-def _original_window(transformer: Transformer, family: Family) -> int:
-    if isinstance(transformer, LongReader):
-        return transformer.extension.context.original
-    return checks.original_window(transformer, family)
-
-
-def _refuse_tied_table(transformer: Transformer, method: str) -> None:
-    if isinstance(transformer, LongReader):
-        present = transformer.method
-        if present.tied_to_checkpoint and method != present.name:
-            refuse_other_method(present.name, method)
-
-
 def refuse_other_method(tied: str, method: str) -> NoReturn:
-    """Raise `ModelError`: a checkpoint was made for one method.
-
-    Args:
-        tied: That method.
-        method: The requested one.
-    """
+    """Raise `ModelError`: a checkpoint was made for one method."""
     raise ModelError(
         f"this checkpoint's position table can only be read with method {tied!r}; extend the "
         f"original model to use {method!r}"

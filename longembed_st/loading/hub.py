@@ -1,12 +1,13 @@
-"""Where a model's files are: in a folder, in the local cache, or on the hub."""
+"""A model's files: where they are, and which class of models they are for."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -15,6 +16,15 @@ from longembed_st.errors import ModelError
 
 SECONDS = 10
 """How long the hub may take to answer."""
+
+ModelType = Literal["SentenceTransformer", "SparseEncoder", "MultiVectorEncoder", "CrossEncoder"]
+"""The classes of sentence-transformers, by the names that it saves."""
+
+STANFORD = "HF_ColBERT"
+"""The architecture of the first late-interaction checkpoints, whose projection has no module."""
+
+_PYLATE = "ColBERT"
+_SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding")
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 _WAY_OUT = "Give the folder of a model, or its name on the Hugging Face hub"
@@ -31,10 +41,6 @@ def refuse_unknown_model(model_name_or_path: str, model_kwargs: dict[str, Any]) 
     """Raise `ModelError` if there is neither such a folder nor such a model, or a pipe in it.
 
     Loading itself would retry every file for minutes when the hub is out of reach.
-
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
     """
     if os.path.isdir(model_name_or_path):
         _refuse_pipes(Path(model_name_or_path))
@@ -88,11 +94,7 @@ def hub_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str = "") -> Any:
     """Read a JSON file of a checkpoint; None if there is none.
 
-    Args:
-        name: Folder or hub name.
-        file: The file's name.
-        where: Arguments that say where to look; see `hub_arguments`.
-        subfolder: In which it lies.
+    `where` is what `hub_arguments` returns.
     """
     # Importing it takes seconds, and a name is looked for before.
     from sentence_transformers.util import load_file_path
@@ -103,3 +105,31 @@ def checkpoint_json(name: str, file: str, where: dict[str, Any], subfolder: str 
 
 def _status(error: HfHubHTTPError) -> str:
     return str(getattr(error.response, "status_code", "error"))
+
+
+def model_type_of(name: str, arguments: dict[str, Any]) -> ModelType:
+    """Find the class that a checkpoint is for; a SentenceTransformer if it does not say."""
+    where = hub_arguments(arguments)
+    saved = _json(name, "config_sentence_transformers.json", where).get("model_type")
+    if saved == _PYLATE:
+        return "MultiVectorEncoder"
+    if saved in get_args(ModelType):
+        return cast(ModelType, saved)
+    modules = _json(name, "modules.json", where)
+    if modules:
+        types = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+        return "SparseEncoder" if any(kind in _SPARSE for kind in types) else "SentenceTransformer"
+    architectures = _json(name, "config.json", where).get("architectures") or []
+    if STANFORD in architectures:
+        return "MultiVectorEncoder"
+    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return "CrossEncoder"
+    return "SentenceTransformer"
+
+
+def _json(name: str, file: str, where: dict[str, Any]) -> Any:
+    """Return a file of the checkpoint; empty if there is none, or if it is damaged."""
+    # Loading the model itself names the damage.
+    with suppress(ValueError):
+        return checkpoint_json(name, file, where) or {}
+    return {}

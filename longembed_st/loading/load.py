@@ -30,17 +30,23 @@ from longembed_st.cross_encoder.transformer import LongPairTransformer
 from longembed_st.errors import ConfigError, LongEmbedError, ModelError
 from longembed_st.loading.convert import native_checkpoint
 from longembed_st.loading.extend import extended, refuse_other_method
-from longembed_st.loading.hub import checkpoint_json, hub_arguments, refuse_unknown_model
-from longembed_st.loading.model_type import ModelType, model_type_of
+from longembed_st.loading.hub import (
+    ModelType,
+    checkpoint_json,
+    hub_arguments,
+    model_type_of,
+    refuse_unknown_model,
+)
 from longembed_st.loading.published import PUBLISHED
 from longembed_st.loading.sanity import (
     refuse_impossible_config,
     refuse_meaningless,
     refuse_random_weights,
+    refuse_unsafe_arguments,
 )
-from longembed_st.loading.stored_arguments import refuse_unsafe_arguments
 from longembed_st.loading.whitening import Whitening, attach_whitening
 from longembed_st.loading.widen import transformers_of, widen
+from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 from longembed_st.multi_vector_encoder.transformer import LongTokenTransformer
 from longembed_st.positions import checks
 from longembed_st.positions.method import get_method
@@ -51,7 +57,6 @@ from longembed_st.sparse_encoder.transformer import LongSpladeTransformer, Poole
 
 if TYPE_CHECKING:
     from longembed_st.backends.openvino import OpenVino, Precision
-    from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +72,13 @@ SAVED_CLASSES: dict[str, type[nn.Module]] = {
     )
 }
 """Our modules, by what saved models call them: their names must stay."""
+
+_LONG_CLASSES: dict[ModelType, type[LongModel]] = {
+    "SentenceTransformer": LongSentenceTransformer,
+    "SparseEncoder": LongSparseEncoder,
+    "MultiVectorEncoder": LongMultiVectorEncoder,
+    "CrossEncoder": LongCrossEncoder,
+}
 
 
 @overload
@@ -150,16 +162,7 @@ def load(
 
 
 def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
-    """Load the model of some settings, which must give one vector a text; see `load`.
-
-    Args:
-        settings: With a `model_name`.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded whole, cannot take the method, or is of another
-            class.
-    """
+    """Load the model of some settings, which must give one vector a text; see `load`."""
     model = load_any(settings)
     if not isinstance(model, LongSentenceTransformer):
         raise ModelError(
@@ -171,15 +174,7 @@ def load_settings(settings: ModelSettings) -> LongSentenceTransformer:
 
 
 def load_any(settings: ModelSettings) -> LongModel:
-    """Load the model of some settings, of whatever class it is; see `load`.
-
-    Args:
-        settings: With a `model_name`.
-
-    Raises:
-        ConfigError: If a setting is unknown or out of range.
-        ModelError: If the model cannot be loaded whole, or cannot take the method.
-    """
+    """Load the model of some settings, of whatever class it is; see `load`."""
     assert settings.model_name is not None
     name = settings.model_name
     if settings.backend == "auto":
@@ -246,12 +241,13 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     model_type = settings.model_type or model_type_of(name, arguments)
     if was_saved_extended(name, arguments):
         with without_half_precision_advice():
-            model = load_with_modules(_long_class(model_type), name, SAVED_CLASSES, **arguments)
+            model = load_with_modules(_LONG_CLASSES[model_type], name, SAVED_CLASSES, **arguments)
         refuse_meaningless(model.long_transformer, name, where)
         widen(model, settings)
         return extended(model, settings.with_defaults(model.long_transformer.extension))
     with native_checkpoint(name, arguments) as source, without_half_precision_advice():
-        plain = _stock_class(model_type)(source, **arguments)
+        stock_class = cast("type[BaseModel]", getattr(sentence_transformers, model_type))
+        plain = stock_class(source, **arguments)
     for module in transformers_of(plain):
         checks.refuse_missing_weights(module.model, name)
         refuse_meaningless(module, name, where)
@@ -260,29 +256,6 @@ def _load(name: str, settings: ModelSettings) -> LongModel:
     if published is not None and published.normalize:
         plain.append(Normalize())
     return extended(plain, settings)
-
-
-def _stock_class(model_type: ModelType) -> type[BaseModel]:
-    try:
-        return cast("type[BaseModel]", getattr(sentence_transformers, model_type))
-    except AttributeError:
-        raise ModelError(
-            f"a {model_type} needs sentence-transformers 6.1: pip install -U sentence-transformers"
-        ) from None
-
-
-def _long_class(model_type: ModelType) -> type[LongModel]:
-    if model_type == "MultiVectorEncoder":
-        _stock_class(model_type)
-        from longembed_st.multi_vector_encoder.model import LongMultiVectorEncoder
-
-        return LongMultiVectorEncoder
-    classes: dict[str, type[LongModel]] = {
-        "SentenceTransformer": LongSentenceTransformer,
-        "SparseEncoder": LongSparseEncoder,
-        "CrossEncoder": LongCrossEncoder,
-    }
-    return classes[model_type]
 
 
 def _reason(error: Exception) -> str:
@@ -301,12 +274,7 @@ def _reason(error: Exception) -> str:
 
 
 def was_saved_extended(model_name_or_path: str, model_kwargs: dict[str, Any]) -> bool:
-    """Whether the folder or repository holds a model that was extended and saved.
-
-    Args:
-        model_name_or_path: What the user named.
-        model_kwargs: Arguments of `SentenceTransformer` that say where to look.
-    """
+    """Whether the folder or repository holds a model that was extended and saved."""
     where = hub_arguments(model_kwargs)
     types = []
     for module in checkpoint_json(model_name_or_path, "modules.json", where) or []:

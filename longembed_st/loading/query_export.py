@@ -31,13 +31,12 @@ from longembed_st.backends.query_encoder import (
     forget_encoder,
 )
 from longembed_st.base.fingerprint import hash_weights
-from longembed_st.base.pooled import following_modules
+from longembed_st.base.pooled import ends_in_map, following_modules, linear_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.unknown_tokens import unknown_id
 from longembed_st.compat import prompt_length
 from longembed_st.errors import ModelError
 from longembed_st.files import atomic_folder, write_text
-from longembed_st.sentence_transformer.linear import ends_in_map, linear_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +57,6 @@ _LONGEST_PROBE = 5_000
 
 def export_query_encoder(model: LongSentenceTransformer, fingerprint: str) -> bool:
     """Write the query encoder of a model, which needs no torch, unless it exists.
-
-    Args:
-        model: An extended model.
-        fingerprint: The fingerprint of the model.
 
     Returns:
         Whether there is an encoder. There is none if OpenVINO is not installed, or if the model is
@@ -87,10 +82,6 @@ class _Traceable(nn.Module):
     """A model as one module, from token ids to the two vectors of `encode_query_twice`.
 
     The vector for documents is the one before the map of unit vectors at the end, a whitening.
-
-    Args:
-        model: The model, which is not changed.
-        prompt: The model's prompt for queries.
     """
 
     def __init__(self, model: LongSentenceTransformer, prompt: str) -> None:

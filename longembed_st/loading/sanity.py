@@ -1,7 +1,7 @@
 """Checks that a model's files belong together.
 
 transformers takes a configuration as it is. Some values end in errors of every kind, others in a
-model that loads and gives meaningless vectors.
+model that loads and gives meaningless vectors. `where` is what `hub.hub_arguments` returns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from longembed_st.errors import ModelError
-from longembed_st.loading.hub import checkpoint_json
+from longembed_st.loading.hub import STANFORD, checkpoint_json
 
 _SIZES = {
     **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer"), 10_000),
@@ -27,11 +27,27 @@ _SIZES = {
 }
 """The largest plausible sizes; building a larger model never ends."""
 
-STANFORD = "HF_ColBERT"
-"""The architecture of the first late-interaction checkpoints, whose projection has no module."""
-
 _SETTINGS = ("config.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 """Files whose settings transformers gets."""
+
+_ARGUMENT_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""The first that a model has is read, as sentence-transformers does."""
+
+_ARGUMENT_FIELDS = tuple(
+    f"{part}_{suffix}"
+    for part in ("model", "tokenizer", "processor", "config")
+    for suffix in ("args", "kwargs")
+)
+
+_UNSAFE_ARGUMENTS = {
+    "weights_only": "lets a pickle run code",
+    "offload_folder": "chooses where files are written",
+    "proxies": "chooses a proxy for downloads",
+}
+"""Arguments of transformers that are refused unless they are None or True, and what they do."""
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _WAY_OUT = "Fetch the model again"
@@ -42,11 +58,6 @@ def refuse_random_weights(model: BaseModel, name: str, where: dict[str, Any]) ->
 
     sentence-transformers puts a random projection or autoencoder behind a bare transformer, to be
     trained.
-
-    Args:
-        model: Fresh from loading.
-        name: Folder or hub name.
-        where: Arguments that say where to look.
     """
     needed = {"MultiVectorEncoder": ("Dense",), "SparseEncoder": ("SparseAutoEncoder",)}
     kinds = [type(module).__name__ for module in model.children()]
@@ -66,10 +77,6 @@ def refuse_impossible_config(model_name_or_path: str, where: dict[str, Any]) -> 
     """Raise `ModelError` if a configuration cannot be used, before the model is built.
 
     A size may be impossible, or it may name code of the hub that transformers would run.
-
-    Args:
-        model_name_or_path: What the user named.
-        where: Arguments that say where to look; see `hub_arguments`.
     """
     config = checkpoint_json(model_name_or_path, "config.json", where)
     if config is None:
@@ -123,13 +130,7 @@ def _kernel_of(value: Any, is_implementation: bool = False) -> str | None:
 def refuse_meaningless(
     transformer: Transformer, model_name_or_path: str, where: dict[str, Any]
 ) -> None:
-    """Raise `ModelError` if a model cannot be what its files describe.
-
-    Args:
-        transformer: The first module of a model fresh from its files.
-        model_name_or_path: Where it was loaded from.
-        where: Arguments that say where to look; see `hub_arguments`.
-    """
+    """Raise `ModelError` if a model cannot be what its files describe."""
     model, tokenizer = transformer.model, transformer.tokenizer
     if isinstance(model, PreTrainedModel):
         _refuse_left_out_layers(model, model_name_or_path, where)
@@ -168,3 +169,29 @@ def _refuse_left_out_layers(
 def _layers(names: Any) -> int:
     numbers = (int(number) for name in names for number in _LAYER.findall(name))
     return 1 + max(numbers, default=-1)
+
+
+def refuse_unsafe_arguments(name: str, where: dict[str, Any]) -> None:
+    """Raise `ModelError` if a model's files let its weights run code, or choose where to write."""
+    modules = checkpoint_json(name, "modules.json", where)
+    for module in modules if isinstance(modules, list) else []:
+        if not str(module.get("type")).endswith("Transformer"):
+            continue
+        for file in _ARGUMENT_FILES:
+            settings = checkpoint_json(name, file, where, str(module.get("path", "")))
+            if isinstance(settings, dict):
+                _refuse_arguments(name, file, settings)
+                break
+
+
+def _refuse_arguments(name: str, file: str, settings: dict[str, Any]) -> None:
+    for field in _ARGUMENT_FIELDS:
+        arguments = settings.get(field)
+        if not isinstance(arguments, dict):
+            continue
+        for argument, effect in _UNSAFE_ARGUMENTS.items():
+            if arguments.get(argument) not in (None, True):
+                raise ModelError(
+                    f"{file} of {name!r} {effect} (in {field}), which a model may not do. Fetch "
+                    "the model again, or take that out"
+                )

@@ -16,10 +16,10 @@ from safetensors.numpy import save
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
+from longembed_st.base.pooled import ends_in_map
 from longembed_st.errors import ConfigError, InputError, ModelError
 from longembed_st.files import write_atomically
 from longembed_st.loading.extend import extended
-from longembed_st.sentence_transformer.linear import ends_in_map
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 FILE = "whitening.safetensors"
@@ -140,11 +140,6 @@ def attach_whitening(
 ) -> None:
     """Add a whitening to the end of a model, and its weights of tokens to the reader.
 
-    Args:
-        model: Changed in place.
-        whitening: Fitted for this model.
-        name: What to call the whitening in messages.
-
     Raises:
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
@@ -177,10 +172,6 @@ def attach_whitening(
 def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> LongSentenceTransformer:
     """Build a whitening into a copy of a model; the model itself stays as it is.
 
-    Args:
-        model: An extended model.
-        whitening: Fitted for it.
-
     Raises:
         ModelError: If it was fitted for another model, or this one is whitened already.
     """
@@ -190,11 +181,7 @@ def with_whitening(model: LongSentenceTransformer, whitening: Whitening) -> Long
 
 
 def is_whitened(model: LongSentenceTransformer) -> bool:
-    """Whether a whitening is built into a model.
-
-    Args:
-        model: Loaded, saved or extended in whatever way.
-    """
+    """Whether a whitening is built into a model."""
     mapped = ends_in_map(list(model.children()))
     return mapped or model.long_transformer.token_weights is not None
 

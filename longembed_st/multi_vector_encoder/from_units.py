@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from numpy.typing import ArrayLike
+from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules.module import Module
 from sentence_transformers.util import batch_to_device
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
 
 from longembed_st.base.pooled import following_modules
 from longembed_st.base.sharing import copy_sharing_weights
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ConfigError, ModelError
+from longembed_st.multi_vector_encoder.transformer import join_tokens
 from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
 from longembed_st.sentence_transformer.units import read_units
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
-
     from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
 Split = Callable[[str], ArrayLike]
@@ -66,13 +64,7 @@ class PartReader(Module):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Keep the texts: how they are read depends on the task, which `forward` knows.
-
-        Args:
-            inputs: Strings.
-            prompt: Put before each text, or None.
-            **kwargs: What else sentence-transformers passes.
-        """
+        """Keep the texts: how they are read depends on the task, which `forward` knows."""
         return {"texts": checked_texts(inputs), "prompt": prompt, "modality": "text"}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -84,7 +76,7 @@ class PartReader(Module):
 
         Returns:
             The features with `token_embeddings`, shape (texts, most parts, width), and
-            `attention_mask`, 1 where there is a part.
+            `attention_mask`, true where there is a part.
         """
         texts, prompt = features["texts"], features["prompt"]
         if kwargs.get("task") == "query":
@@ -95,23 +87,13 @@ class PartReader(Module):
             ranges = [() if self.split is None else self.split(text) for text in texts]
             documents = read_units(self.reader, texts, ranges, prompt)
             vectors = [read.windows if self.split is None else read.units for read in documents]
-        masks = [torch.ones(len(v), dtype=torch.int64, device=v.device) for v in vectors]
-        features[_TOKENS] = pad_sequence(vectors, batch_first=True)
-        features["attention_mask"] = pad_sequence(masks, batch_first=True)
-        return features
+        return features | join_tokens(vectors)
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Raise `ConfigError`: sentence-transformers could not load it without this package.
-
-        Args:
-            output_path: Not written to.
-            *args: Not used.
-            **kwargs: Not used.
-        """
+        """Raise `ConfigError`: sentence-transformers could not load it without this package."""
         raise ConfigError(
             "this model is not saved itself: save the one that it was made from, and after loading "
-            "make it again: "
-            "longembed_st.multi_vector(longembed_st.load(folder))"
+            "make it again: longembed_st.multi_vector(longembed_st.load(folder))"
         )
 
 
@@ -120,9 +102,8 @@ def multi_vector(
 ) -> MultiVectorEncoder:
     """Make a MultiVectorEncoder of a model: a document becomes its parts, a query one vector.
 
-    Needs sentence-transformers 6.1 or later. Its evaluators, mteb's wrapper for late interaction,
-    and fields of several vectors in other engines take the result; its MaxSim is the similarity of
-    the best part.
+    The evaluators of sentence-transformers, mteb's wrapper for late interaction, and fields of
+    several vectors in other engines take the result; its MaxSim is the similarity of the best part.
 
     Args:
         model: An extended model; stays as it is and shares its weights.
@@ -131,17 +112,9 @@ def multi_vector(
             method, which end with the extended window.
 
     Raises:
-        ConfigError: If sentence-transformers is too old.
         ModelError: If the model was not extended, or has modules that vectors of parts cannot go
             through.
     """
-    try:
-        from sentence_transformers import MultiVectorEncoder
-    except ImportError:
-        raise ConfigError(
-            "models of several vectors need sentence-transformers 6.1: "
-            "pip install -U sentence-transformers"
-        ) from None
     reader = copy_sharing_weights(long_transformer(model))
     modules: list[nn.Module] = [PartReader(reader, split)]
     for module in following_modules(model):

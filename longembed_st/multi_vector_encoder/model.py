@@ -17,6 +17,7 @@ from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import STARTS, TOKEN_WISE, flattened
 from longembed_st.base.long_model import LongModel, in_groups
 from longembed_st.base.passes import unique_token_masks
+from longembed_st.base.reductions import split_by_text
 from longembed_st.base.reranking import WindowScores
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
@@ -129,8 +130,8 @@ class LongMultiVectorEncoder(LongModel, MultiVectorEncoder):
             best = torch.stack(
                 [(query_vectors @ w.T if len(w) else lowest).amax(1) for w in windows]
             )
-            for index, document_spans in enumerate(spans):
-                own = best[torch.tensor(owners, device=best.device) == index]
+            scores_by_text = split_by_text(best, owners, len(spans))
+            for own, document_spans in zip(scores_by_text, spans, strict=True):
                 total = float((own.amax(0) * weights).sum())
                 scores = (own * weights).sum(1).float().cpu().numpy()
                 results.append(WindowScores(total, scores, document_spans))

@@ -15,7 +15,6 @@ from longembed_st.base.extension import ExtensionConfig
 from longembed_st.base.layout import STARTS, flattened, padded
 from longembed_st.base.long_model import refuse_stock_class
 from longembed_st.base.reader import LongReader
-from longembed_st.base.token_states import token_states
 from longembed_st.base.tokens import checked_texts
 
 logger = logging.getLogger(__name__)
@@ -26,16 +25,7 @@ class LongTokenTransformer(LongReader):
 
     `LongMultiVectorEncoder.forward` applies the modules behind it pass by pass; a stock model gets
     the token vectors of whole texts. Queries with an expansion (ColBERT: Khattab and Zaharia 2020,
-    section 3.2) are read by sentence-transformers itself.
-
-    Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+    section 3.2) are read by sentence-transformers itself. The arguments are those of `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -44,15 +34,7 @@ class LongTokenTransformer(LongReader):
     per_task = ("query_length", "document_length", "query_expansion")
 
     def extend(self, extension: ExtensionConfig) -> None:
-        """Read as an extension says from now on; a saved cap on documents is lifted.
-
-        Args:
-            extension: See `LongReader.extend`.
-
-        Raises:
-            ConfigError: As there.
-            ModelError: As there.
-        """
+        """Read as an extension says from now on; a saved cap on documents is lifted."""
         if self.document_length is not None:
             logger.info(
                 "the model was saved to cut documents at %d tokens: they are read as method %r "
@@ -72,17 +54,10 @@ class LongTokenTransformer(LongReader):
     ) -> dict[str, Any]:
         """Tokenize texts: documents whole, queries as the model is set to.
 
-        Args:
-            inputs: Strings.
-            prompt: Put before each text, or None.
-            processing_kwargs: Refused: it could cut texts without a warning.
-            **kwargs: `task`, "query" for queries; otherwise as `LongReader.preprocess`.
+        Arguments and errors are those of `LongReader.preprocess`.
 
         Returns:
             As `LongReader.preprocess`; for expanded queries the features of sentence-transformers.
-
-        Raises:
-            InputError: For the same reasons as `LongReader.preprocess`.
         """
         if kwargs.get("task") == "query" and self.query_expansion is not None:
             queries = checked_texts(inputs)
@@ -105,7 +80,7 @@ class LongTokenTransformer(LongReader):
             return super().forward(features, **kwargs)
         rows = padded(features, {}) if STARTS in features else features
         mask = rows["attention_mask"].bool()
-        states = token_states(self, flattened(rows), **kwargs)
+        states = self.token_states(flattened(rows), **kwargs)
         embeddings = states.new_zeros(*mask.shape, states.shape[1])
         embeddings[mask] = states
         return {**rows, "token_embeddings": embeddings}

@@ -41,12 +41,7 @@ class SelfExtension:
 
 
 def logn_scale(n: int, original: int) -> float:
-    """Compute `max(1, log n / log L_o)` (Su, 2021; LongEmbed, appendix B).
-
-    Args:
-        n: Real tokens of one text.
-        original: L_o, in tokens.
-    """
+    """Compute `max(1, log n / log L_o)` (Su, 2021; LongEmbed, appendix B)."""
     return max(1.0, math.log(max(n, 1)) / math.log(original))
 
 
@@ -128,22 +123,12 @@ def long_attention(
 
 
 def is_causal_layer(module: nn.Module, is_causal: bool | None) -> bool:
-    """Whether the tokens of a layer see only what precedes them.
-
-    Args:
-        module: The attention layer.
-        is_causal: The argument of transformers; None for what the layer says.
-    """
+    """Whether the tokens of a layer see only what precedes them."""
     return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
 
 
 def mask_of_padded_texts(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """Make a dense mask if texts were padded; `long_attention` does the rest.
-
-    Args:
-        attention_mask: Shape (batch, n), or None if no text was padded.
-        **kwargs: The same as for transformers' `sdpa_mask`.
-    """
+    """Make a dense mask if texts were padded; `long_attention` does the rest."""
     return None if attention_mask is None else sdpa_mask(attention_mask=attention_mask, **kwargs)
 
 

@@ -17,25 +17,10 @@ UNUSED_WEIGHTS = ("pooler.",)
 """Weights that no token embedding depends on; embedding checkpoints often omit them."""
 
 
-def missing_weights(model: PreTrainedModel) -> list[str]:
-    """Return the names of parameters with random values that affect vectors.
-
-    Args:
-        model: A model fresh from `from_pretrained`.
-    """
-    return [
-        name for name in weights_not_in_checkpoint(model) if not name.startswith(UNUSED_WEIGHTS)
-    ]
-
-
 def refuse_missing_weights(model: PreTrainedModel, name_or_path: str) -> None:
-    """Raise `ModelError` if part of the model was not in the checkpoint.
-
-    Args:
-        model: A model fresh from `from_pretrained`.
-        name_or_path: Where it was loaded from.
-    """
-    missing = missing_weights(model)
+    """Raise `ModelError` if part of the model was not in the checkpoint."""
+    random = weights_not_in_checkpoint(model)
+    missing = [name for name in random if not name.startswith(UNUSED_WEIGHTS)]
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ModelError(
@@ -56,14 +41,7 @@ def backbone_of(transformer: Transformer) -> PreTrainedModel:
 def refuse_unsupported(
     transformer: Transformer, method: Method, outputs: Sequence[str], per_task: Sequence[str]
 ) -> None:
-    """Raise `ModelError` if the module has a feature that longembed-st does not support.
-
-    Args:
-        transformer: The first module of the model.
-        method: The method that it is to be extended with.
-        outputs: The outputs that are supported.
-        per_task: Settings for queries or documents alone that are supported.
-    """
+    """Raise `ModelError` if the module has a feature that longembed-st does not support."""
     if transformer.tokenizer is None:
         raise ModelError("this model has no tokenizer; longembed-st extends text models only")
     if transformer.backend != "torch":
@@ -113,12 +91,6 @@ def lift_sliding_window(
 ) -> None:
     """Let all layers see the whole text, if their sliding window exceeds L_o anyway.
 
-    Args:
-        config: The configuration of an extended copy.
-        family: The model's family.
-        method: The extension method.
-        context: The original and the extended window.
-
     Raises:
         ModelError: If lifting the limit would change short texts, or cannot be done.
     """
@@ -137,10 +109,6 @@ def lift_sliding_window(
 
 def original_window(transformer: Transformer, family: Family) -> int:
     """Return L_o: the most tokens that the model reads as shipped, special tokens counted.
-
-    Args:
-        transformer: The first module of the model.
-        family: Its family.
 
     Returns:
         The smaller of the sentence-transformers limit and the positions that the model has.

@@ -67,12 +67,7 @@ class Family:
         return method.needs <= self.capabilities
 
     def refuse_unless_takes(self, method: Method, context: Context) -> None:
-        """Raise `ModelError`, naming the methods that work, if a method does not.
-
-        Args:
-            method: The method with its options.
-            context: The original and the extended window.
-        """
+        """Raise `ModelError`, naming the methods that work, if a method does not."""
         if method.required(context) <= self.capabilities:
             return
         accepted = ", ".join(name for name, other in methods().items() if self.takes(other))
@@ -188,9 +183,6 @@ def families() -> dict[str, Family]:
 
 def family_of(config: PretrainedConfig) -> Family:
     """Return the family of a model; for an unknown type, one that offers nothing.
-
-    Args:
-        config: The transformers configuration.
 
     Raises:
         ModelError: If the checkpoint uses a position encoding that transformers dropped, so that

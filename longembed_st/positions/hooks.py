@@ -7,7 +7,7 @@ text is read that does not fit the original window.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +21,11 @@ from longembed_st.positions.rotary import MethodRotary, RotaryPositions, own_fre
 from longembed_st.positions.tables import FractionalEmbedding
 
 
-class Hook(Protocol):
-    """Makes a model read one batch at a method's positions."""
+class Hook:
+    """Makes a model read one batch at a method's positions; one of unknown structure as it is."""
 
     def reading(
-        self,
-        model: PreTrainedModel,
-        inputs: dict[str, Any],
-        method: Method,
-        context: Context,
+        self, model: PreTrainedModel, inputs: dict[str, Any], method: Method, context: Context
     ) -> AbstractContextManager[None]:
         """Prepare one forward pass.
 
@@ -42,29 +38,11 @@ class Hook(Protocol):
         Returns:
             A context to run the model in.
         """
-
-
-class NoHook:
-    """For models of unknown structure, which read texts that fit only."""
-
-    def reading(
-        self,
-        model: PreTrainedModel,
-        inputs: dict[str, Any],
-        method: Method,
-        context: Context,
-    ) -> AbstractContextManager[None]:
-        """Leave the model alone."""
         return nullcontext()
 
 
-class TableHook:
-    """For learned position embeddings: sets position ids, which may be fractional.
-
-    Args:
-        model: The extended copy; its table is replaced by one that reads between its rows.
-        family: Its family.
-    """
+class TableHook(Hook):
+    """For learned position embeddings: sets position ids, which may be fractional."""
 
     def __init__(self, model: PreTrainedModel, family: Family) -> None:
         table = cast(nn.Embedding, family.table(model))
@@ -72,11 +50,7 @@ class TableHook:
         model.set_submodule(cast(str, family.position_table), FractionalEmbedding.sharing(table))
 
     def reading(
-        self,
-        model: PreTrainedModel,
-        inputs: dict[str, Any],
-        method: Method,
-        context: Context,
+        self, model: PreTrainedModel, inputs: dict[str, Any], method: Method, context: Context
     ) -> AbstractContextManager[None]:
         """Set the method's positions as `position_ids`."""
         ids = inputs["input_ids"]
@@ -87,12 +61,8 @@ class TableHook:
         return nullcontext()
 
 
-class RotaryHook:
-    """For rotary embeddings: positions, frequencies, or unrotated queries and keys.
-
-    Args:
-        model: The extended copy; its rotary embedding is replaced.
-    """
+class RotaryHook(Hook):
+    """For rotary embeddings: positions, frequencies, or unrotated queries and keys."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         rotary = model.get_submodule("rotary_emb")
@@ -102,11 +72,7 @@ class RotaryHook:
         model.set_submodule("rotary_emb", MethodRotary(rotary))
 
     def reading(
-        self,
-        model: PreTrainedModel,
-        inputs: dict[str, Any],
-        method: Method,
-        context: Context,
+        self, model: PreTrainedModel, inputs: dict[str, Any], method: Method, context: Context
     ) -> AbstractContextManager[None]:
         """Rotate by the method's positions and frequencies, or inside the attention."""
         n = inputs["input_ids"].shape[1]
@@ -136,7 +102,7 @@ def install_hook(model: PreTrainedModel, family: Family) -> Hook:
         case "rotary":
             return RotaryHook(model)
         case _:
-            return NoHook()
+            return Hook()
 
 
 def within_table(positions: Tensor, context: Context) -> Tensor:
@@ -144,10 +110,6 @@ def within_table(positions: Tensor, context: Context) -> Tensor:
 
     Interpolation by s leaves the last `s - 1` tokens of a text that fills L_t beyond the last
     learned position, L_o - 1. The paper names no right neighbour there: they get the last vector.
-
-    Args:
-        positions: Shape (n,), integer or fractional.
-        context: The original and the extended window.
     """
     if not positions.is_floating_point():
         return positions

@@ -147,43 +147,23 @@ class Method(BaseModel):
 
     @classmethod
     def is_affordable(cls, context: Context) -> bool:
-        """Whether `method="auto"` may choose it for these windows.
-
-        Args:
-            context: The original and the extended window.
-        """
+        """Whether `method="auto"` may choose it for these windows."""
         return True
 
     def check(self, context: Context) -> None:
-        """Raise `ConfigError` if the options contradict the windows.
-
-        Args:
-            context: The original and the extended window.
-        """
+        """Raise `ConfigError` if the options contradict the windows."""
 
     def resolved(self, context: Context) -> Self:
-        """Return the method with every option set, as a default may depend on the windows.
-
-        Args:
-            context: The original and the extended window.
-        """
+        """Return the method with every option set, as a default may depend on the windows."""
         return self
 
     @classmethod
     def usual_options(cls, context: Context) -> dict[str, Any]:
-        """Return the value of each option that has a default.
-
-        Args:
-            context: The original and the extended window.
-        """
+        """Return the value of each option that has a default."""
         return cls.model_construct().resolved(context).model_dump()
 
     def required(self, context: Context) -> frozenset[Capability]:
-        """Return the capabilities that the method needs with these windows.
-
-        Args:
-            context: The original and the extended window.
-        """
+        """Return the capabilities that the method needs with these windows."""
         return self.needs
 
     def windows(self, n: int, room: int) -> list[tuple[int, int]] | None:
@@ -255,9 +235,6 @@ class Method(BaseModel):
 
     def baked_positions(self, context: Context) -> Tensor:
         """Return the position in the present table of each row of a table of L_t rows.
-
-        Args:
-            context: The original and the extended window.
 
         Returns:
             Shape (L_t,).

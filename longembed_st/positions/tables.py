@@ -33,11 +33,7 @@ class FractionalEmbedding(nn.Embedding):
 
     @classmethod
     def sharing(cls, table: nn.Embedding) -> FractionalEmbedding:
-        """Wrap the weight of an existing embedding, without a copy.
-
-        Args:
-            table: The embedding; it is left as it is.
-        """
+        """Wrap the weight of an existing embedding, without a copy."""
         rows = table.weight.data
         embedding = cls.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx)
         embedding.weight = table.weight

@@ -17,19 +17,19 @@ from longembed_st.base.computing import NOT_FINITE
 from longembed_st.base.coverage import Coverage, Encoded, Overflow, QueryVectors
 from longembed_st.base.exit_gate import exit_gate
 from longembed_st.base.layout import padded
-from longembed_st.base.long_model import LongModel, Role, in_groups, resolve_prompt
-from longembed_st.base.pooled import following_modules
+from longembed_st.base.long_model import (
+    LongModel,
+    Role,
+    in_groups,
+    resolve_prompt,
+    uses_workers,
+)
+from longembed_st.base.pooled import following_modules, linear_modules
 from longembed_st.base.reductions import mean_by_text
-from longembed_st.base.token_states import token_states
 from longembed_st.base.tokens import checked_texts
 from longembed_st.errors import ModelError
-from longembed_st.sentence_transformer.linear import linear_modules
 from longembed_st.sentence_transformer.transformer import LongTransformer
-from longembed_st.sentence_transformer.units import (
-    PooledText,
-    UnitVectors,
-    read_units,
-)
+from longembed_st.sentence_transformer.units import PooledText, UnitVectors, read_units
 
 _ENCODE = inspect.signature(SentenceTransformer.encode)
 
@@ -49,9 +49,9 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             """Encode texts of any length; see `SentenceTransformer.encode`.
 
             With `output_value="token_embeddings"`, return a tensor a text, a row for each token
-            that is read, special ones included; see `token_states`. Unlike vectors, these take
-            memory by the length of the text. With `output_value=None`, return the features of each
-            text, with `token_embeddings` if it fits the original window.
+            that is read, special ones included; see `LongReader.token_states`. Unlike vectors,
+            these take memory by the length of the text. With `output_value=None`, return the
+            features of each text, with `token_embeddings` if it fits the original window.
 
             Raises:
                 InputError: If an input is not a valid string, or is too long under the policy
@@ -59,10 +59,8 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             """
             arguments = self.bound(_ENCODE, args, kwargs).arguments
             output = arguments.get("output_value", "sentence_embedding")
-            by_workers = arguments.get("pool") is not None or isinstance(
-                arguments.get("device"), list
-            )
-            if output == "sentence_embedding" or (output is None and by_workers):
+            is_vector = output == "sentence_embedding"
+            if is_vector or (output is None and uses_workers(arguments)):
                 return self.encode_and_report(super().encode, _ENCODE, checked_texts, args, kwargs)
             texts = checked_texts(self.as_list(arguments["inputs"]))
             prompt = resolve_prompt(self, arguments.get("prompt"), arguments.get("prompt_name"))
@@ -75,7 +73,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
                 features = reader.flat_features([text], prompt, overflow)
                 with torch.inference_mode():
                     if output == "token_embeddings":
-                        results.append(token_states(reader, features))
+                        results.append(reader.token_states(features))
                     else:
                         results.append(self._features(features, width))
             overflow.warn(reader.extension, stacklevel=2)
@@ -90,7 +88,7 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
             features.pop(own, None)
         tokens = features["input_ids"].shape[1]
         if reader.method.reads_originally(tokens, reader.extension.context):
-            features["token_embeddings"] = token_states(reader, flat)[None]
+            features["token_embeddings"] = reader.token_states(flat)[None]
         features["sentence_embedding"] = truncate_embeddings(features["sentence_embedding"], width)
         return {
             name: value[0] if isinstance(value, torch.Tensor) and value.ndim else value
@@ -268,9 +266,5 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
         return vectors
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Set whether the prompt's tokens count in the pooling.
-
-        Args:
-            include_prompt: Whether they do.
-        """
+        """Set whether the prompt's tokens count in the pooling."""
         self.long_transformer.pooling.include_prompt = include_prompt

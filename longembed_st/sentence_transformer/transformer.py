@@ -31,14 +31,7 @@ class LongTransformer(LongReader):
     pooled at once, so that the token embeddings of a batch never exist all at the same time.
 
     Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        pooling: The fields of the model's own `Pooling` module.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+        pooling: The fields of the model's own `Pooling`. The others are those of `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -62,11 +55,6 @@ class LongTransformer(LongReader):
     def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> Self:
         """Load what `save` has written; see `sentence_transformers.base.modules.Transformer`.
 
-        Args:
-            model_name_or_path: Folder or hub name.
-            *args: Passed on to sentence-transformers.
-            **kwargs: Passed on to sentence-transformers.
-
         Raises:
             ModelError: If it has weights of tokens for another vocabulary.
         """
@@ -82,17 +70,7 @@ class LongTransformer(LongReader):
     def extending(
         cls, transformer: Transformer, pooling: Pooling, extension: ExtensionConfig
     ) -> Self:
-        """Extend a loaded model; its modules stay as they are and share their weights.
-
-        Args:
-            transformer: The model's first module.
-            pooling: The model's second module.
-            extension: How to extend it.
-
-        Raises:
-            ConfigError: If the extension is not valid.
-            ModelError: If the model cannot take it.
-        """
+        """Extend a loaded model; its modules stay as they are and share their weights."""
         module = cls.extended_copy(transformer, extension)
         # A model that was extended before keeps its weights of tokens.
         if not isinstance(transformer, LongTransformer):

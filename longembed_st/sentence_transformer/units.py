@@ -263,7 +263,7 @@ def _shared_out(reader: LongTransformer, item: Pass) -> list[tuple[int, int]]:
     """Return the windows of a pass, as ranges of content tokens: one, unless it is a long one."""
     original = reader.extension.context.original
     length = item.last - item.first
-    count = 1 if len(item.tokens) <= original else -(-length // original)
+    count = max(1, -(-length // original))
     edges = [item.first + round(length * place / count) for place in range(count + 1)]
     return list(pairwise(edges))
 

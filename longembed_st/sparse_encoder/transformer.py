@@ -30,12 +30,7 @@ class PooledSplade(SpladePooling):
     __module__ = "longembed_st"
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Pool what is not pooled yet.
-
-        Args:
-            features: With `token_embeddings`, or with the `sentence_embedding` of read texts.
-            **kwargs: Not used.
-        """
+        """Pool what is not pooled yet."""
         return super().forward(features) if "token_embeddings" in features else features
 
     def joined(self, first: Tensor, second: Tensor) -> Tensor:
@@ -58,14 +53,8 @@ class LongSpladeTransformer(LongReader):
     v2, equation 6 for the maximum).
 
     Args:
-        model_name_or_path: Folder or hub name of the underlying model.
-        extension: The extension, as an `ExtensionConfig` or its fields.
-        pooling: The fields of the model's own `SpladePooling`.
-        **kwargs: Arguments of `sentence_transformers.base.modules.Transformer`.
-
-    Raises:
-        ConfigError: If the extension is not valid.
-        ModelError: If the model cannot take it, or if weights are missing from the checkpoint.
+        pooling: The fields of the model's own `SpladePooling`. The others are those of
+            `LongReader`.
     """
 
     # Saved models name the class by this path, whichever file it lives in.
@@ -87,11 +76,6 @@ class LongSpladeTransformer(LongReader):
         cls, transformer: Transformer, pooling: SpladePooling, extension: ExtensionConfig
     ) -> Self:
         """Extend a loaded model; its modules stay as they are and share their weights.
-
-        Args:
-            transformer: The module before the pooling.
-            pooling: The pooling.
-            extension: How to extend it.
 
         Raises:
             ConfigError: If the extension is not valid.

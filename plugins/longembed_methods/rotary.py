@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -45,7 +45,7 @@ class NtkAware(_Frequencies):
     source: ClassVar[str] = "LongEmbed section 4.3 and table 6; bloc97 2023"
 
     base_factor: float | str = "square"
-    factor: str = "static"
+    factor: Literal["static", "dynamic"] = "static"
 
     def check(self, context: Context) -> None:
         """Refuse a lambda below 1, which would speed the rotation up, and unknown words."""
@@ -58,8 +58,6 @@ class NtkAware(_Frequencies):
                 )
         elif not self.base_factor >= 1 or math.isinf(self.base_factor):
             raise ConfigError(f"base_factor={self.base_factor} must be a finite number from 1 on")
-        if self.factor not in ("static", "dynamic"):
-            raise ConfigError(f"factor={self.factor!r}: use 'static' or 'dynamic'")
         if self.factor == "dynamic" and not isinstance(self.base_factor, str):
             raise ConfigError("factor='dynamic' needs a base_factor that follows the length")
 
@@ -71,12 +69,7 @@ class NtkAware(_Frequencies):
         )
 
     def base_multiple(self, scale: float, width: int) -> float:
-        """Return lambda for a scaling factor.
-
-        Args:
-            scale: s.
-            width: d, the channels of a head that are rotated.
-        """
+        """Return lambda for a scaling factor."""
         if self.base_factor == "square":
             return float(scale**2)
         if self.base_factor == "formula":

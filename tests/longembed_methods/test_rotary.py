@@ -17,9 +17,8 @@ from longembed_methods.rotary import NtkAware, Yarn, paper_lambda
 from longembed_st.positions.method import Frequencies
 
 WINDOW = 512
-shapes = pytest.mark.parametrize(
-    ("width", "scale", "base"), [(32, 2, 10_000.0), (64, 4, 160_000.0)]
-)
+SHAPES = [(32, 2, 10_000.0), (64, 4, 160_000.0)]
+"""The width of a head, s, and the rotary base."""
 
 
 def original(width, base=10_000.0):
@@ -37,16 +36,16 @@ def relative_difference(values, expected):
 # Frequencies, as transformers computes them.
 
 
-@shapes
-def test_ntk_by_formula_equals_transformers(width, scale, base):
-    # transformers knows it as the `dynamic` type: with a factor of 1, s is length over window.
-    wanted, factor = transformers_frequencies(
-        "dynamic", width, base, WINDOW, n=scale * WINDOW, factor=1.0
-    )
+def test_ntk_by_formula_equals_transformers():
     method = NtkAware(base_factor="formula")
-    slowed = method.frequencies(scale * WINDOW, context(scale), original(width, base))
-    assert relative_difference(slowed.inverse, wanted) < 1e-6
-    assert slowed.attention_factor == factor == 1
+    for width, scale, base in SHAPES:
+        # transformers knows it as the `dynamic` type: with a factor of 1, s is length over window.
+        wanted, factor = transformers_frequencies(
+            "dynamic", width, base, WINDOW, n=scale * WINDOW, factor=1.0
+        )
+        slowed = method.frequencies(scale * WINDOW, context(scale), original(width, base))
+        assert relative_difference(slowed.inverse, wanted) < 1e-6
+        assert slowed.attention_factor == factor == 1
 
 
 def test_dynamic_ntk_equals_transformers_at_every_length():
@@ -57,13 +56,13 @@ def test_dynamic_ntk_equals_transformers_at_every_length():
         assert relative_difference(slowed.inverse, wanted) < 1e-6, n
 
 
-@shapes
-def test_yarn_equals_transformers(width, scale, base):
-    wanted, factor = transformers_frequencies("yarn", width, base, WINDOW, factor=float(scale))
-    slowed = Yarn().frequencies(600, context(scale), original(width, base))
-    assert relative_difference(slowed.inverse, wanted) < 1e-6
-    assert slowed.attention_factor == pytest.approx(factor)
-    assert factor == pytest.approx(0.1 * math.log(scale) + 1)
+def test_yarn_equals_transformers():
+    for width, scale, base in SHAPES:
+        wanted, factor = transformers_frequencies("yarn", width, base, WINDOW, factor=float(scale))
+        slowed = Yarn().frequencies(600, context(scale), original(width, base))
+        assert relative_difference(slowed.inverse, wanted) < 1e-6
+        assert slowed.attention_factor == pytest.approx(factor)
+        assert factor == pytest.approx(0.1 * math.log(scale) + 1)
 
 
 def test_yarn_with_other_betas_equals_transformers():
@@ -77,15 +76,15 @@ def test_yarn_with_other_betas_equals_transformers():
     assert slowed.attention_factor == factor == 1.5
 
 
-@shapes
-def test_interpolated_positions_turn_as_transformers_linear_type(width, scale, base):
-    wanted, _ = transformers_frequencies("linear", width, base, WINDOW, factor=float(scale))
-    n = scale * WINDOW
-    positions = PositionInterpolation().position_ids(n, context(scale))
-    ours = positions[:, None] * original(width, base).inverse.double()
-    theirs = torch.arange(n).double()[:, None] * wanted
-    assert difference(ours, theirs) < 1e-3  # radians, at position n; single precision
-    assert positions[1] == 1 / scale
+def test_interpolated_positions_turn_as_transformers_linear_type():
+    for width, scale, base in SHAPES:
+        wanted, _ = transformers_frequencies("linear", width, base, WINDOW, factor=float(scale))
+        n = scale * WINDOW
+        positions = PositionInterpolation().position_ids(n, context(scale))
+        ours = positions[:, None] * original(width, base).inverse.double()
+        theirs = torch.arange(n).double()[:, None] * wanted
+        assert difference(ours, theirs) < 1e-3  # radians, at position n; single precision
+        assert positions[1] == 1 / scale
 
 
 def test_a_model_that_is_scaled_already_is_scaled_further():
@@ -105,16 +104,6 @@ def test_a_model_that_is_scaled_already_is_scaled_further():
 # What ntk promises.
 
 
-def test_ntk_by_formula_slows_the_lowest_frequency_by_s_and_keeps_the_highest():
-    width, scale = 64, 4
-    inverse = original(width).inverse
-    method = NtkAware(base_factor="formula")
-    slowed = method.frequencies(600, context(scale), original(width)).inverse
-    assert slowed[0] == inverse[0] == 1
-    assert (inverse[-1] / slowed[-1]).item() == pytest.approx(scale, rel=1e-5)
-    assert (slowed[1:] < inverse[1:]).all()
-
-
 def test_the_papers_lambda_is_that_of_its_table_6():
     for scale, multiple in ((2, 3), (4, 5), (8, 10)):
         assert paper_lambda(scale) == pytest.approx(multiple)
@@ -129,23 +118,18 @@ def test_the_papers_lambda_grows_with_s_and_is_never_below_1(first, second):
     assert 1 <= paper_lambda(lower) <= paper_lambda(upper) + 1e-9
 
 
-def test_a_base_factor_of_10_makes_100000_of_10000():
-    slowed = NtkAware(base_factor=10).frequencies(5000, context(8, 4096), original(128)).inverse
-    assert relative_difference(slowed, rope_frequencies(128, 100_000.0)) < 1e-6
+def test_ntk_multiplies_the_base_by_the_square_of_s_by_default():
+    for scale in (2, 8):
+        slowed = NtkAware().frequencies(600, context(scale), original(64)).inverse
+        assert relative_difference(slowed, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
 
 
-@pytest.mark.parametrize("scale", [2, 8])
-def test_ntk_multiplies_the_base_by_the_square_of_s_by_default(scale):
-    slowed = NtkAware().frequencies(600, context(scale), original(64)).inverse
-    assert relative_difference(slowed, rope_frequencies(64, 10_000.0 * scale**2)) < 1e-6
-
-
-@pytest.mark.parametrize("base_factor", ["square", "formula", "paper"])
-def test_dynamic_ntk_begins_where_the_original_frequencies_end(base_factor):
-    method = NtkAware(base_factor=base_factor, factor="dynamic")
-    slowed = method.frequencies(WINDOW + 1, context(8), original(64)).inverse
-    at_most = 1.03 if base_factor != "paper" else 2.0  # the paper's line meets s = 1 at 1.8
-    assert (original(64).inverse / slowed).max() < at_most
+def test_dynamic_ntk_begins_where_the_original_frequencies_end():
+    # The paper's line meets s = 1 at 1.8.
+    for base_factor, at_most in (("square", 1.03), ("formula", 1.03), ("paper", 2.0)):
+        method = NtkAware(base_factor=base_factor, factor="dynamic")
+        slowed = method.frequencies(WINDOW + 1, context(8), original(64)).inverse
+        assert (original(64).inverse / slowed).max() < at_most
 
 
 # As a configuration of transformers.
@@ -158,12 +142,12 @@ BAKED = [
 ]
 
 
-@pytest.mark.parametrize(("method", "changed"), BAKED, ids=str)
-def test_a_configuration_holds_what_the_method_does(method, changed):
+def test_a_configuration_holds_what_the_method_does():
     parameters = {"rope_type": "default", "rope_theta": 10_000.0}
-    baked = method.baked_rope(parameters, 64, context(8))
-    assert baked == pytest.approx({**parameters, **changed})
-    assert parameters == {"rope_type": "default", "rope_theta": 10_000.0}
+    for method, changed in BAKED:
+        baked = method.baked_rope(parameters, 64, context(8))
+        assert baked == pytest.approx({**parameters, **changed})
+        assert parameters == {"rope_type": "default", "rope_theta": 10_000.0}
 
 
 def test_a_configuration_holds_yarn_with_its_attention_factor():
@@ -185,14 +169,14 @@ def refused(method, match, **options):
         le.ExtensionConfig(**config, options=options).build_method()
 
 
-def test_ntk_refuses_what_is_no_multiple_of_the_base():
+def test_ntk_refuses_what_is_not_a_multiple_of_the_base():
     for value in (0.99, math.nan, math.inf, "papers", "10", True, None):
         refused("ntk", r"base_factor", base_factor=value)
     refused("ntk", r"dynamic.*base_factor", factor="dynamic", base_factor=10.0)
     refused("ntk", r"factor", factor="Dynamic")
 
 
-def test_yarn_refuses_a_ramp_that_runs_backwards_and_what_is_no_positive_number():
+def test_yarn_refuses_a_ramp_that_runs_backwards_and_numbers_below_zero():
     for fast, slow in ((1.0, 32.0), (4.0, 4.0)):
         refused("yarn", r"beta_fast.*beta_slow", beta_fast=fast, beta_slow=slow)
     for option, value in {"beta_fast": 0.0, "beta_slow": math.nan, "attention_factor": "3"}.items():
@@ -204,7 +188,3 @@ def test_an_extended_window_is_needed():
         config = le.ExtensionConfig(method=method, original_max_seq_length=WINDOW)
         with pytest.raises(le.ConfigError, match=r"max_seq_length"):
             config.build_method()
-
-
-def test_unknown_options_are_refused_with_those_that_exist():
-    refused("ntk", r"lambda.*its options: \w+", **{"lambda": 3})

@@ -32,23 +32,6 @@ def test_the_papers_worked_example():
     assert seen[4].tolist() == [-4, -3, -2, -1, 0, 1, 2, 3, 4, 4]
 
 
-def test_what_is_right_of_a_query_mirrors_what_is_left():
-    seen = self_extend_map(60, 5, 7)
-    assert torch.equal(seen, -seen.T)
-
-
-@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 70))
-def test_near_positions_are_exact_and_far_ones_are_never_nearer(n, size, near):
-    seen = self_extend_map(n, size, near)
-    step = torch.arange(n)[:, None] - torch.arange(n)
-    # Whole numbers, which no processor rounds.
-    assert torch.equal(seen[step.abs() < near], step[step.abs() < near].double())
-    # Grouping may carry a key one position out, just beyond the window.
-    assert (seen.abs() <= step.abs() + 1).all()
-    row = seen[-1].flip(0)  # from the last token back to the first
-    assert (row.diff() >= 0).all()
-
-
 # The worked example in a model that attends.
 
 
@@ -91,13 +74,9 @@ def test_the_defaults_never_lead_beyond_the_original_window(original, scale, dat
     assert 1 <= near <= original
     farthest = (extended - 1) // size + near - near // size
     assert farthest <= original
-
-
-@given(st.integers(64, 5000), st.integers(2, 20))
-def test_the_defaults_use_most_of_the_original_window(original, scale):
-    size, near = pair(original, scale * original)
+    # With s windows, they use most of it.
     farthest = (scale * original - 1) // size + near - near // size
-    assert farthest > 0.95 * original - scale
+    assert original < 64 or scale > 20 or farthest > 0.95 * original - scale
 
 
 def test_one_option_alone_keeps_the_others_default():
@@ -118,7 +97,7 @@ def test_a_pair_that_leads_beyond_the_original_window_is_refused_with_the_defaul
         refused(r"group_size|neighbor_window", **options)
 
 
-def test_what_is_no_number_of_tokens_is_refused():
+def test_what_is_not_a_number_of_tokens_is_refused():
     for option in ("group_size", "neighbor_window"):
         for value in (0, 2.5, "4"):
             refused(option, **{option: value})

@@ -36,16 +36,15 @@ def test_a_file_whose_writing_fails_stays_as_it_was(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file.txt"]
 
 
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_folder_appears_when_it_is_whole(tmp_path: Path, exists: bool) -> None:
-    folder = tmp_path / "a" / "folder"
-    if exists:
-        folder.mkdir(parents=True)
-    with atomic_folder(folder) as unfinished:
-        (unfinished / "one").write_text("1")
-        assert not folder.exists() or names(folder) == []
-    assert names(folder) == ["one"]
-    assert names(folder.parent) == ["folder"]
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "new" / "folder"):
+        with atomic_folder(folder) as unfinished:
+            (unfinished / "one").write_text("1")
+            assert not folder.exists() or names(folder) == []
+        assert names(folder) == ["one"]
+    assert names(tmp_path) == ["empty", "new"]
+    assert names(tmp_path / "new") == ["folder"]
 
 
 def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:

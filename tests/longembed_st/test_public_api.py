@@ -38,9 +38,8 @@ def test_methods_and_families_answer_by_name():
         assert family.model_type == name
 
 
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory):
-    """What a fresh process holds after one import and another."""
+def test_importing_the_package_is_light_and_hides_no_name(tmp_path):
+    """Neither torch nor a plugin is imported early, and the reader registers its attention."""
     code = """
         import longembed_st, longembed_st.errors, longembed_st.command.options
         heavy = {"torch", "transformers", "sentence_transformers", "chromadb", "langchain_core"}
@@ -58,16 +57,5 @@ def imported(tmp_path_factory):
         hidden = sorted(name for name, kind in kinds.items() if kind == "module")
         answer({"early": early, "ours": ours, "attention": attention, "hidden": hidden})
     """
-    return run_fresh(code, tmp_path_factory.mktemp("imported"))
-
-
-def test_importing_the_package_imports_neither_torch_nor_an_integration(imported):
-    assert imported["early"] == imported["ours"] == []
-
-
-def test_importing_the_reader_registers_its_attention(imported):
-    assert imported["attention"] == [True, True]
-
-
-def test_no_module_of_the_package_hides_a_public_name(imported):
-    assert imported["hidden"] == []
+    answered = run_fresh(code, tmp_path)
+    assert answered == {"early": [], "ours": [], "attention": [True, True], "hidden": []}

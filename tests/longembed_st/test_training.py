@@ -15,11 +15,9 @@ from sentence_transformers import (
     CrossEncoderTrainer,
     CrossEncoderTrainingArguments,
     MultiVectorEncoder,
-    SparseEncoder,
     SparseEncoderTrainer,
     SparseEncoderTrainingArguments,
 )
-from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 from sentence_transformers.multi_vector_encoder import (
     MultiVectorEncoderTrainer,
@@ -31,7 +29,6 @@ from sentence_transformers.multi_vector_encoder.evaluation import (
 from sentence_transformers.multi_vector_encoder.losses import (
     MultiVectorMultipleNegativesRankingLoss,
 )
-from sentence_transformers.sparse_encoder.evaluation import SparseInformationRetrievalEvaluator
 from sentence_transformers.sparse_encoder.losses import (
     SparseMultipleNegativesRankingLoss,
     SpladeLoss,
@@ -125,34 +122,12 @@ def test_the_gradient_of_a_long_pair_is_that_of_its_best_window():
         torch.testing.assert_close(parameter.grad, wanted[key].grad, atol=1e-4, rtol=1e-3)
 
 
-def retrieval(model):
-    queries = {f"q{n}": text for n, text in enumerate(texts(model, 7))}
-    corpus = {f"d{n}": text for n, text in enumerate(texts(model, 40))}
+def test_evaluators_say_the_same_of_short_texts():
+    stock = MultiVectorEncoder(str(late("bert")), device="cpu")
+    queries = {f"q{n}": text for n, text in enumerate(texts(stock, 7))}
+    corpus = {f"d{n}": text for n, text in enumerate(texts(stock, 40))}
     relevant = {f"q{n}": {f"d{n}"} for n in range(4)}
-    return queries, corpus, relevant
-
-
-@pytest.mark.parametrize(
-    ("build", "kind", "evaluator"),
-    [
-        (splade, SparseEncoder, SparseInformationRetrievalEvaluator),
-        (late, MultiVectorEncoder, MultiVectorInformationRetrievalEvaluator),
-    ],
-)
-def test_evaluators_of_retrieval_say_the_same_of_short_texts(build, kind, evaluator):
-    stock = kind(str(build("bert")), device="cpu")
-    model = le.extend(stock)
-    judge = evaluator(*retrieval(stock), show_progress_bar=False, write_csv=False)
-    assert judge(model) == pytest.approx(judge(stock), abs=1e-4)
-
-
-def test_an_evaluator_of_reranking_says_the_same_of_short_pairs():
-    stock = CrossEncoder(str(pairs("bert")), device="cpu")
-    model = le.extend(stock)
-    documents = texts(stock, 30)
-    samples = [
-        {"query": "bad kan", "positive": documents[:1], "negative": documents[1:]},
-        {"query": "fion", "positive": documents[2:3], "negative": documents[:2]},
-    ]
-    judge = CrossEncoderRerankingEvaluator(samples, show_progress_bar=False, write_csv=False)
-    assert judge(model) == pytest.approx(judge(stock), abs=1e-6)
+    judge = MultiVectorInformationRetrievalEvaluator(
+        queries, corpus, relevant, show_progress_bar=False, write_csv=False
+    )
+    assert judge(le.extend(stock)) == pytest.approx(judge(stock), abs=1e-4)

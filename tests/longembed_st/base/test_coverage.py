@@ -49,14 +49,6 @@ def test_one_warning_per_call_counts_all_batches(model):
         assert part in message
 
 
-def test_the_prompt_is_counted_in_each_call(model):
-    texts = texts_of(model, [126, 127, 128])
-    for encode in (model.encode_query, model.encode_document, model.encode_query):
-        with pytest.warns(le.TextNotReadWarning) as caught:
-            encode(texts)
-        assert the_warning(caught)[:2] == (1 + 2, 2)
-
-
 def test_the_warning_names_the_users_line(model):
     (text,) = texts_of(model, [200])
     with pytest.warns(le.TextNotReadWarning) as caught:
@@ -90,12 +82,7 @@ def test_error_refuses_and_says_how_to_go_on(folder):
         model.encode(texts)
     for part in (texts[1][:30], "pcw", "max_seq_length"):
         assert part in str(refusal.value)
-
-
-def test_a_refused_call_leaves_nothing_behind(folder):
-    model = le.load(str(folder), method="rp", max_seq_length=128, on_overflow="error")
-    with pytest.raises(le.InputError):
-        model.encode(texts_of(model, [200]))
+    # What was counted until then is forgotten.
     other = le.load(str(folder), method="rp", max_seq_length=128)
     with pytest.warns(le.TextNotReadWarning) as caught:
         other.encode(texts_of(model, [130]))
@@ -114,53 +101,38 @@ def test_stock_sentence_transformers_warns_too(folder, tmp_path):
 # Coverage.
 
 
-@pytest.mark.parametrize(
-    ("settings", "lengths", "expected"),
-    [
-        ({"method": "none"}, (10, 64, 65, 500), [(10, 1), (64, 1), (64, 1), (64, 1)]),
-        (
-            {"method": "rp", "max_seq_length": 128},
-            (64, 65, 128, 500),
-            [(64, 1), (65, 1)] + [(128, 1)] * 2,
-        ),
-        (
-            {"method": "pcw"},
-            (64, 65, 126, 127, 500),
-            [(64, 1), (65, 2), (126, 2), (127, 3), (500, 9)],
-        ),
-        ({"method": "pcw", "max_seq_length": 127}, (127, 128), [(127, 3), (127, 3)]),
-        ({"method": "pcw", "overlap": 32}, (64, 65, 126), [(64, 1), (65, 2), (126, 4)]),
-    ],
-)
-def test_coverage_counts_exactly(folder, settings, lengths, expected):
-    model = le.load(str(folder), **settings)
-    coverages = le.coverage(model, texts_of(model, lengths))
-    assert [coverage.tokens for coverage in coverages] == list(lengths)
-    assert [(coverage.read, coverage.passes) for coverage in coverages] == expected
-    shares = [read / tokens for (read, _), tokens in zip(expected, lengths, strict=True)]
-    assert [coverage.share for coverage in coverages] == shares
+def test_coverage_counts_exactly(folder):
+    """By the tokens of a text: how many are read, and in how many passes."""
+    rp, pcw = {"method": "rp", "max_seq_length": 128}, {"method": "pcw"}
+    for extension, expected in (
+        ({"method": "none"}, {10: (10, 1), 64: (64, 1), 65: (64, 1), 500: (64, 1)}),
+        (rp, {64: (64, 1), 65: (65, 1), 128: (128, 1), 500: (128, 1)}),
+        (pcw, {64: (64, 1), 65: (65, 2), 126: (126, 2), 127: (127, 3), 500: (500, 9)}),
+        ({**pcw, "max_seq_length": 127}, {127: (127, 3), 128: (127, 3)}),
+        ({**pcw, "overlap": 32}, {64: (64, 1), 65: (65, 2), 126: (126, 4)}),
+    ):
+        model = le.load(str(folder), **extension)
+        coverages = le.coverage(model, texts_of(model, expected))
+        counted = {each.tokens: (each.read, each.passes) for each in coverages}
+        assert counted == expected, extension
+        assert [each.share for each in coverages] == [each.read / each.tokens for each in coverages]
 
 
-def test_coverage_counts_the_prompt(folder):
-    model = le.load(str(folder), method="rp", max_seq_length=128)
-    texts = texts_of(model, [127])
-    for prompt in ({"prompt_name": "query"}, {"prompt": "query: "}):
-        (coverage,) = le.coverage(model, texts, **prompt)
-        assert (coverage.tokens, coverage.read) == (129, 128)
-
-
-@pytest.mark.parametrize("role", [None, "query", "document"])
-def test_coverage_counts_by_role(model, role):
+def test_coverage_counts_by_role(model):
     texts = texts_of(model, [127, 10])
-    coverages = le.coverage(model, texts, role=role)
-    with_vectors = model.encode_with_coverage(texts, role=role).coverages
-    prompt = 0 if role is None else 2
-    assert [each.tokens for each in coverages] == [127 + prompt, 10 + prompt]
-    lost = max(prompt - 1, 0)
-    for long in (coverages[0], with_vectors[0]):
-        assert long.read == 127 + prompt - lost
-        expected = (lost, 0) if role == "query" else (0, lost)
-        assert (long.query_lost, long.document_lost) == expected
+    for role, arguments in (
+        *((role, {"role": role}) for role in (None, "query", "document")),
+        *(("document", each) for each in ({"prompt_name": "document"}, {"prompt": "passage: "})),
+    ):
+        coverages = le.coverage(model, texts, **arguments)
+        with_vectors = model.encode_with_coverage(texts, role=role).coverages
+        prompt = 0 if role is None else 2
+        assert [each.tokens for each in coverages] == [127 + prompt, 10 + prompt]
+        lost = max(prompt - 1, 0)
+        for long in (coverages[0], with_vectors[0]):
+            assert long.read == 127 + prompt - lost
+            expected = (lost, 0) if role == "query" else (0, lost)
+            assert (long.query_lost, long.document_lost) == expected
 
 
 def test_coverage_says_nothing_and_computes_nothing(model, monkeypatch):
@@ -198,7 +170,6 @@ TEXT = (
 @pytest.mark.parametrize(
     ("model_type", "extension", "prompt"),
     [
-        ("bert", OVERLAPPING, None),
         ("roberta", OVERLAPPING, "query: "),
         ("mpnet", {"method": "pi", "max_seq_length": 512}, "query: "),
     ],

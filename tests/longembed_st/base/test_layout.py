@@ -77,6 +77,7 @@ def test_no_texts_give_no_vectors(model) -> None:
     assert features["input_ids"].shape == (0, 0)
     assert model(features)["sentence_embedding"].shape == (0, 32)
     assert model.encode_with_coverage([]).vectors.shape == (0, 32)
+    assert len(model.encode([])) == len(model.encode([], device=["cpu"])) == 0
 
 
 def test_the_pooling_is_where_others_look_for_it(model, folder, tmp_path) -> None:

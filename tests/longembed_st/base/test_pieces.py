@@ -17,7 +17,7 @@ from longembed_st.base.pieces import Tokens, in_pieces
 from longembed_st.base.tokens import TokenizeOptions, tokenize
 
 SHARED = Path(__file__).parents[4] / "shared" / "models"
-REAL = ["minilm", "gte-small", "roformer-sim-small-zh"]
+REAL = ["minilm", "roformer-sim-small-zh"]
 
 
 @functools.cache

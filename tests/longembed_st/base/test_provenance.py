@@ -36,21 +36,20 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", HARMFUL, ids=str)
-def test_what_may_make_a_reader_run_code_is_neither_written_nor_read(arguments):
-    settings = ModelSettings.from_keywords(**PCW, **arguments)
-    (name,) = arguments
-    for refused in (
-        lambda: refuse_unless_storable(settings),
-        lambda: le.Provenance(settings, "sha256:0").to_json(),
-        lambda: le.Provenance.from_json(json.dumps({**PCW, "options": arguments})),
-    ):
-        with pytest.raises(le.ConfigError, match=name) as refusal:
-            refused()
-        assert "cannot be stored with a collection" in str(refusal.value)
+def test_what_may_make_a_reader_run_code_is_neither_written_nor_read():
+    for arguments in HARMFUL:
+        settings = ModelSettings.from_keywords(**PCW, **arguments)
+        (name,) = arguments
+        for refused in (
+            lambda given=settings: le.Provenance(given, "sha256:0").to_json(),
+            lambda given=arguments: le.Provenance.from_json(json.dumps({**PCW, "options": given})),
+        ):
+            with pytest.raises(le.ConfigError, match=name) as refusal:
+                refused()
+            assert "cannot be stored with a collection" in str(refusal.value), arguments
 
 
-def test_what_is_no_argument_of_loading_is_no_option_either():
+def test_what_is_not_an_argument_of_loading_is_not_an_option():
     stored = le.Provenance.from_dict({**PCW, "options": {"modules": 1}})
     with pytest.raises(le.ConfigError, match="modules"):
         stored.settings.build_method()
@@ -114,9 +113,8 @@ def test_the_form_that_is_stored():
     }
 
 
-@pytest.mark.parametrize(
-    ("stored", "part"),
-    [
+def test_what_was_not_written_by_us_is_refused():
+    for stored, part in (
         ("{", "cannot be read: '{'"),
         ("[" * 90_000, "cannot be read"),
         ('{"model_name": "m", "modle": 1}', "unknown setting 'modle'"),
@@ -124,30 +122,28 @@ def test_the_form_that_is_stored():
         ('{"model_name": "m", "options": [1]}', "options must be a mapping"),
         ('{"model_name": "m", "fingerprint": 7}', "fingerprint must be a string"),
         ('{"method": "pcw"}', "model_name"),
-    ],
-)
-def test_what_was_not_written_by_us_is_refused(stored, part):
-    with pytest.raises(le.ConfigError, match=part):
-        le.Provenance.from_json(stored)
+    ):
+        with pytest.raises(le.ConfigError, match=part):
+            le.Provenance.from_json(stored)
 
 
 # What vectors are let in.
 
 
-def made(fingerprint="sha256:0", **changes):
+def provenance(fingerprint="sha256:0", **changes):
     return le.Provenance(ModelSettings.from_keywords(**{**PCW, **changes}), fingerprint)
 
 
 def test_equal_fingerprints_settle_it():
-    made().refuse_incompatible(made(model_name="moved"), "the store")
+    provenance().refuse_incompatible(provenance(model_name="moved"), "the store")
     with pytest.raises(le.ConfigError, match=r"^the store holds"):
-        made(fingerprint=None).refuse_incompatible(made(fingerprint=None), "the store")
+        provenance(fingerprint=None).refuse_incompatible(provenance(fingerprint=None), "the store")
 
 
 def test_each_difference_is_named_with_the_way_out():
-    now = made("sha256:1", window_size=32, logn_scaling=True)
+    now = provenance("sha256:1", window_size=32, logn_scaling=True)
     with pytest.raises(le.ConfigError) as refusal:
-        made().refuse_incompatible(now, "collection 'a'")
+        provenance().refuse_incompatible(now, "collection 'a'")
     for part in (
         "collection 'a'",
         "window_size is 64 in the store, 32 now",
@@ -159,4 +155,4 @@ def test_each_difference_is_named_with_the_way_out():
 
 def test_other_weights_behind_the_name_are_told_apart():
     with pytest.raises(le.ConfigError, match=r"weights.*sha256:0 in the store, sha256:1 now"):
-        made().refuse_incompatible(made("sha256:1"), "the store")
+        provenance().refuse_incompatible(provenance("sha256:1"), "the store")

@@ -36,22 +36,16 @@ def test_a_file_of_the_model_alone(tmp_path) -> None:
     assert (read.model.model_name, read.model.method, read.search) == ("some/model", "pi", {})
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
+def test_what_is_wrong_is_named(tmp_path) -> None:
+    path = tmp_path / "longembed.json"
+    with pytest.raises(ConfigError, match=r"longembed\.json"):
+        SettingsFile.read(path)
+    for content, named in (
         ("{", "cannot read"),
         ('{"model": 1}', "not a mapping"),
         ('{"model": {}, "serch": {}}', "serch"),
         ('{"model": {"token_budget": -1}}', "token_budget"),
-    ],
-)
-def test_what_is_wrong_is_named(tmp_path, content, named) -> None:
-    path = tmp_path / "longembed.json"
-    path.write_text(content)
-    with pytest.raises(ConfigError, match=named):
-        SettingsFile.read(path)
-
-
-def test_a_file_that_is_not_there(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.json"):
-        SettingsFile.read(tmp_path / "absent.json")
+    ):
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=named):
+            SettingsFile.read(path)

@@ -11,54 +11,33 @@ import longembed_st as le
 from longembed_st.base.tokens import checked_texts, tokenize
 
 
-@pytest.fixture(scope="module", params=["bert", "roberta", "xlm-roberta", "gpt2"])
-def tokenizer(request):
-    return build_tokenizer(request.param, 64, "right")
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta", "gpt2"])
+def test_header_content_and_footer_are_the_tokens_of_the_whole(kind):
+    tokenizer = build_tokenizer(kind, 64, "right")
+    for prompt, text in (("", ""), ("query: ", "Ban, BAR!"), ("query:", "\n\nban")):
+        # Beside another text, whose tokens may divide from the prompt elsewhere.
+        tokens, _ = tokenize(tokenizer, [text, "bar bast " * 50], prompt or None)
+        assert tokens.ids == tokenizer(prompt + text)["input_ids"]
+        footer = tokens.ids[len(tokens) - tokens.footer :]
+        assert all(token in tokenizer.all_special_ids for token in footer)
+        parts = [0] * tokens.header + [1] * tokens.content + [2] * tokens.footer
+        assert list(tokens.parts) == parts
+        # The content begins behind the prompt.
+        offsets = tokenizer(prompt + text, return_offsets_mapping=True)["offset_mapping"]
+        content = offsets[tokens.header : len(tokens) - tokens.footer]
+        assert all(end > len(prompt) for _, end in content if end > 0 or prompt)
 
 
-@pytest.mark.parametrize(
-    ("prompt", "text"), [("", ""), ("query: ", "Ban, BAR!"), ("query:", "\n\nban")]
-)
-def test_header_content_and_footer_are_the_tokens_of_the_whole(tokenizer, prompt, text):
-    (tokens,) = tokenize(tokenizer, [text], prompt or None)
-    assert tokens.ids == tokenizer(prompt + text)["input_ids"]
-    footer = tokens.ids[len(tokens) - tokens.footer :]
-    assert all(token in tokenizer.all_special_ids for token in footer)
-    assert tokens.header + tokens.content + tokens.footer == len(tokens)
-    assert list(tokens.parts) == [0] * tokens.header + [1] * tokens.content + [2] * tokens.footer
-    # The content begins behind the prompt.
-    offsets = tokenizer(prompt + text, return_offsets_mapping=True)["offset_mapping"]
-    content = offsets[tokens.header : len(tokens) - tokens.footer]
-    assert all(end > len(prompt) for _, end in content if end > 0 or prompt)
-
-
-def test_what_stands_before_a_text_is_found_for_each_text_of_a_batch(tokenizer):
-    texts = ["ban", "bar bast " * 50, ""]
-    together = tokenize(tokenizer, texts, "query: ")
-    alone = [tokenize(tokenizer, [text], "query: ")[0] for text in texts]
-    assert [tokens.ids for tokens in together] == [tokens.ids for tokens in alone]
-    assert [tokens.header for tokens in together] == [tokens.header for tokens in alone]
-
-
-@pytest.mark.parametrize(("side", "limit"), [("right", 20), ("left", 20), ("left", 3)])
-def test_shortening_equals_the_tokenizers_own_truncation(side, limit):
-    tokenizer = build_tokenizer("bert", 64, "right")
-    tokenizer.truncation_side = side
+def test_shortening_equals_the_tokenizers_own_truncation():
     text = "ban bar bast den der dest fan far fast " * 5
-    (tokens,) = tokenize(tokenizer, [text], None)
-    expected = tokenizer(text, truncation=True, max_length=limit)
-    short = tokens.shortened(limit, keep_end=side == "left")
-    assert list(short.ids) == expected["input_ids"]
-    assert len(short.parts) == len(short.ids)
-    types = None if short.type_ids is None else list(short.type_ids)
-    assert types == expected.get("token_type_ids")
-
-
-def test_a_prompt_longer_than_the_window_is_refused_with_both_lengths():
-    tokenizer = build_tokenizer("bert", 64, "right")
-    (tokens,) = tokenize(tokenizer, ["ban"], "bar " * 30)
-    with pytest.raises(le.InputError, match=r"32 tokens.*window of 20.*shorter prompt"):
-        tokens.shortened(20, keep_end=False)
+    for side, limit in (("right", 20), ("left", 20), ("left", 3)):
+        tokenizer = build_tokenizer("bert", 64, "right")
+        (tokens,) = tokenize(tokenizer, [text], None)
+        tokenizer.truncation_side = side
+        expected = tokenizer(text, truncation=True, max_length=limit)
+        short = tokens.shortened(limit, keep_end=side == "left")
+        assert list(short.ids) == expected["input_ids"]
+        assert len(short.parts) == len(short)
 
 
 def test_a_tokenizer_that_was_set_to_truncate_or_pad_counts_everything():
@@ -75,7 +54,7 @@ def test_a_tokenizer_that_does_not_know_latin_letters_keeps_its_special_tokens_a
     assert (tokens.header, tokens.content, tokens.footer) == (1, 2, 1)
 
 
-def test_what_is_no_string_is_refused_with_its_place_and_kind():
+def test_what_is_not_a_string_is_refused_with_its_place_and_kind():
     for bad, kind in ((None, "NoneType"), (b"ban", "bytes"), (("a", "b"), "tuple")):
         with pytest.raises(le.InputError, match=rf"input 1 is a {kind}"):
             checked_texts(["fine", bad])
@@ -84,7 +63,4 @@ def test_what_is_no_string_is_refused_with_its_place_and_kind():
 def test_lone_surrogates_are_refused_with_their_place():
     with pytest.raises(le.InputError, match=r"input 1 .*surrogate.*character 4"):
         checked_texts(["fine", "ban \udfff bar"])
-
-
-def test_every_valid_string_passes():
     assert checked_texts(["", "\x00", "🗼", np.str_("ban")]) == ["", "\x00", "🗼", "ban"]

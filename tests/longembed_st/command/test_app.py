@@ -26,26 +26,23 @@ def ends_in(monkeypatch: pytest.MonkeyPatch):
     return prepare
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "line"),
-    [
+def test_an_error_ends_in_one_line(ends_in) -> None:
+    for error, code, line in (
         (ModelError("no\x1b[2J model\nError: forged"), 1, r"no\x1b[2J model\nError: forged"),
         (OSError(28, "No space left on device", "x"), 1, "No space left on device: 'x'"),
         (MemoryError(), 1, "not enough memory"),
         (
             ZeroDivisionError("\x1b"),
             3,
-            r"ZeroDivisionError: \x1b. This is an error of longembed-st.",
+            r"ZeroDivisionError: \x1b. This is an error of",
         ),
-    ],
-)
-def test_an_error_ends_in_one_line(ends_in, error, code: int, line: str) -> None:
-    ends_in(error)
-    ended = longembed("inspect", "x")
-    assert (ended.exit_code, ended.stdout) == (code, "")
-    assert ended.stderr.startswith("Error: ")
-    assert line in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    ):
+        ends_in(error)
+        ended = longembed("inspect", "x")
+        assert (ended.exit_code, ended.stdout) == (code, "")
+        assert ended.stderr.startswith("Error: ")
+        assert line in ended.stderr
+        assert ended.stderr.count("\n") == 1
 
 
 def test_an_interrupt_ends_quietly(ends_in) -> None:
@@ -54,18 +51,14 @@ def test_an_interrupt_ends_quietly(ends_in) -> None:
     assert (ended.exit_code, ended.output) == (130, "")
 
 
-def test_where_it_comes_from_is_shown_on_request(ends_in) -> None:
+def test_where_it_comes_from_is_shown_on_request(ends_in, monkeypatch) -> None:
     ends_in(ZeroDivisionError("why\x1b"))
     for arguments in (("--traceback", "inspect", "x"), ("inspect", "x", "--traceback")):
         ended = longembed(*arguments)
         assert ended.exit_code == 3
         assert ended.stderr.startswith("Traceback (most recent call last):\n")
         assert "in fail\n    raise error\nZeroDivisionError: why\\x1b\n" in ended.stderr
-
-
-def test_an_environment_variable_asks_for_it_too(ends_in, monkeypatch) -> None:
     monkeypatch.setenv("LONGEMBED_TRACEBACK", "1")
-    ends_in(ModelError("no"))
     assert longembed("inspect", "x").stderr.startswith("Traceback")
 
 
@@ -76,19 +69,16 @@ def test_what_follows_two_dashes_is_no_option() -> None:
     assert "Traceback (most" not in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_a_mistake_on_the_line_has_a_code_of_its_own() -> None:
+    for arguments, message in (
         (("no\x1bcommand",), r"No such command 'no\x1bcommand'"),
         (("inspect", "x", "--no\x1bption"), r"--no\x1bption"),
         (("inspect",), "Missing argument"),
-    ],
-)
-def test_a_mistake_on_the_line_has_a_code_of_its_own(arguments, message) -> None:
-    ended = longembed(*arguments)
-    assert (ended.exit_code, ended.stdout) == (2, "")
-    assert message in ended.stderr
-    assert "--help'" in ended.stderr.splitlines()[0]
+    ):
+        ended = longembed(*arguments)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert message in ended.stderr
+        assert "--help'" in ended.stderr.splitlines()[0]
 
 
 def test_without_a_command_the_help_is_shown() -> None:

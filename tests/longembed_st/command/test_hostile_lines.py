@@ -55,14 +55,14 @@ def assert_ended_well(ended) -> None:
         assert unicodedata.category(character) not in {"Cc", "Cf", "Cs"}, ended.output
 
 
-@pytest.mark.parametrize("name", LINES)
-def test_a_hostile_line_is_refused_in_one_line(name, place, small_model, monkeypatch) -> None:
+def test_a_hostile_line_is_refused_in_one_line(place, small_model, monkeypatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setenv("COLUMNS", "120")
     stands_for = {"MODEL": str(small_model("bert")), "STORE": str(place / "store")}
-    ended = longembed(*(stands_for.get(word, word) for word in LINES[name]))
-    assert_ended_well(ended)
-    assert ended.exit_code != 0
+    for name, line in LINES.items():
+        ended = longembed(*(stands_for.get(word, word) for word in line))
+        assert_ended_well(ended)
+        assert ended.exit_code != 0, name
 
 
 def test_a_working_folder_that_is_gone(place, tmp_path, monkeypatch) -> None:

@@ -70,24 +70,21 @@ def test_inspect_prints_everything_in_80_columns(minilm_folder: Path) -> None:
     assert result.complaints == ""
 
 
-def test_bake_writes_a_plain_folder(small_model, tmp_path: Path) -> None:
-    folder, out = small_model("bert"), tmp_path / "plain"
-    result = run("bake", folder, out, "--method", "pi", "--max-seq-length", "256")
-    assert result.exit_code == 0, result.stderr
-    assert f"Wrote {out}" in result.stdout.replace("\n", "")
-    assert "Note:" in result.stderr  # Baked, pi changes short texts, and the user is told.
-    text = " ".join(["ban"] * 200)
-    extended = le.load(folder, "pi", max_seq_length=256).encode(text)
-    assert np.allclose(SentenceTransformer(str(out)).encode(text), extended, atol=1e-5)
-
-
-@pytest.mark.parametrize(("kind", "chosen"), [("bert", "rp"), ("modernbert", "ntk")])
-def test_bake_chooses_a_method_that_can_be_baked(small_model, tmp_path, kind, chosen) -> None:
+@pytest.mark.parametrize(
+    ("kind", "chosen", "options"),
+    [("bert", "rp", ()), ("modernbert", "ntk", ()), ("bert", "pi", ("--method", "pi"))],
+)
+def test_bake_writes_a_plain_folder(small_model, tmp_path, kind, chosen, options) -> None:
+    """By the method that was asked for, or else by one that can be baked."""
     folder = small_model(kind) if kind == "bert" else str(folder_of(kind))
     out = tmp_path / "plain"
-    result = run("bake", folder, out, "--max-seq-length", "256")
+    result = run("bake", folder, out, "--max-seq-length", "256", *options)
     assert result.exit_code == 0, result.stderr
-    assert f"baking with {chosen}" in " ".join(result.stderr.split())
+    assert f"Wrote {out}" in result.stdout.replace("\n", "")
+    notes = " ".join(result.stderr.split())
+    assert (f"baking with {chosen}" in notes) == (options == ())
+    # Baked, pi and ntk change short texts.
+    assert ("Note:" in notes) == (chosen != "rp")
     text = " ".join(["ban"] * 200)
     extended = le.load(folder, chosen, max_seq_length=256).encode(text)
     assert np.allclose(SentenceTransformer(str(out)).encode(text), extended, atol=1e-5)
@@ -119,35 +116,26 @@ def test_the_card_of_a_saved_model_is_true(small_model, tmp_path, monkeypatch) -
     assert not (tmp_path / "bare" / "README.md").exists()
 
 
-def test_a_table_that_a_checkpoint_does_not_have_is_refused_in_words(small_model) -> None:
-    with pytest.raises(le.ConfigError, match="leave the method out"):
-        le.load(small_model("bert"), "table")
-
-
 def test_the_package_is_a_command(tmp_path) -> None:
     line = [sys.executable, "-m", "longembed_st", "--version"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout == f"longembed-st {version('longembed-st')}\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("inspect", "MODEL", "--length", "0"), "--length 0"),
-        (("inspect", "MODEL", "--method", "nonsense"), "is not a method"),
-        (("inspect", "MODEL", "-o", "window_size"), "window_size"),
-        (("bake", "MODEL", "OUT", "--method", "pcw"), "cannot be baked"),
-    ],
-)
-def test_mistakes_end_in_one_line(arguments, message, small_model, tmp_path: Path) -> None:
-    stands_for = {"MODEL": small_model("bert"), "OUT": tmp_path / "out"}
-    result = run(*(stands_for.get(word, word) for word in arguments))
-    assert result.exit_code == 1
-    assert result.stdout == ""
-    (line,) = result.complaints.strip().splitlines()
-    assert line.startswith("Error: ")
-    assert message in line
-    assert not (tmp_path / "out").exists()
+def test_mistakes_end_in_one_line(small_model, tmp_path: Path) -> None:
+    model, out = small_model("bert"), tmp_path / "out"
+    for arguments, message in (
+        (("inspect", model, "--length", "0"), "--length 0"),
+        (("inspect", model, "--method", "nonsense"), "is not a method"),
+        (("inspect", model, "-o", "window_size"), "window_size"),
+        (("bake", model, out, "--method", "pcw"), "cannot be baked"),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.complaints.strip().splitlines()
+        assert line.startswith("Error: ")
+        assert message in line
+        assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,7 @@ def test_a_damaged_model_is_refused_and_what_is_wrong_is_named(plain, tmp_path, 
     assert "weights_only" not in str(refusal.value), "advice to let a pickle run"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["nested configuration", "a malicious pickle", "a pickle that is let in", "too few layers"],
-)
+@pytest.mark.parametrize("name", ["a malicious pickle", "too few layers"])
 def test_a_damaged_model_that_was_saved_by_us_is_refused(saved, tmp_path, name) -> None:
     folder = damaged(saved, tmp_path / "model", name)
     with pytest.raises(ModelError):

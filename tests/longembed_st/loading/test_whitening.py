@@ -25,7 +25,7 @@ def folder(small_model) -> str:
     return str(small_model("bert", positions=64))
 
 
-def made(width: int = 32, dimensions: int = 8, vocabulary: int | None = None) -> Whitening:
+def fitted(width: int = 32, dimensions: int = 8, vocabulary: int | None = None) -> Whitening:
     draw = np.random.default_rng(0)
     weights = None if vocabulary is None else draw.uniform(size=vocabulary).astype(np.float32)
     return Whitening(WhiteningMap(draw.normal(size=(dimensions, width))), weights, {"fitted": "x"})
@@ -33,9 +33,14 @@ def made(width: int = 32, dimensions: int = 8, vocabulary: int | None = None) ->
 
 def test_a_whitening_is_written_and_read(tmp_path, folder) -> None:
     vocabulary = len(le.load(folder)[0].token_table)
-    transposed = Whitening(WhiteningMap(np.asfortranarray(made().map.matrix)))
+    transposed = Whitening(WhiteningMap(np.asfortranarray(fitted().map.matrix)))
     only_weights = Whitening(None, np.ones(vocabulary))
-    for whitening in (made(), made(vocabulary=vocabulary), only_weights, transposed):
+    for whitening in (
+        fitted(),
+        fitted(vocabulary=vocabulary),
+        only_weights,
+        transposed,
+    ):
         path = tmp_path / "deep" / "it.safetensors"
         whitening.write(path)
         again = Whitening.read(str(path))
@@ -43,12 +48,12 @@ def test_a_whitening_is_written_and_read(tmp_path, folder) -> None:
         assert again.notes.items() >= whitening.notes.items()
         vectors = np.random.default_rng(1).normal(size=(3, 32))
         np.testing.assert_allclose(again(vectors), whitening(vectors), atol=1e-6)
-    assert transposed.digest == made().digest != made(dimensions=9).digest
+    assert transposed.digest == fitted().digest != fitted(dimensions=9).digest
 
 
 def test_load_builds_it_in(tmp_path, folder) -> None:
     plain = le.load(folder, "pcw")
-    whitening = made(vocabulary=len(plain[0].token_table))
+    whitening = fitted(vocabulary=len(plain[0].token_table))
     whitening.write(tmp_path / "it.safetensors")
     model = le.load(folder, "pcw", whitening=str(tmp_path / "it.safetensors"))
     assert is_whitened(model)
@@ -60,44 +65,35 @@ def test_load_builds_it_in(tmp_path, folder) -> None:
     )
     assert le.fingerprint(model) == le.fingerprint(with_whitening(plain, whitening))
     with pytest.raises(ModelError, match="whitened already"):
-        with_whitening(model, made(width=8))
+        with_whitening(model, fitted(width=8))
 
 
 def test_it_changes_a_model_that_is_cached(tmp_path, folder) -> None:
     """By what is in the file, not by its name."""
     path = tmp_path / "it.safetensors"
-    made().write(path)
+    fitted().write(path)
     settings = ModelSettings(model_name=folder, method="pcw", whitening=str(path))
     first = cached_model(settings)
     assert cached_model(settings) is first
     assert cached_model(settings.model_copy(update={"whitening": None})) is not first
-    made(dimensions=5).write(path)
+    fitted(dimensions=5).write(path)
     assert cached_model(settings).model.get_embedding_dimension() == 5
 
 
-@pytest.mark.parametrize(
-    ("write", "kind", "reason"),
-    [
-        (lambda path: None, ConfigError, "there is no whitening in"),
-        (lambda path: path.write_bytes(b"not a tensor"), ModelError, "cannot be read"),
-        (lambda path: save_file({"matrix": np.eye(32)}, path), ModelError, "not a whitening"),
-        (
-            lambda path: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path),
-            ModelError,
-            "damaged",
-        ),
-        (lambda path: made(width=30).write(path), ModelError, "vectors of 30 numbers"),
-        (lambda path: made(vocabulary=7).write(path), ModelError, "weights for 7 tokens"),
-    ],
-    ids=["absent", "junk", "foreign", "nan", "other width", "other vocabulary"],
-)
-def test_what_is_no_whitening_of_this_model_is_refused(
-    tmp_path, folder, write, kind, reason
-) -> None:
+def test_what_is_not_a_whitening_of_this_model_is_refused(tmp_path, folder) -> None:
     path = tmp_path / "it.safetensors"
-    write(path)
-    with pytest.raises(kind, match=reason):
+    with pytest.raises(ConfigError, match="there is no whitening in"):
         le.load(folder, "pcw", whitening=str(path))
+    for write, reason in (
+        (lambda: path.write_bytes(b"not a tensor"), "cannot be read"),
+        (lambda: save_file({"matrix": np.eye(32)}, path), "not a whitening"),
+        (lambda: Whitening(WhiteningMap(np.full((4, 32), np.nan))).write(path), "damaged"),
+        (lambda: fitted(width=30).write(path), "vectors of 30 numbers"),
+        (lambda: fitted(vocabulary=7).write(path), "weights for 7 tokens"),
+    ):
+        write()
+        with pytest.raises(ModelError, match=reason):
+            le.load(folder, "pcw", whitening=str(path))
 
 
 def test_weights_are_refused_where_they_mean_nothing(folder) -> None:

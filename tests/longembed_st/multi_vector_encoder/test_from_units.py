@@ -15,10 +15,6 @@ import longembed_st as le
 from longembed_st.errors import ConfigError, ModelError
 from longembed_st.multi_vector_encoder.from_units import PartReader
 
-sentence_transformers = pytest.importorskip("sentence_transformers")
-if not hasattr(sentence_transformers, "MultiVectorEncoder"):
-    pytest.skip("sentence-transformers 6.1 has models of several vectors", allow_module_level=True)
-
 
 def text(seed: int, words: int = 200) -> str:
     return " ".join(np.random.default_rng(seed).choice(WORDS, words))

@@ -74,19 +74,16 @@ def test_flash_attention_is_refused_for_positions_and_taken_for_windows(small_mo
     assert le.extend(stock, method="pcw")[0].extension.method == "pcw"
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
+def test_other_limits_are_refused(small_model):
+    for setting, value in (
         ("query_length", 32),
         ("document_length", 32),
         ("processing_kwargs", {"text": {"max_length": 32}}),
-    ],
-)
-def test_other_limits_are_refused(small_model, setting, value):
-    stock = SentenceTransformer(str(small_model("bert")))
-    setattr(stock[0], setting, value)
-    with pytest.raises(le.ModelError, match=setting):
-        le.extend(stock, method="pcw")
+    ):
+        stock = SentenceTransformer(str(small_model("bert")))
+        setattr(stock[0], setting, value)
+        with pytest.raises(le.ModelError, match=setting):
+            le.extend(stock, method="pcw")
 
 
 def test_another_backend_is_refused(small_model):
@@ -99,21 +96,16 @@ def test_another_backend_is_refused(small_model):
 # The original window.
 
 
-@pytest.mark.parametrize(
-    ("model_type", "settings", "expected"),
-    [
-        ("roberta", {}, 64),
+def test_the_original_window_is_what_the_model_reads_as_shipped(small_model):
+    for model_type, settings, expected in (
         ("mpnet", {"positions": 128, "limit": 50}, 50),
         ("bert", {"positions": 64, "limit": 10**30}, 64),
         ("roberta", {"positions": 64, "limit": 512}, 64),
         ("gpt2", {"positions": 48, "limit": 64, "pooling": "lasttoken"}, 48),
-    ],
-)
-def test_the_original_window_is_what_the_model_reads_as_shipped(
-    small_model, model_type, settings, expected
-):
-    stock = SentenceTransformer(str(small_model(model_type, **settings)))
-    assert le.extend(stock, method="pcw")[0].extension.original_max_seq_length == expected
+    ):
+        stock = SentenceTransformer(str(small_model(model_type, **settings)))
+        extended = le.extend(stock, method="pcw")
+        assert extended[0].extension.original_max_seq_length == expected, model_type
 
 
 def test_a_limit_that_was_lowered_in_sentence_transformers_counts(small_model):

@@ -21,7 +21,6 @@ LENGTHS = (65, 299)
 FEW = ("nomic_bert", "modernbert", "llama", "gemma3_text")
 """An encoder, one with local layers, a decoder, and one with two bases."""
 ONE = "nomic_bert"
-FEW_AND_ALL = [pytest.param(kind, marks=[] if kind in FEW else pytest.mark.slow) for kind in KINDS]
 
 
 @cache
@@ -52,7 +51,9 @@ def texts_of(model, lengths):
 # The numbers.
 
 
-@pytest.mark.parametrize("kind", FEW_AND_ALL)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == ONE else pytest.mark.slow) for kind in KINDS]
+)
 def test_the_reference_is_the_stock_model_on_short_texts(kind):
     for n in (1, 2, 17, 64):
         ids = random_ids(stock(kind).tokenizer, n)
@@ -70,16 +71,16 @@ def test_these_models_tell_the_methods_apart():
         assert difference(states[setting], states[other]) > 0.05, f"{setting} and {other}"
 
 
-# One model type times all methods, and all types times the two places where a method can act: the
-# rotary embedding, and the attention.
+# One model type times all methods, and a few types times the one that acts inside the attention; in
+# the slow suite, all types times the two places where a method can act.
 ALL = [
     *[(ONE, method, False) for method in METHODS],
-    *[(ONE, method, True) for method in ("pi", "self_extend")],
+    *[(kind, "self_extend", True) for kind in FEW],
+    *[pytest.param(kind, "ntk", False, marks=pytest.mark.slow) for kind in KINDS if kind != ONE],
     *[
-        pytest.param(kind, *setting, marks=[] if kind in FEW else pytest.mark.slow)
+        pytest.param(kind, "self_extend", True, marks=pytest.mark.slow)
         for kind in KINDS
-        for setting in (("ntk", False), ("self_extend", True))
-        if kind != ONE
+        if kind not in FEW
     ],
 ]
 
@@ -102,32 +103,20 @@ def test_dynamic_factors_equal_the_dense_reference(method):
         assert difference(read(model, ids), wanted) < 1e-4, n
 
 
-@pytest.mark.parametrize(
-    ("kind", "group"),
-    [("jina_embeddings_v3", (5, 63)), ("gemma3_text", (17, 1))],
-    ids=str,
-)
-def test_self_extend_takes_any_pair_of_group_size_and_window(kind, group):
-    size, near = group
-    extended = 70 if size == 5 else EXTENDED
-    model = extend(
-        kind, "self_extend", max_seq_length=extended, group_size=size, neighbor_window=near
-    )
-    ids = random_ids(model.tokenizer, extended)
-    wanted = expected(kind, ids, "self_extend", extended, group=group)
+def test_self_extend_takes_any_pair_of_group_size_and_window():
+    kind, size, near = "gemma3_text", 17, 1
+    model = extend(kind, "self_extend", group_size=size, neighbor_window=near)
+    ids = random_ids(model.tokenizer, EXTENDED)
+    wanted = expected(kind, ids, "self_extend", group=(size, near))
     assert difference(read(model, ids), wanted) < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("kind", "width", "method"),
-    [("qwen3", 128, "self_extend"), ("nomic_bert", 64, "yarn")],
-)
-def test_wider_heads_equal_the_dense_reference(kind, width, method):
+def test_wider_heads_equal_the_dense_reference():
     # Narrower weights: their products add up over more channels.
-    changes = {"head_dim": width, "initializer_range": 0.15}
-    model = le.extend(stock(kind, **changes), method, max_seq_length=EXTENDED)
+    changes = {"head_dim": 128, "initializer_range": 0.15}
+    model = le.extend(stock("qwen3", **changes), "self_extend", max_seq_length=EXTENDED)
     ids = random_ids(model.tokenizer, 211)
-    wanted = reference(kind, **changes).token_embeddings(ids, method, EXTENDED)
+    wanted = reference("qwen3", **changes).token_embeddings(ids, "self_extend", EXTENDED)
     assert difference(read(model, ids), wanted) < 1e-4
 
 
@@ -136,19 +125,12 @@ def test_every_rotary_family_that_is_declared_is_tested_here():
     assert declared == {kind.model_type for kind in KINDS.values()}
 
 
-@pytest.mark.parametrize(
-    ("kind", "pooling"),
-    [("llama", "lasttoken"), ("modernbert", "mean")],
-)
-def test_vectors_are_the_pooled_token_embeddings_of_the_reference(kind, pooling):
-    model = le.extend(stock(kind, pooling=pooling), "self_extend", max_seq_length=EXTENDED)
+def test_vectors_are_the_pooled_token_embeddings_of_the_reference():
+    model = le.extend(stock("llama", pooling="lasttoken"), "self_extend", max_seq_length=EXTENDED)
     texts = texts_of(model, (65, 200, 299, 200))
-    vectors = model.encode(texts)
-    for text, vector in zip(texts, vectors, strict=True):
+    for text, vector in zip(texts, model.encode(texts), strict=True):
         ids = model.tokenizer(text, return_tensors="pt")["input_ids"]
-        hidden = expected(kind, ids, "self_extend")[0]
-        wanted = {"mean": hidden.mean(0), "lasttoken": hidden[-1], "cls": hidden[0]}[pooling]
-        assert difference(vector, wanted) < 1e-4
+        assert difference(vector, expected("llama", ids, "self_extend")[0, -1]) < 1e-4
 
 
 # Short texts are sacred.
@@ -169,10 +151,12 @@ def short_vectors(kind, **settings):
 @pytest.mark.parametrize(
     ("kind", "method", "logn"),
     [
-        *[(ONE, method, False) for method in ("pi", "ntk")],
+        (ONE, "pi", False),
+        ("gemma3_text", "self_extend", True),
         *[
-            pytest.param(kind, "self_extend", True, marks=[] if kind in FEW else pytest.mark.slow)
+            pytest.param(kind, "self_extend", True, marks=pytest.mark.slow)
             for kind in KINDS
+            if kind != "gemma3_text"
         ],
     ],
 )
@@ -187,7 +171,7 @@ def test_short_texts_keep_their_vectors_alone_and_beside_long_ones(kind, method,
 
 @pytest.mark.parametrize(
     ("kind", "side", "method"),
-    [("llama", "left", "pcw"), ("llama", "right", "self_extend"), ("modernbert", "left", "ntk")],
+    [("llama", "left", "pcw"), ("modernbert", "left", "ntk")],
 )
 def test_the_padding_side_changes_no_vector(kind, side, method):
     settings = {"pooling": "lasttoken", "padding_side": side}
@@ -205,7 +189,7 @@ def test_the_padding_side_changes_no_vector(kind, side, method):
 
 @pytest.mark.parametrize(
     ("kind", "method"),
-    [(ONE, "pi"), ("modernbert", "self_extend"), ("llama", "ntk")],
+    [("modernbert", "self_extend"), ("llama", "ntk")],
 )
 def test_the_method_begins_with_the_first_token_behind_the_window(kind, method):
     model = extend(kind, method)
@@ -330,6 +314,12 @@ def e5_mistral(**changes):
 def test_e5_mistral_turns_with_a_base_of_100000_and_looks_all_the_way_back():
     original = e5_mistral()
     model = le.extend(original, "ntk", max_seq_length=32768, base_factor=10)
+    assert model[0].extension.original_max_seq_length == 4096
+    # Its limit is lifted in the extended copy only.
+    assert model[0].config.sliding_window is None
+    assert model[0].model.config.sliding_window is None
+    assert original[0].model.config.sliding_window == 4096
+    assert le.extend(original, "pcw")[0].config.sliding_window == 4096
     text = text_of(5003, model.tokenizer)
     ids = model.tokenizer(text, return_tensors="pt", verbose=False)["input_ids"]
     changed = e5_mistral(limit=32768, rope_theta=100000.0, sliding_window=None)
@@ -338,24 +328,6 @@ def test_e5_mistral_turns_with_a_base_of_100000_and_looks_all_the_way_back():
     with torch.inference_mode():
         whole = changed[0].model(input_ids=ids).last_hidden_state
     assert difference(read(model, ids), whole) < 1e-2
-
-
-def test_the_sliding_window_of_e5_mistral_is_lifted_in_the_extended_copy_only():
-    original = e5_mistral()
-    model = le.extend(original, "ntk", max_seq_length=32768, base_factor=10)
-    assert model[0].extension.original_max_seq_length == 4096
-    assert model[0].config.sliding_window is None
-    assert model[0].model.config.sliding_window is None
-    assert original[0].model.config.sliding_window == 4096
-    assert le.extend(original, "pcw")[0].config.sliding_window == 4096
-
-
-def test_short_texts_of_e5_mistral_keep_their_vectors():
-    original = e5_mistral()
-    model = le.extend(original, "ntk", max_seq_length=32768, base_factor=10)
-    short = texts_of(model, (4, 300, 4096))
-    vectors = model.encode([*short, text_of(4097, model.tokenizer)])[:3]
-    assert difference(vectors, one_by_one(original, short)) < 1e-6
 
 
 # Positions that are neither learned nor rotary.

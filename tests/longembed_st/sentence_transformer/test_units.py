@@ -128,6 +128,19 @@ def test_what_the_window_does_not_hold_has_units_too(folder, side, settings) -> 
         le.extend(model, **settings, on_overflow="error").encode_units([text], [[]])
 
 
+def test_a_long_pass_is_shared_out_into_windows_of_the_original_length(folder) -> None:
+    model = le.load(folder, "pi", max_seq_length=512)
+    text = " ".join(WORDS[number % len(WORDS)] for number in range(150))
+    (read, short) = read_units(model[0], [text, "ban bar"], [[], []], None)
+    assert short.ranges == [(0, 7)]
+    # Each word is a token: three windows of at most 64.
+    words = [len(text[start:end].split()) for start, end in read.ranges]
+    assert words == [50, 50, 50]
+    states = model.encode(text, output_value="token_embeddings")[1:-1]
+    for window, own in zip(read.windows, states.split(50), strict=True):
+        torch.testing.assert_close(window, own.mean(0), atol=1e-5, rtol=0)
+
+
 def test_a_unit_without_tokens_is_zero_and_a_text_may_have_no_unit(folder) -> None:
     model = le.load(folder, "pcw")
     text = "ban bar \u200b bast"
@@ -194,7 +207,8 @@ def test_units_of_other_poolings_are_means_of_token_states(small_model) -> None:
     np.testing.assert_allclose(result.document, model.encode_document(text), atol=1e-6)
 
 
-def test_a_slow_tokenizer_says_why_not(model, monkeypatch) -> None:
+def test_a_slow_tokenizer_says_why_not(folder, monkeypatch) -> None:
+    model = le.load(folder, "pcw")
     tokenize = type(model[0]).tokenize_texts
 
     def without_offsets(self, *arguments, **kwargs):

@@ -134,19 +134,6 @@ def test_an_autoencoder_gets_the_mean_of_the_windows(tmp_path):
     assert type(le.load(tmp_path / "saved")) is le.LongSparseEncoder
 
 
-def test_a_saved_model_comes_back(tmp_path):
-    model = le.load(inference_free("bert"), "pcw", overlap=8)
-    model.save_pretrained(str(tmp_path / "saved"))
-    again = le.load(tmp_path / "saved")
-    text = text_of(LONG, model.tokenizer)
-    torch.testing.assert_close(
-        again.encode_document([text]).to_dense(), model.encode_document([text]).to_dense()
-    )
-    assert again.long_transformer.extension == model.long_transformer.extension
-    assert le.fingerprint(again) == le.fingerprint(model)
-    assert "SparseEncoder" in (tmp_path / "saved" / "README.md").read_text()
-
-
 def test_the_overflow_policy_holds():
     text = text_of(LONG, SparseEncoder(str(splade("bert")), device="cpu").tokenizer)
     loud = le.load(splade("bert"), "pi", max_seq_length=2 * WINDOW)
@@ -167,24 +154,3 @@ def test_what_a_sparse_encoder_cannot_take_is_refused(tmp_path):
         le.load(splade("bert"), whitening=str(tmp_path))
     with pytest.raises(le.ModelError, match="no weights for the SparseAutoEncoder"):
         le.load(checkpoint("bert", "bare"), model_type="SparseEncoder")
-
-
-def test_not_finite_scores_end_in_an_error():
-    model = le.load(splade("bert"))
-    with torch.no_grad():
-        model.long_transformer.model.get_output_embeddings().bias[0] = float("nan")
-    with pytest.raises(le.ModelError, match="NaN"):
-        model.encode(["a"])
-
-
-@pytest.mark.slow
-def test_worker_processes_give_the_same(tmp_path):
-    model = le.load(splade("bert"), "pcw")
-    texts = [text_of(n, model.tokenizer) for n in (10, LONG, 40)]
-    expected = dense(model, texts)
-    pool = model.start_multi_process_pool(["cpu"])
-    try:
-        vectors = dense(model, texts, pool=pool)
-    finally:
-        model.stop_multi_process_pool(pool)
-    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=0)
