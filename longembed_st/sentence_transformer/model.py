@@ -27,7 +27,7 @@ from longembed_st.base.long_model import (
 from longembed_st.base.pooled import following_modules, linear_modules
 from longembed_st.base.reductions import mean_by_text
 from longembed_st.base.tokens import checked_texts
-from longembed_st.errors import ModelError
+from longembed_st.errors import InputError, ModelError
 from longembed_st.sentence_transformer.transformer import LongTransformer
 from longembed_st.sentence_transformer.units import PooledText, UnitVectors, read_units
 
@@ -162,9 +162,12 @@ class LongSentenceTransformer(LongModel, SentenceTransformer):
 
         Raises:
             ConfigError: If the tokenizer keeps no offsets.
-            InputError: If a text is not a valid string, or too long under the policy "error".
+            InputError: If a text is not a valid string, or too long under the policy "error", or if
+                there are not as many ranges as texts.
             ModelError: If a vector is not finite.
         """
+        if not isinstance(texts, str) and len(ranges) != len(texts):
+            raise InputError(f"{len(texts)} texts need ranges of {len(texts)}, not {len(ranges)}")
         if prompt is None:
             prompt = self.prompt_of(role)
         self.eval()

@@ -206,6 +206,29 @@ def test_the_released_checkpoint_gets_its_window_prompts_and_normalization(tmp_p
 # What is refused.
 
 
+def test_settings_that_the_file_leaves_out_are_those_of_e5rope(tmp_path):
+    folder = write_checkpoint(tmp_path / "model", layer_norm_eps=1e-12, rope_theta=10_000)
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("layer_norm_eps", "type_vocab_size", "pad_token_id", "rope_theta", "hidden_act"):
+        config.pop(name, None)
+    (folder / "config.json").write_text(json.dumps(config))
+    model = le.load(str(folder), "pcw")
+    assert model[0].config.layer_norm_eps == 1e-12
+    text = text_of(30, model.tokenizer)
+    wanted = reference_vector(text, model.tokenizer, rope_theta=10_000)
+    assert difference(model.encode(text), wanted) < 1e-5
+
+
+def test_it_is_saved_as_a_native_model(tmp_path, folder):
+    model = le.load(str(folder), max_seq_length=256)
+    model.save_pretrained(str(tmp_path / "saved"))
+    texts = [*texts_of(model), text_of(200, model.tokenizer)]
+    saved = json.loads((tmp_path / "saved" / "config.json").read_text())
+    assert saved["model_type"] == "jina_embeddings_v3"
+    vectors = le.load(tmp_path / "saved").encode(texts)
+    assert difference(vectors, model.encode(texts)) < 1e-6
+
+
 def test_what_no_native_class_computes_is_refused(tmp_path):
     folder = write_checkpoint(tmp_path / "model")
     for changes in ({"rotary_value": True}, {"rotary_value": False, "embedding_size": 16}):

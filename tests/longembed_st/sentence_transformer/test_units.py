@@ -207,6 +207,11 @@ def test_units_of_other_poolings_are_means_of_token_states(small_model) -> None:
     np.testing.assert_allclose(result.document, model.encode_document(text), atol=1e-6)
 
 
+def test_each_text_needs_its_ranges(model) -> None:
+    with pytest.raises(le.InputError, match="2 texts need ranges of 2, not 1"):
+        model.encode_units(["one", "two"], [[(0, 3)]])
+
+
 def test_a_slow_tokenizer_says_why_not(folder, monkeypatch) -> None:
     model = le.load(folder, "pcw")
     tokenize = type(model[0]).tokenize_texts

@@ -154,3 +154,24 @@ def test_what_a_sparse_encoder_cannot_take_is_refused(tmp_path):
         le.load(splade("bert"), whitening=str(tmp_path))
     with pytest.raises(le.ModelError, match="no weights for the SparseAutoEncoder"):
         le.load(checkpoint("bert", "bare"), model_type="SparseEncoder")
+
+
+def test_not_finite_scores_end_in_an_error():
+    model = le.load(splade("bert"))
+    with torch.no_grad():
+        model.long_transformer.model.get_output_embeddings().bias[0] = float("nan")
+    with pytest.raises(le.ModelError, match="NaN"):
+        model.encode(["a"])
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same(tmp_path):
+    model = le.load(splade("bert"), "pcw")
+    texts = [text_of(n, model.tokenizer) for n in (10, LONG, 40)]
+    expected = dense(model, texts)
+    pool = model.start_multi_process_pool(["cpu"])
+    try:
+        vectors = dense(model, texts, pool=pool)
+    finally:
+        model.stop_multi_process_pool(pool)
+    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=0)
