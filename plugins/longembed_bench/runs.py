@@ -11,6 +11,7 @@ from longembed_index.search.ranking import WEIGHT
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
+from longembed_st.loading.local_models import display_name
 
 CHUNKS = "chunks"
 """A baseline: the unextended model on chunks of its window. The best chunk of a document counts."""
@@ -43,7 +44,7 @@ class ModelSource:
         """Read `MODEL` or `NAME=MODEL`; raise `ConfigError` if one side is empty."""
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
-            return cls(Path(text).resolve().name if Path(text).is_dir() else text, text)
+            return cls(display_name(text), text)
         if not (name and path):
             raise ConfigError(f"model {text!r}: write MODEL or NAME=MODEL")
         return cls(name, path)

@@ -62,13 +62,7 @@ class Limits:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Handle a request.
-
-        Args:
-            scope: The request's scope.
-            receive: Returns its body.
-            send: Takes the response.
-        """
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
