@@ -113,17 +113,14 @@ def test_the_fields_tell_what_auto_and_the_defaults_came_to(bert) -> None:
     assert embeddings.original_max_seq_length == 64
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
+def test_wrong_settings_are_refused_by_name(bert) -> None:
+    for settings, message in (
         ({"metod": "pcw"}, "metod='pcw': Extra inputs are not permitted"),
         ({"method": "gp", "window_size": 32}, "window_size=32"),
         ({"model_kwargs": {"method": "gp"}}, "model_kwargs.*'method'"),
-    ],
-)
-def test_wrong_settings_are_refused_by_name(bert, settings, message) -> None:
-    with pytest.raises(le.ConfigError, match=message):
-        LongEmbedEmbeddings(model=bert, **settings)
+    ):
+        with pytest.raises(le.ConfigError, match=message):
+            LongEmbedEmbeddings(model=bert, **settings)
 
 
 def test_a_setting_cannot_be_changed_without_loading(bert) -> None:

@@ -59,10 +59,11 @@ def test_a_passage_answers_with_a_call_of_few_words(store) -> None:
     (passage,) = retriever.invoke(QUESTIONS[topic])
     assert model.answer(QUESTIONS[topic], passage.page_content) == ANSWERS[topic]
     assert (model.calls, model.words < 300) == (1, True)
-    start, end = passage.metadata["sentence"]
     whole = Path(passage.metadata["source"]).read_text()
     assert whole[passage.metadata["start"] : passage.metadata["end"]] == passage.page_content
-    assert ANSWERS[topic] in whole[start:end]
+    assert ANSWERS[topic] in passage.metadata["sentence"]
+    assert passage.metadata["sentence"] in passage.page_content
+    assert passage.metadata["is_answer"] is True
 
 
 def test_a_context_is_one_document_for_a_prompt(store) -> None:

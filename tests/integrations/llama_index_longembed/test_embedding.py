@@ -67,9 +67,10 @@ def test_encode_kwargs_reach_the_model(bert) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_the_ingestion_cache_key_changes_with_every_setting(bert) -> None:
+    usual = {"model_name": bert, "method": "pcw"}
+    changes = [
+        {},
         {"method": "gp"},
         {"max_seq_length": 256},
         {"original_max_seq_length": 32},
@@ -81,14 +82,11 @@ def test_encode_kwargs_reach_the_model(bert) -> None:
         {"encode_kwargs": {"normalize_embeddings": True}},
         {"model_kwargs": {"truncate_dim": 8}},
         {"model_kwargs": {"prompts": {"document": "title "}}},
-    ],
-)
-def test_the_ingestion_cache_key_changes_with_every_setting(bert, change) -> None:
-    usual = LongEmbedEmbedding(model_name=bert, method="pcw")
-    other = LongEmbedEmbedding(**{"model_name": bert, "method": "pcw", **change})
-    again = LongEmbedEmbedding(model_name=bert, method="pcw")
-    assert get_transformation_hash(NODES, usual) == get_transformation_hash(NODES, again)
-    assert get_transformation_hash(NODES, usual) != get_transformation_hash(NODES, other)
+    ]
+    models = [LongEmbedEmbedding(**{**usual, **change}) for change in changes]
+    keys = [get_transformation_hash(NODES, model) for model in models]
+    assert len(set(keys)) == len(changes)
+    assert get_transformation_hash(NODES, LongEmbedEmbedding(**usual)) == keys[0]
 
 
 def test_the_ingestion_cache_key_changes_with_the_weights(bert, tmp_path) -> None:

@@ -98,7 +98,7 @@ def test_lines_of_json(tmp_path) -> None:
         ({"id": "a"}, "has 'id'"),
         ({"id": "a", "text": 5}, "the text of a document is a str, not a int: 5"),
         ({"id": "a", "text": "t", "metadata": "{}"}, "the metadata .* is a Mapping, not a str"),
-        ("text", "not a str: 'text'"),
+        ("text", "longembed_index.Document, or a mapping .* not a builtins.str: 'text'"),
     ],
 )
 def test_what_is_not_a_document_is_refused(value, reason) -> None:
