@@ -77,9 +77,6 @@ class MethodChoice:
         `whiten=FILE` uses one that was fitted before. `hybrid` is true or a weight. All other
         options are keyword arguments of `longembed_st.load`.
 
-        Args:
-            text: The value of `--method`.
-
         Raises:
             ConfigError: If it is malformed, or a value is out of range.
         """
@@ -138,11 +135,6 @@ def label_of(model: str, method: str) -> str:
 def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
     """Return a run for every model with every method, and the baselines.
 
-    Args:
-        models: What the user typed, `MODEL` or `NAME=MODEL`.
-        methods: What the user typed, `pcw:window_size=256`; may include `chunks` and `bm25`.
-        baselines: Whether to add chunks for each model, and BM25.
-
     Raises:
         ConfigError: If one is malformed, or two models have the same name.
     """
@@ -165,22 +157,14 @@ def run_settings(
 ) -> ModelSettings:
     """Return the settings of a run that change vectors.
 
-    Args:
-        source: The model.
-        method: The method; chunks are read by the unextended model.
-        computing: `dtype` and `backend`, unless the method states others.
+    What the method states goes before `computing`.
     """
     model = ModelSettings(model_name=source.path, method=method.settings.method)
     return method.settings.with_defaults(computing.with_defaults(model))
 
 
 def loading_settings(settings: ModelSettings, device: str | None) -> ModelSettings:
-    """Return settings to load a model that cuts texts beyond its window; the tables show it.
-
-    Args:
-        settings: From `run_settings`.
-        device: The device to compute on; None for the best available one.
-    """
+    """Return settings to load a model that cuts texts beyond its window; the tables show it."""
     return settings.with_defaults(
         ModelSettings(method=settings.method, on_overflow="truncate", device=device)
     )

@@ -49,12 +49,7 @@ class Actors:
 
 
 def actors_for(cpus: int, gpus: int, count: int | None = None) -> Actors:
-    """Return one actor for each GPU or, without GPUs, one for each group of cores.
-
-    Args:
-        cpus: The cores of all machines.
-        gpus: The GPUs of all machines.
-        count: How many actors are wanted; None for the usual number.
+    """Return one actor for each GPU or group of cores, or as many actors as are wanted.
 
     Raises:
         ConfigError: If there are fewer cores than actors.

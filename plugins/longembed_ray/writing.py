@@ -174,9 +174,6 @@ def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:
 def keys_in_parquet(folder: str) -> list[str]:
     """Return the keys (`version_key`) of the documents in a folder of Parquet files.
 
-    Args:
-        folder: The folder, or its URL.
-
     Raises:
         StoreError: If it cannot be read.
     """

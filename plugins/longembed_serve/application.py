@@ -97,14 +97,7 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
 
 
 def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) -> uvicorn.Config:
-    """Return the configuration of uvicorn.
-
-    Args:
-        app: The application.
-        host: The address to listen at.
-        port: The port to listen at; 0 for any free port.
-        grace: How long requests may go on when the server is to stop, in seconds.
-    """
+    """Return the configuration of uvicorn."""
     return uvicorn.Config(
         app,
         host=host,

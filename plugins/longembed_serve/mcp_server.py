@@ -89,12 +89,7 @@ OnCall = Callable[[str], None]
 
 
 def mcp_server(index: Index, on_call: OnCall | None = None) -> Server[Any]:
-    """Return a server of the protocol whose tools read an index.
-
-    Args:
-        index: The index; the caller closes it.
-        on_call: Called with the name of each tool that is called.
-    """
+    """Return a server of the protocol whose tools read an index."""
 
     async def list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[_described(name, tool) for name, tool in _TOOLS.items()])
@@ -118,11 +113,7 @@ def mcp_server(index: Index, on_call: OnCall | None = None) -> Server[Any]:
 
 
 async def serve_stdio(index: Index) -> None:
-    """Serve one client over standard input and output, until the input ends.
-
-    Args:
-        index: The index that the tools read.
-    """
+    """Serve one client over standard input and output, until the input ends."""
     server = mcp_server(index)
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())

@@ -48,10 +48,6 @@ AnyResult = TypeVar("AnyResult", bound=Result)
 def search(index: Index, arguments: SearchArguments) -> SearchResult:
     """Return the documents that answer a question, best first, each with its best passages.
 
-    Args:
-        index: The index.
-        arguments: The question and the budget.
-
     Raises:
         ConfigError: If an argument cannot be used, or the budget is too small for the best hit.
         ModelError: If the model is needed and cannot be loaded.
@@ -89,10 +85,6 @@ def search(index: Index, arguments: SearchArguments) -> SearchResult:
 def get_context(index: Index, arguments: ContextArguments) -> ContextResult:
     """Return the passages of all documents that answer a question, as one text.
 
-    Args:
-        index: The index.
-        arguments: The question and the budget.
-
     Raises:
         ConfigError: If an argument cannot be used, or the budget is too small for any passage.
         ModelError: If the model is needed and cannot be loaded.
@@ -118,10 +110,6 @@ def get_context(index: Index, arguments: ContextArguments) -> ContextResult:
 
 def get_document(index: Index, arguments: DocumentArguments) -> DocumentResult:
     """Return a document, or a range of its pages or of its characters, as far as it fits.
-
-    Args:
-        index: The index.
-        arguments: The document, the range and the budget.
 
     Raises:
         ConfigError: If there is no such document or range, or the budget is too small.
@@ -168,10 +156,6 @@ def get_document(index: Index, arguments: DocumentArguments) -> DocumentResult:
 def list_documents(index: Index, arguments: ListArguments) -> ListResult:
     """Return the documents that meet a filter, sorted by source, as many as fit.
 
-    Args:
-        index: The index.
-        arguments: The filter, where to go on, and the budget.
-
     Raises:
         ConfigError: If the filter cannot be used, or the budget is too small for one document.
         StoreError: If the store cannot be read.
@@ -192,11 +176,7 @@ def list_documents(index: Index, arguments: ListArguments) -> ListResult:
 
 
 def words_of(result: Result) -> int:
-    """Return the number of words of a result, as it is sent.
-
-    Args:
-        result: The result.
-    """
+    """Return the number of words of a result, as it is sent."""
     return _json_words(result.plain())
 
 

@@ -39,11 +39,7 @@ def log_to(stream: TextIO) -> None:
 
 
 class Metrics:
-    """The numbers of a server.
-
-    Args:
-        service: The service whose work is counted.
-    """
+    """The numbers of a server."""
 
     def __init__(self, service: Service) -> None:
         self._registry = registry = CollectorRegistry()

@@ -242,11 +242,7 @@ class Service:
         return any(queue.is_working for queue in self._queues)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Cancel what waits, and release files, connections and the model.
-
-        Args:
-            seconds: How long to wait for what has begun.
-        """
+        """Cancel what waits, give what has begun some seconds, and release the index."""
         for queue in self._queues:
             queue.close(seconds)
         self.index.close()
@@ -269,9 +265,6 @@ def _text_of(document: str | dict[str, Any]) -> str:
 
 def texts_of(texts: str | Sequence[Any]) -> list[str]:
     """Return the texts of a request.
-
-    Args:
-        texts: One, or several.
 
     Raises:
         ConfigError: If they are tokens of another model's tokenizer.

@@ -99,11 +99,7 @@ def _repeat_key(sentence: str) -> str | None:
 
 
 def sections(sentences: Sentences, budget: int) -> list[Sentences]:
-    """Cut a document into sections of whole sentences.
-
-    Args:
-        sentences: The document.
-        budget: Most tokens of a section.
+    """Cut a document into sections of whole sentences, of at most `budget` tokens.
 
     Returns:
         The sections, in order; a sentence beyond the budget stands alone.
@@ -119,12 +115,7 @@ def sections(sentences: Sentences, budget: int) -> list[Sentences]:
 
 
 def take_passages(section: Sentences, count: int, random: Random) -> list[Example]:
-    """Take passages out of a section; the rest of it is the document of each.
-
-    Args:
-        section: The section.
-        count: How many passages to take; fewer are taken if there is no room.
-        random: Chooses the passages.
+    """Take up to `count` passages out of a section; the rest of it is the document of each.
 
     Returns:
         One example for each passage, all with the same document; none if too little is left.
@@ -157,15 +148,7 @@ def training_examples(
     seed: int,
     seen: set[str],
 ) -> list[Example]:
-    """Draw one passage from each section that is as long as a training text.
-
-    Args:
-        document: The document.
-        tokenizer: The model's own.
-        budget: Tokens of a section.
-        seed: Chooses the passages, together with the document's name.
-        seen: Sentences of earlier documents, which are left out; this one's are added.
-    """
+    """Draw one passage from each section that is as long as a training text."""
     random = Random(f"{seed} {document.name}")
     kept = without_repeats(tokenize_sentences(document.text, tokenizer), seen)
     if not len(kept):
@@ -184,15 +167,7 @@ def held_out_examples(
     extended: int,
     seed: int,
 ) -> list[Example]:
-    """Draw passages from a held-out document, in sections of the extended window.
-
-    Args:
-        document: The document.
-        tokenizer: The model's own.
-        original: The original window; shorter sections would prove nothing.
-        extended: The extended window.
-        seed: Chooses the passages, together with the document's name.
-    """
+    """Draw passages from a held-out document, in sections of the extended window."""
     random = Random(f"{seed} {document.name}")
     examples = []
     for section in sections(tokenize_sentences(document.text, tokenizer), extended):

@@ -53,11 +53,7 @@ class HeldOut:
         )
 
     def score(self, model: SentenceTransformer) -> Scores:
-        """Return the scores of a model.
-
-        Args:
-            model: Any model; documents beyond its window are cut without a warning.
-        """
+        """Return the scores of a model; documents beyond its window are cut without a warning."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TextNotReadWarning)
             scores = self._evaluator(model)
@@ -65,12 +61,7 @@ class HeldOut:
 
 
 class TunedEvaluator(BaseEvaluator):
-    """Score a model in training, read as it will be once it is finished.
-
-    Args:
-        held_out: The held-out pairs.
-        layout: Where the original rows of the table stand.
-    """
+    """Score a model in training, read as it will be once it is finished."""
 
     def __init__(self, held_out: HeldOut, layout: Layout) -> None:
         super().__init__()

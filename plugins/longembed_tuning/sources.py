@@ -74,13 +74,7 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
 
 def documents_of(rows: Sequence[Example | Document], most: int, seed: int) -> list[str]:
-    """Return the texts of documents, each once, or of a sample of them; labels are not used.
-
-    Args:
-        rows: From `read_source`.
-        most: The most texts.
-        seed: The seed of the sample.
-    """
+    """Return the texts of at most `most` documents, drawn at random, without their labels."""
     texts = list(dict.fromkeys(r.document if isinstance(r, Example) else r.text for r in rows))
     return texts if len(texts) <= most else random.Random(seed).sample(texts, most)
 

@@ -109,12 +109,6 @@ def training_arguments(
 ) -> SentenceTransformerTrainingArguments:
     """Return the settings as arguments of the trainer.
 
-    Args:
-        model: The model, for its device.
-        settings: The settings of the run.
-        folder: Where checkpoints go.
-        validates: Whether there is something to validate on.
-
     Raises:
         ConfigError: If the batch size is not a multiple of the number of devices.
     """
@@ -170,11 +164,7 @@ def contrastive_loss(
 
 
 def as_dataset(examples: Sequence[Example]) -> Dataset:
-    """Return training pairs in the columns that the loss expects.
-
-    Args:
-        examples: The pairs, all with the same number of negatives.
-    """
+    """Return training pairs in the columns that the loss expects."""
     columns = {
         QUERY: [example.query for example in examples],
         "document": [example.document for example in examples],
@@ -185,15 +175,7 @@ def as_dataset(examples: Sequence[Example]) -> Dataset:
 
 
 def prompts_by_column(model: SentenceTransformer, columns: Sequence[str]) -> dict[str, str]:
-    """Return the model's prompts for the columns of the training data.
-
-    Args:
-        model: The model.
-        columns: The columns; all but the queries are documents.
-
-    Returns:
-        Column to prompt, without columns that have none.
-    """
+    """Return the model's prompt for each column of the training data, where it has one."""
     names = {column: "query" if column == QUERY else "document" for column in columns}
     prompts = {column: model.prompts.get(name) for column, name in names.items()}
     return {column: prompt for column, prompt in prompts.items() if prompt}

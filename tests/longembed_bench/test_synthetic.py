@@ -8,11 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from longembed_bench.data import RetrievalData
 from longembed_bench.synthetic import (
     FACTS,
     FIRST_NAMES,
@@ -28,8 +28,8 @@ HAYSTACK = "".join(f"Sentence {n} tells of nothing at all. " for n in range(400)
 FILLER = {"The grass is green.", "The sky is blue.", "The sun is yellow.", "Here we go."}
 
 
-@pytest.mark.parametrize("length", [64, 1024])
-def test_passkey_documents(length) -> None:
+def test_passkey_documents() -> None:
+    length = 64
     data = passkey_data(length)
     assert len(data.documents) == 100
     assert len(data.queries) == 50
@@ -94,13 +94,6 @@ def test_facts_and_names_are_many_and_different() -> None:
     assert len(set(LAST_NAMES)) == len(LAST_NAMES)
 
 
-def test_form_of_the_bytes() -> None:
-    data = RetrievalData({"d": "ä"}, {"q": "w"}, {"q": {"d": 1}}, {"d": 0.25})
-    assert data.to_bytes() == (
-        b'["document", "d", "\\u00e4", 0.25]\n["query", "q", "w"]\n["grade", "q", "d", 1]\n'
-    )
-
-
 PINNED = {
     # sha256 of the lines of `RetrievalData.to_bytes`, as this code wrote them when it was released.
     # Published scores rest on them: a change here means that they cannot be compared any more.
@@ -131,26 +124,24 @@ def test_same_seed_same_bytes() -> None:
     assert json.loads(passkey.to_bytes().splitlines()[0])[:2] == ["document", "passkey-000"]
 
 
-def find_python(version: str) -> str | None:
-    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
-    for candidate in (shutil.which(f"python{version}"), *map(str, installed)):
-        # Version managers put commands on the path that only say that there is no such version.
-        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
-            return candidate
-    return None
+def find_pythons() -> Iterator[str]:
+    for version in ("3.10", "3.11", "3.12", "3.13"):
+        installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+        for python in filter(None, (shutil.which(f"python{version}"), *map(str, installed))):
+            # Version managers put commands on the path that only say that there is no such version.
+            if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+                yield python
+                break
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
-def test_same_bytes_in_every_python(version) -> None:
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"there is no python{version} on this machine")
-    done = subprocess.run(
-        [python, "-S", "-c", PRINT_HASHES, str(ROOT / "plugins"), HAYSTACK],
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.split() == [PINNED["passkey"], PINNED["needle"]], done.stderr
+def test_same_bytes_in_every_python() -> None:
+    for python in [sys.executable, *find_pythons()]:
+        done = subprocess.run(
+            [python, "-S", "-c", PRINT_HASHES, str(ROOT / "plugins"), HAYSTACK],
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.split() == [PINNED["passkey"], PINNED["needle"]], done.stderr
 
 
 def test_settings_out_of_range() -> None:
