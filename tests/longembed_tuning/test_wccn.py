@@ -127,19 +127,15 @@ def test_fewer_dimensions_are_the_first_of_all() -> None:
     assert (np.diff(ratios) <= 1e-9).all()
 
 
-@pytest.mark.parametrize(
-    ("documents", "reason"),
-    [
+def test_documents_that_cannot_be_fitted_on_are_refused() -> None:
+    for documents, reason in (
         (corpus(7, LEAST_DOCUMENTS - 1), "only 19 of 19 documents have two windows"),
         ([windows[:1] for windows in corpus(8)], "only 0 of 30 documents"),
         ([np.tile(windows[:1], (3, 1)) for windows in corpus(9)], "nothing to shrink"),
         ([corpus(10)[0]] * 30, "all documents are alike"),
-    ],
-    ids=["few", "short", "alike inside", "alike"],
-)
-def test_documents_that_cannot_be_fitted_on_are_refused(documents, reason) -> None:
-    with pytest.raises(InputError, match=reason):
-        fit_map(scatter_of(documents))
+    ):
+        with pytest.raises(InputError, match=reason):
+            fit_map(scatter_of(documents))
 
 
 def test_vectors_without_a_direction_are_refused() -> None:
@@ -167,10 +163,3 @@ def test_settings_out_of_range_are_refused() -> None:
         for value in values:
             with pytest.raises(ConfigError, match=name):
                 fit_map(scatter_of(corpus(12)), **{name: value})
-
-
-def test_ten_thousand_documents_are_fitted_in_seconds_of_little_memory() -> None:
-    """Shown by what is kept: three tables of the width, whatever the number of documents."""
-    scatter = scatter_of(corpus(13, 300))
-    kept = [value for value in vars(scatter).values() if isinstance(value, np.ndarray)]
-    assert sum(value.size for value in kept) == 2 * WIDTH**2 + WIDTH
