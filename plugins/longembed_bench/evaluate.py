@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePath
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,9 +99,9 @@ class Line:
     """What one way to search reaches.
 
     Attributes:
-        first: For each question, whether the first document is the right one; None if no question
+        first: The share of the questions whose first document is the right one; None if no question
             names a document.
-        found: The same among the first five.
+        found: The share of those with the right one among the first five.
         answered: For each budget and question, whether the answer is handed over.
         milliseconds: The median time of a question.
     """
@@ -178,22 +178,21 @@ def unanswerable(index: Index, questions: Iterable[Question]) -> list[str]:
     return [f"{question.text!r}: {reason}" for question, reason in missing.items()]
 
 
+Found = tuple[list[Document], Callable[[int], list[Part]]]
+"""The best documents for a question, and the parts that fill a budget of words."""
+
+
 def ask(index: Index, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:
     """Return what an index reaches."""
-    documents = _reader(index)
-    rows, seconds = [], []
-    for question in questions:
-        begin = time.perf_counter()
-        best = [hit.document for hit in index.search(question.text, FOUND)]
-        seconds.append(time.perf_counter() - begin)
-        contexts = {}
-        for budget in BUDGETS:
-            cited = index.context(question.text, budget).citations
-            parts = [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
-            contexts[budget] = question.is_answered(parts, documents)
-        rows.append((question, best, contexts))
-        on_question()
-    return _line(rows, seconds)
+
+    def search(question: str) -> Found:
+        def within(budget: int) -> list[Part]:
+            cited = index.context(question, budget).citations
+            return [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
+
+        return [hit.document for hit in index.search(question, FOUND)], within
+
+    return _measure(search, questions, _reader(index), on_question)
 
 
 class Chunks:
@@ -220,21 +219,15 @@ class Chunks:
     def ask(self, questions: Sequence[Question]) -> Line:
         """Return what the chunks reach."""
         documents = _reader(self._index)
-        rows, seconds = [], []
-        for question in questions:
-            begin = time.perf_counter()
-            vector = self._embed([question.text], "query")[0]
+
+        def search(question: str) -> Found:
+            vector = self._embed([question], "query")[0]
             order = np.argsort(-(self._vectors @ vector), kind="stable").tolist()
-            seconds.append(time.perf_counter() - begin)
-            ids = list(dict.fromkeys(self._parts[row].document_id for row in order))[:FOUND]
-            contexts = {
-                budget: question.is_answered(
-                    cut((self._parts[row] for row in order), documents, budget), documents
-                )
-                for budget in BUDGETS
-            }
-            rows.append((question, [documents(key) for key in ids], contexts))
-        return _line(rows, seconds)
+            parts = [self._parts[row] for row in order]
+            ids = list(dict.fromkeys(part.document_id for part in parts))[:FOUND]
+            return [documents(key) for key in ids], partial(cut, parts, documents)
+
+        return _measure(search, questions, documents, lambda: None)
 
 
 def split(text: str) -> Iterator[tuple[int, int]]:
@@ -295,18 +288,26 @@ def _reader(index: Index) -> Callable[[str], Document]:
     return cache(lambda document_id: index.get(document_id) or Document(document_id, ""))
 
 
-def _line(
-    rows: Sequence[tuple[Question, list[Document], dict[int, bool]]], seconds: Sequence[float]
+def _measure(
+    search: Callable[[str], Found],
+    questions: Sequence[Question],
+    documents: Callable[[str], Document],
+    on_question: Callable[[], None],
 ) -> Line:
-    ranks = [
-        next((rank for rank, each in enumerate(best) if question.is_about(each)), FOUND)
-        for question, best, _ in rows
-        if question.document is not None
-    ]
+    ranks, answered, seconds = [], [], []
+    for question in questions:
+        begin = time.perf_counter()
+        best, within = search(question.text)
+        seconds.append(time.perf_counter() - begin)
+        answered.append([question.is_answered(within(budget), documents) for budget in BUDGETS])
+        if question.document is not None:
+            places = (rank for rank, document in enumerate(best) if question.is_about(document))
+            ranks.append(next(places, FOUND))
+        on_question()
     return Line(
         float(np.mean([rank == 0 for rank in ranks])) if ranks else None,
         float(np.mean([rank < FOUND for rank in ranks])) if ranks else None,
-        {budget: np.array([contexts[budget] for *_, contexts in rows]) for budget in BUDGETS},
+        dict(zip(BUDGETS, np.array(answered).T, strict=True)),
         1_000 * median(seconds),
     )
 

@@ -71,10 +71,6 @@ class TunedEvaluator(BaseEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Score the model as it is now.
-
-        Returns:
-            nDCG@10 and accuracy@1 by name.
-        """
+        """Return nDCG@10 and accuracy@1 of the model as it is now."""
         scores = self._held_out.score(tuned_model(model, self._layout))
         return {SCORE: scores.ndcg, "accuracy@1": scores.accuracy}

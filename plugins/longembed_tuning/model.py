@@ -100,10 +100,9 @@ def tunable_table(model: SentenceTransformer) -> TunableTable:
 
 
 def tuned_model(model: SentenceTransformer, layout: Layout) -> le.LongSentenceTransformer:
-    """Return a copy of the model as it is now, reading by the rule of tuned checkpoints.
+    """Return the model as it is now, reading by the rule of tuned checkpoints.
 
-    Returns:
-        A model that shares all weights but the table.
+    It shares all weights but the table.
     """
     plain = copy_sharing_weights(model)
     transformer = cast(Transformer, plain[0])

@@ -90,6 +90,7 @@ def train(
         device_index=arguments.process_index,
         batches=_steps_of(checkpoint) if checkpoint else 0,
     )
+    early_stop = [EarlyStoppingCallback(settings.patience)] if held_out else []
     trainer = trainer_with_checkpoints(_save_added_rows, _load_added_rows)(
         model=model,
         args=arguments,
@@ -97,7 +98,7 @@ def train(
         loss=contrastive_loss(model, settings, arguments),
         evaluator=TunedEvaluator(held_out, layout) if held_out else None,
         data_collator=collator,
-        callbacks=[*callbacks, *_early_stop(settings, held_out)],
+        callbacks=[*callbacks, *early_stop],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -203,7 +204,3 @@ def _is_complete(checkpoint: Path) -> bool:
 def _steps_of(checkpoint: Path) -> int:
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"])
-
-
-def _early_stop(settings: TuningSettings, held_out: HeldOut | None) -> list[TrainerCallback]:
-    return [EarlyStoppingCallback(settings.patience)] if held_out else []
