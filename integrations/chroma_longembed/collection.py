@@ -139,10 +139,7 @@ def stage_collection(
 
 def stamp(provenance: Provenance) -> dict[str, str]:
     """Return the metadata that tell how a collection's vectors are made."""
-    return {
-        FINGERPRINT: str(provenance.fingerprint),
-        SETTINGS: provenance.portable().to_json(),
-    }
+    return {FINGERPRINT: str(provenance.fingerprint), SETTINGS: provenance.portable().to_json()}
 
 
 def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:

@@ -11,12 +11,7 @@ from lancedb_longembed.collections import OLD_COLUMN, TABLE
 from lancedb_longembed.records import vector_column
 from lancedb_longembed.tables import KEY, Database, Rows
 from longembed_index.document import Record
-from longembed_index.maintain.convert import (
-    OF_ANOTHER_PROGRAM,
-    is_ours,
-    old_ranking,
-    old_record,
-)
+from longembed_index.maintain.convert import OF_ANOTHER_PROGRAM, is_ours, old_ranking, old_record
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance

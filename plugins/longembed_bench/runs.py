@@ -151,9 +151,7 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
 
 
 def run_settings(
-    source: ModelSource,
-    method: MethodChoice,
-    computing: ModelSettings = FLOAT32,
+    source: ModelSource, method: MethodChoice, computing: ModelSettings = FLOAT32
 ) -> ModelSettings:
     """Return the settings of a run that change vectors.
 

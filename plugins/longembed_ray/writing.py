@@ -34,12 +34,7 @@ COMMIT_CHARACTERS = 1_000_000
 """What is written to a store together, and lost if the run is killed before that."""
 PROVENANCE_FILE = "longembed.json"
 """Says how the vectors in a folder of Parquet files are made."""
-_ARRAYS = {
-    columns.VECTOR,
-    columns.UNIT_RANGES,
-    columns.UNIT_COUNTS,
-    columns.UNIT_VECTORS,
-}
+_ARRAYS = {columns.VECTOR, columns.UNIT_RANGES, columns.UNIT_COUNTS, columns.UNIT_VECTORS}
 
 
 def write_to_store(

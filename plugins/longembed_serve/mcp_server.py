@@ -64,10 +64,7 @@ _TOOLS: Mapping[str, _Tool] = {
         mcp_tools.get_context,
     ),
     "search": _Tool(
-        "Search documents",
-        mcp_schemas.SearchArguments,
-        mcp_schemas.SearchResult,
-        mcp_tools.search,
+        "Search documents", mcp_schemas.SearchArguments, mcp_schemas.SearchResult, mcp_tools.search
     ),
     "get_document": _Tool(
         "Read a document",
@@ -155,10 +152,7 @@ def _described(name: str, tool: _Tool) -> Tool:
         input_schema=tool.arguments.model_json_schema(),
         output_schema=tool.result.model_json_schema(mode="serialization"),
         annotations=ToolAnnotations(
-            read_only_hint=True,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=False,
+            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
 

@@ -48,10 +48,7 @@ AnyResult = TypeVar("AnyResult", bound=Result)
 def search(index: Index, arguments: SearchArguments) -> SearchResult:
     """Return the documents that answer a question, best first, each with its best passages."""
     hits = index.search(
-        arguments.query,
-        arguments.k,
-        passages=arguments.passages,
-        where=arguments.where or None,
+        arguments.query, arguments.k, passages=arguments.passages, where=arguments.where or None
     )
     documents = [_found(hit) for hit in hits]
     # Each passage is one step of the budget, and so is a document without passages.

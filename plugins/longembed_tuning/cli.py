@@ -81,8 +81,7 @@ def tune(
     ],
     max_seq_length: Annotated[int, typer.Option(help="Extended window in tokens.")],
     out: Annotated[
-        Path,
-        typer.Option(parser=path_argument, metavar="DIR", help="Folder of the tuned model."),
+        Path, typer.Option(parser=path_argument, metavar="DIR", help="Folder of the tuned model.")
     ],
     *,
     recipe: dict[str, Any],
@@ -164,8 +163,7 @@ def whiten(
     *,
     settings: ModelSettings,
     dimensions: Annotated[
-        int | None,
-        typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
+        int | None, typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all")
     ] = None,
     ridge: Annotated[
         float | None, typer.Option(help="Strength of the regularisation.", show_default="0.2")
@@ -199,9 +197,7 @@ def whiten(
     force: Annotated[
         bool,
         typer.Option(
-            "--force",
-            help="Write the model even if nothing is gained.",
-            rich_help_panel=ADVANCED,
+            "--force", help="Write the model even if nothing is gained.", rich_help_panel=ADVANCED
         ),
     ] = False,
     seed: Annotated[

@@ -137,11 +137,7 @@ def _passage_at(texts: Sequence[str], start: int) -> list[int]:
 
 
 def training_examples(
-    document: Document,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: int,
-    seed: int,
-    seen: set[str],
+    document: Document, tokenizer: PreTrainedTokenizerBase, budget: int, seed: int, seen: set[str]
 ) -> list[Example]:
     """Draw one passage from each section that is as long as a training text."""
     random = Random(f"{seed} {document.name}")

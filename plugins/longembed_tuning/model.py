@@ -72,10 +72,7 @@ def trainable_model(
 ) -> SentenceTransformer:
     """Return a stock model with the longer table, of which only the added rows can learn."""
     extended = le.extend(
-        base,
-        method,
-        original_max_seq_length=layout.original,
-        max_seq_length=layout.extended,
+        base, method, original_max_seq_length=layout.original, max_seq_length=layout.extended
     )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Short texts do change in the baked model; in the tuned one they do not.
