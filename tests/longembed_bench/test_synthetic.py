@@ -13,14 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from longembed_bench.synthetic import (
-    FACTS,
-    FIRST_NAMES,
-    LAST_NAMES,
-    needle_data,
-    passkey_data,
-    read_haystack,
-)
+from longembed_bench.synthetic import FACTS, needle_data, passkey_data, read_haystack
 from longembed_st.errors import ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -47,16 +40,10 @@ def test_passkey_documents() -> None:
         }
         before, after = len(text[: match.start()].split()), len(text[match.end() :].split())
         assert data.depths[key] == before / (before + after)
+        query = data.queries.get(f"q-{key}")
+        assert query in (None, f"what is the pass key for {name}?")
+        assert query is None or data.qrels[f"q-{key}"] == {key: 1}
     assert len(names) == 100
-
-
-def test_each_passkey_query_names_the_person_of_its_document() -> None:
-    data = passkey_data(256, seed=3)
-    for query, text in data.queries.items():
-        ((document, grade),) = data.qrels[query].items()
-        name = re.fullmatch(r"what is the pass key for (.+)\?", text)[1]
-        assert grade == 1
-        assert [key for key, body in data.documents.items() if f"{name}'s" in body] == [document]
 
 
 def test_needle_documents_differ_by_their_needle_alone() -> None:
@@ -76,22 +63,6 @@ def test_needle_documents_differ_by_their_needle_alone() -> None:
         seen.add(fact)
     assert len(seen) == 100
     assert len(data.queries) == 50
-
-
-def test_needles_lie_at_all_depths() -> None:
-    for data in (passkey_data(1024), needle_data(512, HAYSTACK)):
-        depths = sorted(data.depths.values())
-        # The largest gap of 101 uniform draws stays below a tenth with near certainty.
-        assert max(b - a for a, b in zip([0.0, *depths], [*depths, 1.0], strict=True)) < 0.12
-
-
-def test_facts_and_names_are_many_and_different() -> None:
-    facts, questions = zip(*FACTS, strict=True)
-    assert len(set(facts)) == len(set(questions)) == 100
-    assert all(fact.endswith(".") for fact in facts)
-    assert all(question.endswith("?") for question in questions)
-    assert len(set(FIRST_NAMES)) == len(FIRST_NAMES)
-    assert len(set(LAST_NAMES)) == len(LAST_NAMES)
 
 
 PINNED = {

@@ -107,12 +107,7 @@ def test_documents_are_added_replaced_left_alone_or_failed(store) -> None:
     write(store, table(row("a"), row("b")))
     changed = row("a", text="new text", content_hash="new hash")
     outcomes = write(store, table(changed, row("b", **KNOWN), row("bad", **FAILED), row("c")))
-    assert outcomes == [
-        ("a", "replaced"),
-        ("b", "unchanged"),
-        ("bad", "failed"),
-        ("c", "added"),
-    ]
+    assert outcomes == [("a", "replaced"), ("b", "unchanged"), ("bad", "failed"), ("c", "added")]
     a, b, c = store.get(["a", "b", "c"])
     assert (a.document.text, b.document.text) == ("new text", "text of b")
     assert (c.document.title, c.document.metadata) == ("title of c", {"year": 2019})

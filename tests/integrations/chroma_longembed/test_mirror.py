@@ -18,13 +18,7 @@ from chroma_longembed.folders import ChromaFolders
 from chroma_longembed.mirror import GENERATION, MIRROR_OF, flat_metadata
 from longembed_index.document import Document
 from longembed_index.errors import StoreError, StoreWarning
-from longembed_index.store.conformance import (
-    INFO,
-    OTHER_INFO,
-    StoreKindTests,
-    StoreTests,
-    record,
-)
+from longembed_index.store.conformance import INFO, OTHER_INFO, StoreKindTests, StoreTests, record
 from longembed_index.store.kinds import find_kind, open_store, read_info
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store

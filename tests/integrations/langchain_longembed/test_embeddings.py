@@ -245,15 +245,6 @@ def test_copies_and_pickles_share_the_model(bert) -> None:
         assert twin.embed_query("a") == embeddings.embed_query("a")
 
 
-def test_a_document_that_is_not_read_to_its_end_is_reported(bert) -> None:
-    embeddings = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128)
-    with pytest.warns(le.TextNotReadWarning, match="1 text were not read"):
-        embeddings.embed_documents([LONG])
-    strict = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128, on_overflow="error")
-    with pytest.raises(le.InputError, match="longer than the window of 128"):
-        strict.embed_documents([LONG])
-
-
 def test_langchain_chroma_stores_and_finds_whole_documents(minilm_folder, tmp_path) -> None:
     chroma = pytest.importorskip("langchain_chroma")
     embeddings = LongEmbedEmbeddings(model=str(minilm_folder), method="pcw")

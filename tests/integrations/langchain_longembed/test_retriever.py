@@ -116,18 +116,11 @@ def test_only_documents_with_some_metadata(store) -> None:
         retriever.invoke("anything", where={"titel": "harbour.txt"})
 
 
-def test_by_words_by_vectors_and_by_both(store) -> None:
-    for mode in ("hybrid", "dense", "lexical"):
-        retriever = LongEmbedRetriever(store=str(store), k=1, mode=mode, returns="passages")
-        (passage,) = retriever.invoke(QUESTIONS["orchard"])
-        assert ANSWERS["orchard"] in passage.page_content
-    with pytest.raises(ValueError, match="weight"):
-        LongEmbedRetriever(store=str(store), weight=2)
-
-
 def test_a_store_that_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(StoreError, match="there is no index in"):
         LongEmbedRetriever(store=str(tmp_path)).invoke("anything")
+    with pytest.raises(ValueError, match="weight"):
+        LongEmbedRetriever(store=str(tmp_path), weight=2)
     with pytest.raises(ValueError, match="extra"):
         LongEmbedRetriever(store=str(tmp_path), top_k=3)
 

@@ -128,13 +128,6 @@ def test_the_cache_key_does_not_depend_on_the_order_of_options(bert) -> None:
     assert get_transformation_hash(NODES, one) == get_transformation_hash(NODES, other)
 
 
-def test_auto_and_the_defaults_are_stored_as_what_they_came_to(bert) -> None:
-    stored = LongEmbedEmbedding(model_name=bert).to_dict()
-    assert stored["method"] != "auto"
-    assert stored["original_max_seq_length"] == 64
-    assert stored["fingerprint"].startswith("sha256:")
-
-
 def test_unknown_settings_and_later_changes_are_refused(bert) -> None:
     with pytest.raises(le.ConfigError, match="metod='pcw': Extra inputs are not permitted"):
         LongEmbedEmbedding(model_name=bert, metod="pcw")
@@ -177,15 +170,6 @@ def test_async_calls_leave_the_event_loop_free(bert, monkeypatch) -> None:
 
     assert asyncio.run(embed()) == ([[0.0, 0.0]] * 3, [1.0, 1.0], [0.0, 0.0])
     assert most_at_once == 1, "batches of one call must not add up their memory"
-
-
-def test_async_gives_the_same_vectors(bert) -> None:
-    embed_model = LongEmbedEmbedding(model_name=bert, method="gp", max_seq_length=1024)
-
-    async def embed():
-        return await embed_model.aget_text_embedding_batch(TEXTS)
-
-    assert asyncio.run(embed()) == embed_model.get_text_embedding_batch(TEXTS)
 
 
 class AsyncCache(BaseKVStore):
