@@ -103,10 +103,11 @@ def test_chunks_leave_room_for_the_prompt(small_model, data, vectors) -> None:
 
 def test_bm25_scores_are_those_of_the_formula() -> None:
     texts = {"a": "apple banana apple cherry", "b": "banana cherry", "c": "cherry cherry date"}
-    queries = {"q": "apple banana", "stems": "dates", "stop words": "the and"}
+    queries = {"q": "apple banana", "stems": "dates"}
     found = find(Bm25(), RetrievalData(texts, queries, {}))
     assert max(found["stems"], key=found["stems"].get) == "c"
-    assert set(found["stop words"].values()) == {0.0}
+    stop_words = RetrievalData({"a": "the cat", "b": "a dog"}, {"q": "the"}, {})
+    assert set(find(Bm25(), stop_words)["q"].values()) == {0.0}
     lengths = {key: len(text.split()) for key, text in texts.items()}
     mean = sum(lengths.values()) / 3
     for key, text in texts.items():
