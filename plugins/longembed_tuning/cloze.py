@@ -163,9 +163,7 @@ def held_out_examples(
     examples = []
     for section in sections(tokenize_sentences(document.text, tokenizer), context.extended):
         taken = take_passages(section, PASSAGES_PER_SECTION, random)
-        if (
-            taken
-            and len(tokenizer(taken[0].document, verbose=False)["input_ids"]) > context.original
-        ):
-            examples += taken
+        if taken:
+            tokens = tokenizer(taken[0].document, verbose=False)["input_ids"]
+            examples += taken if len(tokens) > context.original else []
     return examples
