@@ -29,12 +29,7 @@ FLOAT32 = ModelSettings(dtype="float32")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model and its name in tables.
-
-    Attributes:
-        name: The name in tables.
-        path: Folder, or name on the Hugging Face hub.
-    """
+    """A model, by its folder or its name on the Hugging Face hub, and its name in tables."""
 
     name: str
     path: str
@@ -111,12 +106,7 @@ class MethodChoice:
 
 @dataclass(frozen=True)
 class Run:
-    """A row of the tables: a model with a method.
-
-    Attributes:
-        model: The model; None for BM25.
-        method: The method.
-    """
+    """A row of the tables: a model, which is None for BM25, with a method."""
 
     model: ModelSource | None
     method: MethodChoice

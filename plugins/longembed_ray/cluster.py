@@ -35,13 +35,7 @@ _DATA_SETTINGS = {
 
 @dataclass(frozen=True)
 class Actors:
-    """The number of actors that embed, and what each of them has.
-
-    Attributes:
-        count: How many actors there are.
-        cpus: The cores of each.
-        gpus: The GPUs of each, 0 or 1.
-    """
+    """The number of actors that embed, and the cores and GPUs of each."""
 
     count: int
     cpus: int

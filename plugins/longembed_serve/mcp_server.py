@@ -121,12 +121,7 @@ def http_sessions(
 ) -> StreamableHTTPSessionManager:
     """Return what answers the requests of clients over HTTP; every request stands for itself.
 
-    Args:
-        index: The index that the tools read.
-        hosts: The host names that requests may use; a pattern such as "*" for any, which the
-            caller checks.
-        max_bytes: The size limit of a request's body, in bytes.
-        on_call: Called with the name of each tool that is called.
+    Host names are not checked here if one of them is a pattern such as "*": the caller does it.
     """
     is_checked = not any("*" in host for host in hosts)
     names = [name for host in hosts for name in (host, f"{host}:*")]

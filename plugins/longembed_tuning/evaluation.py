@@ -23,12 +23,7 @@ SCORE = "ndcg@10"
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a model on the held-out documents.
-
-    Attributes:
-        ndcg: nDCG@10.
-        accuracy: Share of queries whose document comes first.
-    """
+    """nDCG@10 on the held-out documents, and the share of queries whose document comes first."""
 
     ndcg: float
     accuracy: float

@@ -22,13 +22,7 @@ SHORTEST_DOCUMENT = 20
 
 @dataclass(frozen=True)
 class Example:
-    """A query and the document that it should find.
-
-    Attributes:
-        query: The query.
-        document: The document that answers it.
-        negatives: Documents that do not.
-    """
+    """A query, the document that it should find, and documents that it should not."""
 
     query: str
     document: str
@@ -37,12 +31,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Document:
-    """A document without labels.
-
-    Attributes:
-        name: Where it is from, for messages.
-        text: All of it.
-    """
+    """A document without labels; its name says where it is from."""
 
     name: str
     text: str
