@@ -86,29 +86,27 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_what_is_imported_is_declared(part) -> None:
-    folder, extras = PARTS[part]
+def test_what_is_imported_is_declared() -> None:
     providers = packages_distributions()
-    known = declared(extras)
-    if part in OWN:
-        folder_of_own, _, theirs = OWN[part]
-        lines = toml(folder_of_own)["project"]["dependencies"]
-        known |= {normal(line.split(">")[0]) for line in lines}
-        assert theirs in known
-    for name in imported(ROOT / folder) - PARTS.keys() - {"_typeshed"}:
-        brought = {normal(distribution) for distribution in providers.get(name, [])}
-        assert brought & known, f"{part} imports {name}, of {brought or 'nothing installed'}"
+    for part, (folder, extras) in PARTS.items():
+        known = declared(extras)
+        if part in OWN:
+            folder_of_own, _, theirs = OWN[part]
+            lines = toml(folder_of_own)["project"]["dependencies"]
+            known |= {normal(line.split(">")[0]) for line in lines}
+            assert theirs in known
+        for name in imported(ROOT / folder) - PARTS.keys() - {"_typeshed"}:
+            brought = {normal(distribution) for distribution in providers.get(name, [])}
+            assert brought & known, f"{part} imports {name}, of {brought or 'nothing installed'}"
 
 
-@pytest.mark.parametrize("part", OWN)
-def test_distributions_of_their_own_are_no_part_of_our_wheel(part) -> None:
+def test_distributions_of_their_own_are_no_part_of_our_wheel() -> None:
     packages = toml(".")["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert sorted(Path(folder).name for folder in packages) == sorted(PARTS.keys() - OWN.keys())
-    folder, extra, _ = OWN[part]
-    theirs = toml(folder)["project"]
-    assert PROJECT["optional-dependencies"][extra] == [f"{theirs['name']}>=0.3"]
-    assert theirs["version"] == PROJECT["version"]
+    for folder, extra, _ in OWN.values():
+        theirs = toml(folder)["project"]
+        assert PROJECT["optional-dependencies"][extra] == [f"{theirs['name']}>=0.3"]
+        assert theirs["version"] == PROJECT["version"]
 
 
 def test_arrows_point_inward() -> None:

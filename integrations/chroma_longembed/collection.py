@@ -96,16 +96,7 @@ def guard(client: ClientAPI, name: str, embeddings: Model) -> None:
 def create_collection(
     client: ClientAPI, name: str, provenance: Provenance, marks: Mapping[str, Any] | None = None
 ) -> Provenance:
-    """Create a collection unless it exists; loads no model.
-
-    Args:
-        client: Any Chroma client.
-        name: The collection.
-        provenance: How its vectors are going to be made.
-        marks: Further metadata of a new collection.
-
-    Returns:
-        How the vectors of the collection are made that exists now.
+    """Create a collection unless it exists, and return how its vectors are made; load no model.
 
     Raises:
         ConfigError: If it exists and was not made by this package, or cannot have this name.
@@ -130,13 +121,9 @@ def create_collection(
 def stage_collection(
     client: ClientAPI, old: Collection, provenance: Provenance, metadata: Mapping[str, Any]
 ) -> Collection:
-    """Create an empty collection that is going to replace another; discard an earlier one.
+    """Create an empty collection, with the index settings of the one that it will replace.
 
-    Args:
-        client: Any Chroma client.
-        old: The collection to replace, whose index settings are taken over.
-        provenance: How the new vectors are going to be made.
-        metadata: Other metadata of the new collection.
+    An earlier one of this kind is discarded.
     """
     name = staging_name(old.name)
     if find_collection(client, name) is not None:
@@ -152,18 +139,11 @@ def stage_collection(
 
 def stamp(provenance: Provenance) -> dict[str, str]:
     """Return the metadata that tell how a collection's vectors are made."""
-    return {
-        FINGERPRINT: str(provenance.fingerprint),
-        SETTINGS: provenance.portable().to_json(),
-    }
+    return {FINGERPRINT: str(provenance.fingerprint), SETTINGS: provenance.portable().to_json()}
 
 
 def stored_provenance(client: ClientAPI, name: str) -> Provenance | None:
     """Return how a collection's vectors were made; None if there is no such collection.
-
-    Args:
-        client: Any Chroma client.
-        name: The collection.
 
     Raises:
         ConfigError: If the collection was not made by this package.
@@ -191,11 +171,7 @@ def provenance_of(collection: Collection) -> Provenance:
 
 @contextmanager
 def chroma_errors(action: str) -> Iterator[None]:
-    """Turn Chroma's errors into `StoreError`.
-
-    Args:
-        action: What is being done, for the message: "read", "write".
-    """
+    """Turn Chroma's errors into `StoreError`; the action is "read" or "write", for the message."""
     try:
         yield
     except ChromaError as error:

@@ -153,10 +153,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
 
     @staticmethod
     def validate_config(config: dict[str, Any]) -> None:
-        """Check settings without loading a model.
-
-        Args:
-            config: Settings as `get_config` returns them.
+        """Check settings as `get_config` returns them, without loading a model.
 
         Raises:
             ConfigError: With the name of the setting at fault.
@@ -180,11 +177,7 @@ class LongEmbedEmbeddingFunction(EmbeddingFunction[Embeddable]):
 
 
 class Described(LongEmbedEmbeddingFunction):
-    """What Chroma keeps of an embedding function, without its model.
-
-    Args:
-        provenance: How the vectors are made.
-    """
+    """What Chroma keeps of an embedding function, without its model."""
 
     def __init__(self, provenance: Provenance) -> None:
         self._config = provenance.to_dict()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import chromadb
-
+from chroma_longembed.client import connected
 from chroma_longembed.collection import (
     FINGERPRINT,
     create_collection,
@@ -19,11 +16,9 @@ from chroma_longembed.collection import (
 )
 from chroma_longembed.records import ChromaRecord, delete_records, put_records, read_metadata
 from chroma_longembed.switching import drop_kept, find_collection, metadata_of, switch
-from longembed_index.errors import StoreError
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.memory import entry_of
-from longembed_st.base.texts import is_url
-from longembed_st.errors import ConfigError, LongEmbedError
+from longembed_st.errors import ConfigError
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -64,7 +59,7 @@ class Mirror:
             ConfigError: If the collection is not a mirror of this store, or cannot have its name.
             StoreError: If Chroma cannot be reached.
         """
-        with self._client() as client:
+        with connected(self._place, "write to") as client:
             if provenance is not None:
                 create_collection(client, self._name, provenance, self._marks(None))
             collection = self._find(client)
@@ -83,7 +78,7 @@ class Mirror:
         """
         # The generation first: what is written meanwhile is compared the next time.
         generation, provenance = store.generation, store.info.provenance
-        with self._client() as client:
+        with connected(self._place, "write to") as client:
             collection = self._find(client)
             if collection is None:
                 create_collection(client, self._name, provenance, self._marks(None))
@@ -131,28 +126,6 @@ class Mirror:
     def _mark(self, collection: Collection, provenance: Provenance, generation: int) -> None:
         marks = {**stamp(provenance), **self._marks(generation)}
         collection.modify(metadata={**metadata_of(collection), **marks})
-
-    @contextmanager
-    def _client(self) -> Iterator[ClientAPI]:
-        try:
-            with closing(connect(self._place)) as client:
-                yield client
-        except LongEmbedError:
-            raise
-        # Of what Chroma raises, not all is an error of its own.
-        except Exception as error:
-            raise StoreError(f"cannot write to Chroma at {self._place}: {error}") from error
-
-
-def connect(place: str) -> Any:
-    """Return a client of the database in a folder, or of the server at a URL."""
-    # Typed by Chroma without its `close`, which frees the files.
-    if not is_url(place):
-        return chromadb.PersistentClient(place)
-    url = urlsplit(place)
-    is_safe = url.scheme == "https"
-    port = url.port or (443 if is_safe else 8000)
-    return chromadb.HttpClient(url.hostname or "localhost", port, ssl=is_safe)
 
 
 def _copy(collection: Collection, store: Store, ids: Iterable[str]) -> None:

@@ -55,17 +55,9 @@ def read_metadata(collection: Collection) -> Iterator[tuple[str, Mapping[str, An
 
 
 def put_records(
-    collection: Collection,
-    records: Sequence[ChromaRecord],
-    vectors: Sequence[NDArray[np.float32]],
+    collection: Collection, records: Sequence[ChromaRecord], vectors: Sequence[NDArray[np.float32]]
 ) -> None:
-    """Add or replace records, metadata included.
-
-    Args:
-        collection: The collection.
-        records: No more than Chroma takes at once.
-        vectors: One for each record.
-    """
+    """Add or replace records, metadata included; no more than Chroma takes at once."""
     if not records:
         return
     ids = [record.id for record in records]

@@ -21,13 +21,7 @@ from chroma_longembed.records import (
     read_ids,
     read_records,
 )
-from chroma_longembed.switching import (
-    drop_kept,
-    find_collection,
-    metadata_of,
-    staging_name,
-    switch,
-)
+from chroma_longembed.switching import drop_kept, find_collection, metadata_of, staging_name, switch
 from longembed_index.document import Document, Entry, Record
 from longembed_index.maintain import reindex as maintain
 from longembed_index.maintain.embedding import Embedded, batches, embedder_of

@@ -41,15 +41,7 @@ def find_collection(client: ClientAPI, name: str) -> Collection | None:
 
 
 def switch(client: ClientAPI, name: str) -> str:
-    """Give a collection's name to the one that waits for it.
-
-    Args:
-        client: Any Chroma client.
-        name: The name; the collection that has it, and the one that waits for it, must exist.
-
-    Returns:
-        The name under which the old collection is kept.
-    """
+    """Give a collection's name to the one that waits for it, and return the old one's new name."""
     waiting = client.get_collection(staging_name(name), embedding_function=None)
     old = client.get_collection(name, embedding_function=None)
     names = (f"{name}.old{number if number > 1 else ''}" for number in itertools.count(1))

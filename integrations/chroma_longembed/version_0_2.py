@@ -6,15 +6,15 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import chromadb
 import numpy as np
 from chromadb.errors import ChromaError
 
+from chroma_longembed.client import connected
 from chroma_longembed.collection import provenance_of
 from chroma_longembed.records import ChromaRecord, read_ids, read_records
 from chroma_longembed.switching import KEPT_FROM, WAITS_FOR, find_collection, metadata_of
@@ -30,7 +30,6 @@ from longembed_index.maintain.convert import (
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.texts import escaped
-from longembed_st.errors import LongEmbedError
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -46,10 +45,6 @@ class OldChromaStore:
 
     Vectors come from our copy of them where there is one: Chroma's own may be lost.
 
-    Args:
-        directory: The folder of the store.
-        name: The collection.
-
     Raises:
         StoreError: If it does not exist, or cannot be read.
         ConfigError: If it was not made by longembed.
@@ -57,7 +52,7 @@ class OldChromaStore:
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory, self._name = directory, name
-        with self._client() as client:
+        with self._connected() as client:
             collection = _find(client, name)
             self._key = str(collection.id)
             provenance = provenance_of(collection)
@@ -72,7 +67,7 @@ class OldChromaStore:
 
     def records(self, on_left_out: Callable[[str, str], None]) -> Iterator[Record]:
         """Yield its documents with their vectors."""
-        with self._client() as client:
+        with self._connected() as client:
             collection = _find(client, self._name)
             for ids in batches(read_ids(collection), _AT_ONCE):
                 records = []
@@ -124,24 +119,11 @@ class OldChromaStore:
                 "converted: move it away"
             ) from error
 
-    @contextmanager
-    def _client(self) -> Iterator[ClientAPI]:
-        try:
-            with closing(_connect(self._directory)) as client:
-                yield client
-        except LongEmbedError:
-            raise
-        # Of what Chroma raises, not all is an error of its own.
-        except Exception as error:
-            raise StoreError(
-                f"cannot read {escaped(self._directory)} with Chroma: {error}. Chroma opens a "
-                "store only where it can write: if this place cannot be written, copy the folder"
-            ) from error
-
-
-def _connect(directory: Path) -> Any:
-    # Typed by Chroma without its `close`, which frees the files.
-    return chromadb.PersistentClient(str(directory))
+    def _connected(self) -> AbstractContextManager[ClientAPI]:
+        hint = (
+            ". It opens a store only where it can write: if this place cannot be written, copy it"
+        )
+        return connected(str(self._directory), "read", hint)
 
 
 def _find(client: ClientAPI, name: str) -> Collection:

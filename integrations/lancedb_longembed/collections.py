@@ -59,12 +59,7 @@ class Entry:
 
 
 class Collections:
-    """The entries of one collection.
-
-    Args:
-        database: Where they are.
-        collection: The collection's name.
-    """
+    """The entries of one collection."""
 
     def __init__(self, database: Database, collection: str) -> None:
         self._database, self._collection = database, collection

@@ -124,13 +124,7 @@ class LongEmbedEmbeddingFunction(TextEmbeddingFunction):
         return plain_floats(self.loaded.model.encode_document(documents, show_progress_bar=False))
 
     def compute_query_embeddings(self, query: str, *args: Any, **kwargs: Any) -> list[Any]:
-        """Return the vector of a query, in a list.
-
-        Args:
-            query: The query.
-            *args: Not used.
-            **kwargs: Not used.
-        """
+        """Return the vector of a query, in a list."""
         if not isinstance(query, str):
             raise InputError(f"a query is a str, not a {type(query).__name__}")
         return plain_floats(self.loaded.model.encode_query([query], show_progress_bar=False))

@@ -56,11 +56,7 @@ class Database:
 
     @contextmanager
     def errors(self, action: str) -> Iterator[None]:
-        """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks.
-
-        Args:
-            action: What is being done, for the message: "read", "write".
-        """
+        """Turn LanceDB's errors, which are of many classes, into `StoreError`; hold off forks."""
         try:
             with fork_gate.use():
                 yield
@@ -136,13 +132,7 @@ class Database:
 
 
 class Rows:
-    """The rows of an existing table, each with a key.
-
-    Args:
-        database: Where the table is.
-        name: The table's name.
-        key: The column of the keys.
-    """
+    """The rows of an existing table, each with a key."""
 
     def __init__(self, database: Database, name: str, key: str = KEY) -> None:
         self._database, self._name, self._key = database, name, key
@@ -175,11 +165,7 @@ class Rows:
             return int(self.table.count_rows())
 
     def index(self, indices: Mapping[str, Any] | None = None) -> None:
-        """Create the index of the keys and others, as far as they do not exist.
-
-        Args:
-            indices: LanceDB's configurations, by column.
-        """
+        """Create the index of the keys, and others by column, as far as they do not exist."""
         with self.errors("write"):
             existing = {index.columns[0] for index in self.table.list_indices()}
             for column, config in {self._key: BTree(), **(indices or {})}.items():

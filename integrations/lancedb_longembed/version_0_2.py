@@ -11,12 +11,7 @@ from lancedb_longembed.collections import OLD_COLUMN, TABLE
 from lancedb_longembed.records import vector_column
 from lancedb_longembed.tables import KEY, Database, Rows
 from longembed_index.document import Record
-from longembed_index.maintain.convert import (
-    OF_ANOTHER_PROGRAM,
-    is_ours,
-    old_ranking,
-    old_record,
-)
+from longembed_index.maintain.convert import OF_ANOTHER_PROGRAM, is_ours, old_ranking, old_record
 from longembed_index.maintain.embedding import batches
 from longembed_index.store.protocol import StoreInfo
 from longembed_st.base.provenance import Provenance
@@ -25,14 +20,7 @@ _AT_ONCE = 100
 
 
 class OldLanceStore:
-    """A collection in LanceDB; see `longembed_index.maintain.convert.OldStore`.
-
-    Args:
-        database: Where it is.
-        directory: The folder of the store, or the one that stands for it.
-        entry: Its row in the table of collections.
-        other_collections: The other collections in the database.
-    """
+    """A collection in LanceDB; see `longembed_index.maintain.convert.OldStore`."""
 
     def __init__(
         self,
@@ -65,13 +53,7 @@ class OldLanceStore:
 
 
 def read_old(database: Database, directory: Path, collection: str) -> OldLanceStore | None:
-    """Return a collection that version 0.2 wrote; None if there is none in a database.
-
-    Args:
-        database: The database.
-        directory: The folder of the store, or the one that stands for it.
-        collection: The collection's name.
-    """
+    """Return a collection that version 0.2 wrote; None if there is none in a database."""
     rows = _find_rows(database, TABLE)
     if rows is None or OLD_COLUMN not in rows.schema.names:
         return None

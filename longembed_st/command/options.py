@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
 
 from longembed_st.base.settings import ModelSettings, field_info
 from longembed_st.base.settings_file import SettingsFile
@@ -23,28 +24,33 @@ _COMMON = ("method", "max_seq_length", "device")
 """Settings that many people choose; the others are among the advanced options."""
 
 
-def option_of(name: str) -> Any:
-    """Make the type of a command's parameter from one of the settings; None if it is not given."""
-    field = ModelSettings.model_fields[name]
+def option_of(name: str, kind: type[BaseModel] = ModelSettings) -> Any:
+    """Make the type of a command's parameter from one of the settings; None if it is not given.
+
+    Args:
+        name: A field, declared by `longembed_st.base.fields.setting`.
+        kind: The settings that have it.
+    """
+    field = kind.model_fields[name]
+    info: Any = field.json_schema_extra
     declarations: list[str] = []
     metavar = None
-    kind: Any = field.annotation
-    if get_origin(kind) is Literal:
-        metavar, kind = "|".join(get_args(kind)), str
-    if kind is bool:
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        metavar, annotation = "|".join(get_args(annotation)), str
+    if annotation is bool:
         flag = name.replace("_", "-")
         declarations = [f"--{flag}/--no-{flag}"]
-    if get_origin(kind) not in (Union, types.UnionType):
-        kind = kind | None
-    default = field_info(name)["default_text"] or str(field.default)
+    if get_origin(annotation) not in (Union, types.UnionType):
+        annotation = annotation | None
     option = typer.Option(
         *declarations,
         help=field.description,
-        show_default=default,
+        show_default=info["default_text"] or str(field.default),
         metavar=metavar,
         rich_help_panel=MODEL if name in _COMMON else ADVANCED,
     )
-    return Annotated[kind, option]
+    return Annotated[annotation, option]
 
 
 ModelArgument = Annotated[

@@ -43,6 +43,19 @@ def local_models() -> list[LocalModel]:
     return sorted({*_cached(), *_packaged()}, key=lambda model: model.name)
 
 
+def display_name(name: str) -> str:
+    """Return what to call a model: its name on the hub, or a part of the path of its folder.
+
+    Args:
+        name: The name, or the folder; of one that is called "model", the folder above gives the
+            name.
+    """
+    folder = Path(name).resolve()
+    if not folder.is_dir():
+        return name
+    return (folder.parent if folder.name == "model" else folder).name or name
+
+
 def _cached() -> Iterator[LocalModel]:
     # sentence-transformers has a cache of its own if this variable is set.
     folders = {hub.HF_HUB_CACHE, os.getenv("SENTENCE_TRANSFORMERS_HOME") or hub.HF_HUB_CACHE}

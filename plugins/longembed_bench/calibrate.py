@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import longembed_st as le
 from longembed_bench.data import RetrievalData, passages_as_queries
 from longembed_bench.folders import files_of, read_corpus, read_folder
-from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
+from longembed_bench.metrics import EASY, QueryScores, margin, ndcg_by_query
 from longembed_bench.retrievers import Cost, WholeDocuments, find
 from longembed_bench.runner import VECTORS, Watch
 from longembed_bench.runs import (
@@ -99,6 +99,11 @@ class Choice:
         return self.margin[1] > 0
 
     @property
+    def is_too_easy(self) -> bool:
+        """Whether even the worst candidate finds nearly everything, and none is clearly better."""
+        return not self.is_clear and self.candidates[-1].score >= EASY
+
+    @property
     def chosen(self) -> Candidate:
         """The best candidate if it is clearly better than the default; or else the default."""
         return self.best if self.is_clear else self.default
@@ -144,20 +149,12 @@ def sample_data(folder: Path, documents: int, queries: int, seed: int) -> Retrie
 
 
 def has_questions(folder: Path) -> bool:
-    """Return whether a folder has questions; without them, passages are the queries.
-
-    Args:
-        folder: The same as for `sample_data`.
-    """
+    """Return whether a folder has questions; without them, passages are the queries."""
     return bool(files_of(folder, "queries"))
 
 
 def candidate_methods(model: le.LongSentenceTransformer, longest: int) -> list[MethodChoice]:
-    """Return the methods to compare for documents up to a length.
-
-    Args:
-        model: The model, extended by any method.
-        longest: The number of tokens of the longest document.
+    """Return the methods to compare for documents of up to `longest` tokens.
 
     Returns:
         The unextended model, pcw with several window sizes, and every other method that the model
@@ -203,16 +200,9 @@ def calibrate(
     computing: ModelSettings = FLOAT32,
     seed: int = 0,
 ) -> Choice:
-    """Measure each method on the documents, and compare the best two.
+    """Measure each method on the documents, or all that suit the model, and compare the best two.
 
-    Args:
-        source: The model.
-        data: Documents and queries.
-        watch: Shows the progress.
-        methods: The methods to compare; None for all that the model can take.
-        device: The device to compute on; None for the best available one.
-        computing: `dtype` and `backend` of the model.
-        seed: The seed of the bootstrap.
+    `computing` gives the `dtype` and the `backend` of the model.
 
     Raises:
         ConfigError: If there is nothing to compare, or a method cannot be calibrated.

@@ -28,8 +28,7 @@ DEFAULT_METHODS = ["none", "auto", "auto:hybrid=true"]
 DEFAULT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 DtypeOption = Annotated[
-    str,
-    typer.Option(help="Type of the weights: float32, bfloat16, or auto for the checkpoint's."),
+    str, typer.Option(help="Type of the weights: float32, bfloat16, or auto for the checkpoint's.")
 ]
 MethodOption = Annotated[
     list[str] | None,
@@ -105,12 +104,7 @@ def bench(
         ),
     ] = None,
     seed: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Seed of the generated tasks.",
-            rich_help_panel=ADVANCED,
-        ),
+        int, typer.Option(min=0, help="Seed of the generated tasks.", rich_help_panel=ADVANCED)
     ] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
@@ -212,28 +206,13 @@ def calibrate(
         ),
     ] = None,
     documents: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="The most documents to read.",
-            rich_help_panel=INPUT,
-        ),
+        int, typer.Option(min=2, help="The most documents to read.", rich_help_panel=INPUT)
     ] = 100,
     queries: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="The most queries.",
-            rich_help_panel=INPUT,
-        ),
+        int, typer.Option(min=2, help="The most queries.", rich_help_panel=INPUT)
     ] = 200,
     seed: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Seed of the sample.",
-            rich_help_panel=ADVANCED,
-        ),
+        int, typer.Option(min=0, help="Seed of the sample.", rich_help_panel=ADVANCED)
     ] = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",

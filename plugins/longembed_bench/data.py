@@ -52,11 +52,6 @@ def passages_as_queries(documents: Mapping[str, str], queries: int, seed: int = 
     Depths go evenly from beginning to end, so that a method that reads only beginnings has no
     advantage; no two neighbouring words of a query are neighbours in its document.
 
-    Args:
-        documents: Text by id.
-        queries: How many.
-        seed: Chooses the places, and the words that are dropped.
-
     Returns:
         The documents with a query for each passage.
 

@@ -92,6 +92,8 @@ def show_choice(console: Terminal, choice: Choice) -> None:
         console.say(
             f"Use {best.label}: {interval} over {default.label}, at {times:.1f} times its time."
         )
+    elif choice.is_too_easy:
+        console.say(f"Keep {default.label}: {_too_easy('method', choice.candidates[-1].score)}")
     elif best is default:
         console.say(f"Keep {default.label}: no other method was better.")
     else:
@@ -103,6 +105,13 @@ def show_choice(console: Terminal, choice: Choice) -> None:
 def _interval(margin: tuple[float, float, float]) -> str:
     mean, low, high = (100 * value for value in margin)
     return f"{mean:+.1f} (95% interval {low:+.1f} to {high:+.1f})"
+
+
+def _too_easy(kind: str, score: float) -> str:
+    return (
+        f"the queries are too easy to tell one {kind} from another: the worst one reaches "
+        f"{100 * score:.1f}. Try more documents, or harder questions of your own."
+    )
 
 
 def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> None:
@@ -123,6 +132,8 @@ def show_weights(console: Terminal, weights: Weights, *, questions: bool) -> Non
         mode, weight = weights.ranking.mode, weights.ranking.weight
         advice = f"weight {weight}" if mode == "hybrid" else f"mode {mode}"
         console.say(f"Use {advice}: {_interval(weights.margin)} over the default, weight {WEIGHT}.")
+    elif weights.is_too_easy:
+        console.say(f"Keep weight {WEIGHT}: {_too_easy('weight', min(weights.scores.values()))}")
     elif weights.best == WEIGHT:
         console.say(f"Keep weight {WEIGHT}: no other weight was better.")
     else:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path, PurePath
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,21 +71,11 @@ class Question:
 
     def is_about(self, document: Document | Entry) -> bool:
         """Return whether a document is the one that answers."""
-        names = (
-            document.id,
-            document.title,
-            PurePath(document.id).name,
-            PurePath(document.id).stem,
-        )
-        return self.document in names
+        path = PurePath(document.id)
+        return self.document in (document.id, document.title, path.name, path.stem)
 
     def is_answered(self, parts: Iterable[Part], documents: Callable[[str], Document]) -> bool:
-        """Return whether some parts of documents hold the answer.
-
-        Args:
-            parts: What is handed over.
-            documents: Returns a document by its id.
-        """
+        """Return whether some parts of documents hold the answer."""
         for part in parts:
             document = documents(part.document_id)
             if self.document is not None and not self.is_about(document):
@@ -103,13 +94,14 @@ class Question:
         return False
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """What one way to search reaches.
 
     Attributes:
-        first: For each question, whether the first document is the right one; None if no question
+        first: The share of the questions whose first document is the right one; None if no question
             names a document.
-        found: The same among the first five.
+        found: The share of those with the right one among the first five.
         answered: For each budget and question, whether the answer is handed over.
         milliseconds: The median time of a question.
     """
@@ -122,9 +114,6 @@ class Line(NamedTuple):
 
 def read_questions(path: Path) -> list[Question]:
     """Read questions, one JSON object a line: `question`, and `document`, `page` or `answer`.
-
-    Args:
-        path: The file. `page` may be a number or a list of numbers.
 
     Raises:
         InputError: If the file cannot be read, or a line cannot be used; the message names it.
@@ -164,12 +153,7 @@ def _question(row: Any) -> Question:
 
 
 def unanswerable(index: Index, questions: Iterable[Question]) -> list[str]:
-    """Return, for each question that no search can answer, a phrase that says why.
-
-    Args:
-        index: The index; a document is read if a question may be answered there.
-        questions: The questions.
-    """
+    """Return, for each question that no search can answer, a phrase that says why."""
     missing = dict.fromkeys(questions, "")
     for question in missing:
         missing[question] = f"the index does not have the document {question.document!r}"
@@ -194,31 +178,25 @@ def unanswerable(index: Index, questions: Iterable[Question]) -> list[str]:
     return [f"{question.text!r}: {reason}" for question, reason in missing.items()]
 
 
+Found = tuple[list[Document], Callable[[int], list[Part]]]
+"""The best documents for a question, and the parts that fill a budget of words."""
+
+
 def ask(index: Index, questions: Sequence[Question], on_question: Callable[[], None]) -> Line:
     """Return what an index reaches."""
-    documents = _Documents(index)
-    rows, seconds = [], []
-    for question in questions:
-        begin = time.perf_counter()
-        best = [hit.document for hit in index.search(question.text, FOUND)]
-        seconds.append(time.perf_counter() - begin)
-        contexts = {}
-        for budget in BUDGETS:
-            cited = index.context(question.text, budget).citations
-            parts = [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
-            contexts[budget] = question.is_answered(parts, documents)
-        rows.append((question, best, contexts))
-        on_question()
-    return _line(rows, seconds)
+
+    def search(question: str) -> Found:
+        def within(budget: int) -> list[Part]:
+            cited = index.context(question, budget).citations
+            return [Part(c.document_id, c.passage.start, c.passage.end) for c in cited]
+
+        return [hit.document for hit in index.search(question, FOUND)], within
+
+    return _measure(search, questions, _reader(index), on_question)
 
 
 class Chunks:
-    """The plain splitter's chunks of all documents, with their vectors.
-
-    Args:
-        index: The index, whose documents and model are used.
-        on_document: Called after each document that was embedded.
-    """
+    """The plain splitter's chunks of all documents, with their vectors."""
 
     def __init__(self, index: Index, on_document: Callable[[], None]) -> None:
         self._index, self._model = index, index.model.model
@@ -240,30 +218,20 @@ class Chunks:
 
     def ask(self, questions: Sequence[Question]) -> Line:
         """Return what the chunks reach."""
-        documents = _Documents(self._index)
-        rows, seconds = [], []
-        for question in questions:
-            begin = time.perf_counter()
-            vector = self._embed([question.text], "query")[0]
+        documents = _reader(self._index)
+
+        def search(question: str) -> Found:
+            vector = self._embed([question], "query")[0]
             order = np.argsort(-(self._vectors @ vector), kind="stable").tolist()
-            seconds.append(time.perf_counter() - begin)
-            ids = list(dict.fromkeys(self._parts[row].document_id for row in order))[:FOUND]
-            contexts = {
-                budget: question.is_answered(
-                    cut((self._parts[row] for row in order), documents, budget), documents
-                )
-                for budget in BUDGETS
-            }
-            rows.append((question, [documents(key) for key in ids], contexts))
-        return _line(rows, seconds)
+            parts = [self._parts[row] for row in order]
+            ids = list(dict.fromkeys(part.document_id for part in parts))[:FOUND]
+            return [documents(key) for key in ids], partial(cut, parts, documents)
+
+        return _measure(search, questions, documents, lambda: None)
 
 
 def split(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the chunks of a text as ranges of characters, as a plain splitter cuts it.
-
-    Args:
-        text: The text; it is cut between paragraphs, lines, sentences or words, whatever there is.
-    """
+    """Yield the chunks of a text as ranges of characters, as a plain splitter cuts it."""
     start = 0
     while start < len(text):
         end = min(start + CHUNK, len(text))
@@ -285,13 +253,7 @@ def _last_separator(text: str, low: int, high: int) -> int | None:
 
 
 def cut(parts: Iterable[Part], documents: Callable[[str], Document], words: int) -> list[Part]:
-    """Return parts until a budget of words is full; the last one is cut.
-
-    Args:
-        parts: Best first.
-        documents: Returns a document by its id.
-        words: The budget.
-    """
+    """Return the best parts until a budget of words is full; the last one is cut."""
     chosen = []
     for part in parts:
         of_part = documents(part.document_id).text[part.start : part.end].split()
@@ -308,12 +270,7 @@ def cut(parts: Iterable[Part], documents: Callable[[str], Document], words: int)
 
 
 def verdict(ours: Line, theirs: Line) -> str:
-    """Say in a sentence which of both hands over more answers, at the budget in the middle.
-
-    Args:
-        ours: What the index reaches.
-        theirs: What the plain splitter reaches.
-    """
+    """Say in a sentence which of both hands over more answers, at the budget in the middle."""
     budget = BUDGETS[2]
     difference = ours.answered[budget].astype(float) - theirs.answered[budget].astype(float)
     gain = float(difference.mean())
@@ -326,32 +283,31 @@ def verdict(ours: Line, theirs: Line) -> str:
     return f"{begin} The {'index' if gain > 0 else 'plain splitter'} is better, beyond chance."
 
 
-class _Documents:
-    """Documents by id, each read once."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._read: dict[str, Document] = {}
-
-    def __call__(self, document_id: str) -> Document:
-        if document_id not in self._read:
-            document = self._index.get(document_id)
-            self._read[document_id] = document or Document(document_id, "")
-        return self._read[document_id]
+def _reader(index: Index) -> Callable[[str], Document]:
+    """Return what gives a document by its id, and reads each once."""
+    return cache(lambda document_id: index.get(document_id) or Document(document_id, ""))
 
 
-def _line(
-    rows: Sequence[tuple[Question, list[Document], dict[int, bool]]], seconds: Sequence[float]
+def _measure(
+    search: Callable[[str], Found],
+    questions: Sequence[Question],
+    documents: Callable[[str], Document],
+    on_question: Callable[[], None],
 ) -> Line:
-    ranks = [
-        next((rank for rank, each in enumerate(best) if question.is_about(each)), FOUND)
-        for question, best, _ in rows
-        if question.document is not None
-    ]
+    ranks, answered, seconds = [], [], []
+    for question in questions:
+        begin = time.perf_counter()
+        best, within = search(question.text)
+        seconds.append(time.perf_counter() - begin)
+        answered.append([question.is_answered(within(budget), documents) for budget in BUDGETS])
+        if question.document is not None:
+            places = (rank for rank, document in enumerate(best) if question.is_about(document))
+            ranks.append(next(places, FOUND))
+        on_question()
     return Line(
         float(np.mean([rank == 0 for rank in ranks])) if ranks else None,
         float(np.mean([rank < FOUND for rank in ranks])) if ranks else None,
-        {budget: np.array([contexts[budget] for *_, contexts in rows]) for budget in BUDGETS},
+        dict(zip(BUDGETS, np.array(answered).T, strict=True)),
         1_000 * median(seconds),
     )
 

@@ -108,9 +108,4 @@ def _percent(share: float | None) -> str:
 
 def _plain(line: Line) -> dict[str, object]:
     answered = {str(budget): float(row.mean()) for budget, row in line.answered.items()}
-    return {
-        "first": line.first,
-        "found": line.found,
-        "answered": answered,
-        "milliseconds": line.milliseconds,
-    }
+    return {**vars(line), "answered": answered}

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
+EASY = 0.95
+"""Where even the worst ranking has this nDCG, the queries do not tell rankings apart."""
+
 QueryScores = Mapping[str, Mapping[str, float]]
 """By query, the score of each document."""
 
@@ -17,13 +20,7 @@ QueryScores = Mapping[str, Mapping[str, float]]
 def ndcg_by_query(
     qrels: Mapping[str, Mapping[str, int]], ranking: QueryScores, k: int
 ) -> dict[str, float]:
-    """Return nDCG@k of each query, by the library and with the settings of mteb.
-
-    Args:
-        qrels: By query, the grade of each judged document.
-        ranking: By query, the score of each document.
-        k: How many documents count.
-    """
+    """Return nDCG@k of each query, by the library and with the settings of mteb."""
     evaluator = pytrec_eval.RelevanceEvaluator(
         {query: dict(grades) for query, grades in qrels.items()}, {f"ndcg_cut.{k}"}
     )
@@ -37,11 +34,6 @@ def margin(
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """Return how much better the first is, with a paired bootstrap interval over the queries.
-
-    Args:
-        first: The score of each query in one ranking.
-        second: The scores of the same queries in the other one.
-        seed: The seed of the bootstrap.
 
     Returns:
         The mean difference, and the ends of its 95% interval.

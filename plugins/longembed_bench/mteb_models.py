@@ -88,16 +88,9 @@ def load_extended(
     embed_dim: int | None = None,
     **settings: Any,
 ) -> MTEBModels:
-    """Load an extended model for mteb, which calls this.
+    """Load an extended model for mteb, which calls this with arguments of its own.
 
-    Args:
-        name: The model's name in mteb; not used.
-        revision: The revision of the checkpoint.
-        device: Where it computes.
-        model_name: Folder or hub name of the checkpoint.
-        model_prompts: By task or role, from mteb's metadata of the model.
-        embed_dim: Width to which vectors are cut.
-        **settings: Keyword arguments of `longembed_st.load`.
+    The `settings` are keyword arguments of `longembed_st.load`.
     """
     import longembed_st as le
 

@@ -55,9 +55,6 @@ class Result:
 class ResultFile:
     """The results of `longembed bench` in an output folder.
 
-    Args:
-        path: The file; new, or of earlier runs.
-
     Raises:
         InputError: If it holds something else.
     """

@@ -98,13 +98,7 @@ class Retriever(ABC):
 def find(
     retriever: Retriever, data: RetrievalData, k: int = KEPT_DOCUMENTS
 ) -> dict[str, dict[str, float]]:
-    """Read the documents and return the best ones of each query with their scores.
-
-    Args:
-        retriever: The retriever.
-        data: Documents and queries.
-        k: The largest number of documents to return for a query.
-    """
+    """Read the documents and return the k best ones of each query with their scores."""
     ids, keys = list(data.documents), list(data.queries)
     retriever.read(list(data.documents.values()))
     ranking = {}
@@ -160,13 +154,7 @@ class WholeDocuments(Retriever):
     def embed(
         self, texts: Sequence[str], role: Role, on_text: OnText = lambda: None
     ) -> list[TextVectors]:
-        """Return one vector of each text.
-
-        Args:
-            texts: The texts.
-            role: Which prompt of the model is put before them.
-            on_text: Called as texts are done.
-        """
+        """Return one vector of each text."""
 
         def compute(group: list[str]) -> Iterable[tuple[Vectors, le.Coverage]]:
             encoded = self.model.encode_with_coverage(group, role=role)
@@ -275,12 +263,7 @@ class Bm25(Retriever):
 
 
 class Hybrid(Retriever):
-    """Words beside vectors.
-
-    Args:
-        dense: Finds by vectors.
-        weight: The weight of the vectors, from 0 to 1.
-    """
+    """Words beside vectors, which have a weight from 0 to 1."""
 
     def __init__(self, dense: Retriever, weight: float) -> None:
         self._dense, self._weight = dense, weight

@@ -39,14 +39,7 @@ def measure(
 ) -> None:
     """Measure each run on each task, and skip results that the folder already has.
 
-    Args:
-        runs: The models with their methods, one for each row of the tables.
-        tasks: The tasks.
-        out: The output folder.
-        watch: Shows the progress.
-        device: The device to compute on; None for the best available one.
-        computing: `dtype` and `backend` of the models.
-        allow_truncation: Whether to go on when a passkey curve shows that texts were cut.
+    `computing` gives the `dtype` and the `backend` of the models.
 
     Raises:
         LongEmbedError: If a model cannot be loaded or cannot read the texts, or if a passkey curve

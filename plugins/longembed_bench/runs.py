@@ -11,6 +11,7 @@ from longembed_index.search.ranking import WEIGHT
 from longembed_st.base.settings import ModelSettings
 from longembed_st.command.options import parse_option
 from longembed_st.errors import ConfigError
+from longembed_st.loading.local_models import display_name
 
 CHUNKS = "chunks"
 """A baseline: the unextended model on chunks of its window. The best chunk of a document counts."""
@@ -28,12 +29,7 @@ FLOAT32 = ModelSettings(dtype="float32")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model and its name in tables.
-
-    Attributes:
-        name: The name in tables.
-        path: Folder, or name on the Hugging Face hub.
-    """
+    """A model, by its folder or its name on the Hugging Face hub, and its name in tables."""
 
     name: str
     path: str
@@ -43,7 +39,7 @@ class ModelSource:
         """Read `MODEL` or `NAME=MODEL`; raise `ConfigError` if one side is empty."""
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
-            return cls(Path(text).resolve().name if Path(text).is_dir() else text, text)
+            return cls(display_name(text), text)
         if not (name and path):
             raise ConfigError(f"model {text!r}: write MODEL or NAME=MODEL")
         return cls(name, path)
@@ -75,9 +71,6 @@ class MethodChoice:
         `whiten=true` fits a whitening on the corpus, with the options `WHITEN_OPTIONS`;
         `whiten=FILE` uses one that was fitted before. `hybrid` is true or a weight. All other
         options are keyword arguments of `longembed_st.load`.
-
-        Args:
-            text: The value of `--method`.
 
         Raises:
             ConfigError: If it is malformed, or a value is out of range.
@@ -113,12 +106,7 @@ class MethodChoice:
 
 @dataclass(frozen=True)
 class Run:
-    """A row of the tables: a model with a method.
-
-    Attributes:
-        model: The model; None for BM25.
-        method: The method.
-    """
+    """A row of the tables: a model, which is None for BM25, with a method."""
 
     model: ModelSource | None
     method: MethodChoice
@@ -137,11 +125,6 @@ def label_of(model: str, method: str) -> str:
 def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
     """Return a run for every model with every method, and the baselines.
 
-    Args:
-        models: What the user typed, `MODEL` or `NAME=MODEL`.
-        methods: What the user typed, `pcw:window_size=256`; may include `chunks` and `bm25`.
-        baselines: Whether to add chunks for each model, and BM25.
-
     Raises:
         ConfigError: If one is malformed, or two models have the same name.
     """
@@ -158,28 +141,18 @@ def plan(models: list[str], methods: list[str], baselines: bool) -> list[Run]:
 
 
 def run_settings(
-    source: ModelSource,
-    method: MethodChoice,
-    computing: ModelSettings = FLOAT32,
+    source: ModelSource, method: MethodChoice, computing: ModelSettings = FLOAT32
 ) -> ModelSettings:
     """Return the settings of a run that change vectors.
 
-    Args:
-        source: The model.
-        method: The method; chunks are read by the unextended model.
-        computing: `dtype` and `backend`, unless the method states others.
+    What the method states goes before `computing`.
     """
     model = ModelSettings(model_name=source.path, method=method.settings.method)
     return method.settings.with_defaults(computing.with_defaults(model))
 
 
 def loading_settings(settings: ModelSettings, device: str | None) -> ModelSettings:
-    """Return settings to load a model that cuts texts beyond its window; the tables show it.
-
-    Args:
-        settings: From `run_settings`.
-        device: The device to compute on; None for the best available one.
-    """
+    """Return settings to load a model that cuts texts beyond its window; the tables show it."""
     return settings.with_defaults(
         ModelSettings(method=settings.method, on_overflow="truncate", device=device)
     )

@@ -54,23 +54,13 @@ class Task:
 
 
 def folder_task(folder: Path) -> Task:
-    """Return the user's own documents and questions as a task.
-
-    Args:
-        folder: See `longembed_bench.folders.read_folder`.
-    """
+    """Return the user's own documents and questions as a task; see `read_folder`."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-") or "data"
     return Task(name, {None: read_folder(folder)})
 
 
 def parse_task(text: str, lengths: list[int], seed: int, haystack: Callable[[], str]) -> Task:
     """Read `passkey`, `qmsum` or `qmsum=FOLDER`.
-
-    Args:
-        text: The value of `--task`.
-        lengths: The lengths of generated documents, in tokens.
-        seed: The seed of generated documents.
-        haystack: Returns the text to hide facts in.
 
     Raises:
         ConfigError: If the task is unknown.

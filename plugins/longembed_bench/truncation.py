@@ -68,12 +68,7 @@ def truncation_window(accuracy: Mapping[int, float], queries: int = QUERIES) -> 
 
 
 def share_found_beyond(hits: Mapping[int, Hits], window: int) -> float:
-    """Return the share found of the needles that a cut at a window would have hidden.
-
-    Args:
-        hits: By document length in tokens.
-        window: In tokens.
-    """
+    """Return the share found of the needles that a cut at a window would have hidden."""
     beyond = [
         hit
         for length, row in hits.items()

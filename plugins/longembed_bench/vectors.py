@@ -49,9 +49,6 @@ class TextVectors:
 class VectorFile:
     """The vectors that models have computed so far, in one SQLite file.
 
-    Args:
-        path: The file; made with its folder if needed.
-
     Raises:
         InputError: If it is not such a file.
     """
@@ -97,15 +94,7 @@ class VectorFile:
     def write(
         self, kind: str, text: str, vectors: Vectors, coverage: Coverage, seconds: float
     ) -> None:
-        """Keep the vectors of a text that were computed elsewhere.
-
-        Args:
-            kind: The same as for `read`.
-            text: The text.
-            vectors: Shape (vectors, width).
-            coverage: What was read of the text.
-            seconds: How long that took.
-        """
+        """Keep the vectors of a text that were computed elsewhere, in `seconds`."""
         with self._database:
             self._insert(kind, text, vectors, coverage, seconds)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from longembed_bench.data import RetrievalData
 from longembed_bench.lexical import LexicalScorer
-from longembed_bench.metrics import QueryScores, margin, ndcg_by_query
+from longembed_bench.metrics import EASY, QueryScores, margin, ndcg_by_query
 from longembed_index.search.ranking import WEIGHT, Mode, Ranking
 
 WEIGHTS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
@@ -37,6 +37,11 @@ class Weights:
         return self.margin[1] > 0
 
     @property
+    def is_too_easy(self) -> bool:
+        """Whether even the worst weight finds nearly everything, and none is clearly better."""
+        return not self.is_clear and min(self.scores.values()) >= EASY
+
+    @property
     def ranking(self) -> Ranking:
         """The best weight if it is significantly better than the default; or else the default."""
         weight = self.best if self.is_clear else WEIGHT
@@ -45,13 +50,7 @@ class Weights:
 
 
 def try_weights(data: RetrievalData, dense: QueryScores, seed: int = 0) -> Weights:
-    """Score words beside vectors at every weight.
-
-    Args:
-        data: Documents and queries; at least two.
-        dense: By query, the score of each document by vectors.
-        seed: The seed of the bootstrap.
-    """
+    """Score words beside vectors at every weight."""
     lexical = LexicalScorer(list(data.documents.values()))
     words = {query: lexical.score(text) for query, text in data.queries.items()}
 

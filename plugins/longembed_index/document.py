@@ -227,6 +227,14 @@ class Passage:
     page: int | None = None
     heading: str | None = None
 
+    @property
+    def sentence_text(self) -> str | None:
+        """Return the text of its best sentence; None if it was not looked for."""
+        if self.sentence is None:
+            return None
+        start, end = self.sentence
+        return self.text[start - self.start : end - self.start]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the passage as plain data for JSON."""
         return {**vars(self), "sentence": list(self.sentence) if self.sentence else None}
@@ -322,6 +330,23 @@ class Hit:
     def share_read(self) -> float:
         """Return the share of the document's tokens that was read, from 0 to 1."""
         return self.coverage.share
+
+    def passage_metadata(self, passage: Passage) -> dict[str, Any]:
+        """Return what a framework is told of a passage beside its text, not nested.
+
+        Args:
+            passage: One of the passages. Its best sentence is given as a text.
+        """
+        place = {name: value for name, value in vars(passage).items() if name != "text"}
+        return {
+            **self.document.metadata,
+            **place,
+            "sentence": passage.sentence_text,
+            "source": self.document.id,
+            "title": self.document.title,
+            "document_score": self.score,
+            "is_answer": self.is_answer,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as plain data for JSON, without the text of the document."""

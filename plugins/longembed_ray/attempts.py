@@ -56,13 +56,7 @@ class SharedAttempts:
 
 
 class EmbedWithAttempts:
-    """Embed as `EmbedDocuments` does; a batch that has ended a process is embedded row by row.
-
-    Args:
-        attempts: The attempts of the run.
-        threads: How many threads compute.
-        **arguments: For `EmbedDocuments`.
-    """
+    """Embed as `EmbedDocuments` does; a batch that has ended a process is embedded row by row."""
 
     def __init__(self, attempts: Attempts | SharedAttempts, threads: int, **arguments: Any) -> None:
         import torch

@@ -35,13 +35,7 @@ _DATA_SETTINGS = {
 
 @dataclass(frozen=True)
 class Actors:
-    """The number of actors that embed, and what each of them has.
-
-    Attributes:
-        count: How many actors there are.
-        cpus: The cores of each.
-        gpus: The GPUs of each, 0 or 1.
-    """
+    """The number of actors that embed, and the cores and GPUs of each."""
 
     count: int
     cpus: int
@@ -49,12 +43,7 @@ class Actors:
 
 
 def actors_for(cpus: int, gpus: int, count: int | None = None) -> Actors:
-    """Return one actor for each GPU or, without GPUs, one for each group of cores.
-
-    Args:
-        cpus: The cores of all machines.
-        gpus: The GPUs of all machines.
-        count: How many actors are wanted; None for the usual number.
+    """Return one actor for each GPU or group of cores, or as many actors as are wanted.
 
     Raises:
         ConfigError: If there are fewer cores than actors.

@@ -29,17 +29,7 @@ def index_files(
     limits: Any,
     **search: Any,
 ) -> Report:
-    """Bring an index up to date with files by a cluster.
-
-    Args:
-        index: The index.
-        paths: Files, folders, and URLs of them.
-        address: The address of the cluster.
-        actors: How many actors embed; None for the usual number.
-        on_outcome: Called for every document.
-        limits: For the parsing of one file.
-        **search: `include`, `exclude` and `follow_links`, as for `Index.add`.
-    """
+    """Bring an index up to date with files by a cluster; `search` is as for `find_inputs`."""
     inputs, unreadable = find_inputs(paths, index.directory, **search)
     if not inputs and not index.exists:
         raise ConfigError(NO_DOCUMENTS)
@@ -73,16 +63,7 @@ def embed_files(
 ) -> Report:
     """Embed files into a folder of Parquet files by a cluster.
 
-    Args:
-        paths: Files, folders, and URLs of them.
-        store: "parquet:" and the folder or its URL.
-        settings: The model and its settings.
-        units: Whether to compute the sentence units of documents; None for the default.
-        address: The address of the cluster.
-        actors: How many actors embed; None for the usual number.
-        limits: For the parsing of one file.
-        on_outcome: Called for every document.
-        **search: `include`, `exclude` and `follow_links`, as for `Index.add`.
+    `store` is "parquet:" and the folder or its URL; `search` is as for `find_inputs`.
     """
     folder = store.removeprefix(PARQUET)
     inputs, unreadable = find_inputs(paths, folder, **search)

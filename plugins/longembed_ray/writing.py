@@ -34,12 +34,7 @@ COMMIT_CHARACTERS = 1_000_000
 """What is written to a store together, and lost if the run is killed before that."""
 PROVENANCE_FILE = "longembed.json"
 """Says how the vectors in a folder of Parquet files are made."""
-_ARRAYS = {
-    columns.VECTOR,
-    columns.UNIT_RANGES,
-    columns.UNIT_COUNTS,
-    columns.UNIT_VECTORS,
-}
+_ARRAYS = {columns.VECTOR, columns.UNIT_RANGES, columns.UNIT_COUNTS, columns.UNIT_VECTORS}
 
 
 def write_to_store(
@@ -173,9 +168,6 @@ def outcomes_of(tables: Iterable[pa.Table]) -> Iterator[Outcome]:
 
 def keys_in_parquet(folder: str) -> list[str]:
     """Return the keys (`version_key`) of the documents in a folder of Parquet files.
-
-    Args:
-        folder: The folder, or its URL.
 
     Raises:
         StoreError: If it cannot be read.

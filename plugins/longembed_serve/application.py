@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -33,11 +34,11 @@ from longembed_serve.schemas import (
     ContextRequest,
     DocumentRequest,
     EmbeddingsRequest,
-    FileRequest,
     RerankRequest,
     SearchRequest,
+    Text,
 )
-from longembed_serve.service import NotFoundError, Service, texts_of
+from longembed_serve.service import FILE_COST, NotFoundError, Service, texts_of
 from longembed_st.errors import LongEmbedError, ModelError
 
 _MAX_HEADERS = 64_000
@@ -96,14 +97,7 @@ def application(service: Service, *, max_bytes: int, key: str | None, hosts: Seq
 
 
 def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) -> uvicorn.Config:
-    """Return the configuration of uvicorn.
-
-    Args:
-        app: The application.
-        host: The address to listen at.
-        port: The port to listen at; 0 for any free port.
-        grace: How long requests may go on when the server is to stop, in seconds.
-    """
+    """Return the configuration of uvicorn."""
     return uvicorn.Config(
         app,
         host=host,
@@ -119,6 +113,10 @@ def server_config(app: Any, host: str, port: int, grace: int = GRACE_SECONDS) ->
 
 
 def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    async def in_turn(request: Request, work: Callable[[], Any], cost: int = 1_000) -> Any:
+        (result,) = await _results(request, [service.queued(work, cost)])
+        return result
+
     @app.post("/v1/embeddings")
     async def embeddings(request: Request, body: EmbeddingsRequest) -> Response:
         """Embed texts of any length, and return how much of each was read."""
@@ -173,27 +171,24 @@ def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
     async def search(request: Request, body: SearchRequest) -> Response:
         """Return the best documents for a question, with their best passages."""
         metrics.count_search(body.mode)
-        (hits,) = await _results(request, [service.queued(service.search, body)])
+        hits = await in_turn(request, partial(service.search, body), body.cost)
         return JSONResponse({"hits": hits})
 
     @app.post("/context")
     async def context(request: Request, body: ContextRequest) -> Response:
         """Return the passages that answer a question, as one text for a prompt."""
         metrics.count_search(body.mode)
-        (found,) = await _results(request, [service.queued(service.context, body)])
-        return JSONResponse(found)
+        return JSONResponse(await in_turn(request, partial(service.context, body), body.cost))
 
     @app.post("/document")
     async def document(request: Request, body: DocumentRequest) -> Response:
         """Return the text of a document of the index."""
-        queued = service.queued(lambda body: service.document(body.source), body)
-        (found,) = await _results(request, [queued])
-        return JSONResponse(found)
+        return JSONResponse(await in_turn(request, partial(service.document, body.source)))
 
     @app.post("/v1/rerank")
     async def rerank(request: Request, body: RerankRequest) -> Response:
         """Order documents by their scores for a query."""
-        (results,) = await _results(request, [service.queued(service.rerank, body)])
+        results = await in_turn(request, partial(service.rerank, body), body.cost)
         return JSONResponse({"results": results, "model": "reranker"})
 
     @app.get("/metrics")
@@ -218,22 +213,15 @@ def _routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
         )
 
     if service.serve_files:
-        app.add_api_route("/file", _file_route(service))
+
+        @app.get("/file")
+        async def file(request: Request, source: Text) -> Response:
+            """Return the file that a document of the index was read from."""
+            return file_response(*await in_turn(request, partial(service.file, source), FILE_COST))
 
     for path, (name, kind) in _PAGE.items():
         content = (files("longembed_serve") / "page" / name).read_bytes()
         app.add_api_route(path, _constant(content, kind), include_in_schema=False)
-
-
-def _file_route(service: Service) -> Callable[..., Any]:
-    async def file(request: Request, source: str) -> Response:
-        """Return the file that a document of the index was read from."""
-        body = FileRequest(source=source)
-        queued = service.queued(lambda body: service.file(body.source), body)
-        ((name, content),) = await _results(request, [queued])
-        return file_response(name, content)
-
-    return file
 
 
 def _constant(content: bytes, kind: str) -> Callable[[], Any]:

@@ -43,11 +43,7 @@ class Batcher:
         self._long = Queue(self._read, 1, max_characters)
 
     def submit(self, texts: Sequence[str], role: Role | None) -> list[Future[Read]]:
-        """Queue texts; one whose future is cancelled before its turn is not embedded.
-
-        Args:
-            texts: All texts of one request.
-            role: Their role, query or document.
+        """Queue the texts of a request; those whose futures are cancelled in time are not embedded.
 
         Raises:
             BusyError: If too much is waiting.
@@ -74,11 +70,7 @@ class Batcher:
         return self._short.is_working or self._long.is_working
 
     def close(self, seconds: float) -> None:
-        """Cancel what waits.
-
-        Args:
-            seconds: How long to wait for what has begun.
-        """
+        """Cancel what waits, and give what is at work some seconds."""
         self._short.close(seconds)
         self._long.close(seconds)
 

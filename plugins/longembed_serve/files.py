@@ -22,10 +22,6 @@ def file_response(name: str, content: bytes) -> Response:
     """Return a file as an answer: PDF and plain text are shown, everything else is saved.
 
     Web pages and source code are shown as text.
-
-    Args:
-        name: The name of the file.
-        content: Its bytes.
     """
     suffix = PurePath(name).suffix.lower()
     kind = _kind(suffix)

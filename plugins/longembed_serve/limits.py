@@ -62,13 +62,7 @@ class Limits:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Handle a request.
-
-        Args:
-            scope: The request's scope.
-            receive: Returns its body.
-            send: Takes the response.
-        """
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -150,10 +144,6 @@ class Limits:
 class _Body:
     """The body of a request.
 
-    Args:
-        limits: The limits on it.
-        receive: Returns its parts.
-
     Attributes:
         held: The number of bytes that are counted as held in memory.
         is_cut_off: Whether the client left before the end.
@@ -216,12 +206,7 @@ class _Body:
 
 
 class _RefusedError(Exception):
-    """Raised when a request is not let in.
-
-    Args:
-        status: The status code.
-        reason: What is wrong, and what to do.
-    """
+    """Raised when a request is not let in."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -243,12 +228,6 @@ async def _refuse(send: Any, refused: _RefusedError) -> None:
 
 
 def error_body(reason: str, status: int, parameter: str | None = None) -> dict[str, Any]:
-    """Return an error in the form of OpenAI's API.
-
-    Args:
-        reason: What is wrong, and what to do.
-        status: The status code.
-        parameter: The part of the request that is wrong.
-    """
+    """Return an error in the form of OpenAI's API."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": reason, "type": kind, "param": parameter, "code": str(status)}}

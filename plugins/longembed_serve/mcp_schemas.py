@@ -51,8 +51,7 @@ Where = Annotated[
     ),
 ]
 Words = Annotated[
-    int,
-    Field(strict=True, ge=50, le=MAX_WORDS, description="The most words of the whole result."),
+    int, Field(strict=True, ge=50, le=MAX_WORDS, description="The most words of the whole result.")
 ]
 
 

@@ -64,10 +64,7 @@ _TOOLS: Mapping[str, _Tool] = {
         mcp_tools.get_context,
     ),
     "search": _Tool(
-        "Search documents",
-        mcp_schemas.SearchArguments,
-        mcp_schemas.SearchResult,
-        mcp_tools.search,
+        "Search documents", mcp_schemas.SearchArguments, mcp_schemas.SearchResult, mcp_tools.search
     ),
     "get_document": _Tool(
         "Read a document",
@@ -89,12 +86,7 @@ OnCall = Callable[[str], None]
 
 
 def mcp_server(index: Index, on_call: OnCall | None = None) -> Server[Any]:
-    """Return a server of the protocol whose tools read an index.
-
-    Args:
-        index: The index; the caller closes it.
-        on_call: Called with the name of each tool that is called.
-    """
+    """Return a server of the protocol whose tools read an index."""
 
     async def list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[_described(name, tool) for name, tool in _TOOLS.items()])
@@ -118,11 +110,7 @@ def mcp_server(index: Index, on_call: OnCall | None = None) -> Server[Any]:
 
 
 async def serve_stdio(index: Index) -> None:
-    """Serve one client over standard input and output, until the input ends.
-
-    Args:
-        index: The index that the tools read.
-    """
+    """Serve one client over standard input and output, until the input ends."""
     server = mcp_server(index)
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
@@ -133,12 +121,7 @@ def http_sessions(
 ) -> StreamableHTTPSessionManager:
     """Return what answers the requests of clients over HTTP; every request stands for itself.
 
-    Args:
-        index: The index that the tools read.
-        hosts: The host names that requests may use; a pattern such as "*" for any, which the
-            caller checks.
-        max_bytes: The size limit of a request's body, in bytes.
-        on_call: Called with the name of each tool that is called.
+    Host names are not checked here if one of them is a pattern such as "*": the caller does it.
     """
     is_checked = not any("*" in host for host in hosts)
     names = [name for host in hosts for name in (host, f"{host}:*")]
@@ -164,10 +147,7 @@ def _described(name: str, tool: _Tool) -> Tool:
         input_schema=tool.arguments.model_json_schema(),
         output_schema=tool.result.model_json_schema(mode="serialization"),
         annotations=ToolAnnotations(
-            read_only_hint=True,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=False,
+            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
 

@@ -46,22 +46,9 @@ AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 def search(index: Index, arguments: SearchArguments) -> SearchResult:
-    """Return the documents that answer a question, best first, each with its best passages.
-
-    Args:
-        index: The index.
-        arguments: The question and the budget.
-
-    Raises:
-        ConfigError: If an argument cannot be used, or the budget is too small for the best hit.
-        ModelError: If the model is needed and cannot be loaded.
-        StoreError: If the store cannot be read.
-    """
+    """Return the documents that answer a question, best first, each with its best passages."""
     hits = index.search(
-        arguments.query,
-        arguments.k,
-        passages=arguments.passages,
-        where=arguments.where or None,
+        arguments.query, arguments.k, passages=arguments.passages, where=arguments.where or None
     )
     documents = [_found(hit) for hit in hits]
     # Each passage is one step of the budget, and so is a document without passages.
@@ -87,17 +74,7 @@ def search(index: Index, arguments: SearchArguments) -> SearchResult:
 
 
 def get_context(index: Index, arguments: ContextArguments) -> ContextResult:
-    """Return the passages of all documents that answer a question, as one text.
-
-    Args:
-        index: The index.
-        arguments: The question and the budget.
-
-    Raises:
-        ConfigError: If an argument cannot be used, or the budget is too small for any passage.
-        ModelError: If the model is needed and cannot be loaded.
-        StoreError: If the store cannot be read.
-    """
+    """Return the passages of all documents that answer a question, as one text."""
     # The budget is of the whole result: the text gets less of it until all fits.
     room = arguments.max_words
     while room > 0:
@@ -117,16 +94,7 @@ def get_context(index: Index, arguments: ContextArguments) -> ContextResult:
 
 
 def get_document(index: Index, arguments: DocumentArguments) -> DocumentResult:
-    """Return a document, or a range of its pages or of its characters, as far as it fits.
-
-    Args:
-        index: The index.
-        arguments: The document, the range and the budget.
-
-    Raises:
-        ConfigError: If there is no such document or range, or the budget is too small.
-        StoreError: If the store cannot be read.
-    """
+    """Return a document, or a range of its pages or of its characters, as far as it fits."""
     record = index.record(arguments.source)
     if record is None:
         raise ConfigError(_unknown_document(index, arguments.source))
@@ -166,16 +134,7 @@ def get_document(index: Index, arguments: DocumentArguments) -> DocumentResult:
 
 
 def list_documents(index: Index, arguments: ListArguments) -> ListResult:
-    """Return the documents that meet a filter, sorted by source, as many as fit.
-
-    Args:
-        index: The index.
-        arguments: The filter, where to go on, and the budget.
-
-    Raises:
-        ConfigError: If the filter cannot be used, or the budget is too small for one document.
-        StoreError: If the store cannot be read.
-    """
+    """Return the documents that meet a filter, sorted by source, as many as fit."""
     entries = list(index.documents(where=arguments.where or None))
     following = [entry for entry in entries if entry.id > arguments.after]
     # No document takes less than two words.
@@ -192,11 +151,7 @@ def list_documents(index: Index, arguments: ListArguments) -> ListResult:
 
 
 def words_of(result: Result) -> int:
-    """Return the number of words of a result, as it is sent.
-
-    Args:
-        result: The result.
-    """
+    """Return the number of words of a result, as it is sent."""
     return _json_words(result.plain())
 
 

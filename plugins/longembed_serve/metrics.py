@@ -39,11 +39,7 @@ def log_to(stream: TextIO) -> None:
 
 
 class Metrics:
-    """The numbers of a server.
-
-    Args:
-        service: The service whose work is counted.
-    """
+    """The numbers of a server."""
 
     def __init__(self, service: Service) -> None:
         self._registry = registry = CollectorRegistry()
@@ -68,6 +64,10 @@ class Metrics:
         self._tools = Counter(
             "longembed_tool_calls", "Calls of tools by agents.", ("tool",), registry=registry
         )
+
+        def waiting_in(queue: str) -> int:
+            return service.waiting_by_queue[queue]
+
         waiting = Gauge(
             "longembed_waiting",
             "Texts and requests that wait for their turns.",
@@ -75,7 +75,7 @@ class Metrics:
             registry=registry,
         )
         for queue in service.waiting_by_queue:
-            waiting.labels(queue).set_function(partial(_waiting_in, service, queue))
+            waiting.labels(queue).set_function(partial(waiting_in, queue))
         documents = Gauge("longembed_documents", "Documents in the store.", registry=registry)
         documents.set_function(lambda: len(service.index))
         # Memory, processor time and open files; nothing where the system does not tell.
@@ -108,10 +108,6 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _waiting_in(service: Service, queue: str) -> int:
-    return service.waiting_by_queue[queue]
-
-
 class Observed:
     """Wrap an ASGI application: give each request an id, count it, and log it.
 
@@ -127,13 +123,7 @@ class Observed:
         self._app, self._metrics, self._paths = app, metrics, paths
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Handle a request.
-
-        Args:
-            scope: The request's scope.
-            receive: Returns its body.
-            send: Takes the response.
-        """
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

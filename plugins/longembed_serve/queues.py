@@ -110,11 +110,7 @@ class Queue:
         return any(thread.is_alive() for thread in self._threads)
 
     def close(self, seconds: float) -> None:
-        """Take no more jobs, and cancel those that wait.
-
-        Args:
-            seconds: How long to wait for the jobs that have begun.
-        """
+        """Take no more jobs, cancel those that wait, and give those at work some seconds."""
         with self._changed:
             self._is_closed = True
             for _, _, job in self._heap:

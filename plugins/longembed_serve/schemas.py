@@ -2,7 +2,7 @@
 
 Clients of other services send fields of their own, null for what they leave out, and numbers as
 text. `/v1/embeddings` and `/v1/rerank`, which those clients call, ignore fields that they do not
-know. `/search` and `/document` are ours: there, an unknown field is a typing error.
+know. `/search`, `/context` and `/document` are ours: there, an unknown field is a typing error.
 """
 
 from __future__ import annotations
@@ -42,31 +42,20 @@ def _role(value: Any) -> Any:
     return _ROLES[name]
 
 
-Query = Annotated[str, Field(max_length=MAX_CHARACTERS)]
-"""Every window of a document is read with the whole query, or with the half that fits."""
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+"""The query of a reranking, which is read with every window of a document, or a document's id."""
 
 Integer = Annotated[int, BeforeValidator(_number)]
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     @model_validator(mode="before")
     @classmethod
     def _leave_out_nulls(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
         return {name: value for name, value in data.items() if value is not None}
-
-
-class CostlyRequest(_Body):
-    """A request whose answer takes some time."""
-
-    @property
-    def cost(self) -> int:
-        """Return about how many characters are read for it."""
-        return 1_000
 
 
 class EmbeddingsRequest(_Body):
@@ -83,34 +72,13 @@ class EmbeddingsRequest(_Body):
     )
 
 
-class SearchRequest(CostlyRequest):
-    """A question to the index."""
-
+class _Question(_Body):
     model_config = ConfigDict(extra="forbid")
 
     query: str
-    k: Annotated[Integer, Field(ge=1, le=1000)] = 5
-    passages: Annotated[Integer, Field(ge=0, le=100)] = 1
     where: dict[str, Any] = {}
     mode: Literal["hybrid", "dense", "lexical"] | None = None
     weight: Share | None = None
-    rerank: bool = False
-    candidates: Annotated[Integer, Field(ge=1, le=1000)] = 50
-
-    @property
-    def cost(self) -> int:
-        """Return about how many characters are read for it."""
-        return 1_000 + len(self.query) + (10_000 * self.candidates if self.rerank else 0)
-
-
-class ContextRequest(CostlyRequest):
-    """Hold a question whose answer is to be put into a prompt."""
-
-    query: str
-    max_words: Annotated[int, Field(ge=1, le=100_000)] = 600
-    where: dict[str, Any] = {}
-    mode: Literal["hybrid", "dense", "lexical"] | None = None
-    weight: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def cost(self) -> int:
@@ -118,10 +86,30 @@ class ContextRequest(CostlyRequest):
         return 1_000 + len(self.query)
 
 
-class RerankRequest(CostlyRequest):
+class SearchRequest(_Question):
+    """A question to the index."""
+
+    k: Annotated[Integer, Field(ge=1, le=1000)] = 5
+    passages: Annotated[Integer, Field(ge=0, le=100)] = 1
+    rerank: bool = False
+    candidates: Annotated[Integer, Field(ge=1, le=1000)] = 50
+
+    @property
+    def cost(self) -> int:
+        """Return about how many characters are read for it."""
+        return super().cost + (10_000 * self.candidates if self.rerank else 0)
+
+
+class ContextRequest(_Question):
+    """A question whose answer is to be put into a prompt."""
+
+    max_words: Annotated[Integer, Field(ge=1, le=100_000)] = 600
+
+
+class RerankRequest(_Body):
     """Documents to rerank, as the clients of other services send them."""
 
-    query: Query
+    query: Text
     documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str | None = None
     top_n: Annotated[Integer, Field(ge=1)] | None = Field(
@@ -135,18 +123,9 @@ class RerankRequest(CostlyRequest):
         return sum(len(str(document)) + len(self.query) for document in self.documents)
 
 
-class DocumentRequest(CostlyRequest):
+class DocumentRequest(_Body):
     """The id of a document of the index."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str
-
-
-class FileRequest(DocumentRequest):
-    """The id of a document whose file is asked for."""
-
-    @property
-    def cost(self) -> int:
-        """Return as much as a slow request has: few files at once are held in memory."""
-        return 10_000
+    source: Text

@@ -7,15 +7,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longembed_index.documents.sources import FileSource
 from longembed_serve.batching import Batcher
 from longembed_serve.queues import Job, Queue
-from longembed_serve.schemas import CostlyRequest
 from longembed_st.errors import ConfigError, InputError
+from longembed_st.loading.local_models import display_name
 
 if TYPE_CHECKING:
     from longembed_index.index import Index
@@ -29,8 +28,9 @@ _QUICK_THREADS = max(2, min(8, os.cpu_count() or 1))
 _SLOW_THREADS = 2
 _SLOW_COST = 5_000
 """The cost of requests from which on they are slow."""
+FILE_COST = 10_000
+"""Makes a request for a file a slow one: few files at once are held in memory."""
 
-Request = TypeVar("Request", bound=CostlyRequest)
 Answer = TypeVar("Answer")
 
 
@@ -80,8 +80,7 @@ class Service:
     @property
     def model_name(self) -> str:
         """Return the name under which the server lists its model; no path of a folder."""
-        own_name = self._own_name
-        return self._name or (Path(own_name).name if Path(own_name).is_dir() else own_name)
+        return self._name or display_name(self._own_name)
 
     @property
     def model_names(self) -> set[str]:
@@ -97,20 +96,20 @@ class Service:
         """Return the length of a vector."""
         return int(self.index.model.model.get_embedding_dimension() or 0)
 
-    def queued(self, answer: Callable[[Request], Answer], request: Request) -> Future[Answer]:
-        """Return the answer to a request, in its turn.
+    def queued(self, work: Callable[[], Answer], cost: int = 1_000) -> Future[Answer]:
+        """Do some work when it is its turn, and return its result.
 
-        Slow requests have threads of their own, so that no quick one waits for one.
+        Slow work has threads of its own, so that no quick request waits for it.
 
         Args:
-            answer: A method of this class.
-            request: What it is called with.
+            work: What to do.
+            cost: About how many characters are read for it.
 
         Raises:
             BusyError: If too much is waiting.
         """
-        job = Job(partial(answer, request), request.cost)
-        (self._slow if job.cost > _SLOW_COST else self._quick).put([job])
+        job = Job(work, cost)
+        (self._slow if cost > _SLOW_COST else self._quick).put([job])
         return job.future
 
     @property
@@ -243,11 +242,7 @@ class Service:
         return any(queue.is_working for queue in self._queues)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Cancel what waits, and release files, connections and the model.
-
-        Args:
-            seconds: How long to wait for what has begun.
-        """
+        """Cancel what waits, give what has begun some seconds, and release the index."""
         for queue in self._queues:
             queue.close(seconds)
         self.index.close()
@@ -270,9 +265,6 @@ def _text_of(document: str | dict[str, Any]) -> str:
 
 def texts_of(texts: str | Sequence[Any]) -> list[str]:
     """Return the texts of a request.
-
-    Args:
-        texts: One, or several.
 
     Raises:
         ConfigError: If they are tokens of another model's tokenizer.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -23,13 +26,40 @@ from longembed_st.command.terminal import terminal
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
 from longembed_st.files import refuse_existing
+from longembed_tuning.settings import TuningSettings
 
 if TYPE_CHECKING:
     from longembed_tuning.whiten import TokenWeighting
 
-OriginalWindowOption: Any = option_of("original_max_seq_length")
+_RECIPE = {
+    name: option_of(name, TuningSettings)
+    for name in TuningSettings.model_fields
+    if name not in ("max_seq_length", "validate_held_out")
+}
 
 
+def _with_recipe(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each part of the recipe; it gets those that were given."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        options = {name: arguments.pop(name) for name in _RECIPE}
+        given = {name: value for name, value in options.items() if value is not None}
+        command(recipe=given, **arguments)
+
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _RECIPE.items()
+    ]
+    others = [p for name, p in own.parameters.items() if name != "recipe"]
+    signature = own.replace(parameters=[*others, *options])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
+    return run
+
+
+@_with_recipe
 def tune(
     model: Annotated[
         str,
@@ -49,105 +79,12 @@ def tune(
             show_default=False,
         ),
     ],
-    max_seq_length: Annotated[
-        int, typer.Option(min=8, help="Extended window in tokens.", show_default=False)
-    ],
+    max_seq_length: Annotated[int, typer.Option(help="Extended window in tokens.")],
     out: Annotated[
-        Path,
-        typer.Option(
-            parser=path_argument,
-            metavar="DIR",
-            help="Folder of the tuned model.",
-            show_default=False,
-        ),
+        Path, typer.Option(parser=path_argument, metavar="DIR", help="Folder of the tuned model.")
     ],
-    method: Annotated[
-        str, typer.Option(metavar="pi|rp", help="What the added vectors start from.")
-    ] = "pi",
-    original_max_seq_length: OriginalWindowOption = None,
-    train_seq_length: Annotated[
-        int | None,
-        typer.Option(
-            help="Most tokens read of a training text.", show_default="the original window"
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="Examples of a step; each is the others' negative.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 512,
-    mini_batch_size: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Texts in memory at a time; does not change the result.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 16,
-    learning_rate: Annotated[
-        float,
-        typer.Option(
-            help="The peak of the learning rate.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 5e-4,
-    warmup_steps: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Steps until the peak.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 100,
-    epochs: Annotated[
-        float,
-        typer.Option(
-            help="Rounds over the data, unless --steps.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 3.0,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Steps, instead of epochs.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            help="Temperature of the contrastive loss.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 0.01,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Seed of held-out documents, passages, order and offsets.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 0,
-    bf16: Annotated[
-        bool,
-        typer.Option(
-            "--bf16",
-            help="Compute in bfloat16.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = False,
-    gradient_checkpointing: Annotated[
-        bool,
-        typer.Option(
-            "--gradient-checkpointing",
-            help="Less memory, more time.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = False,
+    *,
+    recipe: dict[str, Any],
     validation_data: Annotated[
         str | None,
         typer.Option(
@@ -159,12 +96,6 @@ def tune(
     no_validation: Annotated[
         bool, typer.Option("--no-validation", help="Train to the end without a score.")
     ] = False,
-    eval_steps: Annotated[
-        int, typer.Option(min=1, help="Steps between checkpoints, each with a validation score.")
-    ] = 100,
-    patience: Annotated[
-        int, typer.Option(min=1, help="Stop after so many validations without a better score.")
-    ] = 5,
     query_prompt: QueryPromptOption = None,
     document_prompt: DocumentPromptOption = None,
     resume: Annotated[
@@ -188,36 +119,17 @@ def tune(
         from longembed_tuning.display import ProgressBar, show_record
     from transformers.utils import logging
 
-    from longembed_tuning.settings import TuningSettings
-
     if no_validation and validation_data is not None:
         raise ConfigError("--no-validation and --validation-data contradict each other: drop one")
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    settings = TuningSettings(
-        max_seq_length=max_seq_length,
-        method=method,
-        original_max_seq_length=original_max_seq_length,
-        train_seq_length=train_seq_length,
-        batch_size=batch_size,
-        mini_batch_size=mini_batch_size,
-        learning_rate=learning_rate,
-        warmup_steps=warmup_steps,
-        epochs=epochs,
-        steps=steps,
-        temperature=temperature,
-        seed=seed,
-        bf16=bf16,
-        gradient_checkpointing=gradient_checkpointing,
-        eval_steps=eval_steps,
-        validate_held_out=not no_validation,
-        patience=patience,
-    )
     record = tuning.tune(
         model,
         data,
         out,
-        settings,
+        TuningSettings(
+            max_seq_length=max_seq_length, validate_held_out=not no_validation, **recipe
+        ),
         validation_data=validation_data,
         prompts=settings_from_options(
             query_prompt=query_prompt, document_prompt=document_prompt
@@ -251,8 +163,7 @@ def whiten(
     *,
     settings: ModelSettings,
     dimensions: Annotated[
-        int | None,
-        typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all"),
+        int | None, typer.Option(min=1, help="Numbers of a vector to keep.", show_default="all")
     ] = None,
     ridge: Annotated[
         float | None, typer.Option(help="Strength of the regularisation.", show_default="0.2")
@@ -286,9 +197,7 @@ def whiten(
     force: Annotated[
         bool,
         typer.Option(
-            "--force",
-            help="Write the model even if nothing is gained.",
-            rich_help_panel=ADVANCED,
+            "--force", help="Write the model even if nothing is gained.", rich_help_panel=ADVANCED
         ),
     ] = False,
     seed: Annotated[

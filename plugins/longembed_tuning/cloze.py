@@ -14,6 +14,7 @@ from random import Random
 
 from transformers import PreTrainedTokenizerBase
 
+from longembed_st.positions.method import Context
 from longembed_tuning.sources import Document, Example
 
 PASSAGE = 80
@@ -52,11 +53,7 @@ class Sentences:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cut a text behind its sentences and paragraphs.
-
-    Returns:
-        Pieces that are not empty, at most `LONGEST_SENTENCE` characters each.
-    """
+    """Cut a text behind its sentences and paragraphs, and within sentences that never end."""
     pieces = (piece.strip() for piece in _BOUNDARY.split(text))
     return [
         line for piece in pieces if piece for line in textwrap.wrap(piece, width=LONGEST_SENTENCE)
@@ -99,14 +96,9 @@ def _repeat_key(sentence: str) -> str | None:
 
 
 def sections(sentences: Sentences, budget: int) -> list[Sentences]:
-    """Cut a document into sections of whole sentences.
+    """Cut a document into sections of whole sentences, of at most `budget` tokens.
 
-    Args:
-        sentences: The document.
-        budget: Most tokens of a section.
-
-    Returns:
-        The sections, in order; a sentence beyond the budget stands alone.
+    A sentence beyond the budget stands alone.
     """
     parts, start, used = [], 0, 0
     for index, tokens in enumerate(sentences.tokens):
@@ -119,15 +111,9 @@ def sections(sentences: Sentences, budget: int) -> list[Sentences]:
 
 
 def take_passages(section: Sentences, count: int, random: Random) -> list[Example]:
-    """Take passages out of a section; the rest of it is the document of each.
+    """Take up to `count` passages out of a section; the rest of it is the document of each.
 
-    Args:
-        section: The section.
-        count: How many passages to take; fewer are taken if there is no room.
-        random: Chooses the passages.
-
-    Returns:
-        One example for each passage, all with the same document; none if too little is left.
+    None are taken if too little would be left.
     """
     taken: set[int] = set()
     queries: list[str] = []
@@ -151,21 +137,9 @@ def _passage_at(texts: Sequence[str], start: int) -> list[int]:
 
 
 def training_examples(
-    document: Document,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: int,
-    seed: int,
-    seen: set[str],
+    document: Document, tokenizer: PreTrainedTokenizerBase, budget: int, seed: int, seen: set[str]
 ) -> list[Example]:
-    """Draw one passage from each section that is as long as a training text.
-
-    Args:
-        document: The document.
-        tokenizer: The model's own.
-        budget: Tokens of a section.
-        seed: Chooses the passages, together with the document's name.
-        seen: Sentences of earlier documents, which are left out; this one's are added.
-    """
+    """Draw one passage from each section that is as long as a training text."""
     random = Random(f"{seed} {document.name}")
     kept = without_repeats(tokenize_sentences(document.text, tokenizer), seen)
     if not len(kept):
@@ -178,25 +152,18 @@ def training_examples(
 
 
 def held_out_examples(
-    document: Document,
-    tokenizer: PreTrainedTokenizerBase,
-    original: int,
-    extended: int,
-    seed: int,
+    document: Document, tokenizer: PreTrainedTokenizerBase, context: Context, seed: int
 ) -> list[Example]:
     """Draw passages from a held-out document, in sections of the extended window.
 
-    Args:
-        document: The document.
-        tokenizer: The model's own.
-        original: The original window; shorter sections would prove nothing.
-        extended: The extended window.
-        seed: Chooses the passages, together with the document's name.
+    Sections that fit the original window are left out: they would prove nothing.
     """
+    assert context.extended is not None
     random = Random(f"{seed} {document.name}")
     examples = []
-    for section in sections(tokenize_sentences(document.text, tokenizer), extended):
+    for section in sections(tokenize_sentences(document.text, tokenizer), context.extended):
         taken = take_passages(section, PASSAGES_PER_SECTION, random)
-        if taken and len(tokenizer(taken[0].document, verbose=False)["input_ids"]) > original:
-            examples += taken
+        if taken:
+            tokens = tokenizer(taken[0].document, verbose=False)["input_ids"]
+            examples += taken if len(tokens) > context.original else []
     return examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -88,9 +88,11 @@ def prepare(
         items = [item for item in items if texts.isdisjoint(_texts(item))]
     # Training must not see the text of a question of the validation.
     seen = {key for item in chosen for key in repeat_keys(_texts(item)[0])}
-    train = _training_pairs(items, tokenizer, budget, seed, seen)
-    held_out = _held_out_pairs(chosen, tokenizer, context, seed)
-    documents = {example.document for example in held_out}
+    train = _pairs(items, lambda d: training_examples(d, tokenizer, budget, seed, seen))
+    held_out = _pairs(chosen, lambda d: held_out_examples(d, tokenizer, context, seed))
+    every = list(dict.fromkeys(example.document for example in held_out))
+    documents = set(Random(seed).sample(every, min(len(every), MOST_HELD_OUT)))
+    held_out = [example for example in held_out if example.document in documents]
     if hold_out and len(documents) < LEAST_HELD_OUT:
         raise ConfigError(
             f"{validation_source or source} has {len(documents)} documents of more than "
@@ -154,36 +156,11 @@ def _tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
     return len(tokenizer(text, verbose=False)["input_ids"])
 
 
-def _training_pairs(
-    items: Sequence[Example | Document],
-    tokenizer: PreTrainedTokenizerBase,
-    budget: int,
-    seed: int,
-    seen: set[str],
+def _pairs(
+    items: Sequence[Example | Document], made_of: Callable[[Document], list[Example]]
 ) -> list[Example]:
-    pairs: list[Example] = []
+    """Return each pair once: those of the source, and those that are made of documents."""
+    pairs: dict[Example, None] = {}
     for item in items:
-        if isinstance(item, Example):
-            pairs.append(item)
-        else:
-            pairs += training_examples(item, tokenizer, budget, seed, seen)
-    return list(dict.fromkeys(pairs))
-
-
-def _held_out_pairs(
-    items: Sequence[Example | Document],
-    tokenizer: PreTrainedTokenizerBase,
-    context: Context,
-    seed: int,
-) -> list[Example]:
-    """Return the pairs of the chosen documents, of at most `MOST_HELD_OUT` sections."""
-    assert context.extended is not None
-    pairs: list[Example] = []
-    for item in items:
-        if isinstance(item, Example):
-            pairs.append(item)
-        else:
-            pairs += held_out_examples(item, tokenizer, context.original, context.extended, seed)
-    documents = list(dict.fromkeys(pair.document for pair in pairs))
-    kept = set(Random(seed).sample(documents, min(len(documents), MOST_HELD_OUT)))
-    return [pair for pair in pairs if pair.document in kept]
+        pairs |= dict.fromkeys([item] if isinstance(item, Example) else made_of(item))
+    return list(pairs)

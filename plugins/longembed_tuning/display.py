@@ -29,11 +29,7 @@ class ProgressBar(TrainerCallback):
         )
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Show the bar, from the step that a resumed run begins with."""
         if state.is_world_process_zero:
@@ -60,11 +56,7 @@ class ProgressBar(TrainerCallback):
         self._progress.update(self._task, completed=state.global_step, **fields)
 
     def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Remove the bar."""
         self._progress.stop()

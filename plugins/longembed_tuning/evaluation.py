@@ -23,12 +23,7 @@ SCORE = "ndcg@10"
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a model on the held-out documents.
-
-    Attributes:
-        ndcg: nDCG@10.
-        accuracy: Share of queries whose document comes first.
-    """
+    """nDCG@10 on the held-out documents, and the share of queries whose document comes first."""
 
     ndcg: float
     accuracy: float
@@ -53,11 +48,7 @@ class HeldOut:
         )
 
     def score(self, model: SentenceTransformer) -> Scores:
-        """Return the scores of a model.
-
-        Args:
-            model: Any model; documents beyond its window are cut without a warning.
-        """
+        """Return the scores of a model; documents beyond its window are cut without a warning."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TextNotReadWarning)
             scores = self._evaluator(model)
@@ -65,12 +56,7 @@ class HeldOut:
 
 
 class TunedEvaluator(BaseEvaluator):
-    """Score a model in training, read as it will be once it is finished.
-
-    Args:
-        held_out: The held-out pairs.
-        layout: Where the original rows of the table stand.
-    """
+    """Score a model in training, read as it will be once it is finished."""
 
     def __init__(self, held_out: HeldOut, layout: Layout) -> None:
         super().__init__()
@@ -80,10 +66,6 @@ class TunedEvaluator(BaseEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Score the model as it is now.
-
-        Returns:
-            nDCG@10 and accuracy@1 by name.
-        """
+        """Return nDCG@10 and accuracy@1 of the model as it is now."""
         scores = self._held_out.score(tuned_model(model, self._layout))
         return {SCORE: scores.ndcg, "accuracy@1": scores.accuracy}

@@ -113,9 +113,5 @@ def ndcg(trial: Trial, maps: Sequence[Map]) -> Vectors:
 
 
 def draw_documents(count: int, most: int, seed: int) -> list[int]:
-    """Draw the documents that passages are looked up in.
-
-    Returns:
-        Their numbers, in order.
-    """
+    """Draw the numbers of the documents that passages are looked up in, in order."""
     return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())

@@ -25,11 +25,6 @@ def load_base(
 ) -> le.LongSentenceTransformer:
     """Load the model that is to be tuned, unextended and in single precision.
 
-    Args:
-        model_name_or_path: Folder or hub name.
-        original: L_o, or None for the model's own.
-        prompts: Added to the model's own prompts, by name.
-
     Raises:
         ModelError: If the model has no learned position vectors.
     """
@@ -64,11 +59,6 @@ def refuse_unless_absolute(family: le.Family) -> None:
 def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> Layout:
     """Return where the original rows will stand in the longer table.
 
-    Args:
-        base: The unextended model.
-        method: "pi" or "rp".
-        extended: The extended window in tokens.
-
     Raises:
         ConfigError: If the windows do not fit.
     """
@@ -80,19 +70,9 @@ def layout_of(base: le.LongSentenceTransformer, method: str, extended: int) -> L
 def trainable_model(
     base: le.LongSentenceTransformer, method: str, layout: Layout, train_length: int
 ) -> SentenceTransformer:
-    """Return a stock model with the longer table, of which only the added rows can learn.
-
-    Args:
-        base: The unextended model.
-        method: "pi" or "rp".
-        layout: Where the original rows stand.
-        train_length: The most tokens of a training text.
-    """
+    """Return a stock model with the longer table, of which only the added rows can learn."""
     extended = le.extend(
-        base,
-        method,
-        original_max_seq_length=layout.original,
-        max_seq_length=layout.extended,
+        base, method, original_max_seq_length=layout.original, max_seq_length=layout.extended
     )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Short texts do change in the baked model; in the tuned one they do not.
@@ -119,12 +99,7 @@ def tunable_table(model: SentenceTransformer) -> TunableTable:
 def tuned_model(model: SentenceTransformer, layout: Layout) -> le.LongSentenceTransformer:
     """Return the model as it is now, reading by the rule of tuned checkpoints.
 
-    Args:
-        model: What `trainable_model` returned; it stays as it is.
-        layout: Where the original rows stand.
-
-    Returns:
-        A model that shares all weights but the table.
+    It shares all weights but the table.
     """
     plain = copy_sharing_weights(model)
     transformer = cast(Transformer, plain[0])

@@ -94,9 +94,6 @@ class OffsetCollator(SentenceTransformerDataCollator):
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
         """Turn rows of the data set into the model's inputs.
 
-        Args:
-            features: One row for each example, with its columns in the order of the loss.
-
         Returns:
             The inputs by column and name; `position_ids` of shape (examples, tokens) among them.
         """

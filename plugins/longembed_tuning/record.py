@@ -108,14 +108,7 @@ def _scores(scores: dict[str, Scores]) -> str:
 def write_checkpoint(
     model: le.LongSentenceTransformer, record: TuningRecord, log: Log, out: Path
 ) -> None:
-    """Write a tuned model with its card, its log and the plot of its loss.
-
-    Args:
-        model: The tuned model.
-        record: The run that it is from.
-        log: The trainer's log.
-        out: A folder that is new or empty.
-    """
+    """Write a tuned model with its card, its log and the plot of its loss."""
     with atomic_folder(out) as unfinished:
         model.save_pretrained(str(unfinished))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as card:

@@ -22,13 +22,7 @@ SHORTEST_DOCUMENT = 20
 
 @dataclass(frozen=True)
 class Example:
-    """A query and the document that it should find.
-
-    Attributes:
-        query: The query.
-        document: The document that answers it.
-        negatives: Documents that do not.
-    """
+    """A query, the document that it should find, and documents that it should not."""
 
     query: str
     document: str
@@ -37,12 +31,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Document:
-    """A document without labels.
-
-    Attributes:
-        name: Where it is from, for messages.
-        text: All of it.
-    """
+    """A document without labels; its name says where it is from."""
 
     name: str
     text: str
@@ -74,13 +63,7 @@ def read_source(source: str) -> list[Example] | list[Document]:
 
 
 def documents_of(rows: Sequence[Example | Document], most: int, seed: int) -> list[str]:
-    """Return the texts of documents, each once, or of a sample of them; labels are not used.
-
-    Args:
-        rows: From `read_source`.
-        most: The most texts.
-        seed: The seed of the sample.
-    """
+    """Return the texts of at most `most` documents, drawn at random, without their labels."""
     texts = list(dict.fromkeys(r.document if isinstance(r, Example) else r.text for r in rows))
     return texts if len(texts) <= most else random.Random(seed).sample(texts, most)
 

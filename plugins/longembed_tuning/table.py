@@ -38,11 +38,6 @@ class Layout:
     def of(cls, method: str, context: Context, first_position: int) -> Layout:
         """Lay out the table of a method.
 
-        Args:
-            method: "pi" or "rp".
-            context: The original and the extended window.
-            first_position: Rows before the first position.
-
         Raises:
             ConfigError: If nothing is added, or if the last original position would lie behind the
                 end of the table.

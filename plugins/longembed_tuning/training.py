@@ -90,6 +90,7 @@ def train(
         device_index=arguments.process_index,
         batches=_steps_of(checkpoint) if checkpoint else 0,
     )
+    early_stop = [EarlyStoppingCallback(settings.patience)] if held_out else []
     trainer = trainer_with_checkpoints(_save_added_rows, _load_added_rows)(
         model=model,
         args=arguments,
@@ -97,7 +98,7 @@ def train(
         loss=contrastive_loss(model, settings, arguments),
         evaluator=TunedEvaluator(held_out, layout) if held_out else None,
         data_collator=collator,
-        callbacks=[*callbacks, *_early_stop(settings, held_out)],
+        callbacks=[*callbacks, *early_stop],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -108,12 +109,6 @@ def training_arguments(
     model: SentenceTransformer, settings: TuningSettings, folder: Path, validates: bool
 ) -> SentenceTransformerTrainingArguments:
     """Return the settings as arguments of the trainer.
-
-    Args:
-        model: The model, for its device.
-        settings: The settings of the run.
-        folder: Where checkpoints go.
-        validates: Whether there is something to validate on.
 
     Raises:
         ConfigError: If the batch size is not a multiple of the number of devices.
@@ -170,11 +165,7 @@ def contrastive_loss(
 
 
 def as_dataset(examples: Sequence[Example]) -> Dataset:
-    """Return training pairs in the columns that the loss expects.
-
-    Args:
-        examples: The pairs, all with the same number of negatives.
-    """
+    """Return training pairs in the columns that the loss expects."""
     columns = {
         QUERY: [example.query for example in examples],
         "document": [example.document for example in examples],
@@ -185,15 +176,7 @@ def as_dataset(examples: Sequence[Example]) -> Dataset:
 
 
 def prompts_by_column(model: SentenceTransformer, columns: Sequence[str]) -> dict[str, str]:
-    """Return the model's prompts for the columns of the training data.
-
-    Args:
-        model: The model.
-        columns: The columns; all but the queries are documents.
-
-    Returns:
-        Column to prompt, without columns that have none.
-    """
+    """Return the model's prompt for each column of the training data, where it has one."""
     names = {column: "query" if column == QUERY else "document" for column in columns}
     prompts = {column: model.prompts.get(name) for column, name in names.items()}
     return {column: prompt for column, prompt in prompts.items() if prompt}
@@ -221,7 +204,3 @@ def _is_complete(checkpoint: Path) -> bool:
 def _steps_of(checkpoint: Path) -> int:
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"])
-
-
-def _early_stop(settings: TuningSettings, held_out: HeldOut | None) -> list[TrainerCallback]:
-    return [EarlyStoppingCallback(settings.patience)] if held_out else []

@@ -40,11 +40,7 @@ ALIKE = 0.5
 
 
 class DocumentFrequencies:
-    """Count in how many documents each token occurs, in memory of constant size.
-
-    Args:
-        reader: The model whose tokens are counted.
-    """
+    """Count in how many documents each token occurs, in memory of constant size."""
 
     def __init__(self, reader: LongTransformer) -> None:
         self._reader = reader
@@ -52,11 +48,7 @@ class DocumentFrequencies:
         self.documents = 0
 
     def add(self, text: str) -> None:
-        """Count a document.
-
-        Args:
-            text: The whole text; neither prompt nor special tokens are counted.
-        """
+        """Count a document."""
         (tokens,) = self._reader.tokenize_texts([text], None)
         ids = np.asarray(tokens.ids)[np.asarray(tokens.parts) == CONTENT]
         self._counts[np.unique(ids)] += 1
@@ -79,11 +71,7 @@ class DocumentFrequencies:
 
 
 def sketch(text: str) -> frozenset[int]:
-    """Return the smallest hashes of the runs of words of a text.
-
-    Args:
-        text: The text; case, punctuation and white space do not count.
-    """
+    """Return the smallest hashes of the runs of words of a text, in any case."""
     words = re.findall(r"\w+", text.lower())
     runs = {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
     hashes = (int.from_bytes(blake2b(run.encode(), digest_size=8).digest(), "big") for run in runs)
@@ -126,12 +114,7 @@ class Survey:
     def of(
         cls, model: LongSentenceTransformer, documents: Sequence[str], *, count_tokens: bool
     ) -> Survey:
-        """Choose the documents to fit on, and count their tokens.
-
-        Args:
-            model: The model whose tokens are counted.
-            documents: The texts; those without any visible character are left out.
-            count_tokens: Whether to count the document frequencies of tokens.
+        """Choose the documents to fit on, those with a visible character, and count their tokens.
 
         Raises:
             InputError: If there is no document with a text.
@@ -175,12 +158,7 @@ class Variant:
         self._parts = [Scatter(width) for _ in range(FOLDS + 1)]
 
     def add(self, windows: Windows, number: int | None) -> None:
-        """Add a document.
-
-        Args:
-            windows: Its vectors.
-            number: Its number among the judged documents; None if it is not one of them.
-        """
+        """Add a document."""
         self._parts[FOLDS if number is None else number % FOLDS].add(
             windows.vectors, windows.document
         )
@@ -188,11 +166,7 @@ class Variant:
             self.judged.append(windows)
 
     def scatter(self, without: int | None = None) -> Scatter:
-        """Return the scatter of all documents, or of those outside a fold.
-
-        Args:
-            without: The fold, or None.
-        """
+        """Return the scatter of all documents, or of those outside a fold."""
         return reduce(Scatter.merged, [p for i, p in enumerate(self._parts) if i != without])
 
     def trial(self, seed: int) -> Trial:

@@ -69,11 +69,6 @@ def save(model: LongSentenceTransformer, fit: Fit, folder: Path) -> None:
     """Write a whitened model with a card that says what it was fitted on, whole or not at all.
 
     The folder holds the whitening as a file of its own, too, for `load(..., whitening=FOLDER)`.
-
-    Args:
-        model: From `longembed_st.loading.load.with_whitening`.
-        fit: The fit of its whitening.
-        folder: New, or empty.
     """
     with atomic_folder(folder) as unfinished:
         model.save_pretrained(str(unfinished))

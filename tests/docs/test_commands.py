@@ -23,10 +23,7 @@ NOT_RUN = {tuple(shlex.split(line, comments=True)): why for _, line, why in shel
 """Why commands are not run, as the pages say above their blocks; None for those that are."""
 MODELS = ("thenlper/gte-small", "intfloat/e5-base-v2", "MODEL")
 """Of the hub; a small one stands in for them."""
-RERANKERS = {
-    "cross-encoder/ms-marco-MiniLM-L6-v2": pairs,
-    "lightonai/GTE-ModernColBERT-v1": late,
-}
+RERANKERS = {"cross-encoder/ms-marco-MiniLM-L6-v2": pairs, "lightonai/GTE-ModernColBERT-v1": late}
 """Of the hub, and what stands in for them."""
 
 MOST_NOT_RUN = 39

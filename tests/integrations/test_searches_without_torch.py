@@ -12,7 +12,7 @@ from fresh_process import run_fresh
 
 from longembed_index import Document, Index
 
-for library in ("openvino", "langchain_core", "llama_index.core"):
+for library in ("openvino", "langchain_core", "llama_index.core", "mcp"):
     pytest.importorskip(library)
 
 WAYS = {
@@ -27,6 +27,22 @@ WAYS = {
     "LlamaIndex": """
         from llama_index.retrievers.longembed import LongEmbedRetriever
         assert len(LongEmbedRetriever(store=given, k=3).retrieve("ban cor")) >= 3
+    """,
+    "MCP": """
+        import asyncio
+        from mcp import Client
+        from longembed_index import Index
+        from longembed_serve.mcp_server import mcp_server
+
+        async def ask():
+            with Index.open(given) as index:
+                async with Client(mcp_server(index)) as client:
+                    found = await client.call_tool("search", {"query": "ban cor"})
+                    context = await client.call_tool("get_context", {"question": "ban cor"})
+            assert len(found.structured_content["hits"]) == 3
+            assert not context.is_error
+
+        asyncio.run(ask())
     """,
 }
 

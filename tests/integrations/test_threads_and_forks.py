@@ -1,4 +1,7 @@
-"""Stores of every kind are searched from many threads and forked children; no call may fail."""
+"""Stores are searched from many threads and forked children; no call may fail.
+
+The kind "chroma" is searched in the file of the kind "sqlite".
+"""
 
 from __future__ import annotations
 
@@ -73,21 +76,17 @@ def model(small_model) -> str:
     return str(small_model("bert", positions=64))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "lancedb", "chroma"])
+@pytest.mark.parametrize("kind", ["sqlite", "lancedb"])
 def test_threads(model, kind, tmp_path) -> None:
-    pytest.importorskip("chromadb" if kind == "chroma" else "lancedb")
+    pytest.importorskip("lancedb")
     found = run_fresh(SETUP + THREADS, tmp_path, given=[model, kind, str(tmp_path / "store")])
     assert found == dict.fromkeys(("first use", "batch", "abatch", "gather"), True)
 
 
 @needs_fork
-@pytest.mark.parametrize("kind", ["sqlite", "chroma"])
-def test_forked_children(model, kind, tmp_path) -> None:
-    pytest.importorskip("chromadb" if kind == "chroma" else "langchain_core")
-    found = run_fresh(
-        SETUP + IN_CHILDREN + FORKS, tmp_path, given=[model, kind, str(tmp_path / "store")]
-    )
-    assert found == [0, 0, 0, 0]
+def test_forked_children(model, tmp_path) -> None:
+    given = [model, "sqlite", str(tmp_path / "store")]
+    assert run_fresh(SETUP + IN_CHILDREN + FORKS, tmp_path, given=given) == [0, 0, 0, 0]
 
 
 ENDS = """
@@ -105,10 +104,10 @@ ENDS = """
 """
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "lancedb", "chroma"])
+@pytest.mark.parametrize("kind", ["sqlite", "lancedb"])
 def test_an_interpreter_may_end_while_daemon_threads_search(model, kind, tmp_path) -> None:
     """Python ends them in the middle; libraries in C++ would abort the process."""
-    pytest.importorskip("chromadb" if kind == "chroma" else "lancedb")
+    pytest.importorskip("lancedb")
     run_fresh(SETUP + ENDS, tmp_path, given=[model, kind, str(tmp_path / "store")])
 
 

@@ -73,14 +73,23 @@ def test_a_calibration_ends_with_one_sentence() -> None:
     assert unclear.chosen is pcw
     best = Choice([pcw], pcw, (0, 0, 0), weights)
     assert verdict(show_choice, best) == "Keep pcw: no other method was better."
+    easy = Choice([candidate("pi", 1), candidate("pcw", 0.97)], pcw, (0, 0, 0), weights)
+    assert verdict(show_choice, easy).startswith(
+        "Keep pcw: the queries are too easy to tell one method from another: the worst one"
+    )
 
 
 def test_a_weight_is_advised_only_if_it_can_be_told_apart() -> None:
     scores = dict.fromkeys(WEIGHTS, 0.5)
     for weights, line in (
         (Weights(scores, 0.2, (0, 0, 0)), "Keep weight 0.2: no other weight was better."),
+        (
+            Weights(dict.fromkeys(WEIGHTS, 0.96), 0.2, (0, 0, 0)),
+            "Keep weight 0.2: the queries are too",
+        ),
         (Weights(scores, 0.9, (0.1, -0.1, 0.2)), "Keep weight 0.2: no other weight was clearly"),
         (Weights(scores, 0.9, (0.1, 0.01, 0.2)), "Use weight 0.9: +10.0 (95% interval +1.0 to"),
         (Weights(scores, 0.0, (0.1, 0.01, 0.2)), "Use mode lexical: +10.0"),
     ):
         assert verdict(show_weights, weights, questions=True).startswith(line)
+    assert Weights(scores, 0.9, (0.1, -0.1, 0.2)).ranking.weight == 0.2

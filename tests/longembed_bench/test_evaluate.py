@@ -115,22 +115,19 @@ def test_the_verdict_says_what_may_be_chance() -> None:
     assert "may be chance" in verdict(line([True]), line([False]))
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
+def test_a_line_that_cannot_be_used_is_named(tmp_path) -> None:
+    file = tmp_path / "questions.jsonl"
+    for row, message in (
         ('{"question": "q"}', "line 2: say what answers"),
         ('{"question": "q", "page": 3}', "line 2: a page needs the document"),
         ('{"question": "q", "document": "a", "page": "3"}', "page must be a number"),
         ('{"question": "q", "reply": "a"}', "'reply' is not a key"),
         ('["q"]', "must be an object"),
         ("{", "line 2: "),
-    ],
-)
-def test_a_line_that_cannot_be_used_is_named(tmp_path, row, message) -> None:
-    file = tmp_path / "questions.jsonl"
-    file.write_text(f'{{"question": "q", "document": "a", "page": [1, 2]}}\n{row}\n')
-    with pytest.raises(InputError, match=message):
-        read_questions(file)
+    ):
+        file.write_text(f'{{"question": "q", "document": "a", "page": [1, 2]}}\n{row}\n')
+        with pytest.raises(InputError, match=message):
+            read_questions(file)
     file.write_text("\n")
     with pytest.raises(InputError, match="no questions"):
         read_questions(file)

@@ -27,12 +27,14 @@ def write(folder: Path, suffix: str = ".jsonl", **files: list) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
-def test_our_fields(tmp_path, suffix) -> None:
-    data = read_folder(write(tmp_path, suffix, corpus=CORPUS, queries=QUERIES, qrels=QRELS))
-    assert data.documents == {"a": "first", "b": "second"}
-    assert data.queries == {"q": "which?"}
-    assert data.qrels == {"q": {"b": 1}}
+def test_our_fields(tmp_path) -> None:
+    for suffix in (".jsonl", ".jsonl.gz"):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        data = read_folder(write(folder, suffix, corpus=CORPUS, queries=QUERIES, qrels=QRELS))
+        assert data.documents == {"a": "first", "b": "second"}
+        assert data.queries == {"q": "which?"}
+        assert data.qrels == {"q": {"b": 1}}
 
 
 def test_fields_of_beir(tmp_path) -> None:
@@ -67,21 +69,18 @@ def test_equal_data_have_equal_digests(tmp_path) -> None:
     assert digest("second") != digest("second ")
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
+def test_mistakes_are_named(tmp_path) -> None:
+    good = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
+    for files, message in (
         ({"corpus": ["{broken\n"]}, r"corpus.jsonl, line 1: no valid JSON"),
         ({"corpus": [{"doc_id": "b", "text": " "}]}, "no text in the field 'text'"),
         ({"corpus": [*CORPUS, CORPUS[0]]}, "line 3: the id 'a' occurs twice"),
         ({"qrels": [{"qid": "z", "doc_id": "b"}]}, "there is no query 'z'"),
         ({"qrels": [{"qid": "q", "doc_id": "b", "score": "high"}]}, "score 'high'"),
         ({"qrels": [{"qid": "q", "doc_id": "b", "score": 0}]}, "no query has a relevant document"),
-    ],
-)
-def test_mistakes_are_named(tmp_path, files, message) -> None:
-    good = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
-    with pytest.raises(InputError, match=message):
-        read_folder(write(tmp_path, **{**good, **files}))
+    ):
+        with pytest.raises(InputError, match=message):
+            read_folder(write(tmp_path, **{**good, **files}))
 
 
 def test_missing_double_and_damaged_files(tmp_path) -> None:

@@ -101,24 +101,13 @@ def test_chunks_leave_room_for_the_prompt(small_model, data, vectors) -> None:
     assert retriever.cost().read == retriever.cost().tokens
 
 
-def test_bm25_finds_by_stems_and_ignores_stop_words() -> None:
-    documents = {
-        "cat": "a cat was running over the roofs",
-        "dog": "the dogs and the whales",
-        "none": "x y",
-    }
-    queries = {"q0": "run roof", "q1": "dog", "q2": "the and"}
-    retriever = Bm25()
-    found = find(retriever, RetrievalData(documents, queries, {}))
-    assert max(found["q0"], key=found["q0"].get) == "cat"
-    assert max(found["q1"], key=found["q1"].get) == "dog"
-    assert set(found["q2"].values()) == {0.0}
-    assert retriever.cost().vectors == 0
-
-
 def test_bm25_scores_are_those_of_the_formula() -> None:
     texts = {"a": "apple banana apple cherry", "b": "banana cherry", "c": "cherry cherry date"}
-    found = find(Bm25(), RetrievalData(texts, {"q": "apple banana"}, {}))
+    queries = {"q": "apple banana", "stems": "dates"}
+    found = find(Bm25(), RetrievalData(texts, queries, {}))
+    assert max(found["stems"], key=found["stems"].get) == "c"
+    stop_words = RetrievalData({"a": "the cat", "b": "a dog"}, {"q": "the"}, {})
+    assert set(find(Bm25(), stop_words)["q"].values()) == {0.0}
     lengths = {key: len(text.split()) for key, text in texts.items()}
     mean = sum(lengths.values()) / 3
     for key, text in texts.items():

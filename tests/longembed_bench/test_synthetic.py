@@ -8,19 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from longembed_bench.data import RetrievalData
-from longembed_bench.synthetic import (
-    FACTS,
-    FIRST_NAMES,
-    LAST_NAMES,
-    needle_data,
-    passkey_data,
-    read_haystack,
-)
+from longembed_bench.synthetic import FACTS, needle_data, passkey_data, read_haystack
 from longembed_st.errors import ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +21,8 @@ HAYSTACK = "".join(f"Sentence {n} tells of nothing at all. " for n in range(400)
 FILLER = {"The grass is green.", "The sky is blue.", "The sun is yellow.", "Here we go."}
 
 
-@pytest.mark.parametrize("length", [64, 1024])
-def test_passkey_documents(length) -> None:
+def test_passkey_documents() -> None:
+    length = 64
     data = passkey_data(length)
     assert len(data.documents) == 100
     assert len(data.queries) == 50
@@ -47,16 +40,10 @@ def test_passkey_documents(length) -> None:
         }
         before, after = len(text[: match.start()].split()), len(text[match.end() :].split())
         assert data.depths[key] == before / (before + after)
+        query = data.queries.get(f"q-{key}")
+        assert query in (None, f"what is the pass key for {name}?")
+        assert query is None or data.qrels[f"q-{key}"] == {key: 1}
     assert len(names) == 100
-
-
-def test_each_passkey_query_names_the_person_of_its_document() -> None:
-    data = passkey_data(256, seed=3)
-    for query, text in data.queries.items():
-        ((document, grade),) = data.qrels[query].items()
-        name = re.fullmatch(r"what is the pass key for (.+)\?", text)[1]
-        assert grade == 1
-        assert [key for key, body in data.documents.items() if f"{name}'s" in body] == [document]
 
 
 def test_needle_documents_differ_by_their_needle_alone() -> None:
@@ -76,29 +63,6 @@ def test_needle_documents_differ_by_their_needle_alone() -> None:
         seen.add(fact)
     assert len(seen) == 100
     assert len(data.queries) == 50
-
-
-def test_needles_lie_at_all_depths() -> None:
-    for data in (passkey_data(1024), needle_data(512, HAYSTACK)):
-        depths = sorted(data.depths.values())
-        # The largest gap of 101 uniform draws stays below a tenth with near certainty.
-        assert max(b - a for a, b in zip([0.0, *depths], [*depths, 1.0], strict=True)) < 0.12
-
-
-def test_facts_and_names_are_many_and_different() -> None:
-    facts, questions = zip(*FACTS, strict=True)
-    assert len(set(facts)) == len(set(questions)) == 100
-    assert all(fact.endswith(".") for fact in facts)
-    assert all(question.endswith("?") for question in questions)
-    assert len(set(FIRST_NAMES)) == len(FIRST_NAMES)
-    assert len(set(LAST_NAMES)) == len(LAST_NAMES)
-
-
-def test_form_of_the_bytes() -> None:
-    data = RetrievalData({"d": "ä"}, {"q": "w"}, {"q": {"d": 1}}, {"d": 0.25})
-    assert data.to_bytes() == (
-        b'["document", "d", "\\u00e4", 0.25]\n["query", "q", "w"]\n["grade", "q", "d", 1]\n'
-    )
 
 
 PINNED = {
@@ -131,26 +95,24 @@ def test_same_seed_same_bytes() -> None:
     assert json.loads(passkey.to_bytes().splitlines()[0])[:2] == ["document", "passkey-000"]
 
 
-def find_python(version: str) -> str | None:
-    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
-    for candidate in (shutil.which(f"python{version}"), *map(str, installed)):
-        # Version managers put commands on the path that only say that there is no such version.
-        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
-            return candidate
-    return None
+def find_pythons() -> Iterator[str]:
+    for version in ("3.10", "3.11", "3.12", "3.13"):
+        installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+        for python in filter(None, (shutil.which(f"python{version}"), *map(str, installed))):
+            # Version managers put commands on the path that only say that there is no such version.
+            if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+                yield python
+                break
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
-def test_same_bytes_in_every_python(version) -> None:
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"there is no python{version} on this machine")
-    done = subprocess.run(
-        [python, "-S", "-c", PRINT_HASHES, str(ROOT / "plugins"), HAYSTACK],
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.split() == [PINNED["passkey"], PINNED["needle"]], done.stderr
+def test_same_bytes_in_every_python() -> None:
+    for python in [sys.executable, *find_pythons()]:
+        done = subprocess.run(
+            [python, "-S", "-c", PRINT_HASHES, str(ROOT / "plugins"), HAYSTACK],
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.split() == [PINNED["passkey"], PINNED["needle"]], done.stderr
 
 
 def test_settings_out_of_range() -> None:

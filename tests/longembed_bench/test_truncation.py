@@ -20,18 +20,13 @@ def curve(*scores: float) -> dict[int, float]:
     return dict(zip(LENGTHS, scores, strict=False))
 
 
-def test_the_published_signature() -> None:
-    window = truncation_window(curve(1, 1, 0.62, 0.2, 0.14, 0.04, 0.04, 0.02))
-    assert 400 <= window <= 700
-
-
-def test_the_exact_curve_of_every_window() -> None:
+def test_curves_of_a_model_that_is_cut() -> None:
+    published = truncation_window(curve(1, 1, 0.62, 0.2, 0.14, 0.04, 0.04, 0.02))
+    assert 400 <= published <= 700
     for window in (256, 2048):
         found = truncation_window({n: min(1.0, window / n) for n in LENGTHS})
         assert found == pytest.approx(window, rel=0.1)
-
-
-def test_a_model_that_is_not_perfect_on_short_texts() -> None:
+    # Not perfect on short texts.
     assert truncation_window(curve(0.72, 0.36, 0.18, 0.1, 0.04)) == pytest.approx(256, rel=0.2)
 
 
@@ -82,7 +77,7 @@ def test_finds_at_all_depths_are_no_truncation() -> None:
     refuse_truncation("gte", hits, 1.0)
 
 
-def test_the_share_share_found_beyond_a_window() -> None:
+def test_the_share_found_beyond_a_window() -> None:
     hits = {100: [(0.1, True), (0.5, False)], 1000: [(0.05, True), (0.5, True), (0.9, False)]}
     assert share_found_beyond(hits, 100) == 0.5
     assert share_found_beyond(hits, 1000) == 0.0

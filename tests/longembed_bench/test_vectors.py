@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longembed_bench import vectors
 from longembed_bench.vectors import VectorFile
 from longembed_st.base.coverage import Coverage
 from longembed_st.errors import InputError
@@ -53,22 +52,6 @@ def test_kinds_are_kept_apart(tmp_path) -> None:
     assert spans.vectors.shape == (5, 3)
     assert one.texts == many.texts == TEXTS
     assert file.read("a", TEXTS[:1], one)[0].vectors.shape == (1, 3)
-
-
-def test_a_killed_run_loses_one_group(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(vectors, "GROUP_TEXTS", 2)
-    compute, path = Recorder(), tmp_path / "vectors.sqlite3"
-
-    def killed(texts):
-        if compute.texts:
-            raise KeyboardInterrupt
-        yield from compute(texts)
-
-    with pytest.raises(KeyboardInterrupt):
-        VectorFile(path).read("a", TEXTS, killed)
-    assert compute.texts == TEXTS[:2]
-    VectorFile(path).read("a", TEXTS, compute)
-    assert compute.texts == TEXTS
 
 
 def test_the_time_of_a_group_is_shared_by_tokens(tmp_path) -> None:

@@ -11,7 +11,7 @@ from small_models import WORDS
 
 from longembed_bench.data import RetrievalData
 from longembed_bench.lexical import LexicalScorer
-from longembed_bench.weights import WEIGHTS, Weights, try_weights
+from longembed_bench.weights import WEIGHTS, try_weights
 from longembed_index.search.ranking import WEIGHT
 
 
@@ -56,12 +56,6 @@ def test_vectors_that_know_the_answers_are_advised(data) -> None:
     assert weights.best > WEIGHT
     assert weights.ranking.weight == weights.best
     assert weights.margin[0] > 0
-
-
-def test_doubt_keeps_the_default() -> None:
-    scores = dict.fromkeys(WEIGHTS, 0.5)
-    assert Weights(scores, 0.9, (0.1, -0.01, 0.2)).ranking.weight == WEIGHT
-    assert Weights(scores, 0.9, (0.1, 0.01, 0.2)).ranking.weight == 0.9
 
 
 def test_calibrate_says_which_weight_suits(data, tmp_path, small_model, monkeypatch) -> None:

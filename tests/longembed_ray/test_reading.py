@@ -48,27 +48,26 @@ def test_what_cannot_be_read_is_a_row_with_the_reason(folder) -> None:
         assert row.error
 
 
-@pytest.mark.parametrize("by_url", [False, True])
-def test_a_folder_has_documents_and_tables(folder, by_url) -> None:
-    inputs, unreadable = find_inputs([folder.as_uri() if by_url else folder])
-    names = {file.name.rpartition("/")[2]: file.name for file in inputs}
-    wanted = ["a.txt", "empty.md", "page.html", "t.parquet"]
-    assert [name for name in names if not name.startswith(".")] == wanted
-    assert not unreadable
-    assert rows(names["page.html"])[0].title == "A page"
+def test_a_folder_has_documents_and_tables(folder) -> None:
+    for place in (folder, folder.as_uri()):
+        inputs, unreadable = find_inputs([place])
+        names = {file.name.rpartition("/")[2]: file.name for file in inputs}
+        wanted = ["a.txt", "empty.md", "page.html", "t.parquet"]
+        assert [name for name in names if not name.startswith(".")] == wanted
+        assert not unreadable
+        assert rows(names["page.html"])[0].title == "A page"
 
 
-@pytest.mark.parametrize("by_url", [False, True])
-def test_what_is_written_is_not_read_again(folder, by_url) -> None:
+def test_what_is_written_is_not_read_again(folder) -> None:
     out = folder / "out"
     out.mkdir()
     (out / "longembed.json").write_text("{}")
     parquet.write_table(pa.table({"text": ["one"]}), out / "part-x.parquet")
-    paths = [path.as_uri() if by_url else path for path in (folder, out)]
-    every = {file.name for file in find_inputs(paths[:1])[0]}
-    kept = {file.name for file in find_inputs(paths[:1], paths[1])[0]}
-    left_out = {name.rpartition("/")[2] for name in every - kept}
-    assert left_out == {"longembed.json", "part-x.parquet"}
+    for place, excluded in ((folder, out), (folder.as_uri(), out.as_uri())):
+        every = {file.name for file in find_inputs([place])[0]}
+        kept = {file.name for file in find_inputs([place], excluded)[0]}
+        left_out = {name.rpartition("/")[2] for name in every - kept}
+        assert left_out == {"longembed.json", "part-x.parquet"}
 
 
 def test_a_path_that_does_not_exist_is_an_error() -> None:

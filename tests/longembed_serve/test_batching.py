@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -96,26 +95,6 @@ def test_a_text_that_cannot_be_read_costs_no_other(model, batcher):
     assert int(good.result(10)[0][0]) == int(fine.result(10)[0][0]) == 4
     with pytest.raises(InputError, match="bad cannot be read"):
         bad.result(10)
-
-
-def test_what_nobody_waits_for_is_not_read(model, batcher):
-    hold(model, batcher)
-    gone, here = batcher.submit(["gone", "here"], None)
-    assert gone.cancel()
-    model.may.set()
-    here.result(10)
-    with pytest.raises(CancelledError):
-        gone.result(10)
-    assert all("gone" not in texts for texts, _ in model.batches)
-
-
-def test_too_much_is_refused_and_a_long_text_alone_is_not(model, batcher):
-    hold(model, batcher)
-    batcher.submit(["z" * 5000], None)
-    with pytest.raises(BusyError) as refused:
-        batcher.submit(["more"], None)
-    assert refused.value.seconds >= 1
-    assert batcher.waiting == 1
 
 
 def test_closing_cancels_what_waits(model):

@@ -1,4 +1,4 @@
-"""Three hundred requests that nobody should send: each is refused, and the server lives."""
+"""Requests that nobody should send: each is refused, and the server lives."""
 
 from __future__ import annotations
 
@@ -17,44 +17,7 @@ GOOD = {
     "/document": {"source": "a"},
     "/v1/rerank": {"query": "a", "documents": ["a"]},
 }
-NONSENSE = [
-    None,
-    True,
-    -1,
-    10**30,
-    1e308,
-    "",
-    " ",
-    "\x00",
-    "\ud800",
-    "\u202e\u0000",
-    "../../../etc/passwd",
-    "/proc/self/environ",
-    "<script>alert(1)</script>",
-    "' OR 1=1 --",
-    "${jndi:ldap://x}",
-    [],
-    {},
-    [[]],
-    [{}],
-    [None],
-    ["\udfff"],
-    [1, "a"],
-    {"__proto__": {}},
-    {"$gt": ""},
-    2**63,
-    -(2**63),
-    0.5,
-    [True],
-    [[1, 2], [3]],
-    [1.5, "a"],
-    [None, "a"],
-    {"": ""},
-    {"input": "a"},
-    [{"text": "a"}, {"text": None}],
-    "file:///etc/passwd",
-    "..\\..\\windows\\win.ini",
-]
+NONSENSE = [None, True, -1, 10**30, 1e308, "", "\x00", "\ud800", [], {}, [None], {"$gt": ""}]
 
 
 def contents_of(client) -> list[dict]:
@@ -63,54 +26,32 @@ def contents_of(client) -> list[dict]:
     return found.json()["hits"]
 
 
-def wrong_types() -> list[tuple[str, bytes]]:
-    """A request of every kind with one field replaced, left out, or added."""
-    found = []
-    for path, body in GOOD.items():
-        for name in body:
-            for value in NONSENSE:
-                found.append((path, json.dumps({**body, name: value}).encode()))
-        found.append((path, json.dumps({**body, "k": "many", "mode": 3}).encode()))
-        found.append((path, json.dumps({}).encode()))
-    return found
-
-
-def malformed() -> list[tuple[str, bytes]]:
-    """Bodies that are no JSON, or too much of it."""
-    draw = random.Random(0)
+def cases() -> list[tuple[str, bytes]]:
+    """Requests with one field replaced, left out, or added, and bodies that are not JSON."""
+    requests = [
+        (path, json.dumps({**body, name: value}).encode())
+        for path, body in GOOD.items()
+        for name in body
+        for value in NONSENSE
+    ]
     bodies = [
         b"",
         b"{",
-        b'{"input": "a"',
         b"[" * 100_000,
         b'{"input": ' * 5_000,
-        b"\xff\xfe",
         b'{"input": "\xff"}',
-        b"NaN",
-        b'{"input": NaN}',
-        b'{"query": Infinity}',
         b"null",
-        b'"a"',
         b"[]",
-        b"\x00" * 1000,
-        b'{"input": "a", "input": [}',
-        b'{"query": "\\u0000"}',
-        *(draw.randbytes(200) for _ in range(20)),
     ]
-    return [(path, body) for path in PATHS for body in bodies]
-
-
-CASES = [*wrong_types(), *malformed()]
-
-
-def test_there_are_enough() -> None:
-    assert len(CASES) >= 300
+    bodies += [b'{"query": Infinity}', b'{"k": "many", "mode": 3}', random.Random(0).randbytes(200)]
+    return requests + [(path, body) for path in PATHS for body in bodies]
 
 
 def test_every_one_is_refused_with_a_reason_and_nothing_changes(client) -> None:
     before = contents_of(client)
     answered = 0
-    for path, body in CASES:
+    requests = cases()
+    for path, body in requests:
         answer = client.post(path, content=body, headers={"content-type": "application/json"})
         if answer.status_code == 200:
             # A strange text is a text.
@@ -119,7 +60,7 @@ def test_every_one_is_refused_with_a_reason_and_nothing_changes(client) -> None:
         assert 400 <= answer.status_code < 500, (path, body[:80], answer.text)
         assert answer.json()["error"]["message"], (path, body[:80])
         assert "/etc/" not in answer.text or b"/etc/" in body
-    assert answered < len(CASES) / 3
+    assert answered < len(requests) / 3
     for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         for path in PATHS:
             assert 400 <= client.request(method, path).status_code < 500
@@ -129,34 +70,31 @@ def test_every_one_is_refused_with_a_reason_and_nothing_changes(client) -> None:
     assert contents_of(client) == before
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
+HEAD = b"POST /search HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def test_tricks_with_headers(client, server) -> None:
+    host, port = server[0].removeprefix("http://").split(":")
+    for raw in (
         b"GET / HTTP/9.9\r\n\r\n",
         b"\x00\x01\x02\r\n\r\n",
-        b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
-        b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
-        b"Content-Length: 6\r\n\r\nabcde",
-        b"POST /search HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-        b"Content-Length: 3\r\n\r\nzz\r\n",
-        b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999\r\n\r\n",
+        HEAD + b"Content-Length: -5\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n",
+        HEAD + b"Content-Length: 99999999999999\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
-        b"GET /\r\n",
+        HEAD + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
         b"SEARCH",
-    ],
-)
-def test_tricks_with_headers(client, server, raw) -> None:
-    host, port = server[0].removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=120) as connection:
-        connection.sendall(raw)
-        answer = b""
-        # A server may have had enough, and be gone.
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_WR)
-            while part := connection.recv(65536):
-                answer += part
-    assert b" 200 " not in answer.split(b"\r\n", 1)[0]
+    ):
+        with socket.create_connection((host, int(port)), timeout=120) as connection:
+            connection.sendall(raw)
+            answer = b""
+            # A server may have had enough, and be gone.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+                while part := connection.recv(65536):
+                    answer += part
+        assert b" 200 " not in answer.split(b"\r\n", 1)[0], raw[:80]
     assert client.get("/healthz").status_code == 200
 
 

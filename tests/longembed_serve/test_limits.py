@@ -66,25 +66,17 @@ def received(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-@pytest.mark.parametrize(("key", "status"), [(None, 413), ("secret", 401)])
-def test_a_client_that_sends_all_before_it_reads_sees_why_it_was_refused(index, key, status):
-    with serving(index, key=key) as address:
-        place = urlsplit(address)
-        for body in (b"x" * 20_000_000, iter([b"x" * 1_000_000] * 20)):
-            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-            connection.request("POST", "/search", body=body)
-            answer = connection.getresponse()
-            assert answer.status == status
-            assert json.loads(answer.read())["error"]["message"]
-            connection.close()
-
-
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
-def test_the_kind_of_the_key_may_be_written_in_any_case(index, kind) -> None:
-    with serving(index, key="secret") as address:
-        for key, status in (("secret", 200), ("Secret", 401), ("secre", 401)):
-            headers = {"authorization": f"{kind} {key}"}
-            assert search(address, "a", headers=headers).status_code == status
+def test_a_client_that_sends_all_before_it_reads_sees_why_it_was_refused(index):
+    for key, status in ((None, 413), ("secret", 401)):
+        with serving(index, key=key) as address:
+            place = urlsplit(address)
+            for body in (b"x" * 20_000_000, iter([b"x" * 1_000_000] * 20)):
+                connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+                connection.request("POST", "/search", body=body)
+                answer = connection.getresponse()
+                assert answer.status == status
+                assert json.loads(answer.read())["error"]["message"]
+                connection.close()
 
 
 def test_a_body_that_never_comes_has_an_end(index, monkeypatch) -> None:
@@ -95,14 +87,15 @@ def test_a_body_that_never_comes_has_an_end(index, monkeypatch) -> None:
         assert b" 408 " in received(connection).split(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("beginning", [b"", b"POST /search HTT"])
-def test_headers_that_never_come_have_an_end(index, monkeypatch, beginning) -> None:
+def test_headers_that_never_come_have_an_end(index, monkeypatch) -> None:
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.2)
-    with serving(index) as address, connect(address) as connection:
-        connection.sendall(beginning)
-        # Either end is right.
-        with suppress(ConnectionResetError):
-            assert received(connection) == b""
+    with serving(index) as address:
+        for beginning in (b"", b"POST /search HTT"):
+            with connect(address) as connection:
+                connection.sendall(beginning)
+                # Either end is right.
+                with suppress(ConnectionResetError):
+                    assert received(connection) == b""
 
 
 def test_an_answer_that_nobody_reads_is_not_kept(index, monkeypatch) -> None:
@@ -139,20 +132,17 @@ def test_many_long_bodies_at_once_are_refused(index, monkeypatch) -> None:
         assert ask("again").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("values", "status"),
-    [
-        ([[]] * 600_000, 400),
-        ([1] * 600_000, 400),
-        (["ab"] * 200_000, 400),
-        (['a "[]" \\ ' * 60_000] * 5, 200),
-    ],
-)
-def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(index, values, status) -> None:
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(index) -> None:
     with serving(index, max_bytes=20_000_000) as address:
-        answer = httpx.post(f"{address}/v1/embeddings", json={"input": values}, timeout=60)
-        assert answer.status_code == status
-        assert ("too many values" in answer.text) == (status == 400)
+        for values, status in (
+            ([[]] * 600_000, 400),
+            ([1] * 600_000, 400),
+            (["ab"] * 200_000, 400),
+            (['a "[]" \\ ' * 60_000] * 5, 200),
+        ):
+            answer = httpx.post(f"{address}/v1/embeddings", json={"input": values}, timeout=60)
+            assert answer.status_code == status
+            assert ("too many values" in answer.text) == (status == 400)
 
 
 def test_searches_of_clients_that_left_are_not_run_and_nothing_is_logged(index, caplog) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 pytest.importorskip("mcp")
 
 from command_line import longembed
-from fresh_process import run_fresh
 from index_fakes import use_fake_models
 from mcp import Client, StdioServerParameters
 
@@ -120,33 +118,3 @@ def test_a_store_that_is_not_there_ends_the_command_with_the_reason(tmp_path) ->
     assert ended.exit_code == 1
     assert "there is no index" in ended.stderr
     assert ended.stdout == ""
-
-
-def test_questions_need_no_torch(small_model, tmp_path) -> None:
-    draw = random.Random(0)
-    words = ["ban", "cor", "dim", "fel", "gast", "kion"]
-    texts = [" ".join(draw.choices(words, k=2_500)) + "." for _ in range(3)]
-    with Index.open(tmp_path / "store", model=small_model("bert", positions=64)) as index:
-        index.add_documents([Document(str(n), text) for n, text in enumerate(texts)])
-    reply = run_fresh(
-        """
-        import asyncio
-        from mcp import Client
-        from longembed_index import Index
-        from longembed_serve.mcp_server import mcp_server
-
-        async def ask():
-            with Index.open(given) as index:
-                async with Client(mcp_server(index)) as client:
-                    found = await client.call_tool("search", {"query": "ban cor"})
-                    context = await client.call_tool("get_context", {"question": "ban cor"})
-            return [found.is_error, context.is_error, len(found.structured_content["hits"])]
-
-        heavy = {"torch", "transformers", "sentence_transformers"}
-        answer([*asyncio.run(ask()), sorted(heavy & sys.modules.keys())])
-        """,
-        tmp_path,
-        given=str(tmp_path / "store"),
-        LONGEMBED_CACHE=os.environ["LONGEMBED_CACHE"],
-    )
-    assert reply == [False, False, 3, []]

@@ -130,21 +130,16 @@ def test_a_server_for_all_names_answers_to_all(serve) -> None:
 WRONG = [
     ("search", {}, "query: Field required"),
     ("search", {"query": ""}, "the query is blank"),
-    ("search", {"query": "\u200b \n"}, "the query is blank"),
     ("search", {"query": ["a"]}, "query: Input should be a valid string"),
     ("search", {"query": "a" * 10_001}, "at most 10000 characters"),
     ("search", {"query": "a", "k": 0}, "k: Input should be greater than or equal to 1, not 0"),
     ("search", {"query": "a", "k": 10**30}, "k: Input should be less than or equal to 100"),
     ("search", {"query": "a", "k": True}, "k: Input should be a valid integer, not True"),
-    ("search", {"query": "a", "passages": -1}, "passages"),
     ("search", {"query": "a", "filter": {"year": 2019}}, "filter: Extra inputs"),
     ("search", {"query": "a", "where": "year=2019"}, "where: Input should be a valid dictionary"),
     ("search", {"query": "a", "where": {"year": {"$gt": 1}}}, "the filter of 'year' has $gt"),
-    ("search", {"query": "a", "where": {"year": {"a": {}}}}, "the filter of 'year' has a"),
-    ("get_context", {"question": "a", "max_words": 1.5}, "max_words"),
     ("get_context", {"question": "a", "max_words": 10**9}, "max_words"),
     ("get_document", {"source": "/etc/passwd"}, "there is no document '/etc/passwd'"),
-    ("get_document", {"source": {"a": 1}}, "source: Input should be a valid string"),
     ("get_document", {"source": "harbour", "first_page": 1}, "pages of this document"),
     ("get_document", {"source": "harbour", "start": -5}, "start"),
     ("list_documents", {"where": [1]}, "where"),
@@ -187,16 +182,3 @@ async def test_errors_of_the_store_and_of_ours_are_told_and_survived(
         result = await client.call_tool("search", {"query": "crane"})
         assert result.is_error
         assert "is closed" in result.content[0].text
-
-
-async def test_results_follow_a_store_that_is_written_meanwhile(index) -> None:
-    async with Client(mcp_server(index)) as client:
-        for number in range(3):
-            with Index.open(index.directory) as writer:
-                writer.add_documents([Document(f"mill {number}", f"The wheel of mill {number}.")])
-                writer.delete(["orchard"])
-            found = await client.call_tool("search", {"query": f'"mill {number}"'})
-            sources = [hit["source"] for hit in found.structured_content["hits"]]
-            assert sources == [f"mill {number}"]
-            listed = await client.call_tool("list_documents", {})
-            assert listed.structured_content["total"] == 2 + number

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import httpx
@@ -94,7 +95,8 @@ def test_what_waits_is_shown_by_queue() -> None:
     try:
         with running(application(service, max_bytes=10_000, key=None, hosts=["*"])) as address:
             # As many as there are threads are searching, and three wait.
-            jobs = [service.queued(service.search, request) for _ in range(_QUICK_THREADS + 3)]
+            search = partial(service.search, request)
+            jobs = [service.queued(search, request.cost) for _ in range(_QUICK_THREADS + 3)]
             while service.waiting > 3:
                 pass
             with httpx.Client(base_url=address, timeout=60) as client:

@@ -74,23 +74,11 @@ def opened(browser, address: str, **options):
 
 @pytest.fixture
 def page(browser, server):
-    context = browser.new_context(viewport={"width": 1000, "height": 800})
-    one = context.new_page()
-    errors: list[str] = []
-    one.on("pageerror", lambda error: errors.append(str(error)))
-    one.on(
-        "console",
-        # That a request was refused is said by the browser, too, and shown on the page.
-        lambda message: (
-            errors.append(message.text)
-            if message.type == "error" and "400" not in message.text
-            else None
-        ),
-    )
-    one.goto(server[0])
+    one, errors = opened(browser, server[0])
     yield one
-    assert errors == []
-    context.close()
+    # That a request was refused is said by the browser, too, and shown on the page.
+    assert [error for error in errors if "400" not in error] == []
+    one.context.close()
 
 
 def picture(page, name: str) -> None:
@@ -193,18 +181,6 @@ def test_texts_are_never_interpreted(page) -> None:
     assert "5 of 10 tokens were read" in page.text_content(".hit")
 
 
-def test_narrow_screens_and_dark_ones(browser, server) -> None:
-    context = browser.new_context(viewport={"width": 340, "height": 640}, color_scheme="dark")
-    page = context.new_page()
-    page.goto(server[0])
-    ask(page, QUESTIONS["harbour"])
-    assert page.evaluate("document.documentElement.scrollWidth") <= 340
-    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert back == "rgb(22, 24, 27)"
-    picture(page, "narrow")
-    context.close()
-
-
 def test_a_hit_links_to_the_page_of_its_file(browser, files_server) -> None:
     page, errors = opened(browser, files_server)
     ask(page, "the budget of the bridge")
@@ -274,18 +250,19 @@ def test_it_says_so_when_nothing_fits_well(browser, files_server) -> None:
     assert errors == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [340, 700, 1200])
-def test_no_width_is_too_narrow(browser, files_server, width, scheme) -> None:
-    viewport = {"width": width, "height": 800}
-    page, errors = opened(browser, files_server, viewport=viewport, color_scheme=scheme)
-    ask(page, "the budget of the bridge")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    boxes = [page.locator(f"#{name}").bounding_box() for name in ("query", "mode", "where")]
-    assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
-    picture(page, f"{width}-{scheme}")
-    page.context.close()
-    assert errors == []
+def test_no_width_is_too_narrow(browser, files_server) -> None:
+    for width, scheme in ((340, "dark"), (700, "light"), (1200, "dark")):
+        viewport = {"width": width, "height": 800}
+        page, errors = opened(browser, files_server, viewport=viewport, color_scheme=scheme)
+        ask(page, "the budget of the bridge")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = [page.locator(f"#{name}").bounding_box() for name in ("query", "mode", "where")]
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(22, 24, 27)") == (scheme == "dark")
+        picture(page, f"{width}-{scheme}")
+        page.context.close()
+        assert errors == []
 
 
 @pytest.mark.slow

@@ -30,11 +30,11 @@ def test_scores_are_those_of_the_ranks(small_bert, words):
 
 
 def test_a_query_may_have_several_answers_and_a_document_several_queries(small_bert, words):
-    first, second, third = (words(30, index) for index in range(3))
-    examples = [Example(first, first), Example(first, second), Example(third, second)]
+    first, second = words(30, 0), words(30, 1)
+    examples = [Example(first, first), Example(first, second), Example(second, second)]
     found = HeldOut(examples).score(le.load(small_bert, "none"))
-    # A text finds itself first; whether the third finds the second first decides the rest.
-    assert found.accuracy in (0.5, 1.0)
+    # A text finds itself first.
+    assert found.accuracy == 1
 
 
 def test_prompts_are_put_before_queries_and_documents(small_bert, words):

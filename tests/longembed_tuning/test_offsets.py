@@ -8,12 +8,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from longembed_tuning.offsets import (
-    OffsetCollator,
-    draw_offsets,
-    moved_positions,
-    query_positions,
-)
+from longembed_tuning.offsets import OffsetCollator, draw_offsets, moved_positions, query_positions
 from longembed_tuning.table import Layout
 
 LAYOUT = Layout(original=4, extended=12, stride=3)

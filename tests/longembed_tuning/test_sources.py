@@ -114,9 +114,8 @@ def test_a_data_set_that_cannot_be_loaded_is_named(monkeypatch):
 GOOD = {"query": "q", "document": LONG}
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
+def test_a_bad_row_is_named(tmp_path):
+    for row, message in (
         ({"query": "q", "document": " \n"}, r"line 2: 'document' is empty"),
         ({"query": "q", "document": "short"}, r"line 2: 'document' is shorter than a sentence"),
         ({"query": "q"}, r"line 2 has no column 'document'"),
@@ -124,11 +123,9 @@ GOOD = {"query": "q", "document": LONG}
         ({**GOOD, "negatives": ["x"]}, r"line 2 has 1 negatives, the first row has 0"),
         ({**GOOD, "negatives": [""]}, r"line 2: 'negatives\[0\]' is empty"),
         ("{not json", r"line 2: no valid JSON"),
-    ],
-)
-def test_a_bad_row_is_named(tmp_path, row, message):
-    with pytest.raises(le.InputError, match=message):
-        read_source(jsonl(tmp_path, GOOD, row))
+    ):
+        with pytest.raises(le.InputError, match=message):
+            read_source(jsonl(tmp_path, GOOD, row))
 
 
 def test_wrong_columns_are_listed_with_those_that_are_needed(tmp_path):

@@ -23,12 +23,6 @@ def test_rows_before_the_first_position_are_kept():
     assert layout.original_rows().int().tolist() == [1, 1, 1, 0, 1, 0, 1, 0]
 
 
-def test_the_paper_has_one_original_row_in_eight():
-    layout = Layout.of("pi", Context(512, 4096), 0)
-    assert layout.stride == 8
-    assert layout.original_rows().nonzero().squeeze(1).tolist() == list(range(0, 4096, 8))
-
-
 def test_pi_needs_room_for_the_last_original_row():
     assert Layout.of("pi", Context(4, 10), 0).stride == 3
     with pytest.raises(le.ConfigError, match="use 12"):

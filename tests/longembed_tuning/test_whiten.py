@@ -122,23 +122,8 @@ def test_the_result_is_the_model_with_stock_modules_behind_it(model) -> None:
     assert [type(module) for module in model.children()][2:] == [Normalize]
 
 
-def test_texts_alone_or_in_a_batch_are_alike(pcw) -> None:
-    whitened = whiten(pcw, corpus(), validation=False)
-    texts = [*corpus(5, seed=3), "ban", "bar bast"]
-    together = whitened.encode(texts)
-    np.testing.assert_allclose(together, [whitened.encode(text) for text in texts], atol=1e-6)
-
-
 def test_le_whiten_is_this_function() -> None:
     assert le.whiten is whiten
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = le.nonsense
-
-
-def test_vectors_that_are_cut_are_refused(folder) -> None:
-    model = le.load(str(folder), method="pcw", truncate_dim=8)
-    with pytest.raises(ConfigError, match="truncate_dim"):
-        whiten(model, corpus())
 
 
 def test_too_little_is_refused(pcw) -> None:
@@ -318,7 +303,9 @@ def test_a_model_that_does_not_pool_by_the_mean_says_so(small_model) -> None:
     assert fit_whitening(model, corpus()).whitening.token_weights is None
 
 
-def test_contradictions_are_refused(pcw) -> None:
+def test_contradictions_are_refused(pcw, folder) -> None:
+    with pytest.raises(ConfigError, match="truncate_dim"):
+        whiten(le.load(str(folder), method="pcw", truncate_dim=8), corpus())
     with pytest.raises(ConfigError, match="auto, idf, none"):
         fit_whitening(pcw, corpus(), token_weights="tfidf")
     with pytest.raises(ConfigError, match="nothing to fit"):

@@ -31,8 +31,8 @@ class LongEmbedRetriever(BaseRetriever):
     `invoke(query, k=3, where={"year": 2019})`. The model is loaded once, when it is first needed.
 
     The metadata of a passage has the metadata of its document, `source`, `title`, its place
-    (`start`, `end`, `share`, `page`, `heading`), `score`, `document_score`, and `sentence`, the
-    range of its best sentence in characters.
+    (`start`, `end`, `share`, `page`, `heading`), `score`, `document_score`, `is_answer`, and
+    `sentence`, the text of its best sentence.
 
     The metadata of a whole document has `score` and the parts of the score (`document_vector`,
     `best_run`, `document_words`, `best_passage_words`, `best_run_words`). Its `passages` is a list
@@ -105,15 +105,7 @@ class LongEmbedRetriever(BaseRetriever):
     ) -> list[Document]:
         """Return the documents or passages for a query, best first.
 
-        Args:
-            query: The query.
-            run_manager: Passed by LangChain.
-            k: The largest number of documents; None for the value of the retriever.
-            where: A filter; None for the value of the retriever.
-
-        Raises:
-            ConfigError: If the query is blank, or a setting is wrong.
-            StoreError: If the store does not exist or cannot be read.
+        `k` and `where` go before those of the retriever.
         """
         if self.returns == "context":
             return self._context(query, self.where if where is None else where)
@@ -177,18 +169,11 @@ def _passages(hit: Hit) -> list[Document]:
     """Return a LangChain document for each passage; the whole document if it has no passages."""
     if not hit.passages:
         return [_whole(hit)]
-    fields = hit.to_dict()
-    shared = {
-        **fields["metadata"],
-        "source": fields["source"],
-        "title": fields["title"],
-        "document_score": fields["score"],
-    }
     return [
         Document(
-            id=f"{hit.document.id}#{passage['start']}-{passage['end']}",
-            page_content=passage.pop("text"),
-            metadata={**shared, **passage},
+            id=f"{hit.document.id}#{passage.start}-{passage.end}",
+            page_content=passage.text,
+            metadata=hit.passage_metadata(passage),
         )
-        for passage in fields["passages"]
+        for passage in hit.passages
     ]

@@ -66,8 +66,8 @@ def to_document(value: Document | Mapping[str, Any]) -> Document:
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(
-            "a document is a Document, or a mapping with id and text, not a "
-            f"{type(value).__name__}: {value!r:.80}"
+            "a document is a longembed_index.Document, or a mapping with id and text, not a "
+            f"{type(value).__module__}.{type(value).__qualname__}: {value!r:.80}"
         )
     document = {name: value[name] for name in _FIELDS if value.get(name) is not None}
     if isinstance(document.get("id"), int):

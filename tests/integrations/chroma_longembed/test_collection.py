@@ -14,8 +14,8 @@ def client(tmp_path):
         yield client
 
 
-def test_a_collection_is_created_with_the_fingerprint_of_its_vectors(any_client, minilm) -> None:
-    collection = open_collection(any_client, "papers", minilm)
+def test_a_collection_is_created_with_the_fingerprint_of_its_vectors(client, minilm) -> None:
+    collection = open_collection(client, "papers", minilm)
     assert collection.metadata[FINGERPRINT] == minilm.fingerprint
     assert collection.configuration_json["hnsw"]["space"] == "cosine"
 
@@ -56,10 +56,10 @@ def test_settings_that_leave_vectors_as_they_are_are_let_in(client, minilm, mini
     open_collection(client, "papers", other)
 
 
-def test_a_collection_of_somebody_else_is_refused(any_client, minilm) -> None:
-    any_client.create_collection("papers", embedding_function=None)
+def test_a_collection_of_somebody_else_is_refused(client, minilm) -> None:
+    client.create_collection("papers", embedding_function=None)
     with pytest.raises(ConfigError, match="'papers' was not made by longembed"):
-        open_collection(any_client, "papers", minilm)
+        open_collection(client, "papers", minilm)
 
 
 def test_a_collection_that_chroma_made_with_our_function_is_known(client, minilm) -> None:

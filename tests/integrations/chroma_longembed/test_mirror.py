@@ -15,16 +15,10 @@ import pytest
 from chroma_longembed import mirror as mirror_module
 from chroma_longembed import open_collection, reindex
 from chroma_longembed.folders import ChromaFolders
-from chroma_longembed.mirror import GENERATION, MIRROR_OF, Mirror, flat_metadata
+from chroma_longembed.mirror import GENERATION, MIRROR_OF, flat_metadata
 from longembed_index.document import Document
 from longembed_index.errors import StoreError, StoreWarning
-from longembed_index.store.conformance import (
-    INFO,
-    OTHER_INFO,
-    StoreKindTests,
-    StoreTests,
-    record,
-)
+from longembed_index.store.conformance import INFO, OTHER_INFO, StoreKindTests, StoreTests, record
 from longembed_index.store.kinds import find_kind, open_store, read_info
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store
@@ -42,6 +36,8 @@ def open_to_write(folder: Path, collection: str = "documents") -> Store:
     return ChromaFolders().open(folder, collection, create=INFO, write=True)
 
 
+# The file, which passes them as the kind "sqlite", does nearly all of it.
+@pytest.mark.slow
 class TestChromaStore(StoreTests):
     @pytest.fixture
     def store(self, tmp_path) -> Iterator[Store]:
@@ -249,7 +245,7 @@ def test_a_mirror_that_is_gone_is_made_again(tmp_path) -> None:
 def test_searches_never_ask_chroma(tmp_path, monkeypatch) -> None:
     with closing(open_to_write(tmp_path)) as store:
         store.write([record("a", 1, 0, 0)])
-    monkeypatch.setattr(Mirror, "_client", None)
+    monkeypatch.setattr(mirror_module, "connected", None)
     store = open_store(tmp_path)
     assert store.nearest(np.array([1, 0, 0], dtype=np.float32), 1)[0][0] == "a"
     assert isinstance(find_kind(tmp_path), ChromaFolders)

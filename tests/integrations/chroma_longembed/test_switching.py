@@ -18,12 +18,7 @@ DOCUMENTS = {
 
 
 @pytest.fixture
-def client(any_client):
-    return any_client
-
-
-@pytest.fixture
-def persistent(tmp_path):
+def client(tmp_path):
     with chromadb.PersistentClient(str(tmp_path / "own")) as client:
         yield client
 
@@ -35,7 +30,11 @@ def unextended(minilm_folder) -> LongEmbedEmbeddingFunction:
 
 @pytest.fixture
 def papers(client, minilm):
-    collection = open_collection(client, "papers", minilm)
+    return write_papers(client, minilm)
+
+
+def write_papers(client, function):
+    collection = open_collection(client, "papers", function)
     collection.add(
         ids=list(DOCUMENTS),
         documents=list(DOCUMENTS.values()),
@@ -49,7 +48,8 @@ def vectors(collection) -> dict[str, np.ndarray]:
     return dict(zip(found["ids"], np.asarray(found["embeddings"]), strict=True))
 
 
-def test_a_collection_is_reindexed_and_the_old_one_kept(client, papers, minilm, unextended) -> None:
+def test_a_collection_is_reindexed_and_the_old_one_kept(any_client, minilm, unextended) -> None:
+    client, papers = any_client, write_papers(any_client, minilm)
     before = vectors(papers)
     done = reindex(client, "papers", unextended)
     assert done.report.counts == {"added": 4, "replaced": 0, "unchanged": 0, "failed": 0}
@@ -75,8 +75,7 @@ def test_a_collection_is_reindexed_and_the_old_one_kept(client, papers, minilm, 
     assert vectors(open_collection(client, "papers", minilm)).keys() == DOCUMENTS.keys()
 
 
-def test_distance_and_own_metadata_of_a_collection_stay(persistent, minilm, unextended) -> None:
-    client = persistent
+def test_distance_and_own_metadata_of_a_collection_stay(client, minilm, unextended) -> None:
     client.create_collection(
         "papers",
         embedding_function=minilm,
@@ -135,8 +134,7 @@ def test_a_switch_that_was_cut_off_is_finished_by_whoever_opens_the_name(
     assert sorted(c.name for c in client.list_collections()) == ["papers", "papers.old"]
 
 
-def test_missing_and_foreign_collections_are_refused(persistent, minilm) -> None:
-    client = persistent
+def test_missing_and_foreign_collections_are_refused(client, minilm) -> None:
     open_collection(client, "papers", minilm)
     with pytest.raises(ConfigError, match="no collection 'paper'"):
         reindex(client, "paper", minilm)

@@ -40,6 +40,8 @@ def test_passages_are_those_of_the_index(store) -> None:
     best, (hit,) = documents[0], hits
     assert best.score == pytest.approx(hit.passages[0].score)
     assert best.meta["document_score"] == pytest.approx(hit.score)
+    assert ANSWERS["orchard"] in best.meta["sentence"]
+    assert best.meta["sentence"] in best.content
     assert hit.document.text[best.meta["start"] : best.meta["end"]] == best.content
     assert len({document.id for document in documents}) == len(documents)
     of_railway = retriever.run(QUESTIONS["orchard"], where={"source": "*railway*"})["documents"]

@@ -113,17 +113,14 @@ def test_the_fields_tell_what_auto_and_the_defaults_came_to(bert) -> None:
     assert embeddings.original_max_seq_length == 64
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
+def test_wrong_settings_are_refused_by_name(bert) -> None:
+    for settings, message in (
         ({"metod": "pcw"}, "metod='pcw': Extra inputs are not permitted"),
         ({"method": "gp", "window_size": 32}, "window_size=32"),
         ({"model_kwargs": {"method": "gp"}}, "model_kwargs.*'method'"),
-    ],
-)
-def test_wrong_settings_are_refused_by_name(bert, settings, message) -> None:
-    with pytest.raises(le.ConfigError, match=message):
-        LongEmbedEmbeddings(model=bert, **settings)
+    ):
+        with pytest.raises(le.ConfigError, match=message):
+            LongEmbedEmbeddings(model=bert, **settings)
 
 
 def test_a_setting_cannot_be_changed_without_loading(bert) -> None:
@@ -246,15 +243,6 @@ def test_copies_and_pickles_share_the_model(bert) -> None:
         assert twin == embeddings
         assert twin.sentence_transformer is embeddings.sentence_transformer
         assert twin.embed_query("a") == embeddings.embed_query("a")
-
-
-def test_a_document_that_is_not_read_to_its_end_is_reported(bert) -> None:
-    embeddings = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128)
-    with pytest.warns(le.TextNotReadWarning, match="1 text were not read"):
-        embeddings.embed_documents([LONG])
-    strict = LongEmbedEmbeddings(model=bert, method="gp", max_seq_length=128, on_overflow="error")
-    with pytest.raises(le.InputError, match="longer than the window of 128"):
-        strict.embed_documents([LONG])
 
 
 def test_langchain_chroma_stores_and_finds_whole_documents(minilm_folder, tmp_path) -> None:

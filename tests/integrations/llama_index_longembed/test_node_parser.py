@@ -7,12 +7,7 @@ import pytest
 pytest.importorskip("llama_index.core")
 
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import (
-    Document,
-    MetadataMode,
-    NodeRelationship,
-    TextNode,
-)
+from llama_index.core.schema import Document, MetadataMode, NodeRelationship, TextNode
 
 from llama_index.embeddings.longembed import WholeDocumentParser
 
@@ -85,12 +80,6 @@ def test_ids_follow_from_the_documents_and_differ_from_them(document) -> None:
 def test_ids_can_be_given() -> None:
     parser = WholeDocumentParser(id_func=lambda i, doc: f"{doc.node_id}-{i}")
     assert parser([Document(text="a", id_="x")])[0].node_id == "x-0"
-
-
-def test_any_text_makes_a_node() -> None:
-    for text in ("", " \n", "😀"):
-        (node,) = WholeDocumentParser()([Document(text=text, id_="x")])
-        assert node.get_content() == text
 
 
 def test_a_node_can_be_a_document() -> None:

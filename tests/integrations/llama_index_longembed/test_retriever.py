@@ -29,6 +29,8 @@ def test_a_node_is_the_passage_that_answers(store) -> None:
     whole = Path(source).read_text()
     assert whole[node.start_char_idx : node.end_char_idx] == node.text
     assert ANSWERS[topic] in node.metadata["sentence"]
+    assert node.metadata["sentence"] in node.text
+    assert node.get_content(MetadataMode.LLM) == f"title: {topic}.txt\n\n{node.text}"
     (again,) = LongEmbedRetriever(store, k=1).retrieve(QUESTIONS[topic])
     assert again.node.node_id == node.node_id
 

@@ -14,7 +14,6 @@ from llama_index.core.ingestion import DocstoreStrategy, IngestionCache, Ingesti
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
 
-import longembed_st as le
 from llama_index.embeddings.longembed import LongEmbedEmbedding, WholeDocumentParser
 
 FILLER = "The minutes of the meeting were read and approved by everyone. " * 25
@@ -129,13 +128,3 @@ def test_a_chroma_store_keeps_whole_documents(embed_model, documents, tmp_path) 
         assert hit.node.get_content() == CAT
         assert hit.node.metadata["file"] == "cat.txt"
         assert hit.node.ref_doc_id == "cat"
-
-
-def test_a_document_that_cannot_be_embedded_stops_the_ingestion(embed_model) -> None:
-    pipeline = IngestionPipeline(transformations=[WholeDocumentParser(), embed_model])
-    strict = LongEmbedEmbedding(
-        model_name=embed_model.model_name, method="none", on_overflow="error"
-    )
-    pipeline.transformations[-1] = strict
-    with pytest.raises(le.InputError, match="longer than the window of 256"):
-        pipeline.run(documents=[Document(text=CAT)])

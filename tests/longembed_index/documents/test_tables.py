@@ -89,7 +89,7 @@ REFUSED = [
     ({"id": "a"}, "has 'id'"),
     ({"id": "a", "text": 5}, "the text of a document is a str, not a int: 5"),
     ({"id": "a", "text": "t", "metadata": "{}"}, "the metadata .* is a Mapping, not a str"),
-    ("text", "not a str: 'text'"),
+    ("text", "longembed_index.Document, or a mapping .* not a builtins.str: 'text'"),
 ]
 
 

@@ -11,7 +11,7 @@ from command_line import longembed
 from fresh_process import run_fresh
 
 from longembed_st.loading import local_models
-from longembed_st.loading.local_models import LocalModel
+from longembed_st.loading.local_models import LocalModel, display_name
 
 
 def write_model(folder: Path, **files: object) -> None:
@@ -85,3 +85,10 @@ def test_a_package_with_weights_is_found_without_torch(tmp_path) -> None:
             "megabytes": 0.001,
         }
     ]
+
+
+def test_a_folder_is_called_by_the_part_of_its_path_that_says_something(tmp_path) -> None:
+    folder = tmp_path / "gte_small" / "model"
+    folder.mkdir(parents=True)
+    assert display_name(str(folder)) == display_name(str(folder.parent)) == "gte_small"
+    assert display_name("thenlper/model") == "thenlper/model"

@@ -15,12 +15,7 @@ _NODE_IDS = UUID("7f2b6d0a-9c1e-5c54-8a43-0d8a5b1c6e2f")
 
 
 def whole_document_id(i: int, doc: BaseNode) -> str:
-    """Return the id of the only node of a document; equal ids of documents give equal ids.
-
-    Args:
-        i: Not used; there is one node.
-        doc: The document.
-    """
+    """Return the id of the only node of a document; equal ids of documents give equal ids."""
     return str(uuid5(_NODE_IDS, doc.node_id))
 
 

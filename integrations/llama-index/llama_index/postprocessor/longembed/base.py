@@ -51,10 +51,6 @@ class LongEmbedReranker(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         """Order nodes by their scores for a query.
 
-        Args:
-            nodes: The nodes.
-            query_bundle: The query.
-
         Returns:
             The best first.
 

@@ -26,7 +26,8 @@ from longembed_st.loading.reranker import reranker_of
 if TYPE_CHECKING:
     from longembed_index.document import Hit, Passage
 
-_NOT_FOR_PROMPTS = ["source", "document_score", "share", "page", "heading", "sentence"]
+_PLACE = ("share", "page", "heading", "sentence")
+_NOT_FOR_PROMPTS = ["source", "document_score", "is_answer", *_PLACE]
 """Metadata that would stand before the text in a language model's prompt, and tell it nothing."""
 
 _NODE_IDS = UUID("2a1e0f46-5f0e-5d0b-9b7e-6b2f6f0c9a31")
@@ -112,15 +113,7 @@ class LongEmbedRetriever(BaseRetriever):
         }
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """Return what answers a query, best first.
-
-        Args:
-            query_bundle: The query; only its text counts, not an embedding of another model.
-
-        Raises:
-            ConfigError: If the query is blank, or the index is empty.
-            StoreError: If the store cannot be read.
-        """
+        """Return what answers the text of a query, best first."""
         if self._returns == "context":
             options = {name: self._options[name] for name in ("where", "mode", "weight")}
             context = self._index.context(query_bundle.query_str, self._max_words, **options)
@@ -146,7 +139,13 @@ def _document_node(hit: Hit) -> TextNode:
     return TextNode(
         id_=_node_id(hit.document.id),
         text=hit.document.text,
-        metadata=_metadata(hit),
+        metadata={
+            **hit.document.metadata,
+            "source": hit.document.id,
+            "title": hit.document.title,
+            "document_score": hit.score,
+            "is_answer": hit.is_answer,
+        },
         excluded_llm_metadata_keys=_NOT_FOR_PROMPTS,
         start_char_idx=0,
         end_char_idx=len(hit.document.text),
@@ -155,29 +154,18 @@ def _document_node(hit: Hit) -> TextNode:
 
 
 def _passage_node(hit: Hit, passage: Passage) -> TextNode:
-    place = {"share": passage.share, "page": passage.page, "heading": passage.heading}
-    metadata = {name: value for name, value in place.items() if value is not None}
-    if passage.sentence is not None:
-        start, end = passage.sentence
-        metadata["sentence"] = hit.document.text[start:end]
+    metadata = hit.passage_metadata(passage)
+    # What the node has itself, and what is not known.
+    left_out = ("start", "end", "score", *(key for key in _PLACE if metadata[key] is None))
     return TextNode(
         id_=_node_id(f"{hit.document.id}\0{passage.start}\0{passage.end}"),
         text=passage.text,
-        metadata={**_metadata(hit), **metadata},
+        metadata={key: value for key, value in metadata.items() if key not in left_out},
         excluded_llm_metadata_keys=_NOT_FOR_PROMPTS,
         start_char_idx=passage.start,
         end_char_idx=passage.end,
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.document.id)},
     )
-
-
-def _metadata(hit: Hit) -> dict[str, Any]:
-    return {
-        **hit.document.metadata,
-        "source": hit.document.id,
-        "title": hit.document.title,
-        "document_score": hit.score,
-    }
 
 
 def _node_id(name: str) -> str:

@@ -116,10 +116,7 @@ class LongEmbedTextEmbedder(_Embedder):
                 "use LongEmbedDocumentEmbedder"
             )
         encoded = self._encode([text], "query")
-        return {
-            "embedding": plain_floats(encoded.vectors)[0],
-            "meta": _meta(self.model, encoded),
-        }
+        return {"embedding": plain_floats(encoded.vectors)[0], "meta": _meta(self.model, encoded)}
 
     @component.output_types(embedding=list[float], meta=dict[str, Any])
     async def run_async(self, text: str) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class LongEmbedRetriever:
 
     The index is made by `longembed index` or by `longembed_index.Index`; no document store of
     Haystack is needed. The `meta` of a passage has the metadata of its document, `source`, `title`,
-    its place (`start`, `end`, `share`, `page`, `heading`) and `document_score`.
+    its place (`start`, `end`, `share`, `page`, `heading`), `document_score`, `is_answer`, and
+    `sentence`, the text of its best sentence.
 
     Args:
         store: Folder of the store, or `KIND:URL` of one in an object store.
@@ -169,24 +170,20 @@ class LongEmbedRetriever:
 
 def _document(hit: Hit) -> Document:
     document = hit.document
-    return Document(id=document.id, content=document.text, meta=_meta(hit), score=hit.score)
+    meta = {
+        **document.metadata,
+        "source": document.id,
+        "title": document.title,
+        "is_answer": hit.is_answer,
+    }
+    return Document(id=document.id, content=document.text, meta=meta, score=hit.score)
 
 
 def _passage(hit: Hit, passage: Passage) -> Document:
-    place = passage.to_dict()
-    text, score = place.pop("text"), place.pop("score")
+    meta = hit.passage_metadata(passage)
     return Document(
         id=f"{hit.document.id}#{passage.start}-{passage.end}",
-        content=text,
-        meta={**_meta(hit), "document_score": hit.score, **place},
-        score=score,
+        content=passage.text,
+        score=meta.pop("score"),
+        meta=meta,
     )
-
-
-def _meta(hit: Hit) -> dict[str, Any]:
-    return {
-        **hit.document.metadata,
-        "source": hit.document.id,
-        "title": hit.document.title,
-        "is_answer": hit.is_answer,
-    }
