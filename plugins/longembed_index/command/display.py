@@ -29,7 +29,10 @@ _LISTED = 20
 """The most lines that are printed of a list."""
 _SHOWN_AROUND = 200
 """The most characters before the best sentence, and after it."""
-NOT_ANSWERED = "Nothing here fits this question; what is shown is only the nearest."
+NOT_ANSWERED = (
+    "This may not be answered here: no passage has many of the words of the question. "
+    "What is shown is the nearest."
+)
 
 _LONG_WORD = 30
 """In characters. A longer word can be cut."""

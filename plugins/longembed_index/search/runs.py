@@ -26,7 +26,7 @@ RUN_WORDS = 40
 PASSAGE_WORDS = 60
 """Words of a passage that is shown, and of the best run in the score of a document."""
 
-ANSWER_WORDS = 0.12
+ANSWER_WORDS = 0.15
 """The least score by words of a run that seems to answer (docs/PASSAGES_MEASURED.md)."""
 
 
