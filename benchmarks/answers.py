@@ -42,7 +42,7 @@ RUNS = "runs of sentences"
 RANKED = 50
 """Documents whose scores are looked at."""
 
-LIMITS = (0.06, 0.08, 0.1, ANSWER_WORDS, 0.15, 0.2)
+LIMITS = (0.06, 0.08, 0.1, 0.12, 0.15, 0.2)
 """Of the score by words below which nothing seems to answer."""
 
 
