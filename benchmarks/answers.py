@@ -1,6 +1,6 @@
 """Is the answer among the words that a prompt gets? Runs of sentences beside chunks.
 
-What is handed over of the evidence and of the answer at several budgets, inside the right document
+What the prompt has of the evidence and of the answer at several budgets, inside the right document
 and over all documents: by chunks of 1,000 characters, as LangChain's splitter cuts them, ranked by
 vectors, by BM25, and by reciprocal ranks; by windows of the model's length with words and vectors,
 as this package had them before; and by `Index.context`. Before that, nDCG@10 of documents, and how
@@ -47,7 +47,7 @@ LIMITS = (0.06, 0.08, 0.1, 0.12, 0.15, 0.2)
 
 
 class Measured(NamedTuple):
-    """What is handed over for a question.
+    """What the prompt for a question has.
 
     Attributes:
         hit: Whether it is something of the evidence.

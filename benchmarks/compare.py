@@ -6,7 +6,7 @@ DATA has `pdf/`, and queries and evidence (pages counted from 0) as .jsonl.gz; t
 with questions are taken. All use MiniLM from PyPI. The pipelines read pages with pypdf, as their
 own loaders do, and split, embed and store as their documentation begins: LangChain with chunks of
 1,000 characters in Chroma, LlamaIndex and Haystack with their defaults. Each side runs in a process
-of its own. What is handed over for a question is cut at so many words.
+of its own. The prompt for a question is cut at so many words.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST = 20
 
 
 class Part(NamedTuple):
-    """A text that is handed over, and where it is from; the page counts from 0."""
+    """A text for the prompt, and where it is from; the page counts from 0."""
 
     document: str
     page: int
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 Ask = Callable[[str, int], list[Part]]
-"""From a question and a number of words to what is handed over."""
+"""From a question and a number of words to texts for the prompt."""
 
 
 def longembed(files: Sequence[Path], folder: Path) -> Ask:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from longembed_st.base.long_model import Role
 
 BUDGETS = (150, 300, 600, 1_200)
-"""Words that are handed over."""
+"""Words of the prompt."""
 
 FOUND = 5
 """Among so many documents the right one is looked for."""
@@ -46,7 +46,7 @@ _CHANCE = 2.0
 
 
 class Part(NamedTuple):
-    """A part of a document that is handed over, as a range of its characters."""
+    """A part of a document in the prompt, as a range of its characters."""
 
     document_id: str
     start: int
@@ -102,7 +102,7 @@ class Line:
         first: The share of the questions whose first document is the right one; None if no question
             names a document.
         found: The share of those with the right one among the first five.
-        answered: For each budget and question, whether the answer is handed over.
+        answered: For each budget and question, whether the answer is in the prompt.
         milliseconds: The median time of a question.
     """
 

@@ -266,9 +266,9 @@ class Context:
             behind its number, page and heading.
         citations: The passages, in the order of the text.
         size: What the text takes of the budget, in words or tokens.
-        is_answered: Whether something in the index seems to answer the question; what is handed
-            over is the nearest that there is, anyhow. True if the question was put by vectors
-            alone, whose scores do not tell.
+        is_answered: Whether something in the index seems to answer the question. If not, the
+            passages are only the nearest. Always true for a search by vectors alone, whose scores
+            do not tell.
     """
 
     text: str
@@ -306,8 +306,8 @@ class Hit:
         copies: Ids of other documents with the same text, which are not among the hits.
         tokens_unknown: The number of tokens, of those read, that the model does not know.
         left_out: The parts of the document's file that were not read: the answer may be there.
-        is_answer: Whether it seems to answer, or is only the nearest that there is. True if no
-            passages were asked for, or the question was put by vectors alone.
+        is_answer: Whether it seems to answer. If not, it is only the nearest document. Always true
+            without passages, and for a search by vectors alone.
     """
 
     document: Document
