@@ -33,7 +33,6 @@ from samples import read_rows
 from longembed_bench.evaluate import BUDGETS, Part, cut
 from longembed_index.document import Document, Hit
 from longembed_index.index import Index
-from longembed_index.search.runs import ANSWER_WORDS
 
 Row = TypeVar("Row")
 
@@ -50,9 +49,9 @@ class Measured(NamedTuple):
     """What the prompt for a question has.
 
     Attributes:
-        hit: Whether it is something of the evidence.
+        hit: Whether it has some of the evidence.
         share: The share of the evidence, in characters.
-        answer: Whether it is the text of the answer; None without one.
+        answer: Whether it has the text of the answer; None without one.
     """
 
     hit: bool
