@@ -190,9 +190,23 @@ class _Compiled:
             if self._idle[streams]:
                 return self._idle[streams].pop()
             if streams not in self._models:
-                settings = {**self._settings, "NUM_STREAMS": streams}
-                self._models[streams] = self._core.compile_model(self._network, "CPU", settings)
+                self._models[streams] = self._compiled_for(streams)
             return self._models[streams].create_infer_request()
+
+    def _compiled_for(self, streams: int) -> CompiledModel:
+        settings = {**self._settings, "NUM_STREAMS": streams}
+        try:
+            return self._core.compile_model(self._network, "CPU", settings)
+        except RuntimeError:
+            if settings["INFERENCE_PRECISION_HINT"] != _HINTS["bfloat16"]:
+                raise
+        # ONEDNN_MAX_CPU_ISA can take away instructions that OpenVINO believes to be there.
+        logger.warning(
+            "OpenVINO cannot compile the model in bfloat16 here, and computes in single precision: "
+            "use dtype='float32', or unset ONEDNN_MAX_CPU_ISA"
+        )
+        settings["INFERENCE_PRECISION_HINT"] = _HINTS["float32"]
+        return self._core.compile_model(self._network, "CPU", settings)
 
 
 _all_compiled: WeakValueDictionary[tuple[str, str, int], _Compiled] = WeakValueDictionary()

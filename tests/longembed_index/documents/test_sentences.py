@@ -149,7 +149,8 @@ def test_hostile_texts_take_linear_time() -> None:
             return time.process_time() - began
 
         quarter = min(seconds(text[: len(text) // 4]) for _ in range(2))
-        assert seconds(text) < 10 * max(quarter, 0.1)
+        whole = min(seconds(text) for _ in range(2))
+        assert whole < 15 * max(quarter, 0.2)
 
 
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
