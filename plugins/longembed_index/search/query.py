@@ -110,8 +110,7 @@ class Query:
         scores, groups = self.best(k)
         runs = self.runs_of(groups) if passages else {}
         return [
-            self._hit(scores, group, runs.get(group.record.document.id), passages, words)
-            for group in groups
+            self._hit(scores, group, runs.get(group.record.id), passages, words) for group in groups
         ]
 
     def runs_of(self, groups: Sequence[Group]) -> dict[str, RunScores]:
@@ -120,11 +119,11 @@ class Query:
         Raises:
             TextChangedError: If the sentences are not those of the text.
         """
-        runs = self.run_scores([group.record.document.id for group in groups])
-        for record in (group.record for group in groups):
-            scores = runs.get(record.document.id)
-            if scores is not None and scores.sentences.revision != record.revision:
-                raise TextChangedError(record.document.id)
+        records = [group.record for group in groups]
+        runs = self.run_scores([record.id for record in records])
+        for record in records:
+            if record.id in runs and runs[record.id].sentences.revision != record.revision:
+                raise TextChangedError(record.id)
         return runs
 
     def run_scores(self, ids: Sequence[str], *, units: bool = False) -> dict[str, RunScores]:

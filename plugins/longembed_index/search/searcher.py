@@ -168,11 +168,10 @@ class Searcher:
         def candidates(query: Query) -> list[tuple[Document, RunScores, float]]:
             scores, groups = query.best(DOCUMENTS)
             runs = query.runs_of(groups)
-            documents = [(group.record.document, group.row) for group in groups]
             return [
-                (document, runs[document.id], float(scores.totals[row]))
-                for document, row in documents
-                if document.id in runs
+                (group.record.document, runs[group.record.id], float(scores.totals[group.row]))
+                for group in groups
+                if group.record.id in runs
             ]
 
         best = self._ask(candidates, question, vector, plain, where, ranking)
