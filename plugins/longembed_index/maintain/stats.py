@@ -60,17 +60,27 @@ def stats_of(store: Store, words: LexicalIndex, path: str, size: int | None) -> 
     """Count what a store holds."""
     info = store.info
     settings = info.provenance.settings
-    entries = list(store.entries())
+    documents = tokens = tokens_read = tokens_unknown = characters = 0
+    partly_read = unknown = left_out = 0
+    for entry in store.entries():
+        documents += 1
+        tokens += entry.tokens
+        tokens_read += entry.tokens_read
+        tokens_unknown += entry.tokens_unknown
+        partly_read += entry.tokens_read < entry.tokens
+        unknown += entry.coverage.is_unknown
+        left_out += bool(entry.left_out)
+        characters += entry.characters
     return Stats(
         path=path,
-        documents=len(entries),
-        tokens=sum(entry.tokens for entry in entries),
-        tokens_read=sum(entry.tokens_read for entry in entries),
-        tokens_unknown=sum(entry.tokens_unknown for entry in entries),
-        documents_read_in_part=sum(entry.tokens_read < entry.tokens for entry in entries),
-        documents_with_unknown_tokens=sum(entry.coverage.is_unknown for entry in entries),
-        documents_with_parts_left_out=sum(bool(entry.left_out) for entry in entries),
-        characters=sum(entry.characters for entry in entries),
+        documents=documents,
+        tokens=tokens,
+        tokens_read=tokens_read,
+        tokens_unknown=tokens_unknown,
+        documents_read_in_part=partly_read,
+        documents_with_unknown_tokens=unknown,
+        documents_with_parts_left_out=left_out,
+        characters=characters,
         model=str(settings.model_name),
         settings={
             name: value
