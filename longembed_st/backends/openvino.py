@@ -198,9 +198,10 @@ class _Compiled:
         try:
             return self._core.compile_model(self._network, "CPU", settings)
         except RuntimeError:
-            if settings["INFERENCE_PRECISION_HINT"] != _HINTS["bfloat16"]:
+            # It can take away instructions that OpenVINO believes to be there.
+            is_limited = "ONEDNN_MAX_CPU_ISA" in os.environ
+            if settings["INFERENCE_PRECISION_HINT"] != _HINTS["bfloat16"] or not is_limited:
                 raise
-        # ONEDNN_MAX_CPU_ISA can take away instructions that OpenVINO believes to be there.
         logger.warning(
             "OpenVINO cannot compile the model in bfloat16 here, and computes in single precision: "
             "use dtype='float32', or unset ONEDNN_MAX_CPU_ISA"
