@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -150,17 +150,32 @@ def with_settings(command: Command) -> Command:
             settings=settings if file is None else settings.with_defaults(file.model), **arguments
         )
 
+    options = {**_SETTINGS_OPTIONS, _FILE: _SettingsFileOption}
+    return with_options(run, own, options, "settings", _FILE)
+
+
+def with_options(
+    run: Command, command: inspect.Signature, options: Mapping[str, Any], *replaced: str
+) -> Command:
+    """Give a function the signature of a command, with options in the place of parameters.
+
+    Args:
+        run: Called with the options; it makes the parameters of them, and calls the command.
+        command: The signature of the command.
+        options: The types of the options by name; each is None if it is not given.
+        *replaced: Names of parameters; the options stand where the first one stood.
+    """
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in {**_SETTINGS_OPTIONS, _FILE: _SettingsFileOption}.items()
+        for name, kind in options.items()
     ]
     kept = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, p in own.parameters.items()
-        if name not in ("settings", _FILE)
+        for name, p in command.parameters.items()
+        if name not in replaced
     ]
-    place = list(own.parameters).index("settings")
-    signature = own.replace(parameters=[*kept[:place], *parameters, *kept[place:]])
+    place = list(command.parameters).index(replaced[0])
+    signature = command.replace(parameters=[*kept[:place], *parameters, *kept[place:]])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
     return run

@@ -20,6 +20,7 @@ from longembed_st.command.options import (
     option_of,
     path_argument,
     settings_from_options,
+    with_options,
     with_settings,
 )
 from longembed_st.command.terminal import terminal
@@ -48,15 +49,7 @@ def _with_recipe(command: Callable[..., None]) -> Callable[..., None]:
         given = {name: value for name, value in options.items() if value is not None}
         command(recipe=given, **arguments)
 
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in _RECIPE.items()
-    ]
-    others = [p for name, p in own.parameters.items() if name != "recipe"]
-    signature = own.replace(parameters=[*others, *options])
-    run.__signature__ = signature  # type: ignore[attr-defined]
-    run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
-    return run
+    return with_options(run, own, _RECIPE, "recipe")
 
 
 @_with_recipe
@@ -84,7 +77,6 @@ def tune(
         Path, typer.Option(parser=path_argument, metavar="DIR", help="Folder of the tuned model.")
     ],
     *,
-    recipe: dict[str, Any],
     validation_data: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +93,7 @@ def tune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run to DIR that was cut off.")
     ] = False,
+    recipe: dict[str, Any],
 ) -> None:
     """Train the position vectors that extension adds, so that a model reads long texts better.
 
