@@ -9,7 +9,7 @@ from index_fakes import use_fake_models
 
 from longembed_index import Document, Index
 from longembed_index.documents.parsed import LeftOut
-from longembed_serve import mcp_tools
+from longembed_serve import mcp_schemas, mcp_tools
 from longembed_serve.mcp_schemas import (
     ContextArguments,
     DocumentArguments,
@@ -75,7 +75,10 @@ def test_a_search_is_filtered(index) -> None:
 
 
 def test_what_a_search_has_no_room_for_is_named(index) -> None:
-    whole = search(index, query="the crane of the council", k=9, passages=9)
+    whole = search(
+        index, query="the crane of the council", k=9, passages=9, max_words=mcp_schemas.MAX_WORDS
+    )
+    assert not any("passages" in note for hit in whole.hits for note in hit.not_shown)
     for max_words in range(120, words_of(whole), 40):
         part = search(index, query="the crane of the council", k=9, passages=9, max_words=max_words)
         assert words_of(part) <= max_words

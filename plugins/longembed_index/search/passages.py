@@ -13,6 +13,7 @@ from longembed_index.document import Document, Passage
 from longembed_index.documents.places import place_in
 from longembed_index.lexical.scores import Integers
 from longembed_index.search.runs import RunScores
+from longembed_index.search.scores import best_first
 
 
 def best_passages(
@@ -25,8 +26,8 @@ def best_passages(
     of_runs, ends = scores.runs(words), scores.sentences.runs(words).ends
     chosen: list[int] = []
     taken = np.zeros(len(ends), dtype=bool)
-    for first in np.argsort(-of_runs, kind="stable").tolist():
-        if len(chosen) == most or np.isnan(of_runs[first]):
+    for first in best_first(of_runs).tolist():
+        if len(chosen) == most:
             break
         if not taken[first : ends[first]].any():
             taken[first : ends[first]] = True
@@ -36,7 +37,7 @@ def best_passages(
     for first, end in joined_runs(chosen, ends[chosen].tolist(), scores.sentences.borders):
         best = max(of_runs[row] for row in chosen if first <= row < end)
         passages.append(passage_of(document, scores, first, end, float(best)))
-    return tuple(sorted(passages, key=lambda passage: -passage.score))
+    return _in_order(passages)
 
 
 def passage_of(
@@ -61,7 +62,7 @@ def joined_windows(
         most: How many windows to choose.
     """
     ranges = np.asarray(ranges)
-    chosen = np.sort(np.argsort(-scores, kind="stable")[:most])
+    chosen = np.sort(best_first(scores, most))
     runs = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
     passages = []
     for run in runs:
@@ -69,7 +70,7 @@ def joined_windows(
         passages.append(
             _placed(document, _passage(document.text, start, end, float(scores[run].max())))
         )
-    return tuple(sorted(passages, key=lambda passage: -passage.score))
+    return _in_order(passages)
 
 
 def joined_runs(
@@ -91,6 +92,11 @@ def joined_runs(
         end = next_end
     if start is not None and end is not None:
         yield start, end
+
+
+def _in_order(passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    scores = np.array([passage.score for passage in passages])
+    return tuple(passages[row] for row in best_first(scores))
 
 
 def _passage(text: str, start: int, end: int, score: float) -> Passage:

@@ -26,6 +26,8 @@ def test_the_best_windows_are_chosen_and_neighbours_joined() -> None:
     assert chosen(scores, 9) == [(TEXT, 0.9)]
     assert chosen(scores, 0) == []
     assert chosen([0.5] * 5, 2) == [("aaaaabbbbb", 0.5)], "of equal ones the first"
+    nearly = chosen([0.5, 0.5 + 1e-15, 0.1, 0.1, 0.5 + 2e-15], 1)
+    assert nearly == [("aaaaa", 0.5)], "also where the processor rounds"
     assert chosen([3, 2, 1], 2, [(0, 10), (5, 15), (10, 25)]) == [("aaaaabbbbbccccc", 3)]
     assert chosen([], 2, np.empty((0, 2))) == []
 
