@@ -134,7 +134,14 @@ class Parser:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        watch = threading.Timer(self.limits.seconds, _kill_group, [process])
+        is_late = threading.Event()
+
+        def end() -> None:
+            # Noted first: the answer may break off before this thread has ended.
+            is_late.set()
+            _kill_group(process)
+
+        watch = threading.Timer(self.limits.seconds, end)
         watch.daemon = True
         watch.start()
         try:
@@ -143,9 +150,8 @@ class Parser:
             kind = process.stdout.read(1)
             about, answer = receive(process.stdout), receive(process.stdout)
         except (OSError, EOFError):
-            was_late = not watch.is_alive()
             self.close()
-            raise InputError(self._why_it_ended(process.returncode, was_late)) from None
+            raise InputError(self._why_it_ended(process.returncode, is_late.is_set())) from None
         except BaseException:
             # Cut off in the middle, by Ctrl-C for instance, it would answer the next question late.
             self.close()

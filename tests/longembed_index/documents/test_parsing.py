@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from office_files import make_docx, make_pdf
 
+from longembed_index.documents import parsing
 from longembed_index.documents.files import find_files
 from longembed_index.documents.formats.docx import read_docx
 from longembed_index.documents.formats.html import read_html
@@ -78,6 +79,14 @@ def test_what_hangs_costs_one_file(monkeypatch, tmp_path) -> None:
     parser = Parser(Limits(seconds=3))
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
+
+        def kill_and_linger(process) -> None:
+            kill(process)
+            time.sleep(0.5)
+
+        # The reason is the time, also if the thread that kills has not ended yet.
+        kill = parsing._kill_group
+        patch.setattr(parsing, "_kill_group", kill_and_linger)
         with pytest.raises(InputError, match=r"longer than 3 seconds.*--reader-seconds"):
             parser.read(".html", PAGE)
     parser.limits = Limits()
