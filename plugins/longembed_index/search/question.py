@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from longembed_st.base.texts import has_text
 from longembed_st.errors import ConfigError
@@ -15,10 +16,11 @@ MAX_PHRASES = 32
 """The most phrases in a query: each is looked for in the words of all documents."""
 
 _LONG_QUERY = 100
-"""Characters. In a longer query, a few words in quotes are a quotation rather than a condition."""
+"""Latin characters. In a longer query, words in quotes are a quotation rather than a condition."""
 
-_LEAST_SHARE = 1 / 8
-"""The share of a long query that must be in quotes for its phrases to be required."""
+_LEAST_SHARE = 1 / 2
+"""The share of a long query that must be in quotes for its phrases to be required. Prose about a
+dialogue has up to two fifths."""
 
 _CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
 """The quotation marks that end a phrase, by those that begin it."""
@@ -41,8 +43,8 @@ class Question:
 def parse_question(query: str) -> Question:
     """Take the phrases out of a query; they stand in double quotes.
 
-    In a long query with few words in quotes ("Highlight the parts of this contract that are related
-    to ...") nothing is required: the quotes are a part of its prose.
+    In a long query that has more words outside of quotes ("Highlight the parts of this contract
+    that are related to ...") nothing is required: the quotes are a part of its prose.
 
     Args:
         query: Any text; a quote that is not closed means nothing.
@@ -74,7 +76,8 @@ def parse_question(query: str) -> Question:
             phrases.append(" ".join(query[start:close].split()))
             end = close + 1
     text = "".join([*parts, query[end:]])
-    if len(text) > _LONG_QUERY and sum(map(len, phrases)) < _LEAST_SHARE * len(text):
+    length = _latin_length(text)
+    if length > _LONG_QUERY and sum(map(_latin_length, phrases)) < _LEAST_SHARE * length:
         return Question(text)
     distinct = tuple(filter(None, dict.fromkeys(phrases)))
     if len(distinct) > MAX_PHRASES:
@@ -83,6 +86,11 @@ def parse_question(query: str) -> Question:
             "looked for. Leave quotes out"
         )
     return Question(text, distinct)
+
+
+def _latin_length(text: str) -> int:
+    """Return the length in Latin characters; a Chinese character says as much as three."""
+    return sum(3 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def check_query(query: str) -> None:

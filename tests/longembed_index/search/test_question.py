@@ -23,6 +23,14 @@ def test_a_quotation_in_a_long_question_is_not_required() -> None:
         "reviewed by a lawyer. Details: Which state's law governs the contract?"
     )
     assert parse_question(question) == Question(question.replace('"', ""))
-    phrase = "the annual budget of the city council"
-    assert parse_question(f'{question} "{phrase}"').phrases == ("Governing Law", phrase)
+    dialogue = 'Simon left town. "You might want to hold off on that," Katie said. He told her: '
+    dialogue += '"I lost it all." She went home, and called nobody for the rest of the day.'
+    assert not parse_question(dialogue).phrases
+    question = "根据该公司二〇二二年年度报告，“研发费用”较上年增长的原因是什么？请说明金额。"
+    assert not parse_question(question).phrases
+    assert parse_question("“研发费用”增长的原因是什么？").phrases == ("研发费用",)
+    sentence = (
+        "Anyone accused of this crime will be subject to long-term involvement of social services"
+    )
+    assert parse_question(f'"{sentence}": who said so?').phrases == (sentence,)
     assert parse_question('Is "Governing Law" a heading of the contract?').phrases
