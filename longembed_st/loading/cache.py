@@ -50,6 +50,7 @@ class CachedModel:
         extension = self.model.long_transformer.extension
         fields = {name: getattr(extension, name) for name in ExtensionConfig.model_fields}
         self.settings: ModelSettings = requested.model_copy(update=fields)
+        self._compared: tuple[Provenance, bool] | None = None
         # The first call sets up the tokenizer, which two threads must not do at the same time.
         coverage(self.model, ["a"])
 
@@ -67,6 +68,14 @@ class CachedModel:
         """Whether its vectors can be compared with stored ones."""
         if stored.fingerprint in (None, self.fingerprint):
             return stored.fingerprint is not None
+        # Every search asks, mostly for one store.
+        compared = self._compared
+        if compared is None or compared[0] != stored:
+            self._compared = compared = stored, self._was_compatible(stored)
+        return compared[1]
+
+    def _was_compatible(self, stored: Provenance) -> bool:
+        """Whether an earlier version made such vectors, which had another fingerprint then."""
         # Version 0.1 gave options that spell out a default a fingerprint of their own, and
         # versions before 0.3 OpenVINO in bfloat16.
         now, then = self.model.long_transformer.extension, stored.settings

@@ -63,6 +63,15 @@ def test_the_settings_of_a_store_make_its_vectors(models) -> None:
         loaded.refuse_incompatible(stored, "the store")
 
 
+def test_a_store_of_an_earlier_version_is_compared_once(models, monkeypatch) -> None:
+    stored = le.Provenance.from_dict(STORES["store_options"]["settings"])
+    loaded = cached_model(le.ModelSettings(model_name=str(models / "plain"), method="pcw"))
+    assert loaded.is_compatible(stored)
+    monkeypatch.setattr("longembed_st.loading.cache.fingerprint_with_options", None)
+    assert loaded.is_compatible(stored)
+    assert not loaded.is_compatible(le.Provenance(stored.settings, None))
+
+
 def test_a_fingerprint_with_defaults_spelled_out_is_that_of_the_defaults(models) -> None:
     plain, spelled = (
         le.Provenance.from_dict(STORES[name]["settings"]) for name in ("store", "store_options")
