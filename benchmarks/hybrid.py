@@ -24,7 +24,7 @@ from whitening import Task, load_tasks
 
 from longembed_index.search.ranking import WEIGHT
 from longembed_index.search.scores import lexical_scores
-from longembed_st.loading.whitening import unit
+from longembed_st.loading.whitening import to_unit_length
 from longembed_tuning.wccn import RIDGE, fit_map
 
 WEIGHTS = tuple(round(0.1 * n, 1) for n in range(1, 10))
@@ -94,7 +94,7 @@ def main() -> None:
     for file in arguments.windows:
         print(file.stem)
         for name, task in load_tasks(file).items():
-            show(f"{name} weights of tokens, as it is", task, unit, document, words)
+            show(f"{name} weights of tokens, as it is", task, to_unit_length, document, words)
             whitening = fit_map(task.scatter(), ridge=RIDGE)
             show(f"{name} weights of tokens, whitened", task, whitening, document, words)
 

@@ -26,7 +26,7 @@ from samples import ndcg, read_rows
 
 import longembed_st as le
 from longembed_st.files import write_atomically
-from longembed_st.loading.whitening import Whitening, unit, with_whitening
+from longembed_st.loading.whitening import Whitening, to_unit_length, with_whitening
 from longembed_tuning.samples import read_windows
 from longembed_tuning.wccn import RIDGE, Scatter, fit_map
 from longembed_tuning.whiten_data import DocumentFrequencies
@@ -70,11 +70,11 @@ class Task:
             scatter.add(self.windows[i], self.documents[i])
         return scatter
 
-    def one_vector(self, map_: Any = unit) -> float:
+    def one_vector(self, map_: Any = to_unit_length) -> float:
         """Return the score by one vector a document."""
         return ndcg(map_(self.queries) @ map_(self.documents).T, self.right)
 
-    def best_window(self, map_: Any = unit, *, average: bool = False) -> float:
+    def best_window(self, map_: Any = to_unit_length, *, average: bool = False) -> float:
         """Return the score by the best window, or by the average of it and the document."""
         queries = map_(self.queries)
         scores = np.stack([(queries @ map_(x).T).max(axis=1) for x in self.windows], axis=1)
@@ -157,8 +157,8 @@ def measure(task: Task, ridge: float) -> dict[str, Any]:
     seconds = time.perf_counter() - began
 
     def less_the_mean(vectors: np.ndarray) -> np.ndarray:
-        mean = unit(task.documents).mean(axis=0)
-        return unit((unit(vectors) - mean) @ whitening.matrix.T)
+        mean = to_unit_length(task.documents).mean(axis=0)
+        return to_unit_length((to_unit_length(vectors) - mean) @ whitening.matrix.T)
 
     def fitted_on(count: int) -> float:
         draws = [np.random.default_rng(n).permutation(everything)[:count] for n in range(DRAWS)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from longembed_index.document import Record
     from longembed_index.store.protocol import Store, StoreInfo
 
-FILE = "longembed.mirror"
+FILE_NAME = "longembed.mirror"
 """Has what tells the store from others, and the folder from one of the kind "sqlite"."""
 
 
@@ -37,7 +37,7 @@ class ChromaFolders:
 
     def recognises(self, directory: Path) -> bool:
         """Return whether a folder holds a store with a mirror."""
-        return (directory / FILE).is_file()
+        return (directory / FILE_NAME).is_file()
 
     def accepts_url(self, url: str) -> bool:
         """Return whether a Chroma server can be at a URL."""
@@ -135,7 +135,7 @@ class MirroredStore:
 
 
 def _identity(directory: Path) -> str:
-    file = directory / FILE
+    file = directory / FILE_NAME
     if not file.is_file():
         write_text(file, uuid.uuid4().hex)
     return file.read_text("utf-8").strip()

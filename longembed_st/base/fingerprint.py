@@ -48,35 +48,35 @@ def fingerprint(model: BaseModel) -> str:
 
 
 def fingerprint_with_options(
-    model: BaseModel, options: Mapping[str, Any], engine_apart: bool = False
+    model: BaseModel, options: Mapping[str, Any], separate_openvino: bool = False
 ) -> str:
     """Hash a model as an earlier version did.
 
     Args:
         model: An extended model.
         options: The method's options, as that version wrote them.
-        engine_apart: Whether to give OpenVINO in bfloat16 a fingerprint of its own, as versions
-            before 0.3 did.
+        separate_openvino: Whether to give OpenVINO in bfloat16 a fingerprint of its own, as
+            versions before 0.3 did.
     """
     reader = long_reader(model)
     settings = _settings(model, options)
-    rounded: torch.dtype | None = None
+    rounded_dtype: torch.dtype | None = None
     if reader.engine is not None and reader.engine.precision == "bfloat16":
-        if engine_apart:
+        if separate_openvino:
             settings |= {"backend": reader.engine.name, "precision": "bfloat16"}
         else:
-            rounded = torch.bfloat16
+            rounded_dtype = torch.bfloat16
     digest = hashlib.sha256()
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    narrow = reader.widened_from
+    original_dtype = reader.widened_from
     for name, tensor in sorted(model.state_dict().items()):
         if name.startswith(_WEIGHTS) and tensor.dtype == torch.float32:
             # The weights count as they are computed with: those that both engines round to
             # bfloat16 are equal, and widening is exact.
-            if rounded is not None:
-                tensor = tensor.to(rounded)
-            elif narrow is not None and is_widened(tensor, narrow):
-                tensor = tensor.to(narrow)
+            if rounded_dtype is not None:
+                tensor = tensor.to(rounded_dtype)
+            elif original_dtype is not None and is_widened(tensor, original_dtype):
+                tensor = tensor.to(original_dtype)
         _hash_tensor(digest, name, tensor)
     return f"sha256:{digest.hexdigest()}"
 

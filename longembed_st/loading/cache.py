@@ -83,9 +83,9 @@ class CachedModel:
         if then.method != now.method or spelled.resolved() != now:
             return False
         return any(
-            stored.fingerprint == fingerprint_with_options(self.model, options, engine_apart)
+            stored.fingerprint == fingerprint_with_options(self.model, options, separate_openvino)
             for options in (then.method_options, now.changed_options())
-            for engine_apart in (False, True)
+            for separate_openvino in (False, True)
         )
 
     def refuse_incompatible(self, stored: Provenance, what: str) -> None:

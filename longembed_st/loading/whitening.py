@@ -22,7 +22,7 @@ from longembed_st.files import write_atomically
 from longembed_st.loading.extend import extended
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 
-FILE = "whitening.safetensors"
+FILE_NAME = "whitening.safetensors"
 """In the folder of a whitened model."""
 
 FITTED_DOCUMENTS = 500
@@ -52,7 +52,7 @@ class WhiteningMap:
         Returns:
             Unit vectors, shape (n, dimensions).
         """
-        return unit(unit(vectors) @ self.matrix.T)
+        return to_unit_length(to_unit_length(vectors) @ self.matrix.T)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Whitening:
             ConfigError: If the file does not exist.
             ModelError: If it is not a whitening, or damaged.
         """
-        place = Path(path) / FILE if Path(path).is_dir() else Path(path)
+        place = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
         if not place.is_file():
             raise ConfigError(
                 f"there is no whitening in {path}. If it was moved, name it where it is now; "
@@ -150,11 +150,11 @@ def attach_whitening(
     if whitening.map is None:
         return
     dimensions, width = whitening.map.matrix.shape
-    present = model.get_embedding_dimension()
-    if present != width or model.truncate_dim is not None:
+    model_width = model.get_embedding_dimension()
+    if model_width != width or model.truncate_dim is not None:
         raise ModelError(
             f"{name} was fitted for vectors of {width} numbers, and those of this model have "
-            f"{present}: name the model that it was fitted for, without truncate_dim"
+            f"{model_width}: name the model that it was fitted for, without truncate_dim"
         )
     dense = Dense(
         width,
@@ -164,8 +164,8 @@ def attach_whitening(
         init_weight=torch.tensor(whitening.map.matrix, dtype=torch.float32),
     )
     last = list(model.children())[-1]
-    before = [] if isinstance(last, Normalize) else [Normalize()]
-    for module in (*before, dense.to(model.device), Normalize()):
+    normalize_first = [] if isinstance(last, Normalize) else [Normalize()]
+    for module in (*normalize_first, dense.to(model.device), Normalize()):
         model.append(module)
 
 
@@ -186,7 +186,7 @@ def is_whitened(model: LongSentenceTransformer) -> bool:
     return mapped or model.long_transformer.token_weights is not None
 
 
-def unit(vectors: NDArray[np.floating]) -> Vectors:
+def to_unit_length(vectors: NDArray[np.floating]) -> Vectors:
     """Scale vectors to unit length.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from longembed_st.errors import ModelError
 
-FILE = "token_weights.safetensors"
+FILE_NAME = "token_weights.safetensors"
 """Beside the weights of a saved model."""
 
 

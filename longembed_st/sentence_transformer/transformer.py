@@ -19,7 +19,7 @@ from longembed_st.base.pooled import PooledPasses
 from longembed_st.base.reader import LongReader, long_reader
 from longembed_st.base.reductions import mean_by_text
 from longembed_st.errors import ModelError
-from longembed_st.sentence_transformer.token_weights import FILE as TOKEN_WEIGHTS
+from longembed_st.sentence_transformer.token_weights import FILE_NAME as TOKEN_WEIGHTS
 from longembed_st.sentence_transformer.token_weights import TokenWeights, refuse_unless_mean
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.loading.whitening import Vectors, WhiteningMap, unit
+from longembed_st.loading.whitening import Vectors, WhiteningMap, to_unit_length
 
 RIDGE = 0.2
 """Times the mean eigenvalue. Chosen on four collections (docs/WHITENING_MEASURED.md)."""
@@ -54,7 +54,7 @@ class Scatter:
         Raises:
             InputError: If a vector is zero or not finite.
         """
-        x, own = unit(windows), unit(document)
+        x, own = to_unit_length(windows), to_unit_length(document)
         self.documents += 1
         if len(x) > 1:
             residuals = x - x.mean(axis=0)

@@ -13,7 +13,7 @@ from longembed_st.loading.whitening import (
     Whitening,
     WhiteningMap,
     is_whitened,
-    unit,
+    to_unit_length,
     with_whitening,
 )
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
@@ -150,11 +150,14 @@ def fit_whitening(
     if validation:
         # Whether there are too few documents was checked for all of them; a fold may have few.
         of_folds = [
-            [fitted(variant.scatter(without=fold), least=1) or unit for fold in range(FOLDS)]
+            [
+                fitted(variant.scatter(without=fold), least=1) or to_unit_length
+                for fold in range(FOLDS)
+            ]
             for variant in variants
         ]
         trials = [variant.trial(seed) for variant in variants]
-        before = ndcg(trials[0], [unit] * FOLDS)
+        before = ndcg(trials[0], [to_unit_length] * FOLDS)
         after = [ndcg(trial, of_fold) for trial, of_fold in zip(trials, of_folds, strict=True)]
         if len(variants) > 1 and not only_token_weights:
             weights_judgement = compare(after[0], after[1], trials[0], seed)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from longembed_st.base.texts import has_text
 from longembed_st.base.tokens import CONTENT
 from longembed_st.errors import InputError
-from longembed_st.loading.whitening import unit
+from longembed_st.loading.whitening import to_unit_length
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 from longembed_st.sentence_transformer.transformer import LongTransformer, long_transformer
 from longembed_tuning.judging import FOLDS, Trial
@@ -192,7 +192,7 @@ class Variant:
                     passages.append(passage)
                     answers.append(index)
                     others = np.delete(windows.vectors, chosen, axis=0)
-                    vectors_without.append(unit(others).mean(axis=0))
+                    vectors_without.append(to_unit_length(others).mean(axis=0))
         if len(set(answers)) < 5:
             raise InputError(
                 f"only {len(set(answers))} documents have two windows or more: too few to judge a "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longembed_st.files import atomic_folder
-from longembed_st.loading.whitening import FILE, Whitening
+from longembed_st.loading.whitening import FILE_NAME, Whitening
 from longembed_st.sentence_transformer.model import LongSentenceTransformer
 from longembed_tuning.judging import Judgement
 
@@ -72,7 +72,7 @@ def save(model: LongSentenceTransformer, fit: Fit, folder: Path) -> None:
     """
     with atomic_folder(folder) as unfinished:
         model.save_pretrained(str(unfinished))
-        fit.whitening.write(Path(unfinished, FILE))
+        fit.whitening.write(Path(unfinished, FILE_NAME))
         with Path(unfinished, "README.md").open("a", encoding="utf8") as file:
             file.write(_card(fit))
 

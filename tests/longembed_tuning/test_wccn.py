@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference.whitening import whiten as slow_whiten
 
 from longembed_st.errors import ConfigError, InputError
-from longembed_st.loading.whitening import unit
+from longembed_st.loading.whitening import to_unit_length
 from longembed_tuning.wccn import LEAST_DOCUMENTS, Scatter, fit_map
 
 WIDTH = 12
@@ -21,12 +21,12 @@ def corpus(seed: int, documents: int = 30, *, alike: float = 0.5) -> list[np.nda
     for _ in range(documents):
         subject = draw.normal(size=WIDTH)
         windows = subject * alike + draw.normal(size=(draw.integers(2, 10), WIDTH)) @ noise
-        found.append(unit(windows))
+        found.append(to_unit_length(windows))
     return found
 
 
 def own(documents: list[np.ndarray]) -> np.ndarray:
-    return unit(np.array([windows.mean(axis=0) for windows in documents]))
+    return to_unit_length(np.array([windows.mean(axis=0) for windows in documents]))
 
 
 def scatter_of(documents: list[np.ndarray]) -> Scatter:
@@ -43,7 +43,7 @@ def cosines(vectors: np.ndarray) -> np.ndarray:
 def test_the_closed_form_is_that_of_the_formula() -> None:
     """Up to a rotation, which no cosine sees."""
     documents = corpus(0)
-    vectors = unit(np.random.default_rng(1).normal(size=(20, WIDTH)))
+    vectors = to_unit_length(np.random.default_rng(1).normal(size=(20, WIDTH)))
     for ridge in (0.03, 3.0):
         expected = cosines(slow_whiten(documents, vectors, ridge))
         mapped = fit_map(scatter_of(documents), ridge=ridge)(vectors)
@@ -121,7 +121,7 @@ def test_vectors_without_a_direction_are_refused() -> None:
 
 def test_a_covariance_of_few_windows_is_still_regular() -> None:
     """20 documents of two windows leave directions in which nothing was seen to vary."""
-    documents = [unit(np.random.default_rng(n).normal(size=(2, 40))) for n in range(20)]
+    documents = [to_unit_length(np.random.default_rng(n).normal(size=(2, 40))) for n in range(20)]
     scatter = Scatter(40)
     for windows in documents:
         scatter.add(windows, windows.mean(axis=0))

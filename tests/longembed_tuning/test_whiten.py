@@ -15,7 +15,7 @@ from small_models import OTHERS, WORDS
 
 import longembed_st as le
 from longembed_st.errors import ConfigError, InputError, ModelError
-from longembed_st.loading.whitening import unit
+from longembed_st.loading.whitening import to_unit_length
 from longembed_tuning import whiten as module
 from longembed_tuning.judging import FOLDS, Judgement, Trial, compare, draw_documents, ndcg
 from longembed_tuning.samples import read_windows
@@ -63,10 +63,12 @@ def test_windows_are_what_the_method_reads(pcw) -> None:
     (coverage,) = le.coverage(pcw, [text])
     assert len(found.vectors) == coverage.passes > 2
     assert [p.strip() for p in found.passages] == [text[start:end] for start, end in coverage.spans]
-    np.testing.assert_allclose(unit(found.document), unit(pcw.encode(text)), atol=1e-5)
+    np.testing.assert_allclose(
+        to_unit_length(found.document), to_unit_length(pcw.encode(text)), atol=1e-5
+    )
     # Each window read alone, as a text of its own.
     alone = pcw.encode(found.passages)
-    np.testing.assert_allclose(unit(found.vectors), unit(alone), atol=1e-5)
+    np.testing.assert_allclose(to_unit_length(found.vectors), to_unit_length(alone), atol=1e-5)
 
 
 def test_a_single_pass_is_shared_out(folder) -> None:
@@ -80,7 +82,9 @@ def test_a_single_pass_is_shared_out(folder) -> None:
         == -(-model[0].coverage_of(model[0].tokenize_texts([text], None)[0]).tokens // 64)
     )
     assert "".join(found.passages).replace(" ", "") == text.replace(" ", "")
-    np.testing.assert_allclose(unit(found.document), unit(model.encode(text)), atol=1e-5)
+    np.testing.assert_allclose(
+        to_unit_length(found.document), to_unit_length(model.encode(text)), atol=1e-5
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -100,7 +104,9 @@ def test_what_is_not_read_is_counted_or_refused(folder) -> None:
 def test_a_short_text_is_one_window(model) -> None:
     found = read_windows([model], "ban bar bast")[0]
     assert found.vectors.shape == (1, 32)
-    np.testing.assert_allclose(unit(found.vectors[0]), model.encode("ban bar bast"), atol=1e-5)
+    np.testing.assert_allclose(
+        to_unit_length(found.vectors[0]), model.encode("ban bar bast"), atol=1e-5
+    )
 
 
 # The model that comes out.
@@ -142,34 +148,40 @@ def trial() -> Trial:
 
 
 def judge(asked: Trial, map_) -> Judgement:
-    before, after = (ndcg(asked, [one] * FOLDS) for one in (unit, map_))
+    before, after = (ndcg(asked, [one] * FOLDS) for one in (to_unit_length, map_))
     return compare(before, after, asked)
 
 
 def test_ndcg_by_hand() -> None:
-    assert ndcg(trial(), [unit] * FOLDS).tolist() == pytest.approx([1, 1 / np.log2(3), 1])
+    assert ndcg(trial(), [to_unit_length] * FOLDS).tolist() == pytest.approx([1, 1 / np.log2(3), 1])
 
 
 def test_a_tie_is_not_counted_as_found() -> None:
     same = Trial(np.ones((1, 2)), np.array([0]), np.ones((1, 2)), np.ones((4, 2)))
-    assert ndcg(same, [unit] * FOLDS)[0] == pytest.approx(1 / np.log2(5))
+    assert ndcg(same, [to_unit_length] * FOLDS)[0] == pytest.approx(1 / np.log2(5))
 
 
 def test_each_query_is_judged_by_the_map_of_its_own_fold() -> None:
     """The map of the second fold alone finds the second document, and is used for it alone."""
-    maps = [unit, lambda x: unit(unit(x) * [1, 9, 1]), unit, unit]
+    maps = [
+        to_unit_length,
+        lambda x: to_unit_length(to_unit_length(x) * [1, 9, 1]),
+        to_unit_length,
+        to_unit_length,
+    ]
     assert ndcg(trial(), maps).tolist() == [1, 1, 1]
-    assert ndcg(trial(), [maps[1], unit, unit, unit])[1] == pytest.approx(1 / np.log2(3))
+    one_fold = ndcg(trial(), [maps[1], *[to_unit_length] * 3])
+    assert one_fold[1] == pytest.approx(1 / np.log2(3))
 
 
 def test_a_map_is_compared_query_by_query() -> None:
-    found = judge(trial(), lambda x: unit(unit(x) * [1, 9, 1]))
+    found = judge(trial(), lambda x: to_unit_length(to_unit_length(x) * [1, 9, 1]))
     assert found.before == pytest.approx(100 * (2 + 1 / np.log2(3)) / 3)
     assert found.after == pytest.approx(100)
     assert (found.queries, found.documents) == (3, 3)
     assert found.low <= found.after - found.before <= found.high
     assert not found.gains, "three documents prove nothing"
-    assert judge(trial(), unit).high == judge(trial(), unit).low == 0
+    assert judge(trial(), to_unit_length).high == judge(trial(), to_unit_length).low == 0
 
 
 def test_documents_asked_about_are_drawn_once_and_repeatably() -> None:
@@ -182,15 +194,15 @@ def test_documents_asked_about_are_drawn_once_and_repeatably() -> None:
 def test_a_gain_is_told_from_chance() -> None:
     """Queries lie along one axis, where noise hides it, and along the answers' own."""
     draw = np.random.default_rng(0)
-    answers = unit(draw.normal(size=(60, 8)))
+    answers = to_unit_length(draw.normal(size=(60, 8)))
     noise = np.zeros((60, 8))
     noise[:, 0] = draw.normal(size=60) * 3
     noisy = Trial(answers + noise, np.arange(60), answers - noise, answers)
     without_noise = np.diag([0.0, *[1.0] * 7])
-    helped = judge(noisy, lambda x: unit(x @ without_noise))
+    helped = judge(noisy, lambda x: to_unit_length(x @ without_noise))
     assert helped.gains
     assert helped.after > helped.before + 20
-    assert not judge(noisy, lambda x: unit(x @ np.diag([9.0, *[1.0] * 7]))).gains
+    assert not judge(noisy, lambda x: to_unit_length(x @ np.diag([9.0, *[1.0] * 7]))).gains
 
 
 def test_what_gains_nothing_is_refused_unless_forced(pcw, monkeypatch) -> None:
@@ -255,11 +267,13 @@ def test_weights_are_applied_to_queries_documents_and_windows_alike(pcw) -> None
 
     for text in ("ban bar", " ".join(WORDS[:20])):
         for encode in (weighted.encode_query, weighted.encode_document):
-            np.testing.assert_allclose(encode(text), unit(mean(text)), atol=1e-5)
+            np.testing.assert_allclose(encode(text), to_unit_length(mean(text)), atol=1e-5)
         assert abs(weighted.encode(text) - pcw.encode(text)).max() > 1e-3
     (coverage,) = le.coverage(weighted, texts[:1])
     windows = [mean(texts[0][start:end]) for start, end in coverage.spans]
-    np.testing.assert_allclose(weighted.encode(texts[0]), unit(np.mean(windows, axis=0)), atol=1e-4)
+    np.testing.assert_allclose(
+        weighted.encode(texts[0]), to_unit_length(np.mean(windows, axis=0)), atol=1e-4
+    )
     # Padding weighs nothing.
     together = weighted.encode(["ban", texts[1], "ban bar bast"])
     np.testing.assert_allclose(together[2], weighted.encode("ban bar bast"), atol=1e-6)

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from longembed_index.errors import StoreError
 from longembed_index.store.protocol import Store, StoreInfo, StoreKind
-from longembed_index.store.sqlite import FILE, SqliteStores
+from longembed_index.store.sqlite import FILE_NAME, SqliteStores
 from longembed_st.base.texts import escaped, is_url
 from longembed_st.errors import ConfigError
 from longembed_st.extras import needs_extra
@@ -162,7 +162,7 @@ def _has_only_our_files(directory: Path) -> bool:
     if not directory.is_dir():
         return not directory.exists()
     # SQLite's own files beside a file that somebody has removed are not a store.
-    ours = (*_OURS, f"{FILE}*") if (directory / FILE).exists() else _OURS
+    ours = (*_OURS, f"{FILE_NAME}*") if (directory / FILE_NAME).exists() else _OURS
     return all(any(map(entry.match, ours)) for entry in directory.iterdir())
 
 

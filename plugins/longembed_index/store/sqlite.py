@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FILE = "longembed.sqlite3"
+FILE_NAME = "longembed.sqlite3"
 
 MATRIX_BYTES = 1 << 30
 """Up to so many bytes, `nearest` keeps all vectors in memory; beyond, it reads them each time."""
@@ -327,13 +327,13 @@ class SqliteStores:
 
     def recognises(self, directory: Path) -> bool:
         """Return whether a folder holds our file."""
-        return (directory / FILE).is_file()
+        return (directory / FILE_NAME).is_file()
 
     def read_info(self, directory: Path, collection: str) -> StoreInfo | None:
         """Return what a collection holds; None if it does not exist."""
         if not self.recognises(directory):
             return None
-        path = directory / FILE
+        path = directory / FILE_NAME
         with closing(_connections(path)) as connections, connections.borrow() as connection:
             row = _find_current(connection, path, collection)
         return None if row is None else info_from_json(row.info, path)
@@ -344,7 +344,7 @@ class SqliteStores:
         """Open a collection, or create it."""
         if create is None and not self.recognises(directory):
             raise StoreError(f"there is no store in {escaped(directory)}")
-        connections = _connections(directory / FILE, write=write or create is not None)
+        connections = _connections(directory / FILE_NAME, write=write or create is not None)
         try:
             if create is not None:
                 _create(connections, collection, info_to_json(create))

@@ -22,7 +22,7 @@ from longembed_index.store.conformance import INFO, OTHER_INFO, StoreKindTests, 
 from longembed_index.store.kinds import find_kind, open_store, read_info
 from longembed_index.store.memory import entry_of
 from longembed_index.store.protocol import Store
-from longembed_index.store.sqlite import FILE, SqliteStores
+from longembed_index.store.sqlite import FILE_NAME, SqliteStores
 from longembed_st.errors import ConfigError
 
 pytestmark = [
@@ -117,7 +117,7 @@ def test_a_run_is_mirrored_when_it_ends(tmp_path) -> None:
 def test_a_first_run_that_was_killed_before_the_store_was_made_goes_on(tmp_path) -> None:
     open_to_write(tmp_path).close()
     # Chroma's files come first.
-    for file in tmp_path.glob(f"{FILE}*"):
+    for file in tmp_path.glob(f"{FILE_NAME}*"):
         file.unlink()
     assert isinstance(find_kind(tmp_path), ChromaFolders)
     assert read_info(tmp_path) is None

@@ -4,19 +4,21 @@ import sqlite3
 from contextlib import closing
 
 from longembed_index import Document, Index
-from longembed_index.store.sqlite import FILE
+from longembed_index.store.sqlite import FILE_NAME
 
 
 def test_a_document_that_cannot_be_read_is_deleted_by_its_name(run, tmp_path, fake_models) -> None:
     place = tmp_path / "store"
     with Index.open(place, "some/one") as index:
         index.add_documents([Document("a", "a text"), Document("b", "another text")])
-    with closing(sqlite3.connect(place / FILE)) as connection, connection:
+    with closing(sqlite3.connect(place / FILE_NAME)) as connection, connection:
         connection.execute("""UPDATE documents SET metadata = '{"n": NaN}' WHERE id = 'a'""")
     for arguments in (("list",), ("delete", "--yes", "?"), ("search", "text", "--mode", "lexical")):
         result = run(*arguments, "--store", "STORE")
         assert result.exit_code == 1
-        assert f"{FILE}: the metadata of the document a cannot be read. Delete" in result.stderr
+        assert (
+            f"{FILE_NAME}: the metadata of the document a cannot be read. Delete" in result.stderr
+        )
     result = run("delete", "--yes", "a", "--store", "STORE")
     assert (result.exit_code, "the store has 1" in result.stdout) == (0, True)
     assert run("list", "--store", "STORE").exit_code == 0

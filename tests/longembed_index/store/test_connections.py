@@ -19,7 +19,7 @@ import pytest
 from longembed_index.errors import StoreError
 from longembed_index.store.conformance import INFO, contents, expected, record
 from longembed_index.store.connections import Connections, store_error
-from longembed_index.store.sqlite import FILE, SqliteStore, SqliteStores
+from longembed_index.store.sqlite import FILE_NAME, SqliteStore, SqliteStores
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -184,20 +184,20 @@ def test_processes_of_a_pool_can_use_a_store(tmp_path) -> None:
 
 
 def test_the_first_write_of_a_killed_process_is_undone_by_who_comes_next(tmp_path) -> None:
-    cut_off_write(tmp_path / FILE)
-    assert (tmp_path / FILE).stat().st_size > 100_000
+    cut_off_write(tmp_path / FILE_NAME)
+    assert (tmp_path / FILE_NAME).stat().st_size > 100_000
     assert SqliteStores().read_info(tmp_path, "documents") is None
     store = open_store(tmp_path, write=True)
     store.write([record("a")])
     store.close()
 
-    cut_off_write(tmp_path / FILE)
+    cut_off_write(tmp_path / FILE_NAME)
     assert contents(open_store(tmp_path)) == expected(record("a"))
 
 
 def test_an_unfinished_write_is_not_read_where_it_cannot_be_undone(tmp_path, monkeypatch) -> None:
     open_store(tmp_path, write=True).close()
-    cut_off_write(tmp_path / FILE)
+    cut_off_write(tmp_path / FILE_NAME)
     monkeypatch.setattr(os, "access", lambda *arguments: False)
     with pytest.raises(StoreError, match=r"a write to it was cut off.* Copy the folder"):
         open_store(tmp_path)
@@ -257,8 +257,8 @@ MEANINGS = [
 
 def test_each_error_names_the_file_and_a_way_out() -> None:
     for message, meaning in MEANINGS:
-        error = store_error(sqlite3.OperationalError(message), Path("folder") / FILE)
-        assert FILE in str(error)
+        error = store_error(sqlite3.OperationalError(message), Path("folder") / FILE_NAME)
+        assert FILE_NAME in str(error)
         assert meaning in str(error)
 
 
@@ -300,7 +300,7 @@ def kill_writers(folder: Path, kills: int) -> None:
             number = read_one_commit(reader)
             assert number in (last, last + 1)
             assert contents(reader) == expected(*batch(number))
-        with closing(sqlite3.connect(folder / FILE)) as connection:
+        with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         number += 1
 

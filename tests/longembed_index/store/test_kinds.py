@@ -22,7 +22,7 @@ from longembed_index.store.kinds import (
     writer_lock,
 )
 from longembed_index.store.memory import MemoryStore
-from longembed_index.store.sqlite import FILE, SqliteStores
+from longembed_index.store.sqlite import FILE_NAME, SqliteStores
 from longembed_st.errors import ConfigError
 
 
@@ -106,7 +106,7 @@ def test_a_new_store_is_of_the_kind_that_is_named(installed, tmp_path) -> None:
 
 
 def test_a_kind_with_something_beside_our_file_is_asked_first(installed, tmp_path) -> None:
-    (tmp_path / FILE).touch()
+    (tmp_path / FILE_NAME).touch()
     (tmp_path / "twin.marker").touch()
     assert find_kind(tmp_path) is installed["twin"]
 
@@ -154,7 +154,7 @@ def test_a_store_of_version_0_2_is_to_be_converted(tmp_path) -> None:
             (folder / name).touch()
         with pytest.raises(StoreError, match=r"version 0\.2. Convert it with `longembed convert"):
             open_store(folder, create=INFO, write=True)
-        (folder / FILE).touch()
+        (folder / FILE_NAME).touch()
         find_kind(folder)
 
 

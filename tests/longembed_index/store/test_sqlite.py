@@ -30,7 +30,7 @@ from longembed_index.store.conformance import (
     record,
 )
 from longembed_index.store.filters import matches
-from longembed_index.store.sqlite import FILE, SqliteStore, SqliteStores
+from longembed_index.store.sqlite import FILE_NAME, SqliteStore, SqliteStores
 from longembed_st.errors import InputError
 
 NAN, DEEP = "x'007e007e007e'", '{"a": ' + "[" * 90_000
@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 def execute(folder: Path, statement: str, *values: object) -> list[tuple]:
     """What another program does to the file."""
-    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection, connection:
         connection.create_function("crc32", -1, lambda *parts: zlib.crc32(b"".join(parts)))
         return connection.execute(statement, values).fetchall()
 
@@ -88,13 +88,13 @@ def test_a_closed_store_is_one_file_that_can_be_copied(store, tmp_path) -> None:
     reader = open_store(tmp_path)
     assert contents(reader) == expected(record("a"))
     store.close()
-    assert os.path.getsize(f"{tmp_path / FILE}-wal") == 0
+    assert os.path.getsize(f"{tmp_path / FILE_NAME}-wal") == 0
     reader.close()
     open_store(tmp_path, write=True).close()
-    assert files(tmp_path) == {FILE}
+    assert files(tmp_path) == {FILE_NAME}
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(tmp_path / FILE, copy)
+    shutil.copy(tmp_path / FILE_NAME, copy)
     assert contents(open_store(copy)) == expected(record("a"))
 
 
@@ -159,7 +159,7 @@ def test_what_is_damaged_is_named_and_can_be_written_again(store, tmp_path) -> N
         store.drop_replaced()
         store.write(records)
         execute(tmp_path, statement)
-        with pytest.raises(StoreError, match=rf"{FILE}.*/reports/a.*index it again"):
+        with pytest.raises(StoreError, match=rf"{FILE_NAME}.*/reports/a.*index it again"):
             contents(store)
         store.write([], delete=["/reports/a"])
         store.write(records[:1])
@@ -169,23 +169,23 @@ def test_what_is_damaged_is_named_and_can_be_written_again(store, tmp_path) -> N
 def test_a_damaged_page_is_an_error_of_ours(store, tmp_path) -> None:
     store.write([record(str(number), text=str(number) * 9_000) for number in range(50)])
     store.close()
-    path = tmp_path / FILE
+    path = tmp_path / FILE_NAME
     data = bytearray(path.read_bytes())
     data[8192:] = os.urandom(len(data) - 8192)
     path.write_bytes(data)
-    with pytest.raises(StoreError, match=f"{FILE}.*damaged"):
+    with pytest.raises(StoreError, match=f"{FILE_NAME}.*damaged"):
         contents(open_store(tmp_path))
 
 
 def test_a_file_whose_end_is_missing_is_refused(store, tmp_path) -> None:
     store.write([record(str(number), text=str(number) * 9_000) for number in range(5)])
     store.close()
-    path = tmp_path / FILE
+    path = tmp_path / FILE_NAME
     size = path.stat().st_size
     for missing in (1, 3000, 8192, 20_000):
         os.truncate(path, size - missing)
         for write in (False, True):
-            with pytest.raises(StoreError, match=f"{FILE}.*damaged"):
+            with pytest.raises(StoreError, match=f"{FILE_NAME}.*damaged"):
                 open_store(tmp_path, write)
 
 
@@ -194,10 +194,10 @@ def test_another_file_of_the_name_is_refused(tmp_path) -> None:
         (b"not a database" * 1000, "not a SQLite file"),
         (b"", "there is no collection"),
     ):
-        (tmp_path / FILE).write_bytes(content)
+        (tmp_path / FILE_NAME).write_bytes(content)
         with pytest.raises(StoreError, match=reason):
             open_store(tmp_path)
-        assert (tmp_path / FILE).read_bytes() == content
+        assert (tmp_path / FILE_NAME).read_bytes() == content
 
 
 OTHER_TABLES = [
@@ -212,9 +212,9 @@ OTHER_TABLES = [
 
 def test_other_tables_are_refused(store, tmp_path) -> None:
     store.close()
-    data = (tmp_path / FILE).read_bytes()
+    data = (tmp_path / FILE_NAME).read_bytes()
     for statement, reason in OTHER_TABLES:
-        (tmp_path / FILE).write_bytes(data)
+        (tmp_path / FILE_NAME).write_bytes(data)
         execute(tmp_path, statement)
         for write in (False, True):
             with pytest.raises(StoreError, match=reason):
@@ -222,9 +222,9 @@ def test_other_tables_are_refused(store, tmp_path) -> None:
         with pytest.raises(StoreError, match=reason):
             SqliteStores().read_info(tmp_path, "documents")
     # A trigger with a name like those of SQLite itself.
-    (tmp_path / FILE).write_bytes(data)
+    (tmp_path / FILE_NAME).write_bytes(data)
     trigger = "CREATE TRIGGER sqlite_t AFTER INSERT ON texts BEGIN DELETE FROM documents; END"
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
         row = ("trigger", "sqlite_t", "texts", trigger)
         connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, 0, ?)", row)
@@ -235,7 +235,7 @@ def test_other_tables_are_refused(store, tmp_path) -> None:
 def test_what_takes_for_ever_is_stopped(store, monkeypatch) -> None:
     monkeypatch.setattr(connections, "_LEAST_STEPS", 10_000_000)
     with (
-        pytest.raises(StoreError, match=f"{FILE} takes more steps"),
+        pytest.raises(StoreError, match=f"{FILE_NAME} takes more steps"),
         store._connections.borrow() as connection,
     ):
         connection.execute(f"{ENDLESS} SELECT max(n) FROM numbers").fetchall()
@@ -247,7 +247,7 @@ def test_a_damaged_collection_is_named(store, tmp_path) -> None:
     store.write([record("a")])
     for value in ("-1", "'three'", "x'00'", 1 << 60):
         execute(tmp_path, f"UPDATE collections SET dimensions = {value}")
-        with pytest.raises(StoreError, match=f"{FILE}: the collection documents is damaged"):
+        with pytest.raises(StoreError, match=f"{FILE_NAME}: the collection documents is damaged"):
             contents(store)
 
 
@@ -269,7 +269,7 @@ def test_a_full_disk_is_read(store, tmp_path) -> None:
 
 
 def test_an_empty_file_of_a_killed_run_becomes_a_store(tmp_path) -> None:
-    (tmp_path / FILE).touch()
+    (tmp_path / FILE_NAME).touch()
     assert SqliteStores().read_info(tmp_path, "documents") is None
     store = SqliteStores().open(tmp_path, "documents", create=INFO, write=True)
     store.write([record("a")])
@@ -281,11 +281,11 @@ def test_a_file_that_is_deleted_or_replaced_is_noticed(store, tmp_path) -> None:
     store.write([record("a")])
     reader = open_store(tmp_path)
     assert len(reader) == 1
-    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    (tmp_path / FILE_NAME).rename(tmp_path / "elsewhere")
     for opened in (store, reader):
         with pytest.raises(StoreError, match="was deleted while it was open"):
             opened.get(["a"])
-    shutil.copy(tmp_path / "elsewhere", tmp_path / FILE)
+    shutil.copy(tmp_path / "elsewhere", tmp_path / FILE_NAME)
     with pytest.raises(StoreError, match="was replaced by another file"):
         store.write([record("b")])
 
@@ -294,7 +294,7 @@ def test_a_locked_file_is_waited_for_and_then_an_error(store, tmp_path, monkeypa
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     store.close()
     writer, reader = open_store(tmp_path, write=True), open_store(tmp_path)
-    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked by another program"):
             writer.write([record("a")])
@@ -324,9 +324,9 @@ def test_a_folder_that_cannot_be_written_is_read(store, tmp_path, monkeypatch) -
     reader = open_store(tmp_path)
     assert contents(reader) == expected(record("a"))
     # SQLite has made no files to share with other processes.
-    assert files(tmp_path) == {FILE}
+    assert files(tmp_path) == {FILE_NAME}
     # Somebody else may write to it after all.
-    with closing(sqlite3.connect(tmp_path / FILE)) as other, other:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other, other:
         other.execute("PRAGMA synchronous = OFF")
         other.execute("DELETE FROM documents")
     assert reader.get(["a"]) == []
@@ -341,10 +341,10 @@ def test_an_unfinished_write_is_finished_by_a_reader(store, tmp_path) -> None:
         # As a killed process leaves it: one commit in the log, and the rest of another.
         copy = tmp_path / "copy"
         copy.mkdir()
-        for name in (FILE, f"{FILE}-wal"):
+        for name in (FILE_NAME, f"{FILE_NAME}-wal"):
             shutil.copy(tmp_path / name, copy)
         connection.execute("ROLLBACK")
-    assert os.path.getsize(copy / f"{FILE}-wal") > 0
+    assert os.path.getsize(copy / f"{FILE_NAME}-wal") > 0
     assert contents(open_store(copy)) == expected(record("a"))
 
 
@@ -437,11 +437,11 @@ def test_a_restored_backup_never_reaches_a_generation_again(tmp_path) -> None:
     """Words that were made from the lost documents would count as current."""
     with closing(SqliteStores().open(tmp_path, "documents", create=INFO, write=True)) as store:
         store.write([record("a")])
-    backup = (tmp_path / FILE).read_bytes()
+    backup = (tmp_path / FILE_NAME).read_bytes()
     with closing(open_store(tmp_path, write=True)) as store:
         store.write([record("lost")])
         lost = store.generation
-    (tmp_path / FILE).write_bytes(backup)
+    (tmp_path / FILE_NAME).write_bytes(backup)
     with closing(open_store(tmp_path, write=True)) as store:
         store.write([record("new")])
         assert store.generation > lost

@@ -14,7 +14,7 @@ from longembed_st.loading.whitening import (
     Whitening,
     WhiteningMap,
     is_whitened,
-    unit,
+    to_unit_length,
     with_whitening,
 )
 from longembed_st.sentence_transformer.token_weights import TokenWeights
@@ -119,9 +119,9 @@ def test_the_prompt_weighs_nothing_where_it_does_not_count(folder) -> None:
     w = weights[batch["input_ids"][0]][prompt:, None]
     expected = (w * embeddings[prompt:]).sum(dim=0) / w.sum()
     vector = model.encode("bar bast", prompt="ban ")
-    np.testing.assert_allclose(unit(vector), unit(expected.numpy()), atol=1e-5)
+    np.testing.assert_allclose(to_unit_length(vector), to_unit_length(expected.numpy()), atol=1e-5)
 
 
 def test_vectors_without_a_direction_are_refused() -> None:
     with pytest.raises(InputError, match="zero or not finite"):
-        unit(np.zeros((2, 3)))
+        to_unit_length(np.zeros((2, 3)))
