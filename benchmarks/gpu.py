@@ -1,7 +1,9 @@
 """Long texts on a GPU: tokens a second, the share of its matrix peak, peak memory.
 
-Models of real shapes with random weights, in bfloat16; vectors are compared with float32. Without a
-GPU it says so and measures nothing; `--device cpu --small` tries the harness itself.
+Models of real shapes with random weights, in bfloat16; vectors are compared with float32. Beside
+them, sentence-transformers reads the same windows in float16, with flash attention and without
+padding if flash-attn is installed. Without a GPU it says so and measures nothing; `--device cpu
+--small` tries the harness itself.
 
     python benchmarks/gpu.py [--device cuda] [--small]
 """
@@ -29,6 +31,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import is_flash_attn_2_available
 
 import longembed_st as le
 
@@ -142,6 +145,23 @@ def measure(name: str, method: str, texts: list[str], device: str, peak: float) 
     )
 
 
+def measure_stock(name: str, texts: list[str], device: str) -> str:
+    """Return the line of sentence-transformers, which reads the windows as separate texts."""
+    size = WINDOW - 2
+    windows = []
+    for text in texts:
+        words = text.split(" ")
+        windows += [" ".join(words[n : n + size]) for n in range(0, len(words), size)]
+    attention = "flash_attention_2" if is_flash_attn_2_available() else "sdpa"
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    loading = {"dtype": dtype, "attn_implementation": attention}
+    model = SentenceTransformer(name, device=device, model_kwargs=loading)
+    seconds = timed(lambda: model.encode(windows, batch_size=64), device)
+    tokens = sum(len(window.split(" ")) + 2 for window in windows)
+    label = f"sentence-transformers, windows, {str(dtype).removeprefix('torch.')}, {attention}"
+    return f"{tokens / seconds:12,.0f} tokens/s   {label}"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -165,6 +185,7 @@ def main() -> None:
                 print(f"{shape}, {kind}")
                 for method in METHODS[shape]:
                     print(f"  {measure(name, method, texts, arguments.device, peak)}", flush=True)
+                print(f"  {'stock':12} {measure_stock(name, texts, arguments.device)}", flush=True)
 
 
 if __name__ == "__main__":
