@@ -17,3 +17,7 @@ class StoreReplacedError(StoreError):
 
 class StoreWarning(UserWarning):
     """Something beside a store was damaged or cannot be written, and is made again."""
+
+
+class PhraseNotFoundWarning(UserWarning):
+    """A query has a phrase in quotes that no document has, so nothing is found."""

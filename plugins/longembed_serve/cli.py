@@ -16,6 +16,7 @@ from longembed_index.command.options import (
     StoreOption,
     open_index,
 )
+from longembed_index.errors import PhraseNotFoundWarning
 from longembed_st.command.app import INTERRUPTED
 from longembed_st.command.display import loading
 from longembed_st.command.options import (
@@ -152,8 +153,8 @@ def serve(
     try:
         with warnings.catch_warnings():
             # They quote texts, and Python keeps each for ever.
-            warnings.simplefilter("ignore", UnknownTokensWarning)
-            warnings.simplefilter("ignore", TextNotReadWarning)
+            for category in (UnknownTokensWarning, TextNotReadWarning, PhraseNotFoundWarning):
+                warnings.simplefilter("ignore", category)
             server.run()
     finally:
         if service.is_working:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from longembed_index.document import Hit
+from longembed_index.errors import PhraseNotFoundWarning
 from longembed_index.search.passages import best_passages
 from longembed_index.search.runs import RunScores
 from longembed_index.search.scores import (
@@ -162,7 +164,10 @@ class Query:
             known = [ids for ids in ids_by_phrase if ids is not None]
             if known:
                 id_sets = known if self.among is None else [*known, self.among]
-                return sorted(set(id_sets[0]).intersection(*id_sets[1:])), True
+                ids = sorted(set(id_sets[0]).intersection(*id_sets[1:]))
+                if not ids:
+                    self._warn_of_phrases()
+                return ids, True
         if self.all_ids is not None:
             return self.all_ids, True
         among = self.among
@@ -171,6 +176,16 @@ class Query:
         by_words = [] if self.lexical is None else self.lexical.candidates(most, among)
         are_all = most >= available or (self.dense is None and len(by_words) < most)
         return sorted({*by_vectors, *by_words}), are_all
+
+    def _warn_of_phrases(self) -> None:
+        phrases = ", ".join(f'"{phrase:.80}"' for phrase in self.question.phrases)
+        searched = "document" if self.among is None else "document that meets the filter"
+        warnings.warn(
+            f"no {searched} has these words in this order: {phrases}. Leave out the quotes to "
+            "search for each of the words",
+            PhraseNotFoundWarning,
+            stacklevel=2,
+        )
 
     def _scores(self, ids: list[str], read: int) -> tuple[list[str], Scores, bool]:
         """Return the documents that match the filter, their scores, and whether all are final.

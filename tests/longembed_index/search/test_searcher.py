@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ import pytest
 from index_fakes import record
 
 from longembed_index.document import Document, Hit, Passage, Record
-from longembed_index.errors import StoreError
+from longembed_index.errors import PhraseNotFoundWarning, StoreError
 from longembed_index.lexical.index import WordIndex
 from longembed_index.search import searcher as module
 from longembed_index.search.question import parse_question
@@ -161,7 +162,6 @@ def test_phrases_and_filters_hold_for_both_sides(store, searcher, monkeypatch) -
             ('"apple green"', None, {"three"}),
             ('"green" "cc"', None, {"two", "three"}),
             ('"apples green"', None, {"three"}),  # Another form of the word.
-            ('"green apples green"', None, set()),
             ("green", {"id": "t*"}, {"two", "three"}),
             ('"green" apple', {"year": 2019}, {"one", "two"}),
             ("green", {"year": {"gt": 2019}}, {"three"}),
@@ -171,6 +171,18 @@ def test_phrases_and_filters_hold_for_both_sides(store, searcher, monkeypatch) -
         monkeypatch.setattr(module, "FEW", 0 if is_large else 1_000)
         hits = search(searcher, query, X + Y, mode=mode, where=where)
         assert set(ids(hits)) == expected, (mode, is_large, query)
+
+
+def test_a_phrase_that_no_document_has_is_named(store, searcher) -> None:
+    fruit(store)
+    for query, where, message in (
+        ('"green apples green"', None, 'no document has these words in this order: "green apples'),
+        ('"cc" "green apple"', None, '"cc", "green apple". Leave out the quotes'),
+        ('"green apple"', {"id": "t*"}, "no document that meets the filter has"),
+    ):
+        for mode in RANKINGS:
+            with pytest.warns(PhraseNotFoundWarning, match=re.escape(message)):
+                assert search(searcher, query, X, mode=mode, where=where) == []
 
 
 def test_a_phrase_of_stop_words_is_found(store, searcher, small_steps) -> None:
