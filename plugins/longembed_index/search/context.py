@@ -215,7 +215,8 @@ class _Selection:
                 lines += [*([""] if lines else []), document.title]
                 shown = number
             start, stop = self._characters(number, first, end)
-            lines.append(f"[{citation}]{self._header(number, first, end)} {document.text[start:stop]}")
+            header = self._header(number, first, end)
+            lines.append(f"[{citation}]{header} {document.text[start:stop]}")
         return "\n".join(lines).replace(PAGE_END, "\n")
 
     def citations(self) -> list[Citation]:
