@@ -127,6 +127,8 @@ def read_questions(path: Path) -> list[Question]:
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}, line {number} is not JSON: {error}") from error
             except (ValueError, InputError) as error:
                 raise InputError(f"{path}, line {number}: {error}") from error
     if not questions:
@@ -270,17 +272,18 @@ def cut(parts: Iterable[Part], documents: Callable[[str], Document], words: int)
 
 
 def verdict(ours: Line, theirs: Line) -> str:
-    """Say in a sentence which of both hands over more answers, at the budget in the middle."""
+    """Say in a sentence which of both has more answers, at a budget of 600 words."""
     budget = BUDGETS[2]
     difference = ours.answered[budget].astype(float) - theirs.answered[budget].astype(float)
     gain = float(difference.mean())
     error = float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else 1.0
     counts = f"{ours.answered[budget].sum()} and {theirs.answered[budget].sum()}"
-    begin = f"With {budget} words, this index and the plain splitter hand over {counts}"
+    begin = f"With {budget} words, this index and the chunks have {counts}"
     begin += f" of {len(difference)} answers."
     if abs(gain) <= _CHANCE * error or not gain:
-        return f"{begin} That may be chance: more questions would tell."
-    return f"{begin} The {'index' if gain > 0 else 'plain splitter'} is better, beyond chance."
+        return f"{begin} This may be chance. To be sure, ask more questions."
+    better = "index is" if gain > 0 else "chunks are"
+    return f"{begin} The {better} better, by more than chance."
 
 
 def _reader(index: Index) -> Callable[[str], Document]:

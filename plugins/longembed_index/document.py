@@ -213,8 +213,9 @@ class Passage:
         score: How well it answers; comparable within one search.
         sentence: Start and end, in the document, of its best sentence; None if it was not looked
             for.
-        share: The share of the document's characters that stand before it, from 0 to 1.
-        page: Counted from 1; None if the pages are not known.
+        share: The share of the document's characters that stand before the best sentence, from 0
+            to 1.
+        page: The page of the best sentence, counted from 1; None if the pages are not known.
         heading: The nearest heading above it; None if there is none, or it is not known.
     """
 

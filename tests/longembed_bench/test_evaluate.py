@@ -110,7 +110,7 @@ def line(answered: list[bool]) -> Line:
 def test_the_verdict_says_what_may_be_chance() -> None:
     same, better = [True, False] * 20, [True] * 40
     assert "40 and 20 of 40 answers. The index is better" in verdict(line(better), line(same))
-    assert "The plain splitter is better" in verdict(line(same), line(better))
+    assert "The chunks are better" in verdict(line(same), line(better))
     assert "may be chance" in verdict(line([*same[:-1], True]), line(same))
     assert "may be chance" in verdict(line([True]), line([False]))
 
@@ -123,7 +123,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path) -> None:
         ('{"question": "q", "document": "a", "page": "3"}', "page must be a number"),
         ('{"question": "q", "reply": "a"}', "'reply' is not a key"),
         ('["q"]', "must be an object"),
-        ("{", "line 2: "),
+        ("{", "line 2 is not JSON: "),
     ):
         file.write_text(f'{{"question": "q", "document": "a", "page": [1, 2]}}\n{row}\n')
         with pytest.raises(InputError, match=message):
@@ -153,12 +153,14 @@ def test_questions_that_nothing_can_answer_are_named(index) -> None:
 
 
 def test_the_command_prints_a_table_and_a_verdict(index, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     file = tmp_path / "questions.jsonl"
     file.write_text(json.dumps({"question": "Who approved the budget?", "document": "minutes.pdf"}))
     result = longembed("evaluate", str(file), "--store", str(index.directory))
     assert result.exit_code == 0
-    assert "plain splitter" in result.stdout
+    assert "right document among the first 5" in result.stdout
+    assert "answer within 1,200 words" in result.stdout
+    assert "chunks" in result.stdout
     assert "of 1 answers" in result.stdout
     assert "Warning" not in result.stderr
     result = longembed("evaluate", str(file), "--store", str(index.directory), "--json")

@@ -38,6 +38,12 @@ NamesArgument = Annotated[
 ]
 
 
+def _none_matched(names: list[str] | None) -> str:
+    """Say that no document was found, and how a file is named if names were given."""
+    hint = f" The name of a file is its path. Try '*/{names[0]}'." if names else ""
+    return f"No document matched.{hint}"
+
+
 def list_documents(
     store: StoreOption,
     names: NamesArgument = None,
@@ -58,6 +64,8 @@ def list_documents(
     """
     with open_index(store, collection) as index:
         entries = list(index.documents(names or (), parse_where(where), gone=gone))
+    if names and not entries:
+        terminal(stderr=True).say(_none_matched(names))
     if as_json:
         print_json([entry.to_dict() for entry in entries])
         return
@@ -137,7 +145,7 @@ def delete(
                 raise
             ids = names
         if not ids:
-            console.say("No documents matched.")
+            console.say(_none_matched(names))
             return
         for document_id in ids if dry_run else ids[:_NAMES_SHOWN]:
             console.say(f"  {escaped(document_id)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -36,14 +36,13 @@ NOT_ANSWERED = (
 
 _LONG_WORD = 30
 """In characters. A longer word can be cut."""
-_SCORE_LABELS = {
-    "search": "found with",
-    "document_vector": "document",
-    "best_run": "best run",
-    "document_words": "words",
-    "best_passage_words": "words of the best passage",
-    "best_run_words": "of the best run",
+_SCORES_BY_WORDS = {
+    "document_words": "document",
+    "best_passage_words": "best passage",
+    "best_run_words": "best run",
 }
+_SCORES_BY_VECTORS = {"document_vector": "document", "best_run": "best run"}
+_SCORES_OF_RERANKING = {"reranker": "reranker", "search": "search"}
 
 
 def model_line(settings: ModelSettings) -> str:
@@ -184,9 +183,7 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
     """Print documents with their passages, the best sentence highlighted."""
     for rank, hit in enumerate(hits, 1):
         document = hit.document
-        details = ", ".join(
-            f"{_SCORE_LABELS.get(name, name)} {score:.3f}" for name, score in hit.scores.items()
-        )
+        details = score_parts(hit.scores)
         if hit.share_read < 1:
             details += f"; {percent(hit.share_read)} of it was read"
         if hit.coverage.is_unknown:
@@ -209,6 +206,20 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
             for text, style in _around_sentence(passage):
                 line.append(escaped(text), style=style)
             console.print(Padding(line, (0, 0, 0, 3)))
+
+
+def score_parts(scores: Mapping[str, float]) -> str:
+    """Return the parts of a score in one line."""
+    groups = []
+    for heading, labels in (
+        ("", _SCORES_OF_RERANKING),
+        ("words: ", _SCORES_BY_WORDS),
+        ("vectors: ", _SCORES_BY_VECTORS),
+    ):
+        parts = [f"{label} {scores[name]:.3f}" for name, label in labels.items() if name in scores]
+        if parts:
+            groups.append(heading + ", ".join(parts))
+    return "; ".join(groups)
 
 
 def left_out_line(left_out: Sequence[LeftOut]) -> str:

@@ -128,7 +128,7 @@ def search(
     `longembed search "who approved the budget?" --store ./store --context 600`,
     `longembed search --store ./store`
     """
-    from longembed_index.search.question import check_query
+    from longembed_index.search.question import check_query, parse_question
 
     if query is not None:
         check_query(query)
@@ -171,10 +171,12 @@ def search(
             show_json(question, [{"rank": n, **hit.to_dict()} for n, hit in enumerate(hits, 1)])
             return
         if not hits:
-            console.say(
-                "No document of the store has what is asked for: a word of the query "
-                "(--mode lexical), a phrase in quotes, the metadata of --where."
-            )
+            conditions = [
+                *(["meets --where"] if filters else []),
+                *(["has each phrase in quotes"] if parse_question(question).phrases else []),
+                *([] if by_vectors else ["has a word of the query"]),
+            ]
+            console.say(f"No document of the store {' and '.join(conditions) or 'matches'}.")
             return
         if any(hit.passages for hit in hits):
             display.show_hits(terminal(), hits)

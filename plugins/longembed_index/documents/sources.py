@@ -82,8 +82,6 @@ def readable_of(source: Source, content: bytes) -> Parsed:
     if not content.strip():
         raise InputError("is empty")
     parsed = parsed_of(source, content)
-    if not parsed.text and not parsed.left_out:
-        raise InputError("is empty")
     if not has_text(parsed.text):
         raise InputError(": ".join(["has no text", *map(str, parsed.left_out)]))
     return parsed

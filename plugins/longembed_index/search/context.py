@@ -215,7 +215,8 @@ class _Selection:
                 lines += [*([""] if lines else []), document.title]
                 shown = number
             start, stop = self._characters(number, first, end)
-            lines.append(f"[{citation}]{self._header(number, first)} {document.text[start:stop]}")
+            header = self._header(number, first, end)
+            lines.append(f"[{citation}]{header} {document.text[start:stop]}")
         return "\n".join(lines).replace(PAGE_END, "\n")
 
     def citations(self) -> list[Citation]:
@@ -241,12 +242,13 @@ class _Selection:
         ranges = self._candidates[number][1].sentences.ranges
         return int(ranges[first, 0]), self._stop or int(ranges[end - 1, 1])
 
-    def _header(self, number: int, first: int) -> str:
-        """Return the page and heading of a passage, to be put before it; empty without either."""
-        if (number, first) not in self._headers:
-            document, scores, _ = self._candidates[number]
-            place = place_in(document.text, int(scores.sentences.ranges[first, 0]), document.id)
+    def _header(self, number: int, first: int, end: int) -> str:
+        """Return the page and heading of a passage's best sentence; empty without either."""
+        document, scores, _ = self._candidates[number]
+        row = scores.sentence(first, end)
+        if (number, row) not in self._headers:
+            place = place_in(document.text, int(scores.sentences.ranges[row, 0]), document.id)
             page = "" if place.page is None else f"p.{place.page}"
             parts = ", ".join(filter(None, (page, place.heading)))
-            self._headers[number, first] = f" ({parts})" if parts else ""
-        return self._headers[number, first]
+            self._headers[number, row] = f" ({parts})" if parts else ""
+        return self._headers[number, row]

@@ -43,8 +43,13 @@ def best_passages(
 def passage_of(
     document: Document, scores: RunScores, first: int, end: int, score: float
 ) -> Passage:
-    """Return some sentences that stand in a row as a passage."""
+    """Return some sentences that stand in a row as a passage.
+
+    Headings and tables of contents at its beginning and end are left out.
+    """
     ranges = scores.sentences.ranges
+    content = first + np.flatnonzero(scores.sentences.is_content[first:end])
+    first, end = int(content[0]), int(content[-1]) + 1
     best = ranges[scores.sentence(first, end)].tolist()
     start, stop = int(ranges[first, 0]), int(ranges[end - 1, 1])
     return _placed(document, _passage(document.text, start, stop, score), (best[0], best[1]))

@@ -44,12 +44,13 @@ function percent(share) {
 
 function scoresOf(hit) {
   const parts = [
-    ["found with", hit.scores.search],
-    ["document", hit.scores.document_vector],
+    ["reranker", hit.scores.reranker],
+    ["search", hit.scores.search],
+    ["words: document", hit.scores.document_words],
+    ["best passage", hit.scores.best_passage_words],
+    ["best run", hit.scores.best_run_words],
+    ["vectors: document", hit.scores.document_vector],
     ["best run", hit.scores.best_run],
-    ["words", hit.scores.document_words],
-    ["words of the best passage", hit.scores.best_passage_words],
-    ["of the best run", hit.scores.best_run_words],
   ].filter(([, value]) => value !== null && value !== undefined);
   const node = made("details", "scores");
   node.append(made("summary", "", `score ${hit.score.toFixed(3)}`));

@@ -22,3 +22,13 @@ def test_a_document_that_cannot_be_read_is_deleted_by_its_name(run, tmp_path, fa
     result = run("delete", "--yes", "a", "--store", "STORE")
     assert (result.exit_code, "the store has 1" in result.stdout) == (0, True)
     assert run("list", "--store", "STORE").exit_code == 0
+
+
+def test_a_name_that_no_document_has_is_answered_by_a_pattern(run, tmp_path, fake_models) -> None:
+    with Index.open(tmp_path / "store", "some/one") as index:
+        index.add_documents([Document("/reports/a.pdf", "a text")])
+    for command in ("list", "delete"):
+        result = run(command, "a.pdf", "--store", "STORE")
+        assert "No document matched" in result.stderr
+        assert "Try '*/a.pdf'." in result.stderr
+    assert "/reports/a.pdf" in run("list", "*/a.pdf", "--store", "STORE").stdout

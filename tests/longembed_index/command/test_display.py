@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from longembed_index.command.display import left_out_line, show_report
+from longembed_index.command.display import left_out_line, score_parts, show_report
 from longembed_index.documents.parsed import LeftOut
 from longembed_index.maintain.report import Outcome, Report
 from longembed_st.command.terminal import Terminal
@@ -41,3 +41,20 @@ def test_parts_that_were_not_read_make_one_short_line() -> None:
     parts = [LeftOut(f"sheet {number}", "formulas without a stored value", 2) for number in "ABCDE"]
     assert left_out_line(parts[:1]) == "sheet A: 2 formulas without a stored value"
     assert left_out_line(parts).endswith("sheet C: 2 formulas without a stored value; 2 more")
+
+
+def test_parts_of_a_score_are_grouped_by_words_and_vectors() -> None:
+    scores = {
+        "document_vector": 0.1,
+        "document_words": 0.2,
+        "best_passage_words": 0.3,
+        "best_run_words": 0.4,
+        "best_run": 0.5,
+    }
+    parts = "words: document 0.200, best passage 0.300, best run 0.400; "
+    parts += "vectors: document 0.100, best run 0.500"
+    assert score_parts(scores) == parts
+    assert score_parts({**scores, "search": 0.6, "reranker": 0.7}) == (
+        f"reranker 0.700, search 0.600; {parts}"
+    )
+    assert score_parts({"document_words": 0.2}) == "words: document 0.200"

@@ -101,6 +101,7 @@ def test_documents_go_by_their_own_titles_and_passages_by_their_pages(run, tmp_p
 def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     (docs / "empty.txt").write_text("")
     (docs / "blank.md").write_text(" \n ")
+    (docs / "pictures.html").write_text("<img src='a.png'>")
     (docs / "junk.txt").write_bytes(os.urandom(2000) + b"\0")
     (docs / "nul.txt").write_text("text\0\0\0\0")
     (docs / "broken.pdf").write_bytes(b"%PDF-1.4")
@@ -112,10 +113,11 @@ def test_what_is_not_stored_is_listed_with_the_reason(run, docs) -> None:
     result = run(*arguments)
     assert result.exit_code == 0
     assert row(result, "documents added") == "5"
-    assert row(result, "documents failed") == "7"
+    assert row(result, "documents failed") == "8"
     for line in (
         "docs/empty.txt: is empty",
         "docs/blank.md: is empty",
+        "docs/pictures.html: has no text",
         "docs/junk.txt: is binary, not text",
         "docs/nul.txt: is binary, not text: it has NUL characters",
         "docs/broken.pdf: cannot be read as PDF",

@@ -100,3 +100,18 @@ def test_a_question_that_nothing_fits_is_answered_by_that(run, docs) -> None:
         assert "may not be answered" not in fitting.stderr
         assert "\\n" not in fitting.stdout
         assert len(fitting.stdout.splitlines()) > 1
+
+
+def test_without_a_hit_the_conditions_are_named(run, docs) -> None:
+    run("index", docs, "--store", "STORE", "--model", "MODEL")
+    for arguments, conditions in (
+        (("pets", "--where", "type=PDF"), "meets --where"),
+        (('"dogs and birds"',), "has each phrase in quotes"),
+        (("xqzzt", "--mode", "lexical"), "has a word of the query"),
+        (
+            ('"xqzzt"', "--mode", "lexical", "--where", "type=pdf"),
+            "meets --where and has each phrase in quotes and has a word of the query",
+        ),
+    ):
+        result = run("search", *arguments, "--store", "STORE")
+        assert result.stderr.splitlines()[-1] == f"No document of the store {conditions}."

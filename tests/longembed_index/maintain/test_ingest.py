@@ -126,7 +126,7 @@ def test_a_document_without_valid_text_is_named_and_not_stored(store, minilm) ->
     assert texts_of(store) == {"good": "fine"}
     reasons = dict(report.failed)
     assert reasons.keys() == texts.keys()
-    assert reasons["empty"] == "is empty"
+    assert reasons["empty"] == "has no text"
     assert reasons["blank"] == "has no text"
     assert "lone surrogate (U+D800) at character 4" in reasons["bad"]
 

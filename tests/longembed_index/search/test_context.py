@@ -107,6 +107,15 @@ def test_the_text_names_documents_pages_and_headings() -> None:
     assert context.to_dict()["citations"][1]["heading"] == "Other"
 
 
+def test_a_passage_on_two_pages_has_the_page_of_its_best_sentence() -> None:
+    text = "Rain fell on the town.\fThe budget was approved by the board."
+    context = fill([candidate("minutes.txt", text)], measure_of(100, None, None))
+    (citation,) = context.citations
+    assert citation.passage.text == text
+    assert citation.passage.page == 2
+    assert context.text.startswith("minutes.txt\n[1] (p.2) Rain fell")
+
+
 def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
     text = (
         "# Budget\n\n## Contents\n\nBudget approved ........ 3\nBudget approved .......... 8\n\n"

@@ -49,6 +49,19 @@ def scores_of(name: str, cosines: list[float]) -> tuple[Document, RunScores]:
     return document, RunScores(sentences, None, None, np.array([1, 0], dtype=np.float32), 1.0)
 
 
+def test_a_passage_does_not_begin_with_its_heading() -> None:
+    text = "# Money\n\nThe budget was approved by the board. Nobody spoke against it."
+    document = Document("minutes.md", text)
+    sentences = read_sentences(document, None, "english")
+    vectors = np.tile(np.array([1, 0], dtype=np.float32), (len(sentences.ranges), 1))
+    units = Units(sentences.ranges, np.ones(len(vectors), dtype=int), vectors)
+    sentences = read_sentences(document, units, "english")
+    scores = RunScores(sentences, None, None, vectors[0], 1.0)
+    (passage,) = best_passages(document, scores, 1, 60)
+    assert passage.text == "The budget was approved by the board. Nobody spoke against it."
+    assert passage.heading == "Money"
+
+
 def test_the_best_runs_do_not_overlap_and_have_their_best_sentence() -> None:
     document, scores = scores_of("notes.txt", [0.7, 0.9, 0.2, 0.3, 0.6])
     (first,) = best_passages(document, scores, 1, 4)
