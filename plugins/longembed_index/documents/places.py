@@ -13,8 +13,8 @@ from longembed_index.documents.readers import MARKDOWN, suffix_of
 
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
 """A line that is a heading of Markdown, with its marks and its title."""
-FENCE = re.compile(r" {0,3}(```|~~~)")
-"""The beginning of a line at which code begins or ends."""
+FENCE = re.compile(r" {0,3}(```[^`]*$|~~~)")
+"""A line at which code begins or ends; "```code``` of its own line" is neither."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ about roads
 ```sh
 # no heading
 ```
+```code``` of its own line
 after the code
 ## Bridges and `fords`
 about bridges
