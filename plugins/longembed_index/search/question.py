@@ -23,8 +23,8 @@ _LEAST_SHARE = 1 / 2
 dialogue has up to two fifths."""
 
 _CLOSING = {
-    opening: re.compile(f"[{''.join(closing)}]")
-    for opening, *closing in ('""', "“”", "„“”", "””", "«»", "»«", "「」")
+    marks[0]: re.compile(f"[{marks[1:]}]")
+    for marks in ('""', "“”", "„“”", "””", "«»", "»«", "「」")
 }
 """The quotation marks that end a phrase, by those that begin it."""
 _OPENING = re.compile(r'[“„«»「]|(?<!\d)["”]')

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longembed_index.documents.page_margins import page_margins
+from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.places import headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, word_counts
@@ -68,9 +70,13 @@ class Sentences:
             (sentences,).
         sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
             vectors.
-        is_content: Whether each sentence is more than a heading or a part of a table of contents,
-            shape (sentences,). A passage has one at least, unless the document has none.
+        is_content: Whether each sentence is more than a heading, a part of a table of contents, or
+            a header of a page, shape (sentences,). A passage has one at least, unless the document
+            has none.
         is_transcript: Whether the document is a transcript.
+        margins: The headers and footers of pages, whose words do not count, as ranges of
+            characters, shape (lines, 2).
+        page_ends: The places of the form feeds, shape (pages,).
         title: The title of the document.
         revision: Of the record that has the text.
     """
@@ -81,6 +87,8 @@ class Sentences:
     sums: NDArray[np.float32] | None
     is_content: NDArray[np.bool_]
     is_transcript: bool
+    margins: Integers = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    page_ends: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     title: str = ""
     revision: str = ""
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
@@ -191,11 +199,34 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     if suffix_of(PurePath(document.id)) in MARKDOWN:
         headings = {heading.start: heading.level for heading in headings_in(text)}
         levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], np.int64)
-    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    is_content = ~((levels > 0) | _are_contents(text, ranges, counts))
+    margins = page_margins(text)
+    is_margin = are_inside(ranges[:, 0], margins) & are_inside(ranges[:, 1] - 1, margins)
+    is_content = ~((levels > 0) | _are_contents(text, ranges, counts) | is_margin)
     if not is_content.any():
         is_content[:] = True
-    return Sentences(ranges, words, levels, sums, is_content, is_transcript(text), document.title)
+    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.where(is_margin, 0, counts))])
+    return Sentences(
+        ranges,
+        words,
+        levels,
+        sums,
+        is_content,
+        is_transcript(text),
+        margins,
+        np.array([match.start() for match in re.finditer(PAGE_END, text)], dtype=np.int64),
+        document.title,
+    )
+
+
+def are_inside(characters: NDArray[np.integer[Any]], ranges: Integers) -> NDArray[np.bool_]:
+    """Return whether each of some characters is in one of some ranges, shape (characters,).
+
+    Args:
+        characters: Their places in a text.
+        ranges: Half-open ranges of its characters, ascending, shape (ranges, 2).
+    """
+    begun = np.searchsorted(ranges[:, 0], characters, side="right")
+    return np.asarray(begun > np.searchsorted(ranges[:, 1], characters, side="right"))
 
 
 def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:

@@ -119,7 +119,7 @@ def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
             assert citation.passage.text.startswith("The")
             assert "\n" not in citation.passage.text
     assert [citation.passage.heading for citation in context.citations] == ["The budget", "Roads"]
-    context = fill([candidate("a.md", "# The budget")], measure_of(60, None, None))
+    context = fill([candidate("a.md", "# The budget")], measure_of(90, None, None))
     assert context.citations, "a document without anything else is not hidden"
 
 
@@ -152,3 +152,13 @@ def test_a_budget_that_cannot_be_used_is_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             measure_of(*budget)
+
+
+def test_page_headers_do_not_fill_a_context() -> None:
+    header = "Budget approved"
+    pages = [f"{header}\n\n" + f"Page {n} has words of a garden. " * 9 for n in range(5)]
+    pages[3] += "The budget grew, as everybody in the garden had hoped for such a long time."
+    document, scores, score = candidate("a.txt", "\n\f".join(pages))
+    context = fill([(document, scores, score)], measure_of(90, None, None))
+    assert "The budget grew" in context.text
+    assert header not in context.text
