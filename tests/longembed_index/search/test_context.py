@@ -119,7 +119,7 @@ def test_no_passage_is_a_heading_or_a_part_of_a_table_of_contents() -> None:
             assert citation.passage.text.startswith("The")
             assert "\n" not in citation.passage.text
     assert [citation.passage.heading for citation in context.citations] == ["The budget", "Roads"]
-    context = fill([candidate("a.md", "# The budget")], measure_of(90, None, None))
+    context = fill([candidate("a.md", "# The budget")], measure_of(60, None, None))
     assert context.citations, "a document without anything else is not hidden"
 
 
