@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from longembed_index.documents.page_margins import page_margins
 from longembed_index.documents.parsed import PAGE_END
-from longembed_index.documents.places import headings_in
+from longembed_index.documents.places import capital_lines_in, headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, word_counts
 from longembed_index.lexical.scores import Floats, Integers
@@ -195,13 +195,16 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    levels = np.zeros(len(ranges), dtype=np.int64)
-    if suffix_of(PurePath(document.id)) in MARKDOWN:
-        headings = {heading.start: heading.level for heading in headings_in(text)}
-        levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], np.int64)
     margins = page_margins(text)
     is_margin = are_inside(ranges[:, 0], margins) & are_inside(ranges[:, 1] - 1, margins)
-    is_content = ~((levels > 0) | _are_contents(text, ranges, counts) | is_margin)
+    is_markdown = suffix_of(PurePath(document.id)) in MARKDOWN
+    marked = {heading.start: heading.level for heading in headings_in(text) if is_markdown}
+    headings = marked or dict.fromkeys(capital_lines_in(text), 1)
+    levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], dtype=np.int64)
+    levels[is_margin] = 0
+    # Lines in capitals may be shown: some are not headings.
+    is_heading = (levels > 0) & bool(marked)
+    is_content = ~(is_heading | _are_contents(text, ranges, counts) | is_margin)
     if not is_content.any():
         is_content[:] = True
     words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.where(is_margin, 0, counts))])
