@@ -11,10 +11,8 @@ _NUMBER = re.compile(r"\b(?!(?:19|20)\d\d\b)\d{4,12}\b")
 """Years are not written in groups."""
 _WITH_HYPHENS = re.compile(r"\b[^\W_]+(?:[-‐‑][^\W_]+)+")
 _WITH_DOTS = re.compile(rf"\b{_LETTER}(?:\.{_LETTER})+\b(?!\.?\w)")
-_MIXED = re.compile(
-    rf"{_LETTER}{{2,}}(?=\d)|(?<=\d){_LETTER}{{2,}}|(?<={_LETTER})\d{{2,}}|\d{{2,}}(?={_LETTER})"
-)
-"""Parts of words of letters and digits; those of one character mean little alone."""
+_WORD = re.compile(r"[^\W_]+")
+_PART = re.compile(rf"\d+|{_LETTER}+")
 
 
 def other_spellings(query: str) -> str:
@@ -36,5 +34,8 @@ def _other_spellings(query: str) -> Iterator[str]:
     for match in _NUMBER.finditer(query):
         number = match.group()
         yield from (number[end - 3 : end] for end in range(len(number), 2, -3))
-    for match in _MIXED.finditer(query):
-        yield match.group()
+    for word in _WORD.findall(query):
+        parts = _PART.findall(word)
+        if len(parts) > 1:
+            # A part of one character means little alone.
+            yield from (part for part in parts if len(part) > 1)

@@ -42,6 +42,9 @@ _TURN = re.compile(r"[ \t]*\[?([^\W_][\w .,'’()/&-]{0,60}?)\]? ?(?::[ \t]+|：
 _TURNS_EACH = 3
 """The least turns of a speaker. What begins fewer lines may be a key of a list, for instance."""
 
+_FIXED_ORDER = 0.9
+"""The least share of turns that follow as usual, if they are keys of records instead."""
+
 _BATCH = 16
 """Documents that are read together; the text of each may have megabytes."""
 
@@ -250,18 +253,28 @@ def _without(text: str, ranges: Integers) -> str:
 
 def is_transcript(text: str) -> bool:
     """Return whether most of a text is turns of speakers, such as "Chair: Good morning."."""
-    spoken, turns = Counter[str](), Counter[str]()
-    speaker = ""
+    spoken, turns, following = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+    speaker = last = ""
     for line in text.splitlines():
         # Most lines have no colon: to look for it takes a tenth of the time of the pattern.
         if begins := _speaker(line) if ":" in line or "：" in line else "":
-            speaker = begins
+            following[last, begins] += 1
+            speaker = last = begins
             turns[speaker] += 1
         elif not line or line.isspace():
             speaker = ""
         # A turn may go on in the next lines.
         spoken[speaker] += len(line)
-    return 2 * sum(spoken[name] for name in turns if turns[name] >= _TURNS_EACH) > len(text)
+    of_speakers = sum(spoken[name] for name in turns if turns[name] >= _TURNS_EACH)
+    return 2 * of_speakers > len(text) and not _are_keys(turns, following)
+
+
+def _are_keys(turns: Counter[str], following: Counter[tuple[str, str]]) -> bool:
+    """Return whether names take turns in a fixed order, as "Name: ", "Price: ", "Weight: " do."""
+    usual = Counter[str]()
+    for (name, _), count in following.items():
+        usual[name] = max(usual[name], count)
+    return len(turns) > 2 and usual.total() > _FIXED_ORDER * turns.total()
 
 
 def _speaker(line: str) -> str:

@@ -28,8 +28,8 @@ def test_other_spellings_of_words() -> None:
 def test_long_queries_take_no_square_time() -> None:
     start = time.process_time()
     for part in ("a-", "1-", "1,", "1,000", "123,", "a.", "a1", "1", "é"):
-        other_spellings(part * 20_000)
-    assert time.process_time() - start < 20
+        other_spellings((part * 20_000)[:20_000])
+    assert time.process_time() - start < 5
 
 
 TEXTS = {

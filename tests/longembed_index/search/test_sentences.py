@@ -108,6 +108,7 @@ OTHERS = [
     "".join(f"Entry {number}: some words\n" for number in range(50)),
     "name: Anna\nsite: https://example.org\n" * 20,
     '"Name": "Anna",\n' * 20,
+    "Name: a lamp\nPrice: 3 EUR\nUse: It suits every home.\n\n" * 20,
     "if x:\n    y = 1\n" * 20,
     "12:30 lunch\n" * 20,
 ]
