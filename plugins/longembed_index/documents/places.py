@@ -13,8 +13,13 @@ from longembed_index.documents.readers import MARKDOWN, suffix_of
 
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
 """A line that is a heading of Markdown, with its marks and its title."""
-FENCE = re.compile(r" {0,3}(```|~~~)")
-"""The beginning of a line at which code begins or ends."""
+_IN_CAPITALS = re.compile(
+    r"(?:\A|\n[ \t]*\n|\f)[ \t]*((?:(?:[A-Z]+[ \t]+|§[ \t]*)?\d[\d.]{0,9}[ \t)]+)?"
+    r"(?=[^\n]*[A-Z]{3})[^a-z\d\n.;:!?]{3,80}(?<![ \t]))[ \t]*(?=\n[ \t]*\n)"
+)
+"""A line in capitals, perhaps with a number, alone between blank lines: "4. GOVERNING LAW"."""
+FENCE = re.compile(r" {0,3}(```[^`]*$|~~~)")
+"""A line at which code begins or ends; "```code``` of its own line" is neither."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,12 @@ def headings_in(text: str) -> Iterator[Heading]:
         elif not in_code and (match := HEADING.fullmatch(line)):
             yield Heading(start + match.start(1), len(match[1]), match[2])
         start += len(line) + 1
+
+
+def capital_lines_in(text: str) -> Iterator[int]:
+    """Yield the places of lines in capitals that stand alone, as headings of a plain text do."""
+    for match in _IN_CAPITALS.finditer(text):
+        yield match.start(1)
 
 
 def _heading_above(text: str, position: int) -> str | None:

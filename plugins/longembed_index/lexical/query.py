@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from longembed_index.lexical.analyzer import NO_LANGUAGE, Analyzer, count_terms, get_analyzer
+from longembed_index.lexical.other_spellings import other_spellings
 from longembed_index.lexical.packing import Lists
 from longembed_index.lexical.postings import Occurrences, read_occurrences
 from longembed_index.lexical.scores import (
@@ -170,8 +171,11 @@ class WordQuery:
         if self._known is None or self._known.edition != edition:
             analyzer, totals = _analyzer(connection), read_totals(connection)
             times = Counter(analyzer.tokens(self._text).scoring())
+            # A text that has the word as the query has it gets the highest score without them.
+            others = set(analyzer.tokens(other_spellings(self._text)).scoring()).difference(times)
+            shares: dict[str, float] = dict.fromkeys(others, 0.0)
+            times.update(others)
             counts = {count.term: count for count in read_term_counts(connection, times)}
-            shares: dict[str, float] = {}
             characters = list(filter(analyzer.is_character, times))[:_MOST_CHARACTERS]
             for character in characters:
                 # All pairs of a lone character together are as rare as it.

@@ -22,9 +22,13 @@ _LEAST_SHARE = 1 / 2
 """The share of a long query that must be in quotes for its phrases to be required. Prose about a
 dialogue has up to two fifths."""
 
-_CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
+_CLOSING = {
+    marks[0]: re.compile(f"[{marks[1:]}]")
+    for marks in ('""', "“”", "„“”", "””", "«»", "»«", "「」")
+}
 """The quotation marks that end a phrase, by those that begin it."""
-_OPENING = re.compile(f"[{''.join(_CLOSING)}]")
+_OPENING = re.compile(r'[“„«»「]|(?<!\d)["”]')
+"""Behind a digit, the last two are inches or seconds: the 5" pipe."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,16 @@ def parse_question(query: str) -> Question:
     while (opening := _OPENING.search(query, end)) is not None:
         mark, start = opening.group(), opening.end()
         # A mark that is never closed is looked for once: many of them must not take square time.
-        close = -1 if mark in unclosed else query.find(_CLOSING[mark], start)
-        if close < 0:
+        closing = None if mark in unclosed else _CLOSING[mark].search(query, start)
+        if closing is None:
             unclosed.add(mark)
             parts.append(query[end:start])
             end = start
         else:
-            parts += [query[end : opening.start()], query[start:close]]
-            phrases.append(" ".join(query[start:close].split()))
-            end = close + 1
+            phrase = query[start : closing.start()]
+            parts += [query[end : opening.start()], phrase]
+            phrases.append(" ".join(phrase.split()))
+            end = closing.end()
     text = "".join([*parts, query[end:]])
     length = _latin_length(text)
     if length > _LONG_QUERY and sum(map(_latin_length, phrases)) < _LEAST_SHARE * length:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from longembed_index.errors import StoreError
 from longembed_index.lexical.scores import Floats, Integers, length_norms
+from longembed_index.search.sentences import are_inside
 
 if TYPE_CHECKING:
     from longembed_index.lexical.scores import QueryWeights, TermPlaces
@@ -47,8 +48,8 @@ AROUND = Around(400, 1 / 3)
 
 
 HEADING_WEIGHT, TITLE_WEIGHT = 0.5, 1.0
-"""How much a word of the headings above a run, and of the document's title, counts beside one of
-its text (docs/PASSAGES_MEASURED.md)."""
+"""How much a word of the headings above a run, and of the document's title or the page's header,
+counts beside one of its text (docs/PASSAGES_MEASURED.md)."""
 
 _LAST = np.iinfo(np.int64).max
 
@@ -80,7 +81,7 @@ class RunScores:
         self._counts = self._terms = self._products = self._above = None
         if places is not None and weights is not None:
             self._counts, self._terms = _counts_before(sentences, places, len(weights.numbers))
-            self._above = _counts_above(sentences, self._counts, in_title)
+            self._above = _counts_above(sentences, self._counts, places, in_title)
         if vector is not None and sentences.sums is not None:
             if sentences.sums.shape[1] != len(vector):
                 raise StoreError(
@@ -193,20 +194,27 @@ def _highest(scores: Floats | None) -> float:
 def _counts_before(
     sentences: Sentences, places: TermPlaces, terms: int
 ) -> tuple[NDArray[np.float64], Integers]:
-    """Count the occurrences of each query term, and all terms, before each sentence and the end."""
+    """Count each query term, and all terms, before each sentence and the end, without margins."""
     bounds = np.append(sentences.ranges[:, 0], _LAST)
-    owners = np.searchsorted(bounds, places.characters, side="right")
-    pairs = owners * max(terms, 1) + places.terms
+    counted, starts = (
+        ~are_inside(characters, sentences.margins)
+        for characters in (places.characters, places.starts)
+    )
+    owners = np.searchsorted(bounds, places.characters[counted], side="right")
+    pairs = owners * max(terms, 1) + places.terms[counted]
     # Row 0 counts the terms before the first sentence.
     counts = np.bincount(pairs, minlength=len(bounds) * max(terms, 1))
     before = np.cumsum(counts.reshape(len(bounds), -1)[:, :terms], axis=0).astype(np.float64)
-    return before, np.searchsorted(places.starts, bounds).astype(np.int64)
+    return before, np.searchsorted(places.starts[starts], bounds).astype(np.int64)
 
 
-def _counts_above(sentences: Sentences, before: Floats, in_title: Integers | None) -> Floats | None:
-    """Return the weighted counts of each query term in the title and the headings above sentences.
+def _counts_above(
+    sentences: Sentences, before: Floats, places: TermPlaces, in_title: Integers | None
+) -> Floats | None:
+    """Return the weighted counts of each query term in what is above sentences.
 
-    Shape (sentences, terms); None without any.
+    That is the title, the headings, and the headers and footers of the page. Shape (sentences,
+    terms); None without any.
     """
     above = np.zeros((len(sentences), before.shape[1]))
     if in_title is not None:
@@ -214,4 +222,15 @@ def _counts_above(sentences: Sentences, before: Floats, in_title: Integers | Non
     counts = np.append(np.diff(before, axis=0), np.zeros((1, before.shape[1])), axis=0)
     for rows in sentences.headings_above.T:
         above += HEADING_WEIGHT * counts[rows]
+    if len(sentences.margins):
+        above += TITLE_WEIGHT * _counts_in_margins(sentences, places, before.shape[1])
     return above if above.any() else None
+
+
+def _counts_in_margins(sentences: Sentences, places: TermPlaces, terms: int) -> Integers:
+    """Count each query term in the headers and footers of each sentence's page."""
+    inside = are_inside(places.characters, sentences.margins)
+    pages = np.searchsorted(sentences.page_ends, places.characters[inside])
+    counts = np.zeros((len(sentences.page_ends) + 1, terms), dtype=np.int64)
+    np.add.at(counts, (pages, places.terms[inside]), 1)
+    return counts[np.searchsorted(sentences.page_ends, sentences.ranges[:, 0])]

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.documents.places import headings_in
+from longembed_index.documents.page_margins import page_margins
+from longembed_index.documents.parsed import PAGE_END
+from longembed_index.documents.places import capital_lines_in, headings_in
 from longembed_index.documents.readers import MARKDOWN, suffix_of
 from longembed_index.documents.sentences import sentence_units, word_counts
 from longembed_index.lexical.scores import Floats, Integers
@@ -39,6 +41,9 @@ _TURN = re.compile(r"[ \t]*\[?([^\W_][\w .,'’()/&-]{0,60}?)\]? ?(?::[ \t]+|：
 
 _TURNS_EACH = 3
 """The least turns of a speaker. What begins fewer lines may be a key of a list, for instance."""
+
+_FIXED_ORDER = 0.9
+"""The least share of turns that follow as usual, if they are keys of records instead."""
 
 _BATCH = 16
 """Documents that are read together; the text of each may have megabytes."""
@@ -68,9 +73,13 @@ class Sentences:
             (sentences,).
         sums: The sum of each sentence's token states, shape (sentences, dimensions); None without
             vectors.
-        is_content: Whether each sentence is more than a heading or a part of a table of contents,
-            shape (sentences,). A passage has one at least, unless the document has none.
+        is_content: Whether each sentence is more than a heading, a part of a table of contents, or
+            a header of a page, shape (sentences,). A passage has one at least, unless the document
+            has none.
         is_transcript: Whether the document is a transcript.
+        margins: The headers and footers of pages, whose words do not count, as ranges of
+            characters, shape (lines, 2).
+        page_ends: The places of the form feeds, shape (pages,).
         title: The title of the document.
         revision: Of the record that has the text.
     """
@@ -81,6 +90,8 @@ class Sentences:
     sums: NDArray[np.float32] | None
     is_content: NDArray[np.bool_]
     is_transcript: bool
+    margins: Integers = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    page_ends: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     title: str = ""
     revision: str = ""
     _runs: dict[int, Runs] = field(default_factory=dict, repr=False, compare=False)
@@ -187,15 +198,41 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     sums = None
     if units is not None:
         sums = np.asarray(units.vectors, dtype=np.float32) * np.asarray(units.counts)[:, None]
-    levels = np.zeros(len(ranges), dtype=np.int64)
-    if suffix_of(PurePath(document.id)) in MARKDOWN:
-        headings = {heading.start: heading.level for heading in headings_in(text)}
-        levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], np.int64)
-    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    is_content = ~((levels > 0) | _are_contents(text, ranges, counts))
+    margins = page_margins(text)
+    is_margin = are_inside(ranges[:, 0], margins) & are_inside(ranges[:, 1] - 1, margins)
+    is_markdown = suffix_of(PurePath(document.id)) in MARKDOWN
+    marked = {heading.start: heading.level for heading in headings_in(text) if is_markdown}
+    headings = marked or dict.fromkeys(capital_lines_in(text), 1)
+    levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], dtype=np.int64)
+    levels[is_margin] = 0
+    # Lines in capitals may be shown: some are not headings.
+    is_heading = (levels > 0) & bool(marked)
+    is_content = ~(is_heading | _are_contents(text, ranges, counts) | is_margin)
     if not is_content.any():
         is_content[:] = True
-    return Sentences(ranges, words, levels, sums, is_content, is_transcript(text), document.title)
+    words = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.where(is_margin, 0, counts))])
+    return Sentences(
+        ranges,
+        words,
+        levels,
+        sums,
+        is_content,
+        is_transcript(_without(text, margins)),
+        margins,
+        np.array([match.start() for match in re.finditer(PAGE_END, text)], dtype=np.int64),
+        document.title,
+    )
+
+
+def are_inside(characters: NDArray[np.integer[Any]], ranges: Integers) -> NDArray[np.bool_]:
+    """Return whether each of some characters is in one of some ranges, shape (characters,).
+
+    Args:
+        characters: Their places in a text.
+        ranges: Half-open ranges of its characters, ascending, shape (ranges, 2).
+    """
+    begun = np.searchsorted(ranges[:, 0], characters, side="right")
+    return np.asarray(begun > np.searchsorted(ranges[:, 1], characters, side="right"))
 
 
 def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.bool_]:
@@ -207,18 +244,37 @@ def _are_contents(text: str, ranges: Integers, counts: Integers) -> NDArray[np.b
     return np.asarray((entries > 0) & (counts < _WORDS_OF_ENTRY * entries))
 
 
+def _without(text: str, ranges: Integers) -> str:
+    """Return a text without some of its characters, for instance headers with a colon."""
+    ends = [0, *ranges[:, 1].tolist()]
+    starts = [*ranges[:, 0].tolist(), len(text)]
+    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
 def is_transcript(text: str) -> bool:
     """Return whether most of a text is turns of speakers, such as "Chair: Good morning."."""
-    # Most lines have no colon: this takes a tenth of the time of the pattern.
-    lines = [line for line in text.splitlines() if ":" in line or "：" in line]
-    speakers = [_speaker(line) for line in lines]
-    turns = Counter(speakers)
-    spoken = sum(
-        len(line)
-        for line, speaker in zip(lines, speakers, strict=True)
-        if speaker and turns[speaker] >= _TURNS_EACH
-    )
-    return 2 * spoken > len(text)
+    spoken, turns, following = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+    speaker = last = ""
+    for line in text.splitlines():
+        # Most lines have no colon: to look for it takes a tenth of the time of the pattern.
+        if begins := _speaker(line) if ":" in line or "：" in line else "":
+            following[last, begins] += 1
+            speaker = last = begins
+            turns[speaker] += 1
+        elif not line or line.isspace():
+            speaker = ""
+        # A turn may go on in the next lines.
+        spoken[speaker] += len(line)
+    of_speakers = sum(spoken[name] for name in turns if turns[name] >= _TURNS_EACH)
+    return 2 * of_speakers > len(text) and not _are_keys(turns, following)
+
+
+def _are_keys(turns: Counter[str], following: Counter[tuple[str, str]]) -> bool:
+    """Return whether names take turns in a fixed order, as "Name: ", "Price: ", "Weight: " do."""
+    usual = Counter[str]()
+    for (name, _), count in following.items():
+        usual[name] = max(usual[name], count)
+    return len(turns) > 2 and usual.total() > _FIXED_ORDER * turns.total()
 
 
 def _speaker(line: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longembed_index.documents.places import place_in
+from longembed_index.documents.places import capital_lines_in, place_in
 
 GUIDE = """---
 title: a guide
@@ -13,6 +13,7 @@ about roads
 ```sh
 # no heading
 ```
+```code``` of its own line
 after the code
 ## Bridges and `fords`
 about bridges
@@ -54,3 +55,14 @@ def test_pages_end_with_form_feeds() -> None:
 def test_the_share_counts_characters() -> None:
     assert place_in("abcd", 3, "").share == 0.75
     assert place_in("", 0, "").share == 0
+
+
+def test_lines_in_capitals_that_stand_alone_are_like_headings() -> None:
+    text = (
+        "SUPPLY AGREEMENT\n\n4. GOVERNING LAW\n\nTHIS IS A SENTENCE.\n\n4.1 The law.\n\nCASH 12\n\n"
+        "ARTICLE 5 TERM\n\nIBM\nwas a party.\n\n  § 12 GEBÜHREN \n\n2.1 Data\n\nAB\n\nTHE END"
+    )
+    assert [text[place:].split("\n")[0] for place in capital_lines_in(text)] == [
+        *("SUPPLY AGREEMENT", "4. GOVERNING LAW", "ARTICLE 5 TERM", "§ 12 GEBÜHREN ")
+    ]
+    assert not list(capital_lines_in("\n\n1.1.1 § AB " * 20_000))

@@ -161,3 +161,13 @@ def test_a_budget_that_cannot_be_used_is_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             measure_of(*budget)
+
+
+def test_page_headers_do_not_fill_a_context() -> None:
+    header = "Budget approved"
+    pages = [f"{header}\n\n" + f"Page {n} has words of a garden. " * 9 for n in range(5)]
+    pages[3] += "The budget grew, as everybody in the garden had hoped for such a long time."
+    document, scores, score = candidate("a.txt", "\n\f".join(pages))
+    context = fill([(document, scores, score)], measure_of(90, None, None))
+    assert "The budget grew" in context.text
+    assert header not in context.text

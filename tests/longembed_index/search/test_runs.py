@@ -171,6 +171,18 @@ def test_no_run_goes_beyond_a_heading() -> None:
         assert sentences.runs(100).ends[0] == (2 if borders else 4)
 
 
+def test_a_plain_text_has_headings_in_capitals() -> None:
+    text = "PREAMBLE\n\nThe parties met.\n\n2. AUDIT RIGHTS\n\nThey inspect books.\n\nAnd records."
+    sentences = read_sentences(Document("a.txt", text), None, "english")
+    assert sentences.levels.tolist() == [1, 0, 1, 0, 0]
+    assert sentences.borders.tolist() == [2]
+    assert sentences.is_content.all(), "they may be less than headings"
+    marked = read_sentences(Document("a.md", f"# Contract\n\n{text}"), None, "english")
+    assert marked.levels.tolist() == [1, 0, 0, 0, 0, 0]
+    page = "AUDIT REPORT\n\nThe board met.\n\n"
+    assert not read_sentences(Document("a.txt", f"{page}\f" * 4), None, "english").levels.any()
+
+
 def test_headings_and_tables_of_contents_have_no_content() -> None:
     text = (
         "# Report\n\n## Contents\n\nMoney .......... 3\nRoads . . . . . . . 12\n\n## Money\n\n"

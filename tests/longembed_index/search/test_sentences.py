@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from index_fakes import record
 
-from longembed_index.document import Record, Units
+from longembed_index.document import Document, Record, Units
 from longembed_index.lexical import analyzer as analyzer_module
 from longembed_index.lexical.analyzer import Analyzer
-from longembed_index.search.sentences import SentenceCache, is_transcript
+from longembed_index.search.sentences import SentenceCache, is_transcript, read_sentences
 from longembed_index.store.memory import MemoryStore
 
 TEXT = "A short sentence stands here. " * 50
 MEETING = "Chair: Good morning.\nDr. Ng (Leeds): Thank you.\n\n" * 5
 PLAY = "[Anna] : Who is there?\n(Somebody knocks.)\n[Bert] : Nobody.\n" * 5
+WRAPPED = "Mr. Fox: I thank the Member\nfor what was said\nabout it.\nMs. Lee: Hear, hear.\n\n" * 5
 CHINESE = "主席：早上好。\n王先生：谢谢。\n" * 5
 
 
@@ -95,17 +96,19 @@ def test_words_have_a_limit_and_long_ones_are_not_kept(monkeypatch) -> None:
 
 
 def test_speakers_have_many_turns() -> None:
-    for text in [MEETING, PLAY, CHINESE]:
+    for text in [MEETING, PLAY, WRAPPED, CHINESE]:
         assert is_transcript(text)
 
 
 OTHERS = [
     "",
     "The board met.\n" * 20,
+    "Note: see below.\n\nThe minutes were read, and nobody had anything to add.\n" * 20,
     MEETING + "The minutes were read, and nobody had anything to add to them.\n" * 20,
     "".join(f"Entry {number}: some words\n" for number in range(50)),
     "name: Anna\nsite: https://example.org\n" * 20,
     '"Name": "Anna",\n' * 20,
+    "Name: a lamp\nPrice: 3 EUR\nUse: It suits every home.\n\n" * 20,
     "if x:\n    y = 1\n" * 20,
     "12:30 lunch\n" * 20,
 ]
@@ -114,3 +117,10 @@ OTHERS = [
 def test_other_lines_with_colons_are_not_turns() -> None:
     for text in OTHERS:
         assert not is_transcript(text)
+
+
+def test_a_page_header_with_a_colon_is_not_a_speaker() -> None:
+    page = "Step back: a report\nThe board met in the town hall.\nNobody was absent.\n"
+    for text, is_meeting in ((page * 5, True), ("\f".join([page] * 5), False)):
+        sentences = read_sentences(Document("a.txt", text), None, "english")
+        assert sentences.is_transcript == is_meeting

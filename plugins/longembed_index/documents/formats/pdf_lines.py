@@ -6,8 +6,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from longembed_index.documents.formats.pdf_pieces import Piece
+if TYPE_CHECKING:
+    from longembed_index.documents.formats.pdf_pieces import Piece
 
 _OUTERMOST = 3
 """Headers and footers are among so many lines at the top and at the bottom of a page."""
@@ -41,11 +43,11 @@ def repeated_lines(pages: Sequence[Sequence[Piece]]) -> tuple[list[set[int]], li
         Of each page the places of such lines, and those of them that an earlier page has, too.
     """
     taken: list[set[int]] = [set() for _ in pages]
-    places: defaultdict[tuple[str, int], list[tuple[int, int, float]]] = defaultdict(list)
+    places: defaultdict[tuple[str, bool], list[tuple[int, int, float]]] = defaultdict(list)
     for number, lines in enumerate(pages):
         for place, is_last in _outermost(lines):
             taken[number].update(round(lines[place].middle) + near for near in (-2, -1, 0, 1, 2))
-            for key in _keys(lines[place].text, number, is_last and len(lines) > 1):
+            for key in line_keys(lines[place].text, number, is_last and len(lines) > 1):
                 places[key].append((number, place, lines[place].middle))
     running: list[set[int]] = [set() for _ in pages]
     repeats: list[set[int]] = [set() for _ in pages]
@@ -76,8 +78,14 @@ def _outermost(lines: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
             yield place, rank == len(lines) - 1
 
 
-def _keys(text: str, number: int, is_last: bool) -> Iterator[tuple[str, int]]:
-    """Yield what equal lines of other pages have in common with a line, and if it is numbered."""
+def line_keys(text: str, number: int, is_last: bool) -> Iterator[tuple[str, bool]]:
+    """Yield what equal lines of other pages have in common with a line, and if it is numbered.
+
+    Args:
+        text: The line.
+        number: The place of its page among the pages.
+        is_last: Whether it is the last line of its page.
+    """
     yield text, False
     matches = [_PAGE_NUMBER.search(text), _LAST_NUMBER.match(text) if is_last else None]
     for match in matches:
