@@ -150,6 +150,7 @@ class _Selection:
         self._candidates, self._measure = candidates, measure
         self.chosen: dict[int, list[int]] = {}
         self._stop: int | None = None
+        self._best: dict[tuple[int, int, int], int] = {}
         self._headers: dict[tuple[int, int], str] = {}
 
     def add_all(self, runs: Iterable[tuple[int, int, int]]) -> None:
@@ -245,7 +246,9 @@ class _Selection:
     def _header(self, number: int, first: int, end: int) -> str:
         """Return the page and heading of a passage's best sentence; empty without either."""
         document, scores, _ = self._candidates[number]
-        row = scores.sentence(first, end)
+        if (number, first, end) not in self._best:
+            self._best[number, first, end] = scores.sentence(first, end)
+        row = self._best[number, first, end]
         if (number, row) not in self._headers:
             place = place_in(document.text, int(scores.sentences.ranges[row, 0]), document.id)
             page = "" if place.page is None else f"p.{place.page}"
