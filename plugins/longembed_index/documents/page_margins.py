@@ -8,12 +8,9 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from longembed_index.documents.formats.pdf_lines import line_keys
+from longembed_index.documents.formats.pdf_lines import OUTERMOST, line_keys
 from longembed_index.documents.parsed import PAGE_END
 from longembed_index.documents.places import HEADING
-
-_OUTERMOST = 3
-"""Headers and footers are among so many lines at the beginning and at the end of a page."""
 
 _LEAST_PAGES, _LEAST_SHARE = 3, 0.2
 """The least number of pages that have the same line there, and their share of all pages."""
@@ -36,7 +33,7 @@ def page_margins(text: str) -> NDArray[np.int64]:
     start = 0
     for number, page in enumerate(pages):
         lines = [match.span() for match in _LINE.finditer(page)]
-        for place in {*range(len(lines))[:_OUTERMOST], *range(len(lines))[-_OUTERMOST:]}:
+        for place in {*range(len(lines))[:OUTERMOST], *range(len(lines))[-OUTERMOST:]}:
             line = page[slice(*lines[place])]
             if not HEADING.fullmatch(line):
                 span = (start + lines[place][0], start + lines[place][1])

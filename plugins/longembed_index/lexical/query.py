@@ -172,9 +172,9 @@ class WordQuery:
             analyzer, totals = _analyzer(connection), read_totals(connection)
             times = Counter(analyzer.tokens(self._text).scoring())
             # A text that has the word as the query has it gets the highest score without them.
-            others = set(analyzer.tokens(other_spellings(self._text)).scoring()).difference(times)
-            shares: dict[str, float] = dict.fromkeys(others, 0.0)
-            times.update(others)
+            others = analyzer.tokens(other_spellings(self._text)).scoring()
+            shares: dict[str, float] = {term: 0.0 for term in others if term not in times}
+            times.update(shares.keys())
             counts = {count.term: count for count in read_term_counts(connection, times)}
             characters = list(filter(analyzer.is_character, times))[:_MOST_CHARACTERS]
             for character in characters:

@@ -48,7 +48,7 @@ def passage_of(
     Headings and tables of contents at its beginning and end are left out.
     """
     ranges = scores.sentences.ranges
-    content = first + np.flatnonzero(scores.sentences.is_content[first:end])
+    content = scores.sentences.content_in(first, end)
     first, end = int(content[0]), int(content[-1]) + 1
     best = ranges[scores.sentence(first, end)].tolist()
     start, stop = int(ranges[first, 0]), int(ranges[end - 1, 1])

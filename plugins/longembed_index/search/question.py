@@ -27,8 +27,8 @@ _CLOSING = {
     for marks in ('""', "“”", "„“”", "””", "«»", "»«", "「」")
 }
 """The quotation marks that end a phrase, by those that begin it."""
-_OPENING = re.compile(r'[“„«»「]|(?<!\d)["”]')
-"""Behind a digit, the last two are inches or seconds: the 5" pipe."""
+_OPENING = re.compile(rf'[{"".join(_CLOSING)}](?<!\d["”])')
+"""Behind a digit, two of them are inches or seconds: the 5" pipe."""
 
 
 @dataclass(frozen=True)

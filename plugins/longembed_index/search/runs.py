@@ -139,7 +139,7 @@ class RunScores:
     def sentence(self, first: int, end: int) -> int:
         """Return the best of some neighbouring sentences, one of which has content."""
         lengths = self.sentences.lengths
-        rows = first + np.flatnonzero(self.sentences.is_content[first:end])
+        rows = self.sentences.content_in(first, end)
         of_rows = None if lengths is None else lengths[rows]
         return int(rows[np.argmax(self.score_ranges(rows, rows + 1, np.inf, of_rows))])
 

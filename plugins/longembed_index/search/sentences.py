@@ -136,6 +136,10 @@ class Sentences:
         before = np.append(0, np.cumsum(self.is_content))
         return before[ends] > before[:-1]
 
+    def content_in(self, first: int, end: int) -> Integers:
+        """Return those of some neighbouring sentences that have content."""
+        return first + np.flatnonzero(self.is_content[first:end])
+
     def runs(self, words: int) -> Runs:
         """Return the runs of about so many words, which are computed once."""
         if words not in self._runs:
@@ -201,7 +205,7 @@ def read_sentences(document: Document, units: Units | None, language: str | None
     margins = page_margins(text)
     is_margin = are_inside(ranges[:, 0], margins) & are_inside(ranges[:, 1] - 1, margins)
     is_markdown = suffix_of(PurePath(document.id)) in MARKDOWN
-    marked = {heading.start: heading.level for heading in headings_in(text) if is_markdown}
+    marked = {heading.start: heading.level for heading in headings_in(text)} if is_markdown else {}
     headings = marked or dict.fromkeys(capital_lines_in(text), 1)
     levels = np.array([headings.get(start, 0) for start in ranges[:, 0].tolist()], dtype=np.int64)
     levels[is_margin] = 0

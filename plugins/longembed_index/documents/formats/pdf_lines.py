@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from longembed_index.documents.formats.pdf_pieces import Piece
 
-_OUTERMOST = 3
+OUTERMOST = 3
 """Headers and footers are among so many lines at the top and at the bottom of a page."""
 _SAME_HEIGHT = 3.0
 """And stand at the same height on their pages, within so many points."""
@@ -74,7 +74,7 @@ def _outermost(lines: Sequence[Piece]) -> Iterator[tuple[int, bool]]:
     """Yield the places of the lines at the top and bottom, and whether one is the last."""
     by_height = sorted(range(len(lines)), key=lambda place: -lines[place].middle)
     for rank, place in enumerate(by_height):
-        if rank < _OUTERMOST or rank >= len(lines) - _OUTERMOST:
+        if rank < OUTERMOST or rank >= len(lines) - OUTERMOST:
             yield place, rank == len(lines) - 1
 
 
